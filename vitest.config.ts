@@ -1,0 +1,44 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+/** Tests see the packages as published, from `dist`; coverage (HOLDFAST_TEST_SRC=1) sees the same code as sources. */
+const alias = process.env.HOLDFAST_TEST_SRC
+  ? [{ find: /^@holdfast\/core$/, replacement: fileURLToPath(new URL('packages/core/src/index.ts', import.meta.url)) }]
+  : []
+
+export default defineConfig({
+  resolve: { alias },
+  test: {
+    coverage: { provider: 'v8', include: ['packages/*/src/**/*.ts'], reporter: ['text-summary', 'lcov'] },
+    projects: [
+      {
+        extends: true,
+        test: { name: 'unit', include: ['test/unit/**/*.test.ts', 'test/*.test.ts'] },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'server',
+          include: ['test/support/**/*.test.ts', 'test/integration/**/*.test.ts', 'test/faults/**/*.test.ts'],
+          pool: 'forks',
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'types',
+          include: [],
+          typecheck: {
+            enabled: true,
+            only: true,
+            checker: 'tsc',
+            include: ['test/types/**/*.test-d.ts'],
+            tsconfig: 'test/tsconfig.test.json',
+          },
+        },
+      },
+    ],
+  },
+})
