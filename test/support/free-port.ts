@@ -1,0 +1,47 @@
+import { once } from 'node:events'
+import net from 'node:net'
+
+/**
+ * Ports from 10,000 to 29,999: below the range from which systems take source ports (32,768 and up on Linux).
+ * Inside it, a client that retries against a stopped server can be given the server's own port as its source port,
+ * connect to itself and keep the port occupied; `listen(0)` picks from exactly there.
+ */
+function randomPort(): number {
+  return 10_000 + Math.floor(Math.random() * 20_000)
+}
+
+/** Whether the error says that somebody else has the port. */
+export function isPortTaken(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EADDRINUSE'
+}
+
+/** Listens on 127.0.0.1 at the given port; rejects with the socket's own error, such as EADDRINUSE. */
+export async function listen(server: net.Server, port: number): Promise<void> {
+  server.listen(port, '127.0.0.1')
+  await once(server, 'listening')
+}
+
+/** Listens on 127.0.0.1 at a free port outside the ephemeral range, and says which. */
+export async function listenOnFreePort(server: net.Server): Promise<number> {
+  for (;;) {
+    const port = randomPort()
+    try {
+      await listen(server, port)
+      return port
+    } catch (error) {
+      if (!isPortTaken(error)) throw error
+    }
+  }
+}
+
+/**
+ * A port of 127.0.0.1 that was free a moment ago, outside the ephemeral range. For servers that one cannot hand a
+ * listening socket; somebody else may be faster, so be prepared to ask again.
+ */
+export async function freePort(): Promise<number> {
+  const server = net.createServer()
+  const port = await listenOnFreePort(server)
+  server.close()
+  await once(server, 'close')
+  return port
+}
