@@ -1,0 +1,89 @@
+import type { Client, ClientConfig, PoolClient } from 'pg'
+import { ConnectError, type Endpoint, type Loss } from '../errors.ts'
+import { attemptMillis } from '../policy/backoff.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { afterPatience } from '../runtime/deadline.ts'
+import { type LeasedClientClass, leasedClientClass } from './client.ts'
+import { Connection, type ConnectionSettings, type LossReach } from './connection.ts'
+import { driverOf } from './driver.ts'
+
+/** What it takes to open a connection. */
+export interface ConnectorOptions {
+  /** What the client is made with: pg's own options. */
+  readonly clientConfig: ClientConfig
+  /** The user's client class; pg's own if absent. */
+  readonly Client: typeof Client | undefined
+  readonly connectionTimeoutMillis: number
+  readonly queryTimeoutMillis: number
+  readonly allowExitOnIdle: boolean
+  readonly onConnect: ((client: PoolClient) => unknown) | undefined
+  readonly verify: ((client: PoolClient, done: (error?: Error) => void) => void) | undefined
+}
+
+/** Makes connections, and opens them. */
+export class Connector {
+  readonly #options: ConnectorOptions
+  readonly #clock: Clock
+  readonly #clientClass: LeasedClientClass
+  readonly #settings: Omit<ConnectionSettings, 'onLost'>
+  #lastId = 0
+
+  /** @throws {OptionsError} if the client class can't be used. */
+  constructor(options: ConnectorOptions, clock: Clock) {
+    this.#options = options
+    this.#clock = clock
+    this.#clientClass = leasedClientClass(options.Client)
+    this.#settings = {
+      clock,
+      driver: driverOf(Object.getPrototypeOf(this.#clientClass)),
+      pipelined: options.clientConfig.pipeline === true,
+      queryTimeoutMillis: options.queryTimeoutMillis,
+      allowExitOnIdle: options.allowExitOnIdle,
+    }
+  }
+
+  /** Makes a connection that isn't open yet. */
+  make(onLost: (connection: Connection, loss: Loss, reach: LossReach) => void): Connection {
+    const makeClient = (owner: Connection) => new this.#clientClass(this.#options.clientConfig, owner)
+    return new Connection(++this.#lastId, (owner) => makeClient(owner as Connection), { ...this.#settings, onLost })
+  }
+
+  /**
+   * Connects, and runs the user's hooks. Bounded by itself, since the caller's deadline doesn't end it: a connection
+   * that comes too late for one caller is there for the next.
+   *
+   * @throws {ConnectError} if the server can't be reached, or refuses. What a hook throws goes through untouched.
+   */
+  async establish(connection: Connection): Promise<void> {
+    const { onConnect, verify } = this.#options
+    const { client } = connection
+    await this.#bounded(connection, async () => {
+      await client.connect().catch((error: unknown) => {
+        throw new ConnectError(endpointOf(client), error)
+      })
+      await onConnect?.(client)
+      if (verify)
+        await new Promise<void>((resolve, reject) => verify(client, (error) => (error ? reject(error) : resolve())))
+    })
+    const now = this.#clock.now()
+    connection.openedAt = now
+    connection.answeredAt = now
+  }
+
+  #bounded(connection: Connection, open: () => Promise<void>): Promise<void> {
+    const millis = attemptMillis(this.#options.connectionTimeoutMillis)
+    return new Promise((resolve, reject) => {
+      const cancel = afterPatience(this.#clock, millis, 'nothing', () => {
+        // As a Postgres server names it, so that it is tried again like any other failure to connect.
+        const cause = Object.assign(new Error(`no connection within ${millis} ms`), { code: 'ETIMEDOUT' })
+        reject(new ConnectError(endpointOf(connection.client), cause))
+        connection.destroy()
+      })
+      open().then(resolve, reject).finally(cancel)
+    })
+  }
+}
+
+function endpointOf({ host, port, database }: Client & { database?: string | undefined }): Endpoint {
+  return { host, port, database }
+}

@@ -1,0 +1,37 @@
+/** One statement of the borrower, from the call to its end. */
+export interface Statement {
+  /** Undefined where the driver alone knows it: a cursor, a stream. */
+  readonly text: string | undefined
+  /** Whether a byte of it could have reached the server. */
+  sent: boolean
+}
+
+/** The borrower's statements that have not ended, in the order in which the driver sends them. */
+export class Statements {
+  readonly #pipelined: boolean
+  readonly #underWay: Statement[] = []
+
+  constructor(pipelined: boolean) {
+    this.#pipelined = pipelined
+  }
+
+  /** Enters a statement. The driver sends one at a time, unless it pipelines. */
+  begin(text: string | undefined): Statement {
+    const statement = { text, sent: this.#pipelined || this.#underWay.length === 0 }
+    this.#underWay.push(statement)
+    return statement
+  }
+
+  /** Strikes a statement that has ended; the next one is on its way now, if the connection lives. */
+  end(statement: Statement, alive: boolean): void {
+    const index = this.#underWay.indexOf(statement)
+    if (index !== -1) this.#underWay.splice(index, 1)
+    const next = this.#underWay[0]
+    if (next && alive) next.sent = true
+  }
+
+  /** The texts of those that may have reached the server. */
+  sentTexts(): (string | undefined)[] {
+    return this.#underWay.filter(({ sent }) => sent).map(({ text }) => text)
+  }
+}

@@ -1,0 +1,321 @@
+import type { Connection, LossReach } from '../connection/connection.ts'
+import type { Connector } from '../connection/connector.ts'
+import { type Loss, PoolClosedError, PoolTimeoutError } from '../errors.ts'
+import type { ResolvedOptions } from '../options/resolved-options.ts'
+import { expiryOf } from '../policy/lifetime.ts'
+import { MOST_FAILED_PINGS, mustPing } from '../policy/liveness.ts'
+import { resetAction } from '../policy/reset.ts'
+import { type RetireReason, reasonToRetire } from '../policy/retirement.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { afterPatience } from '../runtime/deadline.ts'
+import type { Publisher } from '../telemetry/events.ts'
+import { Inventory } from './inventory.ts'
+import { Supply } from './supply.ts'
+import { Upkeep } from './upkeep.ts'
+import { Waiter, Waiters } from './waiters.ts'
+
+/** Who wants a connection. Exactly one of the two is called, once; `leased` possibly before `acquire` returns. */
+export interface Caller {
+  leased(connection: Connection): void
+  failed(error: Error): void
+}
+
+/** What the engine is built from. */
+export interface EngineParts {
+  readonly options: ResolvedOptions
+  readonly connector: Pick<Connector, 'make' | 'establish'>
+  readonly clock: Clock
+  readonly publisher: Publisher
+  /** Whether the process stood still since the last time this was asked. */
+  readonly stoodStill: () => boolean
+}
+
+/**
+ * Who gets which connection. The one orchestrator: `#dispatch` alone serves waiters and decides to open,
+ * `#makeAvailable` is the only door into idle, `#retire` the only way out.
+ */
+export class Engine {
+  readonly #options: ResolvedOptions
+  readonly #parts: EngineParts
+  readonly #waiters = new Waiters<Caller>()
+  readonly #inventory = new Inventory()
+  readonly #supply: Supply
+  readonly #upkeep: Upkeep
+  readonly #limits: { currentGeneration: number; readonly maxUses: number }
+  #failedPings = 0
+  #isClosing = false
+  #closed: Promise<void> | undefined
+  #onEmpty: (() => void) | undefined
+
+  constructor(parts: EngineParts) {
+    const { options, clock } = parts
+    this.#parts = parts
+    this.#options = options
+    this.#limits = { currentGeneration: 0, maxUses: options.maxUses }
+    this.#supply = new Supply({
+      max: options.max,
+      connectRetry: options.connectRetry,
+      openOne: () => this.#open(),
+      isWanted: () => this.#waiters.size > 0,
+      onFailed: (error, whom) => this.#fail(error, whom),
+      onPace: () => this.#dispatch(),
+    })
+    this.#upkeep = new Upkeep({
+      clock,
+      inventory: this.#inventory,
+      min: options.min,
+      idleTimeoutMillis: options.idleTimeoutMillis,
+      retire: (connection, reason) => this.#retire(connection, reason),
+      refill: (count) => this.#supply.open(Math.min(count, options.max - this.#inventory.size)),
+      onHeartbeat: () => this.#guard(),
+    })
+  }
+
+  get inventory(): Pick<Inventory, 'size' | 'idleCount'> {
+    return this.#inventory
+  }
+
+  get waitingCount(): number {
+    return this.#waiters.size
+  }
+
+  /** How many leased ones will be retired for their age when they come back. */
+  get expiredCount(): number {
+    const now = this.#parts.clock.now()
+    return this.#inventory.all().filter((connection) => connection.is('leased') && connection.expiresAt <= now).length
+  }
+
+  /** Leases a connection to the caller: at once if a fresh one lies idle, else in order of arrival. */
+  acquire(caller: Caller): void {
+    if (this.#isClosing) return caller.failed(new PoolClosedError())
+    this.#guard()
+    const ready = this.#waiters.size === 0 ? this.#takeReady() : undefined
+    if (ready) return this.#lease(ready, caller)
+    const { clock } = this.#parts
+    const waiter = new Waiter(caller, clock.now())
+    waiter.cancelDeadline = afterPatience(clock, this.#options.connectionTimeoutMillis, 'process', () =>
+      this.#timeOut(waiter),
+    )
+    this.#waiters.join(waiter)
+    this.#dispatch()
+  }
+
+  /** Takes a connection back from its borrower, who may ask never to see it again. Cannot fail. */
+  takeBack(connection: Connection, discard?: Error | boolean): void {
+    const now = this.#parts.clock.now()
+    const heldMillis = now - connection.leasedAt
+    this.#parts.publisher.publish({ type: 'connection-released', connection, heldMillis, discard })
+    if (!connection.is('leased')) return // Died meanwhile: already retired, its slot is long free.
+    if (discard) return this.#retireAndServe(connection, 'discarded', discard)
+    // A goodbye rolls back as well as a ROLLBACK would; only `commit` has something left to do on the old session.
+    const flaw = this.#flawOf(connection)
+    if (flaw && this.#options.resetOnReturn !== 'commit') return this.#retireAndServe(connection, flaw)
+    if (connection.inSync && connection.transactionStatus === 'I') this.#makeAvailable(connection)
+    else void this.#reset(connection)
+  }
+
+  /** Condemns every connection opened so far: idle ones close now, leased ones when they come back. */
+  invalidate(cause?: unknown): void {
+    const generation = ++this.#limits.currentGeneration
+    this.#parts.publisher.publish({ type: 'pool-invalidated', generation, cause })
+    this.#supply.slowDown()
+    for (const connection of this.#inventory.all()) {
+      if (connection.is('idle', 'checking')) this.#retire(connection, 'stale', cause)
+    }
+    this.#dispatch()
+  }
+
+  /** Closes all, for `closeTimeoutMillis` at most; leased ones get that time to come back. Resolves when all is closed. */
+  close(): Promise<void> {
+    this.#closed ??= this.#closeAll()
+    return this.#closed
+  }
+
+  async #closeAll(): Promise<void> {
+    this.#isClosing = true
+    this.#upkeep.stop()
+    this.#supply.stopProbing()
+    for (let waiter = this.#waiters.shift(); waiter; waiter = this.#waiters.shift())
+      waiter.caller.failed(new PoolClosedError())
+    for (const connection of this.#inventory.all()) {
+      if (connection.is('idle', 'checking', 'opening')) this.#retire(connection, 'pool-closed')
+    }
+    if (this.#inventory.size + this.#inventory.closingCount === 0) return
+    await new Promise<void>((resolve) => {
+      const cancel = afterPatience(this.#parts.clock, this.#options.closeTimeoutMillis, 'process', () => {
+        for (const connection of this.#inventory.all()) connection.lose(new PoolClosedError(), 'own')
+        for (const connection of this.#inventory.closing()) connection.destroy()
+      })
+      this.#onEmpty = () => {
+        cancel()
+        resolve()
+      }
+    })
+  }
+
+  #dispatch(): void {
+    while (this.#waiters.first) {
+      const ready = this.#takeReady()
+      if (!ready) break
+      this.#serveFirst(ready)
+    }
+    let missing = this.#waiters.size - this.#inventory.count('checking') - this.#inventory.count('opening')
+    // What is left idle must prove itself first. Whoever comes first, proven, opened or returned, serves the first.
+    for (; missing > 0 && this.#inventory.freshest; missing--)
+      void this.#check(this.#inventory.takeFreshest() as Connection)
+    const room = this.#options.max - this.#inventory.size
+    if (missing > 0 && room > 0) this.#supply.open(Math.min(missing, room))
+  }
+
+  /** The idle connection that can be lent without a ping, if there is one. The freshest decides for all. */
+  #takeReady(): Connection | undefined {
+    for (let connection = this.#inventory.freshest; connection; connection = this.#inventory.freshest) {
+      const flaw = this.#flawOf(connection)
+      if (!flaw) {
+        const needsProof = mustPing(connection, this.#options.prePing, this.#parts.clock.now())
+        return needsProof ? undefined : this.#inventory.takeFreshest()
+      }
+      this.#retire(connection, flaw)
+    }
+    return undefined
+  }
+
+  #serveFirst(connection: Connection): void {
+    const waiter = this.#waiters.shift()
+    if (!waiter) return
+    if (this.#waiters.size === 0) this.#supply.stopProbing()
+    this.#lease(connection, waiter.caller)
+  }
+
+  #lease(connection: Connection, caller: Caller): void {
+    connection.lend(this.#parts.clock.now())
+    this.#parts.publisher.publish({ type: 'connection-leased', connection })
+    caller.leased(connection)
+  }
+
+  /** Back to the idle ones, or straight on to the first waiter if it just proved itself alive. */
+  #makeAvailable(connection: Connection, isProven = false): void {
+    const flaw = this.#flawOf(connection)
+    if (flaw) return this.#retireAndServe(connection, flaw)
+    if (isProven && this.#waiters.first) return this.#serveFirst(connection)
+    connection.rest(this.#parts.clock.now())
+    this.#inventory.addIdle(connection)
+    this.#upkeep.lookWithin(Math.min(this.#options.idleTimeoutMillis, connection.expiresAt - connection.idleSince))
+    this.#dispatch()
+  }
+
+  async #check(connection: Connection): Promise<void> {
+    connection.move('checking')
+    const { prePing } = this.#options
+    const isAlive = !prePing || (await connection.ping(prePing.timeoutMillis))
+    if (!isAlive || !connection.is('checking')) return // Lost or invalidated meanwhile: already retired.
+    this.#failedPings = 0
+    connection.suspect = false
+    this.#makeAvailable(connection, true)
+  }
+
+  async #reset(connection: Connection): Promise<void> {
+    const { closeTimeoutMillis, resetOnReturn } = this.#options
+    connection.move('resetting')
+    const isInSync = await connection.synchronized(closeTimeoutMillis)
+    if (!connection.is('resetting')) return // Lost meanwhile: already retired.
+    const action = isInSync ? resetAction(resetOnReturn, connection.transactionStatus) : 'retire'
+    if (action === 'retire') return this.#retireAndServe(connection, 'reset-failed')
+    const error = action === 'keep' ? undefined : await connection.exchange(action, closeTimeoutMillis)
+    if (!connection.is('resetting')) return // Lost meanwhile: already retired.
+    if (error) this.#retireAndServe(connection, 'reset-failed', error)
+    else this.#makeAvailable(connection)
+  }
+
+  async #open(): Promise<Connection> {
+    const { connector, clock, publisher } = this.#parts
+    const connection = connector.make((lost, loss, reach) => this.#lost(lost, loss, reach))
+    const startedAt = clock.now()
+    this.#inventory.add(connection)
+    try {
+      await connector.establish(connection)
+      if (connection.loss) throw connection.loss.cause
+    } catch (error) {
+      publisher.publish({ type: 'connect-failed', error })
+      this.#retire(connection, 'lost', error)
+      throw error
+    }
+    if (!connection.is('opening')) return connection // The pool was closed meanwhile.
+    const { maxLifetimeMillis, maxLifetimeJitter } = this.#options
+    connection.generation = this.#limits.currentGeneration
+    connection.expiresAt = expiryOf(connection.openedAt, maxLifetimeMillis, maxLifetimeJitter, clock.random())
+    publisher.publish({ type: 'connection-opened', connection, tookMillis: clock.now() - startedAt })
+    // A listener that sent something without awaiting it, `SET` usually, comes first.
+    if (connection.inSync) this.#makeAvailable(connection, true)
+    else await this.#reset(connection)
+    return connection
+  }
+
+  #lost(connection: Connection, loss: Loss, reach: LossReach): void {
+    if (connection.is('opening')) return // `#open` hears of it.
+    const wasChecking = connection.is('checking')
+    this.#parts.publisher.publish({ type: 'connection-lost', connection, loss, wasLeased: connection.is('leased') })
+    this.#retire(connection, 'lost', loss.cause)
+    if (reach === 'suspect') this.#suspectAll()
+    const isNews = connection.generation === this.#limits.currentGeneration
+    const isNoCoincidence = wasChecking && ++this.#failedPings >= MOST_FAILED_PINGS
+    const condemnsAll = isNoCoincidence || (reach === 'all' && isNews && this.#options.invalidateOnDisconnect === 'all')
+    if (!condemnsAll) return this.#dispatch()
+    this.#failedPings = 0
+    this.invalidate(loss.cause)
+  }
+
+  #retireAndServe(connection: Connection, reason: RetireReason, cause?: unknown): void {
+    this.#retire(connection, reason, cause)
+    this.#dispatch()
+  }
+
+  #retire(connection: Connection, reason: RetireReason, cause?: unknown): void {
+    if (connection.is('closing', 'closed')) return
+    const { publisher } = this.#parts
+    const wasOpen = !connection.is('opening')
+    this.#inventory.retire(connection)
+    if (wasOpen) publisher.publish({ type: 'connection-retired', connection, reason, cause })
+    void connection.close(this.#options.closeTimeoutMillis).then(() => {
+      this.#inventory.forget(connection)
+      if (wasOpen) publisher.publish({ type: 'connection-closed', connection })
+      if (this.#inventory.size + this.#inventory.closingCount === 0) this.#onEmpty?.()
+    })
+  }
+
+  #flawOf(connection: Connection): RetireReason | undefined {
+    if (this.#isClosing) return 'pool-closed'
+    return reasonToRetire(connection, this.#limits, this.#parts.clock.now())
+  }
+
+  #guard(): void {
+    if (this.#parts.stoodStill()) this.#suspectAll()
+  }
+
+  #suspectAll(): void {
+    for (const connection of this.#inventory.all()) connection.suspect = true
+  }
+
+  #fail(error: Error, whom: 'everybody' | 'first'): void {
+    const count = whom === 'everybody' ? this.#waiters.size : 1
+    for (let told = 0; told < count; told++) this.#waiters.shift()?.caller.failed(error)
+  }
+
+  #timeOut(waiter: Waiter<Caller>): void {
+    const { clock } = this.#parts
+    this.#waiters.leave(waiter)
+    if (this.#waiters.size === 0) this.#supply.stopProbing()
+    const now = clock.now()
+    const longest = this.#inventory.longestLeased()
+    const details = {
+      waitedMillis: now - waiter.since,
+      max: this.#options.max,
+      leased: this.#inventory.count('leased'),
+      idle: this.#inventory.idleCount,
+      opening: this.#inventory.count('opening'),
+      waiting: this.#waiters.size,
+      longestLease: longest && { heldMillis: now - longest.leasedAt, backendPid: longest.backendPid },
+    }
+    waiter.caller.failed(new PoolTimeoutError(details, this.#supply.lastFailure))
+  }
+}

@@ -1,0 +1,109 @@
+import pRetry from 'p-retry'
+import type { Connection } from '../connection/connection.ts'
+import { ConnectError } from '../errors.ts'
+import type { ConnectRetry } from '../options/resolved-options.ts'
+import { FIRST_PACE, quickened, UNPACED } from '../policy/backoff.ts'
+import { mayConnectAgain } from '../policy/classify-error.ts'
+
+/** What supply asks of the engine. */
+export interface SupplyParts {
+  readonly max: number
+  readonly connectRetry: ConnectRetry | false
+  /** Opens one connection; it has joined the pool when this resolves. */
+  readonly openOne: () => Promise<Connection>
+  /** Whether anybody waits for a connection. */
+  readonly isWanted: () => boolean
+  /** No connection can be had, and trying again won't help: `everybody`, or the one whose attempt it was. */
+  readonly onFailed: (error: Error, whom: 'everybody' | 'first') => void
+  /** The pace allows more than before. */
+  readonly onPace: () => void
+}
+
+/**
+ * Opens connections when demand exceeds supply. While the server is away a single probe goes on connecting, and the
+ * others wait for it; once it is back, the pace doubles with each success.
+ */
+export class Supply {
+  readonly #parts: SupplyParts
+  #pace = UNPACED
+  #underWay = 0
+  #probe: AbortController | undefined
+  #hasConnected = false
+  #lastFailure: Error | undefined
+
+  constructor(parts: SupplyParts) {
+    this.#parts = parts
+  }
+
+  /** Why the last attempt failed; undefined once one has succeeded. */
+  get lastFailure(): Error | undefined {
+    return this.#lastFailure
+  }
+
+  /** Opens up to `count` more connections, as far as the pace allows. */
+  open(count: number): void {
+    if (this.#probe) return
+    const allowed = Math.min(count, this.#pace - this.#underWay)
+    for (let started = 0; started < allowed; started++) this.#start()
+  }
+
+  /** The server may have restarted: begin gently. */
+  slowDown(): void {
+    this.#pace = FIRST_PACE
+  }
+
+  /** Nobody waits any more. An attempt under way is finished, and joins the pool. */
+  stopProbing(): void {
+    this.#probe?.abort()
+    this.#probe = undefined
+  }
+
+  #start(): void {
+    this.#underWay++
+    const probe = new AbortController()
+    const { connectRetry, openOne } = this.#parts
+    pRetry(openOne, {
+      ...(connectRetry || { retries: 0 }),
+      signal: probe.signal,
+      shouldRetry: ({ error }) => this.#mayProbe(probe, error),
+      onFailedAttempt: ({ error }) => {
+        this.#lastFailure = error
+      },
+    })
+      .then(
+        () => this.#succeeded(),
+        (error: Error) => this.#failed(probe, error),
+      )
+      .finally(() => {
+        this.#underWay--
+        if (this.#probe === probe) this.#probe = undefined
+        this.#parts.onPace()
+      })
+  }
+
+  /** The first to fail becomes the probe; whoever fails beside it leaves the server alone. */
+  #mayProbe(probe: AbortController, error: unknown): boolean {
+    if (this.#probe && this.#probe !== probe) return false
+    if (!this.#parts.isWanted() || !mayConnectAgain(causeOf(error), this.#hasConnected)) return false
+    this.#probe = probe
+    this.slowDown()
+    return true
+  }
+
+  #succeeded(): void {
+    this.#hasConnected = true
+    this.#lastFailure = undefined
+    this.#pace = quickened(this.#pace, this.#parts.max)
+  }
+
+  #failed(probe: AbortController, error: Error): void {
+    this.slowDown()
+    if (probe.signal.aborted || (this.#probe && this.#probe !== probe)) return
+    const final = this.#parts.connectRetry !== false || !mayConnectAgain(causeOf(error), this.#hasConnected)
+    this.#parts.onFailed(error, final ? 'everybody' : 'first')
+  }
+}
+
+function causeOf(error: unknown): unknown {
+  return error instanceof ConnectError ? error.cause : error
+}

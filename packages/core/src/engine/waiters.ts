@@ -1,0 +1,58 @@
+import type { Cancel } from '../runtime/clock.ts'
+
+/** A caller in line, and its place: a node of a doubly linked list, so that leaving costs the same from anywhere. */
+export class Waiter<Caller> {
+  readonly caller: Caller
+  readonly since: number
+  cancelDeadline: Cancel | undefined
+  previous: Waiter<Caller> | undefined
+  next: Waiter<Caller> | undefined
+
+  constructor(caller: Caller, since: number) {
+    this.caller = caller
+    this.since = since
+  }
+}
+
+/** Who waits for a connection, in order of arrival. */
+export class Waiters<Caller> {
+  #first: Waiter<Caller> | undefined
+  #last: Waiter<Caller> | undefined
+  #size = 0
+
+  get size(): number {
+    return this.#size
+  }
+
+  get first(): Waiter<Caller> | undefined {
+    return this.#first
+  }
+
+  /** Joins the end of the line. */
+  join(waiter: Waiter<Caller>): void {
+    waiter.previous = this.#last
+    if (this.#last) this.#last.next = waiter
+    else this.#first = waiter
+    this.#last = waiter
+    this.#size++
+  }
+
+  /** Leaves the line, from whichever place, and takes the deadline along. */
+  leave(waiter: Waiter<Caller>): void {
+    waiter.cancelDeadline?.()
+    if (waiter.previous) waiter.previous.next = waiter.next
+    else this.#first = waiter.next
+    if (waiter.next) waiter.next.previous = waiter.previous
+    else this.#last = waiter.previous
+    waiter.previous = undefined
+    waiter.next = undefined
+    this.#size--
+  }
+
+  /** Takes the first out of the line. */
+  shift(): Waiter<Caller> | undefined {
+    const first = this.#first
+    if (first) this.leave(first)
+    return first
+  }
+}

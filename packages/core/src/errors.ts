@@ -1,0 +1,191 @@
+/** The base of every error that Holdfast creates. Branch on `code`: it is stable, and survives two copies of the package. */
+export class HoldfastError extends Error {
+  /** A SQLSTATE where PostgreSQL has one, else a name starting with `HOLDFAST_`. */
+  readonly code: string
+
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+
+  // On the prototype, so that `name` is not enumerable, and written out, so that minifiers can't change it.
+  static {
+    pinName(HoldfastError, 'HoldfastError')
+  }
+}
+
+/** What kept a caller of `connect()` waiting until its deadline. All counts are those of that moment. */
+export interface PoolTimeoutDetails {
+  /** How long the caller has waited, in milliseconds. */
+  readonly waitedMillis: number
+  /** The option `max`. */
+  readonly max: number
+  readonly leased: number
+  readonly idle: number
+  readonly opening: number
+  /** Other callers still in line. */
+  readonly waiting: number
+  /** For how long the longest lease has been held, in milliseconds, and by which server process. */
+  readonly longestLease: { readonly heldMillis: number; readonly backendPid: number | null } | undefined
+}
+
+/**
+ * `connectionTimeoutMillis` passed before a connection could be leased. If the server was to blame, `cause` is the
+ * last connect failure; without a `cause` the pool was simply exhausted.
+ */
+export class PoolTimeoutError extends HoldfastError {
+  readonly details: PoolTimeoutDetails
+
+  constructor(details: PoolTimeoutDetails, cause: unknown) {
+    super('HOLDFAST_POOL_TIMEOUT', describeTimeout(details, cause), cause === undefined ? {} : { cause })
+    this.details = details
+  }
+
+  static {
+    pinName(PoolTimeoutError, 'PoolTimeoutError')
+  }
+}
+
+function describeTimeout(details: PoolTimeoutDetails, cause: unknown): string {
+  const { waitedMillis, max, leased, idle, opening, waiting, longestLease } = details
+  const counts = `${leased} of ${max} in use, ${idle} idle, ${opening} connecting, ${waiting} waiting`
+  const longest = longestLease
+    ? `; held longest: ${Math.round(longestLease.heldMillis)} ms by backend ${longestLease.backendPid ?? 'unknown'}`
+    : ''
+  const blame = cause === undefined ? '' : `; last connect failure: ${messageOf(cause)}`
+  // The beginning is node-postgres' own, since users match on it.
+  return `timeout exceeded when trying to connect (waited ${Math.round(waitedMillis)} ms: ${counts}${longest}${blame})`
+}
+
+/** The pool has ended, or is ending. */
+export class PoolClosedError extends HoldfastError {
+  constructor(message = 'Cannot use a pool after calling end on the pool') {
+    super('HOLDFAST_POOL_CLOSED', message)
+  }
+
+  static {
+    pinName(PoolClosedError, 'PoolClosedError')
+  }
+}
+
+/** Where a connection was opened, or was tried to be. */
+export interface Endpoint {
+  readonly host: string
+  readonly port: number
+  readonly database: string | undefined
+}
+
+/**
+ * A connection could not be opened, and trying again would not help (or was not allowed). `code` is that of `cause`
+ * (a SQLSTATE or an errno), else 08001.
+ *
+ * @see https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
+export class ConnectError extends HoldfastError {
+  readonly endpoint: Endpoint
+
+  constructor(endpoint: Endpoint, cause: unknown) {
+    const { host, port, database } = endpoint
+    super(codeOf(cause) ?? '08001', `${messageOf(cause)} (connecting to ${host}:${port}, database ${database})`, {
+      cause,
+    })
+    this.endpoint = endpoint
+  }
+
+  static {
+    pinName(ConnectError, 'ConnectError')
+  }
+}
+
+/** What was under way on a connection when it was lost. */
+export type LossPhase = 'idle' | 'query' | 'transaction' | 'commit'
+
+/** What became of the work under way: `aborted` is certain, nothing of it was written; `unknown` is what it says. */
+export type CommitOutcome = 'aborted' | 'unknown'
+
+/** The facts of a loss: the same for every call on that connection. */
+export interface Loss {
+  /** The first thing that went wrong, before the errors that follow from it. */
+  readonly cause: unknown
+  readonly phase: LossPhase
+  readonly commitOutcome: CommitOutcome
+}
+
+/**
+ * The connection died: while this statement ran, or before. Every later call on that client rejects with the same
+ * facts, so that an ORM's own ROLLBACK can't hide them. `code` is that of `cause` (a SQLSTATE or an errno), else
+ * 08006.
+ *
+ * @see https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
+export class ConnectionLostError extends HoldfastError {
+  readonly phase: LossPhase
+  /** Whether a byte of this statement could have reached the server. */
+  readonly sent: boolean
+  readonly commitOutcome: CommitOutcome
+
+  constructor(loss: Loss, sent: boolean) {
+    super(codeOf(loss.cause) ?? '08006', `Connection lost (${PHASES[loss.phase]}): ${messageOf(loss.cause)}`, {
+      cause: loss.cause,
+    })
+    this.phase = loss.phase
+    this.sent = sent
+    this.commitOutcome = loss.commitOutcome
+  }
+
+  static {
+    pinName(ConnectionLostError, 'ConnectionLostError')
+  }
+}
+
+const PHASES: Record<LossPhase, string> = {
+  idle: 'while idle',
+  query: 'while a statement was running',
+  transaction: 'in a transaction, before COMMIT was sent',
+  commit: 'after COMMIT was sent',
+}
+
+/** Options that can't work. Tells all problems at once; each names its option, what was given and what is allowed. */
+export class OptionsError extends HoldfastError {
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[]) {
+    super(
+      'HOLDFAST_INVALID_OPTION',
+      problems.length === 1 ? `${problems[0]}` : ['Invalid options:', ...problems].join('\n- '),
+    )
+    this.problems = problems
+  }
+
+  static {
+    pinName(OptionsError, 'OptionsError')
+  }
+}
+
+/** A client was released twice, or used after its release. */
+export class ReleaseError extends HoldfastError {
+  constructor(message: string) {
+    super('HOLDFAST_RELEASED', message)
+  }
+
+  static {
+    pinName(ReleaseError, 'ReleaseError')
+  }
+}
+
+/** Reads the `code` of anything thrown: a SQLSTATE, an errno, or undefined. */
+export function codeOf(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined
+  return typeof error.code === 'string' ? error.code : undefined
+}
+
+/** The message of anything thrown. Node reports several failed addresses as an AggregateError without a message. */
+export function messageOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join(', ')
+  return error instanceof Error ? error.message : String(error)
+}
+
+function pinName(errorClass: { prototype: Error; name: string }, name: string): void {
+  Object.defineProperty(errorClass.prototype, 'name', { value: name, configurable: true, writable: true })
+  Object.defineProperty(errorClass, 'name', { value: name })
+}

@@ -1,0 +1,32 @@
+/** Collects what is wrong with the options, so that all problems are told at once. */
+export class Problems {
+  readonly found: string[] = []
+
+  /** Notes that an option is not what it may be. */
+  add(option: string, allowed: string, given: unknown): void {
+    this.found.push(`\`${option}\` must be ${allowed}, got ${show(given)}.`)
+  }
+
+  /** A whole number of at least `least`. */
+  wholeNumber(option: string, value: unknown, least: number): void {
+    if (!(Number.isInteger(value) && (value as number) >= least))
+      this.add(option, `a whole number from ${least} on`, value)
+  }
+
+  /** A number of at least `least`; `Infinity` where it makes sense. */
+  number(option: string, value: unknown, least: number, infinite: 'finite' | 'or Infinity' = 'finite'): void {
+    const fits = typeof value === 'number' && value >= least && (infinite === 'or Infinity' || Number.isFinite(value))
+    if (!fits) this.add(option, `a number from ${least} on${infinite === 'finite' ? '' : ', or Infinity'}`, value)
+  }
+
+  /** One of a closed set. */
+  oneOf(option: string, value: unknown, allowed: readonly unknown[]): void {
+    if (!allowed.includes(value)) this.add(option, `one of ${allowed.map(show).join(', ')}`, value)
+  }
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'string') return `'${value}'`
+  if (typeof value === 'function') return 'a function'
+  return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value)
+}

@@ -1,0 +1,35 @@
+import type { Defaults } from './resolved-options.ts'
+
+/** Where an option is absent. What differs from pg says why. */
+export const DEFAULTS: Defaults = Object.freeze({
+  max: 10,
+  min: 0,
+  // Longer than a restart or the failover of most managed servers; pg waits for ever, and so do its users.
+  connectionTimeoutMillis: 30_000,
+  idleTimeoutMillis: 10_000,
+  maxLifetimeSeconds: 0,
+  // Connections opened together by a burst should not all be opened anew together.
+  maxLifetimeJitter: 0.1,
+  maxUses: Number.POSITIVE_INFINITY,
+  allowExitOnIdle: false,
+  prePing: Object.freeze({
+    // Under load connections are used more often than this, and the ping costs nothing.
+    idleMillis: 500,
+    // Many round trips to another data centre; a server that needs longer to say nothing is not well.
+    timeoutMillis: 1000,
+  }),
+  invalidateOnDisconnect: 'all',
+  resetOnReturn: 'rollback',
+  connectRetry: Object.freeze({
+    retries: Number.POSITIVE_INFINITY,
+    minTimeout: 50,
+    maxTimeout: 2000,
+    factor: 2,
+    // Many processes lose the same server in the same moment.
+    randomize: true,
+  }),
+  closeTimeoutMillis: 5000,
+  // pg leaves it off; a flow that a firewall forgot is then never noticed.
+  keepAlive: true,
+  name: 'holdfast',
+})

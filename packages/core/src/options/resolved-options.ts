@@ -1,0 +1,44 @@
+import type { PrePing } from '../policy/liveness.ts'
+import type { ResetPolicy } from '../policy/reset.ts'
+import type { ConnectRetryOptions } from './pool-options.ts'
+
+/** How connections are retried: p-retry's options, complete. */
+export type ConnectRetry = { readonly [Key in keyof ConnectRetryOptions]-?: NonNullable<ConnectRetryOptions[Key]> }
+
+/** The options as the pool works with them: checked, complete and frozen. "Never" is `Infinity`. */
+export interface ResolvedOptions {
+  readonly max: number
+  readonly min: number
+  readonly connectionTimeoutMillis: number
+  readonly idleTimeoutMillis: number
+  readonly maxLifetimeMillis: number
+  readonly maxLifetimeJitter: number
+  readonly maxUses: number
+  readonly allowExitOnIdle: boolean
+  readonly prePing: PrePing | false
+  readonly invalidateOnDisconnect: 'all' | 'one'
+  readonly resetOnReturn: ResetPolicy
+  readonly connectRetry: ConnectRetry | false
+  readonly closeTimeoutMillis: number
+  readonly queryTimeoutMillis: number
+  readonly name: string
+}
+
+/** The values of absent options, in the units in which users give them. */
+export interface Defaults {
+  readonly max: number
+  readonly min: number
+  readonly connectionTimeoutMillis: number
+  readonly idleTimeoutMillis: number
+  readonly maxLifetimeSeconds: number
+  readonly maxLifetimeJitter: number
+  readonly maxUses: number
+  readonly allowExitOnIdle: boolean
+  readonly prePing: PrePing
+  readonly invalidateOnDisconnect: 'all' | 'one'
+  readonly resetOnReturn: ResetPolicy
+  readonly connectRetry: ConnectRetry
+  readonly closeTimeoutMillis: number
+  readonly keepAlive: boolean
+  readonly name: string
+}

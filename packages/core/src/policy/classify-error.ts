@@ -1,0 +1,77 @@
+import { ConnectionLostError, codeOf, type HoldfastError, messageOf } from '../errors.ts'
+import { factsOf } from './sqlstate.ts'
+
+/** Whether this error of the server ends the session it arrived in: the connection must never be lent again. */
+export function endsSession(error: unknown): boolean {
+  const severity = typeof error === 'object' && error !== null && 'severity' in error ? error.severity : undefined
+  // The severity is translated by the server (lc_messages), so the code is asked too.
+  return severity === 'FATAL' || severity === 'PANIC' || factsOf(codeOf(error)).endsSession === true
+}
+
+/** Whether a loss by this cause condemns the connections beside it, or was that session's own fault. */
+export function concernsOthers(cause: unknown): boolean {
+  return factsOf(codeOf(cause)).ownFault !== true
+}
+
+// pg gives these no code. The last resort, and the reason why this list is here and nowhere else.
+const PASSING_MESSAGES = [
+  'Connection terminated unexpectedly',
+  'There was an error establishing an SSL connection', // The postmaster could not fork a backend.
+  'Client network socket disconnected before secure TLS connection was established',
+]
+
+/**
+ * Whether a failed attempt to connect is worth another one. Everything that isn't known to pass (bad password,
+ * unknown database, bad certificate) is final.
+ */
+export function mayConnectAgain(error: unknown, hasConnectedBefore: boolean): boolean {
+  if (error instanceof AggregateError) return error.errors.some((each) => mayConnectAgain(each, hasConnectedBefore))
+  const code = codeOf(error)
+  // An unknown host is a typo, unless the name has worked before: then it's a hiccup of the resolver.
+  if (code === 'ENOTFOUND') return hasConnectedBefore
+  if (factsOf(code).connectAgain) return true
+  return code === undefined && PASSING_MESSAGES.includes(messageOf(error))
+}
+
+/**
+ * Whether this error, or one it was caused by, means that a connection was lost. Walks `cause` and TypeORM's
+ * `driverError`.
+ */
+export function isDisconnect(error: unknown): boolean {
+  return someInChain(error, (each) => isConnectionLost(each) || (isServerError(each) && endsSession(each)))
+}
+
+/**
+ * Whether the whole transaction may be run again because nothing of it can have been written: it was lost before
+ * COMMIT was sent, rolled back by the server (40001, 40P01), or never got a connection. A lost COMMIT, 40003 and
+ * 08007 never are. Walks `cause` and TypeORM's `driverError`.
+ */
+export function isRetryable(error: unknown): boolean {
+  const lost = findInChain(error, isConnectionLost)
+  if (lost) return lost.commitOutcome === 'aborted'
+  return someInChain(error, (each) => factsOf(codeOf(each)).retryTransaction === true)
+}
+
+// Two copies of the package may be loaded, so the name is asked and not the class.
+function isConnectionLost(error: unknown): error is ConnectionLostError {
+  return error instanceof ConnectionLostError || (error instanceof Error && error.name === 'ConnectionLostError')
+}
+
+function isServerError(error: unknown): error is HoldfastError {
+  return error instanceof Error && 'severity' in error
+}
+
+const DEEPEST_CHAIN = 8
+
+function someInChain(error: unknown, test: (each: unknown) => boolean): boolean {
+  return findInChain(error, (each): each is unknown => test(each)) !== undefined
+}
+
+function findInChain<Found>(error: unknown, test: (each: unknown) => each is Found): Found | undefined {
+  let each = error
+  for (let depth = 0; depth < DEEPEST_CHAIN && each instanceof Error; depth++) {
+    if (test(each)) return each
+    each = ('driverError' in each && each.driverError) || each.cause
+  }
+  return undefined
+}

@@ -1,0 +1,19 @@
+/** The protocol's own word on a session: idle, in a transaction, in a failed one. Null before the first answer. */
+export type TransactionStatus = 'I' | 'T' | 'E' | null
+
+/** What is done about an open transaction when its connection comes back. */
+export const RESET_POLICIES = ['rollback', 'commit', 'none'] as const
+
+/** @see PoolOptions.resetOnReturn */
+export type ResetPolicy = (typeof RESET_POLICIES)[number]
+
+/** What a released connection needs before anyone else may have it: nothing, this statement, or to be closed. */
+export type ResetAction = 'keep' | 'ROLLBACK' | 'COMMIT' | 'retire'
+
+/** How to reset a connection that was returned in this state. A clean one costs no round trip. */
+export function resetAction(policy: ResetPolicy, status: TransactionStatus): ResetAction {
+  if (status === 'I') return 'keep'
+  if (status === null || policy === 'none') return 'retire'
+  // COMMIT of a failed transaction would be a ROLLBACK with another name.
+  return policy === 'commit' && status === 'T' ? 'COMMIT' : 'ROLLBACK'
+}

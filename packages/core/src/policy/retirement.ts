@@ -1,0 +1,31 @@
+/** Why a connection leaves the pool. */
+export type RetireReason =
+  | 'lost' // It died.
+  | 'discarded' // Its borrower said so: `release(true)`, `client.end()`.
+  | 'stale' // Opened before the last invalidation.
+  | 'expired' // Older than `maxLifetimeSeconds`.
+  | 'used-up' // Lent `maxUses` times.
+  | 'idle-timeout' // Unused for `idleTimeoutMillis`.
+  | 'reset-failed' // It could not be cleaned.
+  | 'pool-closed'
+
+/** What decides whether a connection may be used again. */
+export interface UsageFacts {
+  readonly generation: number
+  readonly expiresAt: number
+  readonly uses: number
+}
+
+/** What it is measured against. */
+export interface UsageLimits {
+  readonly currentGeneration: number
+  readonly maxUses: number
+}
+
+/** May this connection be used again? Undefined if so, else the reason why not. */
+export function reasonToRetire(facts: UsageFacts, limits: UsageLimits, now: number): RetireReason | undefined {
+  if (facts.generation < limits.currentGeneration) return 'stale'
+  if (now >= facts.expiresAt) return 'expired'
+  if (facts.uses >= limits.maxUses) return 'used-up'
+  return undefined
+}

@@ -1,0 +1,28 @@
+import type { Cancel, Clock, KeepsAlive } from './clock.ts'
+
+// A timer this late says more about this process than about the server: its event loop was blocked, or it was frozen.
+const LATE_MILLIS = 100
+const LONGEST_GRACE_MILLIS = 1000
+
+/**
+ * Runs `judge` when `millis` have passed, but not before replies that lie unread in the sockets have been read:
+ * after a blocked event loop timers fire first, and would condemn connections that answered long ago.
+ *
+ * A timer that fires late grants the time it was late by, at most a second, for exchanges of several round trips.
+ */
+export function afterPatience(clock: Clock, millis: number, keepsAlive: KeepsAlive, judge: () => void): Cancel {
+  const due = clock.now() + millis
+  let cancel = clock.schedule(millis, expired, keepsAlive)
+
+  function expired(): void {
+    const lateBy = clock.now() - due
+    cancel =
+      lateBy < LATE_MILLIS
+        ? clock.afterPendingInput(judge)
+        : clock.schedule(Math.min(lateBy, LONGEST_GRACE_MILLIS), lookOnceMore, keepsAlive)
+  }
+  function lookOnceMore(): void {
+    cancel = clock.afterPendingInput(judge)
+  }
+  return () => cancel()
+}
