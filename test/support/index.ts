@@ -6,8 +6,12 @@ export {
   type FaultProxyErrorCode,
   UntilTimeoutError,
 } from './errors.ts'
+export { FaultProxy, type LinkSelection, type Selection, type SwallowOptions } from './fault-proxy.ts'
+export type { Direction } from './frames.ts'
 export { freePort } from './free-port.ts'
+export type { Address, CutInsideRecordOptions, CutOptions, Directions, Link, Side } from './link.ts'
 export type { StopMode } from './postmaster.ts'
 export type { Settings } from './server-settings.ts'
 export type { Session, SessionFilter, SessionState } from './sessions.ts'
+export type { CutKind } from './treatment.ts'
 export { type UntilOptions, until } from './until.ts'

@@ -1,0 +1,168 @@
+import type net from 'node:net'
+import { type Conversation, type Direction, FrameReader, type Piece } from './frames.ts'
+import { type CutKind, pass, swallow, type Treatment } from './treatment.ts'
+
+/** As much as one direction may hold back before it stops reading, so that a slow receiver slows the sender down. */
+const MOST_BYTES_HELD = 1_048_576
+
+interface Departure {
+  readonly dueAt: number
+  readonly bytes: number
+  readonly depart: () => void
+}
+
+/** What a {@link Lane} is made of. */
+export interface LaneOptions {
+  readonly direction: Direction
+  readonly conversation: Conversation
+  readonly source: net.Socket
+  readonly target: net.Socket
+  /** Cuts the link that this lane is one half of. */
+  readonly cut: (kind: CutKind) => void
+}
+
+/**
+ * One direction of a link: reads from one socket, lets a {@link Treatment} decide, and writes to the other. An end or
+ * a reset of the source becomes the same for the target, in its turn.
+ */
+export class Lane {
+  readonly #options: LaneOptions
+  readonly #frames: FrameReader
+  readonly #departures: Departure[] = []
+  #treatment: Treatment = pass
+  #delayMillis = 0
+  #timer: NodeJS.Timeout | undefined
+  #bytesHeld = 0
+  #bytesRead = 0
+  #isDead = false
+
+  constructor(options: LaneOptions) {
+    const { source, target, conversation, direction } = options
+    this.#options = options
+    this.#frames = new FrameReader(conversation, direction)
+    source.on('data', (chunk: Buffer) => this.#take(chunk))
+    source.on('end', () => this.#end())
+    // Whatever broke the source (a reset, a refused connection, an unreachable host): the target sees a reset.
+    source.on('error', () => this.#depart(0, () => reset(target)))
+    source.on('close', () => this.#drop())
+    target.on('drain', () => this.#throttle())
+  }
+
+  /** How many bytes came in, whatever became of them. */
+  get bytesRead(): number {
+    return this.#bytesRead
+  }
+
+  /** Whether everything vanishes here, for good. */
+  get isDead(): boolean {
+    return this.#isDead
+  }
+
+  /** Replaces the treatment. A dead lane keeps its own. */
+  treat(treatment: Treatment): void {
+    this.#treatment.dropped?.()
+    if (this.#isDead) return treatment.dropped?.()
+    this.#treatment = treatment
+  }
+
+  /** Everything that is still to come vanishes, ends and resets included, and what was held back, too. */
+  kill(): void {
+    this.treat(swallow)
+    this.#isDead = true
+    this.#departures.length = 0
+    this.#bytesHeld = 0
+    clearTimeout(this.#timer)
+    this.#throttle()
+  }
+
+  /** Holds everything back for a while, in order; `Infinity` until {@link heal}. */
+  delay(millis: number): void {
+    this.#delayMillis = millis
+  }
+
+  /** Lets everything pass, and sends off at once what was held back. */
+  heal(): void {
+    this.treat(pass)
+    this.delay(0)
+    for (const { depart } of this.#departures.splice(0)) depart()
+    this.#bytesHeld = 0
+    this.#schedule()
+    this.#throttle()
+  }
+
+  #take(chunk: Buffer): void {
+    this.#bytesRead += chunk.length
+    for (const piece of this.#frames.read(chunk)) this.#give(piece)
+    this.#throttle()
+  }
+
+  #give(piece: Piece): void {
+    this.#treatment.treat(piece, {
+      forward: (bytes) => this.#depart(bytes.length, () => this.#write(bytes)),
+      cut: (kind) => {
+        // Nothing may follow: the cut itself could be on its way for a while.
+        this.#treatment = swallow
+        this.#depart(0, () => this.#options.cut(kind))
+      },
+      pass: () => {
+        this.#treatment = pass
+      },
+    })
+  }
+
+  #end(): void {
+    for (const piece of this.#frames.rest()) this.#give(piece)
+    this.#depart(0, () => {
+      if (this.#options.target.writable) this.#options.target.end()
+    })
+  }
+
+  #write(bytes: Buffer): void {
+    // A target that is gone has its own way of telling the source; the bytes in between are lost, as on any wire.
+    if (this.#options.target.writable) this.#options.target.write(bytes)
+  }
+
+  #depart(bytes: number, depart: () => void): void {
+    if (this.#isDead) return
+    if (this.#delayMillis === 0 && this.#departures.length === 0) return depart()
+    this.#departures.push({ dueAt: performance.now() + this.#delayMillis, bytes, depart })
+    this.#bytesHeld += bytes
+    this.#schedule()
+  }
+
+  #schedule(): void {
+    clearTimeout(this.#timer)
+    const [next] = this.#departures
+    if (!next || !Number.isFinite(next.dueAt)) return
+    this.#timer = setTimeout(() => this.#departDue(), Math.max(0, next.dueAt - performance.now()))
+  }
+
+  #departDue(): void {
+    // A timer may fire a fraction of a millisecond early.
+    const now = performance.now() + 1
+    while (this.#departures[0] && this.#departures[0].dueAt <= now) {
+      const { bytes, depart } = this.#departures.shift() as Departure
+      this.#bytesHeld -= bytes
+      depart()
+    }
+    this.#schedule()
+    this.#throttle()
+  }
+
+  #throttle(): void {
+    const { source, target } = this.#options
+    const isFull = this.#bytesHeld > MOST_BYTES_HELD || (target.writableNeedDrain && !this.#isDead)
+    if (isFull) source.pause()
+    else if (source.isPaused()) source.resume()
+  }
+
+  #drop(): void {
+    this.#treatment.dropped?.()
+    this.#treatment = swallow
+  }
+}
+
+/** Ends a socket so that its peer sees ECONNRESET. */
+export function reset(socket: net.Socket): void {
+  if (!socket.destroyed) socket.resetAndDestroy()
+}
