@@ -192,7 +192,8 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   #run(query: string | QueryConfig | Submittable, values: unknown[] | undefined, done: ResultCallback): void {
     this.#engine.acquire({
       leased: (connection) => this.#runOn(connection, query, values, done),
-      failed: done,
+      // A callback that throws must not end the round in which the others are told.
+      failed: (error) => process.nextTick(done, error),
     })
   }
 
@@ -205,7 +206,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     } catch (error) {
       // Refused before anything was sent: not a query at all.
       this.#engine.takeBack(connection)
-      done(error as Error)
+      process.nextTick(done, error)
     }
   }
 

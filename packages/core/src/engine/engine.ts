@@ -9,6 +9,7 @@ import { type RetireReason, reasonToRetire } from '../policy/retirement.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
 import type { Publisher } from '../telemetry/events.ts'
+import { Departures } from './departures.ts'
 import { Inventory } from './inventory.ts'
 import { Supply } from './supply.ts'
 import { Upkeep } from './upkeep.ts'
@@ -39,18 +40,19 @@ export class Engine {
   readonly #parts: EngineParts
   readonly #waiters = new Waiters<Caller>()
   readonly #inventory = new Inventory()
+  readonly #departures: Departures
   readonly #supply: Supply
   readonly #upkeep: Upkeep
   readonly #limits: { currentGeneration: number; readonly maxUses: number }
   #failedPings = 0
   #isClosing = false
   #closed: Promise<void> | undefined
-  #onEmpty: (() => void) | undefined
 
   constructor(parts: EngineParts) {
     const { options, clock } = parts
     this.#parts = parts
     this.#options = options
+    this.#departures = new Departures(this.#inventory, parts.publisher, options.closeTimeoutMillis)
     this.#limits = { currentGeneration: 0, maxUses: options.maxUses }
     this.#supply = new Supply({
       max: options.max,
@@ -65,7 +67,7 @@ export class Engine {
       inventory: this.#inventory,
       min: options.min,
       idleTimeoutMillis: options.idleTimeoutMillis,
-      retire: (connection, reason) => this.#retire(connection, reason),
+      retire: (connection, reason) => this.#departures.retire(connection, reason),
       refill: (count) => this.#supply.open(Math.min(count, options.max - this.#inventory.size)),
       onHeartbeat: () => this.#guard(),
     })
@@ -110,7 +112,9 @@ export class Engine {
     // A goodbye rolls back as well as a ROLLBACK would; only `commit` has something left to do on the old session.
     const flaw = this.#flawOf(connection)
     if (flaw && this.#options.resetOnReturn !== 'commit') return this.#retireAndServe(connection, flaw)
-    if (connection.inSync && connection.transactionStatus === 'I') this.#makeAvailable(connection)
+    const isClean =
+      connection.inSync && resetAction(this.#options.resetOnReturn, connection.transactionStatus) === 'keep'
+    if (isClean) this.#makeAvailable(connection)
     else void this.#reset(connection)
   }
 
@@ -120,7 +124,7 @@ export class Engine {
     this.#parts.publisher.publish({ type: 'pool-invalidated', generation, cause })
     this.#supply.slowDown()
     for (const connection of this.#inventory.all()) {
-      if (connection.is('idle', 'checking')) this.#retire(connection, 'stale', cause)
+      if (connection.is('idle', 'checking')) this.#departures.retire(connection, 'stale', cause)
     }
     this.#dispatch()
   }
@@ -138,19 +142,14 @@ export class Engine {
     for (let waiter = this.#waiters.shift(); waiter; waiter = this.#waiters.shift())
       waiter.caller.failed(new PoolClosedError())
     for (const connection of this.#inventory.all()) {
-      if (connection.is('idle', 'checking', 'opening')) this.#retire(connection, 'pool-closed')
+      if (connection.is('idle', 'checking', 'opening')) this.#departures.retire(connection, 'pool-closed')
     }
-    if (this.#inventory.size + this.#inventory.closingCount === 0) return
-    await new Promise<void>((resolve) => {
-      const cancel = afterPatience(this.#parts.clock, this.#options.closeTimeoutMillis, 'process', () => {
-        for (const connection of this.#inventory.all()) connection.lose(new PoolClosedError(), 'own')
-        for (const connection of this.#inventory.closing()) connection.destroy()
-      })
-      this.#onEmpty = () => {
-        cancel()
-        resolve()
-      }
+    const cancel = afterPatience(this.#parts.clock, this.#options.closeTimeoutMillis, 'process', () => {
+      for (const connection of this.#inventory.all()) connection.lose(new PoolClosedError(), 'own')
+      this.#departures.destroyAll()
     })
+    await this.#departures.allClosed()
+    cancel()
   }
 
   #dispatch(): void {
@@ -175,7 +174,7 @@ export class Engine {
         const needsProof = mustPing(connection, this.#options.prePing, this.#parts.clock.now())
         return needsProof ? undefined : this.#inventory.takeFreshest()
       }
-      this.#retire(connection, flaw)
+      this.#departures.retire(connection, flaw)
     }
     return undefined
   }
@@ -237,7 +236,7 @@ export class Engine {
       if (connection.loss) throw connection.loss.cause
     } catch (error) {
       publisher.publish({ type: 'connect-failed', error })
-      this.#retire(connection, 'lost', error)
+      this.#departures.retire(connection, 'lost', error)
       throw error
     }
     if (!connection.is('opening')) return connection // The pool was closed meanwhile.
@@ -255,7 +254,7 @@ export class Engine {
     if (connection.is('opening')) return // `#open` hears of it.
     const wasChecking = connection.is('checking')
     this.#parts.publisher.publish({ type: 'connection-lost', connection, loss, wasLeased: connection.is('leased') })
-    this.#retire(connection, 'lost', loss.cause)
+    this.#departures.retire(connection, 'lost', loss.cause)
     if (reach === 'suspect') this.#suspectAll()
     const isNews = connection.generation === this.#limits.currentGeneration
     const isNoCoincidence = wasChecking && ++this.#failedPings >= MOST_FAILED_PINGS
@@ -266,21 +265,8 @@ export class Engine {
   }
 
   #retireAndServe(connection: Connection, reason: RetireReason, cause?: unknown): void {
-    this.#retire(connection, reason, cause)
+    this.#departures.retire(connection, reason, cause)
     this.#dispatch()
-  }
-
-  #retire(connection: Connection, reason: RetireReason, cause?: unknown): void {
-    if (connection.is('closing', 'closed')) return
-    const { publisher } = this.#parts
-    const wasOpen = !connection.is('opening')
-    this.#inventory.retire(connection)
-    if (wasOpen) publisher.publish({ type: 'connection-retired', connection, reason, cause })
-    void connection.close(this.#options.closeTimeoutMillis).then(() => {
-      this.#inventory.forget(connection)
-      if (wasOpen) publisher.publish({ type: 'connection-closed', connection })
-      if (this.#inventory.size + this.#inventory.closingCount === 0) this.#onEmpty?.()
-    })
   }
 
   #flawOf(connection: Connection): RetireReason | undefined {

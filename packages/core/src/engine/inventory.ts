@@ -1,23 +1,18 @@
 import type { Connection, ConnectionState } from '../connection/connection.ts'
 
-/** What the pool owns, and in which state: every count is derived here. */
+/** What takes a slot of the pool, and in which state: every count is derived here. */
 export class Inventory {
   readonly #alive = new Set<Connection>()
-  readonly #closing = new Set<Connection>()
   /** The order in which idle ones came back: the last is the freshest. */
   readonly #idle: Connection[] = []
 
-  /** Connections that take a slot: all but those on their way out. */
+  /** Slots taken. */
   get size(): number {
     return this.#alive.size
   }
 
   get idleCount(): number {
     return this.#idle.length
-  }
-
-  get closingCount(): number {
-    return this.#closing.size
   }
 
   /** How many are in this state. */
@@ -30,11 +25,6 @@ export class Inventory {
   /** All that take a slot; a copy, since most who ask change it. */
   all(): Connection[] {
     return [...this.#alive]
-  }
-
-  /** Those on their way out; a copy. */
-  closing(): Connection[] {
-    return [...this.#closing]
   }
 
   /** The idle ones, the longest idle first; a copy. */
@@ -71,16 +61,10 @@ export class Inventory {
     return this.#idle.pop()
   }
 
-  /** Frees the slot of a connection, which is kept in sight until it is closed. */
-  retire(connection: Connection): void {
+  /** Frees the slot of a connection. */
+  remove(connection: Connection): void {
     this.#alive.delete(connection)
     const index = this.#idle.indexOf(connection)
     if (index !== -1) this.#idle.splice(index, 1)
-    this.#closing.add(connection)
-  }
-
-  /** Forgets a connection that is closed. */
-  forget(connection: Connection): void {
-    this.#closing.delete(connection)
   }
 }

@@ -1,11 +1,14 @@
-import { ConnectionLostError, codeOf, type HoldfastError, messageOf } from '../errors.ts'
+import { ConnectionLostError, codeOf, messageOf } from '../errors.ts'
 import { factsOf } from './sqlstate.ts'
 
-/** Whether this error of the server ends the session it arrived in: the connection must never be lent again. */
-export function endsSession(error: unknown): boolean {
-  const severity = typeof error === 'object' && error !== null && 'severity' in error ? error.severity : undefined
-  // The severity is translated by the server (lc_messages), so the code is asked too.
-  return severity === 'FATAL' || severity === 'PANIC' || factsOf(codeOf(error)).endsSession === true
+/** Whether this message of the server ends the session it arrived in: the connection must never be lent again. */
+export function endsSession(message: unknown): boolean {
+  const severity = severityOf(message)
+  if (severity === 'FATAL' || severity === 'PANIC') return true
+  // A foreign table may report 08006 about a connection of its own, with the session in best health.
+  if (severity === undefined || severity === 'ERROR') return false
+  // The server translates its severities (lc_messages); codes it doesn't.
+  return factsOf(codeOf(message)).disconnect === true
 }
 
 /** Whether a loss by this cause condemns the connections beside it, or was that session's own fault. */
@@ -13,11 +16,16 @@ export function concernsOthers(cause: unknown): boolean {
   return factsOf(codeOf(cause)).ownFault !== true
 }
 
-// pg gives these no code. The last resort, and the reason why this list is here and nowhere else.
+// pg gives these no code. The last resort, and the reason why the lists are here and nowhere else.
 const PASSING_MESSAGES = [
   'Connection terminated unexpectedly',
   'There was an error establishing an SSL connection', // The postmaster could not fork a backend.
   'Client network socket disconnected before secure TLS connection was established',
+]
+const DISCONNECT_MESSAGES = [
+  'Connection terminated',
+  'Connection terminated unexpectedly',
+  'Client has encountered a connection error and is not queryable',
 ]
 
 /**
@@ -34,11 +42,16 @@ export function mayConnectAgain(error: unknown, hasConnectedBefore: boolean): bo
 }
 
 /**
- * Whether this error, or one it was caused by, means that a connection was lost. Walks `cause` and TypeORM's
+ * Whether this error, or one it was caused by, means that a connection was lost. Judges by the connection's state
+ * first (it is a `ConnectionLostError`), by SQLSTATE or errno second, by message last. Walks `cause` and TypeORM's
  * `driverError`.
  */
 export function isDisconnect(error: unknown): boolean {
-  return someInChain(error, (each) => isConnectionLost(each) || (isServerError(each) && endsSession(each)))
+  return someInChain(error, (each) => {
+    if (isConnectionLost(each)) return true
+    if (severityOf(each) !== undefined) return endsSession(each)
+    return factsOf(codeOf(each)).disconnect === true || DISCONNECT_MESSAGES.includes(messageOf(each))
+  })
 }
 
 /**
@@ -57,8 +70,8 @@ function isConnectionLost(error: unknown): error is ConnectionLostError {
   return error instanceof ConnectionLostError || (error instanceof Error && error.name === 'ConnectionLostError')
 }
 
-function isServerError(error: unknown): error is HoldfastError {
-  return error instanceof Error && 'severity' in error
+function severityOf(error: unknown): unknown {
+  return typeof error === 'object' && error !== null && 'severity' in error ? error.severity : undefined
 }
 
 const DEEPEST_CHAIN = 8
