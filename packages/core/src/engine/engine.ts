@@ -1,3 +1,4 @@
+import { clean } from '../connection/clean.ts'
 import type { Connection, LossReach } from '../connection/connection.ts'
 import type { Connector } from '../connection/connector.ts'
 import { type Loss, PoolClosedError, PoolTimeoutError } from '../errors.ts'
@@ -214,15 +215,10 @@ export class Engine {
   }
 
   async #reset(connection: Connection): Promise<void> {
-    const { closeTimeoutMillis, resetOnReturn } = this.#options
     connection.move('resetting')
-    const isInSync = await connection.synchronized(closeTimeoutMillis)
+    const stain = await clean(connection, this.#options.resetOnReturn, this.#options.closeTimeoutMillis)
     if (!connection.is('resetting')) return // Lost meanwhile: already retired.
-    const action = isInSync ? resetAction(resetOnReturn, connection.transactionStatus) : 'retire'
-    if (action === 'retire') return this.#retireAndServe(connection, 'reset-failed')
-    const error = action === 'keep' ? undefined : await connection.exchange(action, closeTimeoutMillis)
-    if (!connection.is('resetting')) return // Lost meanwhile: already retired.
-    if (error) this.#retireAndServe(connection, 'reset-failed', error)
+    if (stain) this.#retireAndServe(connection, 'reset-failed', stain.cause)
     else this.#makeAvailable(connection)
   }
 
@@ -288,19 +284,14 @@ export class Engine {
   }
 
   #timeOut(waiter: Waiter<Caller>): void {
-    const { clock } = this.#parts
     this.#waiters.leave(waiter)
     if (this.#waiters.size === 0) this.#supply.stopProbing()
-    const now = clock.now()
-    const longest = this.#inventory.longestLeased()
+    const now = this.#parts.clock.now()
     const details = {
-      waitedMillis: now - waiter.since,
+      ...this.#inventory.occupancy(now),
       max: this.#options.max,
-      leased: this.#inventory.count('leased'),
-      idle: this.#inventory.idleCount,
-      opening: this.#inventory.count('opening'),
       waiting: this.#waiters.size,
-      longestLease: longest && { heldMillis: now - longest.leasedAt, backendPid: longest.backendPid },
+      waitedMillis: now - waiter.since,
     }
     waiter.caller.failed(new PoolTimeoutError(details, this.#supply.lastFailure))
   }

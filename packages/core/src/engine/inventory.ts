@@ -1,4 +1,5 @@
 import type { Connection, ConnectionState } from '../connection/connection.ts'
+import type { PoolTimeoutDetails } from '../errors.ts'
 
 /** What takes a slot of the pool, and in which state: every count is derived here. */
 export class Inventory {
@@ -32,13 +33,18 @@ export class Inventory {
     return [...this.#idle]
   }
 
-  /** The one that was leased first among those still leased. */
-  longestLeased(): Connection | undefined {
+  /** Who has what, for those who wait in vain. */
+  occupancy(now: number): Pick<PoolTimeoutDetails, 'leased' | 'idle' | 'opening' | 'longestLease'> {
     let longest: Connection | undefined
     for (const connection of this.#alive) {
       if (connection.is('leased') && (!longest || connection.leasedAt < longest.leasedAt)) longest = connection
     }
-    return longest
+    return {
+      leased: this.count('leased'),
+      idle: this.idleCount,
+      opening: this.count('opening'),
+      longestLease: longest && { heldMillis: now - longest.leasedAt, backendPid: longest.backendPid },
+    }
   }
 
   /** Gives a connection a slot. */
