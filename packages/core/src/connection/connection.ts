@@ -75,11 +75,14 @@ export class Connection implements ClientOwner {
     this.#listen()
   }
 
-  /** Moves to another state; throws if the table above has no such move, for that would be our bug. */
+  /** Moves to another state; only an idle one may let the process end. Throws if the table above has no such move, for that would be our bug. */
   move(to: ConnectionState): void {
     if (!MOVES[this.#state].includes(to))
       throw new Error(`BUG: connection ${this.id} cannot go from ${this.#state} to ${to}`)
     this.#state = to
+    if (!this.#settings.allowExitOnIdle) return
+    if (to === 'idle') this.client.unref()
+    else this.client.ref()
   }
 
   // A method and not a getter: TypeScript narrows a getter, and goes on believing it after an await.
@@ -116,7 +119,6 @@ export class Connection implements ClientOwner {
   rest(now: number): void {
     this.move('idle')
     this.idleSince = now
-    if (this.#settings.allowExitOnIdle) this.client.unref()
   }
 
   /** Belongs to a borrower from now on. */
@@ -124,7 +126,6 @@ export class Connection implements ClientOwner {
     this.move('leased')
     this.leasedAt = now
     this.uses++
-    if (this.#settings.allowExitOnIdle) this.client.ref()
   }
 
   /**
@@ -199,7 +200,6 @@ export class Connection implements ClientOwner {
       })
       if (this.#ended) return closed()
       this.#internals.connection.on('end', closed)
-      this.client.ref() // Somebody may await this, and an unref'd socket would let the process end first.
       if (!this.isLost && this.inSync) this.#settings.driver.end(this.client)
       else this.destroy()
     })

@@ -19,5 +19,5 @@ const ATTEMPTS_PER_DEADLINE = 3
  */
 export function attemptMillis(deadlineMillis: number): number {
   const share = Math.max(SHORTEST_ATTEMPT_MILLIS, deadlineMillis / ATTEMPTS_PER_DEADLINE)
-  return Math.min(share, deadlineMillis, LONGEST_ATTEMPT_MILLIS)
+  return Math.round(Math.min(share, deadlineMillis, LONGEST_ATTEMPT_MILLIS))
 }
