@@ -22,9 +22,9 @@ export function temporaryBase(account: ServerAccount = serverAccount()): string 
 
 /** @throws {ClusterError} when others could have put something into the directory: its name can be guessed. */
 function assertOurs(directory: string): void {
-  const { uid, mode } = fs.lstatSync(directory)
-  const isOurs = fs.lstatSync(directory).isDirectory() && (process.getuid === undefined || uid === process.getuid())
-  if (isOurs && (process.platform === 'win32' || (mode & 0o022) === 0)) return
+  if (process.getuid === undefined) return // Windows: the temporary directory itself is the user's own.
+  const entry = fs.lstatSync(directory)
+  if (entry.isDirectory() && entry.uid === process.getuid() && (entry.mode & 0o022) === 0) return
   throw new ClusterError('CLUSTER_UNTRUSTED_DIRECTORY', `${directory} belongs to, or can be changed by, somebody else.`)
 }
 
@@ -39,7 +39,7 @@ export async function cachedDirectory(name: string, build: (directory: string) =
   const final = path.join(temporaryBase(), `holdfast-${process.getuid?.() ?? 'user'}-${name}`)
   if (!fs.existsSync(final)) {
     const partial = fs.mkdtempSync(path.join(temporaryBase(), 'holdfast-partial-'))
-    await using _watchdog = new Watchdog(partial)
+    const watchdog = new Watchdog(partial)
     try {
       fs.chmodSync(partial, 0o755)
       await build(partial)
@@ -47,6 +47,8 @@ export async function cachedDirectory(name: string, build: (directory: string) =
     } catch (error) {
       fs.rmSync(partial, { recursive: true, force: true })
       if (!fs.existsSync(final)) throw error // Otherwise another process was faster.
+    } finally {
+      await watchdog[Symbol.asyncDispose]()
     }
   }
   assertOurs(final)

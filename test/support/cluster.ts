@@ -66,6 +66,20 @@ const LONGEST_SOCKET_PATH = 103
 /** How long `Symbol.asyncDispose` waits for the server before it takes to SIGKILL. */
 const DISPOSE_PATIENCE_MILLIS = 10_000
 
+/** How long the cluster's own log-in may take: it fails, rather than hangs, when the server is frozen. */
+const ADMIN_PATIENCE_MILLIS = 15_000
+
+/** Whatever a test does to sessions by {@link Cluster.setting}, the cluster's own are not meant. */
+const WITHOUT_TIMEOUTS = [
+  'idle_session_timeout',
+  'idle_in_transaction_session_timeout',
+  'statement_timeout',
+  'lock_timeout',
+  'transaction_timeout',
+]
+  .map((name) => `-c ${name}=0`)
+  .join(' ')
+
 const START_ATTEMPTS = 3
 
 const run = promisify(execFile)
@@ -97,6 +111,7 @@ export class Cluster implements AsyncDisposable {
   readonly #log = new ServerLog()
   #postmaster: Postmaster | undefined
   #frozen: readonly number[] = []
+  #wasKilled = false
   #disposed = false
 
   private constructor(options: ClusterOptions, port: number, password: string, ca: string | undefined) {
@@ -190,15 +205,7 @@ export class Cluster implements AsyncDisposable {
   async start(): Promise<void> {
     if (this.#disposed) throw new ClusterError('CLUSTER_DISPOSED', 'This cluster is gone, with its data.')
     if (this.pid !== undefined) throw new ClusterError('CLUSTER_ALREADY_RUNNING', `It runs, as process ${this.pid}.`)
-    const { postgres } = await binaries()
-    this.#postmaster = await launch({
-      executable: postgres,
-      data: this.data,
-      account: this.#account,
-      timeoutMillis: this.#options.startTimeoutMillis ?? 30_000,
-      onSpawn: (pid) => this.#watchdog.watch(pid),
-      log: this.#log,
-    })
+    await this.#launch()
   }
 
   /** Stops the server and waits until it is gone; a frozen one is thawed for it. Nothing happens if it is stopped. */
@@ -214,7 +221,8 @@ export class Cluster implements AsyncDisposable {
 
   /**
    * Halts the whole server, as when its machine hangs: the kernel still completes TCP handshakes and acknowledges
-   * bytes, but nothing is ever answered. Returns when every process has come to its halt.
+   * bytes, but nothing is ever answered, {@link query} and {@link sessions} included. Returns when every process has
+   * come to its halt.
    *
    * @throws {ClusterError} when the server is not running.
    */
@@ -229,10 +237,13 @@ export class Cluster implements AsyncDisposable {
 
   /** Lets a frozen server go on where it was, with every backend that was frozen one by one. */
   async thaw(): Promise<void> {
-    for (const pid of this.#frozen.toReversed()) this.#signal(pid, 'SIGCONT')
+    const postmaster = this.pid
+    if (postmaster === undefined) return this.#forget(this.#frozen)
+    // The children first, so that none of them can end unseen and leave its process id to a stranger.
+    for (const { pid } of childrenOf(postmaster)) if (this.#frozen.includes(pid)) this.#signal(pid, 'SIGCONT')
+    this.#signal(postmaster, 'SIGCONT')
     this.#forget(this.#frozen)
-    const pid = this.pid
-    await until(() => pid === undefined || [pid, ...childrenOf(pid).map((child) => child.pid)].every(isNotStopped))
+    await until(() => [postmaster, ...childrenOf(postmaster).map(({ pid }) => pid)].every(isNotStopped))
   }
 
   /**
@@ -301,7 +312,14 @@ export class Cluster implements AsyncDisposable {
 
   /** For several statements in one session of the superuser; it ends with the callback. */
   async withAdmin<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
-    const client = new pg.Client(this.config({ user: ADMIN_USER, application_name: ADMIN_APPLICATION_NAME }))
+    const client = new pg.Client(
+      this.config({
+        user: ADMIN_USER,
+        application_name: ADMIN_APPLICATION_NAME,
+        connectionTimeoutMillis: ADMIN_PATIENCE_MILLIS,
+        options: WITHOUT_TIMEOUTS,
+      }),
+    )
     // The statement that is running when the connection breaks rejects; between two, the next one does.
     client.on('error', () => {})
     await client.connect()
@@ -344,15 +362,41 @@ export class Cluster implements AsyncDisposable {
 
   /** Ends the server and removes every trace of it. */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#disposed) return
     this.#disposed = true
+    if (this.#wasKilled) await this.#cleanUpAfterKill()
     await this.#stop('immediate', DISPOSE_PATIENCE_MILLIS)
-    fs.rmSync(this.#directory, { recursive: true, force: true })
+    fs.rmSync(this.#directory, { recursive: true, force: true, maxRetries: 5 })
     await this.#watchdog[Symbol.asyncDispose]()
+  }
+
+  async #launch(): Promise<void> {
+    const { postgres } = await binaries()
+    this.#postmaster = await launch({
+      executable: postgres,
+      data: this.data,
+      account: this.#account,
+      timeoutMillis: this.#options.startTimeoutMillis ?? 30_000,
+      onSpawn: (pid) => this.#watchdog.watch(pid),
+      log: this.#log,
+    })
+    this.#wasKilled = false
+  }
+
+  /** Orphaned backends and their shared memory survive a SIGKILL of the postmaster; the next start sweeps them up. */
+  async #cleanUpAfterKill(): Promise<void> {
+    try {
+      await this.#launch()
+    } catch (error) {
+      // Nobody wants this server any more: what counts is that its directory goes.
+      if (!(error instanceof ClusterError)) throw error
+    }
   }
 
   async #stop(mode: StopMode, patienceMillis?: number): Promise<void> {
     if (this.#frozen.length > 0) await this.thaw() // A halted process keeps every other signal pending.
     await this.#postmaster?.stop(mode, patienceMillis)
+    if (this.#postmaster) this.#wasKilled = mode === 'kill'
     this.#postmaster = undefined
     this.#watchdog.watch(undefined)
   }

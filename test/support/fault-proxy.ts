@@ -94,10 +94,10 @@ export class FaultProxy implements AsyncDisposable {
   }
 
   /** A copy of a pg configuration that leads through this proxy, by `host` and `port` or by `connectionString`. */
-  config<Config extends { readonly connectionString?: string | undefined }>(config: Config): Config & Address {
-    const { connectionString, ...rest } = config
-    const string = connectionString === undefined ? {} : { connectionString: this.url(connectionString) }
-    return { ...rest, ...string, host: this.host, port: this.port } as Config & Address
+  config<Config extends object>(config: Config): Config & Address {
+    const url = 'connectionString' in config && config.connectionString
+    const string = typeof url === 'string' ? { connectionString: this.url(url) } : {}
+    return { ...config, ...string, host: this.host, port: this.port }
   }
 
   /** The same URL, leading through this proxy. */

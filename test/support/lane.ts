@@ -6,7 +6,7 @@ import { type CutKind, pass, swallow, type Treatment } from './treatment.ts'
 const MOST_BYTES_HELD = 1_048_576
 
 interface Departure {
-  readonly dueAt: number
+  dueAt: number
   readonly bytes: number
   readonly depart: () => void
 }
@@ -75,19 +75,21 @@ export class Lane {
     this.#throttle()
   }
 
-  /** Holds everything back for a while, in order; `Infinity` until {@link heal}. */
+  /**
+   * Holds everything back for a while, in order; `Infinity` until another delay. What is held back already leaves no
+   * later than it would if it came now.
+   */
   delay(millis: number): void {
     this.#delayMillis = millis
+    const latest = performance.now() + millis
+    for (const departure of this.#departures) departure.dueAt = Math.min(departure.dueAt, latest)
+    this.#departDue()
   }
 
   /** Lets everything pass, and sends off at once what was held back. */
   heal(): void {
     this.treat(pass)
     this.delay(0)
-    for (const { depart } of this.#departures.splice(0)) depart()
-    this.#bytesHeld = 0
-    this.#schedule()
-    this.#throttle()
   }
 
   #take(chunk: Buffer): void {

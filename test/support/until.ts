@@ -58,6 +58,15 @@ export async function until<T>(
       const awaited = what ?? condition.toString().replace(/\s+/g, ' ')
       throw new UntilTimeoutError(`Waited ${timeoutMillis} ms in vain for: ${awaited}`, { cause: failure })
     }
-    await sleep(intervalMillis, undefined, signal ? { signal } : {})
+    await pause(intervalMillis, signal)
+  }
+}
+
+async function pause(millis: number, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await sleep(millis, undefined, signal ? { signal } : {})
+  } catch (error) {
+    signal?.throwIfAborted() // Node wraps the reason into an error of its own.
+    throw error
   }
 }
