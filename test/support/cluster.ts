@@ -182,10 +182,13 @@ export class Cluster implements AsyncDisposable {
     return `postgres://${APPLICATION_USER}:${this.password}@${this.host}:${this.port}/${DATABASE}${tls}`
   }
 
-  /** How the ordinary role logs in, with verified TLS. For the superuser, say `{ user: 'postgres' }`. */
+  /**
+   * How the ordinary role logs in, with verified TLS, and what else a client or a pool is to be given. For the
+   * superuser, say `{ user: 'postgres' }`.
+   */
   config(): ClusterConfig
-  config<Extra extends pg.ClientConfig>(extra: Extra): Omit<ClusterConfig, keyof Extra> & Extra
-  config(extra: pg.ClientConfig = {}): ClusterConfig {
+  config<Extra extends object>(extra: Extra): Omit<ClusterConfig, keyof Extra> & Extra
+  config(extra: object = {}): ClusterConfig {
     const config: ClusterConfig = {
       host: this.host,
       port: this.port,
@@ -342,7 +345,7 @@ export class Cluster implements AsyncDisposable {
       })
       standby.#writeCa()
       standby.#write('data/standby.signal', '')
-      const tls = this.ca === undefined ? '' : ` sslmode=verify-full sslrootcert=${standby.caFile}`
+      const tls = this.ca === undefined ? '' : ` sslmode=verify-full sslrootcert='${standby.caFile}'`
       standby.#configure({
         primary_conninfo: `host=${this.host} port=${this.port} user=${ADMIN_USER} password=${this.password}${tls}`,
         primary_slot_name: slot,

@@ -9,7 +9,10 @@ export interface ProcessEntry {
   readonly stopped: boolean
 }
 
-/** All processes of the machine. From /proc where there is one: `ps` is not part of a minimal Debian. */
+/**
+ * All living processes of the machine. Without zombies: the children of a halted server that have ended stay such, since
+ * it cannot take note of it. From /proc where there is one: `ps` is not part of a minimal Debian.
+ */
 export function processTable(): ProcessEntry[] {
   return process.platform === 'linux' ? fromProc() : fromPs()
 }
@@ -41,7 +44,7 @@ function readStat(pid: number): ProcessEntry[] {
     const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8')
     // "pid (name) state parent ...": the name may itself contain spaces and parentheses.
     const [state = '', parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return [{ pid, parent: Number(parent), stopped: state === 'T' }]
+    return state === 'Z' || state === 'X' ? [] : [{ pid, parent: Number(parent), stopped: state === 'T' }]
   } catch {
     return [] // It ended between the listing and the reading.
   }
@@ -51,8 +54,9 @@ function fromPs(): ProcessEntry[] {
   return execFileSync('ps', ['-axo', 'pid=,ppid=,state='], { encoding: 'utf8' })
     .trim()
     .split('\n')
-    .map((line) => {
+    .flatMap((line) => {
       const [pid, parent, state = ''] = line.trim().split(/\s+/)
-      return { pid: Number(pid), parent: Number(parent), stopped: state.startsWith('T') }
+      if (state.startsWith('Z')) return []
+      return [{ pid: Number(pid), parent: Number(parent), stopped: state.startsWith('T') }]
     })
 }

@@ -1,0 +1,270 @@
+import { EventEmitter } from 'node:events'
+import pg, { type ClientConfig } from 'pg'
+
+/** The protocol's word on a session: idle, in a transaction, in a failed one. */
+export type Status = 'I' | 'T' | 'E'
+
+/** How the server treats those who connect: lets them in, never answers, or refuses with this error. */
+export type Welcome = 'accept' | 'hang' | Error
+
+/** An error as the server sends it, with its severity. */
+export function serverError(code: string, message: string, severity = 'ERROR'): Error & { code: string } {
+  return Object.assign(new Error(message), { code, severity })
+}
+
+/** An error as the operating system reports it. */
+export function systemError(code: string): Error & { code: string } {
+  return Object.assign(new Error(`connect ${code} 127.0.0.1:5432`), { code })
+}
+
+/** What the server says to every session when an administrator ends them. */
+export function adminShutdown(): Error & { code: string } {
+  return serverError('57P01', 'terminating connection due to administrator command', 'FATAL')
+}
+
+/**
+ * A server without a network: `Client` is pg's own client, whose protocol layer talks to this object. What happens on
+ * the wire is what the test says; what the client makes of it is what pg makes of it.
+ *
+ * ```ts
+ * const server = new FakeServer()
+ * const pool = new Pool({ Client: server.Client })
+ * server.backends[0].terminate()
+ * ```
+ */
+export class FakeServer {
+  /** How attempts to connect fare from now on. */
+  welcome: Welcome = 'accept'
+  /** How the next attempts fare, one by one, before `welcome` applies. */
+  readonly nextWelcomes: Welcome[] = []
+  /** Whether sessions opened from now on answer nothing, like a flow that a firewall forgot. */
+  silent = false
+  /** Whether a goodbye closes the socket. */
+  hearsGoodbyes = true
+  /** Whether a destroyed socket is ever reported as closed. */
+  closesSockets = true
+  /** Every attempt to connect so far, the failed ones too, in their order. */
+  readonly backends: FakeBackend[] = []
+  readonly Client: typeof pg.Client
+
+  constructor() {
+    const server = this
+    this.Client = class FakeClient extends pg.Client {
+      constructor(config?: ClientConfig) {
+        const backend = new FakeBackend(server, server.backends.length + 1)
+        server.backends.push(backend)
+        super({ ...config, connection: backend.wire } as ClientConfig)
+      }
+    }
+  }
+
+  /** The latest session, or the one with this number, counted from 1. */
+  backend(number: number = this.backends.length): FakeBackend {
+    const backend = this.backends[number - 1]
+    if (!backend) throw new Error(`Connection ${number} was never tried: there were ${this.backends.length} attempts`)
+    return backend
+  }
+
+  /** What all sessions were told, in the order of the sessions. */
+  get received(): string[] {
+    return this.backends.flatMap(({ received }) => received)
+  }
+}
+
+/** One session as the server sees it, or one attempt to get one. */
+export class FakeBackend {
+  readonly pid: number
+  readonly wire: Wire
+  /** The statements that arrived, and `Terminate`. */
+  readonly received: string[] = []
+  /** Answers nothing from now on; `answer()` answers after all. */
+  silent: boolean
+  /** Sends results and errors, but the ReadyForQuery behind them only on `readyForQuery()`. */
+  holdsReadyForQuery = false
+  /** What statements fail with, by their text. */
+  readonly failures = new Map<string, Error>()
+  readonly #server: FakeServer
+  readonly #unanswered: string[] = []
+  #status: Status = 'I'
+
+  constructor(server: FakeServer, number: number) {
+    this.#server = server
+    this.pid = 1000 + number
+    this.silent = server.silent
+    this.wire = new Wire(this)
+  }
+
+  /** Whether the socket is open. */
+  get isOpen(): boolean {
+    return !this.wire.stream.destroyed
+  }
+
+  /** Lets in whoever waits to be connected. */
+  accept(): void {
+    this.wire.emit('backendKeyData', { processID: this.pid, secretKey: 0 })
+    this.readyForQuery()
+  }
+
+  /** Turns away whoever waits to be connected, or cuts a connection, as the operating system does: with an error. */
+  fail(error: Error): void {
+    if (!this.isOpen) return
+    this.wire.emit('error', error)
+    this.wire.stream.destroy()
+  }
+
+  /** Sends an error that nobody asked for, or that answers the statement under way; FATAL comes before the end. */
+  send(error: Error): void {
+    this.wire.emit('errorMessage', error)
+  }
+
+  /** Ends the session: says why, then closes. */
+  terminate(reason: Error = adminShutdown()): void {
+    this.send(reason)
+    this.disappear()
+  }
+
+  /** Closes the socket without a word (FIN). */
+  disappear(): void {
+    this.wire.stream.destroy()
+  }
+
+  /** Answers the statements that lie unanswered. */
+  answer(): void {
+    for (const sql of this.#unanswered.splice(0)) this.#reply(sql)
+  }
+
+  /** Is ready for the next statement. */
+  readyForQuery(status: Status = this.#status): void {
+    this.#status = status
+    this.wire.emit('readyForQuery', { status })
+  }
+
+  /** Called by the wire: somebody knocks. */
+  knocked(): void {
+    const welcome = this.#server.nextWelcomes.shift() ?? this.#server.welcome
+    if (welcome === 'hang') return
+    soon(() => {
+      if (!this.isOpen) return
+      if (welcome === 'accept') this.accept()
+      else if ('severity' in welcome) this.terminate(welcome)
+      else this.fail(welcome)
+    })
+  }
+
+  /** Called by the wire: a statement arrived. */
+  asked(sql: string): void {
+    this.received.push(sql)
+    this.#unanswered.push(sql)
+    soon(() => {
+      if (!this.silent && this.isOpen) this.answer()
+    })
+  }
+
+  /** Called by the wire: the client says goodbye. */
+  leftBehind(): void {
+    this.received.push('Terminate')
+    if (this.#server.hearsGoodbyes) this.disappear()
+  }
+
+  /** Called by the wire: its socket was destroyed. */
+  closed(): void {
+    if (this.#server.closesSockets) soon(() => this.wire.emit('end'))
+  }
+
+  #reply(sql: string): void {
+    const failure = this.failures.get(sql)
+    if (failure) {
+      if (this.#status === 'T') this.#status = 'E'
+      this.send(failure)
+    } else {
+      this.#status = statusAfter(sql, this.#status)
+      if (sql === ';') this.wire.emit('emptyQuery')
+      else this.wire.emit('commandComplete', { text: sql })
+    }
+    if (!this.holdsReadyForQuery && this.isOpen) this.readyForQuery()
+  }
+}
+
+function statusAfter(sql: string, before: Status): Status {
+  if (/^begin/i.test(sql)) return 'T'
+  return /^(?:commit|rollback)/i.test(sql) ? 'I' : before
+}
+
+/** Pg's protocol layer, as far as a client touches it, with a test at the other end. */
+class Wire extends EventEmitter {
+  readonly stream: Socket
+  readonly parsedStatements: Record<string, string> = {}
+  readonly submittedNamedStatements: Record<string, string> = {}
+  readonly #backend: FakeBackend
+  _connecting = false
+  #parsed = ''
+
+  constructor(backend: FakeBackend) {
+    super()
+    this.#backend = backend
+    this.stream = new Socket(backend)
+  }
+
+  connect(): void {
+    this._connecting = true
+    soon(() => this.emit('connect'))
+  }
+
+  startup(): void {
+    this.#backend.knocked()
+  }
+
+  query(text: string): void {
+    if (!this.stream.destroyed) this.#backend.asked(text)
+  }
+
+  parse({ text }: { text: string }): void {
+    this.#parsed = text
+  }
+
+  bind(): void {}
+  describe(): void {}
+  execute(): void {}
+  flush(): void {}
+
+  sync(): void {
+    this.query(this.#parsed)
+  }
+
+  end(): void {
+    if (!this.stream.destroyed) this.#backend.leftBehind()
+  }
+
+  ref(): void {
+    this.stream.isRef = true
+  }
+
+  unref(): void {
+    this.stream.isRef = false
+  }
+}
+
+class Socket {
+  destroyed = false
+  isRef = true
+  readonly #backend: FakeBackend
+
+  constructor(backend: FakeBackend) {
+    this.#backend = backend
+  }
+
+  get writable(): boolean {
+    return !this.destroyed
+  }
+
+  destroy(): void {
+    if (this.destroyed) return
+    this.destroyed = true
+    this.#backend.closed()
+  }
+}
+
+/** Not in the tick of whoever caused it: nothing on a network is. */
+function soon(task: () => void): void {
+  process.nextTick(task)
+}

@@ -1,0 +1,106 @@
+import { vi } from 'vitest'
+import { type Cancel, type Clock, type KeepsAlive, systemClock } from '../../packages/core/src/runtime/clock.ts'
+
+/**
+ * Time and chance in the hands of a test: nothing moves unless it is told to. Vitest's fake timers lie beneath, so
+ * that whoever sets timers of his own (p-retry does) moves along.
+ *
+ * ```ts
+ * using clock = new FakeClock()
+ * await clock.advance(1000)
+ * ```
+ */
+export class FakeClock implements Clock, Disposable {
+  /** What chance says, here and to p-retry, from 0 to below 1. */
+  chance = 0
+  /** A blocked event loop finds this time when it goes on, whatever the fake timers have got to. */
+  #blockedUntil = 0
+  #wallAhead = 0
+  #afterInput: Set<() => void> | undefined
+  readonly #pending = new Map<object, KeepsAlive>()
+
+  constructor() {
+    // All but process.nextTick and microtasks, which are order and not time.
+    vi.useFakeTimers({
+      toFake: [
+        'setTimeout',
+        'clearTimeout',
+        'setInterval',
+        'clearInterval',
+        'setImmediate',
+        'clearImmediate',
+        'performance',
+        'Date',
+      ],
+    })
+    vi.spyOn(Math, 'random').mockImplementation(() => this.chance)
+  }
+
+  now(): number {
+    return Math.max(systemClock.now(), this.#blockedUntil)
+  }
+
+  wall(): number {
+    return systemClock.wall() + (this.now() - systemClock.now()) + this.#wallAhead
+  }
+
+  schedule(delayMillis: number, task: () => void, keepsAlive: KeepsAlive): Cancel {
+    const timer = {}
+    const fire = (): void => {
+      this.#pending.delete(timer)
+      task()
+    }
+    this.#pending.set(timer, keepsAlive)
+    const cancel = systemClock.schedule(delayMillis + this.now() - systemClock.now(), fire, keepsAlive)
+    return () => {
+      this.#pending.delete(timer)
+      cancel()
+    }
+  }
+
+  afterPendingInput(task: () => void): Cancel {
+    if (!this.#afterInput) return systemClock.afterPendingInput(task)
+    const tasks = this.#afterInput.add(task)
+    return () => tasks.delete(task)
+  }
+
+  random(): number {
+    return this.chance
+  }
+
+  /** How many timers of the pool are set that keep the process alive, or that don't. */
+  timers(keepsAlive: KeepsAlive): number {
+    return [...this.#pending.values()].filter((each) => each === keepsAlive).length
+  }
+
+  /** Lets time pass, timer by timer, and whatever hangs on them happen. `advance(0)` lets only the latter happen. */
+  async advance(millis: number): Promise<void> {
+    await vi.advanceTimersByTimeAsync(millis)
+  }
+
+  /**
+   * Lets time pass while nothing can run. Then, as in Node: timers that became due fire, late; then the sockets are
+   * read, in which `arrived` meanwhile; then what waits for `afterPendingInput` runs.
+   */
+  async blockEventLoop(millis: number, arrived: () => void = () => {}): Promise<void> {
+    this.#blockedUntil = this.now() + millis
+    const tasks = new Set<() => void>()
+    this.#afterInput = tasks
+    await this.advance(millis)
+    arrived()
+    await this.advance(0)
+    this.#afterInput = undefined
+    for (const task of tasks) task()
+    await this.advance(0)
+  }
+
+  /** Lets the machine sleep: the wall clock goes on, the monotonic one and all timers stand still. */
+  freeze(millis: number): void {
+    this.#wallAhead += millis
+  }
+
+  [Symbol.dispose](): void {
+    vi.restoreAllMocks()
+    vi.useRealTimers()
+  }
+}
