@@ -19,7 +19,12 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'server',
-          include: ['test/support/**/*.test.ts', 'test/integration/**/*.test.ts', 'test/faults/**/*.test.ts'],
+          include: [
+            'test/support/**/*.test.ts',
+            'test/integration/**/*.test.ts',
+            'test/faults/**/*.test.ts',
+            'test/docs/**/*.test.ts',
+          ],
           pool: 'forks',
           testTimeout: 60_000,
           hookTimeout: 60_000,
