@@ -1,6 +1,9 @@
 import { vi } from 'vitest'
 import { type Cancel, type Clock, type KeepsAlive, systemClock } from '../../packages/core/src/runtime/clock.ts'
 
+// Vitest's immediate would come a millisecond late. The real one comes between two fake timers.
+const { setImmediate: setRealImmediate, clearImmediate: clearRealImmediate } = globalThis
+
 /**
  * Time and chance in the hands of a test: nothing moves unless it is told to. Vitest's fake timers lie beneath, so
  * that whoever sets timers of his own (p-retry does) moves along.
@@ -59,9 +62,12 @@ export class FakeClock implements Clock, Disposable {
   }
 
   afterPendingInput(task: () => void): Cancel {
-    if (!this.#afterInput) return systemClock.afterPendingInput(task)
-    const tasks = this.#afterInput.add(task)
-    return () => tasks.delete(task)
+    if (this.#afterInput) {
+      const tasks = this.#afterInput.add(task)
+      return () => tasks.delete(task)
+    }
+    const immediate = setRealImmediate(task)
+    return () => clearRealImmediate(immediate)
   }
 
   random(): number {

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import net from 'node:net'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { Cluster, FaultProxy, type Link, until } from './index.ts'
@@ -294,6 +296,33 @@ describe('refuse', () => {
     proxy.refuse(30)
     await expect(connectThrough(proxy)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
     await proxy.whenListening()
+    await using client = await connectThrough(proxy)
+    await client.query('select 1')
+  })
+})
+
+describe('refusing again', () => {
+  test('before healing has taken effect wins', async () => {
+    await using proxy = await FaultProxy.start(cluster)
+    proxy.refuse()
+    const healed = proxy.heal()
+    proxy.refuse()
+    await expect(connectThrough(proxy)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+    await proxy.heal()
+    await healed
+    await using client = await connectThrough(proxy)
+    await client.query('select 1')
+  })
+
+  test('and healing say so when somebody else has taken the port; later they try again', async () => {
+    await using proxy = await FaultProxy.start(cluster)
+    proxy.refuse()
+    const intruder = net.createServer().listen(proxy.port, proxy.host)
+    await once(intruder, 'listening')
+    await expect(proxy.heal()).rejects.toMatchObject({ code: 'PROXY_PORT_TAKEN' })
+    intruder.close()
+    await once(intruder, 'close')
+    await proxy.heal()
     await using client = await connectThrough(proxy)
     await client.query('select 1')
   })

@@ -173,7 +173,7 @@ export class FaultProxy implements AsyncDisposable {
     if (!this.#server) return
     this.#server.close() // The port is free at once; what `close` waits for are the connections.
     this.#server = undefined
-    this.#listening = deferred()
+    this.#listening ??= deferred()
   }
 
   /**
@@ -197,8 +197,7 @@ export class FaultProxy implements AsyncDisposable {
     this.#delayOfNewLinks = 0
     this.#deadDirectionsOfNewLinks = undefined
     for (const link of this.#links) link.heal()
-    await this.#listenAgain()
-    await this.whenListening()
+    await Promise.all([this.whenListening(), this.#listenAgain()])
   }
 
   /** Closes everything: the port, and all connections. */
@@ -225,14 +224,19 @@ export class FaultProxy implements AsyncDisposable {
     this.#adopt(server)
     try {
       await listen(server, this.port)
+      if (this.#server !== server) return // Refused again, or disposed of, meanwhile.
       this.#listening = undefined
       listening.resolve()
     } catch (cause) {
       this.#server = undefined
-      if (!isPortTaken(cause)) return listening.reject(cause)
-      const message = `Somebody else has taken port ${this.port} while it was closed.`
-      listening.reject(new FaultProxyError('PROXY_PORT_TAKEN', message, { cause }))
+      this.#listening = deferred() // For the next attempt.
+      listening.reject(isPortTaken(cause) ? this.#portTakenError(cause) : cause)
     }
+  }
+
+  #portTakenError(cause: unknown): FaultProxyError {
+    const message = `Somebody else has taken port ${this.port} while it was closed.`
+    return new FaultProxyError('PROXY_PORT_TAKEN', message, { cause })
   }
 
   #adopt(server: net.Server): void {

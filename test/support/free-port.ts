@@ -15,10 +15,21 @@ export function isPortTaken(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'EADDRINUSE'
 }
 
-/** Listens on 127.0.0.1 at the given port; rejects with the socket's own error, such as EADDRINUSE. */
-export async function listen(server: net.Server, port: number): Promise<void> {
-  server.listen(port, '127.0.0.1')
-  await once(server, 'listening')
+/**
+ * Listens on 127.0.0.1 at the given port; rejects with the socket's own error, such as EADDRINUSE. Resolves as well when
+ * the server is closed before it has said that it listens.
+ */
+export function listen(server: net.Server, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (end: () => void) => () => {
+      server.off('error', failed).off('listening', done).off('close', done)
+      end()
+    }
+    const done = settle(resolve)
+    const failed = (error: Error): void => settle(() => reject(error))()
+    server.once('error', failed).once('listening', done).once('close', done)
+    server.listen(port, '127.0.0.1')
+  })
 }
 
 /** Listens on 127.0.0.1 at a free port outside the ephemeral range, and says which. */
