@@ -1,0 +1,88 @@
+import { expect, test } from 'vitest'
+import type { Connection } from '../../../packages/core/src/connection/connection.ts'
+import { Connector } from '../../../packages/core/src/connection/connector.ts'
+import { Inventory } from '../../../packages/core/src/engine/inventory.ts'
+import { systemClock } from '../../../packages/core/src/runtime/clock.ts'
+import { FakeServer } from '../../support/fake-client.ts'
+
+const connector = new Connector(
+  {
+    clientConfig: {},
+    Client: new FakeServer().Client,
+    connectionTimeoutMillis: 1000,
+    queryTimeoutMillis: Number.POSITIVE_INFINITY,
+    allowExitOnIdle: false,
+    onConnect: undefined,
+    verify: undefined,
+  },
+  systemClock,
+)
+
+function owned(inventory: Inventory, ...states: ('idle' | 'leased' | 'opening')[]): Connection[] {
+  return states.map((state, index) => {
+    const connection = connector.make(() => {})
+    inventory.add(connection)
+    if (state === 'idle') {
+      connection.rest(index)
+      inventory.addIdle(connection)
+    }
+    if (state === 'leased') connection.lend(index)
+    return connection
+  })
+}
+
+test('derives every count from the states', () => {
+  const inventory = new Inventory()
+  owned(inventory, 'idle', 'leased', 'leased', 'opening')
+  expect(inventory.size).toBe(4)
+  expect(inventory.idleCount).toBe(1)
+  expect(inventory.count('leased')).toBe(2)
+  expect(inventory.count('checking')).toBe(0)
+})
+
+test('lends the one that came back last', () => {
+  const inventory = new Inventory()
+  const [older, newer] = owned(inventory, 'idle', 'idle')
+  expect(inventory.freshest).toBe(newer)
+  expect(inventory.takeFreshest()).toBe(newer)
+  expect(inventory.takeFreshest()).toBe(older)
+  expect(inventory.takeFreshest()).toBeUndefined()
+})
+
+test('lists idle ones from the longest idle on', () => {
+  const inventory = new Inventory()
+  const connections = owned(inventory, 'idle', 'idle', 'idle')
+  expect(inventory.idle()).toEqual(connections)
+})
+
+test('frees the slot of what it removes, idle or not, once', () => {
+  const inventory = new Inventory()
+  const [idle, leased, other] = owned(inventory, 'idle', 'leased', 'idle') as [Connection, Connection, Connection]
+  inventory.remove(idle)
+  inventory.remove(leased)
+  inventory.remove(idle)
+  expect(inventory.all()).toEqual([other])
+  expect(inventory.idle()).toEqual([other])
+})
+
+test('tells those who wait in vain who holds a connection longest', () => {
+  const inventory = new Inventory()
+  owned(inventory, 'idle', 'leased', 'leased', 'opening')
+  expect(inventory.occupancy(100)).toEqual({
+    leased: 2,
+    idle: 1,
+    opening: 1,
+    longestLease: { heldMillis: 99, backendPid: null },
+  })
+})
+
+test('names no longest lease where nothing is leased', () => {
+  expect(new Inventory().occupancy(100).longestLease).toBeUndefined()
+})
+
+test('hands out copies: who walks the list may change it', () => {
+  const inventory = new Inventory()
+  owned(inventory, 'idle', 'idle')
+  for (const connection of inventory.all()) inventory.remove(connection)
+  expect(inventory.size).toBe(0)
+})

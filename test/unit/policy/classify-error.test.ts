@@ -1,0 +1,173 @@
+import { describe, expect, test } from 'vitest'
+import { ConnectError, ConnectionLostError, type Loss } from '../../../packages/core/src/errors.ts'
+import {
+  concernsOthers,
+  endsSession,
+  isDisconnect,
+  isRetryable,
+  mayConnectAgain,
+} from '../../../packages/core/src/policy/classify-error.ts'
+import { adminShutdown, serverError, systemError } from '../../support/fake-client.ts'
+
+const uniqueViolation = serverError('23505', 'duplicate key value violates unique constraint')
+const endpoint = { host: 'db', port: 5432, database: 'app' }
+
+function lost(loss: Partial<Loss> = {}): ConnectionLostError {
+  return new ConnectionLostError(
+    { cause: systemError('ECONNRESET'), phase: 'query', commitOutcome: 'unknown', ...loss },
+    true,
+  )
+}
+
+/** As TypeORM wraps: the fact lies in `driverError`. */
+function typeormError(driverError: Error): Error {
+  return Object.assign(new Error(driverError.message), { driverError })
+}
+
+describe('a message of the server', () => {
+  test.each([
+    { name: 'FATAL', message: adminShutdown(), ends: true },
+    { name: 'FATAL with a code we do not know', message: serverError('XX999', 'odd', 'FATAL'), ends: true },
+    { name: 'PANIC', message: serverError('XX000', 'could not write', 'PANIC'), ends: true },
+    { name: 'FATAL in German', message: serverError('57P01', 'Verbindung wird abgebrochen', 'FATAL'), ends: true },
+    { name: 'a translated severity with a known code', message: serverError('57P01', 'x', 'ФАТАЛЬНО'), ends: true },
+    { name: 'a translated severity of a plain error', message: serverError('23505', 'x', 'FEHLER'), ends: false },
+    { name: 'ERROR', message: uniqueViolation, ends: false },
+    { name: "ERROR 08006, a foreign table's news", message: serverError('08006', 'could not connect'), ends: false },
+    { name: 'a cancelled statement', message: serverError('57014', 'canceling statement'), ends: false },
+    { name: 'nothing', message: undefined, ends: false },
+  ])('$name ends the session: $ends', ({ message, ends }) => {
+    expect(endsSession(message)).toBe(ends)
+  })
+})
+
+describe('a loss', () => {
+  test.each([
+    { name: 'an administrator', cause: adminShutdown(), spreads: true },
+    { name: 'a cut', cause: systemError('ECONNRESET'), spreads: true },
+    { name: 'a socket that just closed', cause: new Error('Connection terminated unexpectedly'), spreads: true },
+    { name: 'a damaged TLS record', cause: systemError('ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC'), spreads: true },
+    { name: 'idle_session_timeout', cause: serverError('57P05', 'idle', 'FATAL'), spreads: false },
+    { name: 'idle_in_transaction_session_timeout', cause: serverError('25P03', 'idle', 'FATAL'), spreads: false },
+    { name: 'transaction_timeout', cause: serverError('25P04', 'long', 'FATAL'), spreads: false },
+    { name: 'a protocol violation', cause: serverError('08P01', 'odd', 'FATAL'), spreads: false },
+  ])('by $name concerns the connections beside it: $spreads', ({ cause, spreads }) => {
+    expect(concernsOthers(cause)).toBe(spreads)
+  })
+})
+
+describe('a failed attempt to connect', () => {
+  test.each([
+    { name: 'refused', error: systemError('ECONNREFUSED'), again: true },
+    {
+      name: 'refused on both addresses',
+      error: new AggregateError([systemError('ECONNREFUSED'), systemError('ECONNREFUSED')]),
+      again: true,
+    },
+    {
+      name: 'unroutable on one address of two',
+      error: new AggregateError([systemError('EADDRNOTAVAIL'), systemError('ECONNREFUSED')]),
+      again: true,
+    },
+    {
+      name: 'hopeless on all addresses',
+      error: new AggregateError([systemError('EACCES'), systemError('EACCES')]),
+      again: false,
+    },
+    { name: 'starting up', error: serverError('57P03', 'the database system is starting up', 'FATAL'), again: true },
+    { name: 'full', error: serverError('53300', 'sorry, too many clients already', 'FATAL'), again: true },
+    { name: 'shutting down', error: adminShutdown(), again: true },
+    { name: 'cut in the TLS handshake', error: systemError('EPROTO'), again: true },
+    {
+      name: 'cut before the TLS handshake',
+      error: new Error('Client network socket disconnected before secure TLS connection was established'),
+      again: true,
+    },
+    { name: 'closed by the server', error: new Error('Connection terminated unexpectedly'), again: true },
+    { name: 'hiccup of the resolver', error: systemError('EAI_AGAIN'), again: true },
+    { name: 'wrong password', error: serverError('28P01', 'password authentication failed', 'FATAL'), again: false },
+    { name: 'unknown database', error: serverError('3D000', 'database does not exist', 'FATAL'), again: false },
+    { name: 'no entry in pg_hba.conf', error: serverError('28000', 'no pg_hba.conf entry', 'FATAL'), again: false },
+    { name: 'self-signed certificate', error: systemError('DEPTH_ZERO_SELF_SIGNED_CERT'), again: false },
+    { name: 'certificate for another host', error: systemError('ERR_TLS_CERT_ALTNAME_INVALID'), again: false },
+    { name: 'no TLS at all', error: new Error('The server does not support SSL connections'), again: false },
+    { name: "a hook's own error", error: new Error('SET failed'), again: false },
+    { name: 'unknown host, before any success', error: systemError('ENOTFOUND'), again: false },
+  ])('$name is worth another one: $again', ({ error, again }) => {
+    expect(mayConnectAgain(error, false)).toBe(again)
+  })
+
+  test('by an unknown host is worth another one if the name has worked before', () => {
+    expect(mayConnectAgain(systemError('ENOTFOUND'), true)).toBe(true)
+  })
+})
+
+describe('isDisconnect', () => {
+  test.each([
+    { name: 'a lost connection', error: lost(), is: true },
+    { name: 'a FATAL of the server', error: adminShutdown(), is: true },
+    { name: 'ECONNRESET', error: systemError('ECONNRESET'), is: true },
+    { name: "pg's own words for it", error: new Error('Connection terminated unexpectedly'), is: true },
+    { name: 'an error caused by one', error: new Error('save failed', { cause: lost() }), is: true },
+    { name: "TypeORM's wrapper around one", error: typeormError(lost()), is: true },
+    {
+      name: 'the same from another copy of the package',
+      error: Object.assign(new Error('x'), { name: 'ConnectionLostError' }),
+      is: true,
+    },
+    { name: 'a plain SQL error', error: uniqueViolation, is: false },
+    {
+      name: "a foreign table's ERROR 08006",
+      error: serverError('08006', 'could not connect to server "other"'),
+      is: false,
+    },
+    { name: 'an application error', error: new Error('no such customer'), is: false },
+    { name: 'a string', error: 'Connection terminated unexpectedly', is: false },
+    { name: 'nothing', error: undefined, is: false },
+  ])('says of $name: $is', ({ error, is }) => {
+    expect(isDisconnect(error)).toBe(is)
+  })
+})
+
+describe('isRetryable', () => {
+  test.each([
+    { name: '40001', error: serverError('40001', 'could not serialize access'), is: true },
+    { name: '40P01', error: serverError('40P01', 'deadlock detected'), is: true },
+    {
+      name: 'a loss before COMMIT was sent',
+      error: lost({ phase: 'transaction', commitOutcome: 'aborted' }),
+      is: true,
+    },
+    { name: 'a lost COMMIT', error: lost({ phase: 'commit' }), is: false },
+    { name: 'a loss while a single statement ran', error: lost({ phase: 'query' }), is: false },
+    {
+      name: 'a lost COMMIT whose cause looks retryable',
+      error: lost({ phase: 'commit', cause: serverError('40001', 'x') }),
+      is: false,
+    },
+    {
+      name: 'a server that was full',
+      error: new ConnectError(endpoint, serverError('53300', 'full', 'FATAL')),
+      is: true,
+    },
+    { name: '40003', error: serverError('40003', 'statement completion unknown'), is: false },
+    { name: '08007', error: serverError('08007', 'transaction resolution unknown'), is: false },
+    { name: 'a bare ECONNRESET', error: systemError('ECONNRESET'), is: false },
+    { name: 'a bare FATAL', error: adminShutdown(), is: false },
+    { name: 'a unique violation', error: uniqueViolation, is: false },
+    { name: "TypeORM's wrapper around 40001", error: typeormError(serverError('40001', 'x')), is: true },
+    {
+      name: 'an error caused by a lost COMMIT',
+      error: new Error('x', { cause: lost({ phase: 'commit' }) }),
+      is: false,
+    },
+  ])('says of $name: $is', ({ error, is }) => {
+    expect(isRetryable(error)).toBe(is)
+  })
+
+  test('does not follow a chain of causes for ever', () => {
+    const error = new Error('round and round')
+    error.cause = error
+    expect(isRetryable(error)).toBe(false)
+  })
+})

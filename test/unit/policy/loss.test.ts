@@ -1,0 +1,56 @@
+import { describe, expect, test } from 'vitest'
+import { onlyRollsBack, outcomeOfLoss, phaseOfLoss } from '../../../packages/core/src/policy/loss.ts'
+
+describe('the phase of a loss', () => {
+  test.each([
+    { status: 'I', underWay: [], phase: 'idle' },
+    { status: null, underWay: [], phase: 'idle' },
+    { status: 'T', underWay: [], phase: 'transaction' },
+    { status: 'E', underWay: [], phase: 'transaction' },
+    { status: 'I', underWay: ['select 1'], phase: 'query' },
+    { status: 'I', underWay: ['update t set a = 1'], phase: 'query' },
+    { status: 'I', underWay: ['BEGIN'], phase: 'transaction' },
+    { status: 'I', underWay: ['begin isolation level serializable;'], phase: 'transaction' },
+    { status: 'I', underWay: ['START TRANSACTION READ ONLY'], phase: 'transaction' },
+    { status: 'I', underWay: ['begin; insert into t values (1); commit'], phase: 'query' },
+    { status: 'T', underWay: ['update t set a = 1'], phase: 'transaction' },
+    { status: 'T', underWay: ['COMMIT'], phase: 'commit' },
+    { status: 'T', underWay: ['commit;'], phase: 'commit' },
+    { status: 'T', underWay: ['END'], phase: 'commit' },
+    { status: 'T', underWay: ['-- the end\ncommit'], phase: 'commit' },
+    { status: 'T', underWay: ['/* pay */ COMMIT'], phase: 'commit' },
+    { status: 'T', underWay: ["PREPARE TRANSACTION 'x'"], phase: 'commit' },
+    { status: 'T', underWay: ['update t set a = 1; commit'], phase: 'commit' },
+    { status: 'T', underWay: ['update t set a = 1', 'commit'], phase: 'commit' },
+    { status: 'T', underWay: [undefined], phase: 'commit' },
+    { status: 'T', underWay: ['ROLLBACK'], phase: 'transaction' },
+    { status: 'E', underWay: ['COMMIT'], phase: 'transaction' },
+  ] as const)('in state $status with $underWay under way: $phase', ({ status, underWay, phase }) => {
+    expect(phaseOfLoss(status, underWay)).toBe(phase)
+  })
+})
+
+test.each([
+  { phase: 'idle', outcome: 'aborted' },
+  { phase: 'transaction', outcome: 'aborted' },
+  { phase: 'query', outcome: 'unknown' },
+  { phase: 'commit', outcome: 'unknown' },
+] as const)('the outcome of work lost in phase $phase is $outcome', ({ phase, outcome }) => {
+  expect(outcomeOfLoss(phase)).toBe(outcome)
+})
+
+test.each([
+  { text: 'ROLLBACK', only: true },
+  { text: '  rollback;  ', only: true },
+  { text: 'ABORT', only: true },
+  { text: 'rollback to savepoint a', only: true },
+  { text: 'ROLLBACK TRANSACTION', only: true },
+  { text: 'rollback; insert into t values (1)', only: false },
+  { text: "ROLLBACK PREPARED 'x'", only: false },
+  { text: 'rollback and chain', only: false },
+  { text: 'COMMIT', only: false },
+  { text: 'select 1', only: false },
+  { text: undefined, only: false },
+])('$text only rolls back: $only', ({ text, only }) => {
+  expect(onlyRollsBack(text)).toBe(only)
+})

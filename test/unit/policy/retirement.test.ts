@@ -1,0 +1,25 @@
+import { expect, test } from 'vitest'
+import { reasonToRetire } from '../../../packages/core/src/policy/retirement.ts'
+
+const NOW = 5000
+const fine = { generation: 3, expiresAt: NOW + 1, uses: 6 }
+const limits = { currentGeneration: 3, maxUses: 7 }
+
+test.each([
+  { name: 'young, current and little used', facts: {}, reason: undefined },
+  { name: 'opened before the last invalidation', facts: { generation: 2 }, reason: 'stale' },
+  { name: 'at the end of its life', facts: { expiresAt: NOW }, reason: 'expired' },
+  { name: 'past the end of its life', facts: { expiresAt: NOW - 1 }, reason: 'expired' },
+  { name: 'lent as often as allowed', facts: { uses: 7 }, reason: 'used-up' },
+  { name: 'stale and expired and used up', facts: { generation: 0, expiresAt: 0, uses: 9 }, reason: 'stale' },
+  { name: 'expired and used up', facts: { expiresAt: 0, uses: 9 }, reason: 'expired' },
+])('judges a connection $name: $reason', ({ facts, reason }) => {
+  expect(reasonToRetire({ ...fine, ...facts }, limits, NOW)).toBe(reason)
+})
+
+test('never retires a connection without limits', () => {
+  const endless = { generation: 0, expiresAt: Number.POSITIVE_INFINITY, uses: Number.MAX_SAFE_INTEGER }
+  expect(
+    reasonToRetire(endless, { currentGeneration: 0, maxUses: Number.POSITIVE_INFINITY }, Number.MAX_VALUE),
+  ).toBeUndefined()
+})

@@ -1,0 +1,100 @@
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { expect, test, vi } from 'vitest'
+import { systemClock } from '../../../packages/core/src/runtime/clock.ts'
+import { FakeClock } from '../../support/fake-clock.ts'
+
+/** What Node was asked for when a timer was set. */
+function timerOf(set: () => void): NodeJS.Timeout | undefined {
+  const setTimer = vi.spyOn(globalThis, 'setTimeout')
+  try {
+    set()
+    return setTimer.mock.results[0]?.value as NodeJS.Timeout | undefined
+  } finally {
+    setTimer.mockRestore()
+  }
+}
+
+async function socketPair(): Promise<[Socket, Socket]> {
+  const server = createServer().listen(0, '127.0.0.1')
+  const accepted = new Promise<Socket>((resolve) => server.on('connection', resolve))
+  await new Promise((resolve) => server.on('listening', resolve))
+  const ours = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  await new Promise((resolve) => ours.on('connect', resolve))
+  const theirs = await accepted
+  server.close()
+  return [ours, theirs]
+}
+
+test.each([2 ** 31, 1e12, Number.POSITIVE_INFINITY])('%d ms means never, not 1 ms', (delay) => {
+  const task = vi.fn()
+  let cancel: (() => void) | undefined
+  const timer = timerOf(() => {
+    cancel = systemClock.schedule(delay, task, 'process')
+  })
+  expect(timer).toBeUndefined()
+  expect(cancel).not.toThrow()
+})
+
+test.each([
+  { keepsAlive: 'process', hasRef: true },
+  { keepsAlive: 'nothing', hasRef: false },
+] as const)("a timer that keeps alive '$keepsAlive' is ref'd: $hasRef", ({ keepsAlive, hasRef }) => {
+  let cancel: (() => void) | undefined
+  const timer = timerOf(() => {
+    cancel = systemClock.schedule(60_000, () => {}, keepsAlive)
+  })
+  expect(timer?.hasRef()).toBe(hasRef)
+  cancel?.()
+})
+
+test('a cancelled timer does not fire', async () => {
+  using clock = new FakeClock()
+  const task = vi.fn()
+  const cancel = systemClock.schedule(10, task, 'process')
+  cancel()
+  cancel()
+  await clock.advance(20)
+  expect(task).not.toHaveBeenCalled()
+})
+
+test('a reply that arrived while the event loop was blocked is read first, although the timer fires first', async () => {
+  const order: string[] = []
+  const [ours, theirs] = await socketPair()
+  await new Promise<void>((done) => {
+    ours.on('data', () => order.push('reply'))
+    const judge = (): void => {
+      order.push('judged')
+      done()
+    }
+    systemClock.schedule(
+      5,
+      () => {
+        order.push('timer')
+        systemClock.afterPendingInput(judge)
+      },
+      'process',
+    )
+    theirs.write('x')
+    const until = performance.now() + 50
+    while (performance.now() < until);
+  })
+  ours.destroy()
+  theirs.destroy()
+  expect(order).toEqual(['timer', 'reply', 'judged'])
+})
+
+test('what waits for pending input can be taken back', async () => {
+  using clock = new FakeClock()
+  const task = vi.fn()
+  systemClock.afterPendingInput(task)()
+  await clock.advance(1)
+  expect(task).not.toHaveBeenCalled()
+})
+
+test('the wall clock goes on while the monotonic one stands still', () => {
+  using clock = new FakeClock()
+  const [now, wall] = [clock.now(), clock.wall()]
+  clock.freeze(5000)
+  expect(clock.now() - now).toBe(0)
+  expect(clock.wall() - wall).toBe(5000)
+})
