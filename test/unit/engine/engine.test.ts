@@ -1,0 +1,841 @@
+import { describe, expect, test, vi } from 'vitest'
+import { adminShutdown, serverError, systemError } from '../../support/fake-client.ts'
+import { Rig } from './rig.ts'
+
+const PING = ';'
+
+describe('an idle connection', () => {
+  test('that is fresh is leased before acquire returns', async () => {
+    using rig = new Rig()
+    await rig.fill(1)
+
+    expect(rig.call().connection).toBeDefined()
+  })
+
+  test('is leased again, not a new one opened', async () => {
+    using rig = new Rig()
+    await rig.fill(1)
+
+    const first = rig.call()
+    first.release()
+    expect(rig.call().leased.id).toBe(first.leased.id)
+    expect(rig.opened).toBe(1)
+  })
+
+  test('that was used last is lent first', async () => {
+    using rig = new Rig()
+    await rig.fill(3)
+    expect(rig.call().leased.id).toBe(3)
+    expect(rig.call().leased.id).toBe(2)
+  })
+})
+
+describe('those who wait', () => {
+  test('are served in the order they arrived', async () => {
+    using rig = new Rig({ max: 1 })
+    const holder = await rig.lease()
+    const calls = [rig.call(), rig.call(), rig.call()]
+
+    let current = holder
+    for (const call of calls) {
+      expect(call.connection).toBeUndefined()
+      current.release()
+      expect(call.leased.id).toBe(1)
+      current = call
+    }
+  })
+
+  test('are served before whoever comes later, though a connection is being returned', async () => {
+    using rig = new Rig({ max: 1 })
+    const holder = await rig.lease()
+    const waiter = rig.call()
+    holder.release()
+    const late = rig.call()
+    expect(waiter.connection).toBeDefined()
+    expect(late.connection).toBeUndefined()
+  })
+
+  test('take a returned connection if it comes before the one that is being opened for them', async () => {
+    using rig = new Rig({ max: 2 })
+    const holder = await rig.lease()
+    rig.server.welcome = 'hang'
+    const waiter = rig.call()
+    await rig.clock.advance(0)
+
+    holder.release()
+    expect(waiter.leased.id).toBe(1)
+
+    rig.server.backend(2).accept()
+    await rig.clock.advance(0)
+    expect(rig.counts).toEqual({ total: 2, idle: 1, waiting: 0 })
+  })
+
+  test('take an opened connection if it comes before any is returned', async () => {
+    using rig = new Rig({ max: 2 })
+    const holder = await rig.lease()
+    const waiter = rig.call()
+    await rig.clock.advance(0)
+    expect(waiter.leased.id).toBe(2)
+    holder.release()
+  })
+
+  test('have as many connections opened for them as there is room, and no more', async () => {
+    using rig = new Rig({ max: 3 })
+    const calls = Array.from({ length: 5 }, () => rig.call())
+    expect(rig.counts).toEqual({ total: 3, idle: 0, waiting: 5 })
+    await rig.clock.advance(0)
+    expect(calls.filter(({ connection }) => connection)).toHaveLength(3)
+    expect(rig.server.backends).toHaveLength(3)
+  })
+
+  test('for less than there is room have only as many opened', async () => {
+    using rig = new Rig({ max: 10 })
+    rig.call()
+    rig.call()
+    await rig.clock.advance(0)
+    expect(rig.server.backends).toHaveLength(2)
+  })
+})
+
+describe('the pre-ping', () => {
+  test('proves a connection alive that lay idle for idleMillis', async () => {
+    using rig = new Rig()
+    await rig.fill(1)
+    await rig.clock.advance(500)
+
+    const call = rig.call()
+    expect(call.connection).toBeUndefined()
+    await rig.clock.advance(0)
+    expect(call.leased.id).toBe(1)
+    expect(rig.server.received).toEqual([PING])
+  })
+
+  test('is left out for a connection that lay idle for less', async () => {
+    using rig = new Rig()
+    await rig.fill(1)
+    await rig.clock.advance(499)
+    expect(rig.call().connection).toBeDefined()
+    expect(rig.server.received).toEqual([])
+  })
+
+  test('is left out for a new connection', async () => {
+    using rig = new Rig({ prePing: { idleMillis: 0 } })
+    await rig.lease()
+    expect(rig.server.received).toEqual([])
+  })
+
+  test('comes every time with idleMillis 0', async () => {
+    using rig = new Rig({ prePing: { idleMillis: 0 } })
+    const first = await rig.lease()
+    first.release()
+    const second = await rig.lease()
+    second.release()
+    await rig.lease()
+    expect(rig.server.received).toEqual([PING, PING])
+    expect(rig.opened).toBe(1)
+  })
+
+  test('comes never with prePing false', async () => {
+    using rig = new Rig({ prePing: false, idleTimeoutMillis: 0 })
+    await rig.fill(1)
+    await rig.clock.advance(3_600_000)
+    expect(rig.call().connection).toBeDefined()
+    expect(rig.server.received).toEqual([])
+  })
+
+  test('that gets no answer costs its timeout, then the caller has a new connection', async () => {
+    using rig = new Rig()
+    await rig.fill(1)
+    await rig.clock.advance(500)
+    rig.server.backend(1).silent = true
+
+    const call = rig.call()
+    await rig.clock.advance(999)
+    expect(call.connection).toBeUndefined()
+    await rig.clock.advance(1)
+    expect(call.leased.id).toBe(2)
+    expect(rig.server.backend(1).isOpen).toBe(false)
+    expect(rig.server.backend(1).received).toEqual([PING]) // And no polite goodbye.
+  })
+
+  test('that fails leaves the caller at his place in line', async () => {
+    using rig = new Rig({ max: 1 })
+    await rig.fill(1)
+    await rig.clock.advance(500)
+    rig.server.backend(1).silent = true
+
+    const first = rig.call()
+    const second = rig.call()
+    await rig.clock.advance(1000)
+    expect(first.leased.id).toBe(2)
+    expect(second.connection).toBeUndefined()
+    first.release()
+    expect(second.leased.id).toBe(2)
+  })
+
+  test('serves whoever is first in line, not the one it was made for', async () => {
+    using rig = new Rig({ max: 2 })
+    await rig.fill(2)
+    await rig.clock.advance(500)
+    rig.server.backend(2).silent = true
+
+    const first = rig.call() // Pings 2, which is silent.
+    const second = rig.call() // Pings 1.
+    await rig.clock.advance(0)
+    expect(first.leased.id).toBe(1)
+    expect(second.connection).toBeUndefined()
+  })
+
+  test('is answered by nobody three times in a row: the rest is retired unasked, and a new connection opened', async () => {
+    using rig = new Rig({ max: 6, invalidateOnDisconnect: 'one', prePing: { timeoutMillis: 100 } })
+    await rig.fill(6)
+    await rig.clock.advance(500)
+    for (const backend of rig.server.backends) backend.silent = true
+
+    const call = rig.call()
+    await rig.clock.advance(300)
+    expect(rig.server.received.filter((sql) => sql === PING)).toHaveLength(3)
+    expect(rig.retired).toEqual(['6 lost', '5 lost', '4 lost', '1 stale', '2 stale', '3 stale'])
+    expect(call.leased.id).toBe(7)
+  })
+
+  test('that succeeds in between starts the count of failures anew', async () => {
+    using rig = new Rig({ max: 6, invalidateOnDisconnect: 'one', prePing: { timeoutMillis: 100 } })
+    await rig.fill(6)
+    await rig.clock.advance(500)
+    for (const number of [6, 5, 3, 2]) rig.server.backend(number).silent = true
+
+    const first = rig.call()
+    await rig.clock.advance(200)
+    expect(first.leased.id).toBe(4)
+    const second = rig.call()
+    await rig.clock.advance(200)
+    expect(second.leased.id).toBe(1)
+  })
+
+  test('is not condemned by a blocked event loop while its answer lies in the socket', async () => {
+    using rig = new Rig()
+    await rig.fill(1)
+    await rig.clock.advance(500)
+    const backend = rig.server.backend(1)
+    backend.silent = true
+
+    const call = rig.call()
+    await rig.clock.blockEventLoop(5000, () => backend.answer())
+    expect(call.leased.id).toBe(1)
+    expect(rig.retired).toEqual([])
+  })
+
+  test('finds a connection that dies in the same moment: nobody gets it', async () => {
+    using rig = new Rig()
+    await rig.fill(1)
+    await rig.clock.advance(500)
+    const call = rig.call()
+    rig.server.backend(1).terminate()
+    await rig.clock.advance(0)
+    expect(call.leased.id).toBe(2)
+    expect(rig.retired).toEqual(['1 lost'])
+  })
+})
+
+describe('one disconnect retires every connection opened before it, seen', () => {
+  test('on an idle connection', async () => {
+    using rig = new Rig()
+    await rig.fill(3)
+    rig.server.backend(2).terminate()
+    expect(rig.retired.toSorted()).toEqual(['1 stale', '2 lost', '3 stale'])
+  })
+
+  test('by a ping', async () => {
+    using rig = new Rig()
+    await rig.fill(3)
+    await rig.clock.advance(500)
+    rig.server.backend(3).silent = true
+    rig.call()
+    await rig.clock.advance(1000)
+    expect(rig.retired.toSorted()).toEqual(['1 stale', '2 stale', '3 lost'])
+  })
+
+  test('by a statement', async () => {
+    using rig = new Rig()
+    await rig.fill(3)
+    const call = rig.call()
+    const query = call.leased.client.query('select 1').catch((error: unknown) => error)
+    rig.server.backend(3).fail(systemError('ECONNRESET'))
+    await rig.clock.advance(0)
+    expect(await query).toMatchObject({ name: 'ConnectionLostError', code: 'ECONNRESET', sent: true })
+    expect(rig.retired.toSorted()).toEqual(['1 stale', '2 stale', '3 lost'])
+  })
+
+  test('the leased ones among them when they come back', async () => {
+    using rig = new Rig()
+    const [first, second] = [rig.call(), rig.call()]
+    await rig.clock.advance(0)
+    rig.server.backend(1).terminate()
+    expect(rig.retired).toEqual(['1 lost'])
+
+    first.release()
+    second.release()
+    expect(rig.retired).toEqual(['1 lost', '2 stale'])
+  })
+})
+
+describe('a disconnect retires only its own connection', () => {
+  test.each([
+    { name: 'by idle_session_timeout', reason: serverError('57P05', 'idle-session timeout', 'FATAL') },
+    { name: 'by idle_in_transaction_session_timeout', reason: serverError('25P03', 'idle-in-transaction', 'FATAL') },
+    { name: 'by transaction_timeout', reason: serverError('25P04', 'transaction timeout', 'FATAL') },
+  ])('$name', async ({ reason }) => {
+    using rig = new Rig()
+    await rig.fill(3)
+    rig.server.backend(2).terminate(reason)
+    await rig.clock.advance(0)
+    expect(rig.retired).toEqual(['2 lost'])
+    expect(rig.counts.idle).toBe(2)
+  })
+
+  test('by a borrower who ended the client', async () => {
+    using rig = new Rig()
+    await rig.fill(2)
+    const call = rig.call()
+    void call.leased.client.end()
+    await rig.clock.advance(0)
+    expect(rig.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
+  })
+
+  test('by a borrower who discards it', async () => {
+    using rig = new Rig()
+    await rig.fill(2)
+    rig.call().release(new Error('odd'))
+    await rig.clock.advance(0)
+    expect(rig.retired).toEqual(['2 discarded'])
+  })
+
+  test("with invalidateOnDisconnect 'one'", async () => {
+    using rig = new Rig({ invalidateOnDisconnect: 'one' })
+    await rig.fill(3)
+    rig.server.backend(2).terminate()
+    await rig.clock.advance(0)
+    expect(rig.retired).toEqual(['2 lost'])
+  })
+
+  test('if that one was opened before the last invalidation: newer ones know better', async () => {
+    using rig = new Rig()
+    const [old, other] = [rig.call(), rig.call()]
+    await rig.clock.advance(0)
+    rig.server.backend(1).terminate()
+    old.release()
+    const newer = await rig.lease()
+    newer.release()
+
+    rig.server.backend(2).terminate()
+    await rig.clock.advance(0)
+    other.release()
+    expect(rig.retired).toEqual(['1 lost', '2 lost'])
+    expect(rig.call().leased.id).toBe(3)
+  })
+})
+
+describe('a plain SQL error', () => {
+  test('leaves the connection in the pool, once the server is ready again', async () => {
+    using rig = new Rig()
+    const call = await rig.lease()
+    const backend = rig.server.backend(1)
+    backend.failures.set('insert', serverError('23505', 'duplicate key'))
+    backend.holdsReadyForQuery = true
+    await Promise.all([
+      expect(call.leased.client.query('insert')).rejects.toThrow('duplicate key'),
+      rig.clock.advance(0),
+    ])
+
+    call.release()
+    expect(rig.call().connection).toBeUndefined() // Not in sync yet: nobody may have it.
+    backend.readyForQuery()
+    await rig.clock.advance(0)
+    expect(rig.retired).toEqual([])
+    expect(rig.server.received).toEqual(['insert'])
+  })
+})
+
+describe('a leased connection that dies', () => {
+  test('gives its slot back though nobody releases it', async () => {
+    using rig = new Rig({ max: 1 })
+    await rig.lease()
+    const waiter = rig.call()
+    rig.server.backend(1).disappear()
+    await rig.clock.advance(0)
+    expect(waiter.leased.id).toBe(2)
+  })
+
+  test('is out of the pool from its FATAL on, before the socket closes', async () => {
+    using rig = new Rig({ max: 1 })
+    const call = await rig.lease()
+    rig.server.closesSockets = false
+    rig.server.backend(1).send(adminShutdown())
+    call.release()
+    const next = rig.call()
+    await rig.clock.advance(0)
+    expect(next.leased.id).toBe(2)
+  })
+
+  test('can be released all the same, to no effect', async () => {
+    using rig = new Rig({ max: 1 })
+    const call = await rig.lease()
+    rig.server.backend(1).terminate()
+    await rig.clock.advance(0)
+    call.release()
+    call.release()
+    expect(rig.counts).toEqual({ total: 0, idle: 0, waiting: 0 })
+    expect(rig.retired).toEqual(['1 lost'])
+  })
+})
+
+describe('on release', () => {
+  test.each([
+    { policy: 'rollback', before: ['begin'], sent: ['ROLLBACK'], retired: [] },
+    { policy: 'rollback', before: ['begin', 'bad'], sent: ['ROLLBACK'], retired: [] },
+    { policy: 'rollback', before: ['select 1'], sent: [], retired: [] },
+    { policy: 'commit', before: ['begin'], sent: ['COMMIT'], retired: [] },
+    { policy: 'commit', before: ['begin', 'bad'], sent: ['ROLLBACK'], retired: [] },
+    { policy: 'commit', before: ['select 1'], sent: [], retired: [] },
+    { policy: 'none', before: ['begin'], sent: ['Terminate'], retired: ['1 reset-failed'] },
+    { policy: 'none', before: ['begin', 'bad'], sent: ['Terminate'], retired: ['1 reset-failed'] },
+    { policy: 'none', before: ['select 1'], sent: [], retired: [] },
+  ] as const)("policy '$policy' sends after $before: $sent", async ({ policy, before, sent, retired }) => {
+    using rig = new Rig({ resetOnReturn: policy })
+    const call = await rig.lease()
+    const backend = rig.server.backend(1)
+    backend.failures.set('bad', serverError('42601', 'syntax error'))
+    for (const sql of before) {
+      void call.leased.client.query(sql).catch(() => {})
+      await rig.clock.advance(0)
+    }
+    call.release()
+    await rig.clock.advance(0)
+
+    expect(backend.received.slice(before.length)).toEqual(sent)
+    expect(rig.retired).toEqual(retired)
+    expect(rig.counts.idle).toBe(retired.length === 0 ? 1 : 0)
+  })
+
+  test('nobody gets the connection before the reset is through', async () => {
+    using rig = new Rig({ max: 1 })
+    const call = await rig.lease()
+    const backend = rig.server.backend(1)
+    void call.leased.client.query('begin')
+    await rig.clock.advance(0)
+    backend.silent = true
+    call.release()
+    const waiter = rig.call()
+    await rig.clock.advance(100)
+    expect(waiter.connection).toBeUndefined()
+
+    backend.answer()
+    await rig.clock.advance(0)
+    expect(waiter.leased.id).toBe(1)
+    expect(waiter.leased.transactionStatus).toBe('I')
+  })
+
+  test('a reset without an answer costs closeTimeoutMillis, then the connection', async () => {
+    using rig = new Rig({ max: 1, closeTimeoutMillis: 2000 })
+    const call = await rig.lease()
+    void call.leased.client.query('begin')
+    await rig.clock.advance(0)
+    rig.server.backend(1).silent = true
+    call.release()
+    const waiter = rig.call()
+
+    await rig.clock.advance(1999)
+    expect(waiter.connection).toBeUndefined()
+    await rig.clock.advance(1)
+    expect(waiter.leased.id).toBe(2)
+    expect(rig.server.backend(1).isOpen).toBe(false)
+  })
+
+  test('a reset that fails costs the connection', async () => {
+    using rig = new Rig()
+    const call = await rig.lease()
+    void call.leased.client.query('begin')
+    await rig.clock.advance(0)
+    rig.server.backend(1).failures.set('ROLLBACK', serverError('XX000', 'internal error'))
+    call.release()
+    await rig.clock.advance(0)
+    expect(rig.retired).toEqual(['1 reset-failed'])
+  })
+
+  test('a statement that still runs is waited for, then its transaction is rolled back', async () => {
+    using rig = new Rig()
+    const call = await rig.lease()
+    const backend = rig.server.backend(1)
+    backend.silent = true
+    void call.leased.client.query('begin')
+    call.release()
+    await rig.clock.advance(100)
+    expect(backend.received).toEqual(['begin'])
+
+    backend.silent = false
+    backend.answer()
+    await rig.clock.advance(0)
+    expect(backend.received).toEqual(['begin', 'ROLLBACK'])
+    expect(rig.counts.idle).toBe(1)
+  })
+
+  test('a statement that runs on beyond closeTimeoutMillis costs the connection', async () => {
+    using rig = new Rig({ closeTimeoutMillis: 2000 })
+    const call = await rig.lease()
+    rig.server.backend(1).silent = true
+    void call.leased.client.query('select pg_sleep(60)').catch(() => {})
+    call.release()
+    await rig.clock.advance(2000)
+    expect(rig.retired).toEqual(['1 reset-failed'])
+    expect(rig.server.backend(1).isOpen).toBe(false)
+  })
+
+  test('a connection that dies during its reset costs its slot nothing', async () => {
+    using rig = new Rig({ max: 1 })
+    const call = await rig.lease()
+    void call.leased.client.query('begin')
+    await rig.clock.advance(0)
+    call.release()
+    const waiter = rig.call()
+    rig.server.backend(1).terminate()
+    await rig.clock.advance(0)
+    expect(rig.retired).toEqual(['1 lost'])
+    expect(waiter.leased.id).toBe(2)
+  })
+
+  test.each([
+    { policy: 'commit', sent: ['begin', 'COMMIT', 'Terminate'] },
+    { policy: 'rollback', sent: ['begin', 'Terminate'] }, // The goodbye rolls back as well.
+  ] as const)("policy '$policy' does its work on a connection that is to be retired, too", async ({ policy, sent }) => {
+    using rig = new Rig({ resetOnReturn: policy, maxUses: 1 })
+    const call = await rig.lease()
+    void call.leased.client.query('begin')
+    await rig.clock.advance(0)
+    call.release()
+    await rig.clock.advance(0)
+    expect(rig.server.received).toEqual(sent)
+    expect(rig.retired).toEqual(['1 used-up'])
+  })
+})
+
+describe('retirement on release', () => {
+  test('after maxUses leases', async () => {
+    using rig = new Rig({ maxUses: 2 })
+    const first = await rig.lease()
+    first.release()
+    expect(rig.retired).toEqual([])
+    rig.call().release()
+    expect(rig.retired).toEqual(['1 used-up'])
+  })
+
+  test('beyond maxLifetimeSeconds', async () => {
+    using rig = new Rig({ maxLifetimeSeconds: 10 })
+    const call = await rig.lease()
+    await rig.clock.advance(10_000)
+    expect(rig.engine.expiredCount).toBe(1)
+    call.release()
+    expect(rig.retired).toEqual(['1 expired'])
+  })
+
+  test('of one that is retired serves whoever waits with a new one', async () => {
+    using rig = new Rig({ max: 1, maxUses: 1 })
+    const call = await rig.lease()
+    const waiter = rig.call()
+    call.release()
+    await rig.clock.advance(0)
+    expect(waiter.leased.id).toBe(2)
+  })
+})
+
+describe('the deadline', () => {
+  test('of a caller who finds the pool exhausted tells the numbers, and blames no server', async () => {
+    using rig = new Rig({ max: 2, connectionTimeoutMillis: 3000 })
+    await rig.lease()
+    await rig.clock.advance(1000)
+    await rig.lease()
+    const call = rig.call()
+    rig.call()
+    await rig.clock.advance(3000)
+
+    expect(call.error).toMatchObject({
+      name: 'PoolTimeoutError',
+      code: 'HOLDFAST_POOL_TIMEOUT',
+      details: {
+        waitedMillis: 3000,
+        max: 2,
+        leased: 2,
+        idle: 0,
+        opening: 0,
+        waiting: 1,
+        longestLease: { heldMillis: 4000, backendPid: 1001 },
+      },
+    })
+    expect(call.error?.message).toBe(
+      'timeout exceeded when trying to connect (waited 3000 ms: 2 of 2 in use, 0 idle, 0 connecting, 1 waiting; held longest: 4000 ms by backend 1001)',
+    )
+    expect(call.error).not.toHaveProperty('cause')
+  })
+
+  test('of a caller whose server is away has the last connect failure as cause', async () => {
+    using rig = new Rig({ connectionTimeoutMillis: 3000 })
+    rig.server.welcome = systemError('ECONNREFUSED')
+    const call = rig.call()
+    await rig.clock.advance(3000)
+    expect(call.error).toMatchObject({ code: 'HOLDFAST_POOL_TIMEOUT', cause: { code: 'ECONNREFUSED' } })
+    expect(call.error?.message).toContain('last connect failure: connect ECONNREFUSED 127.0.0.1:5432')
+    expect(rig.counts).toEqual({ total: 0, idle: 0, waiting: 0 })
+  })
+
+  test('covers queue, ping and opening together', async () => {
+    using rig = new Rig({ max: 1, connectionTimeoutMillis: 3000 })
+    const holder = await rig.lease()
+    const call = rig.call()
+    await rig.clock.advance(1500)
+    rig.server.welcome = 'hang'
+    holder.release(true) // A new one is opened, and hangs.
+    await rig.clock.advance(1499)
+    expect(call.error).toBeUndefined()
+    await rig.clock.advance(1)
+    expect(call.error?.code).toBe('HOLDFAST_POOL_TIMEOUT')
+  })
+
+  test('passes each caller on his own', async () => {
+    using rig = new Rig({ max: 1, connectionTimeoutMillis: 3000 })
+    const holder = await rig.lease()
+    const early = rig.call()
+    await rig.clock.advance(1000)
+    const late = rig.call()
+    await rig.clock.advance(2000)
+    expect(early.error).toBeDefined()
+    expect(late.error).toBeUndefined()
+    holder.release()
+    await rig.clock.advance(0)
+    expect(late.leased.id).toBe(1)
+  })
+
+  test('does not keep from having what lies in the socket, after a blocked event loop', async () => {
+    using rig = new Rig({ connectionTimeoutMillis: 3000 })
+    rig.server.welcome = 'hang'
+    const call = rig.call()
+    await rig.clock.advance(0)
+    await rig.clock.blockEventLoop(4000, () => rig.server.backend(1).accept())
+    expect(call.leased.id).toBe(1)
+    await rig.clock.advance(10_000)
+    expect(call.error).toBeUndefined()
+  })
+
+  test('that is met leaves no timer behind', async () => {
+    using rig = new Rig()
+    const call = rig.call()
+    expect(rig.clock.timers('process')).toBe(1)
+    await rig.clock.advance(0)
+    expect(call.connection).toBeDefined()
+    expect(rig.clock.timers('process')).toBe(0)
+  })
+
+  test('of 0 waits for ever', async () => {
+    using rig = new Rig({ max: 1, connectionTimeoutMillis: 0 })
+    const holder = await rig.lease()
+    const call = rig.call()
+    await rig.clock.advance(86_400_000)
+    expect(call.error).toBeUndefined()
+    holder.release()
+    await rig.clock.advance(0)
+    expect(call.connection).toBeDefined()
+  })
+
+  test.each([
+    { whom: 'joins the pool', patient: false, counts: { total: 1, idle: 1, waiting: 0 } },
+    { whom: 'is there for the next caller', patient: true, counts: { total: 1, idle: 0, waiting: 0 } },
+  ])('does not end an attempt under way: what it opens $whom', async ({ patient, counts }) => {
+    using rig = new Rig({ max: 1, connectionTimeoutMillis: 30_000 })
+    const holder = await rig.lease()
+    const impatient = rig.call()
+    await rig.clock.advance(25_000)
+    rig.server.welcome = 'hang'
+    holder.release(true)
+    const next = patient ? rig.call() : undefined
+    await rig.clock.advance(5000)
+    expect(impatient.error?.code).toBe('HOLDFAST_POOL_TIMEOUT')
+
+    rig.server.backend(2).accept()
+    await rig.clock.advance(0)
+    expect(rig.counts).toEqual(counts)
+    expect(next?.leased.id).toBe(patient ? 2 : undefined)
+  })
+})
+
+describe('end', () => {
+  test('refuses whoever waits, and whoever comes', async () => {
+    using rig = new Rig({ max: 1 })
+    await rig.lease()
+    const waiter = rig.call()
+    void rig.engine.close()
+    expect(waiter.error?.code).toBe('HOLDFAST_POOL_CLOSED')
+    expect(rig.call().error?.code).toBe('HOLDFAST_POOL_CLOSED')
+  })
+
+  test('says goodbye to idle connections and resolves when their sockets are closed', async () => {
+    using rig = new Rig()
+    await rig.fill(2)
+    const closed = vi.fn()
+    void rig.engine.close().then(closed)
+    expect(rig.server.received).toEqual(['Terminate', 'Terminate'])
+    expect(closed).not.toHaveBeenCalled()
+    await rig.clock.advance(0)
+    expect(closed).toHaveBeenCalledOnce()
+    expect(rig.counts.total).toBe(0)
+  })
+
+  test('waits for leased connections, and closes them when they come back', async () => {
+    using rig = new Rig()
+    const call = await rig.lease()
+    const closed = vi.fn()
+    void rig.engine.close().then(closed)
+    await rig.clock.advance(4000)
+    expect(closed).not.toHaveBeenCalled()
+    expect(call.leased.isLost).toBe(false)
+
+    call.release()
+    await rig.clock.advance(0)
+    expect(closed).toHaveBeenCalledOnce()
+    expect(rig.retired).toEqual(['1 pool-closed'])
+  })
+
+  test('destroys leased connections after closeTimeoutMillis', async () => {
+    using rig = new Rig({ closeTimeoutMillis: 2000 })
+    const call = await rig.lease()
+    const closed = vi.fn()
+    void rig.engine.close().then(closed)
+    await rig.clock.advance(2000)
+    expect(closed).toHaveBeenCalledOnce()
+    expect(rig.server.backend(1).isOpen).toBe(false)
+    await Promise.all([
+      expect(call.leased.client.query('select 1')).rejects.toMatchObject({ name: 'ConnectionLostError' }),
+      rig.clock.advance(0),
+    ])
+  })
+
+  test('destroys what does not hear the goodbye after closeTimeoutMillis', async () => {
+    using rig = new Rig({ closeTimeoutMillis: 2000 })
+    await rig.fill(2)
+    rig.server.hearsGoodbyes = false
+    const closed = vi.fn()
+    void rig.engine.close().then(closed)
+    await rig.clock.advance(1999)
+    expect(closed).not.toHaveBeenCalled()
+    await rig.clock.advance(1)
+    expect(closed).toHaveBeenCalledOnce()
+    expect(rig.server.backends.every(({ isOpen }) => !isOpen)).toBe(true)
+  })
+
+  test('comes to an end though no socket ever tells that it is closed', async () => {
+    using rig = new Rig({ closeTimeoutMillis: 2000 })
+    await rig.fill(1)
+    rig.call()
+    rig.server.closesSockets = false
+    const closed = vi.fn()
+    void rig.engine.close().then(closed)
+    await rig.clock.advance(4000)
+    expect(closed).toHaveBeenCalledOnce()
+  })
+
+  test('ends an attempt to connect', async () => {
+    using rig = new Rig()
+    rig.server.welcome = 'hang'
+    rig.call()
+    await rig.clock.advance(0)
+    const closed = vi.fn()
+    void rig.engine.close().then(closed)
+    await rig.clock.advance(0)
+    expect(closed).toHaveBeenCalledOnce()
+    expect(rig.server.backend(1).isOpen).toBe(false)
+    await rig.clock.advance(60_000)
+    expect(rig.server.backends).toHaveLength(1)
+  })
+
+  test('leaves no timer behind', async () => {
+    using rig = new Rig()
+    await rig.fill(2)
+    await rig.clock.advance(5000)
+    const ended = rig.engine.close()
+    await rig.clock.advance(0)
+    await ended
+    expect(rig.clock.timers('process')).toBe(0)
+    expect(rig.clock.timers('nothing')).toBe(0)
+  })
+
+  test('of a pool that never connected resolves at once', async () => {
+    using rig = new Rig()
+    await expect(rig.engine.close()).resolves.toBeUndefined()
+  })
+})
+
+describe('a process that stood still', () => {
+  test.each([
+    { how: 'asleep with its machine', stop: (rig: Rig) => rig.clock.freeze(10_000) },
+    { how: 'stopped', stop: (rig: Rig) => rig.clock.blockEventLoop(3000) },
+  ])('($how) suspects every idle connection, whatever the bypass window says', async ({ stop }) => {
+    using rig = new Rig({ max: 2, prePing: { idleMillis: 60_000 } })
+    await rig.fill(2)
+    await rig.clock.advance(10)
+    await stop(rig)
+
+    const calls = [rig.call(), rig.call()]
+    expect(calls.map(({ connection }) => connection)).toEqual([undefined, undefined])
+    await rig.clock.advance(0)
+    expect(rig.server.received).toEqual([PING, PING])
+
+    for (const call of calls) call.release()
+    expect(rig.call().connection).toBeDefined() // Proven: no longer suspect.
+  })
+
+  test('pings a connection that was leased meanwhile and not heard from since', async () => {
+    using rig = new Rig({ max: 1, prePing: { idleMillis: 60_000 } })
+    const call = await rig.lease()
+    rig.clock.freeze(10_000)
+    const waiter = rig.call()
+    call.release()
+    expect(waiter.connection).toBeUndefined()
+    await rig.clock.advance(0)
+    expect(waiter.leased.id).toBe(1)
+    expect(rig.server.received).toEqual([PING])
+  })
+})
+
+describe('invalidate', () => {
+  test('closes idle connections now, leased ones when they come back, and spares the later ones', async () => {
+    using rig = new Rig({ max: 3 })
+    await rig.fill(2)
+    const call = rig.call()
+    rig.engine.invalidate()
+    expect(rig.retired).toEqual(['1 stale'])
+    const newer = await rig.lease()
+    call.release()
+    newer.release()
+    expect(rig.retired).toEqual(['1 stale', '2 stale'])
+    expect(rig.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
+  })
+
+  test('condemns a connection in its ping, and the caller keeps his place', async () => {
+    using rig = new Rig({ max: 1 })
+    await rig.fill(1)
+    await rig.clock.advance(500)
+    const call = rig.call()
+    rig.engine.invalidate()
+    await rig.clock.advance(0)
+    expect(call.leased.id).toBe(2)
+  })
+
+  test('condemns a connection in its reset', async () => {
+    using rig = new Rig({ max: 1 })
+    const call = await rig.lease()
+    void call.leased.client.query('begin')
+    await rig.clock.advance(0)
+    call.release()
+    rig.engine.invalidate()
+    await rig.clock.advance(0)
+    expect(rig.retired).toEqual(['1 stale'])
+  })
+})
