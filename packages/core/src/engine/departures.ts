@@ -23,8 +23,10 @@ export class Departures {
     const wasOpen = !connection.is('opening')
     this.#inventory.remove(connection)
     this.#closing.add(connection)
+    const closed = connection.close(this.#closeTimeoutMillis)
+    // Told when it is done: a listener may release, or acquire.
     if (wasOpen) this.#publisher.publish({ type: 'connection-retired', connection, reason, cause })
-    void connection.close(this.#closeTimeoutMillis).then(() => {
+    void closed.then(() => {
       this.#closing.delete(connection)
       if (wasOpen) this.#publisher.publish({ type: 'connection-closed', connection })
       if (this.#isAllClosed()) this.#onAllClosed?.()

@@ -121,12 +121,7 @@ export class Engine {
 
   /** Condemns every connection opened so far: idle ones close now, leased ones when they come back. */
   invalidate(cause?: unknown): void {
-    const generation = ++this.#limits.currentGeneration
-    this.#parts.publisher.publish({ type: 'pool-invalidated', generation, cause })
-    this.#supply.slowDown()
-    for (const connection of this.#inventory.all()) {
-      if (connection.is('idle', 'checking')) this.#departures.retire(connection, 'stale', cause)
-    }
+    this.#condemnAll(cause)
     this.#dispatch()
   }
 
@@ -249,15 +244,26 @@ export class Engine {
   #lost(connection: Connection, loss: Loss, reach: LossReach): void {
     if (connection.is('opening')) return // `#open` hears of it.
     const wasChecking = connection.is('checking')
-    this.#parts.publisher.publish({ type: 'connection-lost', connection, loss, wasLeased: connection.is('leased') })
+    const wasLeased = connection.is('leased')
     this.#departures.retire(connection, 'lost', loss.cause)
     if (reach === 'suspect') this.#suspectAll()
     const isNews = connection.generation === this.#limits.currentGeneration
     const isNoCoincidence = wasChecking && ++this.#failedPings >= MOST_FAILED_PINGS
-    const condemnsAll = isNoCoincidence || (reach === 'all' && isNews && this.#options.invalidateOnDisconnect === 'all')
-    if (!condemnsAll) return this.#dispatch()
+    const concernsAll = reach === 'all' && isNews && this.#options.invalidateOnDisconnect === 'all'
+    if (isNoCoincidence || concernsAll) this.#condemnAll(loss.cause)
+    // Told last: a listener may acquire, and must not be given what has just been condemned.
+    this.#parts.publisher.publish({ type: 'connection-lost', connection, loss, wasLeased })
+    this.#dispatch()
+  }
+
+  #condemnAll(cause: unknown): void {
+    const generation = ++this.#limits.currentGeneration
     this.#failedPings = 0
-    this.invalidate(loss.cause)
+    this.#supply.slowDown()
+    for (const connection of this.#inventory.all()) {
+      if (connection.is('idle', 'checking')) this.#departures.retire(connection, 'stale', cause)
+    }
+    this.#parts.publisher.publish({ type: 'pool-invalidated', generation, cause })
   }
 
   #retireAndServe(connection: Connection, reason: RetireReason, cause?: unknown): void {

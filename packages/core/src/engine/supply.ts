@@ -29,14 +29,14 @@ export class Supply {
   #underWay = 0
   #probe: AbortController | undefined
   #hasConnected = false
-  #lastFailure: Error | undefined
+  #lastFailure: unknown
 
   constructor(parts: SupplyParts) {
     this.#parts = parts
   }
 
   /** Why the last attempt failed; undefined once one has succeeded. */
-  get lastFailure(): Error | undefined {
+  get lastFailure(): unknown {
     return this.#lastFailure
   }
 
@@ -61,24 +61,29 @@ export class Supply {
   #start(): void {
     this.#underWay++
     const probe = new AbortController()
-    const { connectRetry, openOne } = this.#parts
-    pRetry(openOne, {
-      ...(connectRetry || { retries: 0 }),
+    pRetry(() => this.#attempt(), {
+      ...(this.#parts.connectRetry || { retries: 0 }),
       signal: probe.signal,
       shouldRetry: ({ error }) => this.#mayProbe(probe, error),
-      onFailedAttempt: ({ error }) => {
-        this.#lastFailure = error
-      },
     })
-      .then(
-        () => this.#succeeded(),
-        (error: Error) => this.#failed(probe, error),
-      )
+      .catch((error: Error) => this.#failed(probe, error))
       .finally(() => {
         this.#underWay--
         if (this.#probe === probe) this.#probe = undefined
         this.#parts.onPace()
       })
+  }
+
+  async #attempt(): Promise<void> {
+    try {
+      await this.#parts.openOne()
+    } catch (error) {
+      this.#lastFailure = error
+      throw error
+    }
+    this.#hasConnected = true
+    this.#lastFailure = undefined
+    this.#pace = quickened(this.#pace, this.#parts.max)
   }
 
   /** The first to fail becomes the probe; whoever fails beside it leaves the server alone. */
@@ -90,15 +95,10 @@ export class Supply {
     return true
   }
 
-  #succeeded(): void {
-    this.#hasConnected = true
-    this.#lastFailure = undefined
-    this.#pace = quickened(this.#pace, this.#parts.max)
-  }
-
   #failed(probe: AbortController, error: Error): void {
+    if (probe.signal.aborted) return // Nobody waits; an attempt that was under way has succeeded, or nobody cares.
     this.slowDown()
-    if (probe.signal.aborted || (this.#probe && this.#probe !== probe)) return
+    if (this.#probe && this.#probe !== probe) return
     const final = this.#parts.connectRetry !== false || !mayConnectAgain(causeOf(error), this.#hasConnected)
     this.#parts.onFailed(error, final ? 'everybody' : 'first')
   }
