@@ -774,7 +774,7 @@ describe('end', () => {
 
 describe('a process that stood still', () => {
   test.each([
-    { how: 'asleep with its machine', stop: (rig: Rig) => rig.clock.freeze(10_000) },
+    { how: 'asleep with its machine', stop: async (rig: Rig) => rig.clock.freeze(10_000) },
     { how: 'stopped', stop: (rig: Rig) => rig.clock.blockEventLoop(3000) },
   ])('($how) suspects every idle connection, whatever the bypass window says', async ({ stop }) => {
     using rig = new Rig({ max: 2, prePing: { idleMillis: 60_000 } })

@@ -1,0 +1,343 @@
+import { describe, expect, test, vi } from 'vitest'
+import type { Connection, ConnectionState } from '../../../packages/core/src/connection/connection.ts'
+import { Connector, type ConnectorOptions } from '../../../packages/core/src/connection/connector.ts'
+import { codeOf } from '../../../packages/core/src/errors.ts'
+import { adminShutdown, FakeServer, serverError, systemError } from '../../support/fake-client.ts'
+import { FakeClock } from '../../support/fake-clock.ts'
+
+interface Fixture extends Disposable {
+  readonly clock: FakeClock
+  readonly server: FakeServer
+  readonly connection: Connection
+  readonly lost: ReturnType<typeof vi.fn>
+}
+
+function prepare(options: Partial<ConnectorOptions> = {}): Fixture {
+  const clock = new FakeClock()
+  const server = new FakeServer()
+  const connector = new Connector(
+    {
+      clientConfig: {},
+      Client: server.Client,
+      connectionTimeoutMillis: 30_000,
+      queryTimeoutMillis: Number.POSITIVE_INFINITY,
+      allowExitOnIdle: false,
+      onConnect: undefined,
+      verify: undefined,
+      ...options,
+    },
+    clock,
+  )
+  const lost = vi.fn()
+  const connection = connector.make(lost)
+  void connector.establish(connection).catch(() => {})
+  return { clock, server, connection, lost, [Symbol.dispose]: () => clock[Symbol.dispose]() }
+}
+
+async function open(options?: Partial<ConnectorOptions>): Promise<Fixture> {
+  const fixture = prepare(options)
+  await fixture.clock.advance(0)
+  return fixture
+}
+
+async function leased(options?: Partial<ConnectorOptions>): Promise<Fixture> {
+  const fixture = await open(options)
+  fixture.connection.lend(fixture.clock.now())
+  return fixture
+}
+
+/** The state, by the shortest way there. */
+const WAYS: Record<ConnectionState, readonly ConnectionState[]> = {
+  opening: [],
+  idle: ['idle'],
+  checking: ['idle', 'checking'],
+  leased: ['leased'],
+  resetting: ['leased', 'resetting'],
+  closing: ['closing'],
+  closed: ['closing', 'closed'],
+}
+
+describe('the state table', () => {
+  test.each([
+    ['opening', ['idle', 'leased', 'resetting', 'closing']],
+    ['idle', ['checking', 'leased', 'closing']],
+    ['checking', ['idle', 'leased', 'closing']],
+    ['leased', ['idle', 'leased', 'resetting', 'closing']],
+    ['resetting', ['idle', 'leased', 'closing']],
+    ['closing', ['closed']],
+    ['closed', []],
+  ] as const)('%s leads to %s, and any other move is our bug', (from, allowed: readonly ConnectionState[]) => {
+    for (const to of Object.keys(WAYS) as ConnectionState[]) {
+      using fixture = prepare()
+      const { connection } = fixture
+      for (const state of WAYS[from]) connection.move(state)
+      const move = () => connection.move(to)
+      if (allowed.includes(to)) expect(move).not.toThrow()
+      else expect(move).toThrow(`BUG: connection 1 cannot go from ${from} to ${to}`)
+      expect(connection.state).toBe(allowed.includes(to) ? to : from)
+    }
+  })
+})
+
+describe('a loss', () => {
+  test.each([
+    { name: 'a FATAL message', strike: ({ server }: Fixture) => server.backend().send(adminShutdown()), code: '57P01' },
+    {
+      name: 'a socket error',
+      strike: ({ server }: Fixture) => server.backend().fail(systemError('ECONNRESET')),
+      code: 'ECONNRESET',
+    },
+    { name: 'a closed socket', strike: ({ server }: Fixture) => server.backend().disappear(), code: undefined },
+  ])('by $name is noticed without anyone asking, and crashes nothing', async ({ strike, code }) => {
+    using fixture = await open()
+    fixture.connection.rest(0)
+    strike(fixture)
+    await fixture.clock.advance(0)
+    expect(fixture.connection.isLost).toBe(true)
+    expect(codeOf(fixture.connection.loss?.cause)).toBe(code)
+    expect(fixture.lost).toHaveBeenCalledOnce()
+    expect(fixture.server.backend().isOpen).toBe(false)
+  })
+
+  test('is told once, with its first cause', async () => {
+    using fixture = await open()
+    fixture.connection.rest(0)
+    fixture.server.backend().terminate()
+    await fixture.clock.advance(0)
+    expect(fixture.lost).toHaveBeenCalledExactlyOnceWith(
+      fixture.connection,
+      expect.objectContaining({ cause: expect.objectContaining({ code: '57P01' }) }),
+      'all',
+    )
+  })
+
+  test('is none when a plain error arrives', async () => {
+    using fixture = await leased()
+    const query = fixture.connection.client.query('insert').catch((error: unknown) => error)
+    fixture.server.backend().failures.set('insert', serverError('23505', 'duplicate key'))
+    await fixture.clock.advance(0)
+    expect(await query).toMatchObject({ code: '23505' })
+    expect(fixture.connection.isLost).toBe(false)
+  })
+
+  test.each([
+    { before: [], running: undefined, phase: 'idle', commitOutcome: 'aborted' },
+    { before: [], running: 'select 1', phase: 'query', commitOutcome: 'unknown' },
+    { before: ['begin'], running: undefined, phase: 'transaction', commitOutcome: 'aborted' },
+    { before: ['begin'], running: 'update t', phase: 'transaction', commitOutcome: 'aborted' },
+    { before: ['begin'], running: 'commit', phase: 'commit', commitOutcome: 'unknown' },
+  ])('after $before, while $running runs, is told as $phase: $commitOutcome', async (row) => {
+    using fixture = await leased()
+    const { client } = fixture.connection
+    for (const sql of row.before) {
+      void client.query(sql)
+      await fixture.clock.advance(0)
+    }
+    fixture.server.backend().silent = true
+    const query = row.running && client.query(row.running).catch((error: unknown) => error)
+    fixture.server.backend().terminate()
+    await fixture.clock.advance(0)
+
+    const facts = { name: 'ConnectionLostError', code: '57P01', phase: row.phase, commitOutcome: row.commitOutcome }
+    if (query) expect(await query).toMatchObject({ ...facts, sent: true })
+    const later = client.query('select 2').catch((error: unknown) => error)
+    await fixture.clock.advance(0)
+    expect(await later).toMatchObject({ ...facts, sent: false })
+  })
+
+  test('tells of a statement in line that no byte of it was sent', async () => {
+    using fixture = await leased()
+    const { client } = fixture.connection
+    fixture.server.backend().silent = true
+    const errors = Promise.all(
+      ['select 1', 'select 2'].map((sql) => client.query(sql).catch((error: unknown) => error)),
+    )
+    fixture.server.backend().fail(systemError('ECONNRESET'))
+    await fixture.clock.advance(0)
+    expect(await errors).toMatchObject([{ sent: true }, { sent: false }])
+  })
+
+  test('of a pipelined connection leaves open whether the statements in line were sent', async () => {
+    using fixture = await leased({ clientConfig: { pipeline: true } })
+    const { client } = fixture.connection
+    fixture.server.backend().silent = true
+    const errors = Promise.all(
+      ['select 1', 'select 2'].map((sql) => client.query(sql).catch((error: unknown) => error)),
+    )
+    fixture.server.backend().fail(systemError('ECONNRESET'))
+    await fixture.clock.advance(0)
+    expect(await errors).toMatchObject([{ sent: true }, { sent: true }])
+  })
+})
+
+describe('a ping', () => {
+  test('succeeds when the server answers', async () => {
+    using fixture = await open()
+    const ping = fixture.connection.ping(1000)
+    await fixture.clock.advance(0)
+    expect(await ping).toBe(true)
+    expect(fixture.clock.timers('nothing')).toBe(0)
+  })
+
+  test('notes when the server answered', async () => {
+    using fixture = await open()
+    await fixture.clock.advance(700)
+    const ping = fixture.connection.ping(1000)
+    await fixture.clock.advance(0)
+    await ping
+    expect(fixture.connection.answeredAt).toBe(fixture.clock.now())
+  })
+
+  test('without an answer loses the connection', async () => {
+    using fixture = await open()
+    fixture.server.backend().silent = true
+    const ping = fixture.connection.ping(1000)
+    await fixture.clock.advance(1000)
+    expect(await ping).toBe(false)
+    expect(fixture.connection.loss?.cause).toMatchObject({ message: 'No answer to a ping within 1000 ms' })
+    expect(fixture.server.backend().isOpen).toBe(false)
+  })
+})
+
+describe('synchronized', () => {
+  test('is true at once when the server has answered everything', async () => {
+    using fixture = await open()
+    await expect(fixture.connection.synchronized(1000)).resolves.toBe(true)
+  })
+
+  test('waits until a late ReadyForQuery', async () => {
+    using fixture = await leased()
+    const backend = fixture.server.backend()
+    backend.holdsReadyForQuery = true
+    backend.failures.set('bad', serverError('42601', 'syntax error'))
+    void fixture.connection.client.query('bad').catch(() => {})
+    await fixture.clock.advance(0)
+    const synchronized = vi.fn()
+    void fixture.connection.synchronized(1000).then(synchronized)
+    await fixture.clock.advance(500)
+    expect(synchronized).not.toHaveBeenCalled()
+    backend.readyForQuery()
+    await fixture.clock.advance(0)
+    expect(synchronized).toHaveBeenCalledExactlyOnceWith(true)
+  })
+
+  test.each([
+    { when: 'it takes too long', strike: ({ clock }: Fixture) => clock.advance(1000) },
+    { when: 'the connection is lost', strike: async ({ server }: Fixture) => server.backend().terminate() },
+  ])('is false when $when, and leaves no listener behind', async ({ strike }) => {
+    using fixture = await leased()
+    const backend = fixture.server.backend()
+    const listeners = () => backend.wire.listenerCount('readyForQuery') + backend.wire.listenerCount('end')
+    const before = listeners()
+    backend.silent = true
+    void fixture.connection.client.query('select 1').catch(() => {})
+    const synchronized = fixture.connection.synchronized(1000)
+    await strike(fixture)
+    await fixture.clock.advance(0)
+    expect(await synchronized).toBe(false)
+    expect(listeners()).toBeLessThanOrEqual(before)
+    expect(fixture.clock.timers('nothing')).toBe(0)
+  })
+})
+
+describe('a goodbye', () => {
+  test('is polite to a healthy server', async () => {
+    using fixture = await open()
+    const closed = fixture.connection.close(1000)
+    await fixture.clock.advance(0)
+    await closed
+    expect(fixture.server.received).toEqual(['Terminate'])
+    expect(fixture.connection.state).toBe('closed')
+  })
+
+  test('is not said to a server that still works', async () => {
+    using fixture = await leased()
+    fixture.server.backend().silent = true
+    void fixture.connection.client.query('select pg_sleep(60)').catch(() => {})
+    const closed = fixture.connection.close(1000)
+    await fixture.clock.advance(0)
+    await closed
+    expect(fixture.server.received).not.toContain('Terminate')
+  })
+
+  test('that is not heard ends with the socket destroyed', async () => {
+    using fixture = await open()
+    fixture.server.hearsGoodbyes = false
+    const closed = fixture.connection.close(1000)
+    await fixture.clock.advance(1000)
+    await closed
+    expect(fixture.server.backend().isOpen).toBe(false)
+    expect(fixture.connection.state).toBe('closed')
+  })
+
+  test('is no loss', async () => {
+    using fixture = await open()
+    void fixture.connection.close(1000)
+    await fixture.clock.advance(0)
+    expect(fixture.lost).not.toHaveBeenCalled()
+  })
+})
+
+describe('query_timeout', () => {
+  test('loses the connection, and makes the others suspect', async () => {
+    using fixture = await leased({ queryTimeoutMillis: 2000 })
+    fixture.server.backend().silent = true
+    const query = fixture.connection.client.query('select pg_sleep(60)').catch((error: unknown) => error)
+    await fixture.clock.advance(1999)
+    expect(fixture.connection.isLost).toBe(false)
+    await fixture.clock.advance(1)
+    expect(await query).toMatchObject({ name: 'ConnectionLostError', cause: { message: 'Query read timeout' } })
+    expect(fixture.server.backend().isOpen).toBe(false)
+    expect(fixture.lost).toHaveBeenCalledExactlyOnceWith(fixture.connection, expect.anything(), 'suspect')
+  })
+
+  test("of one statement's own counts instead of the pool's", async () => {
+    using fixture = await leased({ queryTimeoutMillis: 2000 })
+    fixture.server.backend().silent = true
+    const config = { text: 'select pg_sleep(60)', query_timeout: 500 }
+    void fixture.connection.client.query(config).catch(() => {})
+    await fixture.clock.advance(500)
+    expect(fixture.connection.isLost).toBe(true)
+  })
+
+  test('does not condemn a statement whose answer lies in the socket after a blocked event loop', async () => {
+    using fixture = await leased({ queryTimeoutMillis: 2000 })
+    const backend = fixture.server.backend()
+    backend.silent = true
+    const query = fixture.connection.client.query('insert')
+    await fixture.clock.blockEventLoop(5000, () => backend.answer())
+    await expect(query).resolves.toMatchObject({ command: 'insert' })
+    expect(fixture.connection.isLost).toBe(false)
+  })
+
+  test('leaves no timer behind', async () => {
+    using fixture = await leased({ queryTimeoutMillis: 2000 })
+    void fixture.connection.client.query('select 1')
+    expect(fixture.clock.timers('process')).toBe(1)
+    await fixture.clock.advance(0)
+    expect(fixture.clock.timers('process')).toBe(0)
+  })
+})
+
+describe('allowExitOnIdle', () => {
+  test.each([
+    { allowExitOnIdle: true, idle: false },
+    { allowExitOnIdle: false, idle: true },
+  ])(
+    '$allowExitOnIdle: an idle socket keeps the process alive: $idle; any other does',
+    async ({ allowExitOnIdle, idle }) => {
+      using fixture = await open({ allowExitOnIdle })
+      const { connection } = fixture
+      const { stream } = fixture.server.backend().wire
+      connection.rest(0)
+      expect(stream.isRef).toBe(idle)
+      connection.move('checking')
+      expect(stream.isRef).toBe(true)
+      connection.lend(0)
+      expect(stream.isRef).toBe(true)
+      connection.rest(0)
+      void connection.close(1000)
+      expect(stream.isRef).toBe(true)
+    },
+  )
+})

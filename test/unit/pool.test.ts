@@ -1,0 +1,316 @@
+import pg from 'pg'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { Pool } from '../../packages/core/src/pool.ts'
+import { FakeServer, serverError, systemError } from '../support/fake-client.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+
+let clock: FakeClock
+let server: FakeServer
+
+beforeEach(() => {
+  clock = new FakeClock()
+  server = new FakeServer()
+})
+afterEach(() => clock[Symbol.dispose]())
+
+/** Waits for what needs no time, only turns of the event loop. */
+async function soon<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {})
+  await clock.advance(0)
+  return promise
+}
+
+describe('the pool', () => {
+  test('is a pg.Pool, by instanceof and by name', () => {
+    const pool = new Pool({ Client: server.Client })
+    expect(pool).toBeInstanceOf(pg.Pool)
+    expect(pool.constructor.name).toBe('Pool')
+  })
+
+  test('shows the options in force where pg shows them', () => {
+    expect(new Pool({ max: 3, min: 1, Client: server.Client }).options).toMatchObject({
+      max: 3,
+      min: 1,
+      maxUses: Number.POSITIVE_INFINITY,
+      allowExitOnIdle: false,
+    })
+  })
+
+  test('counts as pg counts', async () => {
+    const pool = new Pool({ Client: server.Client, max: 2 })
+    const counts = () => [pool.totalCount, pool.idleCount, pool.waitingCount]
+    expect(counts()).toEqual([0, 0, 0])
+    const first = await soon(pool.connect())
+    const second = await soon(pool.connect())
+    void pool.connect().then((third) => third.release())
+    expect(counts()).toEqual([2, 0, 1])
+    first.release()
+    second.release()
+    await clock.advance(0)
+    expect(counts()).toEqual([2, 2, 0])
+  })
+
+  test('opens nothing before it is asked for something', async () => {
+    new Pool({ Client: server.Client })
+    await clock.advance(60_000)
+    expect(server.backends).toHaveLength(0)
+  })
+})
+
+describe('query', () => {
+  test('runs one statement and gives the connection back', async () => {
+    const pool = new Pool({ Client: server.Client })
+    await expect(soon(pool.query('select 1'))).resolves.toMatchObject({ command: 'select', rows: [] })
+    expect(pool.idleCount).toBe(1)
+  })
+
+  test('goes out in the same tick when a connection is free', async () => {
+    const pool = new Pool({ Client: server.Client })
+    await soon(pool.query('select 1'))
+    void pool.query('select 2')
+    expect(server.received).toEqual(['select 1', 'select 2'])
+  })
+
+  test('keeps the connection after a plain SQL error', async () => {
+    const pool = new Pool({ Client: server.Client })
+    await soon(pool.query('select 1'))
+    server.backend().failures.set('insert', serverError('23505', 'duplicate key'))
+    await expect(soon(pool.query('insert'))).rejects.toMatchObject({ code: '23505' })
+    await soon(pool.query('select 2'))
+    expect(server.backends).toHaveLength(1)
+    expect(pool.idleCount).toBe(1)
+  })
+
+  test('rejects with one typed error when the connection dies under it', async () => {
+    const pool = new Pool({ Client: server.Client })
+    await soon(pool.query('select 1'))
+    server.backend().silent = true
+    const query = pool.query('update t')
+    server.backend().terminate()
+    await expect(soon(query)).rejects.toMatchObject({
+      name: 'ConnectionLostError',
+      code: '57P01',
+      phase: 'query',
+      commitOutcome: 'unknown',
+      sent: true,
+    })
+    expect(pool.totalCount).toBe(0)
+  })
+
+  test('takes callbacks, with and without values', async () => {
+    const pool = new Pool({ Client: server.Client })
+    const told: unknown[] = []
+    expect(pool.query('select 1', (error, result) => told.push([error, result.command]))).toBeUndefined()
+    pool.query('select $1', [1], (error, result) => told.push([error, result.command]))
+    await clock.advance(0)
+    expect(told).toEqual([
+      [undefined, 'select'],
+      [undefined, 'select'],
+    ])
+  })
+
+  test.each([null, undefined])('of %o fails, and costs no slot', async (statement) => {
+    const pool = new Pool({ Client: server.Client, max: 1 })
+    await expect(soon(pool.query(statement as never))).rejects.toThrow()
+    await expect(soon(pool.query('select 1'))).resolves.toBeDefined()
+  })
+
+  test('with a callback that throws does not keep the others from being told', async () => {
+    const pool = new Pool({ Client: server.Client })
+    server.welcome = serverError('28P01', 'password authentication failed', 'FATAL')
+    const thrown: unknown[] = []
+    const catchIt = (error: unknown): unknown => thrown.push(error)
+    process.once('uncaughtException', catchIt)
+    const uncaught = process.listeners('uncaughtException').filter((listener) => listener !== catchIt)
+    for (const listener of uncaught) process.off('uncaughtException', listener)
+    try {
+      pool.query('select 1', () => {
+        throw new Error("the application's own")
+      })
+      await expect(soon(pool.query('select 2'))).rejects.toMatchObject({ code: '28P01' })
+    } finally {
+      process.off('uncaughtException', catchIt)
+      for (const listener of uncaught) process.on('uncaughtException', listener)
+    }
+    expect(thrown).toMatchObject([{ message: "the application's own" }])
+  })
+})
+
+describe('connect', () => {
+  test('calls back with error, client and release, not before it has returned', async () => {
+    const pool = new Pool({ Client: server.Client })
+    await soon(pool.query('select 1'))
+    const told: unknown[][] = []
+    pool.connect((...args) => told.push(args))
+    expect(told).toEqual([])
+    await clock.advance(0)
+    const [error, client, release] = told[0] as [unknown, pg.PoolClient, () => void]
+    expect(error).toBeUndefined()
+    expect(client).toBeInstanceOf(pg.Client)
+    release()
+    expect(pool.idleCount).toBe(1)
+  })
+
+  test('calls back with the error, and a release that does nothing', async () => {
+    const pool = new Pool({ Client: server.Client })
+    server.welcome = serverError('28P01', 'password authentication failed', 'FATAL')
+    const told: unknown[][] = []
+    pool.connect((...args) => told.push(args))
+    await clock.advance(0)
+    const [error, client, release] = told[0] as [unknown, unknown, () => void]
+    expect(error).toMatchObject({ name: 'ConnectError', code: '28P01' })
+    expect(client).toBeUndefined()
+    expect(release).not.toThrow()
+  })
+
+  test('never hands out a client without a password in reach, nor shows it', async () => {
+    const pool = new Pool({ Client: server.Client, password: 'geheim' })
+    const client = await soon(pool.connect())
+    expect(client.password).toBe('geheim')
+    expect(Object.keys(pool.options)).not.toContain('password')
+    expect(Object.keys(client)).not.toContain('password')
+  })
+})
+
+describe('a release that discards', () => {
+  test.each([true, new Error('odd')])('(%o) closes the connection', async (discard) => {
+    const pool = new Pool({ Client: server.Client })
+    const client = await soon(pool.connect())
+    client.release(discard)
+    await clock.advance(0)
+    expect(pool.totalCount).toBe(0)
+    expect(server.backend().isOpen).toBe(false)
+  })
+})
+
+describe('end', () => {
+  test('closes, and shows as pg shows it', async () => {
+    const pool = new Pool({ Client: server.Client })
+    await soon(pool.query('select 1'))
+    const ended = pool.end()
+    expect([pool.ending, pool.ended]).toEqual([true, false])
+    await soon(ended)
+    expect([pool.ending, pool.ended]).toEqual([true, true])
+    expect(server.backend().isOpen).toBe(false)
+  })
+
+  test('refuses what comes after it', async () => {
+    const pool = new Pool({ Client: server.Client })
+    await soon(pool.end())
+    await expect(pool.connect()).rejects.toMatchObject({
+      code: 'HOLDFAST_POOL_CLOSED',
+      message: 'Cannot use a pool after calling end on the pool',
+    })
+    await expect(soon(pool.query('select 1'))).rejects.toMatchObject({ code: 'HOLDFAST_POOL_CLOSED' })
+  })
+
+  test('a second time says so', async () => {
+    const pool = new Pool({ Client: server.Client })
+    await soon(pool.end())
+    await expect(pool.end()).rejects.toThrow('Called end on pool more than once')
+    const told = await new Promise((resolve) => pool.end(resolve))
+    expect(told).toMatchObject({ code: 'HOLDFAST_POOL_CLOSED' })
+  })
+
+  test('takes a callback', async () => {
+    const pool = new Pool({ Client: server.Client })
+    const told = vi.fn()
+    pool.end(told)
+    await clock.advance(0)
+    expect(told).toHaveBeenCalledExactlyOnceWith()
+  })
+
+  test('comes with the end of an `await using`, and only once', async () => {
+    let pool: Pool
+    {
+      await using scoped = new Pool({ Client: server.Client })
+      pool = scoped
+      await soon(scoped.query('select 1'))
+      void scoped.end()
+      await clock.advance(0)
+    }
+    expect(pool.ended).toBe(true)
+  })
+})
+
+describe('events', () => {
+  test('come as from pg: connect, acquire, release, remove', async () => {
+    const pool = new Pool({ Client: server.Client })
+    const told: string[] = []
+    for (const event of ['connect', 'acquire', 'release', 'remove'] as const) pool.on(event, () => told.push(event))
+    const client = await soon(pool.connect())
+    client.release(true)
+    await clock.advance(0)
+    expect(told).toEqual(['connect', 'acquire', 'release', 'remove'])
+  })
+
+  test('hand over the client, and to `release` the error as well', async () => {
+    const pool = new Pool({ Client: server.Client })
+    const told: unknown[][] = []
+    for (const event of ['connect', 'acquire', 'release', 'remove'] as const)
+      pool.on(event, (...args: unknown[]) => told.push(args))
+    const client = await soon(pool.connect())
+    const mistake = new Error('odd')
+    client.release(mistake)
+    await clock.advance(0)
+    expect(told.map((args) => args.at(-1) === client)).toEqual([true, true, true, true])
+    expect(told[2]?.[0]).toBe(mistake)
+  })
+
+  test('tell of an idle connection that died, if anyone listens', async () => {
+    const pool = new Pool({ Client: server.Client })
+    await soon(pool.query('select 1'))
+    const heard = vi.fn()
+    pool.on('error', heard)
+    server.backend().terminate()
+    expect(heard).toHaveBeenCalledExactlyOnceWith(
+      expect.objectContaining({ name: 'ConnectionLostError', code: '57P01', phase: 'idle' }),
+      expect.any(pg.Client),
+    )
+  })
+
+  test('are no reason to crash, if nobody listens', async () => {
+    const pool = new Pool({ Client: server.Client })
+    const client = await soon(pool.connect())
+    await soon(pool.query('select 1'))
+    server.backend(1).fail(systemError('ECONNRESET'))
+    server.backend(2).fail(systemError('ECONNRESET'))
+    await clock.advance(0)
+    client.release()
+    expect(pool.totalCount).toBe(0)
+  })
+
+  test.each(['connect', 'acquire', 'release', 'remove', 'error'] as const)(
+    "with a listener that throws on '%s' cost a warning, and no slot",
+    async (event) => {
+      const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+      const pool = new Pool({ Client: server.Client, max: 1, name: 'orders' })
+      pool.on(event, () => {
+        throw new Error('the listener is broken')
+      })
+      const client = await soon(pool.connect())
+      client.release(event === 'remove')
+      await clock.advance(0)
+      if (event === 'error') server.backend().terminate()
+      await clock.advance(0)
+
+      await expect(soon(pool.query('select 1'))).resolves.toBeDefined()
+      expect(pool.totalCount).toBe(1)
+      expect(pool.idleCount).toBe(1)
+      expect(warn).toHaveBeenCalledWith(expect.stringContaining("'orders'"), {
+        type: 'HoldfastWarning',
+        code: 'HOLDFAST_LISTENER_THREW',
+      })
+      expect(warn.mock.calls[0]?.[0]).toContain('the listener is broken')
+    },
+  )
+
+  test('let a listener send a statement first, without awaiting it', async () => {
+    const pool = new Pool({ Client: server.Client })
+    pool.on('connect', (client) => {
+      client.query('set time zone utc').catch(() => {})
+    })
+    await soon(pool.query('select 1'))
+    expect(server.received).toEqual(['set time zone utc', 'select 1'])
+  })
+})
