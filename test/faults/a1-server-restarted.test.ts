@@ -1,0 +1,124 @@
+import type { Pool } from '@holdfast/core'
+import type pg from 'pg'
+import { describe, expect } from 'vitest'
+import { type Cluster, type FaultProxy, until } from '../support/index.ts'
+import { Application } from './support/application.ts'
+import { test } from './support/fault-test.ts'
+import { expectHealthy } from './support/health.ts'
+import { countEvents, holdfast, StockPool, WAYS, warmUp } from './support/pools.ts'
+import { settles } from './support/settling.ts'
+import { unnoticed } from './support/unnoticed.ts'
+
+const SIZE = 4
+
+interface Fault {
+  readonly what: string
+  readonly happen: (cluster: Cluster, applicationName: string) => Promise<unknown>
+}
+
+const FAULTS: readonly Fault[] = [
+  { what: 'a fast restart', happen: (cluster) => cluster.restart('fast') },
+  { what: 'an immediate restart', happen: (cluster) => cluster.restart('immediate') },
+  {
+    what: 'the termination of all idle sessions',
+    async happen(cluster, applicationName) {
+      await cluster.terminateBackends({ applicationName })
+      await until(async () => (await cluster.countSessions({ applicationName })) === 0)
+    },
+  },
+]
+
+describe('stock pg.Pool', () => {
+  test.for(FAULTS)('without a listener, $what ends the process', async ({ happen }, { cluster, direct }) => {
+    await using application = await Application.start('stock', direct)
+    await application.query('select 1')
+    await happen(cluster, direct.application_name)
+    expect(await application.ends()).toMatchObject({ code: 1, stderr: expect.stringContaining("'error' event") })
+  })
+
+  describe.each(WAYS)('through $way', ({ run }) => {
+    test.for(FAULTS)(
+      '$what fails the next statement of every connection',
+      async ({ happen }, { cluster, proxy, proxied }) => {
+        await using pool = new StockPool({ ...proxied, max: SIZE })
+        await warmUp(pool, SIZE)
+        const letNewsArrive = await unnoticed(proxy, () => happen(cluster, proxied.application_name))
+        const statements = Array.from({ length: SIZE }, () => run(pool, 'select 1'))
+        letNewsArrive()
+        const results = await Promise.allSettled(statements)
+        expect(results.map(({ status }) => status)).toEqual(Array(SIZE).fill('rejected'))
+      },
+    )
+  })
+})
+
+describe('Holdfast', () => {
+  test.for(FAULTS)('survives $what without a listener', async ({ happen }, { cluster, direct }) => {
+    await using application = await Application.start('holdfast', direct)
+    await application.query('select 1')
+    await happen(cluster, direct.application_name)
+    expect(await application.query('select 1 as one')).toEqual([{ one: 1 }])
+    await application.end()
+    application.leave()
+    expect(await application.ends()).toEqual({ code: 0, stderr: '' })
+  })
+
+  describe.each(WAYS)('through $way', ({ run }) => {
+    test.for(FAULTS)('nobody notices $what', async ({ happen }, { cluster, proxy, proxied }) => {
+      await using pool = holdfast({ ...proxied, max: SIZE })
+      const oldPids = await warmUp(pool, SIZE)
+      const letNewsArrive = await unnoticed(proxy, () => happen(cluster, proxied.application_name))
+      const statements = Array.from({ length: SIZE }, () => run(pool, 'select pg_backend_pid() as pid'))
+      letNewsArrive()
+      const results = await settles(Promise.all(statements), 'the next statements')
+      for (const { rows } of results) expect(oldPids).not.toContain(rows[0].pid)
+      await expectHealthy(pool, cluster, proxied.application_name)
+    })
+
+    test('one disconnect retires every older connection', async ({ cluster, proxy, proxied }) => {
+      await using pool = holdfast({ ...proxied, max: SIZE })
+      const { oldPids, newPids, removed } = await terminateOne({ pool, run, cluster, proxy })
+      expect(removed()).toBe(SIZE)
+      for (const pid of newPids) expect(oldPids).not.toContain(pid)
+      await expectHealthy(pool, cluster, proxied.application_name)
+    })
+
+    test("one disconnect retires only itself under invalidateOnDisconnect: 'one'", async ({
+      cluster,
+      proxy,
+      proxied,
+    }) => {
+      await using pool = holdfast({ ...proxied, max: SIZE, invalidateOnDisconnect: 'one' })
+      const { oldPids, newPids, removed } = await terminateOne({ pool, run, cluster, proxy })
+      expect(removed()).toBe(1)
+      expect(newPids.filter((pid) => oldPids.includes(pid))).toHaveLength(SIZE - 1)
+      await expectHealthy(pool, cluster, proxied.application_name)
+    })
+  })
+})
+
+interface Scene {
+  readonly pool: Pool
+  readonly run: (pool: pg.Pool, text: string) => Promise<pg.QueryResult>
+  readonly cluster: Cluster
+  readonly proxy: FaultProxy
+}
+
+/** Terminates the session that the next caller would have got, and uses all connections thereafter. */
+async function terminateOne({ pool, run, cluster, proxy }: Scene): Promise<{
+  readonly oldPids: number[]
+  readonly newPids: number[]
+  readonly removed: () => number
+}> {
+  const oldPids = await warmUp(pool, SIZE)
+  const removed = countEvents(pool, 'remove')
+  const victim = oldPids.at(-1) as number
+  const letNewsArrive = await unnoticed(proxy, () => cluster.terminateBackends({ pid: victim }))
+  await until(async () => (await cluster.countSessions({ pid: victim })) === 0)
+  const statement = run(pool, 'select 1')
+  letNewsArrive()
+  await settles(statement, 'the next statement')
+  await until(() => removed() > 0)
+  const newPids = await warmUp(pool, SIZE)
+  return { oldPids, newPids, removed }
+}

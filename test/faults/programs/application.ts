@@ -1,0 +1,124 @@
+import { Pool, type PoolOptions } from '@holdfast/core'
+import pg from 'pg'
+
+/** The program that `Application` starts: uses a pool as told by its parent. Sets no listener of its own. */
+
+/** With what to begin. */
+export interface Start {
+  readonly library: 'stock' | 'holdfast'
+  readonly options: PoolOptions
+}
+
+/** What to do. */
+export interface Order {
+  readonly order: number
+  readonly act:
+    | 'greet'
+    | 'listen'
+    | 'query'
+    | 'connect'
+    | 'client.query'
+    | 'release'
+    | 'end'
+    | 'counts'
+    | 'prepare for thaw'
+    | 'results of thaw'
+  readonly client?: string
+  readonly text?: string
+  readonly statements?: readonly string[]
+}
+
+/** What came of it. */
+export interface Answer {
+  readonly order: number
+  readonly value?: unknown
+  readonly error?: ReportedError
+}
+
+/** An error, fit for a message. */
+export interface ReportedError {
+  readonly name: string
+  readonly message: string
+  readonly code?: unknown
+  readonly phase?: unknown
+  readonly sent?: unknown
+  readonly commitOutcome?: unknown
+  readonly cause?: ReportedError
+}
+
+/** A pause in the program's own ticking that only a frozen process can have. */
+const FROZEN_MILLIS = 1500
+const TICK_MILLIS = 10
+
+const { library, options } = JSON.parse(process.argv[2] ?? '') as Start
+const pool: pg.Pool = library === 'stock' ? new pg.Pool(options as pg.PoolConfig) : new Pool(options)
+const clients = new Map<string, pg.PoolClient>()
+let resultsOfThaw: Promise<unknown> | undefined
+
+async function obey({ act, client: name = '', text = '', statements = [] }: Order): Promise<unknown> {
+  switch (act) {
+    case 'greet':
+      return undefined
+    case 'listen':
+      pool.on('error', () => {})
+      return undefined
+    case 'query':
+      return (await pool.query(text)).rows
+    case 'connect':
+      clients.set(name, await pool.connect())
+      return undefined
+    case 'client.query':
+      return (await clients.get(name)?.query(text))?.rows
+    case 'release':
+      return clients.get(name)?.release()
+    case 'end':
+      return pool.end()
+    case 'counts':
+      return { total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }
+    case 'prepare for thaw':
+      resultsOfThaw = frozen().then(() => Promise.all(statements.map(outcome)))
+      return undefined
+    case 'results of thaw':
+      return resultsOfThaw
+  }
+}
+
+/**
+ * Resolves after a freeze, in the phase of timers: they come before input, so the pool is used before anything that
+ * came in meanwhile has been read.
+ */
+function frozen(): Promise<void> {
+  return new Promise((resolve) => {
+    let last = performance.now()
+    const ticking = setInterval(() => {
+      const now = performance.now()
+      const pause = now - last
+      last = now
+      if (pause < FROZEN_MILLIS) return
+      clearInterval(ticking)
+      resolve()
+    }, TICK_MILLIS)
+  })
+}
+
+async function outcome(statement: string): Promise<unknown> {
+  try {
+    return (await pool.query(statement)).rows
+  } catch (error) {
+    return report(error)
+  }
+}
+
+function report(error: unknown): ReportedError {
+  const { name, message, cause } = error as Error
+  const { code, phase, sent, commitOutcome } = error as Partial<Record<string, unknown>>
+  const facts = { name, message, code, phase, sent, commitOutcome }
+  return cause === undefined ? facts : { ...facts, cause: report(cause) }
+}
+
+process.on('message', (order: Order) => {
+  obey(order).then(
+    (value) => process.send?.({ order: order.order, value } satisfies Answer),
+    (error: unknown) => process.send?.({ order: order.order, error: report(error) } satisfies Answer),
+  )
+})
