@@ -270,6 +270,7 @@ describe('events', () => {
   })
 
   test('are no reason to crash, if nobody listens', async () => {
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
     const pool = new Pool({ Client: server.Client })
     const client = await soon(pool.connect())
     await soon(pool.query('select 1'))
@@ -278,6 +279,7 @@ describe('events', () => {
     await clock.advance(0)
     client.release()
     expect(pool.totalCount).toBe(0)
+    expect(warn).not.toHaveBeenCalled()
   })
 
   test.each(['connect', 'acquire', 'release', 'remove', 'error'] as const)(
@@ -312,5 +314,14 @@ describe('events', () => {
     })
     await soon(pool.query('select 1'))
     expect(server.received).toEqual(['set time zone utc', 'select 1'])
+  })
+
+  test('hand on no transaction that a listener has begun', async () => {
+    const pool = new Pool({ Client: server.Client })
+    pool.on('connect', (client) => {
+      client.query('begin').catch(() => {})
+    })
+    await soon(pool.query('select 1'))
+    expect(server.received).toEqual(['begin', 'ROLLBACK', 'select 1'])
   })
 })

@@ -300,6 +300,15 @@ describe('query_timeout', () => {
     expect(fixture.connection.isLost).toBe(true)
   })
 
+  test("leaves nothing to the driver's own timer, which would leave the connection half-open", async () => {
+    using fixture = await leased({ clientConfig: { query_timeout: 500 }, queryTimeoutMillis: 2000 })
+    fixture.server.backend().silent = true
+    const query = fixture.connection.client.query('select pg_sleep(1)')
+    await fixture.clock.advance(1000)
+    fixture.server.backend().answer()
+    await expect(query).resolves.toBeDefined()
+  })
+
   test('does not condemn a statement whose answer lies in the socket after a blocked event loop', async () => {
     using fixture = await leased({ queryTimeoutMillis: 2000 })
     const backend = fixture.server.backend()

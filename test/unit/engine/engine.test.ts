@@ -390,6 +390,22 @@ describe('a leased connection that dies', () => {
   })
 })
 
+test('a statement that runs into query_timeout makes the other connections suspect, and condemns none', async () => {
+  using rig = new Rig({ query_timeout: 2000, prePing: { idleMillis: 60_000 } })
+  await rig.fill(2)
+  const call = rig.call()
+  rig.server.backend(2).silent = true
+  void call.leased.client.query('select pg_sleep(60)').catch(() => {})
+  await rig.clock.advance(2000)
+  expect(rig.retired).toEqual(['2 lost'])
+
+  const next = rig.call()
+  expect(next.connection).toBeUndefined()
+  await rig.clock.advance(0)
+  expect(next.leased.id).toBe(1)
+  expect(rig.server.backend(1).received).toEqual([PING])
+})
+
 describe('on release', () => {
   test.each([
     { policy: 'rollback', before: ['begin'], sent: ['ROLLBACK'], retired: [] },
@@ -577,6 +593,18 @@ describe('the deadline', () => {
     expect(call.error).not.toHaveProperty('cause')
   })
 
+  test('of a caller who finds the pool exhausted does not blame a server that has come back', async () => {
+    using rig = new Rig({ max: 1, connectionTimeoutMillis: 3000 })
+    rig.server.nextWelcomes.push(systemError('ECONNREFUSED'))
+    const holder = rig.call()
+    await rig.clock.advance(50)
+    expect(holder.connection).toBeDefined()
+    const call = rig.call()
+    await rig.clock.advance(3000)
+    expect(call.error?.code).toBe('HOLDFAST_POOL_TIMEOUT')
+    expect(call.error).not.toHaveProperty('cause')
+  })
+
   test('of a caller whose server is away has the last connect failure as cause', async () => {
     using rig = new Rig({ connectionTimeoutMillis: 3000 })
     rig.server.welcome = systemError('ECONNREFUSED')
@@ -730,6 +758,18 @@ describe('end', () => {
     expect(rig.server.backends.every(({ isOpen }) => !isOpen)).toBe(true)
   })
 
+  test('counts from its call, for those too that come back late', async () => {
+    using rig = new Rig({ closeTimeoutMillis: 2000 })
+    const call = await rig.lease()
+    rig.server.hearsGoodbyes = false
+    const closed = vi.fn()
+    void rig.engine.close().then(closed)
+    await rig.clock.advance(1500)
+    call.release()
+    await rig.clock.advance(500)
+    expect(closed).toHaveBeenCalledOnce()
+  })
+
   test('comes to an end though no socket ever tells that it is closed', async () => {
     using rig = new Rig({ closeTimeoutMillis: 2000 })
     await rig.fill(1)
@@ -791,6 +831,25 @@ describe('a process that stood still', () => {
     expect(rig.call().connection).toBeDefined() // Proven: no longer suspect.
   })
 
+  test('does not ping a connection that has answered its borrower since', async () => {
+    using rig = new Rig({ max: 1, prePing: { idleMillis: 60_000 } })
+    const call = await rig.lease()
+    rig.clock.freeze(10_000)
+    const waiter = rig.call()
+    void call.leased.client.query('select 1')
+    await rig.clock.advance(0)
+    call.release()
+    expect(waiter.leased.id).toBe(1)
+    expect(rig.server.received).toEqual(['select 1'])
+  })
+
+  test('is told from one that merely has nothing to do', async () => {
+    using rig = new Rig({ idleTimeoutMillis: 0, prePing: { idleMillis: 600_000 } })
+    await rig.fill(1)
+    await rig.clock.advance(300_000)
+    expect(rig.call().connection).toBeDefined()
+  })
+
   test('pings a connection that was leased meanwhile and not heard from since', async () => {
     using rig = new Rig({ max: 1, prePing: { idleMillis: 60_000 } })
     const call = await rig.lease()
@@ -823,6 +882,18 @@ describe('invalidate', () => {
     await rig.fill(1)
     await rig.clock.advance(500)
     const call = rig.call()
+    rig.engine.invalidate()
+    await rig.clock.advance(0)
+    expect(call.leased.id).toBe(2)
+  })
+
+  test('does not let the caller wait for a ping that no longer matters', async () => {
+    using rig = new Rig({ max: 1 })
+    await rig.fill(1)
+    await rig.clock.advance(500)
+    rig.server.backend(1).silent = true
+    const call = rig.call()
+    await rig.clock.advance(100)
     rig.engine.invalidate()
     await rig.clock.advance(0)
     expect(call.leased.id).toBe(2)

@@ -129,6 +129,14 @@ describe('min', () => {
     expect(rig.counts).toEqual({ total: 2, idle: 2, waiting: 0 })
   })
 
+  test('does not try again while an attempt is under way', async () => {
+    using rig = new Rig({ min: 2 })
+    await rig.fill(1)
+    rig.server.welcome = 'hang'
+    await rig.clock.advance(8000)
+    expect(rig.server.backends).toHaveLength(2)
+  })
+
   test('tries at each look only, as long as nobody waits for a server that is away', async () => {
     using rig = new Rig({ min: 1 })
     await rig.fill(1)

@@ -8,7 +8,7 @@ function awaitReply(clock: FakeClock, millis: number): { outcome: string; at: nu
     outcome: 'pending',
     at: 0,
     arrive() {
-      reply.outcome = 'answered'
+      if (reply.outcome === 'pending') reply.outcome = 'answered'
       cancel()
     },
   }
