@@ -15,9 +15,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   engine: ['connection', 'telemetry', 'policy', 'runtime', 'options', 'errors'],
   connection: ['policy', 'runtime', 'options', 'errors'],
   telemetry: ['runtime', 'policy', 'options', 'errors'],
+  policy: ['options', 'errors'],
+  runtime: ['options', 'errors'],
+  // Its types stand for the policies that they choose.
   options: ['policy', 'errors'],
-  policy: ['errors'],
-  runtime: [],
   errors: [],
 }
 

@@ -83,6 +83,16 @@ test('does not judge a reply that arrives within the grace', async () => {
   expect(reply.outcome).toBe('answered')
 })
 
+test('reads a reply that lies in the socket before it judges, when the grace, too, was spent blocked', async () => {
+  using clock = new FakeClock()
+  const reply = awaitReply(clock, 1000)
+
+  await clock.blockEventLoop(1500)
+  await clock.blockEventLoop(600, reply.arrive)
+  await clock.advance(10_000)
+  expect(reply.outcome).toBe('answered')
+})
+
 test('waits for ever when patience is endless', async () => {
   using clock = new FakeClock()
   const reply = awaitReply(clock, Number.POSITIVE_INFINITY)
