@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import { Pool, type PoolOptions } from '@holdfast/core'
 import pg from 'pg'
 
@@ -15,9 +16,14 @@ export class StockPool extends pg.Pool implements AsyncDisposable {
 
   /** Lets go of the sockets: `end()` would wait for those that never answer. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const { _clients } = this as unknown as { readonly _clients: readonly pg.Client[] }
-    for (const client of _clients) client.connection.stream.destroy()
+    for (const socket of socketsOf(this)) socket.destroy()
   }
+}
+
+/** The sockets of a stock pool. */
+export function socketsOf(pool: StockPool): Duplex[] {
+  const { _clients } = pool as unknown as { readonly _clients: readonly pg.Client[] }
+  return _clients.map((client) => client.connection.stream)
 }
 
 /** Holdfast with timeouts as short as tests want them, and without any listener. */

@@ -1,0 +1,72 @@
+import net from 'node:net'
+import { ConnectError, type PoolOptions } from '@holdfast/core'
+import type pg from 'pg'
+import { describe, expect } from 'vitest'
+import { until } from '../support/index.ts'
+import { countingClient } from './support/counting-client.ts'
+import { test } from './support/fault-test.ts'
+import { holdfast, StockPool, WAYS } from './support/pools.ts'
+import { rejection } from './support/settling.ts'
+
+interface Refusal {
+  readonly what: string
+  readonly options: PoolOptions & pg.PoolConfig
+  readonly code: string
+}
+
+const UNKNOWN_HOST = 'db.invalid'
+
+/** A socket whose resolver knows nobody, whatever the machine's own resolver does without a network. */
+class UnresolvingSocket extends net.Socket {
+  // biome-ignore lint/suspicious/noExplicitAny: pg calls it with a port and a host.
+  override connect(port: any, host?: any): this {
+    const lookup: net.LookupFunction = (name, _, callback) => {
+      callback(Object.assign(new Error(`getaddrinfo ENOTFOUND ${name}`), { code: 'ENOTFOUND', hostname: name }), '')
+    }
+    return super.connect({ port, host, lookup })
+  }
+}
+
+const REFUSALS: readonly Refusal[] = [
+  { what: 'a wrong password', options: { password: 'wrong' }, code: '28P01' },
+  { what: 'an unknown user', options: { user: 'nobody' }, code: '28P01' },
+  { what: 'an unknown database', options: { database: 'nowhere' }, code: '3D000' },
+  { what: 'a certificate that nobody vouches for', options: { ssl: true }, code: 'SELF_SIGNED_CERT_IN_CHAIN' },
+  {
+    what: 'an unknown host',
+    options: { host: UNKNOWN_HOST, stream: () => new UnresolvingSocket() },
+    code: 'ENOTFOUND',
+  },
+]
+
+describe.each(WAYS)('refused for good, through $way', ({ run }) => {
+  test.for(REFUSALS)(
+    'stock pg.Pool: an error that does not say by whom: $what',
+    async ({ options, code }, { proxied }) => {
+      await using pool = new StockPool({ ...proxied, ...options })
+      const error = await rejection(run(pool, 'select 1'))
+      expect(error).toMatchObject({ code })
+      expect(error.message).not.toContain(`:${proxied.port}`)
+    },
+  )
+
+  test.for(REFUSALS)('Holdfast: at once, and never tried again: $what', async ({ options, code }, { proxied }) => {
+    const { Client, attempts } = countingClient()
+    await using pool = holdfast({ ...proxied, ...options, Client, connectionTimeoutMillis: 0 })
+    const error = await rejection(run(pool, 'select 1'))
+    expect(error).toBeInstanceOf(ConnectError)
+    expect(error).toMatchObject({ code, cause: { code } })
+    expect(error.message).toContain(`${options.host ?? proxied.host}:${proxied.port}`)
+    expect(error.message).not.toContain(proxied.password)
+    expect(attempts.started).toBe(1)
+    expect([pool.totalCount, pool.idleCount, pool.waitingCount]).toEqual([0, 0, 0])
+  })
+
+  test('Holdfast: everybody who waits is told at once', async ({ proxied }) => {
+    await using pool = holdfast({ ...proxied, password: 'wrong', max: 2, connectionTimeoutMillis: 0 })
+    const errors = await Promise.all(Array.from({ length: 10 }, () => rejection(run(pool, 'select 1'))))
+    for (const error of errors) expect(error).toMatchObject({ name: 'ConnectError', code: '28P01' })
+    expect(pool.waitingCount).toBe(0)
+    await until(() => pool.totalCount === 0, { what: 'the other attempts to end' })
+  })
+})

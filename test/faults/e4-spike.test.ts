@@ -1,0 +1,58 @@
+import { describe, expect } from 'vitest'
+import { test } from './support/fault-test.ts'
+import { expectHealthy } from './support/health.ts'
+import { backendPid, holdfast, StockPool, WAYS, warmUp } from './support/pools.ts'
+import { isPending, settles } from './support/settling.ts'
+
+const WARM = 5
+const MAX = 30
+const REQUESTS = 50
+
+describe.each(WAYS)('fifty requests at once on five warm connections, through $way', ({ run }) => {
+  test('stock pg.Pool: whoever was tied to a new connection waits for it', async ({ proxy, proxied }) => {
+    await using pool = new StockPool({ ...proxied, max: MAX })
+    await warmUp(pool, WARM)
+    proxy.onLink((link) => link.delay(Number.POSITIVE_INFINITY))
+    const requests = Array.from({ length: REQUESTS }, () => run(pool, 'select 1'))
+    // Those that were not tied are served, and the warm ones lie idle again.
+    await settles(Promise.race(requests), 'any of them')
+    await settles(Promise.all([pool.query('select 1'), pool.query('select 1')]), 'those who came later')
+    expect(pool.totalCount).toBe(MAX)
+    const pending = await Promise.all(requests.map(isPending))
+    expect(pending.filter(Boolean).length).toBeGreaterThanOrEqual(MAX - WARM)
+  })
+
+  test('Holdfast: all are served by the warm ones when the new ones do not come', async ({
+    cluster,
+    proxy,
+    proxied,
+  }) => {
+    await using pool = holdfast({ ...proxied, max: MAX })
+    await warmUp(pool, WARM)
+    proxy.onLink((link) => link.delay(Number.POSITIVE_INFINITY))
+    const requests = Array.from({ length: REQUESTS }, () => run(pool, 'select 1'))
+    await settles(Promise.all(requests), 'all of them')
+    expect(pool.waitingCount).toBe(0)
+    expect(pool.idleCount).toBe(WARM)
+    await proxy.heal()
+    await expectHealthy(pool, cluster, proxied.application_name)
+  })
+
+  test('Holdfast: a new connection serves the first in line, not the one it was opened for', async ({
+    cluster,
+    direct,
+  }) => {
+    await using pool = holdfast({ ...direct, max: 2 })
+    const holder = await pool.connect()
+    const holderPid = await backendPid(holder)
+    // Opened for the first in line, who is served by the returned one meanwhile; then it is the second's.
+    const order: string[] = []
+    const first = run(pool, 'select pg_backend_pid() as pid').then(({ rows }) => order.push('first') && rows[0].pid)
+    holder.release()
+    const second = run(pool, 'select pg_backend_pid() as pid, pg_sleep(0.05)').then(() => order.push('second'))
+    expect(await first).toBe(holderPid)
+    await second
+    expect(order).toEqual(['first', 'second'])
+    await expectHealthy(pool, cluster, direct.application_name)
+  })
+})

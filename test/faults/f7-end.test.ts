@@ -1,0 +1,126 @@
+import { describe, expect } from 'vitest'
+import { until } from '../support/index.ts'
+import { Application } from './support/application.ts'
+import { test } from './support/fault-test.ts'
+import { holdfast, StockPool, socketsOf, warmUp } from './support/pools.ts'
+import { rejection, settles } from './support/settling.ts'
+
+const CLOSE_TIMEOUT_MILLIS = 300
+
+describe('end() with connections that do not answer', () => {
+  test('stock pg.Pool: their sockets stay open, while Holdfast has destroyed its own', async ({ proxy, proxied }) => {
+    await using stock = new StockPool({ ...proxied, max: 2 })
+    const pool = holdfast({ ...proxied, max: 2, closeTimeoutMillis: CLOSE_TIMEOUT_MILLIS })
+    await warmUp(stock, 2)
+    const stockLinks = proxy.links
+    await warmUp(pool, 2)
+    const links = proxy.links.filter((link) => !stockLinks.includes(link))
+    proxy.swallow({ connections: 'existing' })
+    const stockSockets = socketsOf(stock)
+    stock.end().catch(() => {})
+    await settles(pool.end(), 'end()')
+    await settles(Promise.all(links.map((link) => link.clientLeft)), 'the sockets of Holdfast')
+    expect(stockSockets.map(({ destroyed }) => destroyed)).toEqual([false, false])
+    expect([pool.totalCount, pool.idleCount, pool.ended]).toEqual([0, 0, true])
+    for (const socket of stockSockets) socket.destroy()
+  })
+
+  test('stock pg.Pool: the process does not end, while that of Holdfast has', async ({ proxy, proxied }) => {
+    await using stock = await Application.start('stock', proxied)
+    await using application = await Application.start('holdfast', {
+      ...proxied,
+      closeTimeoutMillis: CLOSE_TIMEOUT_MILLIS,
+    })
+    for (const each of [stock, application]) await each.query('select 1')
+    proxy.swallow({ connections: 'existing' })
+    stock.end().catch(() => {})
+    await application.end()
+    stock.leave()
+    application.leave()
+    expect(await application.ends()).toEqual({ code: 0, stderr: '' })
+    expect(stock.isRunning).toBe(true)
+  })
+
+  test('Holdfast: connections that are out, and never come back, do not keep it', async ({ proxy, proxied }) => {
+    await using application = await Application.start('holdfast', {
+      ...proxied,
+      closeTimeoutMillis: CLOSE_TIMEOUT_MILLIS,
+    })
+    await application.connect('idle')
+    await application.connect('busy')
+    const running = rejection(application.clientQuery("select pg_sleep('infinity')", 'busy'))
+    proxy.swallow({ connections: 'existing' })
+    await application.end()
+    expect(await running).toMatchObject({ name: 'ConnectionLostError', phase: 'query' })
+    application.leave()
+    expect(await application.ends()).toEqual({ code: 0, stderr: '' })
+  })
+
+  test('Holdfast: callers in line are refused, and attempts to connect are given up', async ({ proxy, proxied }) => {
+    await using application = await Application.start('holdfast', {
+      ...proxied,
+      closeTimeoutMillis: CLOSE_TIMEOUT_MILLIS,
+    })
+    proxy.swallow({ connections: 'new' })
+    const waiting = rejection(application.query('select 1'))
+    await until(() => proxy.accepted === 1)
+    await application.end()
+    expect(await waiting).toMatchObject({ name: 'PoolClosedError', code: 'HOLDFAST_POOL_CLOSED' })
+    application.leave()
+    expect(await application.ends()).toEqual({ code: 0, stderr: '' })
+  })
+
+  test('Holdfast: while the server refuses, the probe is given up', async ({ proxy, proxied }) => {
+    await using application = await Application.start('holdfast', {
+      ...proxied,
+      closeTimeoutMillis: CLOSE_TIMEOUT_MILLIS,
+    })
+    proxy.refuse()
+    const waiting = rejection(application.query('select 1'))
+    await until(async () => (await application.counts()).waiting === 1)
+    await application.end()
+    expect(await waiting).toMatchObject({ name: 'PoolClosedError' })
+    application.leave()
+    expect(await application.ends()).toEqual({ code: 0, stderr: '' })
+  })
+
+  test('Holdfast: dead connections do not keep it', async ({ proxy, proxied }) => {
+    await using application = await Application.start('holdfast', proxied)
+    await application.connect()
+    await application.query('select 1')
+    proxy.cut('rst')
+    await application.end()
+    application.leave()
+    expect(await application.ends()).toEqual({ code: 0, stderr: '' })
+  })
+})
+
+describe('without end()', () => {
+  test.for(['stock', 'holdfast'] as const)(
+    '%s: with allowExitOnIdle, the process ends by itself',
+    async (library, { direct }) => {
+      const options = {
+        ...direct,
+        allowExitOnIdle: true,
+        idleTimeoutMillis: 600_000,
+        ...(library === 'holdfast' ? { min: 1 } : {}),
+      }
+      await using application = await Application.start(library, options)
+      await application.connect()
+      await application.query('select 1')
+      await application.release()
+      application.leave()
+      expect(await application.ends()).toEqual({ code: 0, stderr: '' })
+    },
+  )
+
+  test.for(['stock', 'holdfast'] as const)(
+    '%s: the process ends when the idle connections have timed out',
+    async (library, { direct }) => {
+      await using application = await Application.start(library, { ...direct, idleTimeoutMillis: 100 })
+      await application.query('select 1')
+      application.leave()
+      expect(await application.ends()).toEqual({ code: 0, stderr: '' })
+    },
+  )
+})
