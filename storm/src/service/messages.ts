@@ -1,0 +1,66 @@
+import type { StackSetup } from '../stacks/stack.ts'
+import type { Pending } from '../workload/journal.ts'
+import type { Operation } from '../workload/operation.ts'
+
+/** What the storm tells a service. Each is obeyed in order, and answered where an answer is named. */
+export type Command =
+  /** Answered by `opened`. */
+  | {
+      readonly type: 'open'
+      readonly stack: string
+      readonly setup: StackSetup
+      readonly seed: number
+      readonly incarnation: number
+    }
+  /** The callers set to work. Answered by `started`. */
+  | { readonly type: 'start'; readonly phase: number }
+  /** Nobody begins anything new. Answered by `paused`, when nothing is under way or the time is up. */
+  | { readonly type: 'pause'; readonly withinMillis: number }
+  /** Answered by `probed`. */
+  | { readonly type: 'probe'; readonly count: number; readonly withinMillis: number }
+  /** Does nothing at all for so long, with replies unread in its sockets. Answered by `blocked`. */
+  | { readonly type: 'block'; readonly millis: number }
+  /** Begin or stop to give connections back with a transaction open. Answered by `dirtied`. */
+  | { readonly type: 'dirty'; readonly on: boolean }
+  /** Close the pool, and end by yourself. Answered by `closed`. */
+  | { readonly type: 'close' }
+
+/** What a service tells the storm. */
+export type Message =
+  | { readonly type: 'opened' }
+  | { readonly type: 'started' }
+  | { readonly type: 'paused'; readonly pending: readonly Pending[] }
+  | { readonly type: 'probed'; readonly answered: number }
+  | { readonly type: 'blocked' }
+  | { readonly type: 'dirtied' }
+  | { readonly type: 'closed' }
+  /** What is in here has been acknowledged to the application. */
+  | { readonly type: 'operations'; readonly operations: readonly Operation[] }
+  | { readonly type: 'overdue'; readonly pending: Pending }
+  /** The last words of a process that ends, of whatever. */
+  | { readonly type: 'ended'; readonly pending: readonly Pending[] }
+
+/** Which message answers which command. */
+export interface AnswerTypes {
+  readonly open: 'opened'
+  readonly start: 'started'
+  readonly pause: 'paused'
+  readonly probe: 'probed'
+  readonly block: 'blocked'
+  readonly dirty: 'dirtied'
+  readonly close: 'closed'
+}
+
+/** The message that answers a command. */
+export type Answer<Type extends Command['type']> = Extract<Message, { type: AnswerTypes[Type] }>
+
+/** {@link AnswerTypes} for the running program. */
+export const ANSWERS: AnswerTypes = {
+  open: 'opened',
+  start: 'started',
+  pause: 'paused',
+  probe: 'probed',
+  block: 'blocked',
+  dirty: 'dirtied',
+  close: 'closed',
+}

@@ -1,0 +1,39 @@
+import type { Operation } from '../workload/operation.ts'
+import type { Message } from './messages.ts'
+
+const READS_WAIT_MILLIS = 100
+
+/**
+ * Carries every outcome to the storm. An acknowledged write goes out in the same tick, so that a crash in the next one
+ * can't lose it; reads, which nobody looks for later, travel together.
+ */
+export class Outbox {
+  #operations: Operation[] = []
+
+  constructor() {
+    setInterval(() => this.#flush(), READS_WAIT_MILLIS).unref()
+  }
+
+  /** Takes the outcome of an operation. */
+  add(operation: Operation): void {
+    this.#operations.push(operation)
+    if (operation.kind !== 'read') this.#flush()
+  }
+
+  /** Sends a message, behind every outcome so far. */
+  send(message: Message): void {
+    this.#flush()
+    post(message)
+  }
+
+  #flush(): void {
+    if (this.#operations.length === 0) return
+    post({ type: 'operations', operations: this.#operations })
+    this.#operations = []
+  }
+}
+
+function post(message: Message): void {
+  // Without a channel the storm is gone, and so is everyone who would want to know.
+  if (process.connected) process.send?.(message)
+}

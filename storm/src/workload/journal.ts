@@ -1,0 +1,95 @@
+import { now } from '../clock.ts'
+import { SETTINGS } from '../settings.ts'
+import { factsOf, type Operation, type OperationKind, type Outcome } from './operation.ts'
+import { Declined } from './transfer-order.ts'
+
+/** An operation without an outcome so far. */
+export interface Pending {
+  readonly id: number
+  readonly kind: OperationKind
+  readonly phase: number
+  readonly key: string
+  readonly startedAt: number
+}
+
+/** Where an operation says what it is about to do, so that its error can be told from another step's. */
+export interface Trace {
+  step(name: string): void
+}
+
+/** Whom the journal tells. */
+export interface JournalListener {
+  ended(operation: Operation): void
+  /** It has been pending for `hangMillis`. Told once. */
+  overdue(pending: Pending): void
+}
+
+const OVERDUE_CHECK_MILLIS = 200
+
+/** Keeps book of every operation from its start to its outcome. Nothing that fails goes unmentioned. */
+export class Journal {
+  readonly #listener: JournalListener
+  readonly #pending = new Map<number, Pending>()
+  readonly #overdue = new Set<number>()
+  #lastId = 0
+
+  constructor(listener: JournalListener) {
+    this.#listener = listener
+    setInterval(() => this.#lookForOverdue(), OVERDUE_CHECK_MILLIS).unref()
+  }
+
+  /** What is under way, oldest first. */
+  get pending(): readonly Pending[] {
+    return [...this.#pending.values()]
+  }
+
+  /** Runs an operation and writes down how it ended. Never rejects: callers of a service go on after an error. */
+  async run(about: Pick<Pending, 'kind' | 'phase' | 'key'>, work: (trace: Trace) => Promise<unknown>): Promise<void> {
+    const pending: Pending = { ...about, id: ++this.#lastId, startedAt: now() }
+    this.#pending.set(pending.id, pending)
+    const steps = new Steps()
+    let outcome: Outcome = about.kind === 'dirty' ? 'abandoned' : 'ok'
+    let failure: unknown
+    try {
+      await work(steps)
+    } catch (error) {
+      failure = error
+      outcome = error instanceof Declined ? 'declined' : 'failed'
+    }
+    this.#pending.delete(pending.id)
+    this.#overdue.delete(pending.id)
+    this.#listener.ended({
+      ...pending,
+      leasedAt: steps.leasedAt,
+      endedAt: now(),
+      outcome,
+      reachedCommit: steps.reachedCommit,
+      ...(outcome === 'failed' ? { error: factsOf(failure, steps.failing) } : {}),
+    })
+  }
+
+  #lookForOverdue(): void {
+    const since = now() - SETTINGS.hangMillis
+    for (const pending of this.#pending.values()) {
+      if (pending.startedAt > since || this.#overdue.has(pending.id)) continue
+      this.#overdue.add(pending.id)
+      this.#listener.overdue(pending)
+    }
+  }
+}
+
+/** A single statement has no steps; a transaction has `connect`, its statements, and perhaps `rollback`. */
+class Steps implements Trace {
+  /** When it got past `connect`. */
+  leasedAt: number | undefined
+  reachedCommit = false
+  /** The last step before it went wrong. */
+  failing = 'query'
+
+  step(name: string): void {
+    if (name === 'rollback') return // The consequence, not the cause.
+    if (name !== 'connect') this.leasedAt ??= now()
+    if (name === 'commit') this.reachedCommit = true
+    this.failing = name
+  }
+}
