@@ -1,0 +1,18 @@
+import type { Fault } from './fault.ts'
+
+const LASTS_MILLIS = 5000
+
+/** SCENARIOS A2, B5. */
+export const blackHole: Fault = {
+  name: 'black-hole',
+  title: 'silent black hole',
+  story: 'A firewall forgets every connection: their bytes vanish, nobody is told. New connections work.',
+  needs: 'connection',
+  async strike({ ground, act, wait }) {
+    const { proxy } = ground
+    const links = proxy.links
+    proxy.swallow({ connections: 'existing' })
+    // Dead, and nothing can tell the service, until it has given up every one of them.
+    await act('silences', () => Promise.race([Promise.all(links.map((link) => link.clientLeft)), wait(LASTS_MILLIS)]))
+  },
+}

@@ -1,0 +1,29 @@
+import { blackHole } from './black-hole.ts'
+import { blockedLoop } from './blocked-loop.ts'
+import { fin, rst } from './cuts.ts'
+import { dirtyReleases } from './dirty-releases.ts'
+import type { Fault } from './fault.ts'
+import { idleTerminated } from './idle-terminated.ts'
+import { processFreeze } from './process-freeze.ts'
+import { refused } from './refused.ts'
+import { fastRestart, immediateRestart } from './restarts.ts'
+import { serverFreeze } from './server-freeze.ts'
+import { tlsCorruption } from './tls-corruption.ts'
+import { transactionsTerminated } from './transactions-terminated.ts'
+
+/** Everything that goes wrong, in the order in which it does. */
+export const FAULTS: readonly Fault[] = [
+  idleTerminated,
+  transactionsTerminated,
+  fastRestart,
+  immediateRestart,
+  fin,
+  rst,
+  tlsCorruption,
+  blackHole,
+  serverFreeze,
+  processFreeze,
+  blockedLoop,
+  refused,
+  dirtyReleases,
+]

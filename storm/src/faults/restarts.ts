@@ -1,0 +1,28 @@
+import { type Fault, type Scene, serverOf } from './fault.ts'
+
+const DOWN_MILLIS = 1000
+
+/** SCENARIOS A1, B2, E1: the server says goodbye to every session (57P01), and is away for a second. */
+export const fastRestart: Fault = {
+  name: 'fast-restart',
+  title: 'fast restart',
+  story: 'The server restarts as for an update: every session is told (57P01), and for a second nobody is let in.',
+  needs: 'server',
+  strike: (scene) => restart(scene, 'fast'),
+}
+
+/** SCENARIOS B2, E1: as after a crash. */
+export const immediateRestart: Fault = {
+  name: 'immediate-restart',
+  title: 'immediate restart',
+  story: 'The server dies on the spot (57P02), recovers from its log, and is away for a second.',
+  needs: 'server',
+  strike: (scene) => restart(scene, 'immediate'),
+}
+
+async function restart(scene: Scene, mode: 'fast' | 'immediate'): Promise<void> {
+  const server = serverOf(scene)
+  await scene.act('kills', () => server.stop(mode))
+  await scene.wait(DOWN_MILLIS)
+  await server.start()
+}

@@ -1,0 +1,19 @@
+import { type Fault, serverOf } from './fault.ts'
+
+const FROZEN_MILLIS = 2500
+
+/** A server that is slow beyond measure, and yet loses nothing: SCENARIOS B5, "slow is told from dead". */
+export const serverFreeze: Fault = {
+  name: 'server-freeze',
+  title: 'server freeze',
+  story: `The whole server stands still for ${FROZEN_MILLIS / 1000} s (SIGSTOP), and then goes on where it was: less than query_timeout.`,
+  needs: 'server',
+  async strike(scene) {
+    const server = serverOf(scene)
+    await scene.act('spares', async () => {
+      await server.freeze()
+      await scene.wait(FROZEN_MILLIS)
+      await server.thaw()
+    })
+  },
+}

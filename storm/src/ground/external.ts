@@ -1,0 +1,39 @@
+import { randomBytes } from 'node:crypto'
+import { FaultProxy } from '@holdfast/test/support'
+import pg from 'pg'
+import { closeProxy } from './close-proxy.ts'
+import { Ground } from './ground.ts'
+
+/** A server that somebody else runs: its network can be broken and its sessions ended, the server itself is let alone. */
+export async function externalGround(name: string, url: string): Promise<Ground> {
+  const { host, port, user, password, database, ssl } = parse(url)
+  const proxy = await FaultProxy.start({ host, port })
+  const run = randomBytes(4).toString('hex')
+  const application_name = `storm-${name}-${run}`
+  const login = { user, password, database }
+  // The certificate is the server's, though the connection goes to the proxy.
+  const throughProxy = ssl === false ? {} : { ssl: { servername: host, ...(ssl === true ? {} : ssl) } }
+  return new Ground({
+    proxy,
+    service: { ...login, ...throughProxy, host: proxy.host, port: proxy.port, application_name },
+    schema: `holdfast_storm_${run}`,
+    direct: { ...login, host, port, ssl, application_name: `storm-truth-${run}` },
+    dispose: () => closeProxy(proxy),
+  })
+}
+
+/** As pg itself understands the URL, environment variables included. */
+function parse(connectionString: string): {
+  host: string
+  port: number
+  user: string
+  password: string
+  database: string
+  ssl: boolean | object
+} {
+  const client = new pg.Client({ connectionString })
+  const { host, port, user = '', password, database = '' } = client
+  const ssl = (client as unknown as { readonly ssl: boolean | object }).ssl
+  if (host.startsWith('/')) throw new Error('The storm needs a TCP address: a Unix socket has no network to break.')
+  return { host, port, user, password: typeof password === 'string' ? password : '', database, ssl }
+}

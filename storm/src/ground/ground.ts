@@ -1,0 +1,83 @@
+import type { Cluster, FaultProxy } from '@holdfast/test/support'
+import pg, { type QueryResultRow } from 'pg'
+import { SETTINGS } from '../settings.ts'
+import type { ConnectionSettings } from '../stacks/stack.ts'
+
+/** A session of the service, as the server sees it. */
+export interface ServerSession {
+  readonly pid: number
+  readonly state: string | null
+  readonly query: string
+}
+
+/** How long the truth may take to be read before the storm gives up. */
+const DIRECT_PATIENCE_MILLIS = 15_000
+
+/** What one stack stands on: a server, the network in front of it, and a way past that network to the truth. */
+export class Ground implements AsyncDisposable {
+  readonly proxy: FaultProxy
+  /** Only if the server is ours to stop and freeze. */
+  readonly cluster: Cluster | undefined
+  /** Where the service logs in: through the proxy. */
+  readonly service: ConnectionSettings
+  /** A schema of this run's own. */
+  readonly schema: string
+  readonly #direct: pg.ClientConfig
+  readonly #dispose: () => Promise<void>
+
+  constructor(parts: {
+    readonly proxy: FaultProxy
+    readonly cluster?: Cluster
+    readonly service: ConnectionSettings
+    readonly schema: string
+    readonly direct: pg.ClientConfig
+    readonly dispose: () => Promise<void>
+  }) {
+    this.proxy = parts.proxy
+    this.cluster = parts.cluster
+    this.service = parts.service
+    this.schema = parts.schema
+    this.#direct = parts.direct
+    this.#dispose = parts.dispose
+  }
+
+  /** The network works, and takes its usual time. */
+  async healNetwork(): Promise<void> {
+    await this.proxy.heal()
+    this.proxy.delay(SETTINGS.networkDelayMillis)
+  }
+
+  /** Asks the server itself, in a session of its own that no fault touches. */
+  async query<Row extends QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
+    const client = new pg.Client({ ...this.#direct, connectionTimeoutMillis: DIRECT_PATIENCE_MILLIS })
+    client.on('error', () => {}) // The statement that is running rejects.
+    await client.connect()
+    try {
+      return (await client.query<Row>(text, [...values])).rows
+    } finally {
+      await client.end()
+    }
+  }
+
+  /** The service's sessions. */
+  sessions(): Promise<ServerSession[]> {
+    return this.query<ServerSession & QueryResultRow>(
+      'select pid, state, query from pg_stat_activity where application_name = $1 order by pid',
+      [this.service.application_name],
+    )
+  }
+
+  /** Ends the service's sessions, or those in the given state, and says how many were told to. */
+  async terminate(state?: string): Promise<number> {
+    const rows = await this.query<{ told: boolean }>(
+      `select pg_terminate_backend(pid) as told from pg_stat_activity
+        where application_name = $1 and ($2::text is null or state = $2)`,
+      [this.service.application_name, state],
+    )
+    return rows.filter(({ told }) => told).length
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#dispose()
+  }
+}

@@ -1,0 +1,22 @@
+import { until } from '@holdfast/test/support'
+import type { Ground, ServerSession } from '../ground/ground.ts'
+import { SETTINGS } from '../settings.ts'
+
+const SETTLE_MILLIS = 400
+
+/**
+ * Sessions that should not be there while nobody works: busy or in a transaction, or more than the pool may have.
+ * Those that are only just ending get a moment.
+ */
+export async function leftoverSessions(ground: Ground): Promise<readonly ServerSession[]> {
+  let leftover: readonly ServerSession[] = []
+  const deadline = performance.now() + SETTLE_MILLIS
+  await until(async () => {
+    const sessions = await ground.sessions()
+    const busy = sessions.filter(({ state }) => state !== 'idle')
+    const surplus = sessions.filter(({ state }) => state === 'idle').slice(SETTINGS.poolMax)
+    leftover = [...busy, ...surplus]
+    return leftover.length === 0 || performance.now() > deadline
+  })
+  return leftover
+}
