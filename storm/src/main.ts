@@ -1,0 +1,69 @@
+import { writeFile } from 'node:fs/promises'
+import { HELP, listText, type Options, parseOptions, UsageError } from './options.ts'
+import { renderAccount } from './report/account.ts'
+import { renderJson } from './report/json.ts'
+import { renderPage } from './report/page.ts'
+import { Progress } from './report/progress.ts'
+import { renderTable } from './report/table.ts'
+import { violations } from './results/verdict.ts'
+import type { StormRecord } from './run/record.ts'
+import { runStorm } from './run/storm.ts'
+
+const EXIT = { held: 0, failed: 1, usage: 2, interrupted: 130 } as const
+
+process.exitCode = await main(process.argv.slice(2))
+// Whatever is left by now (see close-proxy.ts) has nothing to tell.
+await new Promise((resolve) => process.stdout.write('', resolve))
+process.exit()
+
+async function main(args: readonly string[]): Promise<number> {
+  try {
+    const options = parseOptions(args)
+    if (options.wants === 'help') return print(HELP)
+    if (options.wants === 'list') return print(listText())
+    return await storm(options)
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    process.stderr.write(`${error.message}\nnpm start -- --help says what there is.\n`)
+    return EXIT.usage
+  }
+}
+
+async function storm(options: Options): Promise<number> {
+  // Numbers on standard output must not be mixed with anything else.
+  const out = options.json === '-' ? process.stderr : process.stdout
+  const interrupt = new AbortController()
+  const interrupted = (): void => interrupt.abort()
+  process.once('SIGINT', interrupted).once('SIGTERM', interrupted)
+  try {
+    const record = await run(options, out, interrupt.signal)
+    await publish(record, options, out)
+    return violations(record).length > 0 ? EXIT.failed : EXIT.held
+  } catch (error) {
+    if (!interrupt.signal.aborted) throw error
+    process.stderr.write('Called off; everything is cleaned up.\n')
+    return EXIT.interrupted
+  } finally {
+    process.off('SIGINT', interrupted).off('SIGTERM', interrupted)
+  }
+}
+
+async function run(options: Options, out: NodeJS.WriteStream, signal: AbortSignal): Promise<StormRecord> {
+  using progress = new Progress(out, options.faults.length)
+  return await runStorm(options, progress, signal)
+}
+
+async function publish(record: StormRecord, options: Options, out: NodeJS.WriteStream): Promise<void> {
+  out.write(`\n${renderTable(record)}\n\n${renderAccount(record)}\n`)
+  await writeFile(options.report, await renderPage(record))
+  out.write(`\nThe timeline of each run is in ${options.report}. Seed ${record.seed}.\n`)
+  if (options.json === '-') process.stdout.write(renderJson(record))
+  else if (options.json !== undefined) await writeFile(options.json, renderJson(record))
+  const wrongs = violations(record)
+  if (wrongs.length > 0) out.write(`\nHoldfast did not hold:\n${wrongs.map((wrong) => `  ${wrong}\n`).join('')}`)
+}
+
+function print(text: string): number {
+  process.stdout.write(text)
+  return EXIT.held
+}

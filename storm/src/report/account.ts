@@ -1,0 +1,35 @@
+import { styleText } from 'node:util'
+import { type ErrorGroup, errorGroups } from '../results/error-groups.ts'
+import type { StormRecord } from '../run/record.ts'
+
+/** Accounts for every error of the judged stacks: how many, which, and whether it had to be. */
+export function renderAccount(record: StormRecord): string {
+  return record.stacks
+    .filter(({ stack }) => stack.isJudged)
+    .map((stack) => {
+      const groups = errorGroups(stack)
+      const lines = groups.map((group) => line(group))
+      return [headline(stack.stack.title, groups), ...lines].join('\n')
+    })
+    .join('\n\n')
+}
+
+function headline(title: string, groups: readonly ErrorGroup[]): string {
+  const sum = (reason?: string): number =>
+    groups.filter((group) => !reason || group.reason === reason).reduce((total, { count }) => total + count, 0)
+  if (sum() === 0) return `${title} showed no error.`
+  return (
+    `${title} showed ${sum()} errors: ${sum('in flight')} in flight on a connection when it was killed, ` +
+    `${sum('into the dark')} sent into one that had died without a sign, ${sum('avoidable')} avoidable.`
+  )
+}
+
+function line({ fault, reason, count, kinds, error }: ErrorGroup): string {
+  const what = Object.entries(kinds)
+    .map(([kind, times]) => `${times} ${kind}`)
+    .join(', ')
+  const lost =
+    error.sent === undefined ? '' : ` [phase ${error.phase}, sent ${error.sent}, outcome ${error.commitOutcome}]`
+  const text = `  ${String(count).padStart(4)}  ${fault}: ${reason}: ${error.name} ${error.code ?? ''} ${error.message}${lost} (${what})`
+  return reason === 'avoidable' ? styleText('red', text) : text
+}

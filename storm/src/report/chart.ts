@@ -1,0 +1,151 @@
+import type { EChartsOption } from 'echarts'
+import { timeline } from '../results/timeline.ts'
+import type { StackRecord, StormRecord } from '../run/record.ts'
+import { PALETTE } from './palette.ts'
+
+/** Of one stack's chart, in pixels. */
+export const CHART_HEIGHT = 330
+
+const RATES = { left: 56, right: 16, top: 46, height: 150 }
+const LATENCY = { left: 56, right: 16, top: 222, height: 74 }
+const LONGEST_LATENCY_MILLIS = 10_000
+const MILLIS_PER_SECOND = 1000
+
+/** One stack's course: what succeeded and failed above, how long it took below, and behind both what was done to it. */
+export function chartOptions(stack: StackRecord, record: StormRecord): EChartsOption {
+  const slices = timeline(stack, record.startedAt, record.endedAt)
+  const xAxis = { type: 'value' as const, min: 0, max: lengthOf(record), splitLine: { show: false } }
+  return {
+    animation: false,
+    textStyle: { color: PALETTE.text },
+    grid: [RATES, LATENCY],
+    axisPointer: { link: [{ xAxisIndex: 'all' as const }] },
+    tooltip: { trigger: 'axis', transitionDuration: 0 },
+    xAxis: [
+      { ...xAxis, gridIndex: 0, axisLabel: { show: false }, axisTick: { show: false } },
+      { ...xAxis, gridIndex: 1, axisLabel: { formatter: '{value} s', color: PALETTE.faint } },
+    ],
+    yAxis: [
+      {
+        gridIndex: 0,
+        name: 'per second',
+        nameGap: 8,
+        nameTextStyle: { color: PALETTE.faint, align: 'right' },
+        max: highestRate(record),
+        splitNumber: 3,
+        axisLabel: { color: PALETTE.faint },
+        splitLine: { lineStyle: { color: PALETTE.line } },
+      },
+      {
+        gridIndex: 1,
+        type: 'log',
+        name: 'ms',
+        nameGap: 4,
+        nameTextStyle: { color: PALETTE.faint, align: 'right' },
+        min: 10,
+        max: LONGEST_LATENCY_MILLIS,
+        axisLabel: { color: PALETTE.faint },
+        splitLine: { lineStyle: { color: PALETTE.line } },
+      },
+    ],
+    series: [
+      {
+        name: 'successes/s',
+        type: 'line',
+        step: 'middle',
+        symbol: 'none',
+        data: slices.map(({ at, successesPerSecond }) => [at, successesPerSecond]),
+        color: PALETTE.success,
+        lineStyle: { width: 1.5 },
+        areaStyle: { opacity: 0.25 },
+        markArea: { silent: true, data: areas(stack, record) },
+      },
+      {
+        name: 'errors/s',
+        type: 'bar',
+        barWidth: 4,
+        data: slices.map(({ at, errorsPerSecond }) => [at, errorsPerSecond]),
+        color: PALETTE.error,
+        markPoint: { silent: true, data: crashMarks(stack, record) },
+        z: 3,
+      },
+      {
+        name: 'oldest operation, ms',
+        type: 'line',
+        step: 'middle',
+        symbol: 'none',
+        xAxisIndex: 1,
+        yAxisIndex: 1,
+        data: slices.map(({ at, maxLatencyMillis }) => [at, maxLatencyMillis]),
+        color: PALETTE.latency,
+        lineStyle: { width: 1.2, type: [4, 2] },
+        markArea: { silent: true, data: strikes(stack, record) },
+      },
+    ],
+  }
+}
+
+type Area = [MarkEnd, MarkEnd]
+type MarkEnd = { name?: string; xAxis: number; itemStyle?: object; label?: object }
+
+function areas(stack: StackRecord, record: StormRecord): Area[] {
+  const phases = stack.phases.map(({ fault, index, startedAt }): Area => {
+    const next = stack.phases[index + 1]?.startedAt ?? record.endedAt
+    const label = {
+      show: true,
+      position: 'top' as const,
+      distance: 6,
+      width: 84,
+      overflow: 'break' as const,
+      color: PALETTE.text,
+      fontSize: 11,
+      lineHeight: 13,
+    }
+    const color = index % 2 === 0 ? PALETTE.phase : 'transparent'
+    return [
+      { name: fault.title, xAxis: since(startedAt, record), itemStyle: { color }, label },
+      { xAxis: since(next, record) },
+    ]
+  })
+  return [...phases, ...strikes(stack, record)]
+}
+
+function strikes({ phases }: StackRecord, record: StormRecord): Area[] {
+  return phases.map(({ struckFrom, struckUntil }): Area => {
+    const from = since(struckFrom, record)
+    // One that is over in a moment must be seen all the same.
+    const until = Math.max(since(struckUntil, record), from + lengthOf(record) / 400)
+    return [{ xAxis: from, itemStyle: { color: PALETTE.strike }, label: { show: false } }, { xAxis: until }]
+  })
+}
+
+function crashMarks({ phases }: StackRecord, record: StormRecord): { name: string; coord: [number, number] }[] {
+  return phases
+    .flatMap(({ crashes }) => crashes)
+    .map(({ at }) => ({
+      name: 'crash',
+      coord: [since(at, record), 0] as [number, number],
+      symbol: 'triangle',
+      symbolSize: [10, 10],
+      symbolOffset: [0, 8],
+      itemStyle: { color: PALETTE.error },
+      label: { show: false },
+    }))
+}
+
+function highestRate(record: StormRecord): number {
+  const rates = record.stacks.flatMap((stack) =>
+    timeline(stack, record.startedAt, record.endedAt).map(({ successesPerSecond, errorsPerSecond }) =>
+      Math.max(successesPerSecond, errorsPerSecond),
+    ),
+  )
+  return Math.ceil(Math.max(...rates, 1) / 100) * 100
+}
+
+function since(time: number, { startedAt }: StormRecord): number {
+  return Math.round((time - startedAt) / 10) / (MILLIS_PER_SECOND / 10)
+}
+
+function lengthOf({ startedAt, endedAt }: StormRecord): number {
+  return Math.ceil((endedAt - startedAt) / MILLIS_PER_SECOND)
+}

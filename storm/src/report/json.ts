@@ -1,0 +1,32 @@
+import { errorGroups } from '../results/error-groups.ts'
+import { phaseResults } from '../results/phase-result.ts'
+import { violations } from '../results/verdict.ts'
+import type { StormRecord } from '../run/record.ts'
+import { SETTINGS } from '../settings.ts'
+
+/** Everything that the table says and more, for a program to read. */
+export function renderJson(record: StormRecord): string {
+  const { seed, server, startedAt, endedAt } = record
+  const stacks = record.stacks.map((stack) => ({
+    name: stack.stack.name,
+    title: stack.stack.title,
+    isJudged: stack.stack.isJudged,
+    endedWithinMillis: stack.endedWithinMillis ?? null,
+    phases: phaseResults(stack),
+    errors: errorGroups(stack),
+    crashes: stack.phases.flatMap(({ fault, crashes }) =>
+      crashes.map(({ lastWords, pending }) => ({ fault: fault.name, lastWords, operationsLost: pending.length })),
+    ),
+  }))
+  const run = { startedAt: new Date(startedAt).toISOString(), millis: Math.round(endedAt - startedAt) }
+  const report = {
+    seed,
+    server,
+    node: process.version,
+    ...run,
+    settings: SETTINGS,
+    violations: violations(record),
+    stacks,
+  }
+  return `${JSON.stringify(report, null, 2)}\n`
+}

@@ -1,0 +1,143 @@
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { errorGroups } from '../results/error-groups.ts'
+import { phaseResult } from '../results/phase-result.ts'
+import { violations } from '../results/verdict.ts'
+import type { StackRecord, StormRecord } from '../run/record.ts'
+import { SETTINGS } from '../settings.ts'
+import { CHART_HEIGHT, chartOptions } from './chart.ts'
+import { html, type Markup, markup } from './html.ts'
+import { STYLE } from './style.ts'
+import { COLUMNS } from './table.ts'
+
+/**
+ * The report as one page that needs nothing but itself: a chart for each stack on the same axis of time, and the table
+ * below. echarts is part of it, so that one can point at things.
+ */
+export async function renderPage(record: StormRecord): Promise<string> {
+  const charts = record.stacks.map((stack, index) => ({ id: `chart-${index}`, options: chartOptions(stack, record) }))
+  const body = html`
+    <header>
+      <h1>The storm</h1>
+      <p>${introduction(record)}</p>
+      ${verdict(record)}
+    </header>
+    <section class="charts">
+      <p class="legend">
+        <i class="ok"></i> successes per second <i class="errors"></i> errors per second
+        <i class="latency"></i> oldest operation, in ms <i class="strike"></i> the fault lasts <i class="crash"></i> crash
+      </p>
+      ${record.stacks.map((stack, index) => chart(stack, charts[index]?.id ?? ''))}
+    </section>
+    <section><h2>Fault by fault</h2>${table(record)}${glossary()}</section>
+    <section><h2>Every error, and why</h2>${record.stacks.map(account)}</section>
+    <section><h2>What was done</h2>${stories(record)}</section>`
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Holdfast: the storm</title>
+<style>${STYLE}</style>
+</head>
+<body>
+${body.text}
+<script>${await library()}</script>
+<script>${script(charts)}</script>
+</body>
+</html>
+`
+}
+
+async function library(): Promise<string> {
+  const file = createRequire(import.meta.url).resolve('echarts/dist/echarts.min.js')
+  return (await readFile(file, 'utf8')).replaceAll('</script', '<\\/script')
+}
+
+function script(charts: readonly { readonly id: string; readonly options: object }[]): string {
+  const data = JSON.stringify(charts).replaceAll('<', '\\u003c')
+  return `
+const charts = ${data}.map(({ id, options }) => {
+  const chart = echarts.init(document.getElementById(id), null, { renderer: 'svg' })
+  chart.setOption(options)
+  return chart
+})
+echarts.connect(charts)
+addEventListener('resize', () => charts.forEach((chart) => chart.resize()))
+`
+}
+
+function introduction({ server, seed, startedAt, endedAt, stacks }: StormRecord): string {
+  const { readers, writers, movers, poolMax, queryTimeoutMillis } = SETTINGS
+  const faults = stacks[0]?.phases.length ?? 0
+  return (
+    `The same service (${readers} readers, ${writers} writers, ${movers} movers of money, a pool of ${poolMax}) on ` +
+    `${stacks.length} stacks, side by side through the same ${faults} faults. ${server} over TLS, Node ${process.version}, ` +
+    `${new Date(startedAt).toISOString().slice(0, 16).replace('T', ' ')} UTC, ${Math.round((endedAt - startedAt) / 1000)} s, ` +
+    `seed ${seed}. query_timeout, where a stack has one, is ${queryTimeoutMillis / 1000} s.`
+  )
+}
+
+function verdict(record: StormRecord): Markup {
+  if (!record.stacks.some(({ stack }) => stack.isJudged)) return markup('')
+  const wrongs = violations(record)
+  if (wrongs.length === 0)
+    return html`<p class="verdict held">Holdfast lost nothing, doubled nothing, leaked nothing, and neither crashed nor hung.</p>`
+  return html`<div class="verdict"><p>Holdfast did not hold:</p><ul>${wrongs.map((wrong) => html`<li>${wrong}</li>`)}</ul></div>`
+}
+
+function chart({ stack }: StackRecord, id: string): Markup {
+  return html`<article><h2>${stack.title}</h2><p class="about">${stack.about}</p>
+    <div id="${id}" style="height:${CHART_HEIGHT}px"></div></article>`
+}
+
+function table(record: StormRecord): Markup {
+  const faults = record.stacks[0]?.phases ?? []
+  const rows = faults.flatMap(({ fault, index }) =>
+    record.stacks.map(({ stack, phases }, position) => {
+      const phase = phases[index]
+      if (!phase) return markup('')
+      const result = phaseResult(phase)
+      const head =
+        position === 0 ? html`<th scope="rowgroup" rowspan="${record.stacks.length}">${fault.title}</th>` : ''
+      const cells = COLUMNS.map((column) => {
+        const text = column.text(result)
+        const kind = column.isBad(result) ? 'bad' : text === '0' ? 'zero' : ''
+        return html`<td class="${kind}">${text}</td>`
+      })
+      return html`<tr class="${position === 0 ? 'first' : ''} ${stack.isJudged ? 'ours' : ''}">${head}<th scope="row">${stack.title}</th>${cells}</tr>`
+    }),
+  )
+  const heads = ['fault', 'stack', ...COLUMNS.map(({ head }) => head)]
+  return html`<div class="scroll"><table><thead><tr>${heads.map((head) => html`<th scope="col">${head}</th>`)}</tr></thead><tbody>${rows}</tbody></table></div>`
+}
+
+function glossary(): Markup {
+  return html`<dl>${COLUMNS.map(({ head, meaning }) => html`<div><dt>${head}</dt><dd>${meaning}</dd></div>`)}</dl>`
+}
+
+function account(stack: StackRecord): Markup {
+  const groups = errorGroups(stack)
+  const { title, isJudged } = stack.stack
+  const crashes = stack.phases.flatMap(({ fault, crashes: some }) => some.map((crash) => ({ fault, crash })))
+  const rows = groups.map(
+    ({ fault, reason, count, error }) => html`<tr><td>${count}</td><td>${fault}</td>
+      <td>${isJudged ? reason : ''}</td><td>${error.name} ${error.code ?? ''}: ${error.message}
+      ${error.sent === undefined ? '' : html`<small>phase ${error.phase ?? ''}, sent ${String(error.sent)}, outcome ${error.commitOutcome ?? ''}</small>`}</td></tr>`,
+  )
+  const deaths = crashes.map(
+    ({ fault, crash }) =>
+      html`<tr><td>${crash.pending.length}</td><td>${fault.name}</td><td>crash</td><td>${firstError(crash.lastWords)}</td></tr>`,
+  )
+  if (rows.length + deaths.length === 0) return html`<h3>${title}</h3><p>None.</p>`
+  return html`<details ${isJudged ? 'open' : ''}><summary>${title}</summary><table class="errors"><tbody>${rows}${deaths}</tbody></table></details>`
+}
+
+function firstError(lastWords: string): string {
+  return lastWords.split('\n').find((line) => /^\w*error\b.*:/i.test(line)) ?? lastWords.slice(0, 200)
+}
+
+function stories(record: StormRecord): Markup {
+  const faults = record.stacks[0]?.phases ?? []
+  return html`<dl>${faults.map(({ fault }) => html`<div><dt>${fault.title}</dt><dd>${fault.story}</dd></div>`)}</dl>`
+}

@@ -1,0 +1,85 @@
+import type { PhaseRecord, StackRecord } from '../run/record.ts'
+import { SETTINGS } from '../settings.ts'
+import type { Operation } from '../workload/operation.ts'
+
+/** A phase of one stack in numbers. */
+export interface PhaseResult {
+  readonly fault: string
+  readonly succeeded: number
+  /** Operations that failed, were cut off, or died with their process. The application's own refusals are none. */
+  readonly errors: number
+  /** Operations that were pending for more than five seconds. */
+  readonly hangs: number
+  readonly crashes: number
+  /** Those of the errors that died with their process. */
+  readonly diedInCrash: number
+  readonly lost: number
+  readonly doubled: number
+  readonly uncommitted: number
+  readonly denied: number
+  readonly writtenInSpiteOfError: number
+  readonly balancesAreRight: boolean
+  /** Of the pool's `max`, those that could not be used at the end. */
+  readonly leakedSlots: number
+  /** At the server: busy, in a transaction, or too many, while nobody worked. */
+  readonly leakedSessions: number
+  readonly wasReplaced: boolean
+  /** From the fault (or the callers' return) to the first success of an operation that began after it. */
+  readonly backAfterMillis: number | undefined
+}
+
+/** Reduces what was observed to the numbers of the table. */
+export function phaseResult(phase: PhaseRecord): PhaseResult {
+  const { operations, audit } = phase
+  const diedInCrash = phase.crashes.reduce((sum, { pending }) => sum + pending.length, 0)
+  return {
+    fault: phase.fault.name,
+    succeeded: operations.filter(isSuccess).length,
+    errors: operations.filter(isError).length + diedInCrash,
+    hangs: hangs(phase),
+    crashes: phase.crashes.length,
+    diedInCrash,
+    lost: audit.lost.length,
+    doubled: audit.doubled.length,
+    uncommitted: audit.uncommitted.length,
+    denied: audit.denied.length,
+    writtenInSpiteOfError: audit.writtenInSpiteOfError,
+    balancesAreRight: phase.balancesAreRight,
+    leakedSlots: SETTINGS.poolMax - phase.usableSlots,
+    leakedSessions: phase.leftoverSessions.length,
+    wasReplaced: phase.wasReplaced,
+    backAfterMillis: backAfter(phase),
+  }
+}
+
+/** All phases of a stack. */
+export function phaseResults({ phases }: StackRecord): readonly PhaseResult[] {
+  return phases.map(phaseResult)
+}
+
+/** Whether the application got what it asked for; its own refusal is an answer too. */
+export function isSuccess({ outcome }: Operation): boolean {
+  return outcome === 'ok' || outcome === 'declined' || outcome === 'abandoned'
+}
+
+/** Whether the application was left with an error. */
+export function isError({ outcome, startedAt, endedAt }: Operation): boolean {
+  if (outcome === 'unanswered') return endedAt - startedAt <= SETTINGS.hangMillis // A longer one is a hang.
+  return outcome === 'failed'
+}
+
+// One that ended a moment after the deadline may never have been noticed as overdue.
+function hangs({ operations, overdue }: PhaseRecord): number {
+  const late = operations.filter(({ startedAt, endedAt }) => endedAt - startedAt > SETTINGS.hangMillis)
+  return new Set([...late, ...overdue].map(({ startedAt, id }) => `${id}@${startedAt}`)).size
+}
+
+function backAfter({ operations, struckFrom, resumedAt, acts }: PhaseRecord): number | undefined {
+  const from = Math.max(struckFrom, resumedAt ?? 0)
+  // Until a cut is complete, some still get through: that is no recovery.
+  const struck = acts.find(({ effect }) => effect === 'kills')?.until ?? struckFrom
+  const first = operations
+    .filter((operation) => isSuccess(operation) && operation.startedAt >= Math.max(from, struck))
+    .reduce((earliest, { endedAt }) => Math.min(earliest, endedAt), Number.POSITIVE_INFINITY)
+  return Number.isFinite(first) ? first - from : undefined
+}
