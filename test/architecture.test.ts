@@ -17,8 +17,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   telemetry: ['runtime', 'policy', 'options', 'errors'],
   policy: ['options', 'errors'],
   runtime: ['options', 'errors'],
-  // Its types stand for the policies that they choose.
-  options: ['policy', 'errors'],
+  options: ['errors'],
   errors: [],
 }
 

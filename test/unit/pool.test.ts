@@ -109,10 +109,27 @@ describe('query', () => {
     ])
   })
 
-  test.each([null, undefined])('of %o fails, and costs no slot', async (statement) => {
+  test.each([
+    { statement: null, values: undefined },
+    { statement: undefined, values: undefined },
+    { statement: { text: undefined }, values: undefined },
+    { statement: 'select $1', values: 5 },
+  ])('of $statement with $values fails in the driver, and costs no slot', async ({ statement, values }) => {
     const pool = new Pool({ Client: server.Client, max: 1 })
-    await expect(soon(pool.query(statement as never))).rejects.toThrow()
+    await expect(soon(pool.query(statement as never, values as never))).rejects.toThrow()
+    expect(pool.idleCount).toBe(1)
     await expect(soon(pool.query('select 1'))).resolves.toBeDefined()
+  })
+
+  test('of a pg.Query object obeys query_timeout too', async () => {
+    const pool = new Pool({ Client: server.Client, query_timeout: 1000 })
+    const client = await soon(pool.connect())
+    server.backend().silent = true
+    const told: unknown[] = []
+    client.query(new pg.Query('select pg_sleep(100)', (error) => told.push(error)))
+    await clock.advance(1001)
+    expect(told).toMatchObject([{ name: 'ConnectionLostError', cause: { message: 'Query read timeout' } }])
+    expect(pool.totalCount).toBe(0)
   })
 
   test('with a callback that throws does not keep the others from being told', async () => {

@@ -23,6 +23,10 @@ export interface PoolTimeoutDetails {
   readonly leased: number
   readonly idle: number
   readonly opening: number
+  /** Being pinged before they are lent. */
+  readonly checking: number
+  /** Being cleaned after they came back. */
+  readonly resetting: number
   /** Other callers still in line. */
   readonly waiting: number
   /** For how long the longest lease has been held, in milliseconds, and by which server process. */
@@ -47,8 +51,9 @@ export class PoolTimeoutError extends HoldfastError {
 }
 
 function describeTimeout(details: PoolTimeoutDetails, cause: unknown): string {
-  const { waitedMillis, max, leased, idle, opening, waiting, longestLease } = details
-  const counts = `${leased} of ${max} in use, ${idle} idle, ${opening} connecting, ${waiting} waiting`
+  const { waitedMillis, max, leased, idle, opening, checking, resetting, waiting, longestLease } = details
+  const rare = `${checking > 0 ? `, ${checking} being pinged` : ''}${resetting > 0 ? `, ${resetting} being reset` : ''}`
+  const counts = `${leased} of ${max} in use, ${idle} idle, ${opening} connecting${rare}, ${waiting} waiting`
   const longest = longestLease
     ? `; held longest: ${Math.round(longestLease.heldMillis)} ms by backend ${longestLease.backendPid ?? 'unknown'}`
     : ''

@@ -12,7 +12,6 @@ export {
   PoolTimeoutError,
   ReleaseError,
 } from './errors.ts'
-export type { ConnectRetryOptions, PoolOptions, PrePingOptions } from './options/pool-options.ts'
+export type { ConnectRetryOptions, PoolOptions, PrePingOptions, ResetPolicy } from './options/pool-options.ts'
 export { isDisconnect, isRetryable } from './policy/classify-error.ts'
-export type { ResetPolicy } from './policy/reset.ts'
 export { type ConnectCallback, Pool } from './pool.ts'

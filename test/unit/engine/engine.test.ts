@@ -158,6 +158,18 @@ describe('the pre-ping', () => {
     expect(rig.server.backend(1).received).toEqual([PING]) // And no polite goodbye.
   })
 
+  test('that is answered with an SQL error is answered: a cancel request meant for the last borrower came late', async () => {
+    using rig = new Rig({ max: 1 })
+    await rig.fill(1)
+    await rig.clock.advance(500)
+    rig.server.backend(1).failures.set(PING, serverError('57014', 'canceling statement due to user request'))
+
+    const call = rig.call()
+    await rig.clock.advance(0)
+    expect(call.leased.id).toBe(1)
+    expect(call.leased.inSync).toBe(true)
+  })
+
   test('that fails leaves the caller at his place in line', async () => {
     using rig = new Rig({ max: 1 })
     await rig.fill(1)
@@ -303,6 +315,16 @@ describe('a disconnect retires only its own connection', () => {
     expect(rig.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
   })
 
+  test('by a borrower who ended the client after releasing it', async () => {
+    using rig = new Rig()
+    await rig.fill(2)
+    const call = rig.call()
+    call.release()
+    void call.leased.client.end()
+    await rig.clock.advance(0)
+    expect(rig.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
+  })
+
   test('by a borrower who discards it', async () => {
     using rig = new Rig()
     await rig.fill(2)
@@ -334,6 +356,44 @@ describe('a disconnect retires only its own connection', () => {
     expect(rig.retired).toEqual(['1 lost', '2 lost'])
     expect(rig.call().leased.id).toBe(3)
   })
+})
+
+test('a disconnect seen while a new connection runs its hooks retires that one too', async () => {
+  let finish = () => {}
+  const onConnect = (): Promise<void> =>
+    new Promise((resolve) => {
+      finish = resolve
+    })
+  using rig = new Rig({ max: 1 }, { onConnect })
+  const call = rig.call()
+  await rig.clock.advance(0)
+  rig.engine.invalidate()
+  finish()
+  await rig.clock.advance(1)
+  expect(rig.retired).toEqual(['1 stale'])
+  finish()
+  await rig.clock.advance(1)
+  expect(call.leased.id).toBe(2)
+})
+
+test('a connection that a `connect` listener ends is lent to nobody', async () => {
+  using rig = new Rig({ max: 1, connectRetry: false })
+  rig.publisher.subscribe((event) => {
+    if (event.type === 'connection-opened' && event.connection.id === 1) void event.connection.client.end()
+  })
+  const first = rig.call()
+  await rig.clock.advance(0)
+  expect(first.error).toMatchObject({ message: 'The client was ended by its borrower' })
+  const second = rig.call()
+  await rig.clock.advance(0)
+  expect(second.leased.id).toBe(2)
+})
+
+test('min is kept ready while the first lease still lasts', async () => {
+  using rig = new Rig({ min: 2 })
+  await rig.lease()
+  await rig.clock.advance(1000)
+  expect(rig.counts).toEqual({ total: 3, idle: 2, waiting: 0 })
 })
 
 describe('a plain SQL error', () => {

@@ -72,6 +72,8 @@ test('tells those who wait in vain who holds a connection longest', () => {
     leased: 2,
     idle: 1,
     opening: 1,
+    checking: 0,
+    resetting: 0,
     longestLease: { heldMillis: 99, backendPid: null },
   })
 })

@@ -37,6 +37,7 @@ export class Rig implements Disposable {
   readonly clock = new FakeClock()
   readonly server = new FakeServer()
   readonly events: PoolEvent[] = []
+  readonly publisher: Publisher
   readonly engine: Engine
   readonly #max: number
   readonly #violations: string[] = []
@@ -46,6 +47,7 @@ export class Rig implements Disposable {
     this.#max = resolved.max
     const { clock, server } = this
     const publisher = new Publisher(resolved.name)
+    this.publisher = publisher
     publisher.subscribe((event) => {
       this.events.push(event)
       this.#count(event.type)

@@ -55,7 +55,39 @@ describe('defaults', () => {
   })
 })
 
+describe('a short deadline', () => {
+  test('shortens the ping timeout that nobody chose', () => {
+    expect(resolveOptions({ connectionTimeoutMillis: 1000 }).prePing).toEqual({ idleMillis: 500, timeoutMillis: 500 })
+  })
+})
+
+describe('what is no option at all', () => {
+  test.each([null, 'postgres://localhost', 5])('%o is told as an option', (given) => {
+    expect(problemsOf(given)).toEqual([expect.stringContaining('`options` must be an object')])
+  })
+
+  test.each([
+    ['prePing', { idleMilis: 1 }, '`prePing.idleMilis` is not an option, did you mean `idleMillis`?'],
+    ['connectRetry', { forever: true }, '`connectRetry.forever` is not an option, allowed are'],
+  ])('within %s is refused', (group, value, problem) => {
+    expect(problemsOf({ [group]: value })).toEqual([expect.stringContaining(problem)])
+  })
+
+  test('but named as something every object has goes to pg', () => {
+    expect(problemsOf({ constructor: 1 })).toEqual([])
+  })
+})
+
 describe('what pg means', () => {
+  test('by poolSize is max', () => {
+    expect(resolveOptions({ poolSize: 3 } as PoolOptions).max).toBe(3)
+    expect(resolveOptions({ poolSize: 3, max: 4 } as PoolOptions).max).toBe(4)
+  })
+
+  test('by maxUses 0 is no limit', () => {
+    expect(resolveOptions({ maxUses: 0 }).maxUses).toBe(Number.POSITIVE_INFINITY)
+  })
+
   test.each([
     { given: { connectionTimeoutMillis: 0 }, resolved: { connectionTimeoutMillis: Number.POSITIVE_INFINITY } },
     { given: { idleTimeoutMillis: 0 }, resolved: { idleTimeoutMillis: Number.POSITIVE_INFINITY } },
@@ -108,7 +140,7 @@ describe('an option that can not work is refused', () => {
     [{ idleTimeoutMillis: Number.NaN }, '`idleTimeoutMillis` must be a number from 0 on, got NaN.'],
     [{ maxLifetimeSeconds: -3 }, '`maxLifetimeSeconds` must be a number from 0 on, or Infinity, got -3.'],
     [{ maxLifetimeJitter: 1.5 }, '`maxLifetimeJitter` must be a share from 0 to 1, got 1.5.'],
-    [{ maxUses: -1 }, '`maxUses` must be a number from 1 on, or Infinity, got -1.'],
+    [{ maxUses: -1 }, '`maxUses` must be a whole number from 0 on, or Infinity, got -1.'],
     [{ closeTimeoutMillis: 'soon' }, "`closeTimeoutMillis` must be a number from 0 on, got 'soon'."],
     [{ query_timeout: -5 }, '`query_timeout` must be a number from 0 on, got -5.'],
     [{ invalidateOnDisconnect: 'some' }, "`invalidateOnDisconnect` must be one of 'all', 'one', got 'some'."],
@@ -122,7 +154,10 @@ describe('an option that can not work is refused', () => {
       '`prePing.timeoutMillis` must be shorter than `connectionTimeoutMillis` (5000), got 5000.',
     ],
     [{ connectRetry: true }, "`connectRetry` must be false, or p-retry's options, got true."],
-    [{ connectRetry: { retries: -1 } }, '`connectRetry.retries` must be a number from 0 on, or Infinity, got -1.'],
+    [
+      { connectRetry: { retries: -1 } },
+      '`connectRetry.retries` must be a whole number from 0 on, or Infinity, got -1.',
+    ],
     [{ connectRetry: { factor: 0.5 } }, '`connectRetry.factor` must be a number from 1 on, got 0.5.'],
     [{ name: '' }, "`name` must be a name, got ''."],
     [

@@ -1,4 +1,5 @@
-import { type ResetPolicy, resetAction } from '../policy/reset.ts'
+import type { ResetPolicy } from '../options/pool-options.ts'
+import { resetAction } from '../policy/reset.ts'
 import type { Connection } from './connection.ts'
 
 /** Why a connection could not be cleaned. */

@@ -1,4 +1,4 @@
-import { Client, type ClientConfig, type PoolClient, type QueryResult, Result, types } from 'pg'
+import { Client, type ClientConfig, type PoolClient, Query, type QueryResult, Result, types } from 'pg'
 import { OptionsError, ReleaseError } from '../errors.ts'
 import { onlyRollsBack } from '../policy/loss.ts'
 import type { Cancel } from '../runtime/clock.ts'
@@ -36,6 +36,7 @@ type Callback = (error: Error | null, result?: QueryResult) => void
 interface Submittable {
   submit: unknown
   text?: string
+  query_timeout?: number
   handleError(error: Error, connection: unknown): void
   handleReadyForQuery(connection: unknown): void
 }
@@ -128,12 +129,17 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
         return submittable
       }
       const statement = owner.begin(submittable.text)
+      // A cursor lives as long as its borrower likes; a Query is a statement like any other.
+      const cancelLimit = submittable instanceof Query ? owner.limit(submittable.query_timeout) : undefined
       const { handleError, handleReadyForQuery } = submittable
+      submittable.query_timeout = 0
       submittable.handleError = (error, ...rest) => {
+        cancelLimit?.()
         owner.end(statement)
         handleError.call(submittable, owner.explain(error, statement), ...rest)
       }
       submittable.handleReadyForQuery = (...args) => {
+        cancelLimit?.()
         owner.end(statement)
         handleReadyForQuery.apply(submittable, args)
       }

@@ -56,7 +56,8 @@ export class Connection implements ClientOwner {
 
   /** The batch it was opened in: those of an older one are stale. */
   generation = 0
-  openedAt = 0
+  /** When it was ready for its first borrower; undefined until then. */
+  openedAt: number | undefined
   expiresAt: number = Number.POSITIVE_INFINITY
   /** When the server last answered. */
   answeredAt = 0
@@ -159,9 +160,11 @@ export class Connection implements ClientOwner {
     })
   }
 
-  /** Asks for a sign of life; false if there was none, and the connection is lost. */
-  async ping(timeoutMillis: number): Promise<boolean> {
-    return (await this.exchange(PING, timeoutMillis)) === undefined
+  /** Asks for a sign of life. Without one in time, the connection is lost. */
+  async ping(timeoutMillis: number): Promise<void> {
+    const error = await this.exchange(PING, timeoutMillis)
+    // An SQL error is a sign of life too: a cancel request meant for the last borrower may have come late.
+    if (error && !this.isLost && !(await this.synchronized(timeoutMillis))) this.lose(error)
   }
 
   /** Waits until the server has answered everything. False if the connection was lost meanwhile, or it took too long. */
@@ -170,7 +173,8 @@ export class Connection implements ClientOwner {
     const { connection } = this.#internals
     return new Promise((resolve) => {
       const settle = (): void => {
-        cancel()
+        cancelPatience()
+        cancelLook()
         connection.off('readyForQuery', look)
         connection.off('end', settle)
         resolve(this.inSync && !this.isLost)
@@ -178,7 +182,10 @@ export class Connection implements ClientOwner {
       const look = (): void => {
         if (this.inSync) settle()
       }
-      const cancel = afterPatience(this.#settings.clock, timeoutMillis, 'nothing', settle)
+      const { clock } = this.#settings
+      const cancelPatience = afterPatience(clock, timeoutMillis, 'nothing', settle)
+      // A statement that the driver itself refused is over without a word of the server.
+      const cancelLook = clock.afterPendingInput(look)
       connection.on('readyForQuery', look)
       connection.on('end', settle)
     })
@@ -241,7 +248,7 @@ export class Connection implements ClientOwner {
   }
 
   endedByBorrower(): void {
-    if (this.is('leased')) this.lose(new Error('The client was ended by its borrower'), 'own')
+    this.lose(new Error('The client was ended by its borrower'), 'own')
   }
 
   #listen(): void {

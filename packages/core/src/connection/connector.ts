@@ -49,25 +49,24 @@ export class Connector {
   }
 
   /**
-   * Connects, and runs the user's hooks. Bounded by itself, since the caller's deadline doesn't end it: a connection
+   * Connects, tells `onEstablished`, and runs the user's hooks. Bounded by itself, since the caller's deadline doesn't end it: a connection
    * that comes too late for one caller is there for the next.
    *
    * @throws {ConnectError} if the server can't be reached, or refuses. What a hook throws goes through untouched.
    */
-  async establish(connection: Connection): Promise<void> {
+  async establish(connection: Connection, onEstablished: () => void): Promise<void> {
     const { onConnect, verify } = this.#options
     const { client } = connection
     await this.#bounded(connection, async () => {
       await client.connect().catch((error: unknown) => {
         throw new ConnectError(endpointOf(client), error)
       })
+      onEstablished()
       await onConnect?.(client)
       if (verify)
         await new Promise<void>((resolve, reject) => verify(client, (error) => (error ? reject(error) : resolve())))
     })
-    const now = this.#clock.now()
-    connection.openedAt = now
-    connection.answeredAt = now
+    connection.answeredAt = this.#clock.now()
   }
 
   #bounded(connection: Connection, open: () => Promise<void>): Promise<void> {

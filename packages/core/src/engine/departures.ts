@@ -20,7 +20,7 @@ export class Departures {
   /** Retires a connection, whatever its state; a second time does nothing. */
   retire(connection: Connection, reason: RetireReason, cause?: unknown): void {
     if (connection.is('closing', 'closed')) return
-    const wasOpen = !connection.is('opening')
+    const wasOpen = connection.openedAt !== undefined
     this.#inventory.remove(connection)
     this.#closing.add(connection)
     const closed = connection.close(this.#closeTimeoutMillis)

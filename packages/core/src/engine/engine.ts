@@ -3,17 +3,17 @@ import type { Connection, LossReach } from '../connection/connection.ts'
 import type { Connector } from '../connection/connector.ts'
 import { type Loss, PoolClosedError, PoolTimeoutError } from '../errors.ts'
 import type { ResolvedOptions } from '../options/resolved-options.ts'
-import { expiryOf } from '../policy/lifetime.ts'
-import { MOST_FAILED_PINGS, mustPing } from '../policy/liveness.ts'
 import { resetAction } from '../policy/reset.ts'
-import { type RetireReason, reasonToRetire } from '../policy/retirement.ts'
+import type { RetireReason } from '../policy/retirement.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
 import type { Publisher } from '../telemetry/events.ts'
 import { Departures } from './departures.ts'
 import { Inventory } from './inventory.ts'
+import { Opening } from './opening.ts'
 import { Supply } from './supply.ts'
-import { Upkeep } from './upkeep.ts'
+import { Trust } from './trust.ts'
+import { HEARTBEAT_MILLIS, Upkeep } from './upkeep.ts'
 import { Waiter, Waiters } from './waiters.ts'
 
 /** Who wants a connection. Exactly one of the two is called, once; `leased` possibly before `acquire` returns. */
@@ -42,10 +42,10 @@ export class Engine {
   readonly #waiters = new Waiters<Caller>()
   readonly #inventory = new Inventory()
   readonly #departures: Departures
+  readonly #opening: Opening
   readonly #supply: Supply
   readonly #upkeep: Upkeep
-  readonly #limits: { currentGeneration: number; readonly maxUses: number }
-  #failedPings = 0
+  readonly #trust: Trust
   #isClosing = false
   #closed: Promise<void> | undefined
 
@@ -54,7 +54,14 @@ export class Engine {
     this.#parts = parts
     this.#options = options
     this.#departures = new Departures(this.#inventory, parts.publisher, options.closeTimeoutMillis)
-    this.#limits = { currentGeneration: 0, maxUses: options.maxUses }
+    this.#trust = new Trust(options)
+    this.#opening = new Opening({
+      ...parts,
+      inventory: this.#inventory,
+      departures: this.#departures,
+      trust: this.#trust,
+      onLost: (connection, loss, reach) => this.#lost(connection, loss, reach),
+    })
     this.#supply = new Supply({
       max: options.max,
       connectRetry: options.connectRetry,
@@ -167,7 +174,7 @@ export class Engine {
     for (let connection = this.#inventory.freshest; connection; connection = this.#inventory.freshest) {
       const flaw = this.#flawOf(connection)
       if (!flaw) {
-        const needsProof = mustPing(connection, this.#options.prePing, this.#parts.clock.now())
+        const needsProof = this.#trust.mustPing(connection, this.#parts.clock.now())
         return needsProof ? undefined : this.#inventory.takeFreshest()
       }
       this.#departures.retire(connection, flaw)
@@ -201,11 +208,9 @@ export class Engine {
 
   async #check(connection: Connection): Promise<void> {
     connection.move('checking')
-    const { prePing } = this.#options
-    const isAlive = !prePing || (await connection.ping(prePing.timeoutMillis))
-    if (!isAlive || !connection.is('checking')) return // Lost or invalidated meanwhile: already retired.
-    this.#failedPings = 0
-    connection.suspect = false
+    if (this.#options.prePing) await connection.ping(this.#options.prePing.timeoutMillis)
+    if (!connection.is('checking')) return // Lost or invalidated meanwhile: already retired.
+    this.#trust.proved(connection)
     this.#makeAvailable(connection, true)
   }
 
@@ -217,48 +222,28 @@ export class Engine {
     else this.#makeAvailable(connection)
   }
 
-  async #open(): Promise<Connection> {
-    const { connector, clock, publisher } = this.#parts
-    const connection = connector.make((lost, loss, reach) => this.#lost(lost, loss, reach))
-    const startedAt = clock.now()
-    this.#inventory.add(connection)
-    try {
-      await connector.establish(connection)
-      if (connection.loss) throw connection.loss.cause
-    } catch (error) {
-      publisher.publish({ type: 'connect-failed', error })
-      this.#departures.retire(connection, 'lost', error)
-      throw error
-    }
-    if (!connection.is('opening')) return connection // The pool was closed meanwhile.
-    const { maxLifetimeMillis, maxLifetimeJitter } = this.#options
-    connection.generation = this.#limits.currentGeneration
-    connection.expiresAt = expiryOf(connection.openedAt, maxLifetimeMillis, maxLifetimeJitter, clock.random())
-    publisher.publish({ type: 'connection-opened', connection, tookMillis: clock.now() - startedAt })
+  async #open(): Promise<void> {
+    const connection = await this.#opening.open()
+    if (!connection) return
+    this.#upkeep.lookWithin(HEARTBEAT_MILLIS)
     // A listener that sent something without awaiting it, `SET` usually, comes first.
     if (connection.inSync) this.#makeAvailable(connection, true)
     else await this.#reset(connection)
-    return connection
   }
 
   #lost(connection: Connection, loss: Loss, reach: LossReach): void {
-    if (connection.is('opening')) return // `#open` hears of it.
     const wasChecking = connection.is('checking')
     const wasLeased = connection.is('leased')
     this.#departures.retire(connection, 'lost', loss.cause)
     if (reach === 'suspect') this.#suspectAll()
-    const isNews = connection.generation === this.#limits.currentGeneration
-    const isNoCoincidence = wasChecking && ++this.#failedPings >= MOST_FAILED_PINGS
-    const concernsAll = reach === 'all' && isNews && this.#options.invalidateOnDisconnect === 'all'
-    if (isNoCoincidence || concernsAll) this.#condemnAll(loss.cause)
+    if (this.#trust.isLostBy(connection, reach, wasChecking)) this.#condemnAll(loss.cause)
     // Told last: a listener may acquire, and must not be given what has just been condemned.
     this.#parts.publisher.publish({ type: 'connection-lost', connection, loss, wasLeased })
     this.#dispatch()
   }
 
   #condemnAll(cause: unknown): void {
-    const generation = ++this.#limits.currentGeneration
-    this.#failedPings = 0
+    const generation = this.#trust.renew()
     this.#supply.slowDown()
     for (const connection of this.#inventory.all()) {
       if (connection.is('idle', 'checking')) this.#departures.retire(connection, 'stale', cause)
@@ -273,7 +258,7 @@ export class Engine {
 
   #flawOf(connection: Connection): RetireReason | undefined {
     if (this.#isClosing) return 'pool-closed'
-    return reasonToRetire(connection, this.#limits, this.#parts.clock.now())
+    return this.#trust.flawOf(connection, this.#parts.clock.now())
   }
 
   #guard(): void {

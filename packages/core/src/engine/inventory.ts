@@ -34,7 +34,7 @@ export class Inventory {
   }
 
   /** Who has what, for those who wait in vain. */
-  occupancy(now: number): Pick<PoolTimeoutDetails, 'leased' | 'idle' | 'opening' | 'longestLease'> {
+  occupancy(now: number): Omit<PoolTimeoutDetails, 'max' | 'waiting' | 'waitedMillis'> {
     let longest: Connection | undefined
     for (const connection of this.#alive) {
       if (connection.is('leased') && (!longest || connection.leasedAt < longest.leasedAt)) longest = connection
@@ -43,6 +43,8 @@ export class Inventory {
       leased: this.count('leased'),
       idle: this.idleCount,
       opening: this.count('opening'),
+      checking: this.count('checking'),
+      resetting: this.count('resetting'),
       longestLease: longest && { heldMillis: now - longest.leasedAt, backendPid: longest.backendPid },
     }
   }

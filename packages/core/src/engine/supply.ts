@@ -1,5 +1,4 @@
 import pRetry from 'p-retry'
-import type { Connection } from '../connection/connection.ts'
 import { ConnectError } from '../errors.ts'
 import type { ConnectRetry } from '../options/resolved-options.ts'
 import { FIRST_PACE, quickened, UNPACED } from '../policy/backoff.ts'
@@ -10,7 +9,7 @@ export interface SupplyParts {
   readonly max: number
   readonly connectRetry: ConnectRetry | false
   /** Opens one connection; it has joined the pool when this resolves. */
-  readonly openOne: () => Promise<Connection>
+  readonly openOne: () => Promise<void>
   /** Whether anybody waits for a connection. */
   readonly isWanted: () => boolean
   /** No connection can be had, and trying again won't help: `everybody`, or the one whose attempt it was. */

@@ -1,3 +1,5 @@
+type Infinite = 'finite' | 'or Infinity'
+
 /** Collects what is wrong with the options, so that all problems are told at once. */
 export class Problems {
   readonly found: string[] = []
@@ -7,16 +9,17 @@ export class Problems {
     this.found.push(`\`${option}\` must be ${allowed}, got ${show(given)}.`)
   }
 
-  /** A whole number of at least `least`. */
-  wholeNumber(option: string, value: unknown, least: number): void {
-    if (!(Number.isInteger(value) && (value as number) >= least))
-      this.add(option, `a whole number from ${least} on`, value)
+  /** A whole number of at least `least`; `Infinity` where it makes sense. */
+  wholeNumber(option: string, value: unknown, least: number, infinite: Infinite = 'finite'): void {
+    const isInfinite = value === Number.POSITIVE_INFINITY && infinite === 'or Infinity'
+    const fits = isInfinite || (Number.isInteger(value) && (value as number) >= least)
+    if (!fits) this.add(option, `a whole number from ${least} on${orInfinity(infinite)}`, value)
   }
 
   /** A number of at least `least`; `Infinity` where it makes sense. */
-  number(option: string, value: unknown, least: number, infinite: 'finite' | 'or Infinity' = 'finite'): void {
+  number(option: string, value: unknown, least: number, infinite: Infinite = 'finite'): void {
     const fits = typeof value === 'number' && value >= least && (infinite === 'or Infinity' || Number.isFinite(value))
-    if (!fits) this.add(option, `a number from ${least} on${infinite === 'finite' ? '' : ', or Infinity'}`, value)
+    if (!fits) this.add(option, `a number from ${least} on${orInfinity(infinite)}`, value)
   }
 
   /** One of a closed set. */
@@ -25,8 +28,19 @@ export class Problems {
   }
 }
 
+function orInfinity(infinite: Infinite): string {
+  return infinite === 'finite' ? '' : ', or Infinity'
+}
+
 function show(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`
   if (typeof value === 'function') return 'a function'
   return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value)
+}
+
+type Present<Given> = { [Key in keyof Given]: Exclude<Given[Key], undefined> }
+
+/** A key that is present with the value `undefined` is absent: TypeORM passes many of those. */
+export function withoutUndefined<Given extends object>(given: Given): Present<Given> {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Present<Given>
 }

@@ -1,14 +1,24 @@
 // Words that users of other pools arrive with.
-const SYNONYMS: Readonly<Record<string, string>> = {
-  pool_pre_ping: 'prePing',
-  pool_recycle: 'maxLifetimeSeconds',
-  pool_size: 'max',
-  pool_timeout: 'connectionTimeoutMillis',
-  pool_reset_on_return: 'resetOnReturn',
-  acquireTimeoutMillis: 'connectionTimeoutMillis',
-  maximumPoolSize: 'max',
-  minimumIdle: 'min',
-}
+const SYNONYMS = new Map([
+  ['pool_pre_ping', 'prePing'],
+  ['pool_recycle', 'maxLifetimeSeconds'],
+  ['pool_size', 'max'],
+  ['max_overflow', 'max'],
+  ['pool_timeout', 'connectionTimeoutMillis'],
+  ['pool_reset_on_return', 'resetOnReturn'],
+  ['acquireTimeout', 'connectionTimeoutMillis'],
+  ['acquireTimeoutMillis', 'connectionTimeoutMillis'],
+  ['connectTimeout', 'connectionTimeoutMillis'],
+  ['connectionTimeout', 'connectionTimeoutMillis'],
+  ['idleTimeout', 'idleTimeoutMillis'],
+  ['idleTimeoutMs', 'idleTimeoutMillis'],
+  ['maxLifetime', 'maxLifetimeSeconds'],
+  ['maxLifetimeMillis', 'maxLifetimeSeconds'],
+  ['maximum', 'max'],
+  ['maximumPoolSize', 'max'],
+  ['minimum', 'min'],
+  ['minimumIdle', 'min'],
+])
 
 // One slip in a short word, two in a long one.
 const LETTERS_PER_SLIP = 5
@@ -16,8 +26,8 @@ const MOST_SLIPS = 2
 
 /** The option that a misspelt or foreign key was probably meant to be. */
 export function didYouMean(key: string, options: readonly string[]): string | undefined {
-  const synonym = SYNONYMS[key]
-  if (synonym) return synonym
+  const synonym = SYNONYMS.get(key)
+  if (synonym) return options.includes(synonym) ? synonym : undefined
   const slips = Math.min(MOST_SLIPS, Math.floor(key.length / LETTERS_PER_SLIP))
   return options.find((option) => distance(key.toLowerCase(), option.toLowerCase()) <= slips)
 }

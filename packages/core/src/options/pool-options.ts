@@ -1,5 +1,7 @@
 import type { ClientBase, PoolConfig } from 'pg'
-import type { ResetPolicy } from '../policy/reset.ts'
+
+/** What becomes of a transaction left open at release. See `PoolOptions.resetOnReturn`. */
+export type ResetPolicy = 'rollback' | 'commit' | 'none'
 
 /** How to prove a connection alive before it is lent. */
 export interface PrePingOptions {

@@ -1,9 +1,12 @@
-import type { PrePing } from '../policy/liveness.ts'
-import type { ResetPolicy } from '../policy/reset.ts'
-import type { ConnectRetryOptions } from './pool-options.ts'
+import type { ConnectRetryOptions, PrePingOptions, ResetPolicy } from './pool-options.ts'
 
-/** How connections are retried: p-retry's options, complete. */
-export type ConnectRetry = { readonly [Key in keyof ConnectRetryOptions]-?: NonNullable<ConnectRetryOptions[Key]> }
+type Complete<Options> = { readonly [Key in keyof Options]-?: NonNullable<Options[Key]> }
+
+/** When to prove a connection alive before it is lent. */
+export type PrePing = Complete<PrePingOptions>
+
+/** How connections are retried: p-retry's options. */
+export type ConnectRetry = Complete<ConnectRetryOptions>
 
 /** The options as the pool works with them: checked, complete and frozen. "Never" is `Infinity`. */
 export interface ResolvedOptions {

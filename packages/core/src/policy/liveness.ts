@@ -1,10 +1,4 @@
-/** When to prove an idle connection alive before it is lent. */
-export interface PrePing {
-  /** Ping what lay idle for this long, in milliseconds. 0 pings every time. */
-  readonly idleMillis: number
-  /** How long the server may take to answer, in milliseconds. */
-  readonly timeoutMillis: number
-}
+import type { PrePing } from '../options/resolved-options.ts'
 
 /** What there is to know of a connection about to be lent. */
 export interface LivenessFacts {

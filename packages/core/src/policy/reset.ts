@@ -1,11 +1,7 @@
+import type { ResetPolicy } from '../options/pool-options.ts'
+
 /** The protocol's own word on a session: idle, in a transaction, in a failed one. Null before the first answer. */
 export type TransactionStatus = 'I' | 'T' | 'E' | null
-
-/** What is done about an open transaction when its connection comes back. */
-export const RESET_POLICIES = ['rollback', 'commit', 'none'] as const
-
-/** @see PoolOptions.resetOnReturn */
-export type ResetPolicy = (typeof RESET_POLICIES)[number]
 
 /** What a released connection needs before anyone else may have it: nothing, this statement, or to be closed. */
 export type ResetAction = 'keep' | 'ROLLBACK' | 'COMMIT' | 'retire'

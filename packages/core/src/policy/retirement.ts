@@ -1,7 +1,7 @@
 /** Why a connection leaves the pool. */
 export type RetireReason =
-  | 'lost' // It died.
-  | 'discarded' // Its borrower said so: `release(true)`, `client.end()`.
+  | 'lost' // It died, or its borrower ended it.
+  | 'discarded' // Its borrower said so: `release(true)`.
   | 'stale' // Opened before the last invalidation.
   | 'expired' // Older than `maxLifetimeSeconds`.
   | 'used-up' // Lent `maxUses` times.

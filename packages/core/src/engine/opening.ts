@@ -1,0 +1,62 @@
+import type { Connection, LossReach } from '../connection/connection.ts'
+import type { Connector } from '../connection/connector.ts'
+import type { Loss } from '../errors.ts'
+import type { ResolvedOptions } from '../options/resolved-options.ts'
+import { expiryOf } from '../policy/lifetime.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Publisher } from '../telemetry/events.ts'
+import type { Departures } from './departures.ts'
+import type { Inventory } from './inventory.ts'
+import type { Trust } from './trust.ts'
+
+/** What opening a connection takes. */
+export interface OpeningParts {
+  readonly options: Pick<ResolvedOptions, 'maxLifetimeMillis' | 'maxLifetimeJitter'>
+  readonly connector: Pick<Connector, 'make' | 'establish'>
+  readonly clock: Clock
+  readonly publisher: Publisher
+  readonly inventory: Inventory
+  readonly departures: Departures
+  readonly trust: Trust
+  /** Told when the connection dies later on. */
+  readonly onLost: (connection: Connection, loss: Loss, reach: LossReach) => void
+}
+
+/** The way in: one attempt to open a connection, from taking a slot to an established session. */
+export class Opening {
+  readonly #parts: OpeningParts
+
+  constructor(parts: OpeningParts) {
+    this.#parts = parts
+  }
+
+  /** Opens a connection, which takes its slot at once. Undefined if the pool was closed meanwhile. */
+  async open(): Promise<Connection | undefined> {
+    const { connector, inventory, publisher, clock, departures } = this.#parts
+    const connection = connector.make((lost, loss, reach) => {
+      if (!lost.is('opening')) this.#parts.onLost(lost, loss, reach) // While it's opening, we hear of it here.
+    })
+    const startedAt = clock.now()
+    inventory.add(connection)
+    try {
+      await connector.establish(connection, () => this.#established(connection))
+      if (!connection.is('opening')) return undefined
+      connection.openedAt = clock.now()
+      publisher.publish({ type: 'connection-opened', connection, tookMillis: connection.openedAt - startedAt })
+      if (connection.loss) throw connection.loss.cause
+      return connection
+    } catch (error) {
+      publisher.publish({ type: 'connect-failed', error })
+      departures.retire(connection, 'lost', error)
+      throw error
+    }
+  }
+
+  /** The session exists from now on, though the user's hooks still run: what happens to the others may concern it. */
+  #established(connection: Connection): void {
+    const { options, trust, clock } = this.#parts
+    const { maxLifetimeMillis, maxLifetimeJitter } = options
+    connection.generation = trust.generation
+    connection.expiresAt = expiryOf(clock.now(), maxLifetimeMillis, maxLifetimeJitter, clock.random())
+  }
+}

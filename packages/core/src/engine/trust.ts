@@ -1,0 +1,50 @@
+import type { Connection, LossReach } from '../connection/connection.ts'
+import type { ResolvedOptions } from '../options/resolved-options.ts'
+import { MOST_FAILED_PINGS, mustPing } from '../policy/liveness.ts'
+import { type RetireReason, reasonToRetire } from '../policy/retirement.ts'
+
+/** Which connections are believed to be alive: keeps what the policies need to know beyond a single connection. */
+export class Trust {
+  readonly #options: Pick<ResolvedOptions, 'prePing' | 'maxUses' | 'invalidateOnDisconnect'>
+  #generation = 0
+  #failedPings = 0
+
+  constructor(options: Pick<ResolvedOptions, 'prePing' | 'maxUses' | 'invalidateOnDisconnect'>) {
+    this.#options = options
+  }
+
+  /** The batch that a connection opened now belongs to. */
+  get generation(): number {
+    return this.#generation
+  }
+
+  /** Why this connection may not be used again; undefined if it may. */
+  flawOf(connection: Connection, now: number): RetireReason | undefined {
+    const limits = { currentGeneration: this.#generation, maxUses: this.#options.maxUses }
+    return reasonToRetire(connection, limits, now)
+  }
+
+  /** Whether it must answer a ping before its next lease. */
+  mustPing(connection: Connection, now: number): boolean {
+    return mustPing(connection, this.#options.prePing, now)
+  }
+
+  /** A ping was answered. */
+  proved(connection: Connection): void {
+    this.#failedPings = 0
+    connection.suspect = false
+  }
+
+  /** Whether the loss of this connection condemns the others. News of an older generation is no news. */
+  isLostBy(connection: Connection, reach: LossReach, didFailPing: boolean): boolean {
+    if (didFailPing && ++this.#failedPings >= MOST_FAILED_PINGS) return true
+    const isNews = connection.generation === this.#generation
+    return isNews && reach === 'all' && this.#options.invalidateOnDisconnect === 'all'
+  }
+
+  /** Nobody opened so far is trusted any more. Answers the number of the new generation. */
+  renew(): number {
+    this.#failedPings = 0
+    return ++this.#generation
+  }
+}
