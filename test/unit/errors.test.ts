@@ -17,7 +17,17 @@ const odd = new Error('odd')
 const lost = (cause: unknown) => new ConnectionLostError({ cause, phase: 'idle', commitOutcome: 'aborted' }, false)
 const timedOut = (cause: unknown) =>
   new PoolTimeoutError(
-    { waitedMillis: 1, max: 1, leased: 1, idle: 0, opening: 0, waiting: 0, longestLease: undefined },
+    {
+      waitedMillis: 1,
+      max: 1,
+      leased: 1,
+      idle: 0,
+      opening: 0,
+      checking: 0,
+      resetting: 0,
+      waiting: 0,
+      longestLease: undefined,
+    },
     cause,
   )
 

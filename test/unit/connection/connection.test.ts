@@ -30,7 +30,7 @@ function prepare(options: Partial<ConnectorOptions> = {}): Fixture {
   )
   const lost = vi.fn()
   const connection = connector.make(lost)
-  void connector.establish(connection).catch(() => {})
+  void connector.establish(connection, () => {}).catch(() => {})
   return { clock, server, connection, lost, [Symbol.dispose]: () => clock[Symbol.dispose]() }
 }
 
