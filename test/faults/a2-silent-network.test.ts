@@ -4,7 +4,7 @@ import { until } from '../support/index.ts'
 import { test } from './support/fault-test.ts'
 import { expectHealthy } from './support/health.ts'
 import { holdfast, StockPool, WAYS, warmUp } from './support/pools.ts'
-import { isPending, rejection, settles } from './support/settling.ts'
+import { isPending, rejection, settles, unattended } from './support/settling.ts'
 
 const SIZE = 3
 const DIRECTIONS = ['to-server', 'to-client', 'both'] as const
@@ -20,7 +20,7 @@ describe.each(WAYS)('a black hole for the existing connections, through $way', (
       const oldLinks = proxy.links.slice(SIZE)
       proxy.swallow({ direction, connections: 'existing' })
 
-      const stockStatement = run(stock, 'select 1')
+      const stockStatement = unattended(run(stock, 'select 1'))
       const statements = Array.from({ length: SIZE }, () => run(pool, 'select pg_backend_pid() as pid'))
       const results = await settles(Promise.all(statements), 'the statements of Holdfast')
 
@@ -39,11 +39,11 @@ describe.each(WAYS)('a black hole for the existing connections, through $way', (
     proxied,
   }) => {
     await using stock = new StockPool({ ...proxied, max: SIZE })
-    await using pool = holdfast({ ...proxied, max: SIZE, connectionTimeoutMillis: 1200 })
+    await using pool = holdfast({ ...proxied, max: SIZE, connectionTimeoutMillis: 2500 })
     await warmUp(pool, SIZE)
     proxy.swallow({ connections: 'all' })
 
-    const stockStatement = run(stock, 'select 1')
+    const stockStatement = unattended(run(stock, 'select 1'))
     const error = await rejection(run(pool, 'select 1'))
 
     expect(error).toBeInstanceOf(PoolTimeoutError)
@@ -55,6 +55,19 @@ describe.each(WAYS)('a black hole for the existing connections, through $way', (
     expect(await isPending(stockStatement)).toBe(true)
     await proxy.heal()
     await expectHealthy(pool, cluster, proxied.application_name)
+  })
+})
+
+describe('Holdfast', () => {
+  test('tells why, even when the deadline comes before the first attempt to connect is given up', async ({
+    proxy,
+    proxied,
+  }) => {
+    await using pool = holdfast({ ...proxied, connectionTimeoutMillis: 500 })
+    proxy.swallow({ connections: 'new' })
+    const error = await rejection(pool.connect())
+    expect(error).toBeInstanceOf(PoolTimeoutError)
+    expect(error.cause).toMatchObject({ message: expect.stringContaining(`127.0.0.1:${proxy.port}`) })
   })
 })
 

@@ -4,7 +4,7 @@ import type { FaultProxy } from '../support/index.ts'
 import { test } from './support/fault-test.ts'
 import { expectHealthy } from './support/health.ts'
 import { holdfast, StockPool, WAYS, warmUp } from './support/pools.ts'
-import { isPending, rejection } from './support/settling.ts'
+import { isPending, rejection, unattended } from './support/settling.ts'
 
 const SIZE = 6
 const MOST_PINGS = 3
@@ -26,7 +26,7 @@ describe.each(WAYS)('the connections do not answer, new ones are refused, throug
     await warmUp(pool, SIZE)
     proxy.swallow({ connections: 'existing' })
     proxy.refuse()
-    const statement = run(stock, 'select 1')
+    const statement = unattended(run(stock, 'select 1'))
     await rejection(run(pool, 'select 1'))
     expect(await isPending(statement)).toBe(true)
   })

@@ -4,7 +4,7 @@ import { type Cluster, until } from '../support/index.ts'
 import { test } from './support/fault-test.ts'
 import { expectHealthy } from './support/health.ts'
 import { backendPid, holdfast, StockPool } from './support/pools.ts'
-import { isPending, rejection, settles } from './support/settling.ts'
+import { isPending, rejection, settles, unattended } from './support/settling.ts'
 
 const SIZE = 2
 
@@ -28,7 +28,7 @@ describe('killed at BEGIN, and never released', () => {
     for (let time = 1; time <= SIZE; time++) await rejection(begin(pool, cluster))
     expect(await cluster.countSessions({ applicationName: direct.application_name })).toBe(0)
     expect({ total: pool.totalCount, idle: pool.idleCount }).toEqual({ total: SIZE, idle: 0 })
-    const next = pool.connect()
+    const next = unattended(pool.connect())
     await cluster.query('select 1')
     expect(await isPending(next)).toBe(true)
   })

@@ -4,7 +4,7 @@ import type { FaultProxy, Link } from '../support/index.ts'
 import { test } from './support/fault-test.ts'
 import { expectHealthy } from './support/health.ts'
 import { backendPid, countEvents, holdfast, StockPool, WAYS, warmUp } from './support/pools.ts'
-import { isPending, rejection, settles } from './support/settling.ts'
+import { isPending, rejection, settles, unattended } from './support/settling.ts'
 
 const SIZE = 3
 const QUERY_TIMEOUT_MILLIS = 500
@@ -19,7 +19,7 @@ describe('black hole while a statement is in flight', () => {
   test('stock pg.Pool: pending for ever, while Holdfast has given up', async ({ proxy, proxied }) => {
     await using stock = new StockPool({ ...proxied, max: 1 })
     await using pool = holdfast({ ...proxied, max: 1, query_timeout: QUERY_TIMEOUT_MILLIS })
-    const statements = [stock, pool].map((each) => each.query("select pg_sleep('infinity')"))
+    const statements = [stock, pool].map((each) => unattended(each.query("select pg_sleep('infinity')")))
     proxy.swallow({ connections: 'existing' })
     await rejection(statements[1] as Promise<unknown>)
     expect(await isPending(statements[0] as Promise<unknown>)).toBe(true)

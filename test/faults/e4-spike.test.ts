@@ -2,7 +2,7 @@ import { describe, expect } from 'vitest'
 import { test } from './support/fault-test.ts'
 import { expectHealthy } from './support/health.ts'
 import { backendPid, holdfast, StockPool, WAYS, warmUp } from './support/pools.ts'
-import { isPending, settles } from './support/settling.ts'
+import { isPending, settles, unattended } from './support/settling.ts'
 
 const WARM = 5
 const MAX = 30
@@ -13,7 +13,7 @@ describe.each(WAYS)('fifty requests at once on five warm connections, through $w
     await using pool = new StockPool({ ...proxied, max: MAX })
     await warmUp(pool, WARM)
     proxy.onLink((link) => link.delay(Number.POSITIVE_INFINITY))
-    const requests = Array.from({ length: REQUESTS }, () => run(pool, 'select 1'))
+    const requests = Array.from({ length: REQUESTS }, () => unattended(run(pool, 'select 1')))
     // Those that were not tied are served, and the warm ones lie idle again.
     await settles(Promise.race(requests), 'any of them')
     await settles(Promise.all([pool.query('select 1'), pool.query('select 1')]), 'those who came later')

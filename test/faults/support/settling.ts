@@ -17,6 +17,12 @@ export async function settles<T>(promise: Promise<T>, what: string): Promise<T> 
   }
 }
 
+/** A promise that may reject whenever it likes, also long after the test. */
+export function unattended<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {})
+  return promise
+}
+
 /** Whether a promise has not settled yet. */
 export async function isPending(promise: Promise<unknown>): Promise<boolean> {
   const settled = promise.then(
