@@ -29,11 +29,12 @@ describe.each(WAYS)('fifty requests at once on five warm connections, through $w
   }) => {
     await using pool = holdfast({ ...proxied, max: MAX })
     await warmUp(pool, WARM)
-    proxy.onLink((link) => link.delay(Number.POSITIVE_INFINITY))
+    const unsubscribe = proxy.onLink((link) => link.delay(Number.POSITIVE_INFINITY))
     const requests = Array.from({ length: REQUESTS }, () => run(pool, 'select 1'))
     await settles(Promise.all(requests), 'all of them')
     expect(pool.waitingCount).toBe(0)
     expect(pool.idleCount).toBe(WARM)
+    unsubscribe()
     await proxy.heal()
     await expectHealthy(pool, cluster, proxied.application_name)
   })
