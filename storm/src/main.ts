@@ -1,4 +1,5 @@
 import { writeFile } from 'node:fs/promises'
+import { UnusableServer } from './ground/external.ts'
 import { HELP, listText, type Options, parseOptions, UsageError } from './options.ts'
 import { renderAccount } from './report/account.ts'
 import { renderJson } from './report/json.ts'
@@ -23,7 +24,7 @@ async function main(args: readonly string[]): Promise<number> {
     if (options.wants === 'list') return print(listText())
     return await storm(options)
   } catch (error) {
-    if (!(error instanceof UsageError)) throw error
+    if (!(error instanceof UsageError) && !(error instanceof UnusableServer)) throw error
     process.stderr.write(`${error.message}\nnpm start -- --help says what there is.\n`)
     return EXIT.usage
   }

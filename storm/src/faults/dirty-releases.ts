@@ -9,10 +9,8 @@ export const dirtyReleases: Fault = {
   story: `For ${DIRTY_MILLIS / 1000} s some callers forget their COMMIT and give the connection back with its transaction open.`,
   needs: 'connection',
   async strike({ victim, act, wait }) {
-    await act('spares', async () => {
-      await victim.dirty(true)
-      await wait(DIRTY_MILLIS)
-      await victim.dirty(false)
-    })
+    await act('spares', () => victim.dirty(true))
+    await wait(DIRTY_MILLIS)
+    await victim.dirty(false)
   },
 }

@@ -10,10 +10,8 @@ export const serverFreeze: Fault = {
   needs: 'server',
   async strike(scene) {
     const server = serverOf(scene)
-    await scene.act('spares', async () => {
-      await server.freeze()
-      await scene.wait(FROZEN_MILLIS)
-      await server.thaw()
-    })
+    await scene.act('spares', () => server.freeze())
+    await scene.wait(FROZEN_MILLIS)
+    await server.thaw()
   },
 }

@@ -1,10 +1,18 @@
 import { randomBytes } from 'node:crypto'
 import { FaultProxy } from '@holdfast/test/support'
 import pg from 'pg'
+import { factsOf } from '../workload/operation.ts'
 import { closeProxy } from './close-proxy.ts'
 import { Ground } from './ground.ts'
 
-/** A server that somebody else runs: its network can be broken and its sessions ended, the server itself is let alone. */
+/** The server that was named cannot be used; the message says where and why. */
+export class UnusableServer extends Error {}
+
+/**
+ * A server that somebody else runs: its network can be broken and its sessions ended, the server itself is let alone.
+ *
+ * @throws {UnusableServer} when nobody can log in there.
+ */
 export async function externalGround(name: string, url: string): Promise<Ground> {
   const { host, port, user, password, database, ssl } = parse(url)
   const proxy = await FaultProxy.start({ host, port })
@@ -13,13 +21,21 @@ export async function externalGround(name: string, url: string): Promise<Ground>
   const login = { user, password, database }
   // The certificate is the server's, though the connection goes to the proxy.
   const throughProxy = ssl === false ? {} : { ssl: { servername: host, ...(ssl === true ? {} : ssl) } }
-  return new Ground({
+  const ground = new Ground({
     proxy,
     service: { ...login, ...throughProxy, host: proxy.host, port: proxy.port, application_name },
     schema: `holdfast_storm_${run}`,
     direct: { ...login, host, port, ssl, application_name: `storm-truth-${run}` },
     dispose: () => closeProxy(proxy),
   })
+  try {
+    await ground.query('select 1')
+  } catch (error) {
+    await closeProxy(proxy)
+    const { message } = factsOf(error, 'connect')
+    throw new UnusableServer(`Cannot log in at ${host}:${port}: ${message}`, { cause: error })
+  }
+  return ground
 }
 
 /** As pg itself understands the URL, environment variables included. */
@@ -34,6 +50,7 @@ function parse(connectionString: string): {
   const client = new pg.Client({ connectionString })
   const { host, port, user = '', password, database = '' } = client
   const ssl = (client as unknown as { readonly ssl: boolean | object }).ssl
-  if (host.startsWith('/')) throw new Error('The storm needs a TCP address: a Unix socket has no network to break.')
+  if (host.startsWith('/'))
+    throw new UnusableServer('The storm needs a TCP address: a Unix socket has no network to break.')
   return { host, port, user, password: typeof password === 'string' ? password : '', database, ssl }
 }

@@ -67,12 +67,14 @@ export class Ground implements AsyncDisposable {
     )
   }
 
-  /** Ends the service's sessions, or those in the given state, and says how many were told to. */
-  async terminate(state?: string): Promise<number> {
+  /** Ends the service's sessions, or at most so many of those in the given state, and says how many were told to. */
+  async terminate(state?: string, most?: number): Promise<number> {
     const rows = await this.query<{ told: boolean }>(
-      `select pg_terminate_backend(pid) as told from pg_stat_activity
-        where application_name = $1 and ($2::text is null or state = $2)`,
-      [this.service.application_name, state],
+      `with victims as materialized (
+         select pid from pg_stat_activity
+          where application_name = $1 and ($2::text is null or state = $2) limit $3)
+       select pg_terminate_backend(pid) as told from victims`,
+      [this.service.application_name, state, most],
     )
     return rows.filter(({ told }) => told).length
   }

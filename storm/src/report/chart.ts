@@ -6,8 +6,10 @@ import { PALETTE } from './palette.ts'
 /** Of one stack's chart, in pixels. */
 export const CHART_HEIGHT = 330
 
-const RATES = { left: 56, right: 16, top: 46, height: 150 }
-const LATENCY = { left: 56, right: 16, top: 222, height: 74 }
+// Otherwise echarts shifts each grid to make room for its labels, and the two axes of time part.
+const OWN_BOUNDS = { outerBoundsMode: 'none' as const, left: 72, right: 16 }
+const RATES = { ...OWN_BOUNDS, top: 46, height: 150 }
+const LATENCY = { ...OWN_BOUNDS, top: 222, height: 74 }
 const LONGEST_LATENCY_MILLIS = 10_000
 const MILLIS_PER_SECOND = 1000
 
@@ -23,14 +25,12 @@ export function chartOptions(stack: StackRecord, record: StormRecord): EChartsOp
     tooltip: { trigger: 'axis', transitionDuration: 0 },
     xAxis: [
       { ...xAxis, gridIndex: 0, axisLabel: { show: false }, axisTick: { show: false } },
-      { ...xAxis, gridIndex: 1, axisLabel: { formatter: '{value} s', color: PALETTE.faint } },
+      { ...xAxis, gridIndex: 1, axisLabel: { formatter: '{value} s', color: PALETTE.faint, showMaxLabel: false } },
     ],
     yAxis: [
       {
         gridIndex: 0,
-        name: 'per second',
-        nameGap: 8,
-        nameTextStyle: { color: PALETTE.faint, align: 'right' },
+        ...named('per second'),
         max: highestRate(record),
         splitNumber: 3,
         axisLabel: { color: PALETTE.faint },
@@ -39,9 +39,7 @@ export function chartOptions(stack: StackRecord, record: StormRecord): EChartsOp
       {
         gridIndex: 1,
         type: 'log',
-        name: 'ms',
-        nameGap: 4,
-        nameTextStyle: { color: PALETTE.faint, align: 'right' },
+        ...named('ms'),
         min: 10,
         max: LONGEST_LATENCY_MILLIS,
         axisLabel: { color: PALETTE.faint },
@@ -64,7 +62,9 @@ export function chartOptions(stack: StackRecord, record: StormRecord): EChartsOp
         name: 'errors/s',
         type: 'bar',
         barWidth: 4,
-        data: slices.map(({ at, errorsPerSecond }) => [at, errorsPerSecond]),
+        // A single error must be seen beside hundreds of successes.
+        barMinHeight: 5,
+        data: slices.map(({ at, errorsPerSecond }) => [at, errorsPerSecond === 0 ? '-' : errorsPerSecond]),
         color: PALETTE.error,
         markPoint: { silent: true, data: crashMarks(stack, record) },
         z: 3,
@@ -83,6 +83,10 @@ export function chartOptions(stack: StackRecord, record: StormRecord): EChartsOp
       },
     ],
   }
+}
+
+function named(name: string): object {
+  return { name, nameLocation: 'middle', nameGap: 46, nameTextStyle: { color: PALETTE.faint } }
 }
 
 type Area = [MarkEnd, MarkEnd]

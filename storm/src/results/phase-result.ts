@@ -76,8 +76,8 @@ function hangs({ operations, overdue }: PhaseRecord): number {
 
 function backAfter({ operations, struckFrom, resumedAt, acts }: PhaseRecord): number | undefined {
   const from = Math.max(struckFrom, resumedAt ?? 0)
-  // Until a cut is complete, some still get through: that is no recovery.
-  const struck = acts.find(({ effect }) => effect === 'kills')?.until ?? struckFrom
+  // Until a cut is complete, some still get through: that is no recovery. A silence is there at once, and lasts.
+  const struck = acts.find(({ effect }) => effect !== 'silences')?.until ?? struckFrom
   const first = operations
     .filter((operation) => isSuccess(operation) && operation.startedAt >= Math.max(from, struck))
     .reduce((earliest, { endedAt }) => Math.min(earliest, endedAt), Number.POSITIVE_INFINITY)
