@@ -5,8 +5,8 @@ import type { Operation } from '../workload/operation.ts'
  * Why an error had to be, or not.
  *
  * - `in flight`: its connection was open when it was killed. What was on its way is lost, and nobody may repeat it.
- * - `into the dark`: its connection had died without a sign, or its bytes were damaged; the statement was sent, and
- *   only then could anyone know.
+ * - `into the dark`: its connection had died without a sign, or was about to damage its bytes, and none of the others
+ *   had been found out either when the statement was sent.
  * - `avoidable`: everything else. A better pool would not have shown it.
  */
 export type Reason = 'in flight' | 'into the dark' | 'avoidable'
@@ -25,9 +25,17 @@ export function reasonFor(operation: Operation, phase: PhaseRecord): Reason {
     hadConnectionAt <= until + GRACE_MILLIS && operation.endedAt >= from
   const effects = new Set(phase.acts.filter(overlaps).map(({ effect }) => effect))
   if (effects.has('kills')) return 'in flight'
+  if (!effects.has('silences')) return 'avoidable'
   const began = phase.acts.find(({ effect }) => effect === 'silences')?.from ?? Number.POSITIVE_INFINITY
-  if (effects.has('silences')) return hadConnectionAt <= began ? 'in flight' : 'into the dark'
-  return 'avoidable'
+  if (hadConnectionAt <= began) return 'in flight'
+  return hadConnectionAt <= firstNews(phase, began) + GRACE_MILLIS ? 'into the dark' : 'avoidable'
+}
+
+/** When the first of the silenced connections was found out: from then on, the pool could distrust the others. */
+function firstNews({ operations }: PhaseRecord, since: number): number {
+  return operations
+    .filter(({ outcome, endedAt }) => outcome === 'failed' && endedAt >= since)
+    .reduce((earliest, { endedAt }) => Math.min(earliest, endedAt), Number.POSITIVE_INFINITY)
 }
 
 function lostItsConnection({ error }: Operation): boolean {
