@@ -164,7 +164,11 @@ export class Lane {
   }
 }
 
-/** Ends a socket so that its peer sees ECONNRESET. */
+/** Ends a socket so that its peer sees ECONNRESET; one that is just saying goodbye (FIN) is let go of instead. */
 export function reset(socket: net.Socket): void {
-  if (!socket.destroyed) socket.resetAndDestroy()
+  if (socket.destroyed) return
+  // libuv refuses to reset during a shutdown, and Node then never tells that the socket is closed.
+  const isShuttingDown = socket.writableEnded && !socket.writableFinished
+  if (isShuttingDown) socket.destroy()
+  else socket.resetAndDestroy()
 }

@@ -102,6 +102,11 @@ export class ConnectError extends HoldfastError {
   }
 }
 
+/** Why an attempt to connect was, or would be, given up: with the errno of any other that took too long. */
+export function noAnswer(millis: number): Error {
+  return Object.assign(new Error(`no answer within ${Math.round(millis)} ms`), { code: 'ETIMEDOUT' })
+}
+
 /** What was under way on a connection when it was lost. */
 export type LossPhase = 'idle' | 'query' | 'transaction' | 'commit'
 

@@ -140,6 +140,11 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   ): void
   // biome-ignore lint/suspicious/noExplicitAny: one implementation for all of them.
   override query(query: any, values?: any, callback?: any): any {
+    if (typeof query === 'function') {
+      // pg's way of telling, to the letter.
+      process.nextTick(query, new Error('Passing a function as the first parameter to pool.query is not supported'))
+      return undefined
+    }
     const done: ResultCallback | undefined = typeof values === 'function' ? values : callback
     const parameters = typeof values === 'function' ? undefined : values
     if (done) return this.#run(query, parameters, done)

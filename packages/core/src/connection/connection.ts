@@ -1,5 +1,5 @@
 import type { Client } from 'pg'
-import { ConnectionLostError, type Loss, ReleaseError } from '../errors.ts'
+import { ConnectionLostError, type Endpoint, type Loss, ReleaseError } from '../errors.ts'
 import { concernsOthers, endsSession } from '../policy/classify-error.ts'
 import { outcomeOfLoss, phaseOfLoss } from '../policy/loss.ts'
 import type { TransactionStatus } from '../policy/reset.ts'
@@ -56,6 +56,8 @@ export class Connection implements ClientOwner {
 
   /** The batch it was opened in: those of an older one are stale. */
   generation = 0
+  /** When somebody began to open it. */
+  startedAt = 0
   /** When it was ready for its first borrower; undefined until then. */
   openedAt: number | undefined
   expiresAt: number = Number.POSITIVE_INFINITY
@@ -103,6 +105,12 @@ export class Connection implements ClientOwner {
     return this.#loss !== undefined
   }
 
+  /** Where it leads to. */
+  get endpoint(): Endpoint {
+    const { host, port, database } = this.client as LeasedClient & { database?: string | undefined }
+    return { host, port, database }
+  }
+
   get backendPid(): number | null {
     return this.#internals.processID
   }
@@ -135,10 +143,9 @@ export class Connection implements ClientOwner {
    */
   lose(cause: unknown, reach: LossReach = concernsOthers(cause) ? 'all' : 'own'): void {
     if (this.#loss || this.is('closing', 'closed')) return
-    const phase = this.is('leased') ? phaseOfLoss(this.transactionStatus, this.#statements.sentTexts()) : 'idle'
-    this.#loss = { cause, phase, commitOutcome: outcomeOfLoss(phase) }
+    const loss = this.#note(cause)
     this.destroy()
-    this.#settings.onLost(this, this.#loss, reach)
+    this.#settings.onLost(this, loss, reach)
   }
 
   /**
@@ -191,8 +198,12 @@ export class Connection implements ClientOwner {
     })
   }
 
-  /** Says goodbye if the server listens, for `timeoutMillis` at most, and resolves when the socket is closed. */
-  close(timeoutMillis: number): Promise<void> {
+  /**
+   * Says goodbye if the server listens, for `timeoutMillis` at most, and resolves when the socket is closed. Statements
+   * that still run are lost, by this cause.
+   */
+  close(timeoutMillis: number, cause: unknown): Promise<void> {
+    if (!this.#loss && !this.inSync) this.#note(cause)
     this.move('closing')
     return new Promise((resolve) => {
       const closed = (): void => {
@@ -249,6 +260,13 @@ export class Connection implements ClientOwner {
 
   endedByBorrower(): void {
     this.lose(new Error('The client was ended by its borrower'), 'own')
+  }
+
+  #note(cause: unknown): Loss {
+    const isInUse = this.is('leased', 'resetting')
+    const phase = isInUse ? phaseOfLoss(this.transactionStatus, this.#statements.sentTexts()) : 'idle'
+    this.#loss = { cause, phase, commitOutcome: outcomeOfLoss(phase) }
+    return this.#loss
   }
 
   #listen(): void {

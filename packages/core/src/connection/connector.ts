@@ -1,5 +1,5 @@
 import type { Client, ClientConfig, PoolClient } from 'pg'
-import { ConnectError, type Endpoint, type Loss } from '../errors.ts'
+import { ConnectError, type Loss, noAnswer } from '../errors.ts'
 import { attemptMillis } from '../policy/backoff.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
@@ -59,7 +59,7 @@ export class Connector {
     const { client } = connection
     await this.#bounded(connection, async () => {
       await client.connect().catch((error: unknown) => {
-        throw new ConnectError(endpointOf(client), error)
+        throw new ConnectError(connection.endpoint, error)
       })
       onEstablished()
       await onConnect?.(client)
@@ -73,16 +73,10 @@ export class Connector {
     const millis = attemptMillis(this.#options.connectionTimeoutMillis)
     return new Promise((resolve, reject) => {
       const cancel = afterPatience(this.#clock, millis, 'nothing', () => {
-        // As a Postgres server names it, so that it is tried again like any other failure to connect.
-        const cause = Object.assign(new Error(`no connection within ${millis} ms`), { code: 'ETIMEDOUT' })
-        reject(new ConnectError(endpointOf(connection.client), cause))
+        reject(new ConnectError(connection.endpoint, noAnswer(millis)))
         connection.destroy()
       })
       open().then(resolve, reject).finally(cancel)
     })
   }
-}
-
-function endpointOf({ host, port, database }: Client & { database?: string | undefined }): Endpoint {
-  return { host, port, database }
 }

@@ -1,7 +1,7 @@
 import { clean } from '../connection/clean.ts'
 import type { Connection, LossReach } from '../connection/connection.ts'
 import type { Connector } from '../connection/connector.ts'
-import { type Loss, PoolClosedError, PoolTimeoutError } from '../errors.ts'
+import { ConnectError, type Loss, noAnswer, PoolClosedError, PoolTimeoutError } from '../errors.ts'
 import type { ResolvedOptions } from '../options/resolved-options.ts'
 import { resetAction } from '../policy/reset.ts'
 import type { RetireReason } from '../policy/retirement.ts'
@@ -284,6 +284,12 @@ export class Engine {
       waiting: this.#waiters.size,
       waitedMillis: now - waiter.since,
     }
-    waiter.caller.failed(new PoolTimeoutError(details, this.#supply.lastFailure))
+    waiter.caller.failed(new PoolTimeoutError(details, this.#supply.lastFailure ?? this.#openingInVain(now)))
+  }
+
+  /** There was room, so whoever waited in vain waited for a server that doesn't answer. */
+  #openingInVain(now: number): ConnectError | undefined {
+    const opening = this.#inventory.longestOpening()
+    return opening && new ConnectError(opening.endpoint, noAnswer(now - opening.startedAt))
   }
 }

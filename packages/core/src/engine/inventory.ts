@@ -33,12 +33,14 @@ export class Inventory {
     return [...this.#idle]
   }
 
+  /** The attempt to open a connection that has lasted longest. */
+  longestOpening(): Connection | undefined {
+    return this.#longest('opening', (connection) => connection.startedAt)
+  }
+
   /** Who has what, for those who wait in vain. */
   occupancy(now: number): Omit<PoolTimeoutDetails, 'max' | 'waiting' | 'waitedMillis'> {
-    let longest: Connection | undefined
-    for (const connection of this.#alive) {
-      if (connection.is('leased') && (!longest || connection.leasedAt < longest.leasedAt)) longest = connection
-    }
+    const longest = this.#longest('leased', (connection) => connection.leasedAt)
     return {
       leased: this.count('leased'),
       idle: this.idleCount,
@@ -74,5 +76,13 @@ export class Inventory {
     this.#alive.delete(connection)
     const index = this.#idle.indexOf(connection)
     if (index !== -1) this.#idle.splice(index, 1)
+  }
+
+  #longest(state: ConnectionState, since: (connection: Connection) => number): Connection | undefined {
+    let longest: Connection | undefined
+    for (const connection of this.#alive) {
+      if (connection.is(state) && (!longest || since(connection) < since(longest))) longest = connection
+    }
+    return longest
   }
 }

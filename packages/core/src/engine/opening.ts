@@ -36,13 +36,17 @@ export class Opening {
     const connection = connector.make((lost, loss, reach) => {
       if (!lost.is('opening')) this.#parts.onLost(lost, loss, reach) // While it's opening, we hear of it here.
     })
-    const startedAt = clock.now()
+    connection.startedAt = clock.now()
     inventory.add(connection)
     try {
       await connector.establish(connection, () => this.#established(connection))
       if (!connection.is('opening')) return undefined
       connection.openedAt = clock.now()
-      publisher.publish({ type: 'connection-opened', connection, tookMillis: connection.openedAt - startedAt })
+      publisher.publish({
+        type: 'connection-opened',
+        connection,
+        tookMillis: connection.openedAt - connection.startedAt,
+      })
       if (connection.loss) throw connection.loss.cause
       return connection
     } catch (error) {
