@@ -13,9 +13,6 @@ import { runStorm } from './run/storm.ts'
 const EXIT = { held: 0, failed: 1, usage: 2, interrupted: 130 } as const
 
 process.exitCode = await main(process.argv.slice(2))
-// Whatever is left by now (see close-proxy.ts) has nothing to tell.
-await new Promise((resolve) => process.stdout.write('', resolve))
-process.exit()
 
 async function main(args: readonly string[]): Promise<number> {
   try {

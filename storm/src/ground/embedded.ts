@@ -1,5 +1,4 @@
 import { Cluster, FaultProxy } from '@holdfast/test/support'
-import { closeProxy } from './close-proxy.ts'
 import { Ground } from './ground.ts'
 
 /** A throw-away Postgres with TLS, all for one stack. */
@@ -14,7 +13,7 @@ export async function embeddedGround(name: string): Promise<Ground> {
     schema: 'storm',
     direct: cluster.config({ application_name: 'storm-truth' }),
     async dispose() {
-      await closeProxy(proxy)
+      await proxy[Symbol.asyncDispose]()
       await cluster[Symbol.asyncDispose]()
     },
   })

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto'
 import { FaultProxy } from '@holdfast/test/support'
 import pg from 'pg'
 import { factsOf } from '../workload/operation.ts'
-import { closeProxy } from './close-proxy.ts'
 import { Ground } from './ground.ts'
 
 /** The server that was named cannot be used; the message says where and why. */
@@ -26,12 +25,12 @@ export async function externalGround(name: string, url: string): Promise<Ground>
     service: { ...login, ...throughProxy, host: proxy.host, port: proxy.port, application_name },
     schema: `holdfast_storm_${run}`,
     direct: { ...login, host, port, ssl, application_name: `storm-truth-${run}` },
-    dispose: () => closeProxy(proxy),
+    dispose: () => proxy[Symbol.asyncDispose](),
   })
   try {
     await ground.query('select 1')
   } catch (error) {
-    await closeProxy(proxy)
+    await proxy[Symbol.asyncDispose]()
     const { message } = factsOf(error, 'connect')
     throw new UnusableServer(`Cannot log in at ${host}:${port}: ${message}`, { cause: error })
   }

@@ -57,6 +57,8 @@ const WAYS: Record<ConnectionState, readonly ConnectionState[]> = {
   closed: ['closing', 'closed'],
 }
 
+const cause = new Error('closed by the test')
+
 describe('the state table', () => {
   test.each([
     ['opening', ['idle', 'leased', 'resetting', 'closing']],
@@ -186,7 +188,7 @@ describe('a ping', () => {
     const ping = fixture.connection.ping(1000)
     await fixture.clock.advance(0)
     await ping
-    expect(fixture.connection.answeredAt).toBe(fixture.clock.now())
+    expect(fixture.connection.signs.answeredAt).toBe(fixture.clock.now())
   })
 
   test('without an answer loses the connection', async () => {
@@ -244,7 +246,7 @@ describe('synchronized', () => {
 describe('a goodbye', () => {
   test('is polite to a healthy server', async () => {
     using fixture = await open()
-    const closed = fixture.connection.close(1000)
+    const closed = fixture.connection.close(1000, cause)
     await fixture.clock.advance(0)
     await closed
     expect(fixture.server.received).toEqual(['Terminate'])
@@ -255,7 +257,7 @@ describe('a goodbye', () => {
     using fixture = await leased()
     fixture.server.backend().silent = true
     void fixture.connection.client.query('select pg_sleep(60)').catch(() => {})
-    const closed = fixture.connection.close(1000)
+    const closed = fixture.connection.close(1000, cause)
     await fixture.clock.advance(0)
     await closed
     expect(fixture.server.received).not.toContain('Terminate')
@@ -264,7 +266,7 @@ describe('a goodbye', () => {
   test('that is not heard ends with the socket destroyed', async () => {
     using fixture = await open()
     fixture.server.hearsGoodbyes = false
-    const closed = fixture.connection.close(1000)
+    const closed = fixture.connection.close(1000, cause)
     await fixture.clock.advance(1000)
     await closed
     expect(fixture.server.backend().isOpen).toBe(false)
@@ -273,7 +275,7 @@ describe('a goodbye', () => {
 
   test('is no loss', async () => {
     using fixture = await open()
-    void fixture.connection.close(1000)
+    void fixture.connection.close(1000, cause)
     await fixture.clock.advance(0)
     expect(fixture.lost).not.toHaveBeenCalled()
   })
@@ -346,7 +348,7 @@ describe('allowExitOnIdle', () => {
       connection.lend(0)
       expect(stream.isRef).toBe(true)
       connection.rest(0)
-      void connection.close(1000)
+      void connection.close(1000, cause)
       expect(stream.isRef).toBe(true)
     },
   )

@@ -3,7 +3,7 @@ import { Statements } from '../../../packages/core/src/connection/statements.ts'
 
 test('the driver sends one at a time: the next is sent when the one before has ended', () => {
   const statements = new Statements(false)
-  const [first, second] = [statements.begin('first'), statements.begin('second')]
+  const [first, second] = [statements.begin('first', 0), statements.begin('second', 0)]
   expect([first.sent, second.sent]).toEqual([true, false])
   expect(statements.sentTexts()).toEqual(['first'])
 
@@ -14,7 +14,7 @@ test('the driver sends one at a time: the next is sent when the one before has e
 
 test('on a dead connection nothing more is sent', () => {
   const statements = new Statements(false)
-  const [first, second] = [statements.begin('first'), statements.begin('second')]
+  const [first, second] = [statements.begin('first', 0), statements.begin('second', 0)]
   statements.end(first, false)
   expect(second.sent).toBe(false)
   expect(statements.sentTexts()).toEqual([])
@@ -22,14 +22,14 @@ test('on a dead connection nothing more is sent', () => {
 
 test('a pipelining driver sends all at once', () => {
   const statements = new Statements(true)
-  expect([statements.begin('first').sent, statements.begin('second').sent]).toEqual([true, true])
+  expect([statements.begin('first', 0).sent, statements.begin('second', 0).sent]).toEqual([true, true])
   expect(statements.sentTexts()).toEqual(['first', 'second'])
 })
 
 test('one that has ended can end again, to no effect', () => {
   const statements = new Statements(true)
-  const first = statements.begin('first')
-  statements.begin('second')
+  const first = statements.begin('first', 0)
+  statements.begin('second', 0)
   statements.end(first, true)
   statements.end(first, true)
   expect(statements.sentTexts()).toEqual(['second'])
@@ -37,6 +37,6 @@ test('one that has ended can end again, to no effect', () => {
 
 test('one without a text counts as one', () => {
   const statements = new Statements(false)
-  statements.begin(undefined)
+  statements.begin(undefined, 0)
   expect(statements.sentTexts()).toEqual([undefined])
 })

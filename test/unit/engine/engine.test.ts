@@ -903,6 +903,24 @@ describe('a process that stood still', () => {
     expect(rig.server.received).toEqual(['select 1'])
   })
 
+  test('takes no answer for a sign of life that was under way before', async () => {
+    using rig = new Rig({ max: 1, prePing: { idleMillis: 60_000 } })
+    const call = await rig.lease()
+    const backend = rig.server.backend()
+    backend.silent = true
+    const statement = call.leased.client.query('select 1')
+    rig.clock.freeze(10_000)
+    const waiter = rig.call()
+    backend.silent = false
+    backend.answer()
+    await statement
+    call.release()
+    expect(waiter.connection).toBeUndefined()
+    await rig.clock.advance(0)
+    expect(waiter.leased.id).toBe(1)
+    expect(rig.server.received).toEqual(['select 1', PING])
+  })
+
   test('is told from one that merely has nothing to do', async () => {
     using rig = new Rig({ idleTimeoutMillis: 0, prePing: { idleMillis: 600_000 } })
     await rig.fill(1)

@@ -30,7 +30,7 @@ describe('defaults', () => {
       prePing: { idleMillis: 500, timeoutMillis: 1000 },
       invalidateOnDisconnect: 'all',
       resetOnReturn: 'rollback',
-      connectRetry: { retries: Number.POSITIVE_INFINITY, minTimeout: 50, maxTimeout: 2000, factor: 2, randomize: true },
+      connectRetry: { retries: Number.POSITIVE_INFINITY, minTimeout: 50, maxTimeout: 1000, factor: 2, randomize: true },
       closeTimeoutMillis: 5000,
       queryTimeoutMillis: Number.POSITIVE_INFINITY,
       name: 'holdfast',

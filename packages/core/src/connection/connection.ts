@@ -7,6 +7,7 @@ import type { Cancel, Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
 import type { ClientOwner, LeasedClient } from './client.ts'
 import { type Driver, type DriverInternals, internalsOf } from './driver.ts'
+import { SignsOfLife } from './signs-of-life.ts'
 import { type Statement, Statements } from './statements.ts'
 
 /**
@@ -53,6 +54,7 @@ export class Connection implements ClientOwner {
   #state: ConnectionState = 'opening'
   #loss: Loss | undefined
   #ended = false
+  readonly signs: SignsOfLife = new SignsOfLife()
 
   /** The batch it was opened in: those of an older one are stale. */
   generation = 0
@@ -61,13 +63,9 @@ export class Connection implements ClientOwner {
   /** When it was ready for its first borrower; undefined until then. */
   openedAt: number | undefined
   expiresAt: number = Number.POSITIVE_INFINITY
-  /** When the server last answered. */
-  answeredAt = 0
   idleSince = 0
   leasedAt = 0
   uses = 0
-  /** Must pass a ping before its next lease. */
-  suspect = false
 
   constructor(id: number, makeClient: (owner: ClientOwner) => LeasedClient, settings: ConnectionSettings) {
     this.id = id
@@ -154,13 +152,14 @@ export class Connection implements ClientOwner {
    */
   exchange(sql: string, timeoutMillis: number): Promise<Error | undefined> {
     const { clock, driver } = this.#settings
+    const { mark } = this.signs
     return new Promise((resolve) => {
       const cancel = afterPatience(clock, timeoutMillis, 'nothing', () => {
         this.lose(new Error(`No answer to ${sql === PING ? 'a ping' : sql} within ${timeoutMillis} ms`))
       })
       driver.query(this.client, sql, (error) => {
         cancel()
-        if (!error || 'severity' in error) this.answeredAt = clock.now()
+        if (!error || 'severity' in error) this.signs.answered(clock.now(), mark)
         else this.lose(error)
         resolve(error ?? undefined)
       })
@@ -235,14 +234,12 @@ export class Connection implements ClientOwner {
   }
 
   begin(text: string | undefined): Statement {
-    return this.#statements.begin(text)
+    return this.#statements.begin(text, this.signs.mark)
   }
 
   end(statement: Statement): void {
     this.#statements.end(statement, !this.isLost)
-    if (this.isLost) return
-    this.answeredAt = this.#settings.clock.now()
-    this.suspect = false
+    if (!this.isLost) this.signs.answered(this.#settings.clock.now(), statement.mark)
   }
 
   explain(error: Error, statement: Statement): Error {

@@ -66,7 +66,7 @@ export class Connector {
       if (verify)
         await new Promise<void>((resolve, reject) => verify(client, (error) => (error ? reject(error) : resolve())))
     })
-    connection.answeredAt = this.#clock.now()
+    connection.signs.answered(this.#clock.now(), connection.signs.mark)
   }
 
   #bounded(connection: Connection, open: () => Promise<void>): Promise<void> {

@@ -4,6 +4,8 @@ export interface Statement {
   readonly text: string | undefined
   /** Whether a byte of it could have reached the server. */
   sent: boolean
+  /** Which signs of life its answer will count for. */
+  readonly mark: number
 }
 
 /** The borrower's statements that have not ended, in the order in which the driver sends them. */
@@ -16,8 +18,8 @@ export class Statements {
   }
 
   /** Enters a statement. The driver sends one at a time, unless it pipelines. */
-  begin(text: string | undefined): Statement {
-    const statement = { text, sent: this.#pipelined || this.#underWay.length === 0 }
+  begin(text: string | undefined, mark: number): Statement {
+    const statement = { text, mark, sent: this.#pipelined || this.#underWay.length === 0 }
     this.#underWay.push(statement)
     return statement
   }

@@ -210,7 +210,7 @@ export class Engine {
     connection.move('checking')
     if (this.#options.prePing) await connection.ping(this.#options.prePing.timeoutMillis)
     if (!connection.is('checking')) return // Lost or invalidated meanwhile: already retired.
-    this.#trust.proved(connection)
+    this.#trust.proved()
     this.#makeAvailable(connection, true)
   }
 
@@ -266,7 +266,7 @@ export class Engine {
   }
 
   #suspectAll(): void {
-    for (const connection of this.#inventory.all()) connection.suspect = true
+    for (const connection of this.#inventory.all()) connection.signs.doubt()
   }
 
   #fail(error: Error, whom: 'everybody' | 'first'): void {

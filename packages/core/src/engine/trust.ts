@@ -26,13 +26,12 @@ export class Trust {
 
   /** Whether it must answer a ping before its next lease. */
   mustPing(connection: Connection, now: number): boolean {
-    return mustPing(connection, this.#options.prePing, now)
+    return mustPing(connection.signs, this.#options.prePing, now)
   }
 
   /** A ping was answered. */
-  proved(connection: Connection): void {
+  proved(): void {
     this.#failedPings = 0
-    connection.suspect = false
   }
 
   /** Whether the loss of this connection condemns the others. News of an older generation is no news. */

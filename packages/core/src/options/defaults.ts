@@ -23,7 +23,8 @@ export const DEFAULTS: Defaults = Object.freeze({
   connectRetry: Object.freeze({
     retries: Number.POSITIVE_INFINITY,
     minTimeout: 50,
-    maxTimeout: 2000,
+    // One probe a process and a second is nothing to a server, and a restart takes about as long.
+    maxTimeout: 1000,
     factor: 2,
     // Many processes lose the same server in the same moment.
     randomize: true,

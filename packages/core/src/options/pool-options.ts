@@ -31,7 +31,7 @@ export interface ConnectRetryOptions {
   readonly retries?: number | undefined
   /** The first pause, in milliseconds. @default 50 */
   readonly minTimeout?: number | undefined
-  /** The longest pause, in milliseconds. @default 2000 */
+  /** The longest pause, in milliseconds. @default 1000: only one connection of the process is trying. */
   readonly maxTimeout?: number | undefined
   /** By how much each pause is longer than the one before. @default 2 */
   readonly factor?: number | undefined
