@@ -333,6 +333,17 @@ describe('events', () => {
     expect(server.received).toEqual(['set time zone utc', 'select 1'])
   })
 
+  test('let a listener send several statements first, one after the other', async () => {
+    const pool = new Pool({ Client: server.Client })
+    const listen = async (client: pg.PoolClient): Promise<void> => {
+      await client.query('set time zone utc')
+      await client.query('set search_path to app')
+    }
+    pool.on('connect', (client) => void listen(client))
+    await soon(pool.query('select 1'))
+    expect(server.received).toEqual(['set time zone utc', 'set search_path to app', 'select 1'])
+  })
+
   test('hand on no transaction that a listener has begun', async () => {
     const pool = new Pool({ Client: server.Client })
     pool.on('connect', (client) => {
@@ -341,4 +352,15 @@ describe('events', () => {
     await soon(pool.query('select 1'))
     expect(server.received).toEqual(['begin', 'ROLLBACK', 'select 1'])
   })
+})
+
+test('a hook that leaves a transaction open hands it to nobody', async () => {
+  const pool = new Pool({
+    Client: server.Client,
+    onConnect: async (client) => {
+      await client.query('begin')
+    },
+  })
+  await soon(pool.query('select 1'))
+  expect(server.received).toEqual(['begin', 'ROLLBACK', 'select 1'])
 })

@@ -11,7 +11,7 @@ import type { Trust } from './trust.ts'
 
 /** What opening a connection takes. */
 export interface OpeningParts {
-  readonly options: Pick<ResolvedOptions, 'maxLifetimeMillis' | 'maxLifetimeJitter'>
+  readonly options: Pick<ResolvedOptions, 'maxLifetimeMillis' | 'maxLifetimeJitter' | 'closeTimeoutMillis'>
   readonly connector: Pick<Connector, 'make' | 'establish'>
   readonly clock: Clock
   readonly publisher: Publisher
@@ -47,12 +47,26 @@ export class Opening {
         connection,
         tookMillis: connection.openedAt - connection.startedAt,
       })
+      await this.#quiet(connection)
       if (connection.loss) throw connection.loss.cause
-      return connection
+      return connection.is('opening') ? connection : undefined
     } catch (error) {
       publisher.publish({ type: 'connect-failed', error })
       departures.retire(connection, 'lost', error)
       throw error
+    }
+  }
+
+  /**
+   * Waits until nothing more is sent. Listeners of `connect` send statements that nobody awaits, often one after the
+   * other, each after the answer to the last; they come before the first borrower's.
+   */
+  async #quiet(connection: Connection): Promise<void> {
+    const { clock, options } = this.#parts
+    const giveUpAt = clock.now() + options.closeTimeoutMillis
+    while (!connection.inSync && clock.now() < giveUpAt) {
+      if (!(await connection.synchronized(giveUpAt - clock.now()))) return
+      await new Promise<void>((resolve) => clock.afterPendingInput(resolve))
     }
   }
 
