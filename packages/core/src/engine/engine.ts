@@ -120,9 +120,7 @@ export class Engine {
     // A goodbye rolls back as well as a ROLLBACK would; only `commit` has something left to do on the old session.
     const flaw = this.#flawOf(connection)
     if (flaw && this.#options.resetOnReturn !== 'commit') return this.#retireAndServe(connection, flaw)
-    const isClean =
-      connection.inSync && resetAction(this.#options.resetOnReturn, connection.transactionStatus) === 'keep'
-    if (isClean) this.#makeAvailable(connection)
+    if (this.#isClean(connection)) this.#makeAvailable(connection)
     else void this.#reset(connection)
   }
 
@@ -214,6 +212,10 @@ export class Engine {
     this.#makeAvailable(connection, true)
   }
 
+  #isClean(connection: Connection): boolean {
+    return connection.inSync && resetAction(this.#options.resetOnReturn, connection.transactionStatus) === 'keep'
+  }
+
   async #reset(connection: Connection): Promise<void> {
     connection.move('resetting')
     const stain = await clean(connection, this.#options.resetOnReturn, this.#options.closeTimeoutMillis)
@@ -226,9 +228,8 @@ export class Engine {
     const connection = await this.#opening.open()
     if (!connection) return
     this.#upkeep.lookWithin(HEARTBEAT_MILLIS)
-    // A listener that sent something without awaiting it, `SET` usually, comes first.
-    if (connection.inSync) this.#makeAvailable(connection, true)
-    else await this.#reset(connection)
+    if (this.#isClean(connection)) this.#makeAvailable(connection, true)
+    else await this.#reset(connection) // A hook, or a listener, has left a transaction open.
   }
 
   #lost(connection: Connection, loss: Loss, reach: LossReach): void {
