@@ -15,7 +15,7 @@ async function examplesOf(document: string): Promise<string[]> {
   return blocks.filter((code) => code.includes("from '@holdfast/"))
 }
 
-test.each(['README.md'])('every example in %s runs as it stands', async (document) => {
+test.each(['README.md', 'packages/core/README.md'])('every example in %s runs as it stands', async (document) => {
   await using cluster = await Cluster.start()
   const examples = await examplesOf(document)
   expect(examples).not.toHaveLength(0)

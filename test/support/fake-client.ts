@@ -244,12 +244,13 @@ class Wire extends EventEmitter {
   }
 }
 
-class Socket {
+class Socket extends EventEmitter {
   destroyed = false
   isRef = true
   readonly #backend: FakeBackend
 
   constructor(backend: FakeBackend) {
+    super()
     this.#backend = backend
   }
 

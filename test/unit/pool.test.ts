@@ -364,3 +364,90 @@ test('a hook that leaves a transaction open hands it to nobody', async () => {
   await soon(pool.query('select 1'))
   expect(server.received).toEqual(['begin', 'ROLLBACK', 'select 1'])
 })
+
+describe('what others rely on in pg.Pool', () => {
+  test('a subclass that overrides connect gets every statement', async () => {
+    class TenantPool extends Pool {
+      override connect(callback?: unknown): never {
+        server.received.push('set role')
+        return super.connect(callback as never) as never
+      }
+    }
+    const pool = new TenantPool({ Client: server.Client })
+    await soon(pool.query('select 1'))
+    expect(pool.idleCount).toBe(1)
+    expect(server.received).toContain('select 1')
+  })
+
+  test('a password that changes counts for the next connection', async () => {
+    const pool = new Pool({ Client: server.Client, password: 'old' })
+    pool.options.password = 'new'
+    const client = await soon(pool.connect())
+    expect(client.password).toBe('new')
+  })
+
+  test('the options of another pool keep their password', async () => {
+    const pool = new Pool(new Pool({ Client: server.Client, password: 'secret' }).options)
+    expect((await soon(pool.connect())).password).toBe('secret')
+  })
+
+  test('log is called', async () => {
+    const log = vi.fn()
+    await soon(new Pool({ Client: server.Client, log }).query('select 1'))
+    expect(log).toHaveBeenCalledWith('connection-opened', 1)
+  })
+})
+
+test('a callback that is no function is refused at once', async () => {
+  const pool = new Pool({ Client: server.Client })
+  const client = await soon(pool.connect())
+  expect(() => client.query('select 1', [], {} as never)).toThrow(TypeError)
+  expect(client.release()).toBeUndefined()
+  expect(pool.idleCount).toBe(1)
+})
+
+test('a statement queued behind the one whose callback releases is waited for', async () => {
+  const pool = new Pool({ Client: server.Client, max: 1 })
+  const client = await soon(pool.connect())
+  client.query('select 1', () => client.release())
+  client.query('begin', () => {})
+  await soon(pool.query('insert into t values (1)'))
+  expect(server.received).toEqual(['select 1', 'begin', 'ROLLBACK', 'insert into t values (1)'])
+})
+
+test('what an earlier statement of the lease has written is not reported as aborted', async () => {
+  const pool = new Pool({ Client: server.Client })
+  const client = await soon(pool.connect())
+  await soon(client.query('insert into t values (1)'))
+  server.backend().terminate()
+  await expect(soon(client.query('insert into t values (2)'))).rejects.toMatchObject({
+    phase: 'idle',
+    sent: false,
+    commitOutcome: 'unknown',
+  })
+})
+
+test("the pool's own COMMIT that got no answer is not reported as aborted", async () => {
+  const pool = new Pool({ Client: server.Client, resetOnReturn: 'commit' })
+  const client = await soon(pool.connect())
+  await soon(client.query('begin'))
+  server.backend().silent = true
+  client.release()
+  await clock.advance(0)
+  server.backend().disappear()
+  await clock.advance(0)
+  await expect(soon(client.query('select 1'))).rejects.toMatchObject({ phase: 'commit', commitOutcome: 'unknown' })
+})
+
+test('a ROLLBACK behind a lost COMMIT tells the truth', async () => {
+  const pool = new Pool({ Client: server.Client })
+  const client = await soon(pool.connect())
+  await soon(client.query('begin'))
+  server.backend().silent = true
+  const commit = client.query('commit')
+  commit.catch(() => {})
+  await clock.advance(0)
+  server.backend().disappear()
+  await expect(soon(commit)).rejects.toMatchObject({ commitOutcome: 'unknown' })
+  await expect(soon(client.query('rollback'))).rejects.toMatchObject({ commitOutcome: 'unknown' })
+})

@@ -110,7 +110,10 @@ export function noAnswer(millis: number): Error {
 /** What was under way on a connection when it was lost. */
 export type LossPhase = 'idle' | 'query' | 'transaction' | 'commit'
 
-/** What became of the work under way: `aborted` is certain, nothing of it was written; `unknown` is what it says. */
+/**
+ * What became of the work: `aborted` is certain, nothing of it was written; `unknown` is what it says. Between two
+ * transactions it is `unknown` if the lease has done anything before, for that may be written.
+ */
 export type CommitOutcome = 'aborted' | 'unknown'
 
 /** The facts of a loss: the same for every call on that connection. */
@@ -172,7 +175,10 @@ export class OptionsError extends HoldfastError {
   }
 }
 
-/** A client was released twice, or used after its release. */
+/**
+ * A client was released twice, or used after its release and before its next lease: afterwards it can't be told from
+ * its new borrower, for it is the physical connection.
+ */
 export class ReleaseError extends HoldfastError {
   constructor(message: string) {
     super('HOLDFAST_RELEASED', message)

@@ -9,7 +9,7 @@ import pg, {
   type QueryResultRow,
   type Submittable,
 } from 'pg'
-import { grantRelease, type LeasedClient } from './connection/client.ts'
+import { grantRelease, type LeasedClient, rethrowFromCaller } from './connection/client.ts'
 import type { Connection } from './connection/connection.ts'
 import { Connector } from './connection/connector.ts'
 import { Engine } from './engine/engine.ts'
@@ -60,16 +60,19 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   /** @throws {OptionsError} that names every option that can't work. */
   constructor(options: PoolOptions = {}) {
     const resolved = resolveOptions(options)
-    const given = withoutUndefined(options)
+    const { password } = options ?? {} // Not enumerable in the options of another pool.
+    const given = { ...withoutUndefined(options), ...(password === undefined ? {} : { password }) }
     super(given as PoolConfig)
     this.#adoptOptions(resolved)
     const clock = systemClock
     const publisher = new Publisher(resolved.name)
     publisher.subscribe((event) => this.#emitAsPg(event))
+    const { log } = given
+    if (log) publisher.subscribe((event) => log(event.type, 'connection' in event ? event.connection.id : ''))
     const guard = new ProcessGuard(clock)
     const connector = new Connector(
       {
-        clientConfig: { keepAlive: true, ...this.#clientConfig() },
+        clientConfig: () => ({ keepAlive: true, ...this.#clientConfig() }),
         Client: given.Client as typeof Client | undefined,
         connectionTimeoutMillis: resolved.connectionTimeoutMillis,
         queryTimeoutMillis: resolved.queryTimeoutMillis,
@@ -100,7 +103,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
       )
       return undefined
     }
-    return new Promise((resolve, reject) => this.#acquire(resolve, reject))
+    return new Promise<LeasedClient>((resolve, reject) => this.#acquire(resolve, reject)).catch(rethrowFromCaller)
   }
 
   /**
@@ -150,11 +153,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     if (done) return this.#run(query, parameters, done)
     return new Promise((resolve, reject) => {
       this.#run(query, parameters, (error, result) => (error ? reject(error) : resolve(result)))
-    }).catch((error: Error) => {
-      // Shows where the statement was called, not where its answer was read: pg does the same.
-      Error.captureStackTrace(error)
-      throw error
-    })
+    }).catch(rethrowFromCaller)
   }
 
   /**
@@ -196,10 +195,22 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   }
 
   #run(query: string | QueryConfig | Submittable, values: unknown[] | undefined, done: ResultCallback): void {
+    if (this.connect !== ownConnect) return this.#runThroughConnect(query, values, done)
     this.#engine.acquire({
       leased: (connection) => this.#runOn(connection, query, values, done),
       // A callback that throws must not end the round in which the others are told.
       failed: (error) => process.nextTick(done, error),
+    })
+  }
+
+  /** Whoever overrides `connect` (a tenant's role, a search path) means every statement, as with pg. */
+  #runThroughConnect(query: unknown, values: unknown[] | undefined, done: ResultCallback): void {
+    this.connect((error, client, release) => {
+      if (error || !client) return done(error)
+      client.query(query as string, values as unknown[], (failure: Error | null, result: QueryResult) => {
+        release()
+        done(failure ?? undefined, result)
+      })
     })
   }
 
@@ -263,3 +274,5 @@ function count(read: (pool: Pool) => number): PropertyDescriptor {
     },
   }
 }
+
+const ownConnect = Pool.prototype.connect

@@ -7,7 +7,7 @@ test('the driver sends one at a time: the next is sent when the one before has e
   expect([first.sent, second.sent]).toEqual([true, false])
   expect(statements.sentTexts()).toEqual(['first'])
 
-  statements.end(first, true)
+  statements.end(first, 'answered', true)
   expect(second.sent).toBe(true)
   expect(statements.sentTexts()).toEqual(['second'])
 })
@@ -15,7 +15,7 @@ test('the driver sends one at a time: the next is sent when the one before has e
 test('on a dead connection nothing more is sent', () => {
   const statements = new Statements(false)
   const [first, second] = [statements.begin('first', 0), statements.begin('second', 0)]
-  statements.end(first, false)
+  statements.end(first, 'answered', false)
   expect(second.sent).toBe(false)
   expect(statements.sentTexts()).toEqual([])
 })
@@ -30,8 +30,8 @@ test('one that has ended can end again, to no effect', () => {
   const statements = new Statements(true)
   const first = statements.begin('first', 0)
   statements.begin('second', 0)
-  statements.end(first, true)
-  statements.end(first, true)
+  statements.end(first, 'answered', true)
+  statements.end(first, 'answered', true)
   expect(statements.sentTexts()).toEqual(['second'])
 })
 
@@ -39,4 +39,14 @@ test('one without a text counts as one', () => {
   const statements = new Statements(false)
   statements.begin(undefined, 0)
   expect(statements.sentTexts()).toEqual([undefined])
+})
+
+test('a statement that failed counts until the server is ready again', () => {
+  const statements = new Statements(false)
+  const failed = statements.begin('insert into t values (1); commit; select 1/0', 0)
+  statements.end(failed, 'failed', true)
+  expect(statements.isEmpty).toBe(true)
+  expect(statements.sentTexts()).toEqual(['insert into t values (1); commit; select 1/0'])
+  statements.settle()
+  expect(statements.sentTexts()).toEqual([])
 })

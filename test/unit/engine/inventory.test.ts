@@ -7,7 +7,7 @@ import { FakeServer } from '../../support/fake-client.ts'
 
 const connector = new Connector(
   {
-    clientConfig: {},
+    clientConfig: () => ({}),
     Client: new FakeServer().Client,
     connectionTimeoutMillis: 1000,
     queryTimeoutMillis: Number.POSITIVE_INFINITY,

@@ -55,7 +55,7 @@ export class Rig implements Disposable {
     const guard = new ProcessGuard(clock)
     const connector = new Connector(
       {
-        clientConfig: { host: 'db.example', port: 5432, database: 'app' },
+        clientConfig: () => ({ host: 'db.example', port: 5432, database: 'app' }),
         Client: server.Client,
         connectionTimeoutMillis: resolved.connectionTimeoutMillis,
         queryTimeoutMillis: resolved.queryTimeoutMillis,

@@ -77,7 +77,11 @@ describe('a failed attempt to connect', () => {
     { name: 'starting up', error: serverError('57P03', 'the database system is starting up', 'FATAL'), again: true },
     { name: 'full', error: serverError('53300', 'sorry, too many clients already', 'FATAL'), again: true },
     { name: 'shutting down', error: adminShutdown(), again: true },
-    { name: 'cut in the TLS handshake', error: systemError('EPROTO'), again: true },
+    { name: 'no cipher in common', error: systemError('EPROTO'), again: false },
+    { name: 'damaged in the TLS handshake', error: systemError('ERR_SSL_TLSV1_ALERT_DECRYPT_ERROR'), again: true },
+    { name: 'refused for its certificate', error: systemError('ERR_SSL_TLSV1_ALERT_UNKNOWN_CA'), again: false },
+    { name: 'missing its certificate file', error: systemError('ENOENT'), again: false },
+    { name: 'missing a Unix socket', error: Object.assign(systemError('ENOENT'), { syscall: 'connect' }), again: true },
     {
       name: 'cut before the TLS handshake',
       error: new Error('Client network socket disconnected before secure TLS connection was established'),
@@ -95,6 +99,10 @@ describe('a failed attempt to connect', () => {
     { name: 'unknown host, before any success', error: systemError('ENOTFOUND'), again: false },
   ])('$name is worth another one: $again', ({ error, again }) => {
     expect(mayConnectAgain(error, false)).toBe(again)
+  })
+
+  test('in the TLS handshake is worth another one if one has worked before', () => {
+    expect(mayConnectAgain(systemError('EPROTO'), true)).toBe(true)
   })
 
   test('by an unknown host is worth another one if the name has worked before', () => {

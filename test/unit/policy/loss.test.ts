@@ -25,18 +25,25 @@ describe('the phase of a loss', () => {
     { status: 'T', underWay: [undefined], phase: 'commit' },
     { status: 'T', underWay: ['ROLLBACK'], phase: 'transaction' },
     { status: 'E', underWay: ['COMMIT'], phase: 'transaction' },
+    { status: 'E', underWay: ['commit; insert into t values (1)'], phase: 'commit' },
+    { status: 'E', underWay: ['rollback to s; insert into t values (1); commit'], phase: 'commit' },
+    { status: 'T', underWay: ['rollback; insert into t values (1)'], phase: 'commit' },
+    { status: 'T', underWay: ['rollback', 'insert into t values (1)'], phase: 'commit' },
+    { status: 'T', underWay: ['select 1', 'rollback'], phase: 'transaction' },
+    { status: 'I', underWay: ['begin', 'insert into t values (1)', 'commit'], phase: 'query' },
   ] as const)('in state $status with $underWay under way: $phase', ({ status, underWay, phase }) => {
     expect(phaseOfLoss(status, underWay)).toBe(phase)
   })
 })
 
 test.each([
-  { phase: 'idle', outcome: 'aborted' },
-  { phase: 'transaction', outcome: 'aborted' },
-  { phase: 'query', outcome: 'unknown' },
-  { phase: 'commit', outcome: 'unknown' },
-] as const)('the outcome of work lost in phase $phase is $outcome', ({ phase, outcome }) => {
-  expect(outcomeOfLoss(phase)).toBe(outcome)
+  { phase: 'idle', hasWorked: false, outcome: 'aborted' },
+  { phase: 'idle', hasWorked: true, outcome: 'unknown' },
+  { phase: 'transaction', hasWorked: true, outcome: 'aborted' },
+  { phase: 'query', hasWorked: false, outcome: 'unknown' },
+  { phase: 'commit', hasWorked: true, outcome: 'unknown' },
+] as const)('the outcome of work lost in phase $phase (after others: $hasWorked) is $outcome', (row) => {
+  expect(outcomeOfLoss(row.phase, row.hasWorked)).toBe(row.outcome)
 })
 
 test.each([

@@ -9,9 +9,10 @@ import type { Statement } from './statements.ts'
 export interface ClientOwner {
   /** Why calls on the client are refused now; undefined when they aren't. */
   refusal(): Error | undefined
-  readonly isLost: boolean
+  /** Whether ROLLBACK is true already: the connection was lost, and nothing of its work was written. */
+  readonly isRolledBack: boolean
   begin(text: string | undefined): Statement
-  end(statement: Statement): void
+  end(statement: Statement, how: 'answered' | 'failed'): void
   /** What to tell about a statement that ended with this error. */
   explain(error: Error, statement: Statement): Error
   /** Gives a statement `timeoutMillis`, or the pool's `query_timeout`, to end. */
@@ -64,12 +65,16 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
       Object.defineProperty(LeasedClient, 'name', { value: 'LeasedClient' })
     }
     readonly #owner: ClientOwner
+    /** From the connection string, or pg's defaults. */
+    readonly #queryTimeout: number | undefined
 
     constructor(config: ClientConfig, owner: ClientOwner) {
       super(config)
       this.#owner = owner
       // The driver's own timer leaves the connection half-open, and believes a blocked event loop. `limit` replaces it.
-      internalsOf(this).connectionParameters.query_timeout = 0
+      const parameters = internalsOf(this).connectionParameters
+      this.#queryTimeout = Number(parameters.query_timeout) || undefined
+      parameters.query_timeout = 0
     }
 
     // biome-ignore lint/suspicious/noExplicitAny: the overloads are those of pg.Client, see LeasedClient.
@@ -78,7 +83,8 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
       if (typeof first.submit === 'function') return this.#submit(first, second, third)
       const values = typeof second === 'function' ? undefined : second
       const callback: Callback | undefined = typeof second === 'function' ? second : (third ?? first.callback)
-      if (callback !== undefined) return this.#run(first, values, callback)
+      if (callback && typeof callback !== 'function') throw new TypeError('callback is not a function')
+      if (callback) return this.#run(first, values, callback)
       return new Promise((resolve, reject) => {
         this.#run(first, values, (error, result) => (error ? reject(error) : resolve(result)))
       }).catch(rethrowFromCaller)
@@ -102,22 +108,30 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
       const text = typeof config === 'string' ? config : config.text
       const refusal = owner.refusal()
       if (refusal) {
-        process.nextTick(conclude, callback, refusal, owner.isLost && onlyRollsBack(text))
+        process.nextTick(conclude, callback, refusal, owner.isRolledBack && onlyRollsBack(text))
         return
       }
       const statement = owner.begin(text)
       const timeout = typeof config === 'string' ? undefined : config.query_timeout
-      const cancelLimit = owner.limit(timeout)
-      super.query(
-        (timeout ? { ...(config as QueryConfig), query_timeout: 0 } : config) as string,
-        values as unknown[],
-        (error: Error | null, result: QueryResult) => {
-          cancelLimit?.()
-          owner.end(statement)
-          if (error) conclude(callback, owner.explain(error, statement), owner.isLost && onlyRollsBack(text))
-          else callback(null, result)
-        },
-      )
+      const cancelLimit = owner.limit(timeout || this.#queryTimeout)
+      const ended = (how: 'answered' | 'failed'): void => {
+        cancelLimit?.()
+        owner.end(statement, how)
+      }
+      try {
+        super.query(
+          (timeout ? { ...(config as QueryConfig), query_timeout: 0 } : config) as string,
+          values as unknown[],
+          (error: Error | null, result: QueryResult) => {
+            ended(error ? 'failed' : 'answered')
+            if (error) conclude(callback, owner.explain(error, statement), owner.isRolledBack && onlyRollsBack(text))
+            else callback(null, result)
+          },
+        )
+      } catch (error) {
+        ended('failed')
+        throw error
+      }
     }
 
     #submit(submittable: Submittable, second: unknown, third: unknown): unknown {
@@ -130,17 +144,18 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
       }
       const statement = owner.begin(submittable.text)
       // A cursor lives as long as its borrower likes; a Query is a statement like any other.
-      const cancelLimit = submittable instanceof Query ? owner.limit(submittable.query_timeout) : undefined
+      const timeout = submittable.query_timeout || this.#queryTimeout
+      const cancelLimit = submittable instanceof Query ? owner.limit(timeout) : undefined
       const { handleError, handleReadyForQuery } = submittable
       submittable.query_timeout = 0
       submittable.handleError = (error, ...rest) => {
         cancelLimit?.()
-        owner.end(statement)
+        owner.end(statement, 'failed')
         handleError.call(submittable, owner.explain(error, statement), ...rest)
       }
       submittable.handleReadyForQuery = (...args) => {
         cancelLimit?.()
-        owner.end(statement)
+        owner.end(statement, 'answered')
         handleReadyForQuery.apply(submittable, args)
       }
       return super.query(submittable as never, second as never, third as never)
@@ -166,14 +181,14 @@ export function grantRelease(client: LeasedClient, giveBack: (discard?: Error | 
   client[Symbol.asyncDispose] = async () => dispose()
 }
 
-/** A lost connection has rolled back already: that ROLLBACK is true, and must not hide what the caller died of. */
+/** A connection lost before COMMIT has rolled back: that ROLLBACK is true, and must not hide what the caller died of. */
 function conclude(callback: Callback, error: Error, isDoneAnyway: boolean): void {
   if (isDoneAnyway) callback(null, Object.assign(new Result('', types), { command: 'ROLLBACK' }))
   else callback(error)
 }
 
 /** Shows where the statement was called, not where its answer was read: the driver does the same. */
-function rethrowFromCaller(error: Error): never {
+export function rethrowFromCaller(error: Error): never {
   Error.captureStackTrace(error)
   throw error
 }

@@ -7,6 +7,7 @@ import type { Cancel, Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
 import type { ClientOwner, LeasedClient } from './client.ts'
 import { type Driver, type DriverInternals, internalsOf } from './driver.ts'
+import { sayGoodbye } from './goodbye.ts'
 import { SignsOfLife } from './signs-of-life.ts'
 import { type Statement, Statements } from './statements.ts'
 
@@ -54,6 +55,7 @@ export class Connection implements ClientOwner {
   #state: ConnectionState = 'opening'
   #loss: Loss | undefined
   #ended = false
+  #hasWorked = false
   readonly signs: SignsOfLife = new SignsOfLife()
 
   /** The batch it was opened in: those of an older one are stale. */
@@ -99,6 +101,10 @@ export class Connection implements ClientOwner {
     return this.#loss
   }
 
+  get isRolledBack(): boolean {
+    return this.#loss?.commitOutcome === 'aborted'
+  }
+
   get isLost(): boolean {
     return this.#loss !== undefined
   }
@@ -119,7 +125,7 @@ export class Connection implements ClientOwner {
 
   /** Whether the server has answered everything that was sent. */
   get inSync(): boolean {
-    return this.#internals.readyForQuery === true
+    return this.#internals.readyForQuery === true && this.#statements.isEmpty
   }
 
   /** Lies idle from now on. */
@@ -133,6 +139,8 @@ export class Connection implements ClientOwner {
     this.move('leased')
     this.leasedAt = now
     this.uses++
+    this.#hasWorked = false
+    this.#statements.settle()
   }
 
   /**
@@ -152,15 +160,15 @@ export class Connection implements ClientOwner {
    */
   exchange(sql: string, timeoutMillis: number): Promise<Error | undefined> {
     const { clock, driver } = this.#settings
-    const { mark } = this.signs
+    const statement = this.begin(sql)
     return new Promise((resolve) => {
       const cancel = afterPatience(clock, timeoutMillis, 'nothing', () => {
         this.lose(new Error(`No answer to ${sql === PING ? 'a ping' : sql} within ${timeoutMillis} ms`))
       })
       driver.query(this.client, sql, (error) => {
         cancel()
-        if (!error || 'severity' in error) this.signs.answered(clock.now(), mark)
-        else this.lose(error)
+        if (error && !('severity' in error)) this.lose(error)
+        this.end(statement, error ? 'failed' : 'answered')
         resolve(error ?? undefined)
       })
     })
@@ -201,25 +209,13 @@ export class Connection implements ClientOwner {
    * Says goodbye if the server listens, for `timeoutMillis` at most, and resolves when the socket is closed. Statements
    * that still run are lost, by this cause.
    */
-  close(timeoutMillis: number, cause: unknown): Promise<void> {
+  async close(timeoutMillis: number, cause: unknown): Promise<void> {
     if (!this.#loss && !this.inSync) this.#note(cause)
     this.move('closing')
-    return new Promise((resolve) => {
-      const closed = (): void => {
-        cancel()
-        this.#internals.connection.off('end', closed)
-        this.move('closed')
-        resolve()
-      }
-      const cancel = afterPatience(this.#settings.clock, timeoutMillis, 'nothing', () => {
-        this.destroy()
-        closed()
-      })
-      if (this.#ended) return closed()
-      this.#internals.connection.on('end', closed)
-      if (!this.isLost && this.inSync) this.#settings.driver.end(this.client)
-      else this.destroy()
-    })
+    const { driver, clock } = this.#settings
+    const isPolite = !this.isLost && this.inSync
+    if (!this.#ended) await sayGoodbye(this.client, { driver, clock, isPolite, timeoutMillis })
+    this.move('closed')
   }
 
   /** Ends the socket without a word. */
@@ -234,11 +230,13 @@ export class Connection implements ClientOwner {
   }
 
   begin(text: string | undefined): Statement {
+    if (this.#internals.readyForQuery) this.#statements.settle()
     return this.#statements.begin(text, this.signs.mark)
   }
 
-  end(statement: Statement): void {
-    this.#statements.end(statement, !this.isLost)
+  end(statement: Statement, how: 'answered' | 'failed'): void {
+    this.#statements.end(statement, how, !this.isLost)
+    this.#hasWorked = true
     if (!this.isLost) this.signs.answered(this.#settings.clock.now(), statement.mark)
   }
 
@@ -260,9 +258,10 @@ export class Connection implements ClientOwner {
   }
 
   #note(cause: unknown): Loss {
-    const isInUse = this.is('leased', 'resetting')
-    const phase = isInUse ? phaseOfLoss(this.transactionStatus, this.#statements.sentTexts()) : 'idle'
-    this.#loss = { cause, phase, commitOutcome: outcomeOfLoss(phase) }
+    const isInUse = this.is('opening', 'leased', 'resetting')
+    const underWay = isInUse ? this.#statements.sentTexts() : []
+    const phase = isInUse ? phaseOfLoss(this.transactionStatus, underWay) : 'idle'
+    this.#loss = { cause, phase, commitOutcome: outcomeOfLoss(phase, isInUse && this.#hasWorked) }
     return this.#loss
   }
 
@@ -270,7 +269,7 @@ export class Connection implements ClientOwner {
     const { connection } = this.#internals
     // Before the driver's own listener, so that a statement which fails of FATAL is already known to be lost.
     connection.prependListener('errorMessage', (error: Error) => {
-      if (!this.is('opening') && endsSession(error)) this.lose(error)
+      if (endsSession(error)) this.lose(error)
     })
     // Without a listener of ours a loss would end the process.
     ;(this.client as Client).on('error', (error) => this.lose(error))

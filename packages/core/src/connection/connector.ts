@@ -1,5 +1,5 @@
 import type { Client, ClientConfig, PoolClient } from 'pg'
-import { ConnectError, type Loss, noAnswer } from '../errors.ts'
+import { ConnectError, type Loss, messageOf, noAnswer } from '../errors.ts'
 import { attemptMillis } from '../policy/backoff.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
@@ -9,8 +9,8 @@ import { driverOf } from './driver.ts'
 
 /** What it takes to open a connection. */
 export interface ConnectorOptions {
-  /** What the client is made with: pg's own options. */
-  readonly clientConfig: ClientConfig
+  /** What the next client is made with: pg's own options, as they stand then. */
+  readonly clientConfig: () => ClientConfig
   /** The user's client class; pg's own if absent. */
   readonly Client: typeof Client | undefined
   readonly connectionTimeoutMillis: number
@@ -27,6 +27,8 @@ export class Connector {
   readonly #clientClass: LeasedClientClass
   readonly #settings: Omit<ConnectionSettings, 'onLost'>
   #lastId = 0
+  /** How many in a row were given up without an answer. */
+  #silentAttempts = 0
 
   /** @throws {OptionsError} if the client class can't be used. */
   constructor(options: ConnectorOptions, clock: Clock) {
@@ -36,7 +38,7 @@ export class Connector {
     this.#settings = {
       clock,
       driver: driverOf(Object.getPrototypeOf(this.#clientClass)),
-      pipelined: options.clientConfig.pipeline === true,
+      pipelined: options.clientConfig().pipeline === true,
       queryTimeoutMillis: options.queryTimeoutMillis,
       allowExitOnIdle: options.allowExitOnIdle,
     }
@@ -44,7 +46,7 @@ export class Connector {
 
   /** Makes a connection that isn't open yet. */
   make(onLost: (connection: Connection, loss: Loss, reach: LossReach) => void): Connection {
-    const makeClient = (owner: Connection) => new this.#clientClass(this.#options.clientConfig, owner)
+    const makeClient = (owner: Connection) => new this.#clientClass(this.#options.clientConfig(), owner)
     return new Connection(++this.#lastId, (owner) => makeClient(owner as Connection), { ...this.#settings, onLost })
   }
 
@@ -59,24 +61,32 @@ export class Connector {
     const { client } = connection
     await this.#bounded(connection, async () => {
       await client.connect().catch((error: unknown) => {
-        throw new ConnectError(connection.endpoint, error)
+        throw new ConnectError(connection.endpoint, tellingOf(error, connection.loss))
       })
       onEstablished()
       await onConnect?.(client)
       if (verify)
         await new Promise<void>((resolve, reject) => verify(client, (error) => (error ? reject(error) : resolve())))
     })
+    this.#silentAttempts = 0
     connection.signs.answered(this.#clock.now(), connection.signs.mark)
   }
 
   #bounded(connection: Connection, open: () => Promise<void>): Promise<void> {
-    const millis = attemptMillis(this.#options.connectionTimeoutMillis)
+    const millis = attemptMillis(this.#options.connectionTimeoutMillis, this.#silentAttempts)
     return new Promise((resolve, reject) => {
       const cancel = afterPatience(this.#clock, millis, 'nothing', () => {
+        this.#silentAttempts++
         reject(new ConnectError(connection.endpoint, noAnswer(millis)))
         connection.destroy()
       })
       open().then(resolve, reject).finally(cancel)
     })
   }
+}
+
+/** What the driver has emitted before tells more than the end that followed from it. */
+function tellingOf(error: unknown, loss: Loss | undefined): unknown {
+  const isMereEnd = messageOf(error) === 'Connection terminated unexpectedly'
+  return isMereEnd && loss ? loss.cause : error
 }

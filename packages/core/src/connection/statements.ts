@@ -12,6 +12,8 @@ export interface Statement {
 export class Statements {
   readonly #pipelined: boolean
   readonly #underWay: Statement[] = []
+  /** Failed, but the server has not yet said what became of its transaction (ReadyForQuery). */
+  #failed: Statement | undefined
 
   constructor(pipelined: boolean) {
     this.#pipelined = pipelined
@@ -24,16 +26,28 @@ export class Statements {
     return statement
   }
 
+  /** Whether none is under way. */
+  get isEmpty(): boolean {
+    return this.#underWay.length === 0
+  }
+
+  /** The server is ready for the next one: the transaction status is that after all that has ended. */
+  settle(): void {
+    this.#failed = undefined
+  }
+
   /** Strikes a statement that has ended; the next one is on its way now, if the connection lives. */
-  end(statement: Statement, alive: boolean): void {
+  end(statement: Statement, how: 'answered' | 'failed', alive: boolean): void {
+    if (alive) this.#failed = how === 'failed' ? statement : undefined
     const index = this.#underWay.indexOf(statement)
     if (index !== -1) this.#underWay.splice(index, 1)
     const next = this.#underWay[0]
     if (next && alive) next.sent = true
   }
 
-  /** The texts of those that may have reached the server. */
+  /** The texts of those whose effect isn't known, and that may have reached the server. */
   sentTexts(): (string | undefined)[] {
-    return this.#underWay.filter(({ sent }) => sent).map(({ text }) => text)
+    const open = this.#failed ? [this.#failed, ...this.#underWay] : this.#underWay
+    return open.filter(({ sent }) => sent).map(({ text }) => text)
   }
 }

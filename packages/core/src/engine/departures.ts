@@ -23,7 +23,8 @@ export class Departures {
     const wasOpen = connection.openedAt !== undefined
     this.#inventory.remove(connection)
     this.#closing.add(connection)
-    const closed = connection.close(this.#closeTimeoutMillis, cause ?? new Error(`The pool closed it: ${reason}`))
+    const why = cause instanceof Error ? cause : new Error(`The pool closed it: ${reason}`)
+    const closed = connection.close(this.#closeTimeoutMillis, why)
     // Told when it is done: a listener may release, or acquire.
     if (wasOpen) this.#publisher.publish({ type: 'connection-retired', connection, reason, cause })
     void closed.then(() => {

@@ -34,7 +34,7 @@ export interface EngineParts {
 
 /**
  * Who gets which connection. The one orchestrator: `#dispatch` alone serves waiters and decides to open,
- * `#makeAvailable` is the only door into idle, `#retire` the only way out.
+ * `#makeAvailable` is the only door into idle, `Departures` the only way out.
  */
 export class Engine {
   readonly #options: ResolvedOptions
@@ -182,7 +182,7 @@ export class Engine {
 
   #serveFirst(connection: Connection): void {
     const waiter = this.#waiters.shift()
-    if (!waiter) return
+    if (!waiter) throw new Error('BUG: a connection was to be leased to nobody')
     if (this.#waiters.size === 0) this.#supply.stopProbing()
     this.#lease(connection, waiter.caller)
   }
@@ -228,8 +228,7 @@ export class Engine {
     const connection = await this.#opening.open()
     if (!connection) return
     this.#upkeep.lookWithin(HEARTBEAT_MILLIS)
-    if (this.#isClean(connection)) this.#makeAvailable(connection, true)
-    else await this.#reset(connection) // A hook, or a listener, has left a transaction open.
+    this.#makeAvailable(connection, true)
   }
 
   #lost(connection: Connection, loss: Loss, reach: LossReach): void {
@@ -272,7 +271,9 @@ export class Engine {
 
   #fail(error: Error, whom: 'everybody' | 'first'): void {
     const count = whom === 'everybody' ? this.#waiters.size : 1
-    for (let told = 0; told < count; told++) this.#waiters.shift()?.caller.failed(error)
+    // Each gets an error of his own, with his own stack.
+    const copy = (): Error => (error instanceof ConnectError ? new ConnectError(error.endpoint, error.cause) : error)
+    for (let told = 0; told < count; told++) this.#waiters.shift()?.caller.failed(copy())
   }
 
   #timeOut(waiter: Waiter<Caller>): void {

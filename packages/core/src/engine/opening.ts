@@ -1,3 +1,4 @@
+import { clean } from '../connection/clean.ts'
 import type { Connection, LossReach } from '../connection/connection.ts'
 import type { Connector } from '../connection/connector.ts'
 import type { Loss } from '../errors.ts'
@@ -11,7 +12,10 @@ import type { Trust } from './trust.ts'
 
 /** What opening a connection takes. */
 export interface OpeningParts {
-  readonly options: Pick<ResolvedOptions, 'maxLifetimeMillis' | 'maxLifetimeJitter' | 'closeTimeoutMillis'>
+  readonly options: Pick<
+    ResolvedOptions,
+    'maxLifetimeMillis' | 'maxLifetimeJitter' | 'resetOnReturn' | 'closeTimeoutMillis'
+  >
   readonly connector: Pick<Connector, 'make' | 'establish'>
   readonly clock: Clock
   readonly publisher: Publisher
@@ -48,8 +52,10 @@ export class Opening {
         tookMillis: connection.openedAt - connection.startedAt,
       })
       await this.#quiet(connection)
+      // Left open by a hook, or a listener. If it can't be ended here, it can't on the next connection either.
+      if (!connection.isLost && connection.transactionStatus !== 'I') await this.#reset(connection)
       if (connection.loss) throw connection.loss.cause
-      return connection.is('opening') ? connection : undefined
+      return connection.is('closing', 'closed') ? undefined : connection
     } catch (error) {
       publisher.publish({ type: 'connect-failed', error })
       departures.retire(connection, 'lost', error)
@@ -68,6 +74,12 @@ export class Opening {
       if (!(await connection.synchronized(giveUpAt - clock.now()))) return
       await new Promise<void>((resolve) => clock.afterPendingInput(resolve))
     }
+  }
+
+  async #reset(connection: Connection): Promise<void> {
+    const { resetOnReturn, closeTimeoutMillis } = this.#parts.options
+    const stain = await clean(connection, resetOnReturn, closeTimeoutMillis)
+    if (stain) throw stain.cause
   }
 
   /** The session exists from now on, though the user's hooks still run: what happens to the others may concern it. */

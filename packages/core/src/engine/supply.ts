@@ -60,10 +60,10 @@ export class Supply {
   #start(): void {
     this.#underWay++
     const probe = new AbortController()
-    pRetry(() => this.#attempt(), {
+    pRetry(() => this.#attempt(probe), {
       ...(this.#parts.connectRetry || { retries: 0 }),
       signal: probe.signal,
-      shouldRetry: ({ error }) => this.#mayProbe(probe, error),
+      shouldRetry: () => this.#probe === probe,
     })
       .catch((error: Error) => this.#failed(probe, error))
       .finally(() => {
@@ -73,11 +73,14 @@ export class Supply {
       })
   }
 
-  async #attempt(): Promise<void> {
+  async #attempt(probe: AbortController): Promise<void> {
     try {
       await this.#parts.openOne()
     } catch (error) {
       this.#lastFailure = error
+      // At once: while p-retry thinks it over, nobody may take the slot that the probe goes on to use.
+      if (this.#mayProbe(probe, error)) this.#becomeProbe(probe)
+      else if (this.#probe === probe) this.#probe = undefined
       throw error
     }
     this.#hasConnected = true
@@ -88,10 +91,13 @@ export class Supply {
   /** The first to fail becomes the probe; whoever fails beside it leaves the server alone. */
   #mayProbe(probe: AbortController, error: unknown): boolean {
     if (this.#probe && this.#probe !== probe) return false
-    if (!this.#parts.isWanted() || !mayConnectAgain(causeOf(error), this.#hasConnected)) return false
+    if (probe.signal.aborted || this.#parts.connectRetry === false) return false
+    return this.#parts.isWanted() && mayConnectAgain(causeOf(error), this.#hasConnected)
+  }
+
+  #becomeProbe(probe: AbortController): void {
     this.#probe = probe
     this.slowDown()
-    return true
   }
 
   #failed(probe: AbortController, error: Error): void {

@@ -20,6 +20,7 @@ export class Trust {
 
   /** Why this connection may not be used again; undefined if it may. */
   flawOf(connection: Connection, now: number): RetireReason | undefined {
+    if (connection.isLost) return 'lost'
     const limits = { currentGeneration: this.#generation, maxUses: this.#options.maxUses }
     return reasonToRetire(connection, limits, now)
   }

@@ -33,7 +33,8 @@ function orInfinity(infinite: Infinite): string {
 }
 
 function show(value: unknown): string {
-  if (typeof value === 'string') return `'${value}'`
+  // A connection string in the wrong place must not get into a log.
+  if (typeof value === 'string') return value.includes('://') ? 'a URL' : `'${value}'`
   if (typeof value === 'function') return 'a function'
   return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value)
 }

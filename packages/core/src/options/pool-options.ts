@@ -64,7 +64,7 @@ export interface PoolOptions extends Omit<PoolConfig, 'onConnect'> {
   readonly connectionTimeoutMillis?: number | undefined
   /** An idle connection unused for this long is closed, in milliseconds. 0 keeps it. @default 10_000 */
   readonly idleTimeoutMillis?: number | null | undefined
-  /** A connection is closed after its first release beyond this age, in seconds. 0 means never. @default 0 */
+  /** The age at which a connection is closed, or once it is released, in seconds. 0 means never. @default 0 */
   readonly maxLifetimeSeconds?: number | undefined
   /** The share of `maxLifetimeSeconds`, from 0 to 1, by which a life may be shorter, at random. @default 0.1 */
   readonly maxLifetimeJitter?: number | undefined

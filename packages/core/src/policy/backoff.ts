@@ -10,14 +10,16 @@ export function quickened(pace: number, max: number): number {
 }
 
 const SHORTEST_ATTEMPT_MILLIS = 1000
-const LONGEST_ATTEMPT_MILLIS = 10_000
+const LONGEST_FIRST_ATTEMPT_MILLIS = 10_000
 const ATTEMPTS_PER_DEADLINE = 3
 
 /**
- * How long one attempt to connect may take. A handshake swallowed on the way never ends by itself, so several
- * attempts must fit into one caller's deadline. `Infinity` as deadline means that callers wait for ever.
+ * How long one attempt to connect may take, after `silentAttempts` in a row that got no answer. A handshake swallowed on
+ * the way never ends by itself, so several attempts must fit into one caller's deadline; but a server that is merely
+ * slow gets twice the time at each. `Infinity` as deadline means that callers wait for ever.
  */
-export function attemptMillis(deadlineMillis: number): number {
+export function attemptMillis(deadlineMillis: number, silentAttempts: number): number {
   const share = Math.max(SHORTEST_ATTEMPT_MILLIS, deadlineMillis / ATTEMPTS_PER_DEADLINE)
-  return Math.round(Math.min(share, deadlineMillis, LONGEST_ATTEMPT_MILLIS))
+  const first = Math.min(share, LONGEST_FIRST_ATTEMPT_MILLIS)
+  return Math.round(Math.min(first * 2 ** silentAttempts, deadlineMillis))
 }

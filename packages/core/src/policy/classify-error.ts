@@ -35,6 +35,10 @@ const DISCONNECT_MESSAGES = [
 export function mayConnectAgain(error: unknown, hasConnectedBefore: boolean): boolean {
   if (error instanceof AggregateError) return error.errors.some((each) => mayConnectAgain(each, hasConnectedBefore))
   const code = codeOf(error)
+  // A Unix socket that is missing comes back with its server; a missing certificate file doesn't.
+  if (code === 'ENOENT') return isSystemCall(error, 'connect')
+  // Handshakes that never worked won't: no common cipher, a certificate refused. Damaged bytes are another matter.
+  if (isTlsCode(code)) return hasConnectedBefore || /BAD_RECORD_MAC|DECRYPT/.test(code)
   // An unknown host is a typo, unless the name has worked before: then it's a hiccup of the resolver.
   if (code === 'ENOTFOUND') return hasConnectedBefore
   if (factsOf(code).connectAgain) return true
@@ -56,7 +60,7 @@ export function isDisconnect(error: unknown): boolean {
 
 /**
  * Whether the whole transaction may be run again because nothing of it can have been written: it was lost before
- * COMMIT was sent, rolled back by the server (40001, 40P01), or never got a connection. A lost COMMIT, 40003 and
+ * COMMIT was sent, rolled back by the server (40001, 40P01), or not let in (53300, 57P03). A lost COMMIT, 40003 and
  * 08007 never are. Walks `cause` and TypeORM's `driverError`.
  */
 export function isRetryable(error: unknown): boolean {
@@ -68,6 +72,14 @@ export function isRetryable(error: unknown): boolean {
 // Two copies of the package may be loaded, so the name is asked and not the class.
 function isConnectionLost(error: unknown): error is ConnectionLostError {
   return error instanceof ConnectionLostError || (error instanceof Error && error.name === 'ConnectionLostError')
+}
+
+function isTlsCode(code: string | undefined): code is string {
+  return code === 'EPROTO' || code?.startsWith('ERR_SSL_') === true
+}
+
+function isSystemCall(error: unknown, name: string): boolean {
+  return error instanceof Error && 'syscall' in error && error.syscall === name
 }
 
 function severityOf(error: unknown): unknown {

@@ -1,27 +1,49 @@
 import type { CommitOutcome, LossPhase } from '../errors.ts'
 import type { TransactionStatus } from './reset.ts'
 
-const MAY_COMMIT = /\b(?:commit|end|prepare\s+transaction)\b/i
-const ONLY_BEGINS = /^\s*(?:begin|start\s+transaction)\b[^;]*;?\s*$/i
+const BEGINS = /^\s*(?:begin|start\s+transaction)\b[^;]*;?\s*$/i
+const ROLLS_BACK = /^\s*(?:rollback|abort)\b[^;]*;?\s*$/i
+const MAY_COMMIT = /\b(?:commit|end|prepare\s+transaction|call|do)\b/i
+const SEVERAL_STATEMENTS = /;\s*\S/
 
-/** What a lost connection was doing, judged by its last known transaction status and the statements under way. */
+/**
+ * What a lost connection was doing, judged by its last known transaction status and the statements whose effect isn't
+ * known yet; `undefined` stands for a text that only the driver knows.
+ */
 export function phaseOfLoss(status: TransactionStatus, underWay: readonly (string | undefined)[]): LossPhase {
   const inTransaction = status === 'T' || status === 'E'
-  if (underWay.length === 0) return inTransaction ? 'transaction' : 'idle'
-  // A statement without a known text (a cursor, a COPY stream) is taken for the worst. E can only become ROLLBACK.
-  if (status === 'T' && underWay.some((text) => text === undefined || MAY_COMMIT.test(text))) return 'commit'
-  const onlyBegins = underWay[0] !== undefined && ONLY_BEGINS.test(underWay[0])
-  return inTransaction || onlyBegins ? 'transaction' : 'query'
+  const [first] = underWay
+  // A failed transaction can only be rolled back, whatever the one statement that was sent then says.
+  if (status === 'E' && underWay.length === 1 && isSingle(first)) return 'transaction'
+  if (inTransaction) return underWay.every(staysInTransaction) ? 'transaction' : 'commit'
+  if (underWay.length === 0) return 'idle'
+  return underWay.length === 1 && isSingle(first) && BEGINS.test(first) ? 'transaction' : 'query'
 }
 
-/** What became of the work: a single statement commits by itself, so its outcome is as unknown as a lost COMMIT's. */
-export function outcomeOfLoss(phase: LossPhase): CommitOutcome {
-  return phase === 'commit' || phase === 'query' ? 'unknown' : 'aborted'
+/**
+ * What became of the work. A single statement commits by itself, so its outcome is as unknown as a lost COMMIT's; and
+ * between statements outside of a transaction, whatever the lease has done before is there to stay.
+ */
+export function outcomeOfLoss(phase: LossPhase, hasWorked: boolean): CommitOutcome {
+  if (phase === 'idle') return hasWorked ? 'unknown' : 'aborted'
+  return phase === 'transaction' ? 'aborted' : 'unknown'
 }
 
-const ONLY_ROLLS_BACK = /^\s*(?:rollback|abort)\b[^;]*;?\s*$/i
+/**
+ * Whether this statement of an open transaction can't have ended it, or can only have rolled it back with nothing
+ * behind. Whatever can't be told (a cursor, several statements in one text) counts as a possible COMMIT.
+ */
+function staysInTransaction(text: string | undefined, index: number, all: readonly unknown[]): boolean {
+  if (!isSingle(text) || MAY_COMMIT.test(text)) return false
+  const isLast = index === all.length - 1
+  return isLast || !/^\s*(?:rollback|abort)\b/i.test(text)
+}
 
-/** Whether this statement only undoes: on a lost connection it is already true, for the server has rolled back. */
+/** Whether this statement only undoes: on a connection lost before COMMIT it is already true. */
 export function onlyRollsBack(text: string | undefined): boolean {
-  return text !== undefined && ONLY_ROLLS_BACK.test(text) && !/\b(?:prepared|chain)\b/i.test(text)
+  return isSingle(text) && ROLLS_BACK.test(text) && !/\b(?:prepared|chain)\b/i.test(text)
+}
+
+function isSingle(text: string | undefined): text is string {
+  return text !== undefined && !SEVERAL_STATEMENTS.test(text)
 }

@@ -1,0 +1,41 @@
+import type { Client } from 'pg'
+import type { Clock } from '../runtime/clock.ts'
+import { afterPatience } from '../runtime/deadline.ts'
+import { type Driver, internalsOf } from './driver.ts'
+
+/** How to part from a server. */
+export interface Goodbye {
+  readonly driver: Driver
+  readonly clock: Clock
+  /** Whether the server is well enough to be told. */
+  readonly isPolite: boolean
+  readonly timeoutMillis: number
+}
+
+/** Closes a client's socket, politely or not, and resolves when it is closed: after `timeoutMillis` at the latest. */
+export function sayGoodbye(client: Client, { driver, clock, isPolite, timeoutMillis }: Goodbye): Promise<void> {
+  const { connection } = internalsOf(client)
+  const { stream } = connection
+  return new Promise((resolve) => {
+    const closed = (): void => {
+      cancel()
+      connection.off('end', closed)
+      stream.off('close', closed)
+      resolve()
+    }
+    const cancel = afterPatience(clock, timeoutMillis, 'nothing', () => {
+      stream.destroy()
+      closed()
+    })
+    if (stream.closed) return closed()
+    connection.on('end', closed)
+    // The driver has no listener on a socket that it failed to connect at all.
+    stream.on('close', closed)
+    try {
+      if (isPolite) driver.end(client)
+      else stream.destroy()
+    } catch {
+      stream.destroy() // A client class of the user's own: there is nobody to tell, and it shall be gone.
+    }
+  })
+}
