@@ -162,7 +162,7 @@ describe('an option that can not work is refused', () => {
     [{ name: '' }, "`name` must be a name, got ''."],
     [
       'postgres://localhost/app',
-      "`options` must be an object, such as { connectionString }, got 'postgres://localhost/app'.",
+      "`options` must be an object, such as { connectionString }, got a URL.",
     ],
   ])('%o', (options, problem) => {
     expect(problemsOf(options)).toEqual([problem])
