@@ -1,12 +1,14 @@
 import { writeFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { styleText } from 'node:util'
 import { UnusableServer } from './ground/external.ts'
 import { HELP, listText, type Options, parseOptions, UsageError } from './options.ts'
 import { renderAccount } from './report/account.ts'
 import { renderJson } from './report/json.ts'
 import { renderPage } from './report/page.ts'
 import { Progress } from './report/progress.ts'
-import { renderTable } from './report/table.ts'
-import { violations } from './results/verdict.ts'
+import { renderLegend, renderTable } from './report/table.ts'
+import { HELD, hasVerdict, violations } from './results/verdict.ts'
 import type { StormRecord } from './run/record.ts'
 import { runStorm } from './run/storm.ts'
 
@@ -52,13 +54,19 @@ async function run(options: Options, out: NodeJS.WriteStream, signal: AbortSigna
 }
 
 async function publish(record: StormRecord, options: Options, out: NodeJS.WriteStream): Promise<void> {
-  out.write(`\n${renderTable(record)}\n\n${renderAccount(record)}\n`)
+  out.write(`\n${renderTable(record)}\n${renderLegend()}\n\n${renderAccount(record)}\n`)
   await writeFile(options.report, await renderPage(record))
-  out.write(`\nThe timeline of each run is in ${options.report}. Seed ${record.seed}.\n`)
+  out.write(`\nThe timeline of each run is in ${resolve(options.report)}. Seed ${record.seed}.\n`)
   if (options.json === '-') process.stdout.write(renderJson(record))
   else if (options.json !== undefined) await writeFile(options.json, renderJson(record))
+  if (hasVerdict(record)) out.write(`\n${verdict(record)}\n`)
+}
+
+/** The last thing that is said: whoever reads only one line reads this one. */
+function verdict(record: StormRecord): string {
   const wrongs = violations(record)
-  if (wrongs.length > 0) out.write(`\nHoldfast did not hold:\n${wrongs.map((wrong) => `  ${wrong}\n`).join('')}`)
+  if (wrongs.length === 0) return styleText('bold', HELD)
+  return styleText('red', ['Holdfast did not hold:', ...wrongs.map((wrong) => `  ${wrong}`)].join('\n'))
 }
 
 function print(text: string): number {

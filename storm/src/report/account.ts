@@ -1,6 +1,7 @@
 import { styleText } from 'node:util'
 import { type ErrorGroup, errorGroups } from '../results/error-groups.ts'
 import type { StormRecord } from '../run/record.ts'
+import { asLine, LOSS_FACTS, REASONS } from './terms.ts'
 
 /** Accounts for every error of the judged stacks: how many, which, and whether it had to be. */
 export function renderAccount(record: StormRecord): string {
@@ -9,7 +10,7 @@ export function renderAccount(record: StormRecord): string {
     .map((stack) => {
       const groups = errorGroups(stack)
       const lines = groups.map((group) => line(group))
-      return [headline(stack.stack.title, groups), ...lines].join('\n')
+      return [headline(stack.stack.title, groups), ...lines, ...terms(groups)].join('\n')
     })
     .join('\n\n')
 }
@@ -24,12 +25,19 @@ function headline(title: string, groups: readonly ErrorGroup[]): string {
   )
 }
 
-function line({ fault, reason, count, kinds, error }: ErrorGroup): string {
+/** Explains what the lines above say; nothing, if there are none. */
+function terms(groups: readonly ErrorGroup[]): string[] {
+  if (groups.length === 0) return []
+  const facts = groups.some(({ error }) => error.sent !== undefined) ? [asLine(LOSS_FACTS)] : []
+  return [asLine(REASONS), ...facts].map((text) => styleText('dim', `  ${text}`))
+}
+
+function line({ title, reason, count, kinds, error }: ErrorGroup): string {
   const what = Object.entries(kinds)
     .map(([kind, times]) => `${times} ${kind}`)
     .join(', ')
   const lost =
     error.sent === undefined ? '' : ` [phase ${error.phase}, sent ${error.sent}, outcome ${error.commitOutcome}]`
-  const text = `  ${String(count).padStart(4)}  ${fault}: ${reason}: ${error.name} ${error.code ?? ''} ${error.message}${lost} (${what})`
+  const text = `  ${String(count).padStart(4)}  ${title}: ${reason}: ${error.name} ${error.code ?? ''} ${error.message}${lost} (${what})`
   return reason === 'avoidable' ? styleText('red', text) : text
 }

@@ -2,13 +2,14 @@ import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { errorGroups } from '../results/error-groups.ts'
 import { phaseResult } from '../results/phase-result.ts'
-import { violations } from '../results/verdict.ts'
+import { HELD, hasVerdict, violations } from '../results/verdict.ts'
 import type { StackRecord, StormRecord } from '../run/record.ts'
 import { SETTINGS } from '../settings.ts'
 import { CHART_HEIGHT, chartOptions } from './chart.ts'
 import { html, type Markup, markup } from './html.ts'
 import { STYLE } from './style.ts'
 import { COLUMNS } from './table.ts'
+import { LOSS_FACTS, REASONS, type Term } from './terms.ts'
 
 /**
  * The report as one page that needs nothing but itself: a chart for each stack on the same axis of time, and the table
@@ -16,6 +17,7 @@ import { COLUMNS } from './table.ts'
  */
 export async function renderPage(record: StormRecord): Promise<string> {
   const charts = record.stacks.map((stack, index) => ({ id: `chart-${index}`, options: chartOptions(stack, record) }))
+  const columns = COLUMNS.map(({ head, meaning }) => ({ term: head, meaning }))
   const body = html`
     <header>
       <h1>The storm</h1>
@@ -25,12 +27,15 @@ export async function renderPage(record: StormRecord): Promise<string> {
     <section class="charts">
       <p class="legend">
         <i class="ok"></i> successes per second <i class="errors"></i> errors per second
-        <i class="latency"></i> oldest operation, in ms <i class="strike"></i> the fault lasts <i class="crash"></i> crash
+        <i class="latency"></i> oldest operation, in ms <i class="strike"></i> the fault lasts <i class="crash"></i> crash<br>
+        The gap before each next fault is a pause of the workload: everybody stops, so that what is left behind can be counted.
       </p>
       ${record.stacks.map((stack, index) => chart(stack, charts[index]?.id ?? ''))}
     </section>
-    <section><h2>Fault by fault</h2>${table(record)}${glossary()}</section>
-    <section><h2>Every error, and why</h2>${record.stacks.map(account)}</section>
+    <section><h2>Fault by fault</h2>${table(record)}${definitions(columns)}
+      <p class="note">After refusals Holdfast's "back after" may be a little longer: one probe knocks, with backoff, where
+        otherwise every caller would, so that a server that is coming back is not overrun.</p></section>
+    <section><h2>Every error, and why</h2>${definitions([...REASONS, ...LOSS_FACTS])}${record.stacks.map(account)}</section>
     <section><h2>What was done</h2>${stories(record)}</section>`
   return `<!doctype html>
 <html lang="en">
@@ -79,10 +84,9 @@ function introduction({ server, seed, startedAt, endedAt, stacks }: StormRecord)
 }
 
 function verdict(record: StormRecord): Markup {
-  if (!record.stacks.some(({ stack }) => stack.isJudged)) return markup('')
+  if (!hasVerdict(record)) return markup('')
   const wrongs = violations(record)
-  if (wrongs.length === 0)
-    return html`<p class="verdict held">Holdfast lost nothing, doubled nothing, leaked nothing, and neither crashed nor hung.</p>`
+  if (wrongs.length === 0) return html`<p class="verdict held">${HELD}</p>`
   return html`<div class="verdict"><p>Holdfast did not hold:</p><ul>${wrongs.map((wrong) => html`<li>${wrong}</li>`)}</ul></div>`
 }
 
@@ -112,8 +116,8 @@ function table(record: StormRecord): Markup {
   return html`<div class="scroll"><table><thead><tr>${heads.map((head) => html`<th scope="col">${head}</th>`)}</tr></thead><tbody>${rows}</tbody></table></div>`
 }
 
-function glossary(): Markup {
-  return html`<dl>${COLUMNS.map(({ head, meaning }) => html`<div><dt>${head}</dt><dd>${meaning}</dd></div>`)}</dl>`
+function definitions(terms: readonly Term[]): Markup {
+  return html`<dl>${terms.map(({ term, meaning }) => html`<div><dt>${term}</dt><dd>${meaning}</dd></div>`)}</dl>`
 }
 
 function account(stack: StackRecord): Markup {
@@ -121,16 +125,22 @@ function account(stack: StackRecord): Markup {
   const { title, isJudged } = stack.stack
   const crashes = stack.phases.flatMap(({ fault, crashes: some }) => some.map((crash) => ({ fault, crash })))
   const rows = groups.map(
-    ({ fault, reason, count, error }) => html`<tr><td>${count}</td><td>${fault}</td>
+    ({ title: fault, reason, count, error }) => html`<tr><td>${count}</td><td>${fault}</td>
       <td>${isJudged ? reason : ''}</td><td>${error.name} ${error.code ?? ''}: ${error.message}
       ${error.sent === undefined ? '' : html`<small>phase ${error.phase ?? ''}, sent ${String(error.sent)}, outcome ${error.commitOutcome ?? ''}</small>`}</td></tr>`,
   )
   const deaths = crashes.map(
     ({ fault, crash }) =>
-      html`<tr><td>${crash.pending.length}</td><td>${fault.name}</td><td>crash</td><td>${firstError(crash.lastWords)}</td></tr>`,
+      html`<tr><td>${crash.pending.length}</td><td>${fault.title}</td><td>crash</td>
+        <td>${firstError(crash.lastWords)} <small>${operations(crash.pending.length)} pending</small></td></tr>`,
   )
+  const heads = ['errors', 'fault', 'why', 'what the application saw']
   if (rows.length + deaths.length === 0) return html`<h3>${title}</h3><p>None.</p>`
-  return html`<details ${isJudged ? 'open' : ''}><summary>${title}</summary><table class="errors"><tbody>${rows}${deaths}</tbody></table></details>`
+  return html`<details ${isJudged ? 'open' : ''}><summary>${title}</summary><table class="errors"><thead><tr>${heads.map((head) => html`<th scope="col">${head}</th>`)}</tr></thead><tbody>${rows}${deaths}</tbody></table></details>`
+}
+
+function operations(count: number): string {
+  return count === 1 ? '1 operation' : `${count} operations`
 }
 
 function firstError(lastWords: string): string {
@@ -139,5 +149,5 @@ function firstError(lastWords: string): string {
 
 function stories(record: StormRecord): Markup {
   const faults = record.stacks[0]?.phases ?? []
-  return html`<dl>${faults.map(({ fault }) => html`<div><dt>${fault.title}</dt><dd>${fault.story}</dd></div>`)}</dl>`
+  return definitions(faults.map(({ fault }) => ({ term: fault.title, meaning: fault.story })))
 }

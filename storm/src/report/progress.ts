@@ -45,14 +45,28 @@ export class Progress implements StormListener, Disposable {
 
   #show(text: string): void {
     if (!this.#out.isTTY) return
-    this.#out.write(`\r\u001b[K${text.slice(0, (this.#out.columns ?? 80) - 1)}`)
+    this.#out.write(`\r\u001b[K${text.slice(0, this.#width())}`)
   }
 
   #status(): string {
     const phase = this.#lanes[0]?.current
     if (!phase) return 'starting …'
-    const stacks = this.#lanes.map(({ record }) => `${record.stack.name}: ${counts(record)}`)
-    return `${this.#clock()}  ${phase.index + 1}/${this.#phases} ${phase.fault.title} · ${stacks.join(' · ')}`
+    const position = `${phase.index + 1}/${this.#phases}`
+    const place = `${this.#clock()}  ${position}`
+    const stacks = this.#lanes.map(({ record }) => `${record.stack.name}: ${counts(record)}`).join(' · ')
+    const errors = this.#lanes.map(({ record }) => `${record.stack.name} ${brief(record)}`).join(', ')
+    const versions = [
+      `${place} ${phase.fault.title} · ${stacks}`,
+      `${place} ${phase.fault.title} · errors: ${errors}`,
+      `${place} · errors: ${errors}`,
+      `${position} · errors: ${errors}`,
+    ]
+    // A line that wraps could not be replaced, and a number that is cut off would be wrong.
+    return versions.find((text) => text.length <= this.#width()) ?? place
+  }
+
+  #width(): number {
+    return (this.#out.columns || 80) - 1
   }
 
   #clock(): string {
@@ -61,9 +75,25 @@ export class Progress implements StormListener, Disposable {
   }
 }
 
-function counts({ phases }: StackRecord): string {
-  const operations = phases.flatMap((phase) => phase.operations)
-  const crashes = phases.reduce((sum, phase) => sum + phase.crashes.length, 0)
-  const errors = operations.filter(isError).length
-  return `${operations.filter(isSuccess).length} ok, ${errors} errors, ${crashes} crashes`
+function counts(record: StackRecord): string {
+  const { phases } = record
+  const succeeded = phases.flatMap(({ operations }) => operations.filter(isSuccess)).length
+  return `${succeeded} ok, ${errorsOf(record)} errors, ${crashesOf(record).length} crashes`
+}
+
+function brief(record: StackRecord): string {
+  const crashes = crashesOf(record)
+  return crashes.length === 0
+    ? `${errorsOf(record)}`
+    : `${errorsOf(record)} (${crashes.length} ${crashes.length === 1 ? 'crash' : 'crashes'})`
+}
+
+/** As in the table: whatever dies with its process is an error too. */
+function errorsOf(record: StackRecord): number {
+  const seen = record.phases.flatMap(({ operations }) => operations.filter(isError)).length
+  return crashesOf(record).reduce((sum, { pending }) => sum + pending.length, seen)
+}
+
+function crashesOf({ phases }: StackRecord): PhaseRecord['crashes'] {
+  return phases.flatMap(({ crashes }) => crashes)
 }

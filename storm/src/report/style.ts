@@ -42,9 +42,11 @@ dt::after { content: ": "; }
 dd { display: inline; margin: 0; }
 details { margin: 0.75rem 0; }
 summary { font-weight: 600; cursor: pointer; }
-table.errors td { text-align: left; vertical-align: top; border-bottom: 1px solid ${line}; font-size: 13px; }
+table.errors :is(td, th) { text-align: left; vertical-align: top; border-bottom: 1px solid ${line}; font-size: 13px; }
 table.errors td:last-child { white-space: normal; width: 100%; }
-table.errors td:first-child { text-align: right; }
+table.errors :is(td, th):first-child { text-align: right; }
+details > .errors { margin-top: 0.5rem; }
+.note { margin: 0.75rem 0 0; max-width: 72rem; color: #52606d; font-size: 13px; }
 small { color: ${faint}; }
 @media print { .charts article { break-inside: avoid; } }
 `

@@ -6,7 +6,7 @@ import type { StormRecord } from '../run/record.ts'
 /** The columns of the table, on the terminal and in the page. */
 export interface Column {
   readonly head: string
-  /** What it means, in the page. */
+  /** What it means, for the legend. */
   readonly meaning: string
   text(result: PhaseResult): string
   /** Whether this should worry whoever reads it. */
@@ -64,6 +64,12 @@ export function renderTable(record: StormRecord): string {
     })
   }
   return table.toString()
+}
+
+/** What the columns of the table mean. */
+export function renderLegend(): string {
+  const width = Math.max(...COLUMNS.map(({ head }) => head.length))
+  return COLUMNS.map(({ head, meaning }) => `  ${head.padEnd(width)}  ${styleText('dim', meaning)}`).join('\n')
 }
 
 function coloured(column: Column, result: PhaseResult): string {

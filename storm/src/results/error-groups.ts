@@ -5,7 +5,9 @@ import { isError } from './phase-result.ts'
 
 /** Errors of one fault that are the same in all that matters. */
 export interface ErrorGroup {
+  /** The fault's name, and its title. */
   readonly fault: string
+  readonly title: string
   readonly reason: Reason
   readonly count: number
   readonly kinds: Readonly<Record<string, number>>
@@ -31,7 +33,7 @@ function groupsOf(phase: PhaseRecord): readonly ErrorGroup[] {
   >()
   for (const operation of phase.operations.filter(isError)) {
     const { step: _, ...error } = withoutNumbers(operation.error ?? UNANSWERED)
-    const group = { fault: phase.fault.name, reason: reasonFor(operation, phase), error }
+    const group = { fault: phase.fault.name, title: phase.fault.title, reason: reasonFor(operation, phase), error }
     const key = JSON.stringify(group)
     const entry = groups.get(key) ?? { count: 0, kinds: {}, group }
     entry.count++

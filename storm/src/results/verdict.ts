@@ -1,5 +1,13 @@
 import type { StackRecord, StormRecord } from '../run/record.ts'
-import { phaseResults } from './phase-result.ts'
+import { phaseResult } from './phase-result.ts'
+
+/** What is said of a storm in which Holdfast did nothing that it must not do. */
+export const HELD = 'Holdfast lost nothing, doubled nothing, leaked nothing, and neither crashed nor hung.'
+
+/** Whether there was anybody to be judged: not if only stock stacks were asked for. */
+export function hasVerdict({ stacks }: StormRecord): boolean {
+  return stacks.some(({ stack }) => stack.isJudged)
+}
 
 /** What a judged stack did that it must not do; empty if it held fast. */
 export function violations(record: StormRecord): readonly string[] {
@@ -8,7 +16,8 @@ export function violations(record: StormRecord): readonly string[] {
 
 function violationsOf(stack: StackRecord): readonly string[] {
   const { title } = stack.stack
-  const found = phaseResults(stack).flatMap((result) => {
+  const found = stack.phases.flatMap((phase) => {
+    const result = phaseResult(phase)
     const wrongs: readonly (readonly [number, string])[] = [
       [result.lost, 'acknowledged writes lost'],
       [result.doubled, 'writes doubled'],
@@ -20,7 +29,9 @@ function violationsOf(stack: StackRecord): readonly string[] {
       [result.crashes, 'crashes'],
       [result.hangs, 'operations hung for more than 5 s'],
     ]
-    return wrongs.filter(([count]) => count > 0).map(([count, what]) => `${title}, ${result.fault}: ${count} ${what}`)
+    return wrongs
+      .filter(([count]) => count > 0)
+      .map(([count, what]) => `${title}, ${phase.fault.title}: ${count} ${what}`)
   })
   return stack.endedWithinMillis === undefined
     ? [...found, `${title}: the process did not end after pool.end()`]
