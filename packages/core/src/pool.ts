@@ -60,7 +60,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   /** @throws {OptionsError} that names every option that can't work. */
   constructor(options: PoolOptions = {}) {
     const resolved = resolveOptions(options)
-    const { password } = options ?? {} // Not enumerable in the options of another pool.
+    const { password } = options // Not enumerable in the options of another pool.
     const given = { ...withoutUndefined(options), ...(password === undefined ? {} : { password }) }
     super(given as PoolConfig)
     this.#adoptOptions(resolved)
