@@ -3,7 +3,9 @@ import type { TransactionStatus } from './reset.ts'
 
 const BEGINS = /^\s*(?:begin|start\s+transaction)\b[^;]*;?\s*$/i
 const ROLLS_BACK = /^\s*(?:rollback|abort)\b[^;]*;?\s*$/i
-const MAY_COMMIT = /\b(?:commit|end|prepare\s+transaction|call|do)\b/i
+const COMMITS = /^\s*(?:commit|end|prepare\s+transaction)\b/i
+const NAMES_COMMIT = /\b(?:commit|end|prepare\s+transaction)\b/i
+const HAS_COMMENT = /--|\/\*/
 const SEVERAL_STATEMENTS = /;\s*\S/
 
 /**
@@ -34,9 +36,14 @@ export function outcomeOfLoss(phase: LossPhase, hasWorked: boolean): CommitOutco
  * behind. Whatever can't be told (a cursor, several statements in one text) counts as a possible COMMIT.
  */
 function staysInTransaction(text: string | undefined, index: number, all: readonly unknown[]): boolean {
-  if (!isSingle(text) || MAY_COMMIT.test(text)) return false
+  if (!isSingle(text) || mayCommit(text)) return false
   const isLast = index === all.length - 1
   return isLast || !/^\s*(?:rollback|abort)\b/i.test(text)
+}
+
+/** A procedure can't commit inside of a transaction. Comments nest, so behind one the mere word is enough. */
+function mayCommit(text: string): boolean {
+  return COMMITS.test(text) || (HAS_COMMENT.test(text) && NAMES_COMMIT.test(text))
 }
 
 /** Whether this statement only undoes: on a connection lost before COMMIT it is already true. */
