@@ -379,6 +379,17 @@ describe('what others rely on in pg.Pool', () => {
     expect(server.received).toContain('select 1')
   })
 
+  test('a subclass that overrides connect loses no slot to a query that the driver refuses', async () => {
+    class TenantPool extends Pool {
+      override connect(callback?: unknown): never {
+        return super.connect(callback as never) as never
+      }
+    }
+    const pool = new TenantPool({ Client: server.Client, max: 1 })
+    await expect(soon(pool.query(null as never))).rejects.toThrow('null or undefined query')
+    expect(pool.idleCount).toBe(1)
+  })
+
   test('a password that changes counts for the next connection', async () => {
     const pool = new Pool({ Client: server.Client, password: 'old' })
     pool.options.password = 'new'

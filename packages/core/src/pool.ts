@@ -10,12 +10,12 @@ import pg, {
   type Submittable,
 } from 'pg'
 import { grantRelease, type LeasedClient, rethrowFromCaller } from './connection/client.ts'
-import type { Connection } from './connection/connection.ts'
 import { Connector } from './connection/connector.ts'
 import { Engine } from './engine/engine.ts'
 import { ConnectionLostError, PoolClosedError } from './errors.ts'
 import { ProcessGuard } from './guard/process-guard.ts'
 import { withoutUndefined } from './options/check.ts'
+import { DEFAULTS } from './options/defaults.ts'
 import type { PoolOptions } from './options/pool-options.ts'
 import { resolveOptions } from './options/resolve-options.ts'
 import type { ResolvedOptions } from './options/resolved-options.ts'
@@ -72,7 +72,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     const guard = new ProcessGuard(clock)
     const connector = new Connector(
       {
-        clientConfig: () => ({ keepAlive: true, ...this.#clientConfig() }),
+        clientConfig: () => this.#clientConfig(),
         Client: given.Client as typeof Client | undefined,
         connectionTimeoutMillis: resolved.connectionTimeoutMillis,
         queryTimeoutMillis: resolved.queryTimeoutMillis,
@@ -197,7 +197,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   #run(query: string | QueryConfig | Submittable, values: unknown[] | undefined, done: ResultCallback): void {
     if (this.connect !== ownConnect) return this.#runThroughConnect(query, values, done)
     this.#engine.acquire({
-      leased: (connection) => this.#runOn(connection, query, values, done),
+      leased: (connection) => runOn(connection.client, query, values, () => this.#engine.takeBack(connection), done),
       // A callback that throws must not end the round in which the others are told.
       failed: (error) => process.nextTick(done, error),
     })
@@ -206,25 +206,9 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   /** Whoever overrides `connect` (a tenant's role, a search path) means every statement, as with pg. */
   #runThroughConnect(query: unknown, values: unknown[] | undefined, done: ResultCallback): void {
     this.connect((error, client, release) => {
-      if (error || !client) return done(error)
-      client.query(query as string, values as unknown[], (failure: Error | null, result: QueryResult) => {
-        release()
-        done(failure ?? undefined, result)
-      })
+      if (error || !client) done(error)
+      else runOn(client, query, values, release, done)
     })
-  }
-
-  #runOn(connection: Connection, query: unknown, values: unknown[] | undefined, done: ResultCallback): void {
-    try {
-      connection.client.query(query as string, values as unknown[], (error: Error | null, result: QueryResult) => {
-        this.#engine.takeBack(connection)
-        done(error ?? undefined, result)
-      })
-    } catch (error) {
-      // Refused before anything was sent: not a query at all.
-      this.#engine.takeBack(connection)
-      process.nextTick(done, error)
-    }
   }
 
   /** What others read in `pool.options`: the values in force, as pg.Pool shows them. */
@@ -236,7 +220,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   /** pg's own share of the options. The pool's timeouts replace the driver's, which would fire on their own. */
   #clientConfig(): PoolConfig {
     const { connectionTimeoutMillis, query_timeout, ...config } = this.options
-    return { ...config, password: this.options.password }
+    return { keepAlive: DEFAULTS.keepAlive, ...config, password: this.options.password }
   }
 
   /** Tells pg's events where pg tells them. An `error` without a listener would end the process, so it isn't told. */
@@ -263,6 +247,25 @@ export class Pool extends pg.Pool implements AsyncDisposable {
       case 'pool-invalidated':
         break
     }
+  }
+}
+
+function runOn(
+  client: LeasedClient,
+  query: unknown,
+  values: unknown[] | undefined,
+  giveBack: () => void,
+  done: ResultCallback,
+): void {
+  try {
+    client.query(query as string, values as unknown[], (error: Error | null, result: QueryResult) => {
+      giveBack()
+      done(error ?? undefined, result)
+    })
+  } catch (error) {
+    // Refused before anything was sent: not a query at all.
+    giveBack()
+    process.nextTick(done, error)
   }
 }
 

@@ -61,11 +61,11 @@ const cause = new Error('closed by the test')
 
 describe('the state table', () => {
   test.each([
-    ['opening', ['idle', 'leased', 'resetting', 'closing']],
+    ['opening', ['idle', 'leased', 'closing']],
     ['idle', ['checking', 'leased', 'closing']],
     ['checking', ['idle', 'leased', 'closing']],
-    ['leased', ['idle', 'leased', 'resetting', 'closing']],
-    ['resetting', ['idle', 'leased', 'closing']],
+    ['leased', ['idle', 'resetting', 'closing']],
+    ['resetting', ['idle', 'closing']],
     ['closing', ['closed']],
     ['closed', []],
   ] as const)('%s leads to %s, and any other move is our bug', (from, allowed: readonly ConnectionState[]) => {

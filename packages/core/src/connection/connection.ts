@@ -13,18 +13,19 @@ import { type Statement, Statements } from './statements.ts'
 
 /**
  * ```
- * opening ─▶ idle ⇄ checking ─▶ leased ─▶ resetting ─▶ idle
- *    └────────┴────────┴──────────┴──────────┴─▶ closing ─▶ closed
+ * opening ─▶ idle ⇄ checking         a new connection, an idle or a proven one ─▶ leased
+ * leased ─▶ resetting ─▶ idle        a clean one: leased ─▶ idle
+ * each of these five ─▶ closing ─▶ closed
  * ```
  */
 export type ConnectionState = 'opening' | 'idle' | 'checking' | 'leased' | 'resetting' | 'closing' | 'closed'
 
 const MOVES: Record<ConnectionState, readonly ConnectionState[]> = {
-  opening: ['resetting', 'idle', 'leased', 'closing'],
+  opening: ['idle', 'leased', 'closing'],
   idle: ['checking', 'leased', 'closing'],
   checking: ['idle', 'leased', 'closing'],
-  leased: ['idle', 'leased', 'resetting', 'closing'],
-  resetting: ['idle', 'leased', 'closing'],
+  leased: ['idle', 'resetting', 'closing'],
+  resetting: ['idle', 'closing'],
   closing: ['closed'],
   closed: [],
 }
@@ -78,7 +79,10 @@ export class Connection implements ClientOwner {
     this.#listen()
   }
 
-  /** Moves to another state; only an idle one may let the process end. Throws if the table above has no such move, for that would be our bug. */
+  /**
+   * Moves to another state; only an idle one may let the process end. Throws if the table above has no such move, for
+   * that would be our bug.
+   */
   move(to: ConnectionState): void {
     if (!MOVES[this.#state].includes(to))
       throw new Error(`BUG: connection ${this.id} cannot go from ${this.#state} to ${to}`)

@@ -3,7 +3,7 @@ import { ConnectError, type Loss, messageOf, noAnswer } from '../errors.ts'
 import { attemptMillis } from '../policy/backoff.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
-import { type LeasedClientClass, leasedClientClass } from './client.ts'
+import { type ClientOwner, type LeasedClient, type LeasedClientClass, leasedClientClass } from './client.ts'
 import { Connection, type ConnectionSettings, type LossReach } from './connection.ts'
 import { driverOf } from './driver.ts'
 
@@ -46,13 +46,13 @@ export class Connector {
 
   /** Makes a connection that isn't open yet. */
   make(onLost: (connection: Connection, loss: Loss, reach: LossReach) => void): Connection {
-    const makeClient = (owner: Connection) => new this.#clientClass(this.#options.clientConfig(), owner)
-    return new Connection(++this.#lastId, (owner) => makeClient(owner as Connection), { ...this.#settings, onLost })
+    const makeClient = (owner: ClientOwner): LeasedClient => new this.#clientClass(this.#options.clientConfig(), owner)
+    return new Connection(++this.#lastId, makeClient, { ...this.#settings, onLost })
   }
 
   /**
-   * Connects, tells `onEstablished`, and runs the user's hooks. Bounded by itself, since the caller's deadline doesn't end it: a connection
-   * that comes too late for one caller is there for the next.
+   * Connects, tells `onEstablished`, and runs the user's hooks. Bounded by itself, since the caller's deadline doesn't
+   * end it: a connection that comes too late for one caller is there for the next.
    *
    * @throws {ConnectError} if the server can't be reached, or refuses. What a hook throws goes through untouched.
    */
