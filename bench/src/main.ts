@@ -1,2 +1,54 @@
-// filled in next
-export {}
+import { writeFile } from 'node:fs/promises'
+import { HELP, type Options, parseOptions, UsageError } from './options.ts'
+import { renderJson } from './report/json.ts'
+import { Progress } from './report/progress.ts'
+import { renderLegend, renderTable } from './report/table.ts'
+import { type MetricResult, missesGoal } from './results/contest-result.ts'
+import { runBench } from './run/bench.ts'
+
+const EXIT = { done: 0, missed: 1, usage: 2, interrupted: 130 } as const
+
+process.exitCode = await main(process.argv.slice(2))
+
+async function main(args: readonly string[]): Promise<number> {
+  try {
+    const options = parseOptions(args)
+    if (options.wants === 'bench') return await bench(options)
+    process.stdout.write(HELP)
+    return EXIT.done
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    process.stderr.write(`${error.message}\nnpm run bench -- --help says what there is.\n`)
+    return EXIT.usage
+  }
+}
+
+async function bench(options: Options): Promise<number> {
+  const interrupt = new AbortController()
+  const interrupted = (): void => interrupt.abort()
+  process.once('SIGINT', interrupted).once('SIGTERM', interrupted)
+  try {
+    const results = await run(options, interrupt.signal)
+    await publish(results, options)
+    return options.check && results.some(missesGoal) ? EXIT.missed : EXIT.done
+  } catch (error) {
+    if (!interrupt.signal.aborted) throw error
+    process.stderr.write('Called off; everything is cleaned up.\n')
+    return EXIT.interrupted
+  } finally {
+    process.off('SIGINT', interrupted).off('SIGTERM', interrupted)
+  }
+}
+
+async function run(options: Options, signal: AbortSignal): Promise<MetricResult[]> {
+  using progress = new Progress(process.stderr)
+  return await runBench(options, progress, signal)
+}
+
+async function publish(results: readonly MetricResult[], { json, pace }: Options): Promise<void> {
+  // Numbers on standard output must not be mixed with anything else.
+  const out = json === '-' ? process.stderr : process.stdout
+  out.write(`\n${renderTable(results)}\n${renderLegend()}\n`)
+  if (json === '-') process.stdout.write(renderJson(results, pace))
+  else if (json !== undefined) await writeFile(json, renderJson(results, pace))
+}

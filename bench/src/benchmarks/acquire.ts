@@ -1,0 +1,108 @@
+import { Pool } from '@holdfast/core'
+import genericPool from 'generic-pool'
+import pg from 'pg'
+import { Pool as TarnPool } from 'tarn'
+import { type Benchmark, type Contest, type Contestant, emptyStage, type Goal } from '../contest.ts'
+import { THROUGHPUT, throughputOf } from '../run/throughput.ts'
+import type { Caller } from '../run/turns.ts'
+import { scriptedClient } from '../scripted/client.ts'
+
+const MAX = 10
+
+const GOALS: readonly Goal[] = [{ metric: THROUGHPUT.name, peer: 'pg-pool', atLeast: 3 }]
+
+/** A pool, and how to take a client from it and give it back without using it. */
+interface Acquirer {
+  readonly caller: Caller
+  readonly close: () => Promise<unknown>
+}
+
+const ACQUIRERS = { holdfast, 'pg-pool': pgPool, tarn, 'generic-pool': generic } as const
+
+/** What the pool itself costs, each time. */
+export const acquire: Benchmark = {
+  name: 'acquire',
+  about: 'acquire and release, on clients without a server',
+  contestants: Object.keys(ACQUIRERS) as (keyof typeof ACQUIRERS)[],
+  async stage(sliceMillis) {
+    return emptyStage([
+      contest('one caller', 1, sliceMillis),
+      contest(`64 callers on ${MAX} connections`, 64, sliceMillis),
+    ])
+  },
+}
+
+function contest(name: string, callers: number, sliceMillis: number): Contest {
+  const contestants = (Object.keys(ACQUIRERS) as (keyof typeof ACQUIRERS)[]).map((contestant): Contestant => {
+    return {
+      name: contestant,
+      async enter() {
+        return throughputOf({ ...ACQUIRERS[contestant](), callers, sliceMillis })
+      },
+    }
+  })
+  return { name, metrics: [THROUGHPUT], contestants, goals: GOALS }
+}
+
+function holdfast(): Acquirer {
+  const pool = new Pool({ Client: scriptedClient(), max: MAX })
+  return {
+    async caller(turns) {
+      while (turns.next()) {
+        const client = await pool.connect()
+        client.release()
+      }
+    },
+    close: () => pool.end(),
+  }
+}
+
+function pgPool(): Acquirer {
+  const pool = new pg.Pool({ Client: scriptedClient(), max: MAX })
+  return {
+    async caller(turns) {
+      while (turns.next()) {
+        const client = await pool.connect()
+        client.release()
+      }
+    },
+    close: () => pool.end(),
+  }
+}
+
+function tarn(): Acquirer {
+  const pool = new TarnPool<pg.Client>({ create: open, destroy: (client) => client.end(), min: 0, max: MAX })
+  return {
+    async caller(turns) {
+      while (turns.next()) {
+        const client = await pool.acquire().promise
+        pool.release(client)
+      }
+    },
+    close: () => pool.destroy(),
+  }
+}
+
+function generic(): Acquirer {
+  const pool = genericPool.createPool({ create: open, destroy: (client) => client.end() }, { max: MAX })
+  return {
+    async caller(turns) {
+      while (turns.next()) {
+        const client = await pool.acquire()
+        void pool.release(client)
+      }
+    },
+    async close() {
+      await pool.drain()
+      await pool.clear()
+    },
+  }
+}
+
+const ScriptedClient = scriptedClient()
+
+async function open(): Promise<pg.Client> {
+  const client = new ScriptedClient()
+  await client.connect()
+  return client
+}

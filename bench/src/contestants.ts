@@ -1,0 +1,18 @@
+/** Whoever may take part, by the name on the command line. */
+export const CONTESTANTS = {
+  holdfast: 'Holdfast',
+  'pg-pool': 'pg.Pool',
+  'pg-pool-select-1': 'pg.Pool, select 1 before each use',
+  tarn: 'tarn',
+  'generic-pool': 'generic-pool',
+} as const
+
+export type ContestantName = keyof typeof CONTESTANTS
+
+/** The one that is compared with everybody else. */
+export const OURS: ContestantName = 'holdfast'
+
+/** Whether there is a contestant of this name. */
+export function isContestantName(name: string): name is ContestantName {
+  return Object.hasOwn(CONTESTANTS, name)
+}

@@ -1,0 +1,120 @@
+import { parseArgs } from 'node:util'
+import { BENCHMARKS } from './benchmarks/index.ts'
+import type { Benchmark } from './contest.ts'
+import { CONTESTANTS, type ContestantName, isContestantName } from './contestants.ts'
+import { type Pace, QUICK, USUAL } from './run/pace.ts'
+
+/** What the command line asked for. */
+export interface Options {
+  readonly wants: 'bench' | 'help'
+  readonly benchmarks: readonly Benchmark[]
+  /** The only one that takes part, for a profiler to look at. */
+  readonly contestant: ContestantName | undefined
+  readonly pace: Pace
+  /** Whether a missed goal is a failure. */
+  readonly check: boolean
+  /** Where the numbers go: a file, `-` for standard output, or nowhere. */
+  readonly json: string | undefined
+}
+
+/** The command line makes no sense; the message says why. */
+export class UsageError extends Error {}
+
+const MOST_ROUNDS = 10_000
+
+/** @throws {UsageError} for anything that is unknown or cannot be done. */
+export function parseOptions(args: readonly string[]): Options {
+  const values = parse(args)
+  const pace = values.quick ? QUICK : USUAL
+  const benchmarks = selected(values.only ?? [])
+  return {
+    wants: values.help ? 'help' : 'bench',
+    benchmarks,
+    contestant: values.contestant === undefined ? undefined : parseContestant(values.contestant, benchmarks),
+    pace: values.rounds === undefined ? pace : { ...pace, rounds: parseRounds(values.rounds) },
+    check: values.check ?? false,
+    json: values.json,
+  }
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({ args: withJsonTarget(args), options: OPTIONS }).values
+  } catch (error) {
+    if (error instanceof TypeError) throw new UsageError(error.message)
+    throw error
+  }
+}
+
+const OPTIONS = {
+  only: { type: 'string', multiple: true },
+  contestant: { type: 'string' },
+  rounds: { type: 'string' },
+  quick: { type: 'boolean' },
+  check: { type: 'boolean' },
+  json: { type: 'string' },
+  help: { type: 'boolean', short: 'h' },
+} as const
+
+/** `--json` alone means standard output; `parseArgs` knows no optional values. */
+function withJsonTarget(args: readonly string[]): string[] {
+  return args.flatMap((arg, index) => {
+    const next = args[index + 1]
+    const isAlone = next === undefined || (next.startsWith('-') && next !== '-')
+    return arg === '--json' && isAlone ? ['--json', '-'] : [arg]
+  })
+}
+
+function selected(lists: readonly string[]): readonly Benchmark[] {
+  const names = lists.flatMap((list) => list.split(',')).map((name) => name.trim())
+  for (const name of names) {
+    if (BENCHMARKS.some((benchmark) => benchmark.name === name)) continue
+    const all = BENCHMARKS.map((benchmark) => benchmark.name).join(', ')
+    throw new UsageError(`--only ${name}: no benchmark has this name. There are ${all}.`)
+  }
+  return names.length === 0 ? BENCHMARKS : BENCHMARKS.filter(({ name }) => names.includes(name))
+}
+
+function parseContestant(name: string, benchmarks: readonly Benchmark[]): ContestantName {
+  if (!isContestantName(name)) {
+    const all = Object.keys(CONTESTANTS).join(', ')
+    throw new UsageError(`--contestant ${name}: no contestant has this name. There are ${all}.`)
+  }
+  const absent = benchmarks.filter(({ contestants }) => !contestants.includes(name)).map((benchmark) => benchmark.name)
+  if (absent.length < benchmarks.length) return name
+  throw new UsageError(`--contestant ${name}: takes no part in ${absent.join(', ')}.`)
+}
+
+function parseRounds(text: string): number {
+  const rounds = Number(text)
+  if (Number.isInteger(rounds) && rounds >= 1 && rounds <= MOST_ROUNDS && text.trim() !== '') return rounds
+  throw new UsageError(`--rounds must be a whole number from 1 to ${MOST_ROUNDS}, got ${JSON.stringify(text)}.`)
+}
+
+/** What `--help` prints. */
+export const HELP: string = `Usage: npm run bench -- [options]
+
+Compares Holdfast with other pools, side by side on this machine: how many times better it is, and how sure that is.
+
+  --only <name>[,<name>...]  only these benchmarks; may be repeated
+  --rounds <number>          how often everybody is measured (${USUAL.rounds})
+  --quick                    ${QUICK.rounds} short rounds: shows that it works, proves nothing
+  --json [file]              the numbers as JSON, into a file or ("-", or nothing) to standard output
+  --check                    exits with 1 if a goal is missed
+  --contestant <name>        measures only this one, and compares nothing: for a profiler
+  --help                     this
+
+Benchmarks:
+${BENCHMARKS.map(({ name, about }) => `  ${name.padEnd(26)} ${about}`).join('\n')}
+
+Contestants:
+${Object.entries(CONTESTANTS)
+  .map(([name, title]) => `  ${name.padEnd(26)} ${title}`)
+  .join('\n')}
+
+To see where the time goes: npm run build, then
+  node --cpu-prof --cpu-prof-dir=profiles bench/dist/main.js --only acquire --contestant holdfast
+
+Exits with 0; with 1 if --check was given and a goal missed; with 2 if the command line makes no sense; with 130 after
+Ctrl-C.
+`

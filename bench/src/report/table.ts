@@ -1,0 +1,72 @@
+import { styleText } from 'node:util'
+import Table from 'cli-table3'
+import type { Unit } from '../contest.ts'
+import { CONTESTANTS, OURS } from '../contestants.ts'
+import { type MetricResult, RATIO_DECIMALS, type Ratio, type Value } from '../results/contest-result.ts'
+
+/** The ratios, with what they were made of. */
+export function renderTable(results: readonly MetricResult[]): string {
+  const table = new Table({
+    head: ['benchmark', 'what', 'contestant', 'median', 'Holdfast is', 'middle half', 'goal'],
+    colAligns: ['left', 'left', 'left', 'right', 'right', 'right', 'left'],
+    style: { head: [], border: [] },
+    chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
+  })
+  let previous: MetricResult | undefined
+  for (const result of results) {
+    result.values.forEach((value, position) => {
+      // What was said above is only noise below.
+      const benchmark = previous?.benchmark === result.benchmark ? '' : result.benchmark
+      const what = position === 0 ? `${result.contest}: ${result.metric.name}` : ''
+      const ratio = result.ratios.find(({ peer }) => peer === value.contestant)
+      table.push([benchmark, what, ...valueCells(value, result.metric.unit), ...ratioCells(ratio)])
+      previous = result
+    })
+  }
+  return table.toString()
+}
+
+/** What the words of the table mean. */
+export function renderLegend(): string {
+  const legend = {
+    median: 'of all rounds, on this machine, with whatever else it was doing: compare nothing but the ratios',
+    'Holdfast is': 'how many times better than this contestant: the median over all rounds; above 1 Holdfast wins',
+    'middle half': 'half of all rounds had a ratio between these two',
+    goal: 'what Holdfast wants to reach at least',
+  }
+  return Object.entries(legend)
+    .map(([word, meaning]) => `  ${word.padEnd(12)} ${styleText('dim', meaning)}`)
+    .join('\n')
+}
+
+function valueCells({ contestant, spread }: Value, unit: Unit): string[] {
+  const title = CONTESTANTS[contestant]
+  return [contestant === OURS ? styleText('bold', title) : title, amount(spread.median, unit)]
+}
+
+function ratioCells(ratio: Ratio | undefined): string[] {
+  if (!ratio) return ['', '', '']
+  const { median, lowerQuartile, upperQuartile } = ratio.spread
+  return [times(median), `${decimals(lowerQuartile)} to ${decimals(upperQuartile)}`, goalText(ratio)]
+}
+
+function goalText({ goal }: Ratio): string {
+  if (!goal) return ''
+  const verdict = goal.isMet ? styleText('green', 'met') : styleText(['red', 'bold'], 'missed')
+  return `${times(goal.atLeast)} ${verdict}`
+}
+
+function times(ratio: number): string {
+  return `${decimals(ratio)} ×`
+}
+
+function decimals(ratio: number): string {
+  return ratio.toFixed(RATIO_DECIMALS)
+}
+
+/** A number that a person reads, with what it counts. */
+function amount(value: number, unit: Unit): string {
+  const digits = value < 100 && unit !== 'connections' ? 3 : Math.max(3, Math.ceil(Math.log10(value + 1)))
+  const text = value.toLocaleString('en', { maximumSignificantDigits: digits })
+  return unit === '/s' ? `${text}/s` : `${text} ${unit}`
+}

@@ -1,0 +1,46 @@
+import type { Benchmark, Contest } from '../contest.ts'
+import type { ContestantName } from '../contestants.ts'
+import { contestResults, type MetricResult } from '../results/contest-result.ts'
+import { interleave } from './interleave.ts'
+import type { Pace } from './pace.ts'
+
+/** What is run, and how. */
+export interface BenchOptions {
+  readonly benchmarks: readonly Benchmark[]
+  readonly contestant: ContestantName | undefined
+  readonly pace: Pace
+}
+
+/** Is told how it goes. */
+export interface BenchListener {
+  began(contest: string): void
+  round(contest: string, round: number, rounds: number): void
+}
+
+/** Runs the benchmarks one after the other. @throws The signal's reason, when all is cleaned up. */
+export async function runBench(
+  { benchmarks, contestant, pace }: BenchOptions,
+  listener: BenchListener,
+  signal: AbortSignal,
+): Promise<MetricResult[]> {
+  const results: MetricResult[] = []
+  for (const { name, contestants, stage } of benchmarks) {
+    if (contestant && !contestants.includes(contestant)) continue
+    signal.throwIfAborted()
+    await using built = await stage(pace.sliceMillis)
+    for (const all of built.contests) {
+      const contest = contestant ? onlyWith(contestant, all) : all
+      const title = `${name}: ${contest.name}`
+      const rounds = Math.min(pace.rounds, contest.mostRounds ?? pace.rounds)
+      listener.began(title)
+      const onRound = (round: number): void => listener.round(title, round, rounds)
+      const samples = await interleave(contest, { ...pace, rounds, random: Math.random, signal, onRound })
+      results.push(...contestResults(name, contest, samples))
+    }
+  }
+  return results
+}
+
+function onlyWith(contestant: ContestantName, contest: Contest): Contest {
+  return { ...contest, contestants: contest.contestants.filter(({ name }) => name === contestant) }
+}

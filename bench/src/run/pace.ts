@@ -1,0 +1,13 @@
+/** How much time a run takes for its measurements. */
+export interface Pace {
+  readonly rounds: number
+  readonly warmUps: number
+  /** How long one measurement of a throughput lasts. */
+  readonly sliceMillis: number
+}
+
+/** Long enough to believe a difference of some percent on a busy machine. */
+export const USUAL: Pace = { rounds: 20, warmUps: 2, sliceMillis: 300 }
+
+/** To see whether it works at all. */
+export const QUICK: Pace = { rounds: 5, warmUps: 1, sliceMillis: 100 }
