@@ -22,8 +22,10 @@ export default defineConfig({
           include: [
             'test/support/**/*.test.ts',
             'test/integration/**/*.test.ts',
+            'test/drop-in/**/*.test.ts',
             'test/faults/**/*.test.ts',
             'test/docs/**/*.test.ts',
+            'test/programs/**/*.test.ts',
           ],
           pool: 'forks',
           testTimeout: 60_000,

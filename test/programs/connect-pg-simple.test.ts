@@ -1,0 +1,166 @@
+import { once } from 'node:events'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import connectPgSimple from 'connect-pg-simple'
+import express from 'express'
+import session from 'express-session'
+import type pg from 'pg'
+import { describe, expect } from 'vitest'
+import { test } from '../faults/support/fault-test.ts'
+import { warmUp } from '../faults/support/pools.ts'
+import { settles } from '../faults/support/settling.ts'
+import { unnoticed } from '../faults/support/unnoticed.ts'
+import { until } from '../support/index.ts'
+import { HOLDFAST, LIBRARIES, STOCK } from './support/libraries.ts'
+
+declare module 'express-session' {
+  interface SessionData {
+    visits: number
+  }
+}
+
+const VISITORS = 4
+
+type SessionStore = InstanceType<ReturnType<typeof connectPgSimple>>
+
+/** An Express application that counts how often each visitor came, in sessions that are kept in Postgres. */
+class Site implements AsyncDisposable {
+  readonly #server: Server
+  readonly #store: SessionStore
+
+  private constructor(server: Server, store: SessionStore) {
+    this.#server = server
+    this.#store = store
+  }
+
+  /** Opens a site with sessions of its own. */
+  static async open(pool: pg.Pool, schemaName: string): Promise<Site> {
+    await pool.query(`create schema ${schemaName}`)
+    const PgSession = connectPgSimple(session)
+    const store = new PgSession({ pool, schemaName, createTableIfMissing: true, pruneSessionInterval: false })
+    const app = express()
+    app.set('env', 'test') // Express writes no error to the log then, but answers with 500 all the same.
+    app.use(session({ store, secret: 'not a secret', resave: false, saveUninitialized: true }))
+    app.get('/', ({ session }, response) => {
+      session.visits = (session.visits ?? 0) + 1
+      response.json(session.visits)
+    })
+    const server = app.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    return new Site(server, store)
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/`
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#store.close()
+    this.#server.closeAllConnections()
+    this.#server.close()
+    await once(this.#server, 'close')
+  }
+}
+
+/** A browser: keeps the cookie. */
+class Visitor {
+  readonly #url: string
+  #cookie = ''
+
+  constructor(url: string) {
+    this.#url = url
+  }
+
+  /** The status, and how often the site says this visitor has come. */
+  async visit(): Promise<{ status: number; visits: unknown }> {
+    const response = await fetch(this.#url, { headers: { cookie: this.#cookie } })
+    this.#cookie ||= response.headers.getSetCookie()[0]?.split(';')[0] ?? ''
+    const text = await response.text()
+    return { status: response.status, visits: response.ok ? JSON.parse(text) : text }
+  }
+}
+
+/** Visitors who have come once. */
+async function visitors(site: Site): Promise<Visitor[]> {
+  const all = Array.from({ length: VISITORS }, () => new Visitor(site.url))
+  expect(await visitOfAll(all)).toEqual(everyVisit(1))
+  return all
+}
+
+function everyVisit(visits: number): unknown[] {
+  return Array(VISITORS).fill({ status: 200, visits })
+}
+
+function visitOfAll(all: readonly Visitor[]): Promise<{ status: number; visits: unknown }[]> {
+  return settles(Promise.all(all.map((visitor) => visitor.visit())), 'the visits')
+}
+
+describe.each(LIBRARIES)('connect-pg-simple on $library', ({ library, open }) => {
+  test('keeps sessions in the database', async ({ cluster, direct }) => {
+    await using pool = open(direct)
+    const schema = `kept_by_${library.toLowerCase().replace(/\W/g, '_')}`
+    await using site = await Site.open(pool, schema)
+    const visitor = new Visitor(site.url)
+    expect(await visitor.visit()).toEqual({ status: 200, visits: 1 })
+    expect(await visitor.visit()).toEqual({ status: 200, visits: 2 })
+    expect(await new Visitor(site.url).visit()).toEqual({ status: 200, visits: 1 })
+    const sessions = await cluster.query(`select (sess->>'visits')::int as visits from ${schema}.session order by 1`)
+    expect(sessions).toEqual([{ visits: 1 }, { visits: 2 }])
+  })
+})
+
+describe('connect-pg-simple on pg.Pool', () => {
+  const { open } = STOCK
+
+  test('answers with an error after a restart of the server', async ({ cluster, proxy, proxied }) => {
+    await using pool = open({ ...proxied, max: VISITORS })
+    await using site = await Site.open(pool, 'restarted_under_stock')
+    const all = await visitors(site)
+    await warmUp(pool, VISITORS)
+    const letNewsArrive = await unnoticed(proxy, () => cluster.restart())
+    const visits = visitOfAll(all)
+    await until(() => pool.idleCount === 0, { what: 'all visits to have reached the database' })
+    letNewsArrive()
+    expect((await visits).map(({ status }) => status)).toContain(500)
+  })
+
+  test('answers with an error while the server is away', async ({ cluster, direct }) => {
+    await using pool = open(direct)
+    await using site = await Site.open(pool, 'away_under_stock')
+    const all = await visitors(site)
+    await cluster.stop()
+    const visits = await visitOfAll(all)
+    await cluster.start()
+    expect(visits.map(({ status }) => status)).toContain(500)
+  })
+})
+
+describe('connect-pg-simple on Holdfast', () => {
+  const { open } = HOLDFAST
+
+  test('no visitor notices a restart of the server', async ({ cluster, proxy, proxied }) => {
+    await using pool = open({ ...proxied, max: VISITORS })
+    await using site = await Site.open(pool, 'restarted')
+    const all = await visitors(site)
+    await warmUp(pool, VISITORS)
+    const letNewsArrive = await unnoticed(proxy, () => cluster.restart())
+    const visits = visitOfAll(all)
+    await until(() => pool.idleCount === 0, { what: 'all visits to have reached the database' })
+    letNewsArrive()
+    expect(await visits).toEqual(everyVisit(2))
+    expect(await visitOfAll(all)).toEqual(everyVisit(3))
+    expect(await cluster.query("select distinct (sess->>'visits')::int as visits from restarted.session")).toEqual([
+      { visits: 3 },
+    ])
+  })
+
+  test('visitors who come while the server is away are answered when it is back', async ({ cluster, direct }) => {
+    await using pool = open(direct)
+    await using site = await Site.open(pool, 'away')
+    const all = await visitors(site)
+    await cluster.stop()
+    const visits = visitOfAll(all)
+    await cluster.start()
+    expect(await visits).toEqual(everyVisit(2))
+  })
+})
