@@ -37,8 +37,8 @@ export interface Contest {
   readonly metrics: readonly Metric[]
   readonly contestants: readonly Contestant[]
   readonly goals: readonly Goal[]
-  /** Fewer rounds than asked for are enough, if what is measured hardly varies. */
-  readonly mostRounds?: number
+  /** What is measured hardly varies: a few rounds are enough, and nothing has to be warm. */
+  readonly isSteady?: boolean
 }
 
 /** What a benchmark's contests stand on, a server for example; gone when disposed of. */

@@ -2,7 +2,7 @@
 export const CONTESTANTS = {
   holdfast: 'Holdfast',
   'pg-pool': 'pg.Pool',
-  'pg-pool-select-1': 'pg.Pool, select 1 before each use',
+  'pg-pool-select-1': 'pg.Pool + select 1',
   tarn: 'tarn',
   'generic-pool': 'generic-pool',
 } as const

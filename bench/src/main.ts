@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises'
-import { HELP, type Options, parseOptions, UsageError } from './options.ts'
+import { BENCHMARKS } from './benchmarks/index.ts'
+import { helpText, type Options, parseOptions, UsageError } from './options.ts'
 import { renderJson } from './report/json.ts'
 import { Progress } from './report/progress.ts'
 import { renderLegend, renderTable } from './report/table.ts'
@@ -12,9 +13,9 @@ process.exitCode = await main(process.argv.slice(2))
 
 async function main(args: readonly string[]): Promise<number> {
   try {
-    const options = parseOptions(args)
+    const options = parseOptions(args, BENCHMARKS)
     if (options.wants === 'bench') return await bench(options)
-    process.stdout.write(HELP)
+    process.stdout.write(helpText(BENCHMARKS))
     return EXIT.done
   } catch (error) {
     if (!(error instanceof UsageError)) throw error

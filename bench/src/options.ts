@@ -1,5 +1,6 @@
+import { statSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { BENCHMARKS } from './benchmarks/index.ts'
 import type { Benchmark } from './contest.ts'
 import { CONTESTANTS, type ContestantName, isContestantName } from './contestants.ts'
 import { type Pace, QUICK, USUAL } from './run/pace.ts'
@@ -22,18 +23,22 @@ export class UsageError extends Error {}
 
 const MOST_ROUNDS = 10_000
 
-/** @throws {UsageError} for anything that is unknown or cannot be done. */
-export function parseOptions(args: readonly string[]): Options {
+/**
+ * What a command line asks for, of these benchmarks.
+ *
+ * @throws {UsageError} for anything that is unknown or cannot be done.
+ */
+export function parseOptions(args: readonly string[], all: readonly Benchmark[]): Options {
   const values = parse(args)
   const pace = values.quick ? QUICK : USUAL
-  const benchmarks = selected(values.only ?? [])
+  const benchmarks = selected(values.only ?? [], all)
   return {
     wants: values.help ? 'help' : 'bench',
     benchmarks,
     contestant: values.contestant === undefined ? undefined : parseContestant(values.contestant, benchmarks),
     pace: values.rounds === undefined ? pace : { ...pace, rounds: parseRounds(values.rounds) },
     check: values.check ?? false,
-    json: values.json,
+    json: values.json === undefined ? undefined : parseTarget(values.json),
   }
 }
 
@@ -65,20 +70,20 @@ function withJsonTarget(args: readonly string[]): string[] {
   })
 }
 
-function selected(lists: readonly string[]): readonly Benchmark[] {
+function selected(lists: readonly string[], all: readonly Benchmark[]): readonly Benchmark[] {
   const names = lists.flatMap((list) => list.split(',')).map((name) => name.trim())
   for (const name of names) {
-    if (BENCHMARKS.some((benchmark) => benchmark.name === name)) continue
-    const all = BENCHMARKS.map((benchmark) => benchmark.name).join(', ')
-    throw new UsageError(`--only ${name}: no benchmark has this name. There are ${all}.`)
+    if (all.some((benchmark) => benchmark.name === name)) continue
+    const known = all.map((benchmark) => benchmark.name).join(', ')
+    throw new UsageError(`--only ${name}: no benchmark has this name. There are ${known}.`)
   }
-  return names.length === 0 ? BENCHMARKS : BENCHMARKS.filter(({ name }) => names.includes(name))
+  return names.length === 0 ? all : all.filter(({ name }) => names.includes(name))
 }
 
 function parseContestant(name: string, benchmarks: readonly Benchmark[]): ContestantName {
   if (!isContestantName(name)) {
-    const all = Object.keys(CONTESTANTS).join(', ')
-    throw new UsageError(`--contestant ${name}: no contestant has this name. There are ${all}.`)
+    const known = Object.keys(CONTESTANTS).join(', ')
+    throw new UsageError(`--contestant ${name}: no contestant has this name. There are ${known}.`)
   }
   const absent = benchmarks.filter(({ contestants }) => !contestants.includes(name)).map((benchmark) => benchmark.name)
   if (absent.length < benchmarks.length) return name
@@ -91,8 +96,21 @@ function parseRounds(text: string): number {
   throw new UsageError(`--rounds must be a whole number from 1 to ${MOST_ROUNDS}, got ${JSON.stringify(text)}.`)
 }
 
+/** Before the measurements and not after: they take minutes. */
+function parseTarget(file: string): string {
+  if (file === '-') return file
+  if (file === '' || isDirectory(file)) throw new UsageError(`--json ${JSON.stringify(file)}: that is no file.`)
+  if (isDirectory(dirname(resolve(file)))) return file
+  throw new UsageError(`--json ${file}: there is no folder ${dirname(file)}.`)
+}
+
+function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+}
+
 /** What `--help` prints. */
-export const HELP: string = `Usage: npm run bench -- [options]
+export function helpText(all: readonly Benchmark[]): string {
+  return `Usage: npm run bench -- [options]
 
 Compares Holdfast with other pools, side by side on this machine: how many times better it is, and how sure that is.
 
@@ -105,7 +123,7 @@ Compares Holdfast with other pools, side by side on this machine: how many times
   --help                     this
 
 Benchmarks:
-${BENCHMARKS.map(({ name, about }) => `  ${name.padEnd(26)} ${about}`).join('\n')}
+${all.map(({ name, about }) => `  ${name.padEnd(26)} ${about}`).join('\n')}
 
 Contestants:
 ${Object.entries(CONTESTANTS)
@@ -118,3 +136,4 @@ To see where the time goes: npm run build, then
 Exits with 0; with 1 if --check was given and a goal missed; with 2 if the command line makes no sense; with 130 after
 Ctrl-C.
 `
+}

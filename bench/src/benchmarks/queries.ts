@@ -25,7 +25,7 @@ export interface QueryContest {
 export function queryContest({ config, sliceMillis, goals }: QueryContest): Contest {
   const load = { callers: CALLERS, sliceMillis }
   return {
-    name: `${STATEMENT}, ${CALLERS} callers on ${MAX} connections`,
+    name: `${CALLERS} callers on ${MAX} connections`,
     metrics: [THROUGHPUT],
     contestants: [holdfast(config, load), pgPool(config, load), carefulPgPool(config, load)],
     goals: Object.entries(goals).map(

@@ -14,21 +14,28 @@ export function renderTable(results: readonly MetricResult[]): string {
   })
   let previous: MetricResult | undefined
   for (const result of results) {
-    result.values.forEach((value, position) => {
-      // What was said above is only noise below.
-      const benchmark = previous?.benchmark === result.benchmark ? '' : result.benchmark
-      const what = position === 0 ? `${result.contest}: ${result.metric.name}` : ''
+    // A row per metric, in which each contestant has a line.
+    const lines = result.values.map((value) => {
       const ratio = result.ratios.find(({ peer }) => peer === value.contestant)
-      table.push([benchmark, what, ...valueCells(value, result.metric.unit), ...ratioCells(ratio)])
-      previous = result
+      return [...valueCells(value, result.metric.unit), ...ratioCells(ratio)]
     })
+    const cells = [0, 1, 2, 3, 4].map((column) => lines.map((line) => line[column] ?? '').join('\n'))
+    table.push([heading(result, previous), result.metric.name, ...cells])
+    previous = result
   }
   return table.toString()
+}
+
+/** What was said above is only noise below. */
+function heading({ benchmark, contest }: MetricResult, previous: MetricResult | undefined): string {
+  if (previous?.benchmark === benchmark && previous.contest === contest) return ''
+  return `${styleText('bold', benchmark)}\n${contest}`
 }
 
 /** What the words of the table mean. */
 export function renderLegend(): string {
   const legend = {
+    '+ select 1': 'on the client, before each use: how careful users make sure that it is alive',
     median: 'of all rounds, on this machine, with whatever else it was doing: compare nothing but the ratios',
     'Holdfast is': 'how many times better than this contestant: the median over all rounds; above 1 Holdfast wins',
     'middle half': 'half of all rounds had a ratio between these two',

@@ -2,7 +2,7 @@ import type { Benchmark, Contest } from '../contest.ts'
 import type { ContestantName } from '../contestants.ts'
 import { contestResults, type MetricResult } from '../results/contest-result.ts'
 import { interleave } from './interleave.ts'
-import type { Pace } from './pace.ts'
+import { type Pace, STEADY_ROUNDS } from './pace.ts'
 
 /** What is run, and how. */
 export interface BenchOptions {
@@ -31,14 +31,18 @@ export async function runBench(
     for (const all of built.contests) {
       const contest = contestant ? onlyWith(contestant, all) : all
       const title = `${name}: ${contest.name}`
-      const rounds = Math.min(pace.rounds, contest.mostRounds ?? pace.rounds)
+      const { rounds, warmUps } = contest.isSteady ? steady(pace) : pace
       listener.began(title)
       const onRound = (round: number): void => listener.round(title, round, rounds)
-      const samples = await interleave(contest, { ...pace, rounds, random: Math.random, signal, onRound })
+      const samples = await interleave(contest, { rounds, warmUps, random: Math.random, signal, onRound })
       results.push(...contestResults(name, contest, samples))
     }
   }
   return results
+}
+
+function steady({ rounds }: Pace): Pick<Pace, 'rounds' | 'warmUps'> {
+  return { rounds: Math.min(rounds, STEADY_ROUNDS), warmUps: 0 }
 }
 
 function onlyWith(contestant: ContestantName, contest: Contest): Contest {

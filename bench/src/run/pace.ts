@@ -9,5 +9,8 @@ export interface Pace {
 /** Long enough to believe a difference of some percent on a busy machine. */
 export const USUAL: Pace = { rounds: 20, warmUps: 2, sliceMillis: 300 }
 
+/** How many rounds are enough for what hardly varies. */
+export const STEADY_ROUNDS = 3
+
 /** To see whether it works at all. */
 export const QUICK: Pace = { rounds: 5, warmUps: 1, sliceMillis: 100 }
