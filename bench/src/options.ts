@@ -131,7 +131,7 @@ ${Object.entries(CONTESTANTS)
   .join('\n')}
 
 To see where the time goes: npm run build, then
-  node --cpu-prof --cpu-prof-dir=profiles bench/dist/main.js --only acquire --contestant holdfast
+  npx node --cpu-prof --cpu-prof-dir=node_modules/.cache/profiles bench/dist/main.js --only acquire --contestant holdfast
 
 Exits with 0; with 1 if --check was given and a goal missed; with 2 if the command line makes no sense; with 130 after
 Ctrl-C.
