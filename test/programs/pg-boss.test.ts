@@ -64,7 +64,7 @@ describe.each(LIBRARIES)('pg-boss on $library', ({ open }) => {
     await isEntered(cluster, `${schema} sent`)
     await isCompleted(cluster, schema, id)
     await boss.schedule('tick', '* * * * *')
-    await until(async () => (await cluster.query(`select from ${schema}.job where name = 'tick'`)).length === 1, {
+    await until(async () => (await cluster.query(`select from ${schema}.job where name = 'tick'`)).length > 0, {
       what: 'the clock to tick',
     })
     await settles(boss.stop(), 'the end of the boss')
@@ -98,7 +98,7 @@ describe('pg-boss on Holdfast', () => {
     await isEntered(cluster, `${schema} afterwards`)
     await isCompleted(cluster, schema, id)
     await boss.schedule('tick', '* * * * *')
-    await until(async () => (await cluster.query(`select from ${schema}.job where name = 'tick'`)).length === 1, {
+    await until(async () => (await cluster.query(`select from ${schema}.job where name = 'tick'`)).length > 0, {
       what: 'the clock to tick',
     })
     await settles(boss.stop(), 'the end of the boss')
