@@ -10,7 +10,7 @@ export interface Metric {
   readonly better: 'more' | 'less'
 }
 
-export type Unit = '/s' | 'ns' | 'ms' | 'bytes' | 'connections'
+export type Unit = '/s' | 'ns' | 'µs' | 'ms' | 'bytes' | 'connections'
 
 /** How many times better than a peer Holdfast wants to be. */
 export interface Goal {

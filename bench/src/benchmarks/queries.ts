@@ -2,7 +2,7 @@ import { Pool } from '@holdfast/core'
 import pg, { type ClientConfig } from 'pg'
 import type { Contest, Contestant, Goal } from '../contest.ts'
 import type { ContestantName } from '../contestants.ts'
-import { THROUGHPUT, throughputOf } from '../run/throughput.ts'
+import { CPU_TIME, THROUGHPUT, throughputOf } from '../run/throughput.ts'
 
 const MAX = 10
 const CALLERS = 64
@@ -26,7 +26,7 @@ export function queryContest({ config, sliceMillis, goals }: QueryContest): Cont
   const load = { callers: CALLERS, sliceMillis }
   return {
     name: `${CALLERS} callers on ${MAX} connections`,
-    metrics: [THROUGHPUT],
+    metrics: [THROUGHPUT, CPU_TIME],
     contestants: [holdfast(config, load), pgPool(config, load), carefulPgPool(config, load)],
     goals: Object.entries(goals).map(
       ([peer, atLeast]): Goal => ({ metric: THROUGHPUT.name, peer: peer as ContestantName, atLeast }),

@@ -7,7 +7,7 @@ export interface Pace {
 }
 
 /** Long enough to believe a difference of some percent on a busy machine. */
-export const USUAL: Pace = { rounds: 20, warmUps: 2, sliceMillis: 300 }
+export const USUAL: Pace = { rounds: 30, warmUps: 2, sliceMillis: 250 }
 
 /** How many rounds are enough for what hardly varies. */
 export const STEADY_ROUNDS = 3

@@ -27,10 +27,23 @@ export class Turns {
 /** Takes turns as long as there are any. The loop is the caller's own, so that nothing comes between it and its pool. */
 export type Caller = (turns: Turns) => Promise<void>
 
-/** Turns per second that so many callers take together, for about `sliceMillis`. */
-export async function turnsPerSecond(caller: Caller, callers: number, sliceMillis: number): Promise<number> {
+/** What a slice has shown. */
+export interface Slice {
+  readonly turnsPerSecond: number
+  /** What this process, with its threads, has worked for each turn; what a server worked isn't in it. */
+  readonly cpuMicrosPerTurn: number
+}
+
+/** Lets so many callers take turns together, for about `sliceMillis`. */
+export async function slice(caller: Caller, callers: number, sliceMillis: number): Promise<Slice> {
+  const cpuFrom = process.cpuUsage()
   const from = performance.now()
   const turns = new Turns(from + sliceMillis)
   await Promise.all(Array.from({ length: callers }, () => caller(turns)))
-  return (turns.count * 1000) / (performance.now() - from)
+  const tookMillis = performance.now() - from
+  const cpu = process.cpuUsage(cpuFrom)
+  return {
+    turnsPerSecond: (turns.count * 1000) / tookMillis,
+    cpuMicrosPerTurn: (cpu.user + cpu.system) / turns.count,
+  }
 }
