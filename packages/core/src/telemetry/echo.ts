@@ -1,0 +1,137 @@
+import type { Logger } from '../options/logger.ts'
+import type { EchoLevel } from '../options/resolved-options.ts'
+import type { RetireReason } from '../policy/retirement.ts'
+import type { EventConnection, PoolEvent, PoolEventType } from './events.ts'
+import type { Listener } from './listener.ts'
+import type { PoolStatus } from './status.ts'
+import { millis, prefixOf, reasonOf, withBackend } from './wording.ts'
+
+/** What the echo needs. */
+export interface EchoParts {
+  readonly name: string
+  readonly level: Exclude<EchoLevel, false>
+  readonly logger: Logger
+  readonly status: () => PoolStatus
+}
+
+type Line = readonly [level: 'debug' | 'info' | 'error', text: string]
+
+/** The loudest line of each kind of event. What has none is told by the warnings, whether or not there is an echo. */
+const LOUDEST: Record<PoolEventType, 'debug' | 'info' | 'none'> = {
+  'connection-opened': 'debug',
+  'connect-failed': 'debug',
+  'connection-pinged': 'debug',
+  'connection-leased': 'debug',
+  'acquire-failed': 'info',
+  'lease-overdue': 'none',
+  'connection-released': 'debug',
+  'connection-reset': 'debug',
+  'connection-lost': 'debug',
+  'connection-retired': 'info',
+  'connection-closed': 'debug',
+  'pool-invalidated': 'info',
+  'pool-disposed': 'info',
+  'process-stood-still': 'info',
+  'process-changed': 'info',
+  'capacity-exceeded': 'none',
+  'pool-closed': 'info',
+}
+
+/** Writes what SQLAlchemy's pool log writes, in its words: whoever knows how to read one can read the other. */
+export function echo({ name, level, logger, status }: EchoParts): Listener {
+  const saysDebug = level === 'debug'
+  return {
+    hears: (type) => LOUDEST[type] === 'info' || (saysDebug && LOUDEST[type] === 'debug'),
+    subscriber(event) {
+      const line = lineOf(event, status)
+      if (!line || (line[0] === 'debug' && !saysDebug)) return
+      logger[line[0]](prefixOf(name) + line[1])
+    },
+  }
+}
+
+function lineOf(event: PoolEvent, status: () => PoolStatus): Line | undefined {
+  switch (event.type) {
+    case 'connection-opened':
+      return ['debug', `Created new ${withBackend(event.connection)} in ${millis(event.tookMillis)}`]
+    case 'connect-failed':
+      return ['debug', `Error on connect(): ${reasonOf(event.error)}`]
+    case 'connection-pinged':
+      return ['debug', `Pool pre-ping on connection ${event.connection.id}, answered in ${millis(event.tookMillis)}`]
+    case 'connection-leased':
+      return ['debug', `Connection ${event.connection.id} checked out from pool${afterWaiting(event.waitedMillis)}`]
+    case 'acquire-failed':
+      return [
+        'info',
+        `No connection checked out from pool after ${millis(event.waitedMillis)} (reason: ${reasonOf(event.error)})`,
+      ]
+    case 'connection-released':
+      return ['debug', `Connection ${event.connection.id} being returned to pool, used for ${millis(event.heldMillis)}`]
+    case 'connection-reset':
+      return ['debug', `Connection ${event.connection.id} ${onReturn(event.by)}, in ${millis(event.tookMillis)}`]
+    case 'connection-lost':
+      return ['debug', lossOf(event)]
+    case 'connection-retired':
+      return RETIRED[event.reason](event.connection.id, event.cause)
+    case 'connection-closed':
+      return ['debug', `Closed ${withBackend(event.connection)}`]
+    case 'pool-invalidated':
+      return ['info', invalidationOf(event)]
+    case 'pool-disposed':
+      return ['info', `Pool disposed. ${status()}`]
+    case 'process-stood-still':
+      return ['info', 'The process stood still, or its clock was set; every pooled connection needs a pre-ping']
+    case 'process-changed':
+      return [
+        'info',
+        `Connections belong to pid ${event.from}, attempting to check out in pid ${event.to}; dropping all`,
+      ]
+    case 'pool-closed':
+      return ['info', `Pool closed. ${status()}`]
+    case 'lease-overdue':
+    case 'capacity-exceeded':
+      return undefined
+  }
+}
+
+const RETIRED: Record<RetireReason, (id: EventConnection['id'], cause: unknown) => Line> = {
+  lost: (id, cause) => ['info', `Invalidate connection ${id} (reason: ${reasonOf(cause)})`],
+  discarded: (id, cause) => ['info', `Invalidate connection ${id} (reason: ${discardOf(cause)})`],
+  stale: (id) => ['info', `Connection ${id} invalidated due to pool invalidation; recycling`],
+  expired: (id) => ['info', `Connection ${id} exceeded timeout; recycling`],
+  'used-up': (id) => ['info', `Connection ${id} exceeded maxUses; recycling`],
+  'reset-failed': (id, cause) => [
+    'error',
+    `Exception during reset or similar, on connection ${id}: ${reasonOf(cause)}`,
+  ],
+  foreign: (id) => ['info', `Connection ${id} belongs to another process; dropping it without a word`],
+  // These happen all day, or are told of the whole pool: nothing to look into.
+  surplus: (id) => ['debug', `Closing connection ${id}, more than maxIdle`],
+  'idle-timeout': (id) => ['debug', `Closing connection ${id}, idle for too long`],
+  disposed: (id) => ['debug', `Closing connection ${id}`],
+  'pool-closed': (id) => ['debug', `Closing connection ${id}`],
+}
+
+function discardOf(cause: unknown): string {
+  return cause instanceof Error ? `discarded, ${reasonOf(cause)}` : 'discarded'
+}
+
+function lossOf({ connection, loss, wasPinged, wasLeased }: Extract<PoolEvent, { type: 'connection-lost' }>): string {
+  if (wasPinged) return `Pool pre-ping on connection ${connection.id} failed (reason: ${reasonOf(loss.cause)})`
+  const where = wasLeased ? `checked out (phase: ${loss.phase}, outcome of its work: ${loss.commitOutcome})` : 'in pool'
+  return `Connection ${connection.id} lost while ${where}`
+}
+
+function invalidationOf({ cause, wasAsked }: Extract<PoolEvent, { type: 'pool-invalidated' }>): string {
+  const what = wasAsked ? 'Invalidation asked for' : 'Disconnection detected'
+  return `${what}, invalidating all pooled connections prior to current timestamp (reason: ${reasonOf(cause)})`
+}
+
+function onReturn(by: string): string {
+  if (by === 'ROLLBACK') return 'rollback-on-return'
+  return by === 'COMMIT' ? 'commit-on-return' : `reset-on-return by ${by}`
+}
+
+function afterWaiting(waitedMillis: number): string {
+  return Math.round(waitedMillis) > 0 ? ` after ${millis(waitedMillis)}` : ''
+}

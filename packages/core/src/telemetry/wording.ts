@@ -1,0 +1,27 @@
+import { codeOf, messageOf } from '../errors.ts'
+import { DEFAULTS } from '../options/defaults.ts'
+import type { EventConnection } from './events.ts'
+
+/** What every line of a pool begins with: `[holdfast:orders 4711] `, or `[holdfast 4711] ` if it has no name. */
+export function prefixOf(poolName: string): string {
+  // Read each time: a pool can outlive its process, in a snapshot of it.
+  return `[${poolName === DEFAULTS.name ? 'holdfast' : `holdfast:${poolName}`} ${process.pid}] `
+}
+
+/** A connection, and who serves it. */
+export function withBackend({ id, backendPid }: EventConnection): string {
+  return `connection ${id} (backend ${backendPid ?? 'unknown'})`
+}
+
+/** A duration, for people. */
+export function millis(duration: number): string {
+  return `${Math.round(duration)} ms`
+}
+
+/** Why something happened: the code, if there is one, and the message, in one line whatever is in it. */
+export function reasonOf(cause: unknown): string {
+  if (cause === undefined || cause === null || typeof cause === 'boolean') return 'none given'
+  const kind = codeOf(cause) ?? (cause instanceof Error && cause.name !== 'Error' ? cause.name : undefined)
+  const message = messageOf(cause).replaceAll(/\p{Cc}+\s*/gu, ' ')
+  return kind ? `${kind}: ${message}` : message
+}
