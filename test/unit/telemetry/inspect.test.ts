@@ -1,0 +1,56 @@
+import { expect, test } from 'vitest'
+import { type ConnectionFacts, inspectionOf } from '../../../packages/core/src/telemetry/inspect.ts'
+
+const FACTS: ConnectionFacts = {
+  id: 3,
+  state: 'idle',
+  backendPid: 1234,
+  openedAt: 1000,
+  idleSince: 5000,
+  lease: { since: 4000, holder: 'Error\n    at handler' },
+  uses: 2,
+  signs: { suspect: false },
+}
+
+test('an idle connection tells for how long it has been idle, and of no lease', () => {
+  expect(inspectionOf(FACTS, 6000)).toEqual({
+    id: 3,
+    state: 'idle',
+    backendPid: 1234,
+    ageMillis: 5000,
+    idleMillis: 1000,
+    uses: 2,
+    heldMillis: undefined,
+    holder: undefined,
+    isSuspect: false,
+  })
+})
+
+test('a leased connection tells for how long it has been held, and by whom', () => {
+  expect(inspectionOf({ ...FACTS, state: 'leased' }, 6000)).toMatchObject({
+    idleMillis: undefined,
+    heldMillis: 2000,
+    holder: 'Error\n    at handler',
+  })
+})
+
+test.each(['checking', 'resetting', 'closing', 'closed'] as const)(
+  'a connection that is %s is neither idle nor held',
+  (state) => {
+    expect(inspectionOf({ ...FACTS, state }, 6000)).toMatchObject({
+      ageMillis: 5000,
+      idleMillis: undefined,
+      heldMillis: undefined,
+      holder: undefined,
+    })
+  },
+)
+
+test('a connection being opened has no age yet', () => {
+  const opening = { ...FACTS, state: 'opening', openedAt: undefined, backendPid: null, uses: 0 } as const
+  expect(inspectionOf(opening, 6000)).toMatchObject({ ageMillis: 0, backendPid: null, idleMillis: undefined })
+})
+
+test('a connection whose death is likely is suspect', () => {
+  expect(inspectionOf({ ...FACTS, signs: { suspect: true } }, 6000).isSuspect).toBe(true)
+})

@@ -1,0 +1,53 @@
+import type { PoolEvent, PoolEventType } from '../../../packages/core/src/telemetry/events.ts'
+
+type Samples = { readonly [Type in PoolEventType]: Omit<Extract<PoolEvent, { type: Type }>, 'type'> }
+
+/** The third connection of a pool. */
+export const connection = { id: 3, backendPid: 1234, client: undefined as never }
+
+const loss = {
+  cause: new Error('Connection terminated unexpectedly'),
+  phase: 'idle',
+  commitOutcome: 'aborted',
+} as const
+
+/** One event of each kind: complete, since the compiler says so. */
+const SAMPLES: Samples = {
+  'connection-opened': { connection, tookMillis: 12.3 },
+  'connect-failed': { error: refused() },
+  'connection-pinged': { connection, tookMillis: 0.8 },
+  'connection-leased': { connection, waitedMillis: 0 },
+  'acquire-failed': { error: new Error('timeout exceeded when trying to connect'), waitedMillis: 300 },
+  'lease-overdue': {
+    connection,
+    heldMillis: 5000,
+    stack: 'Error\n    at handler (app.ts:1:2)\n    at serve (app.ts:3:4)',
+  },
+  'connection-released': { connection, heldMillis: 7.4, discard: undefined, wasOverdue: false },
+  'connection-reset': { connection, by: 'ROLLBACK', tookMillis: 1.2 },
+  'connection-lost': { connection, loss, wasLeased: false, wasPinged: false },
+  'connection-retired': { connection, reason: 'expired', cause: undefined },
+  'connection-closed': { connection },
+  'pool-invalidated': { generation: 2, cause: loss.cause, wasAsked: false },
+  'pool-disposed': { generation: 2 },
+  'process-stood-still': {},
+  'process-changed': { from: 17, to: 18 },
+  'capacity-exceeded': { max: 10, workers: 4, available: 30 },
+  'pool-closed': {},
+}
+
+/** Every kind of event. */
+export const TYPES = Object.keys(SAMPLES) as PoolEventType[]
+
+/** An event as the engine would tell it, but for these facts. */
+export function sample<Type extends PoolEventType>(
+  type: Type,
+  facts: Partial<Samples[Type]> = {},
+): Extract<PoolEvent, { type: Type }> {
+  return { type, ...SAMPLES[type], ...facts } as unknown as Extract<PoolEvent, { type: Type }>
+}
+
+/** What comes of a wrong port. */
+export function refused(): Error & { code: string } {
+  return Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:5433'), { code: 'ECONNREFUSED' })
+}

@@ -1,0 +1,229 @@
+import { afterEach, beforeEach, describe, expect, type MockInstance, test, vi } from 'vitest'
+import { ConnectError } from '../../../packages/core/src/errors.ts'
+import { type PoolEvent, Publisher } from '../../../packages/core/src/telemetry/events.ts'
+import { warnings } from '../../../packages/core/src/telemetry/warnings.ts'
+import { RecordingLogger } from './recording-logger.ts'
+import { refused, sample, TYPES } from './sample-events.ts'
+
+const PREFIX = `[holdfast:orders ${process.pid}] `
+
+/** A pool that warns. */
+function warner(options: { connectRetry?: object | false; connectionTimeoutMillis?: number } = {}) {
+  let now = 0
+  const logger = new RecordingLogger()
+  const publisher = new Publisher('orders')
+  const { subscriber, hears } = warnings({
+    name: 'orders',
+    clock: { now: () => now },
+    logger,
+    connectRetry: {},
+    connectionTimeoutMillis: 30_000,
+    ...options,
+  })
+  publisher.subscribe(subscriber, hears)
+  return {
+    hears,
+    tell: (...events: readonly PoolEvent[]): void => {
+      for (const event of events) publisher.publish(event)
+    },
+    pass: (millis: number): void => {
+      now += millis
+    },
+    /** What was said since the last time. */
+    said: (): string[] =>
+      logger.lines.splice(0).map(([level, message]) => {
+        expect(level).toBe('warn')
+        expect(message.slice(0, PREFIX.length)).toBe(PREFIX)
+        return message.slice(PREFIX.length)
+      }),
+  }
+}
+
+describe('a lease that is overdue', () => {
+  test('is told with the stack that acquired it', () => {
+    const { tell, said } = warner()
+    tell(sample('lease-overdue'))
+    expect(said()).toEqual([
+      'Connection leak detection triggered for connection 3 (backend 1234): not released for 5000 ms. It was acquired here:\n' +
+        '    at handler (app.ts:1:2)\n    at serve (app.ts:3:4)',
+    ])
+  })
+
+  test('is told with every frame of a stack that has nothing else', () => {
+    const { tell, said } = warner()
+    tell(sample('lease-overdue', { stack: '    at handler (app.ts:1:2)\n    at serve (app.ts:3:4)' }))
+    expect(said()).toEqual([expect.stringMatching(/here:\n {4}at handler .*\n {4}at serve .*$/)])
+  })
+
+  test('is told without a stack if there is none', () => {
+    const { tell, said } = warner()
+    tell(sample('lease-overdue', { stack: undefined }))
+    expect(said()).toEqual([
+      'Connection leak detection triggered for connection 3 (backend 1234): not released for 5000 ms',
+    ])
+  })
+
+  test('is told again when it ends after all, once', () => {
+    const { tell, said } = warner()
+    tell(sample('lease-overdue'))
+    said()
+    tell(sample('connection-released', { heldMillis: 7000.4, wasOverdue: true }), sample('connection-released'))
+    expect(said()).toEqual([
+      'Previously reported leaked connection 3 (backend 1234) was released after 7000 ms: slow, but no leak',
+    ])
+  })
+
+  test('has releases heard of only as long as it lasts', () => {
+    const { tell, hears } = warner()
+    expect(hears('connection-released')).toBe(false)
+    tell(sample('lease-overdue'), sample('lease-overdue'))
+    expect(hears('connection-released')).toBe(true)
+    expect(hears('connection-leased')).toBe(false)
+    tell(sample('connection-released', { wasOverdue: true }), sample('connection-released'))
+    expect(hears('connection-released')).toBe(true)
+    tell(sample('connection-released', { wasOverdue: true }))
+    expect(hears('connection-released')).toBe(false)
+  })
+})
+
+describe('too many connections wanted', () => {
+  test.each([
+    [
+      { max: 10, workers: 4, available: 30 },
+      '4 processes with max: 10 can want 40 connections, but the server grants 30. Lower max to 7, or raise max_connections, or the connection limit of the role or the database',
+    ],
+    [
+      { max: 100, workers: 1, available: 97 },
+      '1 process with max: 100 can want 100 connections, but the server grants 97. Lower max to 97, or raise max_connections, or the connection limit of the role or the database',
+    ],
+    [
+      { max: 1, workers: 40, available: 30 },
+      '40 processes with max: 1 can want 40 connections, but the server grants 30. Run fewer processes, or raise max_connections, or the connection limit of the role or the database',
+    ],
+  ])('%o is told with what to do', (facts, text) => {
+    const { tell, said } = warner()
+    tell(sample('capacity-exceeded', facts))
+    expect(said()).toEqual([text])
+  })
+})
+
+describe('a server that cannot be reached', () => {
+  const TEXT =
+    'Cannot connect, trying again; callers wait for up to 30000 ms (connectionTimeoutMillis): ECONNREFUSED: connect ECONNREFUSED 127.0.0.1:5433'
+
+  test('is told at the first failure, and not at the next ones', () => {
+    const { tell, said, pass } = warner()
+    for (let attempt = 1; attempt <= 5; attempt++) {
+      tell(sample('connect-failed'))
+      pass(30_000)
+    }
+    expect(said()).toEqual([TEXT])
+  })
+
+  test('is told with where it was expected', () => {
+    const { tell, said } = warner()
+    const error = new ConnectError({ host: 'db', port: 5433, database: 'app' }, refused())
+    tell(sample('connect-failed', { error }))
+    expect(said()).toEqual([`${TEXT} (connecting to db:5433, database app)`])
+  })
+
+  test('is told with an endless patience as such', () => {
+    const { tell, said } = warner({ connectionTimeoutMillis: Number.POSITIVE_INFINITY })
+    tell(sample('connect-failed'))
+    expect(said()).toEqual([expect.stringContaining('for as long as it takes (connectionTimeoutMillis: 0)')])
+  })
+
+  test('is told again after a connection was opened in between', () => {
+    const { tell, said, pass } = warner()
+    tell(sample('connect-failed'), sample('connection-opened'))
+    said()
+    pass(60_000)
+    tell(sample('connect-failed'))
+    expect(said()).toEqual([TEXT])
+  })
+
+  test('is told once a minute at most: one at its limit lets some in and refuses others', () => {
+    const { tell, said, pass } = warner()
+    for (let second = 0; second < 60; second++) {
+      tell(sample('connect-failed'), sample('connection-opened'))
+      pass(1000)
+    }
+    expect(said()).toHaveLength(1)
+    tell(sample('connect-failed'))
+    expect(said()).toHaveLength(1)
+  })
+
+  test('is told late if the last outage was told a moment ago', () => {
+    const { tell, said, pass } = warner()
+    tell(sample('connect-failed'), sample('connection-opened'), sample('connect-failed'))
+    expect(said()).toHaveLength(1)
+    pass(60_000)
+    tell(sample('connect-failed'))
+    expect(said()).toHaveLength(1)
+  })
+
+  test.each([
+    { what: 'a refusal for good', error: Object.assign(new Error('no such role'), { code: '28P01' }) },
+    { what: "the pool's own end", error: new Error('The pool closed it: pool-closed') },
+    { what: 'an unknown host', error: Object.assign(new Error('getaddrinfo ENOTFOUND db'), { code: 'ENOTFOUND' }) },
+  ])('is not told for $what: whoever waits has the error already', ({ error }) => {
+    const { tell, said } = warner()
+    tell(sample('connect-failed', { error }))
+    expect(said()).toEqual([])
+  })
+
+  test('is told for a host that has been known: the resolver hiccups', () => {
+    const { tell, said } = warner()
+    const error = Object.assign(new Error('getaddrinfo ENOTFOUND db'), { code: 'ENOTFOUND' })
+    tell(sample('connection-opened'), sample('connect-failed', { error }))
+    expect(said()).toHaveLength(1)
+  })
+
+  test('is not told if nobody tries again', () => {
+    const { tell, said } = warner({ connectRetry: false })
+    tell(sample('connect-failed'))
+    expect(said()).toEqual([])
+  })
+})
+
+test('nothing else is heard of, or warned about', () => {
+  const { hears, tell, said } = warner()
+  const HEARD = ['connection-opened', 'connect-failed', 'lease-overdue', 'capacity-exceeded']
+  expect(TYPES.filter(hears)).toEqual(HEARD)
+  for (const type of TYPES.filter((each) => !HEARD.includes(each))) tell(sample(type))
+  tell(sample('connection-opened'))
+  expect(said()).toEqual([])
+})
+
+describe('without a logger', () => {
+  let emitted: MockInstance<typeof process.emitWarning>
+  beforeEach(() => {
+    emitted = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+  })
+  afterEach(() => emitted.mockRestore())
+
+  test.each<[PoolEvent, string, object]>([
+    [
+      sample('lease-overdue'),
+      'HOLDFAST_LEASE_OVERDUE',
+      { detail: '    at handler (app.ts:1:2)\n    at serve (app.ts:3:4)' },
+    ],
+    [sample('lease-overdue', { stack: undefined }), 'HOLDFAST_LEASE_OVERDUE', {}],
+    [sample('connection-released', { wasOverdue: true }), 'HOLDFAST_LATE_RELEASE', {}],
+    [sample('capacity-exceeded'), 'HOLDFAST_CAPACITY_EXCEEDED', {}],
+    [sample('connect-failed'), 'HOLDFAST_CONNECT_FAILED', {}],
+  ])('$0.type is a warning of the process, by the code %1', (event, code, detail) => {
+    warnings({
+      name: 'orders',
+      clock: { now: () => 0 },
+      logger: undefined,
+      connectRetry: {},
+      connectionTimeoutMillis: 30_000,
+    }).subscriber(event)
+    expect(emitted).toHaveBeenCalledExactlyOnceWith(expect.stringMatching(/^\[holdfast:orders \d+\] \S/), {
+      type: 'HoldfastWarning',
+      code,
+      ...detail,
+    })
+  })
+})
