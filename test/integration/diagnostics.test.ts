@@ -1,0 +1,147 @@
+import diagnostics_channel from 'node:diagnostics_channel'
+import { readFile } from 'node:fs/promises'
+import type { Pool, PoolEventMessage, PoolEventType } from '@holdfast/core'
+import { describe, expect, vi } from 'vitest'
+import { test } from '../faults/support/fault-test.ts'
+import { holdfast, warmUp } from '../faults/support/pools.ts'
+import { rejection, unattended } from '../faults/support/settling.ts'
+import { type Cluster, type ClusterConfig, freePort, until } from '../support/index.ts'
+
+interface Scene {
+  readonly cluster: Cluster
+  readonly direct: ClusterConfig & { readonly application_name: string }
+  /** Resolves when the event has been told. */
+  readonly told: () => Promise<unknown>
+}
+
+type Provoke = (scene: Scene) => Promise<Pool>
+
+async function usedOnce({ direct }: Scene, options: object = {}): Promise<Pool> {
+  const pool = holdfast({ ...direct, name: direct.application_name, max: 1, ...options })
+  await pool.query('select 1')
+  return pool
+}
+
+/** How each event comes about, on a real server: complete, since the compiler says so. */
+const PROVOCATIONS: Record<PoolEventType, Provoke> = {
+  'connection-opened': usedOnce,
+  'connection-leased': usedOnce,
+  'connection-released': usedOnce,
+  async 'connect-failed'({ direct }) {
+    const pool = holdfast({ ...direct, name: direct.application_name, port: await freePort(), connectRetry: false })
+    await rejection(pool.query('select 1'))
+    return pool
+  },
+  async 'connection-pinged'(scene) {
+    const pool = await usedOnce(scene)
+    await pool.query('select 2')
+    return pool
+  },
+  async 'acquire-failed'(scene) {
+    const pool = await usedOnce(scene, { connectionTimeoutMillis: 300, prePing: false })
+    await using _client = await pool.connect()
+    await rejection(pool.connect())
+    return pool
+  },
+  async 'lease-overdue'(scene) {
+    const pool = await usedOnce(scene, { leakDetectionMillis: 20 })
+    await using _client = await pool.connect()
+    await scene.told()
+    return pool
+  },
+  async 'connection-reset'(scene) {
+    const pool = await usedOnce(scene)
+    const client = await pool.connect()
+    await client.query('begin')
+    client.release()
+    return pool
+  },
+  'connection-lost': loseOne,
+  'connection-retired': loseOne,
+  'connection-closed': loseOne,
+  'pool-invalidated': loseOne,
+  async 'pool-disposed'(scene) {
+    const pool = await usedOnce(scene)
+    await pool.dispose()
+    return pool
+  },
+  async 'process-stood-still'(scene) {
+    const pool = await usedOnce(scene)
+    const anHour = 3_600_000
+    vi.setSystemTime(Date.now() + anHour)
+    try {
+      await pool.query('select 2')
+    } finally {
+      vi.useRealTimers()
+    }
+    return pool
+  },
+  async 'process-changed'(scene) {
+    const pool = await usedOnce(scene)
+    const { pid } = process
+    Object.defineProperty(process, 'pid', { value: pid + 1 })
+    try {
+      await pool.query('select 2')
+    } finally {
+      Object.defineProperty(process, 'pid', { value: pid })
+    }
+    return pool
+  },
+  'capacity-exceeded': (scene) => usedOnce(scene, { max: 10_000 }),
+  async 'pool-closed'(scene) {
+    const pool = await usedOnce(scene)
+    await pool.end()
+    return pool
+  },
+}
+
+async function loseOne({ cluster, direct }: Scene): Promise<Pool> {
+  const pool = holdfast({ ...direct, name: direct.application_name, max: 1 })
+  await warmUp(pool, 1)
+  await cluster.terminateBackends({ applicationName: direct.application_name })
+  return pool
+}
+
+/** What docs/observability.md says: the fields of each channel's messages, besides `type` and `pool`. */
+async function documentedFields(): Promise<Map<string, string[]>> {
+  const text = await readFile(new URL('../../docs/observability.md', import.meta.url), 'utf8')
+  const rows = text.matchAll(/^\| `holdfast:([a-z-]+)` \|.*\|(.*)\|$/gm)
+  // What is in brackets explains a field.
+  return new Map(
+    [...rows].map(([, type = '', fields = '']) => [
+      type,
+      [...fields.replaceAll(/\(.*?\)/g, '').matchAll(/`(\w+)`/g)].map(([, field = '']) => field),
+    ]),
+  )
+}
+
+describe('node:diagnostics_channel', () => {
+  test.for(Object.entries(PROVOCATIONS) as [PoolEventType, Provoke][])(
+    'holdfast:%s tells what is documented',
+    async ([type, provoke], { cluster, direct }) => {
+      const heard: PoolEventMessage[] = []
+      const hear = (message: unknown): void => {
+        const told = message as PoolEventMessage
+        if (told.pool.name === direct.application_name) heard.push(told)
+      }
+      diagnostics_channel.subscribe(`holdfast:${type}`, hear)
+      const told = (): Promise<PoolEventMessage> => until(() => heard[0], { what: `a message on holdfast:${type}` })
+      const pool = unattended(provoke({ cluster, direct, told }))
+      try {
+        const message = await told()
+        expect(message).toMatchObject({ type, pool: { name: direct.application_name } })
+        const fields = Object.keys(message).filter((key) => key !== 'type' && key !== 'pool')
+        expect(fields.toSorted()).toEqual((await documentedFields()).get(type)?.toSorted())
+        if ('connection' in message) expect(message.connection.backendPid).toBeGreaterThan(0)
+      } finally {
+        diagnostics_channel.unsubscribe(`holdfast:${type}`, hear)
+        const opened = await pool
+        if (!opened.ending) await opened.end()
+      }
+    },
+  )
+
+  test('there are no other channels in the documentation', async () => {
+    expect([...(await documentedFields()).keys()].toSorted()).toEqual(Object.keys(PROVOCATIONS).toSorted())
+  })
+})
