@@ -1,0 +1,254 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { LeasedClient } from '../../../packages/core/src/connection/client.ts'
+import { ReleaseError } from '../../../packages/core/src/errors.ts'
+import type { AcquireOptions } from '../../../packages/core/src/options/acquire-options.ts'
+import { Pool } from '../../../packages/core/src/pool.ts'
+import { runTransaction } from '../../../packages/core/src/transaction/run-transaction.ts'
+import type { Transaction, TransactionFunction } from '../../../packages/core/src/transaction/transaction.ts'
+import type { TransactionOptions } from '../../../packages/core/src/transaction/transaction-options.ts'
+import { FakeServer, serverError } from '../../support/fake-client.ts'
+import { FakeClock } from '../../support/fake-clock.ts'
+
+let clock: FakeClock
+let server: FakeServer
+/** What each lease was released with. */
+let releases: unknown[]
+let asked: AcquireOptions[]
+
+beforeEach(() => {
+  clock = new FakeClock()
+  server = new FakeServer()
+  releases = []
+  asked = []
+})
+afterEach(() => clock[Symbol.dispose]())
+
+/** Waits for what needs no time, only turns of the event loop. */
+async function soon<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {})
+  await clock.advance(0)
+  return promise
+}
+
+/** Runs a transaction on a pool whose leases are watched. */
+function run<Result>(fn: TransactionFunction<Result>, options?: TransactionOptions): Promise<Result> {
+  const pool = new Pool({ Client: server.Client, max: 1 })
+  const source = {
+    async connect(acquire: AcquireOptions): Promise<LeasedClient> {
+      asked.push(acquire)
+      const client = await pool.connect(acquire)
+      const { release } = client
+      client.release = (discard) => {
+        releases.push(discard)
+        release(discard)
+      }
+      return client
+    },
+  }
+  return runTransaction(source, fn, options)
+}
+
+const failure = new Error('of the application')
+const sqlError = serverError('23505', 'duplicate key')
+const rejected = () => Promise.reject(failure)
+
+describe('what is sent', () => {
+  test('BEGIN with its modes, the work, COMMIT', async () => {
+    await soon(run((tx) => tx.query('select 1'), { isolationLevel: 'serializable', accessMode: 'read only' }))
+    expect(server.received).toEqual(['BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY', 'select 1', 'COMMIT'])
+  })
+
+  test('ROLLBACK in place of COMMIT when the function rejects', async () => {
+    await expect(soon(run(rejected))).rejects.toBe(failure)
+    expect(server.received).toEqual(['BEGIN', 'ROLLBACK'])
+  })
+
+  test('savepoints with a fresh name each', async () => {
+    await soon(
+      run(async (tx) => {
+        await tx.savepoint((sp) => sp.savepoint(() => {}))
+        await tx.savepoint(() => {})
+      }),
+    )
+    expect(server.received).toEqual([
+      'BEGIN',
+      'SAVEPOINT holdfast_1',
+      'SAVEPOINT holdfast_2',
+      'RELEASE SAVEPOINT holdfast_2',
+      'RELEASE SAVEPOINT holdfast_1',
+      'SAVEPOINT holdfast_3',
+      'RELEASE SAVEPOINT holdfast_3',
+      'COMMIT',
+    ])
+  })
+
+  test('no ROLLBACK when BEGIN or COMMIT failed: there is nothing left to roll back', async () => {
+    for (const statement of ['BEGIN', 'COMMIT']) {
+      server = new FakeServer()
+      const transaction = run(() => {
+        server.backend().holdsReadyForQuery = true
+      })
+      const backend = server.backend()
+      backend.failures.set(statement, sqlError)
+      await expect(soon(transaction)).rejects.toBe(sqlError)
+      backend.readyForQuery('I')
+      await clock.advance(0)
+      expect(backend.received.at(-1)).toBe(statement)
+      expect(backend.isOpen).toBe(true)
+    }
+  })
+
+  test('nothing when the signal was aborted before', async () => {
+    const reason = new Error('given up')
+    await expect(soon(run(() => {}, { signal: AbortSignal.abort(reason) }))).rejects.toBe(reason)
+    expect([asked, server.backends]).toEqual([[], []])
+  })
+})
+
+describe('the lease', () => {
+  test('is acquired by the options that concern it, and by no others', async () => {
+    await soon(run(() => {}, { isolationLevel: 'serializable', connectionTimeoutMillis: 5, resetOnReturn: 'none' }))
+    expect(asked).toEqual([{ connectionTimeoutMillis: 5, resetOnReturn: 'none' }])
+  })
+
+  test.each([
+    ['resolves', () => {}],
+    ['rejects', rejected],
+    [
+      'throws',
+      () => {
+        throw failure
+      },
+    ],
+  ])('is given back once when the function %s', async (_how, fn) => {
+    await soon(run(fn)).catch(() => {})
+    expect(releases).toEqual([undefined])
+  })
+
+  test.each(['BEGIN', 'COMMIT'])('is given back once when %s fails', async (statement) => {
+    const transaction = run(() => {})
+    server.backend().failures.set(statement, sqlError)
+    await expect(soon(transaction)).rejects.toBe(sqlError)
+    expect(releases).toEqual([undefined])
+  })
+
+  test("is discarded when ROLLBACK fails, and the function's error survives", async () => {
+    const transaction = run(rejected)
+    server.backend().failures.set('ROLLBACK', sqlError)
+    await expect(soon(transaction)).rejects.toBe(failure)
+    expect(releases).toEqual([sqlError])
+    expect(server.backend().isOpen).toBe(false)
+  })
+
+  test('ends after five seconds without an answer to ROLLBACK', async () => {
+    const transaction = run(() => {
+      server.backend().silent = true
+      throw failure
+    })
+    transaction.catch(() => {})
+    await clock.advance(4900)
+    expect(releases).toEqual([])
+    await clock.advance(200)
+    await expect(transaction).rejects.toBe(failure)
+    expect(server.backend().isOpen).toBe(false)
+  })
+
+  test('is none when the function is no function, or an option can not work', async () => {
+    await expect(run('fn' as never)).rejects.toThrow(TypeError)
+    await expect(run(() => {}, { retry: 5 } as never)).rejects.toMatchObject({ name: 'OptionsError' })
+    expect(asked).toEqual([])
+  })
+})
+
+describe('COMMIT answered with ROLLBACK', () => {
+  test('rejects with what was swallowed, not with what it led to', async () => {
+    const transaction = run(async (tx) => {
+      await tx.query('bad').catch(() => {})
+      await tx.query('worse').catch(() => {})
+    })
+    const backend = server.backend()
+    backend.failures.set('bad', sqlError)
+    backend.failures.set('worse', serverError('25P02', 'current transaction is aborted'))
+    answersRollback()
+    await expect(soon(transaction)).rejects.toMatchObject({ name: 'TransactionRolledBackError', cause: sqlError })
+    expect(releases).toEqual([undefined])
+  })
+
+  test('does not blame an error from before the last success, or one that never reached the server', async () => {
+    const transaction = run(async (tx) => {
+      await tx.query('bad').catch(() => {})
+      await tx.query('select 1')
+      await tx.query('select $1', 'no array' as never).catch(() => {})
+      await tx.query('culprit').catch(() => {})
+    })
+    const culprit = serverError('22012', 'division by zero')
+    server.backend().failures.set('bad', sqlError)
+    server.backend().failures.set('culprit', culprit)
+    answersRollback()
+    await expect(soon(transaction)).rejects.toMatchObject({ name: 'TransactionRolledBackError', cause: culprit })
+  })
+
+  /** As the server does where the transaction has failed. */
+  function answersRollback(): void {
+    const { wire } = server.backend()
+    const emit = wire.emit.bind(wire)
+    wire.emit = (event, ...args) =>
+      event === 'commandComplete' && args[0].text === 'COMMIT'
+        ? emit(event, { text: 'ROLLBACK' })
+        : emit(event, ...args)
+  }
+})
+
+describe('a transaction that has ended', () => {
+  async function ended(): Promise<Transaction> {
+    const { tx } = await soon(run((each) => ({ tx: each })))
+    return tx
+  }
+
+  test('refuses a promise, a callback, a callback in the config, and whatever can be submitted', async () => {
+    const tx = await ended()
+    const sent = server.received.length
+    const told: unknown[] = []
+    const submittable = { submit: () => told.push('submitted'), handleError: (error: Error) => told.push(error) }
+
+    await expect(tx.query('select 1')).rejects.toThrow(ReleaseError)
+    expect(tx.query('select 1', (error) => told.push(error))).toBeUndefined()
+    expect(tx.query('select $1', [1], (error) => told.push(error))).toBeUndefined()
+    expect(tx.query({ text: 'select 1', callback: (error: Error) => told.push(error) } as never)).toBeUndefined()
+    expect(tx.query(submittable)).toBe(submittable)
+    // Not before the call has returned: callers rely on it.
+    expect(told).toEqual([])
+    await clock.advance(0)
+    expect(told).toEqual(Array.from({ length: 4 }, () => expect.any(ReleaseError)))
+    expect(server.received).toHaveLength(sent)
+  })
+
+  test('refuses even what its own savepoint would have to send', async () => {
+    let savepoint: Promise<void> | undefined
+    let finish = (): void => {}
+    const transaction = run(async (tx) => {
+      const begun = new Promise<void>((resolve) => {
+        savepoint = tx.savepoint(() => {
+          resolve()
+          return new Promise<void>((done) => {
+            finish = done
+          })
+        })
+      })
+      await begun
+    })
+    await expect(soon(transaction)).rejects.toThrow('A savepoint was still open')
+    finish()
+    await expect(soon(savepoint as Promise<void>)).rejects.toThrow(ReleaseError)
+    expect(server.received).toEqual(['BEGIN', 'SAVEPOINT holdfast_1', 'ROLLBACK'])
+  })
+})
+
+test('what is no query is refused as pg refuses it', async () => {
+  await soon(
+    run((tx) => {
+      expect(() => tx.query(null as never)).toThrow(TypeError)
+      expect(() => tx.query('select 1', [], 'callback' as never)).toThrow(TypeError)
+    }),
+  )
+})

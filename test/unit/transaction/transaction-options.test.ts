@@ -1,0 +1,73 @@
+import { describe, expect, test } from 'vitest'
+import { OptionsError } from '../../../packages/core/src/errors.ts'
+import { resolveTransactionOptions } from '../../../packages/core/src/transaction/transaction-options.ts'
+
+/** What is told about these options; typed as what JavaScript lets pass. */
+function problemsOf(options: unknown): readonly string[] {
+  try {
+    resolveTransactionOptions(options as object)
+  } catch (error) {
+    if (error instanceof OptionsError) return error.problems
+    throw error
+  }
+  return []
+}
+
+describe('the options of a transaction', () => {
+  test('are parted: what BEGIN says, what the connection is acquired by', () => {
+    const { signal } = new AbortController()
+    const resolved = resolveTransactionOptions({
+      isolationLevel: 'serializable',
+      accessMode: 'read only',
+      deferrable: true,
+      signal,
+      connectionTimeoutMillis: 5,
+      resetOnReturn: 'none',
+    })
+    expect(resolved).toEqual({
+      modes: { isolationLevel: 'serializable', accessMode: 'read only', deferrable: true },
+      acquire: { signal, connectionTimeoutMillis: 5, resetOnReturn: 'none' },
+    })
+    expect(resolved.acquire.signal).toBe(signal)
+  })
+
+  test('may be absent, or present with the value undefined', () => {
+    const nothing = { modes: {}, acquire: {} }
+    expect(resolveTransactionOptions({})).toEqual(nothing)
+    const { modes, acquire } = resolveTransactionOptions({ isolationLevel: undefined, signal: undefined })
+    expect([Object.keys(modes), Object.keys(acquire)]).toEqual([[], []])
+  })
+
+  test('take any case', () => {
+    const options = { isolationLevel: 'Repeatable READ' as 'repeatable read', accessMode: 'READ ONLY' as 'read only' }
+    expect(resolveTransactionOptions(options).modes).toEqual({
+      isolationLevel: 'repeatable read',
+      accessMode: 'read only',
+    })
+  })
+
+  test.each([
+    [
+      { isolationLevel: 'snapshot' },
+      "`transaction.isolationLevel` must be one of 'read uncommitted', 'read committed', 'repeatable read', 'serializable', got 'snapshot'.",
+    ],
+    [{ isolationLevel: 4 }, expect.stringMatching(/^`transaction.isolationLevel` must be .*, got 4\.$/)],
+    [{ isolationLevel: null }, expect.stringMatching(/^`transaction.isolationLevel` must be .*, got null\.$/)],
+    [{ accessMode: 'write' }, "`transaction.accessMode` must be one of 'read only', 'read write', got 'write'."],
+    [{ deferrable: 'yes' }, "`transaction.deferrable` must be one of true, false, got 'yes'."],
+    [{ signal: new AbortController() }, expect.stringMatching(/^`transaction.signal` must be an AbortSignal, got /)],
+    [{ isolatonLevel: 'serializable' }, '`transaction.isolatonLevel` is not an option, did you mean `isolationLevel`?'],
+    [
+      { isolation: 'serializable' },
+      '`transaction.isolation` is not an option, allowed are isolationLevel, accessMode, deferrable, signal, connectionTimeoutMillis, resetOnReturn.',
+    ],
+    [null, expect.stringMatching(/^`options` must be an object, .*, got null\.$/)],
+    ['serializable', expect.stringMatching(/^`options` must be an object, .*, got 'serializable'\.$/)],
+  ])('%o are refused', (options, problem) => {
+    expect(problemsOf(options)).toEqual([problem])
+  })
+
+  test('tell all their problems at once', () => {
+    expect(problemsOf({ isolationLevel: 'snapshot', accessMode: 'write', retires: 3 })).toHaveLength(3)
+  })
+})
