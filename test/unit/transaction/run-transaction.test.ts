@@ -244,6 +244,25 @@ describe('a transaction that has ended', () => {
   })
 })
 
+test('a Client of the user whose query knows only promises will do', async () => {
+  class PromisingClient extends server.Client {
+    // biome-ignore lint/suspicious/noExplicitAny: the overloads are those of pg.Client.
+    override query(...args: any[]): any {
+      if (args.some((each) => typeof each === 'function')) throw new Error('knows no callbacks')
+      return super.query(...(args as [string]))
+    }
+  }
+  const pool = new Pool({ Client: PromisingClient as never })
+  await soon(runTransaction(pool, (tx) => tx.savepoint((sp) => sp.query('select 1'))))
+  expect(server.received).toEqual([
+    'BEGIN',
+    'SAVEPOINT holdfast_1',
+    'select 1',
+    'RELEASE SAVEPOINT holdfast_1',
+    'COMMIT',
+  ])
+})
+
 test('what is no query is refused as pg refuses it', async () => {
   await soon(
     run((tx) => {

@@ -1,6 +1,5 @@
 import type { LeasedClient } from '../connection/client.ts'
 import { internalsOf } from '../connection/driver.ts'
-import { rethrowFromCaller } from '../connection/stack.ts'
 import { codeOf, HoldfastError } from '../errors.ts'
 import { type Callback, callbackOf, type QueryArguments, type Reader, readerOf } from './statement-call.ts'
 
@@ -52,23 +51,28 @@ export class Work {
     // Refused by the driver, in its own words.
     if (call[0] === null || call[0] === undefined || (callback && typeof callback !== 'function'))
       return this.#query(...call)
-    if (callback) return this.#run(call, callback)
-    return new Promise((resolve, reject) => {
-      this.#run(call, (error, result) => (error ? reject(error) : resolve(result)))
-    }).catch(rethrowFromCaller)
+    return callback ? this.#call(call, callback) : this.#promise(call)
   }
 
-  #run([first, second]: QueryArguments, callback: Callback): unknown {
-    return this.#query(
-      first,
-      typeof second === 'function' ? undefined : second,
-      (error: Error | null, result: unknown) => {
-        // In this very moment: the next answer may be read in the same tick.
-        if (error) this.#failed(error)
-        else this.#succeeded()
-        callback(error, result)
-      },
-    )
+  #call([first, second]: QueryArguments, callback: Callback): unknown {
+    const values = typeof second === 'function' ? undefined : second
+    return this.#query(first, values, (error: unknown, result: unknown) => {
+      if (error) this.#failed(error)
+      else this.#succeeded()
+      callback(error as Error | null, result)
+    })
+  }
+
+  /** In the form of the call: a `Client` of the user's own may know no callbacks. */
+  async #promise(call: QueryArguments): Promise<unknown> {
+    try {
+      const result = await this.#query(...call)
+      this.#succeeded()
+      return result
+    } catch (error) {
+      this.#failed(error)
+      throw error
+    }
   }
 
   #submit(reader: Reader, call: QueryArguments): unknown {
