@@ -7,11 +7,24 @@ import { describe, expect, test } from 'vitest'
  * Folders by name, files at the top by theirs; within a folder everyone may import everyone, but not in circles.
  */
 const MAY_IMPORT: Record<string, readonly string[]> = {
-  index: ['pool', 'null-pool', 'connection', 'telemetry', 'transaction', 'policy', 'options', 'errors'],
-  'null-pool': ['pool', 'engine', 'connection', 'options', 'errors'],
-  pool: ['engine', 'connection', 'transaction', 'guard', 'telemetry', 'runtime', 'options', 'errors'],
+  index: [
+    'pool',
+    'null-pool',
+    'calls',
+    'connection',
+    'telemetry',
+    'transaction',
+    'policy',
+    'runtime',
+    'options',
+    'errors',
+  ],
+  'null-pool': ['pool', 'options'],
+  pool: ['calls', 'make-engine', 'engine', 'connection', 'transaction', 'telemetry', 'runtime', 'options', 'errors'],
+  'make-engine': ['engine', 'connection', 'guard', 'telemetry', 'runtime', 'options'],
+  calls: ['engine', 'connection', 'runtime', 'options'],
   transaction: ['engine', 'connection', 'telemetry', 'policy', 'runtime', 'options', 'errors'],
-  guard: ['runtime', 'options', 'errors'],
+  guard: ['telemetry', 'runtime', 'options', 'errors'],
   engine: ['connection', 'telemetry', 'policy', 'runtime', 'options', 'errors'],
   connection: ['policy', 'runtime', 'options', 'errors'],
   telemetry: ['runtime', 'policy', 'options', 'errors'],
@@ -26,10 +39,13 @@ const MAY_IMPORT_PACKAGES: Record<string, readonly string[]> = {
   pool: ['pg'],
   connection: ['pg'],
   engine: ['p-retry'],
+  guard: ['node:cluster', 'node:os'],
+  runtime: ['node:async_hooks'],
+  telemetry: ['node:diagnostics_channel'],
 }
 
 const SRC = join(import.meta.dirname, '../packages/core/src')
-const LONGEST_FILE = 300
+const LONGEST_FILE = 260
 
 interface Import {
   readonly from: string
@@ -104,11 +120,7 @@ function circleFrom(start: string): string[] | undefined {
 test('this test sees the sources and their imports', () => {
   expect(files.length).toBeGreaterThan(20)
   expect(imports.map(show)).toEqual(
-    expect.arrayContaining([
-      'engine/engine.ts → engine/waiters.ts',
-      'index.ts → pool.ts',
-      'engine/supply.ts → p-retry',
-    ]),
+    expect.arrayContaining(['engine/engine.ts → engine/line.ts', 'index.ts → pool.ts', 'engine/supply.ts → p-retry']),
   )
 })
 
@@ -167,8 +179,8 @@ describe('files', () => {
     expect(files.filter((file) => /(?:^|\/)(?:utils?|helpers?|misc|common|shared|manager)\.ts$/.test(file))).toEqual([])
   })
 
-  test(`have no more than ${LONGEST_FILE} lines`, () => {
-    const lengths = files.map((file) => [file, textOf(file).trimEnd().split('\n').length] as const)
+  test(`have no more than ${LONGEST_FILE} lines of code, comments apart`, () => {
+    const lengths = files.map((file) => [file, codeOf(file).split('\n').filter((line) => line.trim()).length] as const)
     expect(lengths.filter(([, length]) => length > LONGEST_FILE)).toEqual([])
   })
 

@@ -136,12 +136,12 @@ export class Lane {
     clearTimeout(this.#timer)
     const [next] = this.#departures
     if (!next || !Number.isFinite(next.dueAt)) return
-    this.#timer = setTimeout(() => this.#departDue(), Math.max(0, next.dueAt - performance.now()))
+    this.#timer = setTimeout(() => this.#departDue(), Math.ceil(Math.max(0, next.dueAt - performance.now())))
   }
 
   #departDue(): void {
     // A timer may fire a fraction of a millisecond early.
-    const now = performance.now() + 1
+    const now = performance.now() + 0.2
     while (this.#departures[0] && this.#departures[0].dueAt <= now) {
       const { bytes, depart } = this.#departures.shift() as Departure
       this.#bytesHeld -= bytes

@@ -50,5 +50,5 @@ test('the parts of the options have names', () => {
   expectTypeOf<PoolOptions['prePing']>().toEqualTypeOf<boolean | PrePingOptions | undefined>()
   expectTypeOf<PoolOptions['connectRetry']>().toEqualTypeOf<false | ConnectRetryOptions | undefined>()
   expectTypeOf<PoolOptions['resetOnReturn']>().toEqualTypeOf<ResetPolicy | undefined>()
-  expectTypeOf<ResetPolicy>().toEqualTypeOf<'rollback' | 'commit' | 'none'>()
+  expectTypeOf<ResetPolicy>().toEqualTypeOf<'rollback' | 'commit' | 'session' | 'discard' | 'none' | ResetFunction>()
 })

@@ -31,13 +31,17 @@ test('the package exports what it promises, and nothing else', async () => {
     'ConnectError',
     'ConnectionLostError',
     'HoldfastError',
+    'NullPool',
     'OptionsError',
     'Pool',
     'PoolClosedError',
+    'PoolOverloadedError',
     'PoolTimeoutError',
     'ReleaseError',
+    'TransactionRolledBackError',
     'isDisconnect',
     'isRetryable',
+    'scope',
   ])
 })
 

@@ -62,6 +62,21 @@ function describeTimeout(details: PoolTimeoutDetails, cause: unknown): string {
   return `timeout exceeded when trying to connect (waited ${Math.round(waitedMillis)} ms: ${counts}${longest}${blame})`
 }
 
+/** More callers than `maxWaiting` would have waited: this one is refused at once, so that the line stays short. */
+export class PoolOverloadedError extends HoldfastError {
+  /** The option `maxWaiting`: how many wait already. */
+  readonly maxWaiting: number
+
+  constructor(maxWaiting: number) {
+    super('HOLDFAST_POOL_OVERLOADED', `The pool is overloaded: ${maxWaiting} callers wait for a connection already`)
+    this.maxWaiting = maxWaiting
+  }
+
+  static {
+    pinName(PoolOverloadedError, 'PoolOverloadedError')
+  }
+}
+
 /** The pool has ended, or is ending. */
 export class PoolClosedError extends HoldfastError {
   constructor(message = 'Cannot use a pool after calling end on the pool') {
@@ -156,6 +171,27 @@ const PHASES: Record<LossPhase, string> = {
   query: 'while a statement was running',
   transaction: 'in a transaction, before COMMIT was sent',
   commit: 'after COMMIT was sent',
+}
+
+/**
+ * COMMIT was answered with ROLLBACK: a statement of the transaction had failed, its error was swallowed, and nothing was
+ * written. PostgreSQL reports no error for it, only the other command tag.
+ *
+ * @see https://www.postgresql.org/docs/current/sql-commit.html
+ */
+export class TransactionRolledBackError extends HoldfastError {
+  /** `cause` is the error that was swallowed, as far as it is known. */
+  constructor(cause?: unknown) {
+    super(
+      '40000',
+      'COMMIT was answered with ROLLBACK: an earlier statement had failed, and nothing was written',
+      cause === undefined ? {} : { cause },
+    )
+  }
+
+  static {
+    pinName(TransactionRolledBackError, 'TransactionRolledBackError')
+  }
 }
 
 /** Options that can't work. Tells all problems at once; each names its option, what was given and what is allowed. */

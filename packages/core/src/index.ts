@@ -1,3 +1,4 @@
+export type { Abortable, ConnectCallback } from './calls.ts'
 export type { LeasedClient } from './connection/client.ts'
 export {
   type CommitOutcome,
@@ -5,13 +6,34 @@ export {
   ConnectionLostError,
   type Endpoint,
   HoldfastError,
+  type Loss,
   type LossPhase,
   OptionsError,
   PoolClosedError,
+  PoolOverloadedError,
   type PoolTimeoutDetails,
   PoolTimeoutError,
   ReleaseError,
+  TransactionRolledBackError,
 } from './errors.ts'
-export type { ConnectRetryOptions, PoolOptions, PrePingOptions, ResetPolicy } from './options/pool-options.ts'
+export { NullPool, type NullPoolOptions } from './null-pool.ts'
+export type { AcquireOptions } from './options/acquire-options.ts'
+export type { Logger } from './options/logger.ts'
+export type {
+  ConnectRetryOptions,
+  PoolOptions,
+  PrePingOptions,
+  ResetFunction,
+  ResetInfo,
+  ResetPolicy,
+} from './options/pool-options.ts'
 export { isDisconnect, isRetryable } from './policy/classify-error.ts'
-export { type ConnectCallback, Pool } from './pool.ts'
+export type { RetireReason } from './policy/retirement.ts'
+export { type DisposeOptions, Pool } from './pool.ts'
+export { scope } from './runtime/scope.ts'
+export type { PoolEventMessage } from './telemetry/diagnostics-channel.ts'
+export type { EventConnection, PoolEvent, PoolEventType } from './telemetry/events.ts'
+export type { ConnectionInspection } from './telemetry/inspect.ts'
+export type { PoolStatus } from './telemetry/status.ts'
+export type { Transaction, TransactionFunction } from './transaction/transaction.ts'
+export type { AccessMode, IsolationLevel, TransactionOptions } from './transaction/transaction-options.ts'

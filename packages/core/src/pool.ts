@@ -1,5 +1,4 @@
 import pg, {
-  type Client,
   type PoolConfig,
   type QueryArrayConfig,
   type QueryArrayResult,
@@ -9,27 +8,45 @@ import pg, {
   type QueryResultRow,
   type Submittable,
 } from 'pg'
-import { grantRelease, type LeasedClient, rethrowFromCaller } from './connection/client.ts'
-import { Connector } from './connection/connector.ts'
-import { Engine } from './engine/engine.ts'
-import { ConnectionLostError, PoolClosedError } from './errors.ts'
-import { ProcessGuard } from './guard/process-guard.ts'
+import {
+  type Abortable,
+  CallbackCall,
+  ConnectCall,
+  type ConnectCallback,
+  QueryCall,
+  type ResultCallback,
+  runOn,
+  wishes,
+} from './calls.ts'
+import type { LeasedClient } from './connection/client.ts'
+import type { Connection } from './connection/connection.ts'
+import { rethrowFromCaller } from './connection/stack.ts'
+import type { Engine } from './engine/engine.ts'
+import { PoolClosedError } from './errors.ts'
+import { makeEngine } from './make-engine.ts'
+import type { AcquireOptions } from './options/acquire-options.ts'
 import { withoutUndefined } from './options/check.ts'
 import { DEFAULTS } from './options/defaults.ts'
 import type { PoolOptions } from './options/pool-options.ts'
 import { resolveOptions } from './options/resolve-options.ts'
 import type { ResolvedOptions } from './options/resolved-options.ts'
 import { systemClock } from './runtime/clock.ts'
-import { type PoolEvent, Publisher } from './telemetry/events.ts'
+import { type ConnectionInspection, inspectionOf } from './telemetry/inspect.ts'
+import { type PoolStatus, statusOf } from './telemetry/status.ts'
+import { runTransaction } from './transaction/run-transaction.ts'
+import type { TransactionFunction } from './transaction/transaction.ts'
+import type { TransactionOptions } from './transaction/transaction-options.ts'
 
-/** What `connect(callback)` calls: pg's three arguments. */
-export type ConnectCallback = (
-  error: Error | undefined,
-  client: LeasedClient | undefined,
-  release: (discard?: Error | boolean) => void,
-) => void
-
-type ResultCallback = (error: Error | null | undefined, result?: QueryResult) => void
+/** What `dispose()` may be told. */
+export interface DisposeOptions {
+  /**
+   * `false` lets the sockets be, without a word to the server: for a process that shares them with another one, whose
+   * sessions a goodbye would end.
+   *
+   * @default true
+   */
+  readonly close?: boolean | undefined
+}
 
 /**
  * A resilient connection pool with the surface of `pg.Pool`: the same calls, the same events, and it is one, for
@@ -51,11 +68,21 @@ export class Pool extends pg.Pool implements AsyncDisposable {
       idleCount: count((pool) => pool.#engine.inventory.idleCount),
       waitingCount: count((pool) => pool.#engine.waitingCount),
       expiredCount: count((pool) => pool.#engine.expiredCount),
+      // What pg-pool's own `connect` ends in, when an instrumentation has put itself around it.
+      _isFull: { value: () => false },
+      newClient: {
+        value(this: Pool, { callback }: { callback: ConnectCallback }) {
+          this.#connectFor(callback, this.#asked)
+        },
+      },
     })
   }
 
   readonly #engine: Engine
+  readonly #options: ResolvedOptions
   #ended: Promise<void> | undefined
+  /** What the `connect` that is under way through pg-pool's own was asked for. */
+  #asked: AcquireOptions | undefined
 
   /** @throws {OptionsError} that names every option that can't work. */
   constructor(options: PoolOptions = {}) {
@@ -63,53 +90,46 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     const { password } = options // Not enumerable in the options of another pool.
     const given = { ...withoutUndefined(options), ...(password === undefined ? {} : { password }) }
     super(given as PoolConfig)
+    this.#options = resolved
     this.#adoptOptions(resolved)
-    const clock = systemClock
-    const publisher = new Publisher(resolved.name)
-    publisher.subscribe((event) => this.#emitAsPg(event))
-    const { log } = given
-    if (log) publisher.subscribe((event) => log(event.type, 'connection' in event ? event.connection.id : ''))
-    const guard = new ProcessGuard(clock)
-    const connector = new Connector(
-      {
-        clientConfig: () => this.#clientConfig(),
-        Client: given.Client as typeof Client | undefined,
-        connectionTimeoutMillis: resolved.connectionTimeoutMillis,
-        queryTimeoutMillis: resolved.queryTimeoutMillis,
-        allowExitOnIdle: resolved.allowExitOnIdle,
-        onConnect: given.onConnect,
-        verify: given.verify,
-      },
-      clock,
-    )
-    this.#engine = new Engine({ options: resolved, connector, clock, publisher, stoodStill: () => guard.stoodStill() })
+    this.#engine = makeEngine(this, given, resolved, () => this.#clientConfig())
   }
 
   /**
    * Leases a connection: proven alive, clean, and for you alone until `release()`, or the end of an `await using`.
    *
    * @throws {PoolTimeoutError} when `connectionTimeoutMillis` passed first; it tells why.
+   * @throws {PoolOverloadedError} when `maxWaiting` callers wait already.
    * @throws {ConnectError} when the server refuses for good: password, database, certificate.
    * @throws {PoolClosedError} after `end()`.
+   * @throws {OptionsError} that names every option that can't work.
+   * @throws The reason of `signal`.
    */
-  override connect(): Promise<LeasedClient>
+  override connect(options?: AcquireOptions): Promise<LeasedClient>
   override connect(callback: ConnectCallback): void
-  override connect(callback?: ConnectCallback): Promise<LeasedClient> | undefined {
+  override connect(first?: AcquireOptions | ConnectCallback): Promise<LeasedClient> | undefined {
+    const callback = typeof first === 'function' ? first : undefined
+    let options: AcquireOptions | undefined
+    try {
+      options = wishes(typeof first === 'function' ? this.#asked : first)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    if (isInstrumented() && !this.ending) return this.#connectInstrumented(callback, options)
     if (callback) {
-      this.#acquire(
-        // Not before connect() has returned: callers rely on it.
-        (client) => process.nextTick(callback, undefined, client, client.release),
-        (error) => process.nextTick(callback, error, undefined, () => {}),
-      )
+      this.#connectFor(callback, options)
       return undefined
     }
-    return new Promise<LeasedClient>((resolve, reject) => this.#acquire(resolve, reject)).catch(rethrowFromCaller)
+    const call = new ConnectCall(options, this.#whoAsks(this.connect))
+    this.#engine.acquire(call)
+    return call.answer()
   }
 
   /**
    * Runs one statement on whichever connection is free. A plain SQL error leaves the connection in the pool.
    *
    * @throws {ConnectionLostError} when the connection died while the statement ran: `sent` and `commitOutcome` tell.
+   * @throws The reason of `signal`.
    * @throws What `connect()` throws.
    */
   override query<T extends Submittable>(queryStream: T): T
@@ -141,6 +161,16 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     values: QueryConfigValues<I>,
     callback: (err: Error, result: QueryResult<R>) => void,
   ): void
+  // biome-ignore lint/suspicious/noExplicitAny: as above. With a signal; behind pg's own, so that the class stays its subtype.
+  override query<R extends any[] = any[], I = any[]>(
+    queryConfig: QueryArrayConfig<I> & Abortable,
+    values?: QueryConfigValues<I>,
+  ): Promise<QueryArrayResult<R>>
+  // biome-ignore lint/suspicious/noExplicitAny: as above.
+  override query<R extends QueryResultRow = any, I = any[]>(
+    queryConfig: QueryConfig<I> & Abortable,
+    values?: QueryConfigValues<I>,
+  ): Promise<QueryResult<R>>
   // biome-ignore lint/suspicious/noExplicitAny: one implementation for all of them.
   override query(query: any, values?: any, callback?: any): any {
     if (typeof query === 'function') {
@@ -154,6 +184,67 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     return new Promise((resolve, reject) => {
       this.#run(query, parameters, (error, result) => (error ? reject(error) : resolve(result)))
     }).catch(rethrowFromCaller)
+  }
+
+  /**
+   * Runs `fn` in a transaction on a connection of its own: committed when it resolves, rolled back when it rejects.
+   *
+   * @example
+   * ```ts
+   * const balance = await pool.transaction(async (tx) => {
+   *   const { rows } = await tx.query('update account set balance = balance - $1 where id = $2 returning balance', [5, 1])
+   *   return rows[0].balance
+   * }, { isolationLevel: 'serializable' })
+   * ```
+   *
+   * @throws What `fn` throws.
+   * @throws {TransactionRolledBackError} when `fn` swallowed the error of a statement: nothing was written.
+   * @throws {ConnectionLostError} when the connection died: `commitOutcome` tells whether anything may be written.
+   * @throws The reason of `signal`, if that was aborted before COMMIT was sent: nothing was written.
+   * @throws What `connect()` throws.
+   */
+  transaction<Result>(fn: TransactionFunction<Result>, options?: TransactionOptions): Promise<Result> {
+    return runTransaction(this, fn, options)
+  }
+
+  /**
+   * Condemns every connection opened so far: idle ones close now, leased ones when they come back. For when you know
+   * what the pool can't: a failover, a changed role.
+   */
+  invalidate(cause?: unknown): void {
+    this.#engine.invalidate(cause)
+  }
+
+  /**
+   * Lets go of every connection opened so far, and stays usable: what is asked for afterwards is opened anew. For a
+   * process that is about to start workers, or to be frozen. Resolves when the idle ones are closed; leased ones close
+   * when they come back.
+   */
+  async dispose({ close = true }: DisposeOptions = {}): Promise<void> {
+    await this.#engine.dispose(close)
+  }
+
+  /** The counts of this moment. As text it is SQLAlchemy's line. */
+  status(): PoolStatus {
+    const { inventory, waitingCount } = this.#engine
+    const { name, max, maxIdle } = this.#options
+    const { longestLease, ...counts } = inventory.occupancy(systemClock.now())
+    return statusOf({
+      ...counts,
+      name,
+      pid: process.pid,
+      max,
+      maxIdle,
+      size: inventory.size,
+      waiting: waitingCount,
+      isClosed: this.#ended !== undefined,
+    })
+  }
+
+  /** Each connection, with its backend's pid, to be held against `pg_stat_activity`. */
+  inspect(): ConnectionInspection[] {
+    const now = systemClock.now()
+    return this.#engine.inventory.all().map((connection) => inspectionOf(connection, now))
   }
 
   /**
@@ -177,38 +268,67 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   }
 
   #end(): Promise<void> {
-    Object.assign(this, { ending: true })
+    // pg-pool's own, over lists that are always empty: an instrumentation has put itself around it.
+    super.end(() => {})
+    Object.assign(this, { ended: false })
     this.#ended = this.#engine.close().then(() => {
       Object.assign(this, { ended: true })
     })
     return this.#ended
   }
 
-  #acquire(leased: (client: LeasedClient) => void, failed: (error: Error) => void): void {
-    this.#engine.acquire({
-      leased: (connection) => {
-        grantRelease(connection.client, (discard) => this.#engine.takeBack(connection, discard))
-        leased(connection.client)
-      },
-      failed,
-    })
+  #connectFor(callback: ConnectCallback, options: AcquireOptions | undefined): void {
+    this.#engine.acquire(new CallbackCall(callback, options, this.#whoAsks(this.connect)))
   }
 
-  #run(query: string | QueryConfig | Submittable, values: unknown[] | undefined, done: ResultCallback): void {
-    if (this.connect !== ownConnect) return this.#runThroughConnect(query, values, done)
-    this.#engine.acquire({
-      leased: (connection) => runOn(connection.client, query, values, () => this.#engine.takeBack(connection), done),
-      // A callback that throws must not end the round in which the others are told.
-      failed: (error) => process.nextTick(done, error),
-    })
+  /** Through pg-pool's `connect`, where the instrumentation is; it comes back by `newClient`. */
+  #connectInstrumented(
+    callback: ConnectCallback | undefined,
+    options: AcquireOptions | undefined,
+  ): Promise<LeasedClient> | undefined {
+    this.#asked = options
+    try {
+      return super.connect(callback as never) as unknown as Promise<LeasedClient> | undefined
+    } finally {
+      this.#asked = undefined
+    }
   }
+
+  #run(
+    query: string | (QueryConfig & Abortable) | Submittable,
+    values: unknown[] | undefined,
+    done: ResultCallback,
+  ): void {
+    if (this.connect !== ownConnect || isInstrumented()) return this.#runThroughConnect(query, values, done)
+    const signal = signalOf(query)
+    const options = wishes(signal && { signal })
+    const call = new QueryCall(query, values, done, this.#takeBack, options, this.#whoAsks(this.query))
+    this.#engine.acquire(call)
+    call.keepContext()
+  }
+
+  readonly #takeBack = (connection: Connection): void => this.#engine.takeBack(connection)
 
   /** Whoever overrides `connect` (a tenant's role, a search path) means every statement, as with pg. */
   #runThroughConnect(query: unknown, values: unknown[] | undefined, done: ResultCallback): void {
-    this.connect((error, client, release) => {
-      if (error || !client) done(error)
-      else runOn(client, query, values, release, done)
-    })
+    const signal = signalOf(query)
+    this.#asked = signal && { signal }
+    try {
+      this.connect((error, client, release) => {
+        if (error || !client) done(error)
+        else runOn(client, query, values, release, done)
+      })
+    } finally {
+      this.#asked = undefined
+    }
+  }
+
+  /** Where the caller is, if leaks are looked for: a stack isn't cheap. */
+  #whoAsks(method: (...args: never[]) => unknown): string | undefined {
+    if (this.#options.leakDetectionMillis === Number.POSITIVE_INFINITY) return undefined
+    const here = new Error('Acquired here')
+    Error.captureStackTrace(here, method)
+    return here.stack
   }
 
   /** What others read in `pool.options`: the values in force, as pg.Pool shows them. */
@@ -220,53 +340,21 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   /** pg's own share of the options. The pool's timeouts replace the driver's, which would fire on their own. */
   #clientConfig(): PoolConfig {
     const { connectionTimeoutMillis, query_timeout, ...config } = this.options
-    return { keepAlive: DEFAULTS.keepAlive, ...config, password: this.options.password }
-  }
-
-  /** Tells pg's events where pg tells them. An `error` without a listener would end the process, so it isn't told. */
-  #emitAsPg(event: PoolEvent): void {
-    switch (event.type) {
-      case 'connection-opened':
-        this.emit('connect', event.connection.client)
-        break
-      case 'connection-leased':
-        this.emit('acquire', event.connection.client)
-        break
-      case 'connection-released':
-        this.emit('release', event.discard, event.connection.client)
-        break
-      case 'connection-lost':
-        if (!event.wasLeased && this.listenerCount('error') > 0)
-          this.emit('error', new ConnectionLostError(event.loss, false), event.connection.client)
-        break
-      case 'connection-closed':
-        this.emit('remove', event.connection.client)
-        break
-      case 'connect-failed':
-      case 'connection-retired':
-      case 'pool-invalidated':
-        break
-    }
+    const { clientConnectionCheckMillis: check } = this.#options
+    const options = check
+      ? { options: `${config.options ?? ''} -c client_connection_check_interval=${check}`.trim() }
+      : {}
+    return { keepAlive: DEFAULTS.keepAlive, ...config, ...options, password: this.options.password }
   }
 }
 
-function runOn(
-  client: LeasedClient,
-  query: unknown,
-  values: unknown[] | undefined,
-  giveBack: () => void,
-  done: ResultCallback,
-): void {
-  try {
-    client.query(query as string, values as unknown[], (error: Error | null, result: QueryResult) => {
-      giveBack()
-      done(error ?? undefined, result)
-    })
-  } catch (error) {
-    // Refused before anything was sent: not a query at all.
-    giveBack()
-    process.nextTick(done, error)
-  }
+function signalOf(query: unknown): AbortSignal | undefined {
+  return typeof query === 'object' && query !== null ? (query as Abortable).signal : undefined
+}
+
+/** Instrumentations put themselves around pg-pool's `connect`, with shimmer's mark on it. */
+function isInstrumented(): boolean {
+  return '__original' in pg.Pool.prototype.connect
 }
 
 function count(read: (pool: Pool) => number): PropertyDescriptor {

@@ -1,6 +1,8 @@
 import { describe, expect, test, vi } from 'vitest'
-import type { Connection, ConnectionState } from '../../../packages/core/src/connection/connection.ts'
+import type { Connection } from '../../../packages/core/src/connection/connection.ts'
 import { Connector, type ConnectorOptions } from '../../../packages/core/src/connection/connector.ts'
+import { ping, synchronized } from '../../../packages/core/src/connection/exchange.ts'
+import type { ConnectionState } from '../../../packages/core/src/connection/state.ts'
 import { codeOf } from '../../../packages/core/src/errors.ts'
 import { adminShutdown, FakeServer, serverError, systemError } from '../../support/fake-client.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
@@ -29,7 +31,7 @@ function prepare(options: Partial<ConnectorOptions> = {}): Fixture {
     clock,
   )
   const lost = vi.fn()
-  const connection = connector.make(lost)
+  const connection = connector.make({ onLost: lost, onReleased: () => {} })
   void connector.establish(connection, () => {}).catch(() => {})
   return { clock, server, connection, lost, [Symbol.dispose]: () => clock[Symbol.dispose]() }
 }
@@ -42,7 +44,7 @@ async function open(options?: Partial<ConnectorOptions>): Promise<Fixture> {
 
 async function leased(options?: Partial<ConnectorOptions>): Promise<Fixture> {
   const fixture = await open(options)
-  fixture.connection.lend(fixture.clock.now())
+  fixture.connection.grant(fixture.clock.now())
   return fixture
 }
 
@@ -64,8 +66,8 @@ describe('the state table', () => {
     ['opening', ['idle', 'leased', 'closing']],
     ['idle', ['checking', 'leased', 'closing']],
     ['checking', ['idle', 'leased', 'closing']],
-    ['leased', ['idle', 'resetting', 'closing']],
-    ['resetting', ['idle', 'closing']],
+    ['leased', ['idle', 'leased', 'resetting', 'closing']],
+    ['resetting', ['idle', 'leased', 'closing']],
     ['closing', ['closed']],
     ['closed', []],
   ] as const)('%s leads to %s, and any other move is our bug', (from, allowed: readonly ConnectionState[]) => {
@@ -175,9 +177,9 @@ describe('a loss', () => {
 describe('a ping', () => {
   test('succeeds when the server answers', async () => {
     using fixture = await open()
-    const ping = fixture.connection.ping(1000)
+    const pinged = ping(fixture.connection, fixture.clock, 1000)
     await fixture.clock.advance(0)
-    await ping
+    await pinged
     expect(fixture.connection.isLost).toBe(false)
     expect(fixture.clock.timers('nothing')).toBe(0)
   })
@@ -185,18 +187,18 @@ describe('a ping', () => {
   test('notes when the server answered', async () => {
     using fixture = await open()
     await fixture.clock.advance(700)
-    const ping = fixture.connection.ping(1000)
+    const pinged = ping(fixture.connection, fixture.clock, 1000)
     await fixture.clock.advance(0)
-    await ping
+    await pinged
     expect(fixture.connection.signs.answeredAt).toBe(fixture.clock.now())
   })
 
   test('without an answer loses the connection', async () => {
     using fixture = await open()
     fixture.server.backend().silent = true
-    const ping = fixture.connection.ping(1000)
+    const pinged = ping(fixture.connection, fixture.clock, 1000)
     await fixture.clock.advance(1000)
-    await ping
+    await pinged
     expect(fixture.connection.loss?.cause).toMatchObject({ message: 'No answer to a ping within 1000 ms' })
     expect(fixture.server.backend().isOpen).toBe(false)
   })
@@ -205,7 +207,7 @@ describe('a ping', () => {
 describe('synchronized', () => {
   test('is true at once when the server has answered everything', async () => {
     using fixture = await open()
-    await expect(fixture.connection.synchronized(1000)).resolves.toBe(true)
+    await expect(synchronized(fixture.connection, fixture.clock, 1000)).resolves.toBe(true)
   })
 
   test('waits until a late ReadyForQuery', async () => {
@@ -215,13 +217,13 @@ describe('synchronized', () => {
     backend.failures.set('bad', serverError('42601', 'syntax error'))
     void fixture.connection.client.query('bad').catch(() => {})
     await fixture.clock.advance(0)
-    const synchronized = vi.fn()
-    void fixture.connection.synchronized(1000).then(synchronized)
+    const told = vi.fn()
+    void synchronized(fixture.connection, fixture.clock, 1000).then(told)
     await fixture.clock.advance(500)
-    expect(synchronized).not.toHaveBeenCalled()
+    expect(told).not.toHaveBeenCalled()
     backend.readyForQuery()
     await fixture.clock.advance(0)
-    expect(synchronized).toHaveBeenCalledExactlyOnceWith(true)
+    expect(told).toHaveBeenCalledExactlyOnceWith(true)
   })
 
   test.each([
@@ -234,10 +236,10 @@ describe('synchronized', () => {
     const before = listeners()
     backend.silent = true
     void fixture.connection.client.query('select 1').catch(() => {})
-    const synchronized = fixture.connection.synchronized(1000)
+    const answer = synchronized(fixture.connection, fixture.clock, 1000)
     await strike(fixture)
     await fixture.clock.advance(0)
-    expect(await synchronized).toBe(false)
+    expect(await answer).toBe(false)
     expect(listeners()).toBeLessThanOrEqual(before)
     expect(fixture.clock.timers('nothing')).toBe(0)
   })
@@ -346,7 +348,7 @@ describe('allowExitOnIdle', () => {
       expect(stream.isRef).toBe(idle)
       connection.move('checking')
       expect(stream.isRef).toBe(true)
-      connection.lend(0)
+      connection.grant(0)
       expect(stream.isRef).toBe(true)
       connection.rest(0)
       void connection.close(1000, cause)

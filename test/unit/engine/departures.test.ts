@@ -42,5 +42,5 @@ test('an attempt that failed is no connection that was retired', async () => {
   rig.server.welcome = new Error('Connection terminated unexpectedly')
   rig.call()
   await rig.clock.advance(0)
-  expect(rig.events.map(({ type }) => type)).toEqual(['connect-failed'])
+  expect(rig.events.map(({ type }) => type)).toEqual(['connect-failed', 'acquire-failed'])
 })

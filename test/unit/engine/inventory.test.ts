@@ -20,19 +20,19 @@ const connector = new Connector(
 
 function owned(inventory: Inventory, ...states: ('idle' | 'leased' | 'opening')[]): Connection[] {
   return states.map((state, index) => {
-    const connection = connector.make(() => {})
+    const connection = connector.make({ onLost: () => {}, onReleased: () => {} })
     inventory.add(connection)
     if (state === 'idle') {
       connection.rest(index)
       inventory.addIdle(connection)
     }
-    if (state === 'leased') connection.lend(index)
+    if (state === 'leased') connection.grant(index)
     return connection
   })
 }
 
 test('derives every count from the states', () => {
-  const inventory = new Inventory()
+  const inventory = new Inventory(true)
   owned(inventory, 'idle', 'leased', 'leased', 'opening')
   expect(inventory.size).toBe(4)
   expect(inventory.idleCount).toBe(1)
@@ -40,23 +40,42 @@ test('derives every count from the states', () => {
   expect(inventory.count('checking')).toBe(0)
 })
 
-test('lends the one that came back last', () => {
-  const inventory = new Inventory()
+test('leases the one that came back last', () => {
+  const inventory = new Inventory(true)
   const [older, newer] = owned(inventory, 'idle', 'idle')
-  expect(inventory.freshest).toBe(newer)
-  expect(inventory.takeFreshest()).toBe(newer)
-  expect(inventory.takeFreshest()).toBe(older)
-  expect(inventory.takeFreshest()).toBeUndefined()
+  expect(inventory.next).toBe(newer)
+  inventory.takeIdle(newer as Connection)
+  expect(inventory.next).toBe(older)
+  inventory.takeIdle(older as Connection)
+  expect(inventory.next).toBeUndefined()
+})
+
+test('leases the one that has been idle longest if it shall be fair', () => {
+  const inventory = new Inventory(false)
+  const [older, newer] = owned(inventory, 'idle', 'idle')
+  expect(inventory.next).toBe(older)
+  inventory.takeIdle(older as Connection)
+  expect(inventory.next).toBe(newer)
+})
+
+test('puts one that was pinged in the background back to its place', () => {
+  const inventory = new Inventory(true)
+  const [first, second, third] = owned(inventory, 'idle', 'idle', 'idle') as [Connection, Connection, Connection]
+  inventory.takeIdle(first)
+  inventory.addIdle(first)
+  inventory.takeIdle(second)
+  inventory.addIdle(second)
+  expect(inventory.idle()).toEqual([first, second, third])
 })
 
 test('lists idle ones from the longest idle on', () => {
-  const inventory = new Inventory()
+  const inventory = new Inventory(true)
   const connections = owned(inventory, 'idle', 'idle', 'idle')
   expect(inventory.idle()).toEqual(connections)
 })
 
 test('frees the slot of what it removes, idle or not, once', () => {
-  const inventory = new Inventory()
+  const inventory = new Inventory(true)
   const [idle, leased, other] = owned(inventory, 'idle', 'leased', 'idle') as [Connection, Connection, Connection]
   inventory.remove(idle)
   inventory.remove(leased)
@@ -66,7 +85,7 @@ test('frees the slot of what it removes, idle or not, once', () => {
 })
 
 test('tells those who wait in vain who holds a connection longest', () => {
-  const inventory = new Inventory()
+  const inventory = new Inventory(true)
   owned(inventory, 'idle', 'leased', 'leased', 'opening')
   expect(inventory.occupancy(100)).toEqual({
     leased: 2,
@@ -79,11 +98,11 @@ test('tells those who wait in vain who holds a connection longest', () => {
 })
 
 test('names no longest lease where nothing is leased', () => {
-  expect(new Inventory().occupancy(100).longestLease).toBeUndefined()
+  expect(new Inventory(true).occupancy(100).longestLease).toBeUndefined()
 })
 
 test('hands out copies: who walks the list may change it', () => {
-  const inventory = new Inventory()
+  const inventory = new Inventory(true)
   owned(inventory, 'idle', 'idle')
   for (const connection of inventory.all()) inventory.remove(connection)
   expect(inventory.size).toBe(0)

@@ -36,6 +36,8 @@ export class Call {
 export class Rig implements Disposable {
   readonly clock = new FakeClock()
   readonly server = new FakeServer()
+  /** The process that the pool believes to be in. */
+  pid = 100
   readonly events: PoolEvent[] = []
   readonly publisher: Publisher
   readonly engine: Engine
@@ -52,7 +54,7 @@ export class Rig implements Disposable {
       this.events.push(event)
       this.#count(event.type)
     })
-    const guard = new ProcessGuard(clock)
+    const guard = new ProcessGuard(clock, () => this.pid)
     const connector = new Connector(
       {
         clientConfig: () => ({ host: 'db.example', port: 5432, database: 'app' }),
@@ -65,7 +67,7 @@ export class Rig implements Disposable {
       },
       clock,
     )
-    this.engine = new Engine({ options: resolved, connector, clock, publisher, stoodStill: () => guard.stoodStill() })
+    this.engine = new Engine({ options: resolved, connector, clock, publisher, interruption: (now) => guard.look(now) })
   }
 
   /** Asks for a connection; the answer may be there already. */

@@ -3,7 +3,7 @@ import { Waiter, Waiters } from '../../../packages/core/src/engine/waiters.ts'
 
 function line(...names: string[]): { waiters: Waiters<string>; tickets: Waiter<string>[] } {
   const waiters = new Waiters<string>()
-  const tickets = names.map((name) => new Waiter(name, 0))
+  const tickets = names.map((name) => new Waiter(name, 0, 0))
   for (const ticket of tickets) waiters.join(ticket)
   return { waiters, tickets }
 }
@@ -36,17 +36,17 @@ test('is empty after the last has left, and goes on after that', () => {
   expect(waiters.shift()).toBeUndefined()
   expect(waiters.size).toBe(0)
 
-  waiters.join(new Waiter('b', 0))
+  waiters.join(new Waiter('b', 0, 0))
   expect(drain(waiters)).toBe('b')
 })
 
 test.each([
   { how: 'is served', go: (waiters: Waiters<string>) => waiters.shift() },
   { how: 'leaves', go: (waiters: Waiters<string>, ticket: Waiter<string>) => waiters.leave(ticket) },
-])('takes the deadline along when one $how', ({ go }) => {
+])('takes back what would have it leave by itself when one $how', ({ go }) => {
   const { waiters, tickets } = line('a')
   const ticket = tickets[0] as Waiter<string>
-  ticket.cancelDeadline = vi.fn()
+  ticket.cancel = vi.fn()
   go(waiters, ticket)
-  expect(ticket.cancelDeadline).toHaveBeenCalledOnce()
+  expect(ticket.cancel).toHaveBeenCalledOnce()
 })

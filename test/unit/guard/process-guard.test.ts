@@ -2,6 +2,14 @@ import { expect, test } from 'vitest'
 import { ProcessGuard } from '../../../packages/core/src/guard/process-guard.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 
+/** Time goes on, but for a millisecond only on the wall. */
+function asleep(millis: number): (clock: FakeClock) => Promise<void> {
+  return async (clock) => {
+    clock.freeze(millis)
+    await clock.advance(1)
+  }
+}
+
 test.each([
   { name: 'nothing', happens: async () => {}, stood: false },
   { name: 'a second between two looks', happens: (clock: FakeClock) => clock.advance(1000), stood: false },
@@ -12,25 +20,45 @@ test.each([
   },
   { name: 'a gap (SIGSTOP)', happens: (clock: FakeClock) => clock.advance(2001), stood: true },
   { name: 'a blocked event loop of seconds', happens: (clock: FakeClock) => clock.blockEventLoop(3000), stood: true },
-  { name: 'a machine asleep', happens: async (clock: FakeClock) => clock.freeze(1001), stood: true },
+  { name: 'a machine asleep', happens: asleep(1001), stood: true },
   {
     name: 'a small correction of the wall clock',
-    happens: async (clock: FakeClock) => clock.freeze(900),
+    happens: asleep(900),
     stood: false,
   },
-  { name: 'a wall clock set back', happens: async (clock: FakeClock) => clock.freeze(-5000), stood: true },
+  { name: 'a wall clock set back', happens: asleep(-5000), stood: true },
 ])('after $name the process stood still: $stood', async ({ happens, stood }) => {
   using clock = new FakeClock()
-  const guard = new ProcessGuard(clock)
+  const guard = new ProcessGuard(clock, () => 1)
   await happens(clock)
-  expect(guard.stoodStill()).toBe(stood)
+  expect(guard.look(clock.now())).toEqual(stood ? { type: 'process-stood-still' } : undefined)
 })
 
 test('tells of a standstill once', async () => {
   using clock = new FakeClock()
-  const guard = new ProcessGuard(clock)
+  const guard = new ProcessGuard(clock, () => 1)
   clock.freeze(60_000)
-  expect(guard.stoodStill()).toBe(true)
+  await clock.advance(1)
+  expect(guard.look(clock.now())).toEqual({ type: 'process-stood-still' })
   await clock.advance(1000)
-  expect(guard.stoodStill()).toBe(false)
+  expect(guard.look(clock.now())).toBeUndefined()
+})
+
+test('reads the wall clock once a millisecond, and misses nothing by it', async () => {
+  using clock = new FakeClock()
+  const guard = new ProcessGuard(clock, () => 1)
+  clock.freeze(60_000)
+  expect(guard.look(clock.now())).toBeUndefined()
+  await clock.advance(1)
+  expect(guard.look(clock.now())).toEqual({ type: 'process-stood-still' })
+})
+
+test('tells once that this is another process, though its time begins anew', async () => {
+  using clock = new FakeClock()
+  await clock.advance(5000)
+  let pid = 1
+  const guard = new ProcessGuard(clock, () => pid)
+  pid = 2
+  expect(guard.look(3)).toEqual({ type: 'process-changed', from: 1, to: 2 })
+  expect(guard.look(4)).toBeUndefined()
 })

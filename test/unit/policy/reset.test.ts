@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest'
-import { resetAction } from '../../../packages/core/src/policy/reset.ts'
+import { describe, expect, test } from 'vitest'
+import { resetPlan } from '../../../packages/core/src/policy/reset.ts'
 
 test.each([
   { policy: 'rollback', status: 'I', action: 'keep' },
@@ -15,5 +15,37 @@ test.each([
   { policy: 'none', status: 'E', action: 'retire' },
   { policy: 'none', status: null, action: 'retire' },
 ] as const)("'$policy' does with a session in state $status: $action", ({ policy, status, action }) => {
-  expect(resetAction(policy, status)).toBe(action)
+  const plan = action === 'keep' || action === 'retire' ? action : { statements: [action] }
+  expect(resetPlan(policy, status, true)).toEqual(plan)
+})
+
+describe.each(['session', 'discard'] as const)("'%s'", (policy) => {
+  test('costs nothing if the lease sent nothing', () => {
+    expect(resetPlan(policy, 'I', false)).toBe('keep')
+  })
+
+  test('retires a session of which nothing is known', () => {
+    expect(resetPlan(policy, null, true)).toBe('retire')
+  })
+
+  test.each(['T', 'E'] as const)('rolls back first what was left open in state %s', (status) => {
+    const plan = resetPlan(policy, status, false)
+    expect(plan).toMatchObject({ statements: ['ROLLBACK', expect.stringMatching(/DISCARD/)] })
+  })
+
+  test('has the hook called again, for it undoes what that has set', () => {
+    expect(resetPlan(policy, 'I', true)).toMatchObject({ undoesHook: true })
+  })
+})
+
+test("only 'discard' drops prepared statements", () => {
+  expect(resetPlan('discard', 'I', true)).toMatchObject({ statements: ['DISCARD ALL'], dropsStatements: true })
+  expect(resetPlan('session', 'I', true)).not.toHaveProperty('dropsStatements')
+})
+
+test("the user's own function is called in every state but an unknown one, whatever the lease did", () => {
+  const call = (): void => {}
+  for (const status of ['I', 'T', 'E'] as const)
+    expect(resetPlan(call, status, false)).toEqual({ statements: [], call })
+  expect(resetPlan(call, null, false)).toBe('retire')
 })

@@ -1,27 +1,38 @@
 import { Client, type ClientConfig, type PoolClient, Query, type QueryResult, Result, types } from 'pg'
-import { OptionsError, ReleaseError } from '../errors.ts'
-import { onlyRollsBack } from '../policy/loss.ts'
+import { OptionsError, ReleaseError, TransactionRolledBackError } from '../errors.ts'
+import { commits, onlyRollsBack } from '../policy/loss.ts'
 import type { Cancel } from '../runtime/clock.ts'
+import { currentScope } from '../runtime/scope.ts'
 import { internalsOf } from './driver.ts'
+import { rethrowFromCaller } from './stack.ts'
 import type { Statement } from './statements.ts'
 
 /** What a leased client asks its connection. */
 export interface ClientOwner {
+  /** Which lease this is. */
+  readonly leaseNumber: number
+  /** Whether that lease hasn't been given back. */
+  isHeld(leaseNumber: number): boolean
   /** Why calls on the client are refused now; undefined when they aren't. */
   refusal(): Error | undefined
   /** Whether ROLLBACK is true already: the connection was lost, and nothing of its work was written. */
   readonly isRolledBack: boolean
+  /** What the last statement that failed of its own failed of. */
+  readonly lastError: Error | undefined
   begin(text: string | undefined): Statement
-  end(statement: Statement, how: 'answered' | 'failed'): void
+  /** It was answered, or failed of this error. */
+  end(statement: Statement, error?: Error): void
   /** What to tell about a statement that ended with this error. */
   explain(error: Error, statement: Statement): Error
   /** Gives a statement `timeoutMillis`, or the pool's `query_timeout`, to end. */
   limit(timeoutMillis: number | undefined): Cancel | undefined
-  /** The borrower ended the client by himself. */
-  endedByBorrower(): void
+  /** Has the server cancel a statement, or takes it back if it hasn't been sent. */
+  abort(statement: Statement, reason: Error): void
+  /** The holder ended the client by himself. */
+  endedByHolder(): void
 }
 
-/** What the borrower holds: the physical `pg.Client`, with a `release` that is renewed at each lease. */
+/** What the caller holds: the physical `pg.Client`, with a `release` that is renewed at each lease. */
 export interface LeasedClient extends PoolClient, AsyncDisposable, Disposable {
   /** Lets its socket keep the process alive; missing in @types/pg. */
   ref(): void
@@ -34,6 +45,8 @@ export type LeasedClientClass = new (config: ClientConfig, owner: ClientOwner) =
 
 type Callback = (error: Error | null, result?: QueryResult) => void
 
+type Send = (config: string | QueryConfig, values: unknown[] | undefined, done: Callback) => void
+
 interface Submittable {
   submit: unknown
   text?: string
@@ -45,6 +58,7 @@ interface Submittable {
 interface QueryConfig {
   readonly text?: string
   readonly query_timeout?: number
+  readonly signal?: AbortSignal
   readonly callback?: Callback
 }
 
@@ -84,15 +98,16 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
       const values = typeof second === 'function' ? undefined : second
       const callback: Callback | undefined = typeof second === 'function' ? second : (third ?? first.callback)
       if (callback && typeof callback !== 'function') throw new TypeError('callback is not a function')
-      if (callback) return this.#run(first, values, callback)
+      if (callback) return this.#run(first, values, callback, this.#sendWithCallback)
+      const send = base.prototype.query === Client.prototype.query ? this.#sendWithCallback : this.#sendForPromise
       return new Promise((resolve, reject) => {
-        this.#run(first, values, (error, result) => (error ? reject(error) : resolve(result)))
+        this.#run(first, values, (error, result) => (error ? reject(error) : resolve(result)), send)
       }).catch(rethrowFromCaller)
     }
 
     // biome-ignore lint/suspicious/noExplicitAny: as above.
     override end(callback?: any): any {
-      this.#owner.endedByBorrower()
+      this.#owner.endedByHolder()
       return super.end(callback)
     }
 
@@ -100,38 +115,73 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
       throw new ReleaseError('This client was not handed out by connect().')
     }
 
-    async [Symbol.asyncDispose](): Promise<void> {}
-    [Symbol.dispose](): void {}
+    // Read when a scope is entered, so that leaving it late can't release the next lease.
+    get [Symbol.dispose](): () => void {
+      const { release } = this
+      const { leaseNumber } = this.#owner
+      return () => {
+        if (this.#owner.isHeld(leaseNumber)) release()
+      }
+    }
 
-    #run(config: string | QueryConfig, values: unknown[] | undefined, callback: Callback): void {
+    get [Symbol.asyncDispose](): () => Promise<void> {
+      const dispose = this[Symbol.dispose]
+      return async () => dispose()
+    }
+
+    readonly #sendWithCallback: Send = (config, values, done) =>
+      super.query(config as string, values as unknown[], done)
+
+    /** A `query` of the user's own may know no callbacks. */
+    readonly #sendForPromise: Send = (config, values, done) => {
+      Promise.resolve(super.query(config as string, values as unknown[])).then((result) => done(null, result), done)
+    }
+
+    #run(config: string | QueryConfig, values: unknown[] | undefined, callback: Callback, send: Send): void {
       const owner = this.#owner
-      const text = typeof config === 'string' ? config : config.text
-      const refusal = owner.refusal()
+      const options: QueryConfig = typeof config === 'string' ? { text: config } : config
+      const { text, query_timeout: timeout } = options
+      const signal = options.signal ?? currentScope()?.signal
+      const refusal = owner.refusal() ?? reasonToRefuse(signal, text)
       if (refusal) {
         process.nextTick(conclude, callback, refusal, owner.isRolledBack && onlyRollsBack(text))
         return
       }
       const statement = owner.begin(text)
-      const timeout = typeof config === 'string' ? undefined : config.query_timeout
       const cancelLimit = owner.limit(timeout || this.#queryTimeout)
-      const ended = (how: 'answered' | 'failed'): void => {
+      const told = signal ? this.#untilAborted(signal, statement, callback) : callback
+      const ended = (error?: Error): void => {
         cancelLimit?.()
-        owner.end(statement, how)
+        owner.end(statement, error)
       }
       try {
-        super.query(
-          (timeout ? { ...(config as QueryConfig), query_timeout: 0 } : config) as string,
-          values as unknown[],
-          (error: Error | null, result: QueryResult) => {
-            ended(error ? 'failed' : 'answered')
-            if (error) conclude(callback, owner.explain(error, statement), owner.isRolledBack && onlyRollsBack(text))
-            else callback(null, result)
-          },
-        )
+        send(timeout ? { ...options, query_timeout: 0 } : config, values, (error, result) => {
+          ended(error ?? undefined)
+          if (error) conclude(told, owner.explain(error, statement), owner.isRolledBack && onlyRollsBack(text))
+          else if (result?.command === 'ROLLBACK' && commits(text))
+            told(new TransactionRolledBackError(owner.lastError))
+          else told(null, result)
+        })
       } catch (error) {
-        ended('failed')
+        ended(error as Error)
         throw error
       }
+    }
+
+    /** Tells the caller at once when he gives up, and has the server stop. What it answers then is nobody's concern. */
+    #untilAborted(signal: AbortSignal, statement: Statement, callback: Callback): Callback {
+      let isTold = false
+      const tell: Callback = (error, result) => {
+        signal.removeEventListener('abort', giveUp)
+        if (!isTold) callback(error, result)
+        isTold = true
+      }
+      const giveUp = (): void => {
+        this.#owner.abort(statement, signal.reason)
+        tell(signal.reason)
+      }
+      signal.addEventListener('abort', giveUp, { once: true })
+      return tell
     }
 
     #submit(submittable: Submittable, second: unknown, third: unknown): unknown {
@@ -143,19 +193,19 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
         return submittable
       }
       const statement = owner.begin(submittable.text)
-      // A cursor lives as long as its borrower likes; a Query is a statement like any other.
+      // A cursor lives as long as its holder likes; a Query is a statement like any other.
       const timeout = submittable.query_timeout || this.#queryTimeout
       const cancelLimit = submittable instanceof Query ? owner.limit(timeout) : undefined
       const { handleError, handleReadyForQuery } = submittable
       submittable.query_timeout = 0
       submittable.handleError = (error, ...rest) => {
         cancelLimit?.()
-        owner.end(statement, 'failed')
+        owner.end(statement, error)
         handleError.call(submittable, owner.explain(error, statement), ...rest)
       }
       submittable.handleReadyForQuery = (...args) => {
         cancelLimit?.()
-        owner.end(statement, 'answered')
+        owner.end(statement)
         handleReadyForQuery.apply(submittable, args)
       }
       return super.query(submittable as never, second as never, third as never)
@@ -163,32 +213,13 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
   } as unknown as LeasedClientClass
 }
 
-/**
- * Renews what gives the client back. Each lease has closures of its own: `await using` reads the method when it is
- * declared, so that leaving a scope late can't release the next borrower's lease.
- */
-export function grantRelease(client: LeasedClient, giveBack: (discard?: Error | boolean) => void): void {
-  let leased = true
-  client.release = (discard) => {
-    if (!leased) throw new ReleaseError('Release called on client which has already been released to the pool.')
-    leased = false
-    giveBack(discard)
-  }
-  const dispose = (): void => {
-    if (leased) client.release()
-  }
-  client[Symbol.dispose] = dispose
-  client[Symbol.asyncDispose] = async () => dispose()
+/** A statement whose caller has given up isn't sent; but whoever gave up may always roll back. */
+function reasonToRefuse(signal: AbortSignal | undefined, text: string | undefined): Error | undefined {
+  return signal?.aborted && !onlyRollsBack(text) ? signal.reason : undefined
 }
 
 /** A connection lost before COMMIT has rolled back: that ROLLBACK is true, and must not hide what the caller died of. */
 function conclude(callback: Callback, error: Error, isDoneAnyway: boolean): void {
   if (isDoneAnyway) callback(null, Object.assign(new Result('', types), { command: 'ROLLBACK' }))
   else callback(error)
-}
-
-/** Shows where the statement was called, not where its answer was read: the driver does the same. */
-export function rethrowFromCaller(error: Error): never {
-  Error.captureStackTrace(error)
-  throw error
 }

@@ -1,50 +1,46 @@
 import type { Client } from 'pg'
-import { ConnectionLostError, type Endpoint, type Loss, ReleaseError } from '../errors.ts'
+import { ConnectionLostError, codeOf, type Endpoint, type Loss, ReleaseError } from '../errors.ts'
+import type { ResetPolicy } from '../options/pool-options.ts'
 import { concernsOthers, endsSession } from '../policy/classify-error.ts'
 import { outcomeOfLoss, phaseOfLoss } from '../policy/loss.ts'
-import type { TransactionStatus } from '../policy/reset.ts'
+import { RESET_TIMEOUT_MILLIS, type TransactionStatus } from '../policy/reset.ts'
 import type { Cancel, Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
+import { requestCancel } from './cancel.ts'
 import type { ClientOwner, LeasedClient } from './client.ts'
-import { type Driver, type DriverInternals, internalsOf } from './driver.ts'
+import { type DriverInternals, type EndClient, internalsOf } from './driver.ts'
 import { sayGoodbye } from './goodbye.ts'
+import { Lease } from './lease.ts'
 import { SignsOfLife } from './signs-of-life.ts'
+import { type ConnectionState, mayMove } from './state.ts'
 import { type Statement, Statements } from './statements.ts'
-
-/**
- * ```
- * opening ─▶ idle ⇄ checking         a new connection, an idle or a proven one ─▶ leased
- * leased ─▶ resetting ─▶ idle        a clean one: leased ─▶ idle
- * each of these five ─▶ closing ─▶ closed
- * ```
- */
-export type ConnectionState = 'opening' | 'idle' | 'checking' | 'leased' | 'resetting' | 'closing' | 'closed'
-
-const MOVES: Record<ConnectionState, readonly ConnectionState[]> = {
-  opening: ['idle', 'leased', 'closing'],
-  idle: ['checking', 'leased', 'closing'],
-  checking: ['idle', 'leased', 'closing'],
-  leased: ['idle', 'resetting', 'closing'],
-  resetting: ['idle', 'closing'],
-  closing: ['closed'],
-  closed: [],
-}
 
 /** How far the news of a loss reaches: every older connection is dead, is suspect, or isn't concerned. */
 export type LossReach = 'all' | 'suspect' | 'own'
 
+/** Whom a connection tells what happens to it. */
+export interface ConnectionListener {
+  /** Told once, when the connection dies outside `close`. */
+  readonly onLost: (connection: Connection, loss: Loss, reach: LossReach) => void
+  /** Told at the end of each lease. */
+  readonly onReleased: (connection: Connection, discard: Error | boolean | undefined) => void
+}
+
 /** What a connection is told by its maker. */
-export interface ConnectionSettings {
+export interface ConnectionSettings extends ConnectionListener {
   readonly clock: Clock
-  readonly driver: Driver
+  readonly endClient: EndClient
+  /** The user's way of making sockets, if he has one. */
+  readonly stream: (() => unknown) | undefined
   readonly pipelined: boolean
   /** The pool's `query_timeout`; `Infinity` for none. */
   readonly queryTimeoutMillis: number
   /** Whether an idle connection lets the process end. */
   readonly allowExitOnIdle: boolean
-  /** Told once, when the connection dies outside `close`. */
-  readonly onLost: (connection: Connection, loss: Loss, reach: LossReach) => void
 }
+
+// What every further statement of a failed transaction fails of: it tells nothing. (in_failed_sql_transaction)
+const IN_FAILED_TRANSACTION = '25P02'
 
 /** One session, from the first SYN to the last FIN. Knows its state, its facts, and when it died. */
 export class Connection implements ClientOwner {
@@ -56,19 +52,25 @@ export class Connection implements ClientOwner {
   #state: ConnectionState = 'opening'
   #loss: Loss | undefined
   #ended = false
-  #hasWorked = false
+  #isServing = false
+  #isEndedByHolder = false
+  /** What the last statement that failed of its own failed of. */
+  #lastError: Error | undefined
+  #cancelsUnderWay = 0
   readonly signs: SignsOfLife = new SignsOfLife()
 
   /** The batch it was opened in: those of an older one are stale. */
   generation = 0
   /** When somebody began to open it. */
   startedAt = 0
-  /** When it was ready for its first borrower; undefined until then. */
-  openedAt: number | undefined
+  /** When it was ready for its first lease; undefined until then. */
+  openedAt: number | undefined = undefined
   expiresAt: number = Number.POSITIVE_INFINITY
   idleSince = 0
-  leasedAt = 0
-  uses = 0
+  /** The present lease, or the last. */
+  readonly lease: Lease = new Lease()
+  /** Told when a cancel request is over. */
+  onCancelled: (() => void) | undefined = undefined
 
   constructor(id: number, makeClient: (owner: ClientOwner) => LeasedClient, settings: ConnectionSettings) {
     this.id = id
@@ -84,8 +86,7 @@ export class Connection implements ClientOwner {
    * that would be our bug.
    */
   move(to: ConnectionState): void {
-    if (!MOVES[this.#state].includes(to))
-      throw new Error(`BUG: connection ${this.id} cannot go from ${this.#state} to ${to}`)
+    if (!mayMove(this.#state, to)) throw new Error(`BUG: connection ${this.id} cannot go from ${this.#state} to ${to}`)
     this.#state = to
     if (!this.#settings.allowExitOnIdle) return
     if (to === 'idle') this.client.unref()
@@ -93,8 +94,8 @@ export class Connection implements ClientOwner {
   }
 
   // A method and not a getter: TypeScript narrows a getter, and goes on believing it after an await.
-  is(...states: readonly ConnectionState[]): boolean {
-    return states.includes(this.#state)
+  is(state: ConnectionState): boolean {
+    return this.#state === state
   }
 
   get state(): ConnectionState {
@@ -103,6 +104,14 @@ export class Connection implements ClientOwner {
 
   get loss(): Loss | undefined {
     return this.#loss
+  }
+
+  get leaseNumber(): number {
+    return this.lease.number
+  }
+
+  isHeld(leaseNumber: number): boolean {
+    return this.lease.isHeld(leaseNumber)
   }
 
   get isRolledBack(): boolean {
@@ -129,22 +138,38 @@ export class Connection implements ClientOwner {
 
   /** Whether the server has answered everything that was sent. */
   get inSync(): boolean {
-    return this.#internals.readyForQuery === true && this.#statements.isEmpty
+    return this.#internals.readyForQuery === true && this.#statements.isEmpty && this.#cancelsUnderWay === 0
   }
 
-  /** Lies idle from now on. */
-  rest(now: number): void {
+  /** How often it has been leased. */
+  get uses(): number {
+    return this.lease.number
+  }
+
+  /** Lies idle; since when tells how long it may. */
+  rest(since: number): void {
     this.move('idle')
-    this.idleSince = now
+    this.idleSince = since
   }
 
-  /** Belongs to a borrower from now on. */
-  lend(now: number): void {
+  /** Is leased from now on. */
+  grant(now: number, resetOnReturn?: ResetPolicy, holder?: string): void {
     this.move('leased')
-    this.leasedAt = now
-    this.uses++
-    this.#hasWorked = false
+    this.lease.begin(now, resetOnReturn, holder)
     this.#statements.settle()
+  }
+
+  /** What the caller holds: the client, with a `release` that is for this lease alone. */
+  handOver(): LeasedClient {
+    const { client, lease } = this
+    const { number } = lease
+    client.release = (discard) => {
+      if (!lease.isHeld(number))
+        throw new ReleaseError('Release called on client which has already been released to the pool.')
+      lease.end()
+      this.#settings.onReleased(this, discard)
+    }
+    return client
   }
 
   /**
@@ -152,61 +177,10 @@ export class Connection implements ClientOwner {
    * counts, later ones follow from it.
    */
   lose(cause: unknown, reach: LossReach = concernsOthers(cause) ? 'all' : 'own'): void {
-    if (this.#loss || this.is('closing', 'closed')) return
+    if (this.#loss || this.#isGone()) return
     const loss = this.#note(cause)
     this.destroy()
     this.#settings.onLost(this, loss, reach)
-  }
-
-  /**
-   * Sends a statement of the pool, and resolves with the error if there was one. A server that does not answer within
-   * `timeoutMillis` has lost the connection; an SQL error has not.
-   */
-  exchange(sql: string, timeoutMillis: number): Promise<Error | undefined> {
-    const { clock, driver } = this.#settings
-    const statement = this.begin(sql)
-    return new Promise((resolve) => {
-      const cancel = afterPatience(clock, timeoutMillis, 'nothing', () => {
-        this.lose(new Error(`No answer to ${sql === PING ? 'a ping' : sql} within ${timeoutMillis} ms`))
-      })
-      driver.query(this.client, sql, (error) => {
-        cancel()
-        if (error && !('severity' in error)) this.lose(error)
-        this.end(statement, error ? 'failed' : 'answered')
-        resolve(error ?? undefined)
-      })
-    })
-  }
-
-  /** Asks for a sign of life. Without one in time, the connection is lost. */
-  async ping(timeoutMillis: number): Promise<void> {
-    const error = await this.exchange(PING, timeoutMillis)
-    // An SQL error is a sign of life too: a cancel request meant for the last borrower may have come late.
-    if (error && !this.isLost && !(await this.synchronized(timeoutMillis))) this.lose(error)
-  }
-
-  /** Waits until the server has answered everything. False if the connection was lost meanwhile, or it took too long. */
-  synchronized(timeoutMillis: number): Promise<boolean> {
-    if (this.inSync) return Promise.resolve(true)
-    const { connection } = this.#internals
-    return new Promise((resolve) => {
-      const settle = (): void => {
-        cancelPatience()
-        cancelLook()
-        connection.off('readyForQuery', look)
-        connection.off('end', settle)
-        resolve(this.inSync && !this.isLost)
-      }
-      const look = (): void => {
-        if (this.inSync) settle()
-      }
-      const { clock } = this.#settings
-      const cancelPatience = afterPatience(clock, timeoutMillis, 'nothing', settle)
-      // A statement that the driver itself refused is over without a word of the server.
-      const cancelLook = clock.afterPendingInput(look)
-      connection.on('readyForQuery', look)
-      connection.on('end', settle)
-    })
   }
 
   /**
@@ -216,9 +190,10 @@ export class Connection implements ClientOwner {
   async close(timeoutMillis: number, cause: unknown): Promise<void> {
     if (!this.#loss && !this.inSync) this.#note(cause)
     this.move('closing')
-    const { driver, clock } = this.#settings
-    const isPolite = !this.isLost && this.inSync
-    if (!this.#ended) await sayGoodbye(this.client, { driver, clock, isPolite, timeoutMillis })
+    const { endClient, clock } = this.#settings
+    const isWell = !this.isLost && this.inSync
+    const how = this.#isEndedByHolder ? 'wait' : isWell ? 'polite' : 'destroy'
+    if (!this.#ended) await sayGoodbye(this.client, { endClient, clock, how, timeoutMillis })
     this.move('closed')
   }
 
@@ -227,9 +202,32 @@ export class Connection implements ClientOwner {
     this.#internals.connection.stream.destroy()
   }
 
+  /** Lets the socket be: whoever else holds it goes on talking. It keeps no process alive. */
+  async abandon(cause: unknown): Promise<void> {
+    if (!this.#loss) this.#note(cause)
+    this.move('closing')
+    this.client.unref()
+    this.move('closed')
+  }
+
+  /** Prepared statements are gone: the driver must send them anew. */
+  forgetStatements(): void {
+    const { connection } = this.#internals
+    connection.parsedStatements = {}
+    connection.submittedNamedStatements = {}
+  }
+
+  /** Lets code of the user's use the client outside a lease, while it runs. */
+  async serve(run: () => Promise<void>): Promise<void> {
+    this.#isServing = true
+    await run().finally(() => {
+      this.#isServing = false
+    })
+  }
+
   refusal(): Error | undefined {
     if (this.#loss) return new ConnectionLostError(this.#loss, false)
-    if (this.is('leased', 'opening')) return undefined
+    if (this.is('leased') || this.is('opening') || this.#isServing) return undefined
     return new ReleaseError('This client has been released to the pool: it may not be used any more.')
   }
 
@@ -238,9 +236,10 @@ export class Connection implements ClientOwner {
     return this.#statements.begin(text, this.signs.mark)
   }
 
-  end(statement: Statement, how: 'answered' | 'failed'): void {
-    this.#statements.end(statement, how, !this.isLost)
-    this.#hasWorked = true
+  end(statement: Statement, error?: Error): void {
+    this.#statements.end(statement, error ? 'failed' : 'answered', !this.isLost)
+    if (error && codeOf(error) !== IN_FAILED_TRANSACTION) this.#lastError = error
+    this.lease.hasWorked = true
     if (!this.isLost) this.signs.answered(this.#settings.clock.now(), statement.mark)
   }
 
@@ -248,24 +247,64 @@ export class Connection implements ClientOwner {
     return this.#loss ? new ConnectionLostError(this.#loss, statement.sent) : error
   }
 
+  get lastError(): Error | undefined {
+    return this.#lastError
+  }
+
   limit(timeoutMillis: number | undefined): Cancel | undefined {
     const limit = timeoutMillis || this.#settings.queryTimeoutMillis
     if (limit === Number.POSITIVE_INFINITY) return undefined
-    // Slow or dead? The others are asked before they are lent again.
+    // Slow or dead? The others are asked before they are leased again.
     return afterPatience(this.#settings.clock, limit, 'process', () =>
       this.lose(new Error('Query read timeout'), 'suspect'),
     )
   }
 
-  endedByBorrower(): void {
-    this.lose(new Error('The client was ended by its borrower'), 'own')
+  abort(statement: Statement, reason: Error): void {
+    if (!statement.sent) this.#takeBack(statement, reason)
+    // In a pipeline the server may be at work on somebody else's.
+    else if (!this.#settings.pipelined) void this.#cancel(statement)
+  }
+
+  /** The driver keeps, in their order, those that wait for the one that was sent. */
+  #takeBack(statement: Statement, reason: Error): void {
+    this.#internals._queryQueue.splice(this.#statements.placeOf(statement) - 1, 1)
+    this.end(statement, reason)
+  }
+
+  /**
+   * Has the server cancel a statement whose caller has given up. Nobody else gets the connection before the request is
+   * over, and it must answer a ping first: a request that comes late cancels whatever runs then.
+   */
+  async #cancel(statement: Statement): Promise<void> {
+    const { clock, stream } = this.#settings
+    const cancel = afterPatience(clock, RESET_TIMEOUT_MILLIS, 'nothing', () => {
+      if (this.#statements.placeOf(statement) !== -1) this.lose(new Error('No answer to a cancel request'), 'suspect')
+    })
+    this.#cancelsUnderWay++
+    this.signs.doubt()
+    await requestCancel(this.client, { clock, stream, timeoutMillis: RESET_TIMEOUT_MILLIS })
+    this.#cancelsUnderWay--
+    this.onCancelled?.()
+    if (this.#statements.placeOf(statement) === -1) cancel()
+  }
+
+  endedByHolder(): void {
+    if (this.#loss || this.#isGone()) return
+    this.#isEndedByHolder = true
+    this.#settings.onLost(this, this.#note(new Error('The client was ended by its holder')), 'own')
+  }
+
+  #isGone(): boolean {
+    return this.is('closing') || this.is('closed')
   }
 
   #note(cause: unknown): Loss {
-    const isInUse = this.is('opening', 'leased', 'resetting')
+    const isInUse = this.is('opening') || this.is('leased') || this.is('resetting')
+    if (this.#internals.readyForQuery) this.#statements.settle()
     const underWay = isInUse ? this.#statements.sentTexts() : []
     const phase = isInUse ? phaseOfLoss(this.transactionStatus, underWay) : 'idle'
-    this.#loss = { cause, phase, commitOutcome: outcomeOfLoss(phase, isInUse && this.#hasWorked) }
+    this.#loss = { cause, phase, commitOutcome: outcomeOfLoss(phase, isInUse && this.lease.hasWorked) }
     return this.#loss
   }
 
@@ -283,6 +322,3 @@ export class Connection implements ClientOwner {
     this.client.on('end', () => this.lose(new Error('Connection terminated unexpectedly')))
   }
 }
-
-// The empty query: the cheapest thing that the server must answer.
-const PING = ';'

@@ -4,8 +4,8 @@ import { attemptMillis } from '../policy/backoff.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
 import { type ClientOwner, type LeasedClient, type LeasedClientClass, leasedClientClass } from './client.ts'
-import { Connection, type ConnectionSettings, type LossReach } from './connection.ts'
-import { driverOf } from './driver.ts'
+import { Connection, type ConnectionListener, type ConnectionSettings } from './connection.ts'
+import { endOf } from './driver.ts'
 
 /** What it takes to open a connection. */
 export interface ConnectorOptions {
@@ -25,7 +25,7 @@ export class Connector {
   readonly #options: ConnectorOptions
   readonly #clock: Clock
   readonly #clientClass: LeasedClientClass
-  readonly #settings: Omit<ConnectionSettings, 'onLost'>
+  readonly #settings: Omit<ConnectionSettings, keyof ConnectionListener>
   #lastId = 0
   /** How many in a row were given up without an answer. */
   #silentAttempts = 0
@@ -35,19 +35,21 @@ export class Connector {
     this.#options = options
     this.#clock = clock
     this.#clientClass = leasedClientClass(options.Client)
+    const { pipeline, stream } = options.clientConfig()
     this.#settings = {
       clock,
-      driver: driverOf(Object.getPrototypeOf(this.#clientClass)),
-      pipelined: options.clientConfig().pipeline === true,
+      endClient: endOf(Object.getPrototypeOf(this.#clientClass)),
+      stream: typeof stream === 'function' ? stream : undefined,
+      pipelined: pipeline === true,
       queryTimeoutMillis: options.queryTimeoutMillis,
       allowExitOnIdle: options.allowExitOnIdle,
     }
   }
 
   /** Makes a connection that isn't open yet. */
-  make(onLost: (connection: Connection, loss: Loss, reach: LossReach) => void): Connection {
+  make(listener: ConnectionListener): Connection {
     const makeClient = (owner: ClientOwner): LeasedClient => new this.#clientClass(this.#options.clientConfig(), owner)
-    return new Connection(++this.#lastId, makeClient, { ...this.#settings, onLost })
+    return new Connection(++this.#lastId, makeClient, { ...this.#settings, ...listener })
   }
 
   /**
@@ -70,6 +72,11 @@ export class Connector {
     })
     this.#silentAttempts = 0
     connection.signs.answered(this.#clock.now(), connection.signs.mark)
+  }
+
+  /** Does again what a reset of the session has undone: what `onConnect` has set. */
+  async replayHook(connection: Connection): Promise<void> {
+    await this.#options.onConnect?.(connection.client)
   }
 
   #bounded(connection: Connection, open: () => Promise<void>): Promise<void> {

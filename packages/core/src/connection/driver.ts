@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
-import type { Client } from 'pg'
+import { type Client, Query, type QueryResult } from 'pg'
 import type { TransactionStatus } from '../policy/reset.ts'
 
 /**
@@ -11,10 +11,26 @@ export interface DriverInternals {
   /** Whether the server has answered everything that was sent (ReadyForQuery). */
   readonly readyForQuery?: boolean
   /** The protocol layer: emits `errorMessage` and `readyForQuery`; its stream is replaced when TLS starts. */
-  readonly connection: EventEmitter & { readonly stream: Duplex }
-  readonly connectionParameters: { query_timeout: number | false }
+  readonly connection: EventEmitter & {
+    readonly stream: Duplex
+    /** Prepared statements that the server knows, and those on their way to it. */
+    parsedStatements: Record<string, string>
+    submittedNamedStatements: Record<string, string>
+  }
+  readonly connectionParameters: {
+    query_timeout: number | false
+    readonly ssl?: boolean | object
+    readonly sslnegotiation?: string
+  }
   readonly processID: number | null
+  readonly secretKey: number | null
   getTransactionStatus(): TransactionStatus
+  /** Whether the socket is alive, and nobody has ended the client. */
+  readonly _queryable: boolean
+  readonly _ending: boolean
+  /** Statements that wait for the one that the server works on. */
+  readonly _queryQueue: unknown[]
+  _pulseQueryQueue(): void
 }
 
 /** The private parts of a client. */
@@ -22,22 +38,30 @@ export function internalsOf(client: Client): DriverInternals {
   return client as unknown as DriverInternals
 }
 
-/** The driver's own methods, for statements of the pool: not refused outside a lease, not counted as the borrower's. */
-export interface Driver {
-  query(client: Client, sql: string, done: (error: Error | null) => void): void
-  end(client: Client): void
-}
+/** What a statement of the pool ended with. */
+export type StatementDone = (error: Error | null, result?: QueryResult) => void
 
-/** Takes the driver's methods from its class, so that what a subclass overrides is passed by. */
-export function driverOf(base: typeof Client): Driver {
-  const { query, end } = base.prototype as unknown as DriverMethods
-  return {
-    query: (client, sql, done) => query.call(client, sql, undefined, done),
-    end: (client) => end.call(client, () => {}),
+/**
+ * Sends a statement of the pool: not refused outside a lease, not counted as the holder's, and unseen by what subclasses
+ * and instrumentations have put around `query`, since it isn't the application's.
+ */
+export function sendStatement(client: Client, sql: string, done: StatementDone): void {
+  const internals = internalsOf(client)
+  if (!internals._queryable || internals._ending) {
+    process.nextTick(done, new Error('The connection is closed'))
+    return
   }
+  const query = new Query<never, never>(sql) as Query<never, never> & { callback: StatementDone }
+  query.callback = done
+  internals._queryQueue.push(query)
+  internals._pulseQueryQueue()
 }
 
-interface DriverMethods {
-  query(this: Client, sql: string, values: undefined, done: (error: Error | null) => void): void
-  end(this: Client, done: () => void): void
+/** Says goodbye by the driver's own method, past what a subclass overrides: `LeasedClient` takes an `end` for a loss. */
+export type EndClient = (client: Client) => void
+
+/** The driver's own `end`, from its class. */
+export function endOf(base: typeof Client): EndClient {
+  const { end } = base.prototype as unknown as { end(this: Client, done: () => void): void }
+  return (client) => end.call(client, () => {})
 }

@@ -1,19 +1,19 @@
 import type { Client } from 'pg'
 import type { Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
-import { type Driver, internalsOf } from './driver.ts'
+import { type EndClient, internalsOf } from './driver.ts'
 
 /** How to part from a server. */
 export interface Goodbye {
-  readonly driver: Driver
+  readonly endClient: EndClient
   readonly clock: Clock
-  /** Whether the server is well enough to be told. */
-  readonly isPolite: boolean
+  /** Tell the server, don't, or wait for the goodbye that somebody else has begun. */
+  readonly how: 'polite' | 'destroy' | 'wait'
   readonly timeoutMillis: number
 }
 
 /** Closes a client's socket, politely or not, and resolves when it is closed: after `timeoutMillis` at the latest. */
-export function sayGoodbye(client: Client, { driver, clock, isPolite, timeoutMillis }: Goodbye): Promise<void> {
+export function sayGoodbye(client: Client, { endClient, clock, how, timeoutMillis }: Goodbye): Promise<void> {
   const { connection } = internalsOf(client)
   const { stream } = connection
   return new Promise((resolve) => {
@@ -32,8 +32,8 @@ export function sayGoodbye(client: Client, { driver, clock, isPolite, timeoutMil
     // The driver has no listener on a socket that it failed to connect at all.
     stream.on('close', closed)
     try {
-      if (isPolite) driver.end(client)
-      else stream.destroy()
+      if (how === 'polite') endClient(client)
+      else if (how === 'destroy') stream.destroy()
     } catch {
       stream.destroy() // A client class of the user's own: there is nobody to tell, and it shall be gone.
     }

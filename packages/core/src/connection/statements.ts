@@ -1,4 +1,4 @@
-/** One statement of the borrower, from the call to its end. */
+/** One statement of the holder, from the call to its end. */
 export interface Statement {
   /** Undefined where the driver alone knows it: a cursor, a stream. */
   readonly text: string | undefined
@@ -8,7 +8,7 @@ export interface Statement {
   readonly mark: number
 }
 
-/** The borrower's statements that have not ended, in the order in which the driver sends them. */
+/** The holder's statements that have not ended, in the order in which the driver sends them. */
 export class Statements {
   readonly #pipelined: boolean
   readonly #underWay: Statement[] = []
@@ -29,6 +29,11 @@ export class Statements {
   /** Whether none is under way. */
   get isEmpty(): boolean {
     return this.#underWay.length === 0
+  }
+
+  /** How many are under way before this one; -1 if it has ended. */
+  placeOf(statement: Statement): number {
+    return this.#underWay.indexOf(statement)
   }
 
   /** The server is ready for the next one: the transaction status is that after all that has ended. */

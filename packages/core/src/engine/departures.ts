@@ -8,7 +8,7 @@ export class Departures {
   readonly #inventory: Inventory
   readonly #publisher: Publisher
   readonly #closeTimeoutMillis: number
-  readonly #closing = new Set<Connection>()
+  readonly #closing = new Map<Connection, Promise<void>>()
   #onAllClosed: (() => void) | undefined
 
   constructor(inventory: Inventory, publisher: Publisher, closeTimeoutMillis: number) {
@@ -19,19 +19,17 @@ export class Departures {
 
   /** Retires a connection, whatever its state; a second time does nothing. */
   retire(connection: Connection, reason: RetireReason, cause?: unknown): void {
-    if (connection.is('closing', 'closed')) return
-    const wasOpen = connection.openedAt !== undefined
-    this.#inventory.remove(connection)
-    this.#closing.add(connection)
-    const why = cause instanceof Error ? cause : new Error(`The pool closed it: ${reason}`)
-    const closed = connection.close(this.#closeTimeoutMillis, why)
-    // Told when it is done: a listener may release, or acquire.
-    if (wasOpen) this.#publisher.publish({ type: 'connection-retired', connection, reason, cause })
-    void closed.then(() => {
-      this.#closing.delete(connection)
-      if (wasOpen) this.#publisher.publish({ type: 'connection-closed', connection })
-      if (this.#isAllClosed()) this.#onAllClosed?.()
-    })
+    this.#sendOff(connection, reason, cause, (why) => connection.close(this.#closeTimeoutMillis, why))
+  }
+
+  /** Retires a connection without a word to the server: its session may be somebody else's as well. */
+  abandon(connection: Connection, reason: RetireReason): void {
+    this.#sendOff(connection, reason, undefined, (why) => connection.abandon(why))
+  }
+
+  /** Resolves when those are closed that were retired up to now. */
+  async closingClosed(): Promise<void> {
+    await Promise.all(this.#closing.values())
   }
 
   /** Resolves when the pool owns nothing any more. */
@@ -44,7 +42,22 @@ export class Departures {
 
   /** Waits for nobody's goodbye any longer. */
   destroyAll(): void {
-    for (const connection of this.#closing) connection.destroy()
+    for (const connection of this.#closing.keys()) connection.destroy()
+  }
+
+  #sendOff(connection: Connection, reason: RetireReason, cause: unknown, close: (why: Error) => Promise<void>): void {
+    if (connection.is('closing') || connection.is('closed')) return
+    const wasOpen = connection.openedAt !== undefined
+    this.#inventory.remove(connection)
+    const why = cause instanceof Error ? cause : new Error(`The pool closed it: ${reason}`)
+    const closed = close(why).then(() => {
+      this.#closing.delete(connection)
+      if (wasOpen) this.#publisher.publish({ type: 'connection-closed', connection })
+      if (this.#isAllClosed()) this.#onAllClosed?.()
+    })
+    this.#closing.set(connection, closed)
+    // Told when it is done: a listener may release, or acquire.
+    if (wasOpen) this.#publisher.publish({ type: 'connection-retired', connection, reason, cause })
   }
 
   #isAllClosed(): boolean {

@@ -1,35 +1,34 @@
-import { clean } from '../connection/clean.ts'
-import type { Connection, LossReach } from '../connection/connection.ts'
+import type { Connection } from '../connection/connection.ts'
 import type { Connector } from '../connection/connector.ts'
-import { ConnectError, type Loss, noAnswer, PoolClosedError, PoolTimeoutError } from '../errors.ts'
+import { ping } from '../connection/exchange.ts'
+import { ConnectError, PoolClosedError } from '../errors.ts'
 import type { ResolvedOptions } from '../options/resolved-options.ts'
-import { resetAction } from '../policy/reset.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
-import type { Publisher } from '../telemetry/events.ts'
+import type { Interruption, Publisher } from '../telemetry/events.ts'
+import type { Caller } from './caller.ts'
 import { Departures } from './departures.ts'
+import { Distrust } from './distrust.ts'
 import { Inventory } from './inventory.ts'
+import { Line } from './line.ts'
 import { Opening } from './opening.ts'
+import { Returns } from './returns.ts'
 import { Supply } from './supply.ts'
+import { timeoutError } from './timeout-error.ts'
 import { Trust } from './trust.ts'
 import { HEARTBEAT_MILLIS, Upkeep } from './upkeep.ts'
-import { Waiter, Waiters } from './waiters.ts'
-
-/** Who wants a connection. Exactly one of the two is called, once; `leased` possibly before `acquire` returns. */
-export interface Caller {
-  leased(connection: Connection): void
-  failed(error: Error): void
-}
 
 /** What the engine is built from. */
 export interface EngineParts {
   readonly options: ResolvedOptions
-  readonly connector: Pick<Connector, 'make' | 'establish'>
+  readonly connector: Pick<Connector, 'make' | 'establish' | 'replayHook'>
   readonly clock: Clock
   readonly publisher: Publisher
-  /** Whether the process stood still since the last time this was asked. */
-  readonly stoodStill: () => boolean
+  /** Whether the process stood still, or became another one, since the last time this was asked. */
+  readonly interruption: (now: number) => Interruption | undefined
+  /** Asks the server, once and in the background, what the pool should know of it. */
+  readonly examine?: ((connection: Connection) => Promise<void>) | undefined
 }
 
 /**
@@ -39,54 +38,92 @@ export interface EngineParts {
 export class Engine {
   readonly #options: ResolvedOptions
   readonly #parts: EngineParts
-  readonly #waiters = new Waiters<Caller>()
-  readonly #inventory = new Inventory()
+  readonly #inventory: Inventory
+  readonly #line: Line
   readonly #departures: Departures
+  readonly #returns: Returns
   readonly #opening: Opening
   readonly #supply: Supply
   readonly #upkeep: Upkeep
   readonly #trust: Trust
+  readonly #distrust: Distrust
   #isClosing = false
   #closed: Promise<void> | undefined
 
   constructor(parts: EngineParts) {
-    const { options, clock } = parts
+    const { options, clock, publisher } = parts
     this.#parts = parts
     this.#options = options
-    this.#departures = new Departures(this.#inventory, parts.publisher, options.closeTimeoutMillis)
+    this.#inventory = new Inventory(options.lifo)
+    this.#departures = new Departures(this.#inventory, publisher, options.closeTimeoutMillis)
     this.#trust = new Trust(options)
+    this.#line = new Line({
+      ...parts,
+      timeoutError: (waitedMillis, now) =>
+        timeoutError(
+          {
+            inventory: this.#inventory,
+            max: options.max,
+            waiting: this.#line.size,
+            waitedMillis,
+            lastFailure: this.#supply.lastFailure,
+          },
+          now,
+        ),
+      onEmpty: () => this.#supply.stopProbing(),
+    })
+    this.#returns = new Returns({
+      ...parts,
+      flawOf: (connection, now) => this.#flawOf(connection, now),
+      retire: (connection, reason, cause) => this.#retireAndServe(connection, reason, cause),
+      makeAvailable: (connection, now) => this.#makeAvailable(connection, now),
+    })
+    this.#distrust = new Distrust({
+      ...parts,
+      inventory: this.#inventory,
+      departures: this.#departures,
+      trust: this.#trust,
+      slowDown: () => this.#supply.slowDown(),
+      restartTimers: () => this.#upkeep.restart(),
+    })
     this.#opening = new Opening({
       ...parts,
       inventory: this.#inventory,
       departures: this.#departures,
       trust: this.#trust,
-      onLost: (connection, loss, reach) => this.#lost(connection, loss, reach),
+      onLost: (connection, loss, reach) => {
+        this.#distrust.lost(connection, loss, reach)
+        this.#dispatch(clock.now())
+      },
+      onReleased: (connection, discard) => this.takeBack(connection, discard),
     })
     this.#supply = new Supply({
       max: options.max,
       connectRetry: options.connectRetry,
       openOne: () => this.#open(),
-      isWanted: () => this.#waiters.size > 0,
+      isWanted: () => this.#line.size > 0,
       onFailed: (error, whom) => this.#fail(error, whom),
-      onPace: () => this.#dispatch(),
+      onPace: () => this.#dispatch(clock.now()),
     })
     this.#upkeep = new Upkeep({
       clock,
+      publisher,
       inventory: this.#inventory,
-      min: options.min,
-      idleTimeoutMillis: options.idleTimeoutMillis,
+      options,
       retire: (connection, reason) => this.#departures.retire(connection, reason),
       refill: (count) => this.#supply.open(Math.min(count, options.max - this.#inventory.size)),
-      onHeartbeat: () => this.#guard(),
+      ping: (connection) => void this.#check(connection),
+      examine: parts.examine && ((connection) => void this.#examine(connection)),
+      onHeartbeat: (now) => this.#distrust.guard(now),
     })
   }
 
-  get inventory(): Pick<Inventory, 'size' | 'idleCount'> {
+  get inventory(): Pick<Inventory, 'size' | 'idleCount' | 'all' | 'occupancy'> {
     return this.#inventory
   }
 
   get waitingCount(): number {
-    return this.#waiters.size
+    return this.#line.size
   }
 
   /** How many leased ones will be retired for their age when they come back. */
@@ -97,37 +134,35 @@ export class Engine {
 
   /** Leases a connection to the caller: at once if a fresh one lies idle, else in order of arrival. */
   acquire(caller: Caller): void {
-    if (this.#isClosing) return caller.failed(new PoolClosedError())
-    this.#guard()
-    const ready = this.#waiters.size === 0 ? this.#takeReady() : undefined
-    if (ready) return this.#lease(ready, caller)
-    const { clock } = this.#parts
-    const waiter = new Waiter(caller, clock.now())
-    waiter.cancelDeadline = afterPatience(clock, this.#options.connectionTimeoutMillis, 'process', () =>
-      this.#timeOut(waiter),
-    )
-    this.#waiters.join(waiter)
-    this.#dispatch()
+    if (this.#isClosing) return this.#line.refuse(caller, new PoolClosedError())
+    const signal = caller.options?.signal
+    if (signal?.aborted) return this.#line.refuse(caller, signal.reason)
+    const now = this.#parts.clock.now()
+    this.#distrust.guard(now)
+    const ready = this.#line.first ? undefined : this.#takeReady(now)
+    if (ready) this.#lease(ready, caller, now, 0)
+    else if (this.#line.join(caller, now)) this.#dispatch(now)
   }
 
-  /** Takes a connection back from its borrower, who may ask never to see it again. Cannot fail. */
+  /** Takes a connection back when its lease ends; its caller may ask never to see it again. Cannot fail. */
   takeBack(connection: Connection, discard?: Error | boolean): void {
-    const now = this.#parts.clock.now()
-    const heldMillis = now - connection.leasedAt
-    this.#parts.publisher.publish({ type: 'connection-released', connection, heldMillis, discard })
-    if (!connection.is('leased')) return // Died meanwhile: already retired, its slot is long free.
-    if (discard) return this.#retireAndServe(connection, 'discarded', discard)
-    // A goodbye rolls back as well as a ROLLBACK would; only `commit` has something left to do on the old session.
-    const flaw = this.#flawOf(connection)
-    if (flaw && this.#options.resetOnReturn !== 'commit') return this.#retireAndServe(connection, flaw)
-    if (this.#isClean(connection)) this.#makeAvailable(connection)
-    else void this.#reset(connection)
+    this.#returns.take(connection, discard)
   }
 
   /** Condemns every connection opened so far: idle ones close now, leased ones when they come back. */
   invalidate(cause?: unknown): void {
-    this.#condemnAll(cause)
-    this.#dispatch()
+    this.#distrust.condemnAll(cause, true)
+    this.#dispatch(this.#parts.clock.now())
+  }
+
+  /**
+   * Lets go of every connection opened so far, like `invalidate`, and resolves when the idle ones are closed. Without
+   * `close` nothing is said to the server: the sockets may be another process's as well.
+   */
+  dispose(close: boolean): Promise<void> {
+    this.#distrust.dispose(close)
+    this.#dispatch(this.#parts.clock.now())
+    return this.#departures.closingClosed()
   }
 
   /** Closes all, for `closeTimeoutMillis` at most; leased ones get that time to come back. Resolves when all is closed. */
@@ -140,10 +175,9 @@ export class Engine {
     this.#isClosing = true
     this.#upkeep.stop()
     this.#supply.stopProbing()
-    for (let waiter = this.#waiters.shift(); waiter; waiter = this.#waiters.shift())
-      waiter.caller.failed(new PoolClosedError())
+    this.#line.close(() => new PoolClosedError())
     for (const connection of this.#inventory.all()) {
-      if (connection.is('idle', 'checking', 'opening')) this.#departures.retire(connection, 'pool-closed')
+      if (!connection.is('leased') && !connection.is('resetting')) this.#departures.retire(connection, 'pool-closed')
     }
     const cancel = afterPatience(this.#parts.clock, this.#options.closeTimeoutMillis, 'process', () => {
       for (const connection of this.#inventory.all()) connection.lose(new PoolClosedError(), 'own')
@@ -151,147 +185,107 @@ export class Engine {
     })
     await this.#departures.allClosed()
     cancel()
+    this.#parts.publisher.publish({ type: 'pool-closed' })
   }
 
-  #dispatch(): void {
-    while (this.#waiters.first) {
-      const ready = this.#takeReady()
+  #dispatch(now: number): void {
+    while (this.#line.first) {
+      const ready = this.#takeReady(now)
       if (!ready) break
-      this.#serveFirst(ready)
+      this.#serveFirst(ready, now)
     }
-    let missing = this.#waiters.size - this.#inventory.count('checking') - this.#inventory.count('opening')
-    // What is left idle must prove itself first. Whoever comes first, proven, opened or returned, serves the first.
-    for (; missing > 0 && this.#inventory.freshest; missing--)
-      void this.#check(this.#inventory.takeFreshest() as Connection)
     const room = this.#options.max - this.#inventory.size
+    if (!this.#line.first || (room <= 0 && this.#inventory.idleCount === 0)) return
+    let missing = this.#line.size - this.#inventory.count('checking') - this.#inventory.count('opening')
+    // What is left idle must prove itself first. Whoever comes first, proven, opened or released, serves the first.
+    for (; missing > 0 && this.#inventory.next; missing--) void this.#check(this.#inventory.next)
     if (missing > 0 && room > 0) this.#supply.open(Math.min(missing, room))
   }
 
-  /** The idle connection that can be lent without a ping, if there is one. The freshest decides for all. */
-  #takeReady(): Connection | undefined {
-    for (let connection = this.#inventory.freshest; connection; connection = this.#inventory.freshest) {
-      const flaw = this.#flawOf(connection)
+  /** The idle connection that can be leased without a ping, if there is one. The one whose turn it is decides for all. */
+  #takeReady(now: number): Connection | undefined {
+    for (let connection = this.#inventory.next; connection; connection = this.#inventory.next) {
+      const flaw = this.#flawOf(connection, now)
       if (!flaw) {
-        const needsProof = this.#trust.mustPing(connection, this.#parts.clock.now())
-        return needsProof ? undefined : this.#inventory.takeFreshest()
+        if (this.#trust.mustPing(connection, now)) return undefined
+        this.#inventory.takeIdle(connection)
+        return connection
       }
       this.#departures.retire(connection, flaw)
     }
     return undefined
   }
 
-  #serveFirst(connection: Connection): void {
-    const waiter = this.#waiters.shift()
-    if (!waiter) throw new Error('BUG: a connection was to be leased to nobody')
-    if (this.#waiters.size === 0) this.#supply.stopProbing()
-    this.#lease(connection, waiter.caller)
+  #serveFirst(connection: Connection, now: number): void {
+    const waiter = this.#line.shift()
+    this.#lease(connection, waiter.caller, now, now - waiter.since)
   }
 
-  #lease(connection: Connection, caller: Caller): void {
-    connection.lend(this.#parts.clock.now())
-    this.#parts.publisher.publish({ type: 'connection-leased', connection })
+  #lease(connection: Connection, caller: Caller, now: number, waitedMillis: number): void {
+    const { publisher } = this.#parts
+    connection.grant(now, caller.options?.resetOnReturn, caller.stack)
+    this.#upkeep.lookBy(now + this.#options.leakDetectionMillis)
+    if (publisher.isHeard('connection-leased'))
+      publisher.publish({ type: 'connection-leased', connection, waitedMillis })
     caller.leased(connection)
   }
 
-  /** Back to the idle ones, or straight on to the first waiter if it just proved itself alive. */
-  #makeAvailable(connection: Connection, isProven = false): void {
-    const flaw = this.#flawOf(connection)
+  /** Straight on to the first waiter if it needs no ping, else back to the idle ones. */
+  #makeAvailable(connection: Connection, now: number, isProven = false, idleSince = now): void {
+    const flaw = this.#flawOf(connection, now)
     if (flaw) return this.#retireAndServe(connection, flaw)
-    if (isProven && this.#waiters.first) return this.#serveFirst(connection)
-    connection.rest(this.#parts.clock.now())
+    if (this.#line.first) {
+      if (isProven || !this.#trust.mustPing(connection, now)) return this.#serveFirst(connection, now)
+    } else if (this.#inventory.idleCount >= this.#options.maxIdle) {
+      return this.#departures.retire(connection, 'surplus')
+    }
+    connection.rest(idleSince)
     this.#inventory.addIdle(connection)
-    this.#upkeep.lookWithin(Math.min(this.#options.idleTimeoutMillis, connection.expiresAt - connection.idleSince))
-    this.#dispatch()
+    this.#upkeep.lookBy(Math.min(idleSince + this.#options.idleTimeoutMillis, connection.expiresAt))
+    this.#dispatch(now)
   }
 
+  /** Pings an idle connection: for the first waiter, or so that nobody in between forgets it. */
   async #check(connection: Connection): Promise<void> {
+    const { clock, publisher } = this.#parts
+    const startedAt = clock.now()
+    this.#inventory.takeIdle(connection)
     connection.move('checking')
-    if (this.#options.prePing) await connection.ping(this.#options.prePing.timeoutMillis)
+    await ping(connection, clock, this.#options.pingTimeoutMillis)
     if (!connection.is('checking')) return // Lost or invalidated meanwhile: already retired.
     this.#trust.proved()
-    this.#makeAvailable(connection, true)
+    const now = clock.now()
+    publisher.publish({ type: 'connection-pinged', connection, tookMillis: now - startedAt })
+    this.#makeAvailable(connection, now, true, connection.idleSince)
   }
 
-  #isClean(connection: Connection): boolean {
-    return connection.inSync && resetAction(this.#options.resetOnReturn, connection.transactionStatus) === 'keep'
-  }
-
-  async #reset(connection: Connection): Promise<void> {
-    connection.move('resetting')
-    const stain = await clean(connection, this.#options.resetOnReturn, this.#options.closeTimeoutMillis)
-    if (!connection.is('resetting')) return // Lost meanwhile: already retired.
-    if (stain) this.#retireAndServe(connection, 'reset-failed', stain.cause)
-    else this.#makeAvailable(connection)
+  async #examine(connection: Connection): Promise<void> {
+    this.#inventory.takeIdle(connection)
+    connection.move('checking')
+    await this.#parts.examine?.(connection)
+    if (connection.is('checking')) this.#makeAvailable(connection, this.#parts.clock.now(), true, connection.idleSince)
   }
 
   async #open(): Promise<void> {
     const connection = await this.#opening.open()
     if (!connection) return
-    this.#upkeep.lookWithin(HEARTBEAT_MILLIS)
-    this.#makeAvailable(connection, true)
-  }
-
-  #lost(connection: Connection, loss: Loss, reach: LossReach): void {
-    const wasChecking = connection.is('checking')
-    const wasLeased = connection.is('leased')
-    this.#departures.retire(connection, 'lost', loss.cause)
-    if (reach === 'suspect') this.#suspectAll()
-    if (this.#trust.isLostBy(connection, reach, wasChecking)) this.#condemnAll(loss.cause)
-    // Told last: a listener may acquire, and must not be given what has just been condemned.
-    this.#parts.publisher.publish({ type: 'connection-lost', connection, loss, wasLeased })
-    this.#dispatch()
-  }
-
-  #condemnAll(cause: unknown): void {
-    const generation = this.#trust.renew()
-    this.#supply.slowDown()
-    for (const connection of this.#inventory.all()) {
-      if (connection.is('idle', 'checking')) this.#departures.retire(connection, 'stale', cause)
-    }
-    this.#parts.publisher.publish({ type: 'pool-invalidated', generation, cause })
+    const now = this.#parts.clock.now()
+    this.#upkeep.lookBy(now + HEARTBEAT_MILLIS)
+    this.#makeAvailable(connection, now, true)
   }
 
   #retireAndServe(connection: Connection, reason: RetireReason, cause?: unknown): void {
     this.#departures.retire(connection, reason, cause)
-    this.#dispatch()
+    this.#dispatch(this.#parts.clock.now())
   }
 
-  #flawOf(connection: Connection): RetireReason | undefined {
-    if (this.#isClosing) return 'pool-closed'
-    return this.#trust.flawOf(connection, this.#parts.clock.now())
-  }
-
-  #guard(): void {
-    if (this.#parts.stoodStill()) this.#suspectAll()
-  }
-
-  #suspectAll(): void {
-    for (const connection of this.#inventory.all()) connection.signs.doubt()
+  #flawOf(connection: Connection, now: number): RetireReason | undefined {
+    return this.#isClosing ? 'pool-closed' : this.#trust.flawOf(connection, now)
   }
 
   #fail(error: Error, whom: 'everybody' | 'first'): void {
-    const count = whom === 'everybody' ? this.#waiters.size : 1
     // Each gets an error of his own, with his own stack.
     const copy = (): Error => (error instanceof ConnectError ? new ConnectError(error.endpoint, error.cause) : error)
-    for (let told = 0; told < count; told++) this.#waiters.shift()?.caller.failed(copy())
-  }
-
-  #timeOut(waiter: Waiter<Caller>): void {
-    this.#waiters.leave(waiter)
-    if (this.#waiters.size === 0) this.#supply.stopProbing()
-    const now = this.#parts.clock.now()
-    const details = {
-      ...this.#inventory.occupancy(now),
-      max: this.#options.max,
-      waiting: this.#waiters.size,
-      waitedMillis: now - waiter.since,
-    }
-    waiter.caller.failed(new PoolTimeoutError(details, this.#supply.lastFailure ?? this.#openingInVain(now)))
-  }
-
-  /** There was room, so whoever waited in vain waited for a server that doesn't answer. */
-  #openingInVain(now: number): ConnectError | undefined {
-    const opening = this.#inventory.longestOpening()
-    return opening && new ConnectError(opening.endpoint, noAnswer(now - opening.startedAt))
+    this.#line.failFirst(whom === 'everybody' ? this.#line.size : 1, copy)
   }
 }

@@ -1,11 +1,18 @@
-import type { Connection, ConnectionState } from '../connection/connection.ts'
+import type { Connection } from '../connection/connection.ts'
+import type { ConnectionState } from '../connection/state.ts'
 import type { PoolTimeoutDetails } from '../errors.ts'
 
 /** What takes a slot of the pool, and in which state: every count is derived here. */
 export class Inventory {
   readonly #alive = new Set<Connection>()
-  /** The order in which idle ones came back: the last is the freshest. */
+  /** In the order in which they came to lie idle: the last is the freshest. */
   readonly #idle: Connection[] = []
+  readonly #lifo: boolean
+
+  /** With `lifo` the freshest idle connection is leased first, else the one that has been idle longest. */
+  constructor(lifo: boolean) {
+    this.#lifo = lifo
+  }
 
   /** Slots taken. */
   get size(): number {
@@ -40,14 +47,14 @@ export class Inventory {
 
   /** Who has what, for those who wait in vain. */
   occupancy(now: number): Omit<PoolTimeoutDetails, 'max' | 'waiting' | 'waitedMillis'> {
-    const longest = this.#longest('leased', (connection) => connection.leasedAt)
+    const longest = this.#longest('leased', (connection) => connection.lease.since)
     return {
       leased: this.count('leased'),
       idle: this.idleCount,
       opening: this.count('opening'),
       checking: this.count('checking'),
       resetting: this.count('resetting'),
-      longestLease: longest && { heldMillis: now - longest.leasedAt, backendPid: longest.backendPid },
+      longestLease: longest && { heldMillis: now - longest.lease.since, backendPid: longest.backendPid },
     }
   }
 
@@ -56,24 +63,33 @@ export class Inventory {
     this.#alive.add(connection)
   }
 
-  /** Enters a connection among the idle. */
+  /** Enters a connection among the idle, by the time since when it has been. */
   addIdle(connection: Connection): void {
-    this.#idle.push(connection)
+    let place = this.#idle.length
+    // Only one that was pinged in the background comes back to a place further in front.
+    while (place > 0 && (this.#idle[place - 1] as Connection).idleSince > connection.idleSince) place--
+    if (place === this.#idle.length) this.#idle.push(connection)
+    else this.#idle.splice(place, 0, connection)
   }
 
-  /** The idle connection to be lent next. */
-  get freshest(): Connection | undefined {
-    return this.#idle.at(-1)
+  /** The idle connection whose turn it is. */
+  get next(): Connection | undefined {
+    return this.#lifo ? this.#idle.at(-1) : this.#idle[0]
   }
 
-  /** Takes the idle connection to be lent next. */
-  takeFreshest(): Connection | undefined {
-    return this.#idle.pop()
+  /** Takes a connection from among the idle; it keeps its slot. */
+  takeIdle(connection: Connection): void {
+    if (this.#idle.at(-1) === connection) this.#idle.pop()
+    else this.#removeIdle(connection)
   }
 
   /** Frees the slot of a connection. */
   remove(connection: Connection): void {
     this.#alive.delete(connection)
+    this.#removeIdle(connection)
+  }
+
+  #removeIdle(connection: Connection): void {
     const index = this.#idle.indexOf(connection)
     if (index !== -1) this.#idle.splice(index, 1)
   }

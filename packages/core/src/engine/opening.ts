@@ -1,9 +1,11 @@
-import { clean } from '../connection/clean.ts'
 import type { Connection, LossReach } from '../connection/connection.ts'
 import type { Connector } from '../connection/connector.ts'
+import { synchronized } from '../connection/exchange.ts'
+import { reset } from '../connection/reset.ts'
 import type { Loss } from '../errors.ts'
 import type { ResolvedOptions } from '../options/resolved-options.ts'
 import { expiryOf } from '../policy/lifetime.ts'
+import { RESET_TIMEOUT_MILLIS } from '../policy/reset.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Publisher } from '../telemetry/events.ts'
 import type { Departures } from './departures.ts'
@@ -12,10 +14,7 @@ import type { Trust } from './trust.ts'
 
 /** What opening a connection takes. */
 export interface OpeningParts {
-  readonly options: Pick<
-    ResolvedOptions,
-    'maxLifetimeMillis' | 'maxLifetimeJitter' | 'resetOnReturn' | 'closeTimeoutMillis'
-  >
+  readonly options: Pick<ResolvedOptions, 'maxLifetimeMillis' | 'maxLifetimeJitter' | 'resetOnReturn'>
   readonly connector: Pick<Connector, 'make' | 'establish'>
   readonly clock: Clock
   readonly publisher: Publisher
@@ -24,6 +23,8 @@ export interface OpeningParts {
   readonly trust: Trust
   /** Told when the connection dies later on. */
   readonly onLost: (connection: Connection, loss: Loss, reach: LossReach) => void
+  /** Told when its holder gives it back. */
+  readonly onReleased: (connection: Connection, discard: Error | boolean | undefined) => void
 }
 
 /** The way in: one attempt to open a connection, from taking a slot to an established session. */
@@ -37,8 +38,11 @@ export class Opening {
   /** Opens a connection, which takes its slot at once. Undefined if the pool was closed meanwhile. */
   async open(): Promise<Connection | undefined> {
     const { connector, inventory, publisher, clock, departures } = this.#parts
-    const connection = connector.make((lost, loss, reach) => {
-      if (!lost.is('opening')) this.#parts.onLost(lost, loss, reach) // While it's opening, we hear of it here.
+    const connection = connector.make({
+      onLost: (lost, loss, reach) => {
+        if (!lost.is('opening')) this.#parts.onLost(lost, loss, reach) // While it's opening, we hear of it here.
+      },
+      onReleased: this.#parts.onReleased,
     })
     connection.startedAt = clock.now()
     inventory.add(connection)
@@ -53,9 +57,9 @@ export class Opening {
       })
       await this.#quiet(connection)
       // Left open by a hook, or a listener. If it can't be ended here, it can't on the next connection either.
-      if (!connection.isLost && connection.transactionStatus !== 'I') await this.#reset(connection)
+      if (!connection.isLost && connection.transactionStatus !== 'I') await this.#endTransaction(connection)
       if (connection.loss) throw connection.loss.cause
-      return connection.is('closing', 'closed') ? undefined : connection
+      return connection.is('closing') || connection.is('closed') ? undefined : connection
     } catch (error) {
       publisher.publish({ type: 'connect-failed', error })
       departures.retire(connection, 'lost', error)
@@ -68,18 +72,21 @@ export class Opening {
    * other, each after the answer to the last; they come before the first borrower's.
    */
   async #quiet(connection: Connection): Promise<void> {
-    const { clock, options } = this.#parts
-    const giveUpAt = clock.now() + options.closeTimeoutMillis
+    const { clock } = this.#parts
+    const giveUpAt = clock.now() + RESET_TIMEOUT_MILLIS
     while (!connection.inSync && clock.now() < giveUpAt) {
-      if (!(await connection.synchronized(giveUpAt - clock.now()))) return
+      if (!(await synchronized(connection, clock, giveUpAt - clock.now()))) return
       await new Promise<void>((resolve) => clock.afterPendingInput(resolve))
     }
   }
 
-  async #reset(connection: Connection): Promise<void> {
-    const { resetOnReturn, closeTimeoutMillis } = this.#parts.options
-    const stain = await clean(connection, resetOnReturn, closeTimeoutMillis)
-    if (stain) throw stain.cause
+  /** Nothing was set that a mere end of the transaction wouldn't undo: `session` would undo what the hooks are for. */
+  async #endTransaction(connection: Connection): Promise<void> {
+    const { options, clock } = this.#parts
+    const policy =
+      options.resetOnReturn === 'commit' || options.resetOnReturn === 'none' ? options.resetOnReturn : 'rollback'
+    const outcome = await reset(connection, policy, { clock, replayHook: async () => {} })
+    if ('flaw' in outcome) throw outcome.flaw
   }
 
   /** The session exists from now on, though the user's hooks still run: what happens to the others may concern it. */

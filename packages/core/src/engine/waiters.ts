@@ -1,16 +1,18 @@
-import type { Cancel } from '../runtime/clock.ts'
-
 /** A caller in line, and its place: a node of a doubly linked list, so that leaving costs the same from anywhere. */
 export class Waiter<Caller> {
   readonly caller: Caller
   readonly since: number
-  cancelDeadline: Cancel | undefined
-  previous: Waiter<Caller> | undefined
-  next: Waiter<Caller> | undefined
+  /** When its patience ends, by its own deadline or the pool's. */
+  readonly until: number
+  /** Takes back what would have it leave by itself: a signal's listener, a timer of its own. */
+  cancel: (() => void) | undefined = undefined
+  previous: Waiter<Caller> | undefined = undefined
+  next: Waiter<Caller> | undefined = undefined
 
-  constructor(caller: Caller, since: number) {
+  constructor(caller: Caller, since: number, until: number) {
     this.caller = caller
     this.since = since
+    this.until = until
   }
 }
 
@@ -37,9 +39,9 @@ export class Waiters<Caller> {
     this.#size++
   }
 
-  /** Leaves the line, from whichever place, and takes the deadline along. */
+  /** Leaves the line, from whichever place. */
   leave(waiter: Waiter<Caller>): void {
-    waiter.cancelDeadline?.()
+    waiter.cancel?.()
     if (waiter.previous) waiter.previous.next = waiter.next
     else this.#first = waiter.next
     if (waiter.next) waiter.next.previous = waiter.previous

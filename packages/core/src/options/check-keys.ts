@@ -2,7 +2,7 @@ import type { Problems } from './check.ts'
 import { DEFAULTS } from './defaults.ts'
 import { didYouMean } from './did-you-mean.ts'
 
-const POOL_KEYS = [...Object.keys(DEFAULTS), 'onConnect', 'query_timeout']
+const POOL_KEYS = [...Object.keys(DEFAULTS), 'maxIdle', 'echo', 'logger', 'onConnect', 'query_timeout']
 
 // A key that only resembles ours is refused, so what pg itself takes has to be known.
 const PG_KEYS = new Set(

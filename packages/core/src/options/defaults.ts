@@ -11,6 +11,14 @@ export const DEFAULTS: Defaults = Object.freeze({
   // Connections opened together by a burst should not all be opened anew together.
   maxLifetimeJitter: 0.1,
   maxUses: Number.POSITIVE_INFINITY,
+  maxWaiting: Number.POSITIVE_INFINITY,
+  // What isn't needed can age, and be closed.
+  lifo: true,
+  keepaliveMillis: 0,
+  // Every lease would pay for a stack trace.
+  leakDetectionMillis: 0,
+  // A connection pooler in between may refuse what it doesn't know.
+  clientConnectionCheckMillis: 0,
   allowExitOnIdle: false,
   prePing: Object.freeze({
     // Under load connections are used more often than this, and the ping costs nothing.

@@ -1,7 +1,22 @@
-import type { ClientBase, PoolConfig } from 'pg'
+import type { ClientBase, PoolClient, PoolConfig } from 'pg'
+import type { Logger } from './logger.ts'
 
-/** What becomes of a transaction left open at release. See `PoolOptions.resetOnReturn`. */
-export type ResetPolicy = 'rollback' | 'commit' | 'none'
+/** What a reset function is told of the session. */
+export interface ResetInfo {
+  /** The protocol's own word: idle, in a transaction, in a failed one. */
+  readonly transactionStatus: 'I' | 'T' | 'E'
+  /** How often the connection has been leased. */
+  readonly uses: number
+}
+
+/**
+ * Resets a session in the user's own way. It has 5 seconds; if it throws, or takes longer, the connection is closed. A
+ * transaction that it leaves open is rolled back.
+ */
+export type ResetFunction = (client: PoolClient, info: ResetInfo) => void | Promise<void>
+
+/** What becomes of a session when its lease ends. See `PoolOptions.resetOnReturn`. */
+export type ResetPolicy = 'rollback' | 'commit' | 'session' | 'discard' | 'none' | ResetFunction
 
 /** How to prove a connection alive before it is lent. */
 export interface PrePingOptions {
@@ -64,6 +79,50 @@ export interface PoolOptions extends Omit<PoolConfig, 'onConnect'> {
   readonly connectionTimeoutMillis?: number | undefined
   /** An idle connection unused for this long is closed, in milliseconds. 0 keeps it. @default 10_000 */
   readonly idleTimeoutMillis?: number | null | undefined
+  /**
+   * Idle connections kept: when as many lie idle, the next one released is closed, unless somebody waits for it.
+   * `max: 15, maxIdle: 5` is SQLAlchemy's `pool_size=5, max_overflow=10`.
+   *
+   * @default `max`
+   */
+  readonly maxIdle?: number | undefined
+  /**
+   * Callers that may wait for a connection; one more is refused at once, with a `PoolOverloadedError`. `Infinity` lets
+   * everybody wait.
+   *
+   * @default Infinity
+   */
+  readonly maxWaiting?: number | undefined
+  /**
+   * Which idle connection is leased first: the freshest, so that the others can age and be closed; or, with `false`, the
+   * one that has been idle longest, so that all are used evenly.
+   *
+   * @default true
+   */
+  readonly lifo?: boolean | undefined
+  /**
+   * Ping idle connections in the background when the server hasn't answered on them for this long, in milliseconds: so
+   * that no firewall forgets them. Looked at once a second. 0 means never.
+   *
+   * @default 0
+   */
+  readonly keepaliveMillis?: number | undefined
+  /**
+   * Warn, with the stack that acquired it, about a connection that is held for longer than this, in milliseconds; once,
+   * and again when it comes back. Looked at once a second; costs a stack trace per lease. 0 means never.
+   *
+   * @default 0
+   */
+  readonly leakDetectionMillis?: number | undefined
+  /**
+   * Have the server look, every so many milliseconds while it runs a statement, whether this process is still there, and
+   * cancel the statement if not: sent at start-up as `client_connection_check_interval`. PostgreSQL 14 or later, on
+   * Linux, macOS and the BSDs; a connection pooler in between may refuse it. 0 leaves it to the server's configuration.
+   *
+   * @default 0
+   * @see https://www.postgresql.org/docs/current/runtime-config-connection.html
+   */
+  readonly clientConnectionCheckMillis?: number | undefined
   /** The age at which a connection is closed, or once it is released, in seconds. 0 means never. @default 0 */
   readonly maxLifetimeSeconds?: number | undefined
   /** The share of `maxLifetimeSeconds`, from 0 to 1, by which a life may be shorter, at random. @default 0.1 */
@@ -87,23 +146,40 @@ export interface PoolOptions extends Omit<PoolConfig, 'onConnect'> {
    */
   readonly invalidateOnDisconnect?: 'all' | 'one' | undefined
   /**
-   * What becomes of a transaction left open at release: `'rollback'`, `'commit'` (unless it failed), or `'none'`:
-   * nothing is sent, and the connection is closed instead of inherited. A clean one costs no round trip.
+   * What becomes of a session when its lease ends, before anyone else gets it:
+   * - `'rollback'`: an open transaction is rolled back;
+   * - `'commit'`: it is committed, unless it failed;
+   * - `'none'`: nothing is sent, and a connection with an open transaction is closed;
+   * - `'session'`: as `'rollback'`, and SET, temporary tables, advisory locks, LISTEN, cursors and sequences' state are
+   *   cleared; prepared statements stay;
+   * - `'discard'`: as `'rollback'`, and DISCARD ALL, prepared statements included;
+   * - a function: whatever it does.
+   *
+   * The first three cost no round trip when the session is clean, the next two none when the lease sent nothing. Since
+   * `'session'` and `'discard'` undo what `onConnect` has set, it is called again; listeners of `connect` are not.
    *
    * @default 'rollback'
+   * @see https://www.postgresql.org/docs/current/sql-discard.html
    */
   readonly resetOnReturn?: ResetPolicy | undefined
   /** When to try again while the server refuses; `false` tells the caller at once. @default exponential backoff */
   readonly connectRetry?: false | ConnectRetryOptions | undefined
-  /**
-   * What every polite goodbye is bounded by, `end()` and the reset on release among them, in milliseconds. Then the
-   * socket is destroyed.
-   *
-   * @default 5000
-   */
+  /** What `end()` and every polite goodbye are bounded by, in milliseconds. Then the socket is destroyed. @default 5000 */
   readonly closeTimeoutMillis?: number | undefined
   /** TCP keepalive. @default true (pg: false): the last resort against flows that a NAT forgot. */
   readonly keepAlive?: boolean | undefined
-  /** Names this pool in warnings. @default 'holdfast' */
+  /** Names this pool in warnings, logs and events. @default 'holdfast' */
   readonly name?: string | undefined
+  /**
+   * Log what the pool does, in the words of SQLAlchemy's pool log: `true` what changes, `'debug'` every lease as well.
+   *
+   * @default the environment variable HOLDFAST_ECHO (`1` or `debug`), else false
+   */
+  readonly echo?: boolean | 'debug' | undefined
+  /**
+   * Where echo and warnings go: anything with debug, info, warn and error, such as console, pino or winston.
+   *
+   * @default console for echo, `process.emitWarning` for warnings
+   */
+  readonly logger?: Logger | undefined
 }

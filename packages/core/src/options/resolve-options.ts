@@ -1,12 +1,12 @@
 import { OptionsError } from '../errors.ts'
 import { Problems, withoutUndefined } from './check.ts'
 import { checkPoolKeys } from './check-keys.ts'
+import { checkLogger, checkResetPolicy } from './check-values.ts'
 import { DEFAULTS } from './defaults.ts'
-import type { PoolOptions, ResetPolicy } from './pool-options.ts'
+import { resolveEcho } from './echo.ts'
+import type { PoolOptions } from './pool-options.ts'
 import { resolveConnectRetry, resolvePrePing } from './resolve-groups.ts'
 import type { ResolvedOptions } from './resolved-options.ts'
-
-const RESET_POLICIES: readonly ResetPolicy[] = ['rollback', 'commit', 'none']
 
 /**
  * Checks and completes what the user gave.
@@ -34,12 +34,25 @@ export function resolveOptions(given: PoolOptions): ResolvedOptions {
   problems.number('maxLifetimeJitter', value.maxLifetimeJitter, 0)
   if (value.maxLifetimeJitter > 1) problems.add('maxLifetimeJitter', 'a share from 0 to 1', value.maxLifetimeJitter)
   problems.wholeNumber('maxUses', value.maxUses, 0, 'or Infinity')
+  const { maxIdle = value.max } = value
+  if (value.maxIdle !== undefined) {
+    problems.wholeNumber('maxIdle', maxIdle, 0)
+    if (maxIdle > value.max) problems.add('maxIdle', `at most \`max\` (${value.max})`, maxIdle)
+    if (maxIdle < value.min) problems.add('maxIdle', `at least \`min\` (${value.min})`, maxIdle)
+  }
+  problems.wholeNumber('maxWaiting', value.maxWaiting, 0, 'or Infinity')
+  problems.oneOf('lifo', value.lifo, [true, false])
+  problems.number('keepaliveMillis', value.keepaliveMillis, 0)
+  problems.number('leakDetectionMillis', value.leakDetectionMillis, 0)
+  problems.wholeNumber('clientConnectionCheckMillis', value.clientConnectionCheckMillis, 0)
   problems.oneOf('allowExitOnIdle', value.allowExitOnIdle, [true, false])
   problems.oneOf('invalidateOnDisconnect', value.invalidateOnDisconnect, ['all', 'one'])
-  problems.oneOf('resetOnReturn', value.resetOnReturn, RESET_POLICIES)
+  checkResetPolicy('resetOnReturn', value.resetOnReturn, problems)
   problems.number('closeTimeoutMillis', value.closeTimeoutMillis, 0)
   if (value.query_timeout !== undefined) problems.number('query_timeout', value.query_timeout, 0)
   if (typeof value.name !== 'string' || value.name === '') problems.add('name', 'a name', value.name)
+  const echo = resolveEcho(value.echo, process.env.HOLDFAST_ECHO, problems)
+  checkLogger(value.logger, problems)
   if (problems.found.length > 0) throw new OptionsError(problems.found)
 
   return Object.freeze({
@@ -50,14 +63,23 @@ export function resolveOptions(given: PoolOptions): ResolvedOptions {
     maxLifetimeMillis: orNever(value.maxLifetimeSeconds) * 1000,
     maxLifetimeJitter: value.maxLifetimeJitter,
     maxUses: orNever(value.maxUses),
+    maxIdle,
+    maxWaiting: value.maxWaiting,
+    lifo: value.lifo,
+    keepaliveMillis: orNever(value.keepaliveMillis),
+    leakDetectionMillis: orNever(value.leakDetectionMillis),
+    clientConnectionCheckMillis: value.clientConnectionCheckMillis,
     allowExitOnIdle: value.allowExitOnIdle,
     prePing,
+    pingTimeoutMillis: (prePing || DEFAULTS.prePing).timeoutMillis,
     invalidateOnDisconnect: value.invalidateOnDisconnect,
     resetOnReturn: value.resetOnReturn,
     connectRetry,
     closeTimeoutMillis: value.closeTimeoutMillis,
     queryTimeoutMillis: orNever(value.query_timeout),
     name: value.name,
+    echo,
+    logger: value.logger,
   })
 }
 

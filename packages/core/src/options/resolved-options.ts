@@ -1,3 +1,4 @@
+import type { Logger } from './logger.ts'
 import type { ConnectRetryOptions, PrePingOptions, ResetPolicy } from './pool-options.ts'
 
 type Complete<Options> = { readonly [Key in keyof Options]-?: NonNullable<Options[Key]> }
@@ -8,6 +9,9 @@ export type PrePing = Complete<PrePingOptions>
 /** How connections are retried: p-retry's options. */
 export type ConnectRetry = Complete<ConnectRetryOptions>
 
+/** What of the pool's doings is logged: nothing, what changes, every lease as well. */
+export type EchoLevel = false | 'info' | 'debug'
+
 /** The options as the pool works with them: checked, complete and frozen. "Never" is `Infinity`. */
 export interface ResolvedOptions {
   readonly max: number
@@ -17,14 +21,25 @@ export interface ResolvedOptions {
   readonly maxLifetimeMillis: number
   readonly maxLifetimeJitter: number
   readonly maxUses: number
+  readonly maxIdle: number
+  readonly maxWaiting: number
+  readonly lifo: boolean
+  readonly keepaliveMillis: number
+  readonly leakDetectionMillis: number
+  /** 0 where the server's configuration decides. */
+  readonly clientConnectionCheckMillis: number
   readonly allowExitOnIdle: boolean
   readonly prePing: PrePing | false
+  /** Also for pings that have nothing to do with a lease. */
+  readonly pingTimeoutMillis: number
   readonly invalidateOnDisconnect: 'all' | 'one'
   readonly resetOnReturn: ResetPolicy
   readonly connectRetry: ConnectRetry | false
   readonly closeTimeoutMillis: number
   readonly queryTimeoutMillis: number
   readonly name: string
+  readonly echo: EchoLevel
+  readonly logger: Logger | undefined
 }
 
 /** The values of absent options, in the units in which users give them. */
@@ -36,6 +51,11 @@ export interface Defaults {
   readonly maxLifetimeSeconds: number
   readonly maxLifetimeJitter: number
   readonly maxUses: number
+  readonly maxWaiting: number
+  readonly lifo: boolean
+  readonly keepaliveMillis: number
+  readonly leakDetectionMillis: number
+  readonly clientConnectionCheckMillis: number
   readonly allowExitOnIdle: boolean
   readonly prePing: PrePing
   readonly invalidateOnDisconnect: 'all' | 'one'

@@ -51,6 +51,11 @@ export function onlyRollsBack(text: string | undefined): boolean {
   return isSingle(text) && ROLLS_BACK.test(text) && !/\b(?:prepared|chain)\b/i.test(text)
 }
 
+/** Whether this statement asks for a COMMIT of the open transaction, and for nothing else. */
+export function commits(text: string | undefined): boolean {
+  return isSingle(text) && COMMITS.test(text)
+}
+
 function isSingle(text: string | undefined): text is string {
   return text !== undefined && !SEVERAL_STATEMENTS.test(text)
 }

@@ -1,10 +1,13 @@
 /** Why a connection leaves the pool. */
 export type RetireReason =
-  | 'lost' // It died, or its borrower ended it.
-  | 'discarded' // Its borrower said so: `release(true)`.
+  | 'lost' // It died, or its holder ended it.
+  | 'discarded' // Its holder said so: `release(true)`.
   | 'stale' // Opened before the last invalidation.
   | 'expired' // Older than `maxLifetimeSeconds`.
-  | 'used-up' // Lent `maxUses` times.
+  | 'used-up' // Leased `maxUses` times.
+  | 'surplus' // `maxIdle` lie idle already.
+  | 'disposed' // Opened before `dispose()`.
+  | 'foreign' // Opened in the process that this one is a copy of.
   | 'idle-timeout' // Unused for `idleTimeoutMillis`.
   | 'reset-failed' // It could not be cleaned.
   | 'pool-closed'

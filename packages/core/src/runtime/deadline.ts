@@ -26,3 +26,16 @@ export function afterPatience(clock: Clock, millis: number, keepsAlive: KeepsAli
   }
   return () => cancel()
 }
+
+/** Settles like `promise`, or rejects after `millis`; what comes later is nobody's concern any more. */
+export function withinPatience<Result>(
+  clock: Clock,
+  millis: number,
+  promise: Promise<Result>,
+  timeoutError: () => Error,
+): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const cancel = afterPatience(clock, millis, 'nothing', () => reject(timeoutError()))
+    promise.then(resolve, reject).finally(cancel)
+  })
+}

@@ -14,18 +14,41 @@ export interface EventConnection {
 export type PoolEvent =
   | { readonly type: 'connection-opened'; readonly connection: EventConnection; readonly tookMillis: number }
   | { readonly type: 'connect-failed'; readonly error: unknown }
-  | { readonly type: 'connection-leased'; readonly connection: EventConnection }
+  /** It has answered a ping: before a lease, or while it lay idle (`keepaliveMillis`). */
+  | { readonly type: 'connection-pinged'; readonly connection: EventConnection; readonly tookMillis: number }
+  | { readonly type: 'connection-leased'; readonly connection: EventConnection; readonly waitedMillis: number }
+  /** Somebody who wanted a connection got none: he timed out, gave up, was refused, or the server couldn't be had. */
+  | { readonly type: 'acquire-failed'; readonly error: unknown; readonly waitedMillis: number }
+  /** Held for longer than `leakDetectionMillis`; told once per lease. */
+  | {
+      readonly type: 'lease-overdue'
+      readonly connection: EventConnection
+      readonly heldMillis: number
+      /** Where it was acquired. */
+      readonly stack: string | undefined
+    }
   | {
       readonly type: 'connection-released'
       readonly connection: EventConnection
       readonly heldMillis: number
       readonly discard: Error | boolean | undefined
+      /** Whether it had been told to be overdue. */
+      readonly wasOverdue: boolean
+    }
+  /** Cleaned after a release: by which statements, or by the user's function. */
+  | {
+      readonly type: 'connection-reset'
+      readonly connection: EventConnection
+      readonly by: string
+      readonly tookMillis: number
     }
   | {
       readonly type: 'connection-lost'
       readonly connection: EventConnection
       readonly loss: Loss
       readonly wasLeased: boolean
+      /** Whether it was being pinged. */
+      readonly wasPinged: boolean
     }
   | {
       readonly type: 'connection-retired'
@@ -34,14 +57,50 @@ export type PoolEvent =
       readonly cause: unknown
     }
   | { readonly type: 'connection-closed'; readonly connection: EventConnection }
-  | { readonly type: 'pool-invalidated'; readonly generation: number; readonly cause: unknown }
+  | {
+      readonly type: 'pool-invalidated'
+      readonly generation: number
+      readonly cause: unknown
+      /** Whether somebody called `invalidate()`; else a connection was lost. */
+      readonly wasAsked: boolean
+    }
+  /** `dispose()`: the connections opened so far are let go. */
+  | { readonly type: 'pool-disposed'; readonly generation: number }
+  /** The process was frozen, or its clocks were set: every connection is suspect. */
+  | { readonly type: 'process-stood-still' }
+  /** The pool was made in another process: its connections belong to that one, and are dropped without a word. */
+  | { readonly type: 'process-changed'; readonly from: number; readonly to: number }
+  /** The pools of this service can want more connections than the server grants. Told once. */
+  | {
+      readonly type: 'capacity-exceeded'
+      readonly max: number
+      /** How many processes with such a pool are known of. */
+      readonly workers: number
+      /** What the server, the role and the database grant. */
+      readonly available: number
+    }
+  | { readonly type: 'pool-closed' }
+
+/** What may have happened to the process: it stood still, or it is a copy of the one in which the pool was made. */
+export type Interruption = Extract<PoolEvent, { type: 'process-stood-still' | 'process-changed' }>
+
+/** One kind of event. */
+export type PoolEventType = PoolEvent['type']
 
 /** Hears of every event. Must not throw; if it does, that's a warning and nothing else. */
 export type Subscriber = (event: PoolEvent) => void
 
+/** Whether a subscriber cares for this kind of event just now: what nobody hears isn't even put into words. */
+export type Hears = (type: PoolEventType) => boolean
+
+interface Subscription {
+  readonly subscriber: Subscriber
+  readonly hears: Hears
+}
+
 /** Where the engine tells what happened, without knowing who listens. */
 export class Publisher {
-  readonly #subscribers: Subscriber[] = []
+  readonly #subscriptions: Subscription[] = []
   readonly #poolName: string
 
   constructor(poolName: string) {
@@ -49,13 +108,20 @@ export class Publisher {
   }
 
   /** Adds a subscriber for the life of the pool. */
-  subscribe(subscriber: Subscriber): void {
-    this.#subscribers.push(subscriber)
+  subscribe(subscriber: Subscriber, hears: Hears = () => true): void {
+    this.#subscriptions.push({ subscriber, hears })
   }
 
-  /** Tells every subscriber. */
+  /** Whether anybody listens to this: to be asked first where events are so frequent that making one counts. */
+  isHeard(type: PoolEventType): boolean {
+    for (const { hears } of this.#subscriptions) if (hears(type)) return true
+    return false
+  }
+
+  /** Tells every subscriber who listens. */
   publish(event: PoolEvent): void {
-    for (const subscriber of this.#subscribers) {
+    for (const { subscriber, hears } of this.#subscriptions) {
+      if (!hears(event.type)) continue
       try {
         subscriber(event)
       } catch (error) {

@@ -1,0 +1,160 @@
+import type { QueryResult } from 'pg'
+import type { LeasedClient } from './connection/client.ts'
+import type { Connection } from './connection/connection.ts'
+import { rethrowFromCaller } from './connection/stack.ts'
+import type { Caller } from './engine/caller.ts'
+import { type AcquireOptions, checkAcquireOptions } from './options/acquire-options.ts'
+import { withoutUndefined } from './options/check.ts'
+import { currentScope, inThisContext } from './runtime/scope.ts'
+
+/** What `connect(callback)` calls: pg's three arguments. */
+export type ConnectCallback = (
+  error: Error | undefined,
+  client: LeasedClient | undefined,
+  release: (discard?: Error | boolean) => void,
+) => void
+
+/** A statement that can be given up. */
+export interface Abortable {
+  /** Leaves the line of waiters; a statement that runs is cancelled at the server. Rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What a caller of `query()` is told. */
+export type ResultCallback = (error: Error | null | undefined, result?: QueryResult) => void
+
+/** One call of `connect()` that is answered by a promise: without one until it has to wait. */
+export class ConnectCall implements Caller {
+  readonly options: AcquireOptions | undefined
+  readonly stack: string | undefined
+  #client: LeasedClient | undefined
+  #error: Error | undefined
+  #resolve: ((client: LeasedClient) => void) | undefined
+  #reject: ((error: Error) => void) | undefined
+
+  constructor(options: AcquireOptions | undefined, stack: string | undefined) {
+    this.options = options
+    this.stack = stack
+  }
+
+  leased(connection: Connection): void {
+    const client = connection.handOver()
+    if (this.#resolve) this.#resolve(client)
+    else this.#client = client
+  }
+
+  failed(error: Error): void {
+    if (this.#reject) this.#reject(error)
+    else this.#error = error
+  }
+
+  /** The answer; it may be there already. */
+  answer(): Promise<LeasedClient> {
+    if (this.#client) return Promise.resolve(this.#client)
+    return new Promise<LeasedClient>((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+      if (this.#error !== undefined) reject(this.#error)
+    }).catch(rethrowFromCaller)
+  }
+}
+
+/** One call of `connect(callback)`. */
+export class CallbackCall implements Caller {
+  readonly options: AcquireOptions | undefined
+  readonly stack: string | undefined
+  readonly #callback: ConnectCallback
+
+  constructor(callback: ConnectCallback, options: AcquireOptions | undefined, stack: string | undefined) {
+    this.#callback = callback
+    this.options = options
+    this.stack = stack
+  }
+
+  // Not before connect() has returned: callers rely on it.
+  leased(connection: Connection): void {
+    const client = connection.handOver()
+    process.nextTick(this.#callback, undefined, client, client.release)
+  }
+
+  failed(error: Error): void {
+    process.nextTick(this.#callback, error, undefined, () => {})
+  }
+}
+
+/** One call of `query()`: the lease lasts as long as the statement. */
+export class QueryCall implements Caller {
+  readonly options: AcquireOptions | undefined
+  readonly stack: string | undefined
+  readonly #query: unknown
+  readonly #values: unknown[] | undefined
+  readonly #done: ResultCallback
+  readonly #takeBack: (connection: Connection) => void
+  #hasRun = false
+  #run: ((connection: Connection) => void) | undefined
+
+  constructor(
+    query: unknown,
+    values: unknown[] | undefined,
+    done: ResultCallback,
+    takeBack: (connection: Connection) => void,
+    options: AcquireOptions | undefined,
+    stack: string | undefined,
+  ) {
+    this.#query = query
+    this.#values = values
+    this.#done = done
+    this.#takeBack = takeBack
+    this.options = options
+    this.stack = stack
+  }
+
+  /** Will be served in somebody else's time, and shall run in its own context all the same. */
+  keepContext(): void {
+    if (!this.#hasRun) this.#run = inThisContext((connection: Connection) => this.#start(connection))
+  }
+
+  leased(connection: Connection): void {
+    this.#hasRun = true
+    if (this.#run) this.#run(connection)
+    else this.#start(connection)
+  }
+
+  failed(error: Error): void {
+    this.#hasRun = true
+    // A callback that throws must not end the round in which the others are told.
+    process.nextTick(this.#done, error)
+  }
+
+  #start(connection: Connection): void {
+    runOn(connection.client, this.#query, this.#values, () => this.#takeBack(connection), this.#done)
+  }
+}
+
+/** Runs one statement, and gives the client back before the caller is told. */
+export function runOn(
+  client: LeasedClient,
+  query: unknown,
+  values: unknown[] | undefined,
+  giveBack: () => void,
+  done: ResultCallback,
+): void {
+  try {
+    client.query(query as string, values as unknown[], (error: Error | null, result: QueryResult) => {
+      giveBack()
+      done(error ?? undefined, result)
+    })
+  } catch (error) {
+    // Refused before anything was sent: not a query at all.
+    giveBack()
+    process.nextTick(done, error)
+  }
+}
+
+/** What the caller wishes, over what holds where he calls. */
+export function wishes(given: AcquireOptions | undefined): AcquireOptions | undefined {
+  const scoped = currentScope()
+  if (!given) return scoped
+  checkAcquireOptions('connect', given)
+  return scoped ? { ...scoped, ...withoutUndefined(given) } : given
+}

@@ -1,0 +1,53 @@
+import { type Client, Connection as Protocol } from 'pg'
+import type { Clock } from '../runtime/clock.ts'
+import { afterPatience } from '../runtime/deadline.ts'
+import { internalsOf } from './driver.ts'
+
+/** How to reach the server once more. */
+export interface CancelSettings {
+  readonly clock: Clock
+  /** The user's way of making sockets, if he has one. */
+  readonly stream: (() => unknown) | undefined
+  readonly timeoutMillis: number
+}
+
+/**
+ * Asks the server to cancel what this client's session runs, over a socket of its own as the protocol wants it. Resolves
+ * when the server has closed that socket, which it does after passing the request on, and when it couldn't be reached:
+ * nobody learns from a cancel request whether it came in time.
+ *
+ * @see https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS
+ */
+export function requestCancel(client: Client, { clock, stream, timeoutMillis }: CancelSettings): Promise<void> {
+  const { processID, secretKey, connectionParameters } = internalsOf(client)
+  const { host, port } = client
+  const { ssl, sslnegotiation } = connectionParameters
+  const protocol = new Protocol({ ssl, sslNegotiation: sslnegotiation, stream } as object) as CancelProtocol
+  return new Promise((resolve) => {
+    const cancelPatience = afterPatience(clock, timeoutMillis, 'nothing', close)
+    function close(): void {
+      cancelPatience()
+      protocol.stream.destroy()
+      resolve()
+    }
+    function send(): void {
+      protocol.cancel(processID, secretKey)
+    }
+    protocol.on('error', close)
+    protocol.on('end', close)
+    if (!ssl) protocol.once('connect', send)
+    else {
+      if (sslnegotiation !== 'direct') protocol.once('connect', () => protocol.requestSsl())
+      protocol.once('sslconnect', send)
+    }
+    if (host?.startsWith('/')) protocol.connect(`${host}/.s.PGSQL.${port}`)
+    else protocol.connect(port, host)
+  })
+}
+
+/** The driver's protocol layer, of which @types/pg knows but half. */
+interface CancelProtocol extends Protocol {
+  connect(portOrPath: number | string, host?: string): void
+  requestSsl(): void
+  cancel(processID: number | null, secretKey: number | null): void
+}

@@ -1,0 +1,66 @@
+import type { Clock } from '../runtime/clock.ts'
+import { afterPatience } from '../runtime/deadline.ts'
+import type { Connection } from './connection.ts'
+import { internalsOf, type StatementDone, sendStatement } from './driver.ts'
+
+/** One row of what the pool asked for: texts by column. */
+export type Row = Readonly<Record<string, unknown>>
+
+// The empty query: the cheapest thing that the server must answer.
+const PING = ';'
+
+/**
+ * Sends a statement of the pool, resolves with its rows, and rejects with its error. A server that does not answer within
+ * `timeoutMillis` has lost the connection; an SQL error has not.
+ */
+export function ask(connection: Connection, sql: string, clock: Clock, timeoutMillis: number): Promise<readonly Row[]> {
+  const statement = connection.begin(sql)
+  return new Promise((resolve, reject) => {
+    const cancel = afterPatience(clock, timeoutMillis, 'nothing', () => {
+      connection.lose(new Error(`No answer to ${sql === PING ? 'a ping' : sql} within ${timeoutMillis} ms`))
+    })
+    const done: StatementDone = (error, result) => {
+      cancel()
+      if (error && !('severity' in error)) connection.lose(error)
+      connection.end(statement, error ?? undefined)
+      if (error) reject(error)
+      else resolve(result?.rows ?? [])
+    }
+    sendStatement(connection.client, sql, done)
+  })
+}
+
+/** Asks for a sign of life. Without one in time, the connection is lost. */
+export async function ping(connection: Connection, clock: Clock, timeoutMillis: number): Promise<void> {
+  try {
+    await ask(connection, PING, clock, timeoutMillis)
+  } catch (error) {
+    // An SQL error is a sign of life too: a cancel request meant for the last lease may have come late.
+    if (!connection.isLost && !(await synchronized(connection, clock, timeoutMillis))) connection.lose(error)
+  }
+}
+
+/** Waits until the server has answered everything. False if the connection was lost meanwhile, or it took too long. */
+export function synchronized(connection: Connection, clock: Clock, timeoutMillis: number): Promise<boolean> {
+  if (connection.inSync) return Promise.resolve(true)
+  const protocol = internalsOf(connection.client).connection
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      cancelPatience()
+      cancelLook()
+      protocol.off('readyForQuery', look)
+      protocol.off('end', settle)
+      connection.onCancelled = undefined
+      resolve(connection.inSync && !connection.isLost)
+    }
+    const look = (): void => {
+      if (connection.inSync) settle()
+    }
+    const cancelPatience = afterPatience(clock, timeoutMillis, 'nothing', settle)
+    // A statement that the driver itself refused is over without a word of the server.
+    const cancelLook = clock.afterPendingInput(look)
+    protocol.on('readyForQuery', look)
+    protocol.on('end', settle)
+    connection.onCancelled = look
+  })
+}

@@ -1,0 +1,89 @@
+import type { Connection, LossReach } from '../connection/connection.ts'
+import type { Loss } from '../errors.ts'
+import type { Interruption, Publisher } from '../telemetry/events.ts'
+import type { Departures } from './departures.ts'
+import type { Inventory } from './inventory.ts'
+import type { Trust } from './trust.ts'
+
+/** What distrust works on. */
+export interface DistrustParts {
+  readonly inventory: Inventory
+  readonly departures: Departures
+  readonly trust: Trust
+  readonly publisher: Publisher
+  /** Whether the process stood still, or became another one, since the last time this was asked. */
+  readonly interruption: (now: number) => Interruption | undefined
+  /** The server may have restarted: open gently. */
+  readonly slowDown: () => void
+  /** The process is a copy of the one that set the timers. */
+  readonly restartTimers: () => void
+}
+
+/** What some news means for all the other connections: a loss, a frozen process, a copied one, the user's word. */
+export class Distrust {
+  readonly #parts: DistrustParts
+
+  constructor(parts: DistrustParts) {
+    this.#parts = parts
+  }
+
+  /** A connection died. */
+  lost(connection: Connection, loss: Loss, reach: LossReach): void {
+    const { departures, trust, publisher } = this.#parts
+    const wasPinged = connection.is('checking')
+    const wasLeased = connection.is('leased')
+    departures.retire(connection, 'lost', loss.cause)
+    if (reach === 'suspect') this.#suspectAll()
+    if (trust.isLostBy(connection, reach, wasPinged)) this.condemnAll(loss.cause, false)
+    // Told last: a listener may acquire, and must not be given what has just been condemned.
+    publisher.publish({ type: 'connection-lost', connection, loss, wasLeased, wasPinged })
+  }
+
+  /** Whatever was opened so far is taken for dead: idle ones go now, leased ones when they come back. */
+  condemnAll(cause: unknown, wasAsked: boolean): void {
+    const { departures, trust, publisher, slowDown } = this.#parts
+    const generation = trust.renew()
+    slowDown()
+    // Told before its consequences. Who acquires in a listener finds the others stale already.
+    publisher.publish({ type: 'pool-invalidated', generation, cause, wasAsked })
+    for (const connection of this.#unleased()) departures.retire(connection, 'stale', cause)
+  }
+
+  /** Lets go of whatever was opened so far; with a goodbye, or without a word to the server. */
+  dispose(close: boolean): void {
+    const { departures, trust, publisher } = this.#parts
+    const generation = trust.renew()
+    for (const connection of this.#unleased()) {
+      if (close) departures.retire(connection, 'disposed')
+      else departures.abandon(connection, 'disposed')
+    }
+    publisher.publish({ type: 'pool-disposed', generation })
+  }
+
+  /** Looks whether this is still the process it was, and whether it has run all the time. */
+  guard(now: number): void {
+    const { interruption, publisher } = this.#parts
+    const interrupted = interruption(now)
+    if (!interrupted) return
+    publisher.publish(interrupted)
+    if (interrupted.type === 'process-stood-still') this.#suspectAll()
+    else this.#becomeAnotherProcess()
+  }
+
+  #suspectAll(): void {
+    for (const connection of this.#parts.inventory.all()) connection.signs.doubt()
+  }
+
+  /** The connections belong to the process that this one was copied from: a word would end its sessions. */
+  #becomeAnotherProcess(): void {
+    const { inventory, departures, trust, restartTimers } = this.#parts
+    trust.renew()
+    for (const connection of inventory.all()) departures.abandon(connection, 'foreign')
+    restartTimers()
+  }
+
+  #unleased(): Connection[] {
+    const { inventory } = this.#parts
+    return inventory.all().filter((connection) => connection.is('idle') || connection.is('checking'))
+  }
+}

@@ -1,0 +1,145 @@
+import { type PoolClosedError, PoolOverloadedError } from '../errors.ts'
+import type { ResolvedOptions } from '../options/resolved-options.ts'
+import type { Cancel, Clock } from '../runtime/clock.ts'
+import { afterPatience } from '../runtime/deadline.ts'
+import type { Publisher } from '../telemetry/events.ts'
+import type { Caller } from './caller.ts'
+import { Waiter, Waiters } from './waiters.ts'
+
+/** What the line of callers works with. */
+export interface LineParts {
+  readonly options: Pick<ResolvedOptions, 'connectionTimeoutMillis' | 'maxWaiting'>
+  readonly clock: Clock
+  readonly publisher: Publisher
+  /** What to tell somebody whose deadline has passed. */
+  readonly timeoutError: (waitedMillis: number, now: number) => Error
+  /** Nobody waits any more. */
+  readonly onEmpty: () => void
+}
+
+/** The callers in line: who joins it, and who leaves it without a connection (too late, given up, refused). */
+export class Line {
+  readonly #parts: LineParts
+  readonly #waiters = new Waiters<Caller>()
+  /** Who shares the pool's deadline leaves in the order of arrival: one timer, for the first, serves them all. */
+  #cancelTimer: Cancel | undefined
+
+  constructor(parts: LineParts) {
+    this.#parts = parts
+  }
+
+  get size(): number {
+    return this.#waiters.size
+  }
+
+  get first(): Waiter<Caller> | undefined {
+    return this.#waiters.first
+  }
+
+  /** Joins the end of the line; false if the caller was refused. */
+  join(caller: Caller, now: number): boolean {
+    const { maxWaiting, connectionTimeoutMillis } = this.#parts.options
+    if (this.#waiters.size >= maxWaiting) {
+      this.refuse(caller, new PoolOverloadedError(maxWaiting))
+      return false
+    }
+    const ownTimeout = caller.options?.connectionTimeoutMillis
+    const timeout = ownTimeout === undefined ? connectionTimeoutMillis : ownTimeout || Number.POSITIVE_INFINITY
+    const waiter = new Waiter(caller, now, now + timeout)
+    this.#waiters.join(waiter)
+    this.#listenToSignal(waiter)
+    if (ownTimeout === undefined) this.#watch(timeout)
+    else this.#watchAlone(waiter, timeout)
+    return true
+  }
+
+  /** The first has a connection now. */
+  shift(): Waiter<Caller> {
+    const waiter = this.#waiters.shift()
+    if (!waiter) throw new Error('BUG: a connection was to be leased to nobody')
+    this.#noteEmpty()
+    return waiter
+  }
+
+  /** Tells so many of the first, or all, that there is no connection for them; each gets an error of his own. */
+  failFirst(count: number, makeError: () => Error): void {
+    for (let told = 0; told < count; told++) {
+      const waiter = this.#waiters.first
+      if (!waiter) return
+      this.#fail(waiter, makeError())
+    }
+  }
+
+  /** Tells everybody that the pool has closed. */
+  close(makeError: () => PoolClosedError): void {
+    this.failFirst(this.#waiters.size, makeError)
+  }
+
+  /** Tells somebody who isn't in the line, or no longer, that he gets no connection. */
+  refuse(caller: Caller, error: Error, waitedMillis = 0): void {
+    this.#parts.publisher.publish({ type: 'acquire-failed', error, waitedMillis })
+    caller.failed(error)
+  }
+
+  #fail(waiter: Waiter<Caller>, error: Error): void {
+    this.#waiters.leave(waiter)
+    this.#noteEmpty()
+    this.refuse(waiter.caller, error, this.#parts.clock.now() - waiter.since)
+  }
+
+  #noteEmpty(): void {
+    if (this.#waiters.size > 0) return
+    this.#cancelTimer?.()
+    this.#cancelTimer = undefined
+    this.#parts.onEmpty()
+  }
+
+  #watch(millis: number): void {
+    if (this.#cancelTimer || millis === Number.POSITIVE_INFINITY) return
+    this.#cancelTimer = afterPatience(this.#parts.clock, millis, 'process', () => this.#timeOutDue())
+  }
+
+  /** Times out those whose deadline has passed, and watches the first of the others. */
+  #timeOutDue(): void {
+    this.#cancelTimer = undefined
+    const now = this.#parts.clock.now()
+    for (let waiter = this.#firstSharing(); waiter; waiter = this.#firstSharing()) {
+      if (waiter.until > now) return this.#watch(waiter.until - now)
+      this.#timeOut(waiter, now)
+    }
+  }
+
+  /** The first of those who share the pool's deadline. */
+  #firstSharing(): Waiter<Caller> | undefined {
+    let waiter = this.#waiters.first
+    while (waiter && waiter.caller.options?.connectionTimeoutMillis !== undefined) waiter = waiter.next
+    return waiter
+  }
+
+  #timeOut(waiter: Waiter<Caller>, now: number): void {
+    // Composed with the waiter gone: it tells of the others.
+    this.#waiters.leave(waiter)
+    const error = this.#parts.timeoutError(now - waiter.since, now)
+    this.#noteEmpty()
+    this.refuse(waiter.caller, error, now - waiter.since)
+  }
+
+  /** A deadline of one's own comes out of order. */
+  #watchAlone(waiter: Waiter<Caller>, millis: number): void {
+    const { clock } = this.#parts
+    const cancelSignal = waiter.cancel
+    const cancelTimer = afterPatience(clock, millis, 'process', () => this.#timeOut(waiter, clock.now()))
+    waiter.cancel = () => {
+      cancelSignal?.()
+      cancelTimer()
+    }
+  }
+
+  #listenToSignal(waiter: Waiter<Caller>): void {
+    const signal = waiter.caller.options?.signal
+    if (!signal) return
+    const giveUp = (): void => this.#fail(waiter, signal.reason)
+    signal.addEventListener('abort', giveUp, { once: true })
+    waiter.cancel = () => signal.removeEventListener('abort', giveUp)
+  }
+}

@@ -1,0 +1,42 @@
+import { OptionsError } from '../errors.ts'
+import { Problems } from './check.ts'
+import { checkGroupKeys } from './check-keys.ts'
+import { checkResetPolicy } from './check-values.ts'
+import type { ResetPolicy } from './pool-options.ts'
+
+/** What one caller wishes of his connection, where it differs from the pool's options. */
+export interface AcquireOptions {
+  /**
+   * Gives up: whoever still waits leaves the line at once, and is told the signal's reason. Within a `scope`, or given
+   * to `query`, it also has the server cancel the statement that is running.
+   */
+  readonly signal?: AbortSignal | undefined
+  /** This caller's own deadline, in milliseconds. 0 waits for ever. @default the pool's */
+  readonly connectionTimeoutMillis?: number | undefined
+  /** What the session is reset by when this lease ends. @default the pool's */
+  readonly resetOnReturn?: ResetPolicy | undefined
+}
+
+// Complete by its type: whatever becomes an option has to be entered here.
+const KEYS: Record<keyof AcquireOptions, true> = { signal: true, connectionTimeoutMillis: true, resetOnReturn: true }
+
+/**
+ * Checks what a caller wishes; `of` is what he called.
+ *
+ * @throws {OptionsError} that names every problem at once.
+ */
+export function checkAcquireOptions(of: string, given: AcquireOptions): void {
+  const problems = new Problems()
+  if (typeof given !== 'object' || given === null) {
+    problems.add(`${of} options`, 'an object, such as { signal }', given)
+    throw new OptionsError(problems.found)
+  }
+  const { signal, connectionTimeoutMillis, resetOnReturn } = given
+  checkGroupKeys(of, given, Object.keys(KEYS), problems)
+  if (signal !== undefined && typeof signal?.addEventListener !== 'function')
+    problems.add(`${of}.signal`, 'an AbortSignal', signal)
+  if (connectionTimeoutMillis !== undefined)
+    problems.number(`${of}.connectionTimeoutMillis`, connectionTimeoutMillis, 0)
+  if (resetOnReturn !== undefined) checkResetPolicy(`${of}.resetOnReturn`, resetOnReturn, problems)
+  if (problems.found.length > 0) throw new OptionsError(problems.found)
+}

@@ -1,0 +1,34 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { type AcquireOptions, checkAcquireOptions } from '../options/acquire-options.ts'
+
+const storage = new AsyncLocalStorage<AcquireOptions>()
+// Who never opens a scope shall not pay for looking.
+let isUsed = false
+
+/**
+ * Runs `work` with wishes that reach every `connect()` and `query()` in it, however deep in an ORM, where no options can
+ * be passed: a signal, a deadline, a reset policy. A scope within another inherits what it doesn't set.
+ *
+ * @example
+ * ```ts
+ * await scope({ signal: request.signal, resetOnReturn: 'discard' }, () => db.select().from(orders))
+ * ```
+ *
+ * @throws {OptionsError} that names every option that can't work.
+ */
+export function scope<Result>(options: AcquireOptions, work: () => Result): Result {
+  checkAcquireOptions('scope', options)
+  isUsed = true
+  return storage.run({ ...storage.getStore(), ...options }, work)
+}
+
+/** What holds here, if anything does. */
+export function currentScope(): AcquireOptions | undefined {
+  return isUsed ? storage.getStore() : undefined
+}
+
+/** Has `task` run in the scope, and every other async context, of whoever called this. */
+export function inThisContext<Args extends unknown[]>(task: (...args: Args) => void): (...args: Args) => void {
+  const run = AsyncLocalStorage.snapshot()
+  return (...args) => run(task, ...args)
+}

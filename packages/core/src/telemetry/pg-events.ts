@@ -1,0 +1,50 @@
+import type { EventEmitter } from 'node:events'
+import type { PoolClient } from 'pg'
+import { ConnectionLostError } from '../errors.ts'
+import type { PoolEvent, PoolEventType } from './events.ts'
+import type { Listener } from './listener.ts'
+
+type Emit = (pool: EventEmitter, event: PoolEvent) => void
+
+// pg's events where pg tells them, by ours.
+const PG_EVENTS: Partial<Record<PoolEventType, { readonly name: string; readonly emit: Emit }>> = {
+  'connection-opened': { name: 'connect', emit: emitClient('connect') },
+  'connection-leased': { name: 'acquire', emit: emitClient('acquire') },
+  'connection-released': {
+    name: 'release',
+    emit: (pool, event) => {
+      if (event.type === 'connection-released') pool.emit('release', event.discard, event.connection.client)
+    },
+  },
+  'connection-lost': {
+    name: 'error',
+    emit: (pool, event) => {
+      if (event.type === 'connection-lost' && !event.wasLeased)
+        emitError(pool, new ConnectionLostError(event.loss, false), event.connection.client)
+    },
+  },
+  'connection-closed': { name: 'remove', emit: emitClient('remove') },
+}
+
+/** Tells pg's events. An `error` without a listener would end the process, so it isn't told. */
+export function pgEvents(pool: EventEmitter): Listener {
+  return {
+    hears: (type) => {
+      const pgEvent = PG_EVENTS[type]
+      return pgEvent !== undefined && pool.listenerCount(pgEvent.name) > 0
+    },
+    subscriber: (event) => PG_EVENTS[event.type]?.emit(pool, event),
+  }
+}
+
+function emitClient(name: string): Emit {
+  return (pool, event) => {
+    if ('connection' in event) pool.emit(name, event.connection.client)
+  }
+}
+
+/** pg-pool gives the error its client, which libraries read; not to be dumped with it. */
+function emitError(pool: EventEmitter, error: Error, client: PoolClient): void {
+  Object.defineProperty(error, 'client', { value: client, configurable: true })
+  pool.emit('error', error, client)
+}
