@@ -76,6 +76,14 @@ describe.each([STOCK, HOLDFAST, HOLDFAST_WITH_ITS_CLIENT])('pg-promise on $libra
     expect(written).toEqual([{ id: `${id} kept` }, { id: `${id} kept, too` }])
     await until(() => pool.idleCount === pool.totalCount)
   })
+
+  test('tells of an idle connection that was lost', async ({ cluster, direct, applicationName }) => {
+    await using opened = open(library, { ...direct, max: SIZE })
+    await opened.db.one('select 1 as one')
+    await cluster.terminateBackends({ applicationName })
+    await until(() => opened.errors.length > 0, { what: 'pg-promise to tell of the loss' })
+    expect(opened.errors[0]).toContain('terminating connection due to administrator command')
+  })
 })
 
 describe('pg-promise on pg.Pool', () => {
