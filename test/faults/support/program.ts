@@ -1,0 +1,75 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import type { Readable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { until } from '../../support/index.ts'
+import type { Exit } from './application.ts'
+import { settles } from './settling.ts'
+
+/** A small program of `../programs` in a process of its own: given what to do at its start, it tells what came of it. */
+export class Program implements AsyncDisposable {
+  readonly pid: number
+  /** What it has told so far. */
+  readonly told: unknown[] = []
+  readonly #child: ChildProcess
+  readonly #exited: Promise<Exit>
+
+  constructor(child: ChildProcess) {
+    this.#child = child
+    this.pid = child.pid as number
+    let stderr = ''
+    const errors = (child.stderr as Readable).setEncoding('utf8').on('data', (text: string) => {
+      stderr += text
+    })
+    child.on('message', (message) => this.told.push(message))
+    this.#exited = Promise.all([once(child, 'exit'), once(errors, 'close')]).then(([[code]]) => ({ code, stderr }))
+  }
+
+  /** Starts it. */
+  static start(name: string, task: unknown, env: NodeJS.ProcessEnv = {}): Program {
+    const file = fileURLToPath(new URL(`../programs/${name}.ts`, import.meta.url))
+    const child = fork(file, [JSON.stringify(task)], {
+      // Node 22 strips types only when told to; later ones take the flag as well.
+      execArgv: ['--experimental-strip-types', '--no-warnings=ExperimentalWarning'],
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
+    })
+    return new Program(child)
+  }
+
+  /** So many messages, as soon as it has told them; if it ends before, why. */
+  async tells(count: number): Promise<unknown[]> {
+    const patience = new AbortController()
+    const enough = until(() => this.told.length >= count, { what: `${count} messages`, signal: patience.signal })
+    enough.catch(() => {})
+    const ended = this.#exited.then(({ code, stderr }) => {
+      if (this.told.length < count) throw new Error(`The program ended with code ${code}:\n${stderr}`)
+    })
+    try {
+      await Promise.race([enough, ended])
+    } finally {
+      patience.abort()
+    }
+    return this.told
+  }
+
+  /** Ends it as a crash of the machine would: without a word. */
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL')
+    await this.#exited
+  }
+
+  /** Lets it go: nothing but what it does itself keeps it alive. */
+  leave(): void {
+    this.#child.disconnect()
+  }
+
+  /** How it ends, if it does within reasonable time. */
+  ends(): Promise<Exit> {
+    return settles(this.#exited, `the process of the program (${this.pid})`)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill()
+  }
+}
