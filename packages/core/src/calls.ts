@@ -1,7 +1,6 @@
 import type { QueryResult } from 'pg'
 import type { LeasedClient } from './connection/client.ts'
 import type { Connection } from './connection/connection.ts'
-import { rethrowFromCaller } from './connection/stack.ts'
 import type { Caller } from './engine/caller.ts'
 import { type AcquireOptions, checkAcquireOptions } from './options/acquire-options.ts'
 import { withoutUndefined } from './options/check.ts'
@@ -23,39 +22,27 @@ export interface Abortable {
 /** What a caller of `query()` is told. */
 export type ResultCallback = (error: Error | null | undefined, result?: QueryResult) => void
 
-/** One call of `connect()` that is answered by a promise: without one until it has to wait. */
+/** One call of `connect()` that has to wait, and is answered by a promise. */
 export class ConnectCall implements Caller {
   readonly options: AcquireOptions | undefined
   readonly stack: string | undefined
-  #client: LeasedClient | undefined
-  #error: Error | undefined
-  #resolve: ((client: LeasedClient) => void) | undefined
-  #reject: ((error: Error) => void) | undefined
+  readonly failed: (error: Error) => void
+  readonly #resolve: (client: LeasedClient) => void
 
-  constructor(options: AcquireOptions | undefined, stack: string | undefined) {
+  constructor(
+    resolve: (client: LeasedClient) => void,
+    reject: (error: Error) => void,
+    options: AcquireOptions | undefined,
+    stack: string | undefined,
+  ) {
+    this.#resolve = resolve
+    this.failed = reject
     this.options = options
     this.stack = stack
   }
 
   leased(connection: Connection): void {
-    const client = connection.handOver()
-    if (this.#resolve) this.#resolve(client)
-    else this.#client = client
-  }
-
-  failed(error: Error): void {
-    if (this.#reject) this.#reject(error)
-    else this.#error = error
-  }
-
-  /** The answer; it may be there already. */
-  answer(): Promise<LeasedClient> {
-    if (this.#client) return Promise.resolve(this.#client)
-    return new Promise<LeasedClient>((resolve, reject) => {
-      this.#resolve = resolve
-      this.#reject = reject
-      if (this.#error !== undefined) reject(this.#error)
-    }).catch(rethrowFromCaller)
+    this.#resolve(connection.handOver())
   }
 }
 

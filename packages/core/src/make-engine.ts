@@ -41,6 +41,7 @@ export function makeEngine(
       connectionTimeoutMillis: options.connectionTimeoutMillis,
       queryTimeoutMillis: options.queryTimeoutMillis,
       allowExitOnIdle: options.allowExitOnIdle,
+      clientConnectionCheckMillis: options.clientConnectionCheckMillis,
       onConnect: given.onConnect,
       verify: given.verify,
     },

@@ -120,9 +120,12 @@ export class Pool extends pg.Pool implements AsyncDisposable {
       this.#connectFor(callback, options)
       return undefined
     }
-    const call = new ConnectCall(options, this.#whoAsks(this.connect))
-    this.#engine.acquire(call)
-    return call.answer()
+    const stack = this.#whoAsks(this.connect)
+    const ready = this.#engine.acquireNow(options || stack ? { options, stack } : undefined)
+    if (ready) return Promise.resolve(ready.handOver())
+    return new Promise<LeasedClient>((resolve, reject) => {
+      this.#engine.acquire(new ConnectCall(resolve, reject, options, stack))
+    }).catch(rethrowFromCaller)
   }
 
   /**
@@ -204,7 +207,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
    * @throws What `connect()` throws.
    */
   transaction<Result>(fn: TransactionFunction<Result>, options?: TransactionOptions): Promise<Result> {
-    return runTransaction(this, fn, options)
+    return runTransaction(this, fn, options, this.#options.closeTimeoutMillis)
   }
 
   /**
@@ -340,11 +343,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   /** pg's own share of the options. The pool's timeouts replace the driver's, which would fire on their own. */
   #clientConfig(): PoolConfig {
     const { connectionTimeoutMillis, query_timeout, ...config } = this.options
-    const { clientConnectionCheckMillis: check } = this.#options
-    const options = check
-      ? { options: `${config.options ?? ''} -c client_connection_check_interval=${check}`.trim() }
-      : {}
-    return { keepAlive: DEFAULTS.keepAlive, ...config, ...options, password: this.options.password }
+    return { keepAlive: DEFAULTS.keepAlive, ...config, password: this.options.password }
   }
 }
 

@@ -24,6 +24,7 @@ function prepare(options: Partial<ConnectorOptions> = {}): Fixture {
       connectionTimeoutMillis: 30_000,
       queryTimeoutMillis: Number.POSITIVE_INFINITY,
       allowExitOnIdle: false,
+      clientConnectionCheckMillis: 0,
       onConnect: undefined,
       verify: undefined,
       ...options,

@@ -841,18 +841,57 @@ describe('end', () => {
     expect(closed).toHaveBeenCalledOnce()
   })
 
-  test('ends an attempt to connect', async () => {
+  test('serves the first yet for whom a connection is on its way, and refuses the others at once', async () => {
+    using rig = new Rig({ max: 1 })
+    const [first, second] = [rig.call(), rig.call()]
+    const closed = rig.engine.close()
+    expect(second.error).toMatchObject({ code: 'HOLDFAST_POOL_CLOSED' })
+    await rig.clock.advance(0)
+    first.release()
+    await rig.clock.advance(0)
+    await closed
+    expect(rig.server.backends).toHaveLength(1)
+  })
+
+  test('ends an attempt to connect that hangs after closeTimeoutMillis, and tells whoever waited', async () => {
     using rig = new Rig()
     rig.server.welcome = 'hang'
-    rig.call()
+    const call = rig.call()
     await rig.clock.advance(0)
+    const closed = vi.fn()
+    void rig.engine.close().then(closed)
+    await rig.clock.advance(4999)
+    expect(closed).not.toHaveBeenCalled()
+    await rig.clock.advance(1)
+    expect(closed).toHaveBeenCalledOnce()
+    expect(call.error).toMatchObject({ code: 'HOLDFAST_POOL_CLOSED' })
+    expect(rig.server.backend(1).isOpen).toBe(false)
+    await rig.clock.advance(60_000)
+    expect(rig.server.backends).toHaveLength(1)
+  })
+
+  test('tells whoever waits at once when the attempt that was for him fails', async () => {
+    using rig = new Rig()
+    rig.server.nextWelcomes.push(systemError('ECONNREFUSED'))
+    const call = rig.call()
+    const closed = rig.engine.close()
+    await rig.clock.advance(0)
+    expect(call.error).toMatchObject({ code: 'ECONNREFUSED' })
+    await closed
+    expect(rig.server.backends).toHaveLength(1)
+  })
+
+  test('ends an attempt to connect at once that nobody waits for any more', async () => {
+    using rig = new Rig()
+    rig.server.welcome = 'hang'
+    const controller = new AbortController()
+    rig.call({ signal: controller.signal })
+    await rig.clock.advance(0)
+    controller.abort()
     const closed = vi.fn()
     void rig.engine.close().then(closed)
     await rig.clock.advance(0)
     expect(closed).toHaveBeenCalledOnce()
-    expect(rig.server.backend(1).isOpen).toBe(false)
-    await rig.clock.advance(60_000)
-    expect(rig.server.backends).toHaveLength(1)
   })
 
   test('leaves no timer behind', async () => {

@@ -2,6 +2,7 @@ import type { Connection } from '../../../packages/core/src/connection/connectio
 import { Connector, type ConnectorOptions } from '../../../packages/core/src/connection/connector.ts'
 import { Engine } from '../../../packages/core/src/engine/engine.ts'
 import { ProcessGuard } from '../../../packages/core/src/guard/process-guard.ts'
+import type { AcquireOptions } from '../../../packages/core/src/options/acquire-options.ts'
 import type { PoolOptions } from '../../../packages/core/src/options/pool-options.ts'
 import { resolveOptions } from '../../../packages/core/src/options/resolve-options.ts'
 import { type PoolEvent, Publisher } from '../../../packages/core/src/telemetry/events.ts'
@@ -62,6 +63,7 @@ export class Rig implements Disposable {
         connectionTimeoutMillis: resolved.connectionTimeoutMillis,
         queryTimeoutMillis: resolved.queryTimeoutMillis,
         allowExitOnIdle: resolved.allowExitOnIdle,
+        clientConnectionCheckMillis: 0,
         onConnect: hooks.onConnect,
         verify: hooks.verify,
       },
@@ -71,9 +73,10 @@ export class Rig implements Disposable {
   }
 
   /** Asks for a connection; the answer may be there already. */
-  call(): Call {
+  call(options?: AcquireOptions): Call {
     const call = new Call(this.engine)
     this.engine.acquire({
+      options,
       leased: (connection) => {
         call.connection = connection
       },

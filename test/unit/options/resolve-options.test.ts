@@ -132,21 +132,45 @@ test('resolved options are frozen, and the given ones untouched', () => {
   expect(given).toEqual({ max: 3, prePing: { idleMillis: 1 } })
 })
 
+describe("pg's own options are read as pg reads them", () => {
+  test('numbers from the environment are texts', () => {
+    const { max, idleTimeoutMillis } = resolveOptions({ max: '20', idleTimeoutMillis: ' 1000 ' } as never)
+    expect({ max, idleTimeoutMillis }).toEqual({ max: 20, idleTimeoutMillis: 1000 })
+  })
+
+  test('null is as good as nothing', () => {
+    const keys = ['max', 'min', 'maxUses', 'maxLifetimeSeconds', 'connectionTimeoutMillis', 'allowExitOnIdle', 'Client']
+    const nothing = Object.fromEntries([...keys, 'query_timeout', 'onConnect'].map((key) => [key, null]))
+    expect(resolveOptions(nothing)).toEqual(resolveOptions({}))
+  })
+
+  test.each([{ idleTimeoutMillis: Number.POSITIVE_INFINITY }, { idleTimeoutMillis: false }])('%o is never', (given) => {
+    expect(resolveOptions(given as never).idleTimeoutMillis).toBe(Number.POSITIVE_INFINITY)
+  })
+
+  test.each([false, null, 0, '0'])('query_timeout: %o is none', (timeout) => {
+    expect(resolveOptions({ query_timeout: timeout } as never).queryTimeoutMillis).toBe(Number.POSITIVE_INFINITY)
+  })
+})
+
 describe('an option that can not work is refused', () => {
   test.each([
     [{ max: 0 }, '`max` must be a whole number from 1 on, got 0.'],
     [{ max: 2.5 }, '`max` must be a whole number from 1 on, got 2.5.'],
     [{ max: Number.NaN }, '`max` must be a whole number from 1 on, got NaN.'],
-    [{ max: '20' }, "`max` must be a whole number from 1 on, got '20'."],
-    [{ max: null }, '`max` must be a whole number from 1 on, got null.'],
+    [{ max: 'many' }, "`max` must be a whole number from 1 on, got 'many'."],
+    [{ max: '' }, "`max` must be a whole number from 1 on, got ''."],
     [{ min: -1 }, '`min` must be a whole number from 0 on, got -1.'],
     [{ min: 5, max: 3 }, '`min` must be at most `max` (3), got 5.'],
-    [{ connectionTimeoutMillis: -1, prePing: false }, '`connectionTimeoutMillis` must be a number from 0 on, got -1.'],
     [
-      { connectionTimeoutMillis: '5000', prePing: false },
-      "`connectionTimeoutMillis` must be a number from 0 on, got '5000'.",
+      { connectionTimeoutMillis: -1, prePing: false },
+      '`connectionTimeoutMillis` must be a number from 0 on, or Infinity, got -1.',
     ],
-    [{ idleTimeoutMillis: Number.NaN }, '`idleTimeoutMillis` must be a number from 0 on, got NaN.'],
+    [
+      { connectionTimeoutMillis: '5 s', prePing: false },
+      "`connectionTimeoutMillis` must be a number from 0 on, or Infinity, got '5 s'.",
+    ],
+    [{ idleTimeoutMillis: Number.NaN }, '`idleTimeoutMillis` must be a number from 0 on, or Infinity, got NaN.'],
     [{ maxLifetimeSeconds: -3 }, '`maxLifetimeSeconds` must be a number from 0 on, or Infinity, got -3.'],
     [{ maxLifetimeJitter: 1.5 }, '`maxLifetimeJitter` must be a share from 0 to 1, got 1.5.'],
     [{ maxUses: -1 }, '`maxUses` must be a whole number from 0 on, or Infinity, got -1.'],

@@ -1,11 +1,12 @@
-import { Client, type ClientConfig, type PoolClient, Query, type QueryResult, Result, types } from 'pg'
-import { OptionsError, ReleaseError, TransactionRolledBackError } from '../errors.ts'
+import { Client, type ClientConfig, type PoolClient, type QueryResult, Result, types } from 'pg'
+import { abortReason, OptionsError, ReleaseError, TransactionRolledBackError } from '../errors.ts'
 import { commits, onlyRollsBack } from '../policy/loss.ts'
 import type { Cancel } from '../runtime/clock.ts'
 import { currentScope } from '../runtime/scope.ts'
 import { internalsOf } from './driver.ts'
 import { rethrowFromCaller } from './stack.ts'
 import type { Statement } from './statements.ts'
+import { accompany, type Submittable } from './submittable.ts'
 
 /** What a leased client asks its connection. */
 export interface ClientOwner {
@@ -13,12 +14,16 @@ export interface ClientOwner {
   readonly leaseNumber: number
   /** Whether that lease hasn't been given back. */
   isHeld(leaseNumber: number): boolean
+  /** Whether the connection was lost. */
+  readonly isLost: boolean
+  /** Whether it is leased: what runs outside, hooks and resets, has nothing to do with whoever set it off. */
+  readonly isInUse: boolean
   /** Why calls on the client are refused now; undefined when they aren't. */
   refusal(): Error | undefined
   /** Whether ROLLBACK is true already: the connection was lost, and nothing of its work was written. */
   readonly isRolledBack: boolean
-  /** What the last statement that failed of its own failed of. */
-  readonly lastError: Error | undefined
+  /** What the server has refused since it last did what it was told. */
+  readonly firstFailure: Error | undefined
   begin(text: string | undefined): Statement
   /** It was answered, or failed of this error. */
   end(statement: Statement, error?: Error): void
@@ -46,14 +51,6 @@ export type LeasedClientClass = new (config: ClientConfig, owner: ClientOwner) =
 type Callback = (error: Error | null, result?: QueryResult) => void
 
 type Send = (config: string | QueryConfig, values: unknown[] | undefined, done: Callback) => void
-
-interface Submittable {
-  submit: unknown
-  text?: string
-  query_timeout?: number
-  handleError(error: Error, connection: unknown): void
-  handleReadyForQuery(connection: unknown): void
-}
 
 interface QueryConfig {
   readonly text?: string
@@ -141,7 +138,7 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
       const owner = this.#owner
       const options: QueryConfig = typeof config === 'string' ? { text: config } : config
       const { text, query_timeout: timeout } = options
-      const signal = options.signal ?? currentScope()?.signal
+      const signal = options.signal ?? (owner.isInUse ? currentScope()?.signal : undefined)
       const refusal = owner.refusal() ?? reasonToRefuse(signal, text)
       if (refusal) {
         process.nextTick(conclude, callback, refusal, owner.isRolledBack && onlyRollsBack(text))
@@ -155,11 +152,11 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
         owner.end(statement, error)
       }
       try {
-        send(timeout ? { ...options, query_timeout: 0 } : config, values, (error, result) => {
+        send(typeof config === 'string' ? config : copyOf(config), values, (error, result) => {
+          const failure = owner.firstFailure
           ended(error ?? undefined)
           if (error) conclude(told, owner.explain(error, statement), owner.isRolledBack && onlyRollsBack(text))
-          else if (result?.command === 'ROLLBACK' && commits(text))
-            told(new TransactionRolledBackError(owner.lastError))
+          else if (result?.command === 'ROLLBACK' && commits(text)) told(new TransactionRolledBackError(failure))
           else told(null, result)
         })
       } catch (error) {
@@ -177,8 +174,9 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
         isTold = true
       }
       const giveUp = (): void => {
-        this.#owner.abort(statement, signal.reason)
-        tell(signal.reason)
+        const reason = abortReason(signal)
+        this.#owner.abort(statement, reason)
+        tell(reason)
       }
       signal.addEventListener('abort', giveUp, { once: true })
       return tell
@@ -186,36 +184,41 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
 
     #submit(submittable: Submittable, second: unknown, third: unknown): unknown {
       const owner = this.#owner
-      const { connection } = internalsOf(this)
-      const refusal = owner.refusal()
-      if (refusal) {
-        process.nextTick(() => submittable.handleError(refusal, connection))
-        return submittable
-      }
-      const statement = owner.begin(submittable.text)
-      // A cursor lives as long as its holder likes; a Query is a statement like any other.
+      const internals = internalsOf(this)
+      const callback = (typeof second === 'function' ? second : third) as Callback | undefined
+      if (callback && typeof callback !== 'function') throw new TypeError('callback is not a function')
       const timeout = submittable.query_timeout || this.#queryTimeout
-      const cancelLimit = submittable instanceof Query ? owner.limit(timeout) : undefined
-      const { handleError, handleReadyForQuery } = submittable
       submittable.query_timeout = 0
-      submittable.handleError = (error, ...rest) => {
-        cancelLimit?.()
-        owner.end(statement, error)
-        handleError.call(submittable, owner.explain(error, statement), ...rest)
-      }
-      submittable.handleReadyForQuery = (...args) => {
-        cancelLimit?.()
-        owner.end(statement)
-        handleReadyForQuery.apply(submittable, args)
-      }
-      return super.query(submittable as never, second as never, third as never)
+      const refusal = owner.refusal()
+      const statement = refusal ? undefined : owner.begin(submittable.text)
+      accompany(submittable, callback as never, {
+        connection: internals.connection,
+        isReady: () => internals.readyForQuery === true,
+        isOver: () => refusal !== undefined || owner.isLost,
+        explain: (error) => refusal ?? (statement ? owner.explain(error, statement) : error),
+        limit: () => owner.limit(timeout),
+        ended: (error) => statement && owner.end(statement, error),
+      })
+      if (!refusal) return super.query(submittable as never)
+      process.nextTick(() => submittable.handleError(refusal, internals.connection))
+      return submittable
     }
   } as unknown as LeasedClientClass
 }
 
+/**
+ * What the driver gets: without the timeout, which is ours, and with the object's own class, whose getters may be the
+ * text. A copy, since older drivers (before 8.23.1) leave our callback in it, where the caller's next call would find it.
+ */
+function copyOf(config: QueryConfig): QueryConfig {
+  const copy = Object.assign(Object.create(Object.getPrototypeOf(config)), config)
+  if (config.query_timeout) copy.query_timeout = 0
+  return copy
+}
+
 /** A statement whose caller has given up isn't sent; but whoever gave up may always roll back. */
 function reasonToRefuse(signal: AbortSignal | undefined, text: string | undefined): Error | undefined {
-  return signal?.aborted && !onlyRollsBack(text) ? signal.reason : undefined
+  return signal?.aborted && !onlyRollsBack(text) ? abortReason(signal) : undefined
 }
 
 /** A connection lost before COMMIT has rolled back: that ROLLBACK is true, and must not hide what the caller died of. */

@@ -1,5 +1,5 @@
 import type { Client } from 'pg'
-import { ConnectionLostError, codeOf, type Endpoint, type Loss, ReleaseError } from '../errors.ts'
+import { ConnectionLostError, type Endpoint, type Loss, ReleaseError } from '../errors.ts'
 import type { ResetPolicy } from '../options/pool-options.ts'
 import { concernsOthers, endsSession } from '../policy/classify-error.ts'
 import { outcomeOfLoss, phaseOfLoss } from '../policy/loss.ts'
@@ -8,7 +8,7 @@ import type { Cancel, Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
 import { requestCancel } from './cancel.ts'
 import type { ClientOwner, LeasedClient } from './client.ts'
-import { type DriverInternals, type EndClient, internalsOf } from './driver.ts'
+import { type DriverInternals, type EndClient, holdStatements, internalsOf } from './driver.ts'
 import { sayGoodbye } from './goodbye.ts'
 import { Lease } from './lease.ts'
 import { SignsOfLife } from './signs-of-life.ts'
@@ -39,9 +39,6 @@ export interface ConnectionSettings extends ConnectionListener {
   readonly allowExitOnIdle: boolean
 }
 
-// What every further statement of a failed transaction fails of: it tells nothing. (in_failed_sql_transaction)
-const IN_FAILED_TRANSACTION = '25P02'
-
 /** One session, from the first SYN to the last FIN. Knows its state, its facts, and when it died. */
 export class Connection implements ClientOwner {
   readonly id: number
@@ -54,8 +51,8 @@ export class Connection implements ClientOwner {
   #ended = false
   #isServing = false
   #isEndedByHolder = false
-  /** What the last statement that failed of its own failed of. */
-  #lastError: Error | undefined
+  /** What the server has refused since it last did what it was told: the reason of all that it refused afterwards. */
+  #firstFailure: Error | undefined
   #cancelsUnderWay = 0
   readonly signs: SignsOfLife = new SignsOfLife()
 
@@ -67,6 +64,8 @@ export class Connection implements ClientOwner {
   openedAt: number | undefined = undefined
   expiresAt: number = Number.POSITIVE_INFINITY
   idleSince = 0
+  /** Whether another process may hold its socket, too: then it isn't told goodbye. */
+  isShared = false
   /** The present lease, or the last. */
   readonly lease: Lease = new Lease()
   /** Told when a cancel request is over. */
@@ -112,6 +111,10 @@ export class Connection implements ClientOwner {
 
   isHeld(leaseNumber: number): boolean {
     return this.lease.isHeld(leaseNumber)
+  }
+
+  get isInUse(): boolean {
+    return this.is('leased')
   }
 
   get isRolledBack(): boolean {
@@ -238,7 +241,7 @@ export class Connection implements ClientOwner {
 
   end(statement: Statement, error?: Error): void {
     this.#statements.end(statement, error ? 'failed' : 'answered', !this.isLost)
-    if (error && codeOf(error) !== IN_FAILED_TRANSACTION) this.#lastError = error
+    this.#remember(error)
     this.lease.hasWorked = true
     if (!this.isLost) this.signs.answered(this.#settings.clock.now(), statement.mark)
   }
@@ -247,8 +250,8 @@ export class Connection implements ClientOwner {
     return this.#loss ? new ConnectionLostError(this.#loss, statement.sent) : error
   }
 
-  get lastError(): Error | undefined {
-    return this.#lastError
+  get firstFailure(): Error | undefined {
+    return this.#firstFailure
   }
 
   limit(timeoutMillis: number | undefined): Cancel | undefined {
@@ -273,8 +276,8 @@ export class Connection implements ClientOwner {
   }
 
   /**
-   * Has the server cancel a statement whose caller has given up. Nobody else gets the connection before the request is
-   * over, and it must answer a ping first: a request that comes late cancels whatever runs then.
+   * Has the server cancel a statement whose caller has given up. Until the request is over, nothing else is sent and
+   * nobody else gets the connection, which must answer a ping first: a late request cancels whatever runs then.
    */
   async #cancel(statement: Statement): Promise<void> {
     const { clock, stream } = this.#settings
@@ -282,9 +285,11 @@ export class Connection implements ClientOwner {
       if (this.#statements.placeOf(statement) !== -1) this.lose(new Error('No answer to a cancel request'), 'suspect')
     })
     this.#cancelsUnderWay++
+    const resume = holdStatements(this.client)
     this.signs.doubt()
     await requestCancel(this.client, { clock, stream, timeoutMillis: RESET_TIMEOUT_MILLIS })
     this.#cancelsUnderWay--
+    if (this.#cancelsUnderWay === 0) resume()
     this.onCancelled?.()
     if (this.#statements.placeOf(statement) === -1) cancel()
   }
@@ -297,6 +302,11 @@ export class Connection implements ClientOwner {
 
   #isGone(): boolean {
     return this.is('closing') || this.is('closed')
+  }
+
+  #remember(error: Error | undefined): void {
+    if (!error) this.#firstFailure = undefined
+    else if ('severity' in error) this.#firstFailure ??= error
   }
 
   #note(cause: unknown): Loss {

@@ -5,7 +5,7 @@ import type { Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
 import { type ClientOwner, type LeasedClient, type LeasedClientClass, leasedClientClass } from './client.ts'
 import { Connection, type ConnectionListener, type ConnectionSettings } from './connection.ts'
-import { endOf } from './driver.ts'
+import { endOf, internalsOf } from './driver.ts'
 
 /** What it takes to open a connection. */
 export interface ConnectorOptions {
@@ -16,6 +16,8 @@ export interface ConnectorOptions {
   readonly connectionTimeoutMillis: number
   readonly queryTimeoutMillis: number
   readonly allowExitOnIdle: boolean
+  /** 0 leaves it to the server's configuration. */
+  readonly clientConnectionCheckMillis: number
   readonly onConnect: ((client: PoolClient) => unknown) | undefined
   readonly verify: ((client: PoolClient, done: (error?: Error) => void) => void) | undefined
 }
@@ -48,7 +50,11 @@ export class Connector {
 
   /** Makes a connection that isn't open yet. */
   make(listener: ConnectionListener): Connection {
-    const makeClient = (owner: ClientOwner): LeasedClient => new this.#clientClass(this.#options.clientConfig(), owner)
+    const makeClient = (owner: ClientOwner): LeasedClient => {
+      const client = new this.#clientClass(this.#options.clientConfig(), owner)
+      this.#addStartupOptions(client)
+      return client
+    }
     return new Connection(++this.#lastId, makeClient, { ...this.#settings, ...listener })
   }
 
@@ -77,6 +83,14 @@ export class Connector {
   /** Does again what a reset of the session has undone: what `onConnect` has set. */
   async replayHook(connection: Connection): Promise<void> {
     await this.#options.onConnect?.(connection.client)
+  }
+
+  /** Beside the user's own, wherever they come from: the driver has put them together by now. */
+  #addStartupOptions(client: LeasedClient): void {
+    const { clientConnectionCheckMillis: check } = this.#options
+    if (check === 0) return
+    const parameters = internalsOf(client).connectionParameters
+    parameters.options = `${parameters.options ?? ''} -c client_connection_check_interval=${check}`.trim()
   }
 
   #bounded(connection: Connection, open: () => Promise<void>): Promise<void> {

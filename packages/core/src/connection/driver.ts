@@ -19,6 +19,8 @@ export interface DriverInternals {
   }
   readonly connectionParameters: {
     query_timeout: number | false
+    /** Sent at start-up, whether they come from the connection string, the config or PGOPTIONS. */
+    options?: string | undefined
     readonly ssl?: boolean | object
     readonly sslnegotiation?: string
   }
@@ -55,6 +57,16 @@ export function sendStatement(client: Client, sql: string, done: StatementDone):
   query.callback = done
   internals._queryQueue.push(query)
   internals._pulseQueryQueue()
+}
+
+/** Has the driver keep back what is asked of it, until the function that this returns is called. */
+export function holdStatements(client: Client): () => void {
+  const internals = internalsOf(client)
+  internals._pulseQueryQueue = () => {}
+  return () => {
+    Reflect.deleteProperty(internals, '_pulseQueryQueue') // The method of its class comes to light again.
+    internals._pulseQueryQueue()
+  }
 }
 
 /** Says goodbye by the driver's own method, past what a subclass overrides: `LeasedClient` takes an `end` for a loss. */

@@ -19,6 +19,7 @@ export class Departures {
 
   /** Retires a connection, whatever its state; a second time does nothing. */
   retire(connection: Connection, reason: RetireReason, cause?: unknown): void {
+    if (connection.isShared) return this.abandon(connection, reason)
     this.#sendOff(connection, reason, cause, (why) => connection.close(this.#closeTimeoutMillis, why))
   }
 

@@ -51,12 +51,10 @@ export class Distrust {
 
   /** Lets go of whatever was opened so far; with a goodbye, or without a word to the server. */
   dispose(close: boolean): void {
-    const { departures, trust, publisher } = this.#parts
+    const { inventory, departures, trust, publisher } = this.#parts
     const generation = trust.renew()
-    for (const connection of this.#unleased()) {
-      if (close) departures.retire(connection, 'disposed')
-      else departures.abandon(connection, 'disposed')
-    }
+    for (const connection of inventory.all()) connection.isShared ||= !close
+    for (const connection of this.#unleased()) departures.retire(connection, 'disposed')
     publisher.publish({ type: 'pool-disposed', generation })
   }
 

@@ -1,13 +1,13 @@
 import type { Connection } from '../connection/connection.ts'
 import type { Connector } from '../connection/connector.ts'
 import { ping } from '../connection/exchange.ts'
-import { ConnectError, PoolClosedError } from '../errors.ts'
+import { abortReason, ConnectError, PoolClosedError } from '../errors.ts'
 import type { ResolvedOptions } from '../options/resolved-options.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { afterPatience } from '../runtime/deadline.ts'
 import type { Interruption, Publisher } from '../telemetry/events.ts'
-import type { Caller } from './caller.ts'
+import type { Caller, Wishes } from './caller.ts'
+import { Closing } from './closing.ts'
 import { Departures } from './departures.ts'
 import { Distrust } from './distrust.ts'
 import { Inventory } from './inventory.ts'
@@ -18,6 +18,7 @@ import { Supply } from './supply.ts'
 import { timeoutError } from './timeout-error.ts'
 import { Trust } from './trust.ts'
 import { HEARTBEAT_MILLIS, Upkeep } from './upkeep.ts'
+import type { Waiter } from './waiters.ts'
 
 /** What the engine is built from. */
 export interface EngineParts {
@@ -47,13 +48,14 @@ export class Engine {
   readonly #upkeep: Upkeep
   readonly #trust: Trust
   readonly #distrust: Distrust
-  #isClosing = false
-  #closed: Promise<void> | undefined
+  readonly #closing: Closing
+  readonly #isLeaseHeard: () => boolean
 
   constructor(parts: EngineParts) {
     const { options, clock, publisher } = parts
     this.#parts = parts
     this.#options = options
+    this.#isLeaseHeard = publisher.isHeard('connection-leased')
     this.#inventory = new Inventory(options.lifo)
     this.#departures = new Departures(this.#inventory, publisher, options.closeTimeoutMillis)
     this.#trust = new Trust(options)
@@ -70,7 +72,10 @@ export class Engine {
           },
           now,
         ),
-      onEmpty: () => this.#supply.stopProbing(),
+      onEmpty: () => {
+        this.#supply.stopProbing()
+        if (this.#closing.hasBegun) this.#closing.retireUnneeded()
+      },
     })
     this.#returns = new Returns({
       ...parts,
@@ -85,6 +90,17 @@ export class Engine {
       trust: this.#trust,
       slowDown: () => this.#supply.slowDown(),
       restartTimers: () => this.#upkeep.restart(),
+    })
+    this.#closing = new Closing({
+      ...parts,
+      inventory: this.#inventory,
+      departures: this.#departures,
+      line: this.#line,
+      openings: () => this.#supply.underWay,
+      stopChores: () => {
+        this.#upkeep.stop()
+        this.#supply.stopProbing()
+      },
     })
     this.#opening = new Opening({
       ...parts,
@@ -101,9 +117,9 @@ export class Engine {
       max: options.max,
       connectRetry: options.connectRetry,
       openOne: () => this.#open(),
-      isWanted: () => this.#line.size > 0,
+      isWanted: () => this.#line.size > 0 && !this.#closing.hasBegun,
       onFailed: (error, whom) => this.#fail(error, whom),
-      onPace: () => this.#dispatch(clock.now()),
+      onPace: () => (this.#closing.hasBegun ? this.#closing.refuseTheRest() : this.#dispatch(clock.now())),
     })
     this.#upkeep = new Upkeep({
       clock,
@@ -132,16 +148,25 @@ export class Engine {
     return this.#inventory.all().filter((connection) => connection.is('leased') && connection.expiresAt <= now).length
   }
 
-  /** Leases a connection to the caller: at once if a fresh one lies idle, else in order of arrival. */
-  acquire(caller: Caller): void {
-    if (this.#isClosing) return this.#line.refuse(caller, new PoolClosedError())
-    const signal = caller.options?.signal
-    if (signal?.aborted) return this.#line.refuse(caller, signal.reason)
+  /** Leases a connection at once, if one lies idle that needs no proof and nobody waits. */
+  acquireNow(wishes: Wishes | undefined): Connection | undefined {
+    if (this.#closing.hasBegun || this.#line.first || wishes?.options?.signal?.aborted) return undefined
     const now = this.#parts.clock.now()
     this.#distrust.guard(now)
-    const ready = this.#line.first ? undefined : this.#takeReady(now)
-    if (ready) this.#lease(ready, caller, now, 0)
-    else if (this.#line.join(caller, now)) this.#dispatch(now)
+    const ready = this.#takeReady(now)
+    if (ready) this.#grant(ready, wishes, now, 0)
+    return ready
+  }
+
+  /** Leases a connection to the caller: at once if a fresh one lies idle, else in order of arrival. */
+  acquire(caller: Caller): void {
+    const ready = this.acquireNow(caller)
+    if (ready) return caller.leased(ready)
+    if (this.#closing.hasBegun) return this.#line.refuse(caller, new PoolClosedError())
+    const signal = caller.options?.signal
+    if (signal?.aborted) return this.#line.refuse(caller, abortReason(signal))
+    const now = this.#parts.clock.now()
+    if (this.#line.join(caller, now)) this.#dispatch(now)
   }
 
   /** Takes a connection back when its lease ends; its caller may ask never to see it again. Cannot fail. */
@@ -165,27 +190,12 @@ export class Engine {
     return this.#departures.closingClosed()
   }
 
-  /** Closes all, for `closeTimeoutMillis` at most; leased ones get that time to come back. Resolves when all is closed. */
+  /**
+   * Closes all, for `closeTimeoutMillis` at most: leased ones get that time to come back, and whoever waits for a
+   * connection that is on its way gets it yet. Resolves when all is closed.
+   */
   close(): Promise<void> {
-    this.#closed ??= this.#closeAll()
-    return this.#closed
-  }
-
-  async #closeAll(): Promise<void> {
-    this.#isClosing = true
-    this.#upkeep.stop()
-    this.#supply.stopProbing()
-    this.#line.close(() => new PoolClosedError())
-    for (const connection of this.#inventory.all()) {
-      if (!connection.is('leased') && !connection.is('resetting')) this.#departures.retire(connection, 'pool-closed')
-    }
-    const cancel = afterPatience(this.#parts.clock, this.#options.closeTimeoutMillis, 'process', () => {
-      for (const connection of this.#inventory.all()) connection.lose(new PoolClosedError(), 'own')
-      this.#departures.destroyAll()
-    })
-    await this.#departures.allClosed()
-    cancel()
-    this.#parts.publisher.publish({ type: 'pool-closed' })
+    return this.#closing.begin()
   }
 
   #dispatch(now: number): void {
@@ -217,22 +227,22 @@ export class Engine {
   }
 
   #serveFirst(connection: Connection, now: number): void {
-    const waiter = this.#line.shift()
-    this.#lease(connection, waiter.caller, now, now - waiter.since)
+    const { caller, since } = this.#line.first as Waiter<Caller>
+    // First granted: what is on its way for nobody is retired when the pool closes.
+    this.#grant(connection, caller, now, now - since)
+    this.#line.shift()
+    caller.leased(connection)
   }
 
-  #lease(connection: Connection, caller: Caller, now: number, waitedMillis: number): void {
-    const { publisher } = this.#parts
-    connection.grant(now, caller.options?.resetOnReturn, caller.stack)
+  #grant(connection: Connection, wishes: Wishes | undefined, now: number, waitedMillis: number): void {
+    connection.grant(now, wishes?.options?.resetOnReturn, wishes?.stack)
     this.#upkeep.lookBy(now + this.#options.leakDetectionMillis)
-    if (publisher.isHeard('connection-leased'))
-      publisher.publish({ type: 'connection-leased', connection, waitedMillis })
-    caller.leased(connection)
+    if (this.#isLeaseHeard()) this.#parts.publisher.publish({ type: 'connection-leased', connection, waitedMillis })
   }
 
   /** Straight on to the first waiter if it needs no ping, else back to the idle ones. */
   #makeAvailable(connection: Connection, now: number, isProven = false, idleSince = now): void {
-    const flaw = this.#flawOf(connection, now)
+    const flaw = this.#line.first ? this.#trust.flawOf(connection, now) : this.#flawOf(connection, now)
     if (flaw) return this.#retireAndServe(connection, flaw)
     if (this.#line.first) {
       if (isProven || !this.#trust.mustPing(connection, now)) return this.#serveFirst(connection, now)
@@ -280,7 +290,7 @@ export class Engine {
   }
 
   #flawOf(connection: Connection, now: number): RetireReason | undefined {
-    return this.#isClosing ? 'pool-closed' : this.#trust.flawOf(connection, now)
+    return this.#closing.hasBegun ? 'pool-closed' : this.#trust.flawOf(connection, now)
   }
 
   #fail(error: Error, whom: 'everybody' | 'first'): void {

@@ -1,4 +1,4 @@
-import { type PoolClosedError, PoolOverloadedError } from '../errors.ts'
+import { abortReason, PoolOverloadedError } from '../errors.ts'
 import type { ResolvedOptions } from '../options/resolved-options.ts'
 import type { Cancel, Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
@@ -54,11 +54,9 @@ export class Line {
   }
 
   /** The first has a connection now. */
-  shift(): Waiter<Caller> {
-    const waiter = this.#waiters.shift()
-    if (!waiter) throw new Error('BUG: a connection was to be leased to nobody')
+  shift(): void {
+    this.#waiters.shift()
     this.#noteEmpty()
-    return waiter
   }
 
   /** Tells so many of the first, or all, that there is no connection for them; each gets an error of his own. */
@@ -70,9 +68,14 @@ export class Line {
     }
   }
 
-  /** Tells everybody that the pool has closed. */
-  close(makeError: () => PoolClosedError): void {
-    this.failFirst(this.#waiters.size, makeError)
+  /** Tells so many of the last that there is no connection for them, in order of arrival. */
+  failLast(count: number, makeError: () => Error): void {
+    let waiter = this.#waiters.first
+    for (let place = this.#waiters.size; waiter && count > 0; place--) {
+      const { next } = waiter
+      if (place <= count) this.#fail(waiter, makeError())
+      waiter = next
+    }
   }
 
   /** Tells somebody who isn't in the line, or no longer, that he gets no connection. */
@@ -138,7 +141,7 @@ export class Line {
   #listenToSignal(waiter: Waiter<Caller>): void {
     const signal = waiter.caller.options?.signal
     if (!signal) return
-    const giveUp = (): void => this.#fail(waiter, signal.reason)
+    const giveUp = (): void => this.#fail(waiter, abortReason(signal))
     signal.addEventListener('abort', giveUp, { once: true })
     waiter.cancel = () => signal.removeEventListener('abort', giveUp)
   }

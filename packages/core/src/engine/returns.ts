@@ -23,9 +23,11 @@ export interface ReturnsParts {
 /** The way back: what becomes of a connection when its lease ends. */
 export class Returns {
   readonly #parts: ReturnsParts
+  readonly #isReleaseHeard: () => boolean
 
   constructor(parts: ReturnsParts) {
     this.#parts = parts
+    this.#isReleaseHeard = parts.publisher.isHeard('connection-released')
   }
 
   /** Takes a connection back, whose caller may ask never to see it again. Cannot fail. */
@@ -45,10 +47,9 @@ export class Returns {
   }
 
   #tell(connection: Connection, discard: Error | boolean | undefined, now: number): void {
-    const { publisher } = this.#parts
-    if (!publisher.isHeard('connection-released')) return
+    if (!this.#isReleaseHeard()) return
     const heldMillis = now - connection.lease.since
-    publisher.publish({
+    this.#parts.publisher.publish({
       type: 'connection-released',
       connection,
       heldMillis,

@@ -34,6 +34,11 @@ export class Supply {
     this.#parts = parts
   }
 
+  /** Attempts under way, that of a pausing probe included. */
+  get underWay(): number {
+    return this.#underWay
+  }
+
   /** Why the last attempt failed; undefined once one has succeeded. */
   get lastFailure(): unknown {
     return this.#lastFailure

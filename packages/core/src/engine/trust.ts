@@ -6,23 +6,23 @@ import { type RetireReason, reasonToRetire } from '../policy/retirement.ts'
 /** Which connections are believed to be alive: keeps what the policies need to know beyond a single connection. */
 export class Trust {
   readonly #options: Pick<ResolvedOptions, 'prePing' | 'maxUses' | 'invalidateOnDisconnect'>
-  #generation = 0
+  readonly #limits: { currentGeneration: number; readonly maxUses: number }
   #failedPings = 0
 
   constructor(options: Pick<ResolvedOptions, 'prePing' | 'maxUses' | 'invalidateOnDisconnect'>) {
     this.#options = options
+    this.#limits = { currentGeneration: 0, maxUses: options.maxUses }
   }
 
   /** The batch that a connection opened now belongs to. */
   get generation(): number {
-    return this.#generation
+    return this.#limits.currentGeneration
   }
 
   /** Why this connection may not be used again; undefined if it may. */
   flawOf(connection: Connection, now: number): RetireReason | undefined {
     if (connection.isLost) return 'lost'
-    const limits = { currentGeneration: this.#generation, maxUses: this.#options.maxUses }
-    return reasonToRetire(connection, limits, now)
+    return reasonToRetire(connection, this.#limits, now)
   }
 
   /** Whether it must answer a ping before its next lease. */
@@ -38,13 +38,14 @@ export class Trust {
   /** Whether the loss of this connection condemns the others. News of an older generation is no news. */
   isLostBy(connection: Connection, reach: LossReach, didFailPing: boolean): boolean {
     if (didFailPing && ++this.#failedPings >= MOST_FAILED_PINGS) return true
-    const isNews = connection.generation === this.#generation
+    const isNews = connection.generation === this.generation
     return isNews && reach === 'all' && this.#options.invalidateOnDisconnect === 'all'
   }
 
   /** Nobody opened so far is trusted any more. Answers the number of the new generation. */
   renew(): number {
     this.#failedPings = 0
-    return ++this.#generation
+    this.#limits.currentGeneration++
+    return this.generation
   }
 }

@@ -4,6 +4,7 @@ import { checkPoolKeys } from './check-keys.ts'
 import { checkLogger, checkResetPolicy } from './check-values.ts'
 import { DEFAULTS } from './defaults.ts'
 import { resolveEcho } from './echo.ts'
+import { asPgReads } from './pg-values.ts'
 import type { PoolOptions } from './pool-options.ts'
 import { resolveConnectRetry, resolvePrePing } from './resolve-groups.ts'
 import type { ResolvedOptions } from './resolved-options.ts'
@@ -20,7 +21,7 @@ export function resolveOptions(given: PoolOptions): ResolvedOptions {
     throw new OptionsError(problems.found)
   }
   checkPoolKeys(given, problems)
-  const value = { ...DEFAULTS, ...withPgAliases(withoutUndefined(given)) }
+  const value = { ...DEFAULTS, ...asPgReads(withoutUndefined(given)) }
   const deadline = orNever(value.connectionTimeoutMillis)
   const prePing = resolvePrePing(given.prePing === undefined ? true : given.prePing, deadline, problems)
   const connectRetry = resolveConnectRetry(value.connectRetry, problems)
@@ -28,8 +29,8 @@ export function resolveOptions(given: PoolOptions): ResolvedOptions {
   problems.wholeNumber('max', value.max, 1)
   problems.wholeNumber('min', value.min, 0)
   if (value.min > value.max) problems.add('min', `at most \`max\` (${value.max})`, value.min)
-  problems.number('connectionTimeoutMillis', value.connectionTimeoutMillis, 0)
-  if (value.idleTimeoutMillis !== null) problems.number('idleTimeoutMillis', value.idleTimeoutMillis, 0)
+  problems.number('connectionTimeoutMillis', value.connectionTimeoutMillis, 0, 'or Infinity')
+  problems.number('idleTimeoutMillis', value.idleTimeoutMillis, 0, 'or Infinity')
   problems.number('maxLifetimeSeconds', value.maxLifetimeSeconds, 0, 'or Infinity')
   problems.number('maxLifetimeJitter', value.maxLifetimeJitter, 0)
   if (value.maxLifetimeJitter > 1) problems.add('maxLifetimeJitter', 'a share from 0 to 1', value.maxLifetimeJitter)
@@ -86,9 +87,4 @@ export function resolveOptions(given: PoolOptions): ResolvedOptions {
 /** What pg understands by 0, false, null and nothing. */
 function orNever(limit: number | null | undefined): number {
   return limit ? limit : Number.POSITIVE_INFINITY
-}
-
-/** pg takes `poolSize` for `max`. */
-function withPgAliases<Given extends { max?: number; poolSize?: unknown }>(given: Given): Given {
-  return given.max === undefined && given.poolSize !== undefined ? { ...given, max: given.poolSize } : given
 }

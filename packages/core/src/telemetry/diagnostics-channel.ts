@@ -25,7 +25,10 @@ const channels = new Map<PoolEventType, Channel>()
 export function diagnosticsChannel(poolName: string): Listener {
   const pool = Object.freeze({ name: poolName })
   return {
-    hears: (type) => channelOf(type).hasSubscribers,
+    hears: (type) => {
+      const ofType = channelOf(type)
+      return () => ofType.hasSubscribers
+    },
     subscriber: (event) => channelOf(event.type).publish({ ...event, pool } satisfies PoolEventMessage),
   }
 }

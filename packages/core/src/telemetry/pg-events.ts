@@ -31,7 +31,7 @@ export function pgEvents(pool: EventEmitter): Listener {
   return {
     hears: (type) => {
       const pgEvent = PG_EVENTS[type]
-      return pgEvent !== undefined && pool.listenerCount(pgEvent.name) > 0
+      return pgEvent !== undefined && (() => pool.listenerCount(pgEvent.name) > 0)
     },
     subscriber: (event) => PG_EVENTS[event.type]?.emit(pool, event),
   }

@@ -48,8 +48,8 @@ class Warnings {
   }
 
   /** Releases are many: they are heard of only while one is awaited. */
-  hears(type: PoolEventType): boolean {
-    return RARE.has(type) || (type === 'connection-released' && this.#overdue > 0)
+  hears(type: PoolEventType): boolean | (() => boolean) {
+    return type === 'connection-released' ? () => this.#overdue > 0 : RARE.has(type)
   }
 
   hear(event: PoolEvent): void {
