@@ -1,0 +1,13 @@
+import type { Operation } from '../../workload/operation.ts'
+import type { SoakMessage } from './messages.ts'
+
+/** Tells the soak. */
+export function post(message: SoakMessage): void {
+  // Without a channel the soak is gone, and so is everyone who would want to know.
+  if (process.connected) process.send?.(message)
+}
+
+/** Tells of an operation, unless it only read, and got its answer. In the same tick: a crash may come in the next. */
+export function tellOf(operation: Operation): void {
+  if (operation.key !== '' || operation.outcome === 'failed') post({ type: 'ended', operation })
+}

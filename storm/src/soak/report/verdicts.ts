@@ -1,0 +1,45 @@
+import { styleText } from 'node:util'
+import { afterWarmUp, type Judgement, judge, type Verdict } from '../results/judge.ts'
+import { wrongsOf } from '../results/wrongs.ts'
+import type { SoakRecord } from '../run/record.ts'
+
+const COLOURS = { flat: 'green', unclear: 'yellow', grows: 'red' } as const satisfies Record<Verdict, string>
+
+/** A line for everything that was judged, and the last one for all of it. */
+export function renderVerdicts(record: SoakRecord): string {
+  const judgements = judge(record.calmPoints)
+  const { length: all } = record.calmPoints
+  return [
+    `Judged by the ${afterWarmUp(record.calmPoints).length} calm points after the warm-up, of ${all}:`,
+    ...judgements.map(line),
+    '',
+    ...wrongsOf(record).map((wrong) => styleText('red', `wrong: ${wrong}`)),
+    conclusion(record, judgements),
+  ].join('\n')
+}
+
+/** Whether the soak failed. What is unclear is no failure: it is no proof either. */
+export function hasFailed(record: SoakRecord): boolean {
+  return wrongsOf(record).length > 0 || judge(record.calmPoints).some(({ verdict }) => verdict === 'grows')
+}
+
+function line({ measure, verdict, trend }: Judgement): string {
+  const { name, per, unit, limit, reason } = measure
+  const slope = trend ? `${number(trend.slope)} ± ${`${number(2 * trend.error)} ${unit}`.trimEnd()}` : 'too few points'
+  const about = `${name} per ${per}`.padEnd(42)
+  return `  ${styleText(COLOURS[verdict], verdict.padEnd(7))}  ${about} ${slope}, ${styleText('dim', `limit ${limit}: ${reason}`)}`
+}
+
+function conclusion(record: SoakRecord, judgements: readonly Judgement[]): string {
+  const growing = judgements.filter(({ verdict }) => verdict === 'grows').length
+  const unclear = judgements.filter(({ verdict }) => verdict === 'unclear').length
+  const wrong = wrongsOf(record).length
+  if (growing + wrong > 0) return styleText(['red', 'bold'], `Holdfast did not hold: ${growing} grew, ${wrong} wrong.`)
+  if (!record.end) return 'Nothing has grown, and nothing was wrong, so far.'
+  if (unclear > 0) return styleText('yellow', `Nothing was wrong; ${unclear} unclear: let it soak for longer.`)
+  return styleText('bold', 'Everything is flat, and nothing was wrong.')
+}
+
+function number(value: number): string {
+  return Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(Math.abs(value) >= 1 ? 1 : 3)
+}
