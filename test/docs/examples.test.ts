@@ -1,37 +1,78 @@
-import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { text as textOfStream } from 'node:stream/consumers'
 import { promisify } from 'node:util'
-import { expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Cluster } from '../support/index.ts'
+import { DOCUMENTS, REPOSITORY, textOf } from './support/documents.ts'
 
 const run = promisify(execFile)
-const repository = new URL('../../', import.meta.url)
+
+const WITH_EXAMPLES = ['README.md', 'packages/core/README.md', 'docs/migrating.md', 'docs/observability.md']
+
+interface Example {
+  readonly document: string
+  /** Below this workspace, so that the packages resolve as they do for a user. */
+  readonly file: string
+}
+
+let folder: string
+let cluster: Cluster
+const examples: Example[] = []
+
+beforeAll(async () => {
+  cluster = await Cluster.start()
+  folder = await mkdtemp(join(import.meta.dirname, '.examples-'))
+  for (const document of DOCUMENTS)
+    for (const [index, code] of examplesIn(await textOf(document)).entries()) {
+      const file = join(folder, `${document.replaceAll(/\W/g, '-')}-${index}.ts`)
+      await writeFile(file, code)
+      examples.push({ document, file })
+    }
+})
+
+afterAll(async () => {
+  await rm(folder, { recursive: true })
+  await cluster[Symbol.asyncDispose]()
+})
 
 /** What users copy: every block of TypeScript that imports from us. */
-async function examplesOf(document: string): Promise<string[]> {
-  const text = await readFile(new URL(document, repository), 'utf8')
+function examplesIn(text: string): string[] {
   const blocks = [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code = '']) => code)
   return blocks.filter((code) => code.includes("from '@holdfast/"))
 }
 
-test.each(['README.md', 'packages/core/README.md'])('every example in %s runs as it stands', async (document) => {
-  await using cluster = await Cluster.start()
-  const examples = await examplesOf(document)
-  expect(examples).not.toHaveLength(0)
-  // Below this workspace, so that the packages resolve as they do for a user.
-  const folder = await mkdtemp(join(import.meta.dirname, '.examples-'))
-  try {
-    for (const [index, code] of examples.entries()) {
-      const file = join(folder, `example-${index}.ts`)
-      await writeFile(file, code)
-      const { stderr } = await run(process.execPath, [file], {
-        env: { ...process.env, DATABASE_URL: cluster.url },
-        timeout: 30_000,
-      })
-      expect(stderr).toBe('')
-    }
-  } finally {
-    await rm(folder, { recursive: true })
-  }
+/** Runs a program to its end; a service, which says when it listens, is told to stop then. */
+async function outcomeOf(file: string): Promise<{ stderr: string; code: number | null; signal: string | null }> {
+  const child = spawn(process.execPath, [file], {
+    env: { ...process.env, DATABASE_URL: cluster.url },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 30_000,
+  })
+  child.stdout.on('data', (said: Buffer) => {
+    if (said.toString().includes('listening')) child.kill('SIGTERM')
+  })
+  const [stderr, [code, signal]] = await Promise.all([textOfStream(child.stderr), once(child, 'close')])
+  return { stderr, code, signal }
+}
+
+describe.each(WITH_EXAMPLES)('the examples in %s', (document) => {
+  test('run as they stand', async () => {
+    for (const { file } of examples.filter((example) => example.document === document))
+      expect([file, await outcomeOf(file)]).toEqual([file, { stderr: '', code: 0, signal: null }])
+  })
+})
+
+test('no other document has examples', () => {
+  expect([...new Set(examples.map(({ document }) => document))].toSorted()).toEqual(WITH_EXAMPLES.toSorted())
+})
+
+test('the examples pass the compiler, as strict as it can be', async () => {
+  const options = '--noEmit --strict --target esnext --module nodenext --types node --skipLibCheck'
+  const files = examples.map(({ file }) => file)
+  const tsc = join(REPOSITORY.pathname, 'node_modules/.bin/tsc')
+  const checked = run(tsc, ['--ignoreConfig', ...options.split(' '), ...files]).catch(({ stdout }) => ({ stdout }))
+  expect((await checked).stdout).toBe('')
 })

@@ -1,0 +1,74 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { runInThisContext } from 'node:vm'
+import * as core from '@holdfast/core'
+import { describe, expect, test } from 'vitest'
+import { DEFAULTS } from '../../packages/core/src/options/defaults.ts'
+import { DOCUMENTS, REPOSITORY, rowsOf, sectionOf, textOf } from './support/documents.ts'
+
+/** Without a default in the table of defaults: another option's value, or nothing. */
+const OTHERS = { maxIdle: DEFAULTS.max, echo: false, logger: undefined }
+
+const nameIn = (cell = ''): string => cell.replaceAll(/[*`]/g, '')
+const valueIn = (cell = ''): unknown => runInThisContext(`({ max }) => (${nameIn(cell)})`)(DEFAULTS)
+
+test('the README has every option of the pool, with its default', async () => {
+  const rows = rowsOf(sectionOf(await textOf('README.md'), '## Options'))
+  const documented = Object.fromEntries(rows.map(([option, value]) => [nameIn(option), valueIn(value)]))
+  expect(documented).toEqual({ ...DEFAULTS, ...OTHERS })
+  expect(rows.map(([option]) => nameIn(option)).toSorted()).toEqual(Object.keys({ ...DEFAULTS, ...OTHERS }).toSorted())
+})
+
+test('the README has every error, with its code', async () => {
+  const rows = rowsOf(sectionOf(await textOf('README.md'), '## Errors'))
+  const classes = Object.keys(core).filter((name) => name.endsWith('Error') && name !== 'HoldfastError')
+  expect(rows.map(([name]) => nameIn(name)).toSorted()).toEqual(classes.toSorted())
+  const source = await textOf('packages/core/src/errors.ts')
+  for (const [name, codes] of rows) {
+    const [, body = ''] = source.split(`export class ${nameIn(name)} extends`)
+    const [, code] = codes?.match(/`([^`]+)`$/) ?? []
+    expect([name, body.split('\nexport class')[0]?.includes(`'${code}'`)]).toEqual([name, true])
+  }
+})
+
+test('the map of the architecture has every file of the engine and of the connection', async () => {
+  const text = await textOf('docs/architecture.md')
+  for (const [heading, folder] of [
+    ['### In the engine', 'engine'],
+    ['### In the connection', 'connection'],
+  ] as const) {
+    const named = rowsOf(sectionOf(text, heading)).flatMap(([files = '']) => files.split(', ').map(nameIn))
+    const files = await readdir(new URL(`packages/core/src/${folder}/`, REPOSITORY))
+    expect(named.toSorted()).toEqual(files.map((file) => file.replace('.ts', '')).toSorted())
+  }
+})
+
+describe.each(DOCUMENTS)('%s', (document) => {
+  test('names only commands that there are', async () => {
+    const { scripts } = JSON.parse(await textOf('package.json')) as { scripts: Record<string, string> }
+    const named = [...(await textOf(document)).matchAll(/\bnpm (?:run ([\w:]+)|(start|test))\b/g)]
+    expect(named.map(([, script, short]) => script ?? short).filter((name) => !(`${name}` in scripts))).toEqual([])
+  })
+
+  test('links only to what there is', async () => {
+    const links = [...(await textOf(document)).matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)]
+    const broken: string[] = []
+    for (const [link, path = '', anchor] of links) {
+      const target = path === '' ? document : join(dirname(document), path)
+      const text = await readFile(new URL(target, REPOSITORY), 'utf8').catch(() => undefined)
+      if (text === undefined || (anchor !== undefined && !anchorsIn(text).includes(anchor))) broken.push(link)
+    }
+    expect(broken).toEqual([])
+  })
+})
+
+/** As GitHub makes them. */
+function anchorsIn(text: string): string[] {
+  const headings = [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => heading)
+  return headings.map((heading) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\w\- ]/g, '')
+      .replaceAll(' ', '-'),
+  )
+}
