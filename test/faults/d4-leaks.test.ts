@@ -39,7 +39,7 @@ const LEAKING = [
     how: 'a statement that takes too long',
     leak: async function forgetsToRelease(pool: Pool) {
       const controller = new AbortController()
-      unattended(pool.query({ text: "select pg_sleep('infinity')", signal: controller.signal }))
+      void unattended(pool.query({ text: "select pg_sleep('infinity')", signal: controller.signal }))
       await until(() => pool.status().leased > 0)
       return () => controller.abort()
     },

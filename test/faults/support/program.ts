@@ -6,7 +6,10 @@ import { until } from '../../support/index.ts'
 import type { Exit } from './application.ts'
 import { settles } from './settling.ts'
 
-/** A small program of `../programs` in a process of its own: given what to do at its start, it tells what came of it. */
+/**
+ * A small program of `../programs` in a process of its own: given what to do at its start, it tells what came of it. It
+ * listens to nobody, so nothing but what it does itself keeps it alive.
+ */
 export class Program implements AsyncDisposable {
   readonly pid: number
   /** What it has told so far. */
@@ -18,11 +21,12 @@ export class Program implements AsyncDisposable {
     this.#child = child
     this.pid = child.pid as number
     let stderr = ''
-    const errors = (child.stderr as Readable).setEncoding('utf8').on('data', (text: string) => {
+    ;(child.stderr as Readable).setEncoding('utf8').on('data', (text: string) => {
       stderr += text
     })
     child.on('message', (message) => this.told.push(message))
-    this.#exited = Promise.all([once(child, 'exit'), once(errors, 'close')]).then(([[code]]) => ({ code, stderr }))
+    // Not `exit`, which may come before the last messages.
+    this.#exited = once(child, 'close').then(([code]) => ({ code, stderr }))
   }
 
   /** Starts it. */
@@ -57,11 +61,6 @@ export class Program implements AsyncDisposable {
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL')
     await this.#exited
-  }
-
-  /** Lets it go: nothing but what it does itself keeps it alive. */
-  leave(): void {
-    this.#child.disconnect()
   }
 
   /** How it ends, if it does within reasonable time. */
