@@ -25,7 +25,7 @@ export const SOAK = {
   /** Until every operation has its outcome: longer than all timeouts in a row. An answer, however late, is no leak. */
   drainMillis: 20_000,
   /** Until the last timer has run out, the last socket is closed, and the server has noticed. */
-  settleMillis: 8000,
+  settleMillis: 5000,
   /** A process that has not answered for so long never will. */
   answerMillis: 60_000,
 } as const

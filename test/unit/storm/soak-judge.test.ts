@@ -161,6 +161,13 @@ describe('what is wrong', () => {
     expect(wrongsOf(record({ calmPoints: [point] }))).toEqual([`after fault 1 (FIN): ${wrong}`])
   })
 
+  test('is a timer or a socket that is alive although nobody waits', () => {
+    const point = calmPoint({ resources: { PipeWrap: 2, Timeout: 3, TCPSocketWrap: 1 } })
+    expect(wrongsOf(record({ calmPoints: [point] }))).toEqual([
+      'after fault 1 (FIN): alive after dispose(), although nobody waits: 3 timers, 1 sockets',
+    ])
+  })
+
   test('is a crash, an error that is a bug, and too many listeners, but no other warning', () => {
     expect(
       wrongsOf(

@@ -14,7 +14,7 @@ export function wrongsOf(record: SoakRecord): readonly string[] {
   ]
 }
 
-function wrongsAt({ pending, habits, usableSlots, books, left }: CalmPoint): readonly string[] {
+function wrongsAt({ pending, habits, usableSlots, books, sample, left }: CalmPoint): readonly string[] {
   const { connections, sockets, sessions } = books
   const agree = connections === sockets && sockets === sessions
   const work = habits.length === 0 ? '' : ` (of a caller who ${habits.join(', or ')})`
@@ -22,8 +22,16 @@ function wrongsAt({ pending, habits, usableSlots, books, left }: CalmPoint): rea
     ...(pending.length === 0 ? [] : [`${pending.length} operations never ended${work}`]),
     ...(usableSlots === SETTINGS.poolMax ? [] : [`only ${usableSlots} of ${SETTINGS.poolMax} slots could be used`]),
     ...(agree ? [] : [`the books do not agree: ${told(books)}`]),
+    ...restless(sample.resources),
     ...(left.connections + left.sockets + left.sessions === 0 ? [] : [`left after dispose(): ${told(left)}`]),
   ]
+}
+
+/** Nobody waits for anything, so nothing but the process's own pipes has a reason to keep it alive. */
+function restless({ Timeout = 0, TCPSocketWrap = 0 }: Readonly<Record<string, number>>): readonly string[] {
+  return Timeout + TCPSocketWrap === 0
+    ? []
+    : [`alive after dispose(), although nobody waits: ${Timeout} timers, ${TCPSocketWrap} sockets`]
 }
 
 function wrongsAtTheEnd({ left, endedByItself, audit, balancesAreRight }: End): readonly string[] {
