@@ -37,7 +37,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 /** What each part may import from outside the package. Types of pg and Node are free: they vanish. */
 const MAY_IMPORT_PACKAGES: Record<string, readonly string[]> = {
   pool: ['pg'],
-  connection: ['pg'],
+  connection: ['pg', 'node:net'],
   engine: ['p-retry'],
   guard: ['node:cluster', 'node:os'],
   runtime: ['node:async_hooks'],

@@ -212,8 +212,9 @@ export class OptionsError extends HoldfastError {
 }
 
 /**
- * A client was released twice, or used after its release and before its next lease: afterwards it can't be told from
- * its new borrower, for it is the physical connection.
+ * A client was released twice, or used after its release and before its next lease: afterwards its old holder can't be
+ * told from the new one, for it is the physical connection. Also: a transaction or savepoint was used after its end, or
+ * ended with a savepoint, cursor or stream of its own still open.
  */
 export class ReleaseError extends HoldfastError {
   constructor(message: string) {

@@ -251,8 +251,9 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   }
 
   /**
-   * Closes every connection: idle ones at once, leased ones when they come back. After `closeTimeoutMillis` whatever
-   * is left is destroyed, so this always resolves. Callers in line are refused.
+   * Closes every connection: idle ones at once, leased ones when they come back. Callers in line are refused, but for
+   * those to whom a connection is on its way. After `closeTimeoutMillis` whatever is left is destroyed, so this always
+   * resolves.
    *
    * @throws {PoolClosedError} when called a second time.
    */
@@ -310,7 +311,9 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     call.keepContext()
   }
 
-  readonly #takeBack = (connection: Connection): void => this.#engine.takeBack(connection)
+  /** Right after the answer to a statement, if the connection lives: it is as late as that. */
+  readonly #takeBack = (connection: Connection): void =>
+    this.#engine.takeBack(connection, undefined, connection.isLost ? undefined : connection.signs.answeredAt)
 
   /** Whoever overrides `connect` (a tenant's role, a search path) means every statement, as with pg. */
   #runThroughConnect(query: unknown, values: unknown[] | undefined, done: ResultCallback): void {

@@ -207,7 +207,7 @@ describe('the pre-ping', () => {
     const call = rig.call()
     await rig.clock.advance(300)
     expect(rig.server.received.filter((sql) => sql === PING)).toHaveLength(3)
-    expect(rig.retired).toEqual(['6 lost', '5 lost', '4 lost', '1 stale', '2 stale', '3 stale'])
+    expect(rig.retired).toEqual(['6 lost', '5 lost', '1 stale', '2 stale', '3 stale', '4 lost'])
     expect(call.leased.id).toBe(7)
   })
 
@@ -876,7 +876,7 @@ describe('end', () => {
     const call = rig.call()
     const closed = rig.engine.close()
     await rig.clock.advance(0)
-    expect(call.error).toMatchObject({ code: 'ECONNREFUSED' })
+    expect(call.error).toMatchObject({ code: 'HOLDFAST_POOL_CLOSED' })
     await closed
     expect(rig.server.backends).toHaveLength(1)
   })

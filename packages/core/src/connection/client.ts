@@ -136,9 +136,10 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
 
     #run(config: string | QueryConfig, values: unknown[] | undefined, callback: Callback, send: Send): void {
       const owner = this.#owner
-      const options: QueryConfig = typeof config === 'string' ? { text: config } : config
-      const { text, query_timeout: timeout } = options
-      const signal = options.signal ?? (owner.isInUse ? currentScope()?.signal : undefined)
+      const isText = typeof config === 'string'
+      const text = isText ? config : config.text
+      const timeout = isText ? undefined : config.query_timeout
+      const signal = (isText ? undefined : config.signal) ?? (owner.isInUse ? currentScope()?.signal : undefined)
       const refusal = owner.refusal() ?? reasonToRefuse(signal, text)
       if (refusal) {
         process.nextTick(conclude, callback, refusal, owner.isRolledBack && onlyRollsBack(text))
@@ -147,20 +148,18 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
       const statement = owner.begin(text)
       const cancelLimit = owner.limit(timeout || this.#queryTimeout)
       const told = signal ? this.#untilAborted(signal, statement, callback) : callback
-      const ended = (error?: Error): void => {
-        cancelLimit?.()
-        owner.end(statement, error)
-      }
       try {
-        send(typeof config === 'string' ? config : copyOf(config), values, (error, result) => {
+        send(isText ? config : copyOf(config), values, (error, result) => {
           const failure = owner.firstFailure
-          ended(error ?? undefined)
+          cancelLimit?.()
+          owner.end(statement, error ?? undefined)
           if (error) conclude(told, owner.explain(error, statement), owner.isRolledBack && onlyRollsBack(text))
           else if (result?.command === 'ROLLBACK' && commits(text)) told(new TransactionRolledBackError(failure))
           else told(null, result)
         })
       } catch (error) {
-        ended(error as Error)
+        cancelLimit?.()
+        owner.end(statement, error as Error)
         throw error
       }
     }

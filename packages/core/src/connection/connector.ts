@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import type { Client, ClientConfig, PoolClient } from 'pg'
 import { ConnectError, type Loss, messageOf, noAnswer } from '../errors.ts'
 import { attemptMillis } from '../policy/backoff.ts'
@@ -6,6 +7,8 @@ import { afterPatience } from '../runtime/deadline.ts'
 import { type ClientOwner, type LeasedClient, type LeasedClientClass, leasedClientClass } from './client.ts'
 import { Connection, type ConnectionListener, type ConnectionSettings } from './connection.ts'
 import { endOf, internalsOf } from './driver.ts'
+import { joinWrites } from './single-write.ts'
+import { HAS_NODE_SOCKETS, makeSocket } from './socket.ts'
 
 /** What it takes to open a connection. */
 export interface ConnectorOptions {
@@ -51,7 +54,7 @@ export class Connector {
   /** Makes a connection that isn't open yet. */
   make(listener: ConnectionListener): Connection {
     const makeClient = (owner: ClientOwner): LeasedClient => {
-      const client = new this.#clientClass(this.#options.clientConfig(), owner)
+      const client = new this.#clientClass(this.#clientConfig(), owner)
       this.#addStartupOptions(client)
       return client
     }
@@ -71,6 +74,7 @@ export class Connector {
       await client.connect().catch((error: unknown) => {
         throw new ConnectError(connection.endpoint, tellingOf(error, connection.loss))
       })
+      joinWrites(internalsOf(client).connection.stream) // Not before: TLS replaces the socket.
       onEstablished()
       await onConnect?.(client)
       if (verify)
@@ -83,6 +87,13 @@ export class Connector {
   /** Does again what a reset of the session has undone: what `onConnect` has set. */
   async replayHook(connection: Connection): Promise<void> {
     await this.#options.onConnect?.(connection.client)
+  }
+
+  /** With sockets of ours, unless the user makes them. */
+  #clientConfig(): ClientConfig {
+    const config = this.#options.clientConfig()
+    const isOurs = HAS_NODE_SOCKETS && config.stream === undefined
+    return isOurs ? { ...config, stream: makeSocket as () => Duplex } : config
   }
 
   /** Beside the user's own, wherever they come from: the driver has put them together by now. */

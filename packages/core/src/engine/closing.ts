@@ -69,6 +69,7 @@ export class Closing {
     })
     await departures.allClosed()
     cancel()
+    this.#refuseBeyond(0) // An attempt that was for somebody may have been dropped.
     publisher.publish({ type: 'pool-closed' })
   }
 

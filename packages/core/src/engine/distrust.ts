@@ -32,10 +32,10 @@ export class Distrust {
     const { departures, trust, publisher } = this.#parts
     const wasPinged = connection.is('checking')
     const wasLeased = connection.is('leased')
-    departures.retire(connection, 'lost', loss.cause)
     if (reach === 'suspect') this.#suspectAll()
+    // First of all: whoever acquires in a listener must not be given what is condemned.
     if (trust.isLostBy(connection, reach, wasPinged)) this.condemnAll(loss.cause, false)
-    // Told last: a listener may acquire, and must not be given what has just been condemned.
+    departures.retire(connection, 'lost', loss.cause)
     publisher.publish({ type: 'connection-lost', connection, loss, wasLeased, wasPinged })
   }
 
@@ -53,7 +53,8 @@ export class Distrust {
   dispose(close: boolean): void {
     const { inventory, departures, trust, publisher } = this.#parts
     const generation = trust.renew()
-    for (const connection of inventory.all()) connection.isShared ||= !close
+    // What is still being opened is this process' own.
+    for (const connection of inventory.all()) connection.isShared ||= !close && !connection.is('opening')
     for (const connection of this.#unleased()) departures.retire(connection, 'disposed')
     publisher.publish({ type: 'pool-disposed', generation })
   }
@@ -82,6 +83,7 @@ export class Distrust {
 
   #unleased(): Connection[] {
     const { inventory } = this.#parts
-    return inventory.all().filter((connection) => connection.is('idle') || connection.is('checking'))
+    const isUnleased = (each: Connection): boolean => each.is('idle') || each.is('checking')
+    return inventory.all().filter((connection) => isUnleased(connection) && !connection.isLost)
   }
 }

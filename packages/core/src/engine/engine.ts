@@ -72,6 +72,7 @@ export class Engine {
           },
           now,
         ),
+      spare: () => options.max - this.#inventory.count('leased') - this.#inventory.count('resetting'),
       onEmpty: () => {
         this.#supply.stopProbing()
         if (this.#closing.hasBegun) this.#closing.retireUnneeded()
@@ -130,7 +131,10 @@ export class Engine {
       refill: (count) => this.#supply.open(Math.min(count, options.max - this.#inventory.size)),
       ping: (connection) => void this.#check(connection),
       examine: parts.examine && ((connection) => void this.#examine(connection)),
-      onHeartbeat: (now) => this.#distrust.guard(now),
+      onHeartbeat: (now) => {
+        this.#distrust.guard(now)
+        this.#dispatch(now) // Slots may have become free by it.
+      },
     })
   }
 
@@ -169,9 +173,12 @@ export class Engine {
     if (this.#line.join(caller, now)) this.#dispatch(now)
   }
 
-  /** Takes a connection back when its lease ends; its caller may ask never to see it again. Cannot fail. */
-  takeBack(connection: Connection, discard?: Error | boolean): void {
-    this.#returns.take(connection, discard)
+  /**
+   * Takes a connection back when its lease ends; its caller may ask never to see it again. Cannot fail. Whoever knows
+   * what time it is saves the clock from being read.
+   */
+  takeBack(connection: Connection, discard?: Error | boolean, now: number = this.#parts.clock.now()): void {
+    this.#returns.take(connection, discard, now)
   }
 
   /** Condemns every connection opened so far: idle ones close now, leased ones when they come back. */
@@ -276,12 +283,13 @@ export class Engine {
     if (connection.is('checking')) this.#makeAvailable(connection, this.#parts.clock.now(), true, connection.idleSince)
   }
 
-  async #open(): Promise<void> {
+  async #open(): Promise<boolean> {
     const connection = await this.#opening.open()
-    if (!connection) return
+    if (!connection) return false
     const now = this.#parts.clock.now()
     this.#upkeep.lookBy(now + HEARTBEAT_MILLIS)
     this.#makeAvailable(connection, now, true)
+    return true
   }
 
   #retireAndServe(connection: Connection, reason: RetireReason, cause?: unknown): void {

@@ -11,6 +11,8 @@ export interface LineParts {
   readonly options: Pick<ResolvedOptions, 'connectionTimeoutMillis' | 'maxWaiting'>
   readonly clock: Clock
   readonly publisher: Publisher
+  /** How many connections aren't in use: open ones, and those that may be opened. */
+  readonly spare: () => number
   /** What to tell somebody whose deadline has passed. */
   readonly timeoutError: (waitedMillis: number, now: number) => Error
   /** Nobody waits any more. */
@@ -39,7 +41,8 @@ export class Line {
   /** Joins the end of the line; false if the caller was refused. */
   join(caller: Caller, now: number): boolean {
     const { maxWaiting, connectionTimeoutMillis } = this.#parts.options
-    if (this.#waiters.size >= maxWaiting) {
+    // Who waits for a connection that may be opened or proven for him isn't in anybody's way.
+    if (maxWaiting !== Number.POSITIVE_INFINITY && this.#waiters.size >= maxWaiting + this.#parts.spare()) {
       this.refuse(caller, new PoolOverloadedError(maxWaiting))
       return false
     }
@@ -104,12 +107,12 @@ export class Line {
 
   /** Times out those whose deadline has passed, and watches the first of the others. */
   #timeOutDue(): void {
-    this.#cancelTimer = undefined
     const now = this.#parts.clock.now()
-    for (let waiter = this.#firstSharing(); waiter; waiter = this.#firstSharing()) {
-      if (waiter.until > now) return this.#watch(waiter.until - now)
-      this.#timeOut(waiter, now)
-    }
+    let waiter = this.#firstSharing()
+    // The timer counts as set meanwhile: who joins in a callback must not set it for himself, for he isn't the first.
+    for (; waiter && waiter.until <= now; waiter = this.#firstSharing()) this.#timeOut(waiter, now)
+    this.#cancelTimer = undefined
+    if (waiter) this.#watch(waiter.until - now)
   }
 
   /** The first of those who share the pool's deadline. */

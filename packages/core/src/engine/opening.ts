@@ -35,7 +35,7 @@ export class Opening {
     this.#parts = parts
   }
 
-  /** Opens a connection, which takes its slot at once. Undefined if the pool was closed meanwhile. */
+  /** Opens a connection, which takes its slot at once. Undefined if it was retired meanwhile. */
   async open(): Promise<Connection | undefined> {
     const { connector, inventory, publisher, clock, departures } = this.#parts
     const connection = connector.make({
@@ -61,6 +61,8 @@ export class Opening {
       if (connection.loss) throw connection.loss.cause
       return connection.is('closing') || connection.is('closed') ? undefined : connection
     } catch (error) {
+      // It has left the pool meanwhile, and its slot may be another's: how it ended is nobody's concern.
+      if (connection.is('closing') || connection.is('closed')) return undefined
       publisher.publish({ type: 'connect-failed', error })
       departures.retire(connection, 'lost', error)
       throw error

@@ -8,8 +8,8 @@ import { mayConnectAgain } from '../policy/classify-error.ts'
 export interface SupplyParts {
   readonly max: number
   readonly connectRetry: ConnectRetry | false
-  /** Opens one connection; it has joined the pool when this resolves. */
-  readonly openOne: () => Promise<void>
+  /** Opens one connection; it has joined the pool when this resolves, unless the pool has dropped it meanwhile. */
+  readonly openOne: () => Promise<boolean>
   /** Whether anybody waits for a connection. */
   readonly isWanted: () => boolean
   /** No connection can be had, and trying again won't help: `everybody`, or the one whose attempt it was. */
@@ -79,8 +79,9 @@ export class Supply {
   }
 
   async #attempt(probe: AbortController): Promise<void> {
+    let hasJoined: boolean
     try {
-      await this.#parts.openOne()
+      hasJoined = await this.#parts.openOne()
     } catch (error) {
       this.#lastFailure = error
       // At once: while p-retry thinks it over, nobody may take the slot that the probe goes on to use.
@@ -88,6 +89,7 @@ export class Supply {
       else if (this.#probe === probe) this.#probe = undefined
       throw error
     }
+    if (!hasJoined) return
     this.#hasConnected = true
     this.#lastFailure = undefined
     this.#pace = quickened(this.#pace, this.#parts.max)
@@ -103,6 +105,7 @@ export class Supply {
   #becomeProbe(probe: AbortController): void {
     this.#probe = probe
     this.slowDown()
+    this.#parts.onPace() // Nothing is being opened now for those who wait: what lies idle shall prove itself.
   }
 
   #failed(probe: AbortController, error: Error): void {

@@ -87,8 +87,8 @@ export interface PoolOptions extends Omit<PoolConfig, 'onConnect'> {
    */
   readonly maxIdle?: number | undefined
   /**
-   * Callers that may wait for a connection; one more is refused at once, with a `PoolOverloadedError`. `Infinity` lets
-   * everybody wait.
+   * Callers that may wait while all connections are in use; one more is refused at once, with a `PoolOverloadedError`.
+   * `Infinity` lets everybody wait.
    *
    * @default Infinity
    */

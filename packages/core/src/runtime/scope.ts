@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
+import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 import { type AcquireOptions, checkAcquireOptions } from '../options/acquire-options.ts'
 
 const storage = new AsyncLocalStorage<AcquireOptions>()
@@ -29,6 +29,7 @@ export function currentScope(): AcquireOptions | undefined {
 
 /** Has `task` run in the scope, and every other async context, of whoever called this. */
 export function inThisContext<Args extends unknown[]>(task: (...args: Args) => void): (...args: Args) => void {
-  const run = AsyncLocalStorage.snapshot()
-  return (...args) => run(task, ...args)
+  // `AsyncLocalStorage.snapshot` does the same at several times the price.
+  const context = new AsyncResource('HoldfastWaiter')
+  return (...args) => context.runInAsyncScope(task, undefined, ...args)
 }
