@@ -1,0 +1,126 @@
+import { OptionsError, PoolTimeoutError, scope } from '@holdfast/core'
+import { describe, expect } from 'vitest'
+import { test } from '../faults/support/fault-test.ts'
+import { expectHealthy } from '../faults/support/health.ts'
+import { holdfast } from '../faults/support/pools.ts'
+import { rejection, settles } from '../faults/support/settling.ts'
+import { until } from '../support/index.ts'
+
+describe('scope()', () => {
+  test('hands back what its work returns, or throws', async () => {
+    expect(scope({}, () => 42)).toBe(42)
+    expect(await scope({}, async () => 42)).toBe(42)
+    expect(() =>
+      scope({}, () => {
+        throw new RangeError('of the work')
+      }),
+    ).toThrow(RangeError)
+  })
+
+  test('refuses what it does not know, before the work begins', () => {
+    let hasBegun = false
+    const work = (): void => {
+      hasBegun = true
+    }
+    for (const options of [
+      { signal: 1 },
+      { timeout: 1 },
+      { connectionTimeoutMillis: -1 },
+      { resetOnReturn: 'all' },
+      null,
+    ])
+      expect(() => scope(options as object, work)).toThrow(OptionsError)
+    expect(hasBegun).toBe(false)
+  })
+
+  test("sets a deadline for every connection, instead of the pool's", async ({ cluster, direct }) => {
+    await using pool = holdfast({ ...direct, max: 1, connectionTimeoutMillis: 0, prePing: { timeoutMillis: 300 } })
+    const holder = await pool.connect()
+    const inScope = scope({ connectionTimeoutMillis: 50 }, async () => {
+      await new Promise((resolve) => setImmediate(resolve))
+      return [await rejection(pool.query('select 1')), await rejection(pool.connect())]
+    })
+    for (const error of await inScope) expect(error).toBeInstanceOf(PoolTimeoutError)
+    expect(pool.waitingCount).toBe(0)
+    holder.release()
+    await expectHealthy(pool, cluster, direct.application_name)
+  })
+
+  test('0 waits for ever, where the pool would not', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 1, connectionTimeoutMillis: 100, prePing: { timeoutMillis: 50 } })
+    const holder = await pool.connect()
+    const patient = scope({ connectionTimeoutMillis: 0 }, () => pool.query('select 1 as it'))
+    await rejection(pool.query('select 2'))
+    expect(pool.waitingCount).toBe(1)
+    holder.release()
+    expect((await settles(patient, 'the patient one')).rows).toEqual([{ it: 1 }])
+  })
+
+  test('within another inherits what it does not set', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const holder = await pool.connect()
+    const controller = new AbortController()
+    const waiting = scope({ signal: controller.signal }, () =>
+      scope({ connectionTimeoutMillis: 0 }, () => pool.query('select 1')),
+    )
+    controller.abort(new RangeError('enough'))
+    expect(await rejection(waiting)).toBeInstanceOf(RangeError)
+    holder.release()
+  })
+
+  test("what is passed to connect() is stronger, and what isn't passed still holds", async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const [outer, inner] = [new AbortController(), new AbortController()]
+    await scope({ signal: outer.signal, resetOnReturn: 'discard' }, async () => {
+      const client = await pool.connect({ signal: inner.signal })
+      await client.query("set lock_timeout = '1h'")
+      client.release()
+      expect((await pool.query('show lock_timeout')).rows).toEqual([{ lock_timeout: '0' }])
+      const holder = await pool.connect()
+      const waiting = pool.connect({ signal: inner.signal })
+      outer.abort()
+      expect(pool.waitingCount).toBe(1)
+      inner.abort(new RangeError('enough'))
+      expect(await rejection(waiting)).toBeInstanceOf(RangeError)
+      holder.release()
+    })
+  })
+
+  test('ends with its work: what comes after it is free of it', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const controller = new AbortController()
+    await scope({ signal: controller.signal }, () => pool.query('select 1'))
+    controller.abort()
+    expect((await pool.query('select 1 as it')).rows).toEqual([{ it: 1 }])
+  })
+
+  test('of somebody else who waits does not reach me when he releases', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const controller = new AbortController()
+    const release = await scope({ signal: controller.signal }, async () => {
+      const client = await pool.connect()
+      return () => client.release()
+    })
+    const mine = pool.query('select 1 as it from pg_sleep(0.2)')
+    scope({ signal: controller.signal }, release)
+    await until(() => pool.status().leased === 1 && pool.waitingCount === 0)
+    controller.abort()
+    expect((await settles(mine, 'my statement')).rows).toEqual([{ it: 1 }])
+  })
+
+  test('lets work that was given up roll back', async ({ cluster, direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const controller = new AbortController()
+    await scope({ signal: controller.signal }, async () => {
+      const client = await pool.connect()
+      await client.query("begin; insert into entry values ('given up in a scope')")
+      controller.abort(new RangeError('enough'))
+      expect(await rejection(client.query('select 1'))).toBeInstanceOf(RangeError)
+      expect(await rejection(client.query('commit'))).toBeInstanceOf(RangeError)
+      expect((await client.query('rollback')).command).toBe('ROLLBACK')
+      client.release()
+    })
+    expect(await cluster.query("select from entry where id = 'given up in a scope'")).toEqual([])
+    await expectHealthy(pool, cluster, direct.application_name)
+  })
+})
