@@ -49,21 +49,26 @@ export class Distrust {
     for (const connection of this.#unleased()) departures.retire(connection, 'stale', cause)
   }
 
-  /** Lets go of whatever was opened so far; with a goodbye, or without a word to the server. */
-  dispose(close: boolean): void {
+  /**
+   * Lets go of whatever was opened so far; with a goodbye, or without a word to the server. What is being opened stays if
+   * somebody waits for it.
+   */
+  dispose(close: boolean, isWaitedFor: boolean): void {
     const { inventory, departures, trust, publisher } = this.#parts
     const generation = trust.renew()
     // What is still being opened is this process' own.
     for (const connection of inventory.all()) connection.isShared ||= !close && !connection.is('opening')
     for (const connection of this.#unleased()) departures.retire(connection, 'disposed')
+    if (!isWaitedFor) for (const each of inventory.all()) if (each.is('opening')) departures.retire(each, 'disposed')
     publisher.publish({ type: 'pool-disposed', generation })
   }
 
   /** Looks whether this is still the process it was, and whether it has run all the time. */
   guard(now: number): void {
-    const { interruption, publisher } = this.#parts
+    const { interruption, publisher, inventory } = this.#parts
     const interrupted = interruption(now)
-    if (!interrupted) return
+    // Where there is nothing, nothing can have suffered; nor does upkeep look then, so that time seems to have stood still.
+    if (!interrupted || (interrupted.type === 'process-stood-still' && inventory.size === 0)) return
     publisher.publish(interrupted)
     if (interrupted.type === 'process-stood-still') this.#suspectAll()
     else this.#becomeAnotherProcess()

@@ -192,7 +192,7 @@ export class Engine {
    * `close` nothing is said to the server: the sockets may be another process's as well.
    */
   dispose(close: boolean): Promise<void> {
-    this.#distrust.dispose(close)
+    this.#distrust.dispose(close, this.#line.first !== undefined)
     this.#dispatch(this.#parts.clock.now())
     return this.#departures.closingClosed()
   }

@@ -5,7 +5,7 @@ import { availableParallelism } from 'node:os'
 export type Ask = (sql: string) => Promise<readonly Readonly<Record<string, unknown>>[]>
 
 /**
- * How many connections the server, this role and this database grant; -1 stands for no limit of their own. Slots that
+ * How many connections the server, the role that logged in and this database grant; -1 stands for no limit of their own. Slots that
  * are reserved for superusers count only for them.
  *
  * @see https://www.postgresql.org/docs/current/runtime-config-connection.html
@@ -15,7 +15,7 @@ const LIMITS = `select r.rolsuper as superuser, r.rolconnlimit as role, d.datcon
   current_setting('superuser_reserved_connections')::int
     + coalesce(nullif(current_setting('reserved_connections', true), ''), '0')::int as reserved
   from pg_catalog.pg_roles r, pg_catalog.pg_database d
-  where r.rolname = current_user and d.datname = current_database()`
+  where r.rolname = session_user and d.datname = current_database()`
 
 /** How many connections this user may have to this database, all processes together; undefined if nobody can tell. */
 export async function availableConnections(ask: Ask): Promise<number | undefined> {
