@@ -1,4 +1,4 @@
-import type { ConnectRetryOptions, PoolOptions, PrePingOptions, ResetPolicy } from '@holdfast/core'
+import type { ConnectRetryOptions, PoolOptions, PrePingOptions, ResetFunction, ResetPolicy } from '@holdfast/core'
 import { describe, expectTypeOf, test } from 'vitest'
 
 describe('PoolOptions', () => {
