@@ -118,6 +118,7 @@ export class Engine {
       max: options.max,
       connectRetry: options.connectRetry,
       openOne: () => this.#open(),
+      hasRoom: () => this.#inventory.size < options.max,
       isWanted: () => this.#line.size > 0 && !this.#closing.hasBegun,
       onFailed: (error, whom) => this.#fail(error, whom),
       onPace: () => (this.#closing.hasBegun ? this.#closing.refuseTheRest() : this.#dispatch(clock.now())),
@@ -158,7 +159,9 @@ export class Engine {
     const now = this.#parts.clock.now()
     this.#distrust.guard(now)
     const ready = this.#takeReady(now)
-    if (ready) this.#grant(ready, wishes, now, 0)
+    if (!ready) return undefined
+    this.#grant(ready, wishes, now)
+    this.#tellLeased(ready, 0)
     return ready
   }
 
@@ -235,15 +238,20 @@ export class Engine {
 
   #serveFirst(connection: Connection, now: number): void {
     const { caller, since } = this.#line.first as Waiter<Caller>
-    // First granted: what is on its way for nobody is retired when the pool closes.
-    this.#grant(connection, caller, now, now - since)
+    // Granted before the line is empty: what is on its way for nobody is retired when the pool closes. Told after it: a
+    // listener may do what moves the line.
+    this.#grant(connection, caller, now)
     this.#line.shift()
+    this.#tellLeased(connection, now - since)
     caller.leased(connection)
   }
 
-  #grant(connection: Connection, wishes: Wishes | undefined, now: number, waitedMillis: number): void {
+  #grant(connection: Connection, wishes: Wishes | undefined, now: number): void {
     connection.grant(now, wishes?.options?.resetOnReturn, wishes?.stack)
     this.#upkeep.lookBy(now + this.#options.leakDetectionMillis)
+  }
+
+  #tellLeased(connection: Connection, waitedMillis: number): void {
     if (this.#isLeaseHeard()) this.#parts.publisher.publish({ type: 'connection-leased', connection, waitedMillis })
   }
 

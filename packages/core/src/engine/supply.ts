@@ -10,6 +10,8 @@ export interface SupplyParts {
   readonly connectRetry: ConnectRetry | false
   /** Opens one connection; it has joined the pool when this resolves, unless the pool has dropped it meanwhile. */
   readonly openOne: () => Promise<boolean>
+  /** Whether a connection more may be opened. */
+  readonly hasRoom: () => boolean
   /** Whether anybody waits for a connection. */
   readonly isWanted: () => boolean
   /** No connection can be had, and trying again won't help: `everybody`, or the one whose attempt it was. */
@@ -79,6 +81,8 @@ export class Supply {
   }
 
   async #attempt(probe: AbortController): Promise<void> {
+    // While its failure was on its way here, somebody else may have taken the slot: he goes on, then.
+    if (this.#probe === probe && !this.#parts.hasRoom()) return
     let hasJoined: boolean
     try {
       hasJoined = await this.#parts.openOne()
