@@ -149,8 +149,7 @@ export class Engine {
 
   /** How many leased ones will be retired for their age when they come back. */
   get expiredCount(): number {
-    const now = this.#parts.clock.now()
-    return this.#inventory.all().filter((connection) => connection.is('leased') && connection.expiresAt <= now).length
+    return this.#inventory.expiredCount(this.#parts.clock.now())
   }
 
   /** Leases a connection at once, if one lies idle that needs no proof and nobody waits. */
@@ -159,9 +158,10 @@ export class Engine {
     const now = this.#parts.clock.now()
     this.#distrust.guard(now)
     const ready = this.#takeReady(now)
-    if (!ready) return undefined
-    this.#grant(ready, wishes, now)
-    this.#tellLeased(ready, 0)
+    if (ready) {
+      this.#grant(ready, wishes, now)
+      this.#tellLeased(ready, 0)
+    }
     return ready
   }
 

@@ -30,6 +30,11 @@ export class Inventory {
     return count
   }
 
+  /** How many leased ones are too old already. */
+  expiredCount(now: number): number {
+    return this.all().filter((connection) => connection.is('leased') && connection.expiresAt <= now).length
+  }
+
   /** All that take a slot; a copy, since most who ask change it. */
   all(): Connection[] {
     return [...this.#alive]
