@@ -1,12 +1,12 @@
 import type { Connection } from '../connection/connection.ts'
 import type { Connector } from '../connection/connector.ts'
-import { ping } from '../connection/exchange.ts'
 import { abortReason, ConnectError, PoolClosedError } from '../errors.ts'
 import type { ResolvedOptions } from '../options/resolved-options.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Interruption, Publisher } from '../telemetry/events.ts'
 import type { Caller, Wishes } from './caller.ts'
+import { Checkups } from './checkups.ts'
 import { Closing } from './closing.ts'
 import { Departures } from './departures.ts'
 import { Distrust } from './distrust.ts'
@@ -43,6 +43,7 @@ export class Engine {
   readonly #line: Line
   readonly #departures: Departures
   readonly #returns: Returns
+  readonly #checkups: Checkups
   readonly #opening: Opening
   readonly #supply: Supply
   readonly #upkeep: Upkeep
@@ -92,6 +93,12 @@ export class Engine {
       slowDown: () => this.#supply.slowDown(),
       restartTimers: () => this.#upkeep.restart(),
     })
+    this.#checkups = new Checkups({
+      ...parts,
+      inventory: this.#inventory,
+      trust: this.#trust,
+      makeAvailable: (connection, now, idleSince) => this.#makeAvailable(connection, now, true, idleSince),
+    })
     this.#closing = new Closing({
       ...parts,
       inventory: this.#inventory,
@@ -130,8 +137,8 @@ export class Engine {
       options,
       retire: (connection, reason) => this.#departures.retire(connection, reason),
       refill: (count) => this.#supply.open(Math.min(count, options.max - this.#inventory.size)),
-      ping: (connection) => void this.#check(connection),
-      examine: parts.examine && ((connection) => void this.#examine(connection)),
+      ping: (connection) => void this.#checkups.ping(connection),
+      examine: parts.examine && ((connection) => void this.#checkups.examine(connection)),
       onHeartbeat: (now) => {
         this.#distrust.guard(now)
         this.#dispatch(now) // Slots may have become free by it.
@@ -218,7 +225,7 @@ export class Engine {
     if (!this.#line.first || (room <= 0 && this.#inventory.idleCount === 0)) return
     let missing = this.#line.size - this.#inventory.count('checking') - this.#inventory.count('opening')
     // What is left idle must prove itself first. Whoever comes first, proven, opened or released, serves the first.
-    for (; missing > 0 && this.#inventory.next; missing--) void this.#check(this.#inventory.next)
+    for (; missing > 0 && this.#inventory.next; missing--) void this.#checkups.ping(this.#inventory.next)
     if (missing > 0 && room > 0) this.#supply.open(Math.min(missing, room))
   }
 
@@ -268,27 +275,6 @@ export class Engine {
     this.#inventory.addIdle(connection)
     this.#upkeep.lookBy(Math.min(idleSince + this.#options.idleTimeoutMillis, connection.expiresAt))
     this.#dispatch(now)
-  }
-
-  /** Pings an idle connection: for the first waiter, or so that nobody in between forgets it. */
-  async #check(connection: Connection): Promise<void> {
-    const { clock, publisher } = this.#parts
-    const startedAt = clock.now()
-    this.#inventory.takeIdle(connection)
-    connection.move('checking')
-    await ping(connection, clock, this.#options.pingTimeoutMillis)
-    if (!connection.is('checking')) return // Lost or invalidated meanwhile: already retired.
-    this.#trust.proved()
-    const now = clock.now()
-    publisher.publish({ type: 'connection-pinged', connection, tookMillis: now - startedAt })
-    this.#makeAvailable(connection, now, true, connection.idleSince)
-  }
-
-  async #examine(connection: Connection): Promise<void> {
-    this.#inventory.takeIdle(connection)
-    connection.move('checking')
-    await this.#parts.examine?.(connection)
-    if (connection.is('checking')) this.#makeAvailable(connection, this.#parts.clock.now(), true, connection.idleSince)
   }
 
   async #open(): Promise<boolean> {

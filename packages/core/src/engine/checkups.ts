@@ -1,0 +1,55 @@
+import type { Connection } from '../connection/connection.ts'
+import { ping } from '../connection/exchange.ts'
+import type { ResolvedOptions } from '../options/resolved-options.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Publisher } from '../telemetry/events.ts'
+import type { Inventory } from './inventory.ts'
+import type { Trust } from './trust.ts'
+
+/** What a checkup takes. */
+export interface CheckupsParts {
+  readonly options: Pick<ResolvedOptions, 'pingTimeoutMillis'>
+  readonly clock: Clock
+  readonly publisher: Publisher
+  readonly inventory: Inventory
+  readonly trust: Trust
+  /** Asks the server, once and in the background, what the pool should know of it. */
+  readonly examine?: ((connection: Connection) => Promise<void>) | undefined
+  /** It has proven itself alive; if nobody wants it, it has been idle since then all the same. */
+  readonly makeAvailable: (connection: Connection, now: number, idleSince: number) => void
+}
+
+/** What the pool itself asks the server over an idle connection, which nobody else gets meanwhile. */
+export class Checkups {
+  readonly #parts: CheckupsParts
+
+  constructor(parts: CheckupsParts) {
+    this.#parts = parts
+  }
+
+  /** Pings it: for the first waiter, or so that nobody on the way forgets it. */
+  async ping(connection: Connection): Promise<void> {
+    const { options, clock, publisher, trust } = this.#parts
+    const startedAt = clock.now()
+    const isAlive = await this.#askIdle(connection, () => ping(connection, clock, options.pingTimeoutMillis))
+    if (!isAlive) return
+    trust.proved()
+    const now = clock.now()
+    publisher.publish({ type: 'connection-pinged', connection, tookMillis: now - startedAt })
+    this.#parts.makeAvailable(connection, now, connection.idleSince)
+  }
+
+  /** Lets the server be examined over it. */
+  async examine(connection: Connection): Promise<void> {
+    const isAlive = await this.#askIdle(connection, async () => this.#parts.examine?.(connection))
+    if (isAlive) this.#parts.makeAvailable(connection, this.#parts.clock.now(), connection.idleSince)
+  }
+
+  /** False if it was lost or condemned meanwhile: it is retired, then. */
+  async #askIdle(connection: Connection, ask: () => Promise<void>): Promise<boolean> {
+    this.#parts.inventory.takeIdle(connection)
+    connection.move('checking')
+    await ask()
+    return connection.is('checking')
+  }
+}
