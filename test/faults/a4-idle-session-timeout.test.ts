@@ -10,7 +10,7 @@ import { unnoticed } from './support/unnoticed.ts'
 
 const SIZE = 3
 
-/** Opens connections of which the one to be lent next has a session that the server ends when it idles. */
+/** Opens connections of which the one to be leased next has a session that the server ends when it idles. */
 async function openWithOneShortLived(pool: pg.Pool): Promise<{ readonly healthy: number[]; readonly victim: number }> {
   const clients = await Promise.all(Array.from({ length: SIZE }, () => pool.connect()))
   const pids = await Promise.all(clients.map(backendPid))

@@ -25,7 +25,7 @@ describe('black hole while a statement is in flight', () => {
     expect(await isPending(statements[0] as Promise<unknown>)).toBe(true)
   })
 
-  test('stock pg.Pool: with query_timeout, the connection is lent again and again', async ({ proxy, proxied }) => {
+  test('stock pg.Pool: with query_timeout, the connection is leased again and again', async ({ proxy, proxied }) => {
     await using pool = new StockPool({ ...proxied, max: 1, query_timeout: 300 })
     await warmUp(pool, 1)
     proxy.swallow({ connections: 'existing' })

@@ -372,7 +372,7 @@ describe('the network swallows everything, and there is a query_timeout', () => 
   const QUERY_TIMEOUT_MILLIS = 500
   const LOST = { code: '08006', cause: expect.objectContaining({ message: 'Query read timeout' }) }
 
-  test('Holdfast: a cursor is told when a read takes longer, no matter how long its borrower thinks', async ({
+  test('Holdfast: a cursor is told when a read takes longer, no matter how long its holder thinks', async ({
     cluster,
     proxy,
     proxied,

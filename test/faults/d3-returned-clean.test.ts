@@ -42,8 +42,8 @@ describe('a connection that comes back clean', () => {
 
   test('lending and returning it without a statement costs nothing at all', async ({ proxy, proxied }) => {
     await using pool = holdfast({ ...proxied, max: 1, prePing: { idleMillis: 60_000 } })
-    const borrow = async (): Promise<void> => (await pool.connect()).release()
-    expect(await exchanged(pool, proxy, borrow)).toEqual([0, 0])
+    const lease = async (): Promise<void> => (await pool.connect()).release()
+    expect(await exchanged(pool, proxy, lease)).toEqual([0, 0])
   })
 
   test('one that comes back with an open transaction costs a round trip', async ({ proxy, proxied }) => {

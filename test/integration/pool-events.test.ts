@@ -116,7 +116,7 @@ describe.each(LIBRARIES)('$library: verify', ({ open }) => {
 })
 
 describe('Holdfast: listeners', () => {
-  test('that send a statement in `connect`, without awaiting it, come before the borrower', async ({ direct }) => {
+  test('that send a statement in `connect`, without awaiting it, come before the holder', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     pool.on('connect', (client) => {
       client.query("set search_path = 'of_the_listener'").catch(() => {})
@@ -146,7 +146,7 @@ describe('Holdfast: listeners', () => {
     },
   )
 
-  test('leave no listener behind on a client that is lent often', async ({ direct }) => {
+  test('leave no listener behind on a client that is leased often', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const counts = new Set<string>()
     for (let time = 1; time <= 30; time++) {

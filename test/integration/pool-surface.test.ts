@@ -250,7 +250,7 @@ describe.each(LIBRARIES)('$library: connect', ({ open }) => {
     },
   )
 
-  test('closes a client that its borrower has ended', async ({ direct }) => {
+  test('closes a client that its holder has ended', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const client = await pool.connect()
     await (client as unknown as pg.Client).end()

@@ -26,7 +26,7 @@ function refused(id: string): (tx: Transaction) => Promise<never> {
 }
 
 const ENDED = { name: 'ReleaseError', message: expect.stringContaining('has ended') }
-const LENT = { name: 'ReleaseError', message: expect.stringContaining('A savepoint of this transaction is open') }
+const NESTED = { name: 'ReleaseError', message: expect.stringContaining('A savepoint of this transaction is open') }
 
 describe('a savepoint', () => {
   test('resolves with what its function did, and is committed with the rest', async ({ cluster, direct }) => {
@@ -169,8 +169,8 @@ describe('while a savepoint is open', () => {
     await using pool = holdfast({ ...direct, max: 1 })
     await pool.transaction((tx) =>
       tx.savepoint(async (sp) => {
-        expect(await rejection(tx.query('select 1'))).toMatchObject(LENT)
-        expect(await rejection(tx.savepoint(() => {}))).toMatchObject(LENT)
+        expect(await rejection(tx.query('select 1'))).toMatchObject(NESTED)
+        expect(await rejection(tx.savepoint(() => {}))).toMatchObject(NESTED)
         await insert(sp, 'only inside')
       }),
     )
@@ -183,7 +183,7 @@ describe('while a savepoint is open', () => {
     const transaction = pool.transaction((tx) =>
       Promise.all([unattended(tx.savepoint((sp) => insert(sp, 'side 1'))), tx.savepoint((sp) => insert(sp, 'side 2'))]),
     )
-    expect(await rejection(transaction)).toMatchObject(LENT)
+    expect(await rejection(transaction)).toMatchObject(NESTED)
     for (const id of ['side 1', 'side 2']) expect(await isWritten(cluster, id)).toBe(false)
     await expectHealthy(pool, cluster, direct.application_name)
   })

@@ -23,9 +23,9 @@ export interface PoolTimeoutDetails {
   readonly leased: number
   readonly idle: number
   readonly opening: number
-  /** Being pinged before they are lent. */
+  /** Being pinged before they are leased. */
   readonly checking: number
-  /** Being cleaned after they came back. */
+  /** Being reset after they came back. */
   readonly resetting: number
   /** Other callers still in line. */
   readonly waiting: number

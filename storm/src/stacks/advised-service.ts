@@ -7,7 +7,7 @@ import { PlainService } from './plain-service.ts'
 import type { Entry } from './stack.ts'
 
 /**
- * The service as a careful reader of node-postgres' documentation and issues writes it: a borrowed client has an
+ * The service as a careful reader of node-postgres' documentation and issues writes it: a leased client has an
  * error listener, a failing ROLLBACK does not hide its cause, and whatever could not be rolled back is released with
  * its error, so that the pool closes it.
  */

@@ -222,7 +222,7 @@ describe('a statement', () => {
   })
 })
 
-test('a client ended by its borrower leaves the pool, with its slot', async () => {
+test('a client ended by its holder leaves the pool, with its slot', async () => {
   const pool = new Pool({ Client: server.Client, max: 1 })
   const client = await soon(pool.connect())
   await soon(client.end())

@@ -22,7 +22,7 @@ describe('an idle connection', () => {
     expect(rig.opened).toBe(1)
   })
 
-  test('that was used last is lent first', async () => {
+  test('that was used last is leased first', async () => {
     using rig = new Rig()
     await rig.fill(3)
     expect(rig.call().leased.id).toBe(3)
@@ -158,7 +158,7 @@ describe('the pre-ping', () => {
     expect(rig.server.backend(1).received).toEqual([PING]) // And no polite goodbye.
   })
 
-  test('that is answered with an SQL error is answered: a cancel request meant for the last borrower came late', async () => {
+  test('that is answered with an SQL error is answered: a cancel request meant for the last holder came late', async () => {
     using rig = new Rig({ max: 1 })
     await rig.fill(1)
     await rig.clock.advance(500)
@@ -306,7 +306,7 @@ describe('a disconnect retires only its own connection', () => {
     expect(rig.counts.idle).toBe(2)
   })
 
-  test('by a borrower who ended the client', async () => {
+  test('by a holder who ended the client', async () => {
     using rig = new Rig()
     await rig.fill(2)
     const call = rig.call()
@@ -315,7 +315,7 @@ describe('a disconnect retires only its own connection', () => {
     expect(rig.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
   })
 
-  test('by a borrower who ended the client after releasing it', async () => {
+  test('by a holder who ended the client after releasing it', async () => {
     using rig = new Rig()
     await rig.fill(2)
     const call = rig.call()
@@ -325,7 +325,7 @@ describe('a disconnect retires only its own connection', () => {
     expect(rig.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
   })
 
-  test('by a borrower who discards it', async () => {
+  test('by a holder who discards it', async () => {
     using rig = new Rig()
     await rig.fill(2)
     rig.call().release(new Error('odd'))
@@ -376,7 +376,7 @@ test('a disconnect seen while a new connection runs its hooks retires that one t
   expect(call.leased.id).toBe(2)
 })
 
-test('a connection that a `connect` listener ends is lent to nobody', async () => {
+test('a connection that a `connect` listener ends is leased to nobody', async () => {
   using rig = new Rig({ max: 1, connectRetry: false })
   rig.publisher.subscribe((event) => {
     if (event.type === 'connection-opened' && event.connection.id === 1) void event.connection.client.end()
@@ -930,7 +930,7 @@ describe('a process that stood still', () => {
     expect(rig.call().connection).toBeDefined() // Proven: no longer suspect.
   })
 
-  test('does not ping a connection that has answered its borrower since', async () => {
+  test('does not ping a connection that has answered its holder since', async () => {
     using rig = new Rig({ max: 1, prePing: { idleMillis: 60_000 } })
     const call = await rig.lease()
     rig.clock.freeze(10_000)

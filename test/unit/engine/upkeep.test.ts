@@ -98,7 +98,7 @@ describe('min', () => {
     expect(rig.counts).toEqual({ total: 3, idle: 3, waiting: 0 })
   })
 
-  test('idle connections are replaced when some are lent', async () => {
+  test('idle connections are replaced when some are leased', async () => {
     using rig = new Rig({ min: 2 })
     await rig.fill(2)
     rig.call()

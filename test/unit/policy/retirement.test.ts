@@ -10,7 +10,7 @@ test.each([
   { name: 'opened before the last invalidation', facts: { generation: 2 }, reason: 'stale' },
   { name: 'at the end of its life', facts: { expiresAt: NOW }, reason: 'expired' },
   { name: 'past the end of its life', facts: { expiresAt: NOW - 1 }, reason: 'expired' },
-  { name: 'lent as often as allowed', facts: { uses: 7 }, reason: 'used-up' },
+  { name: 'leased as often as allowed', facts: { uses: 7 }, reason: 'used-up' },
   { name: 'stale and expired and used up', facts: { generation: 0, expiresAt: 0, uses: 9 }, reason: 'stale' },
   { name: 'expired and used up', facts: { expiresAt: 0, uses: 9 }, reason: 'expired' },
 ])('judges a connection $name: $reason', ({ facts, reason }) => {

@@ -71,7 +71,7 @@ export class Opening {
 
   /**
    * Waits until nothing more is sent. Listeners of `connect` send statements that nobody awaits, often one after the
-   * other, each after the answer to the last; they come before the first borrower's.
+   * other, each after the answer to the last; they come before those of the first lease.
    */
   async #quiet(connection: Connection): Promise<void> {
     const { clock } = this.#parts

@@ -18,7 +18,7 @@ export type ResetFunction = (client: PoolClient, info: ResetInfo) => void | Prom
 /** What becomes of a session when its lease ends. See `PoolOptions.resetOnReturn`. */
 export type ResetPolicy = 'rollback' | 'commit' | 'session' | 'discard' | 'none' | ResetFunction
 
-/** How to prove a connection alive before it is lent. */
+/** How to prove a connection alive before it is leased. */
 export interface PrePingOptions {
   /**
    * Ping a connection that has not heard from the server for this long, in milliseconds. 0 pings every time.
@@ -136,7 +136,7 @@ export interface PoolOptions extends Omit<PoolConfig, 'onConnect'> {
    * error reaches whoever waits.
    */
   readonly onConnect?: ((client: ClientBase) => void | Promise<void>) | undefined
-  /** Prove a connection alive before it is lent; a new one isn't pinged. @default true */
+  /** Prove a connection alive before it is leased; a new one isn't pinged. @default true */
   readonly prePing?: boolean | PrePingOptions | undefined
   /**
    * What one dead connection means for the others: `'all'` retires every connection opened before it was noticed,

@@ -3,7 +3,7 @@ import type { ConnectRetryOptions, PrePingOptions, ResetPolicy } from './pool-op
 
 type Complete<Options> = { readonly [Key in keyof Options]-?: NonNullable<Options[Key]> }
 
-/** When to prove a connection alive before it is lent. */
+/** When to prove a connection alive before it is leased. */
 export type PrePing = Complete<PrePingOptions>
 
 /** How connections are retried: p-retry's options. */

@@ -1,7 +1,7 @@
 import { ConnectionLostError, codeOf, messageOf } from '../errors.ts'
 import { factsOf } from './sqlstate.ts'
 
-/** Whether this message of the server ends the session it arrived in: the connection must never be lent again. */
+/** Whether this message of the server ends the session it arrived in: the connection must never be leased again. */
 export function endsSession(message: unknown): boolean {
   const severity = severityOf(message)
   if (severity === 'FATAL' || severity === 'PANIC') return true

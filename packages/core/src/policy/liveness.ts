@@ -1,6 +1,6 @@
 import type { PrePing } from '../options/resolved-options.ts'
 
-/** What there is to know of a connection about to be lent. */
+/** What there is to know of a connection about to be leased. */
 export interface LivenessFacts {
   /** When the server last answered on it. */
   readonly answeredAt: number

@@ -9,7 +9,7 @@ export type RetireReason =
   | 'disposed' // Opened before `dispose()`.
   | 'foreign' // Opened in the process that this one is a copy of.
   | 'idle-timeout' // Unused for `idleTimeoutMillis`.
-  | 'reset-failed' // It could not be cleaned.
+  | 'reset-failed' // Its session could not be reset.
   | 'pool-closed'
 
 /** What decides whether a connection may be used again. */

@@ -35,7 +35,7 @@ export type PoolEvent =
       /** Whether it had been told to be overdue. */
       readonly wasOverdue: boolean
     }
-  /** Cleaned after a release: by which statements, or by the user's function. */
+  /** Reset after a release: by which statements, or by the user's function. */
   | {
       readonly type: 'connection-reset'
       readonly connection: EventConnection

@@ -18,7 +18,7 @@ export interface PoolStatus {
   readonly opening: number
   /** Being pinged. */
   readonly checking: number
-  /** Being cleaned after a release. */
+  /** Being reset after a release. */
   readonly resetting: number
   /** Callers in line. */
   readonly waiting: number
