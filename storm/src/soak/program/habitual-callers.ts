@@ -10,8 +10,7 @@ export class HabitualCallers {
   readonly #setup: SoakedServiceSetup
   readonly #running = new Map<Habit, number>()
   #phase = 0
-  #round = 0
-  #isOpen = false
+  #open: AbortController | undefined
 
   constructor(habits: readonly Habit[], journal: Journal, setup: SoakedServiceSetup) {
     this.#habits = habits
@@ -26,23 +25,22 @@ export class HabitualCallers {
 
   start(phase: number): void {
     this.#phase = phase
-    if (this.#isOpen) return
-    this.#isOpen = true
-    this.#round++
-    for (const habit of this.#habits) void this.#follow(habit) // Cannot reject: the journal takes every error.
+    if (this.#open) return
+    this.#open = new AbortController()
+    for (const habit of this.#habits) void this.#follow(habit, this.#open.signal) // Cannot reject: see there.
   }
 
-  /** Nobody begins anything new. */
+  /** Nobody begins anything new. No pause goes on either: its timer would look like one that was left behind. */
   stop(): void {
-    this.#isOpen = false
+    this.#open?.abort()
+    this.#open = undefined
   }
 
-  async #follow(habit: Habit): Promise<void> {
-    const round = this.#round
+  async #follow(habit: Habit, signal: AbortSignal): Promise<void> {
     const { random } = this.#setup
-    while (this.#isOpen && this.#round === round) {
-      await sleep(2 * random() * habit.everyMillis)
-      if (this.#isOpen && this.#round === round) await this.#act(habit)
+    while (!signal.aborted) {
+      await sleep(2 * random() * habit.everyMillis, undefined, { signal }).catch(() => {}) // Stopped.
+      if (!signal.aborted) await this.#act(habit) // The journal takes every error.
     }
   }
 
