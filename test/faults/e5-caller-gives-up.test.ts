@@ -95,9 +95,9 @@ describe('in line', () => {
     const holder = await pool.connect()
     const late = ask(pool, signal)
     holder.release()
-    const releaseIfLent = (it: unknown): void => (it as Partial<pg.PoolClient>).release?.()
-    releaseIfLent(await late)
-    releaseIfLent(await ask(pool, signal))
+    const releaseIfLeased = (it: unknown): void => (it as Partial<pg.PoolClient>).release?.()
+    releaseIfLeased(await late)
+    releaseIfLeased(await ask(pool, signal))
     expect(getEventListeners(signal, 'abort')).toEqual([])
   })
 

@@ -91,7 +91,7 @@ describe('NullPool', () => {
     proxy,
     proxied,
   }) => {
-    await using pool = nullPool({ ...proxied, max: 1 })
+    await using pool = nullPool({ ...proxied, max: 1, idleTimeoutMillis: 0 } as NullPoolOptions)
     proxy.delay(Number.POSITIVE_INFINITY)
     const controller = new AbortController()
     const request = pool.connect({ signal: controller.signal })
