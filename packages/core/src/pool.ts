@@ -311,9 +311,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     call.keepContext()
   }
 
-  /** Right after the answer to a statement, if the connection lives: it is as late as that. */
-  readonly #takeBack = (connection: Connection): void =>
-    this.#engine.takeBack(connection, undefined, connection.isLost ? undefined : connection.signs.answeredAt)
+  readonly #takeBack = (connection: Connection): void => this.#engine.takeBack(connection)
 
   /** Whoever overrides `connect` (a tenant's role, a search path) means every statement, as with pg. */
   #runThroughConnect(query: unknown, values: unknown[] | undefined, done: ResultCallback): void {

@@ -207,7 +207,7 @@ describe('the pre-ping', () => {
     const call = rig.call()
     await rig.clock.advance(300)
     expect(rig.server.received.filter((sql) => sql === PING)).toHaveLength(3)
-    expect(rig.retired).toEqual(['6 lost', '5 lost', '1 stale', '2 stale', '3 stale', '4 lost'])
+    expect(rig.retired).toEqual(['6 lost', '5 lost', '4 lost', '1 stale', '2 stale', '3 stale'])
     expect(call.leased.id).toBe(7)
   })
 

@@ -243,7 +243,9 @@ export class Connection implements ClientOwner {
     this.#statements.end(statement, error ? 'failed' : 'answered', !this.isLost)
     this.#remember(error)
     this.lease.hasWorked = true
-    if (!this.isLost) this.signs.answered(this.#settings.clock.now(), statement.mark)
+    // What the driver itself refused says nothing of the server.
+    const hasAnswered = !this.isLost && (!error || 'severity' in error)
+    if (hasAnswered) this.signs.answered(this.#settings.clock.now(), statement.mark)
   }
 
   explain(error: Error, statement: Statement): Error {

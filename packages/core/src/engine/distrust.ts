@@ -34,15 +34,19 @@ export class Distrust {
     const wasLeased = connection.is('leased')
     if (reach === 'suspect') this.#suspectAll()
     // First of all: whoever acquires in a listener must not be given what is condemned.
-    if (trust.isLostBy(connection, reach, wasPinged)) this.condemnAll(loss.cause, false)
+    const generation = trust.isLostBy(connection, reach, wasPinged) ? trust.renew() : undefined
     departures.retire(connection, 'lost', loss.cause)
+    if (generation !== undefined) this.#condemnOlder(generation, loss.cause, false)
     publisher.publish({ type: 'connection-lost', connection, loss, wasLeased, wasPinged })
   }
 
   /** Whatever was opened so far is taken for dead: idle ones go now, leased ones when they come back. */
-  condemnAll(cause: unknown, wasAsked: boolean): void {
-    const { departures, trust, publisher, slowDown } = this.#parts
-    const generation = trust.renew()
+  condemnAll(cause: unknown): void {
+    this.#condemnOlder(this.#parts.trust.renew(), cause, true)
+  }
+
+  #condemnOlder(generation: number, cause: unknown, wasAsked: boolean): void {
+    const { departures, publisher, slowDown } = this.#parts
     slowDown()
     // Told before its consequences. Who acquires in a listener finds the others stale already.
     publisher.publish({ type: 'pool-invalidated', generation, cause, wasAsked })
@@ -88,7 +92,6 @@ export class Distrust {
 
   #unleased(): Connection[] {
     const { inventory } = this.#parts
-    const isUnleased = (each: Connection): boolean => each.is('idle') || each.is('checking')
-    return inventory.all().filter((connection) => isUnleased(connection) && !connection.isLost)
+    return inventory.all().filter((connection) => connection.is('idle') || connection.is('checking'))
   }
 }

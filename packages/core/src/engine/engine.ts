@@ -183,17 +183,14 @@ export class Engine {
     if (this.#line.join(caller, now)) this.#dispatch(now)
   }
 
-  /**
-   * Takes a connection back when its lease ends; its caller may ask never to see it again. Cannot fail. Whoever knows
-   * what time it is saves the clock from being read.
-   */
-  takeBack(connection: Connection, discard?: Error | boolean, now: number = this.#parts.clock.now()): void {
-    this.#returns.take(connection, discard, now)
+  /** Takes a connection back when its lease ends; its caller may ask never to see it again. Cannot fail. */
+  takeBack(connection: Connection, discard?: Error | boolean): void {
+    this.#returns.take(connection, discard)
   }
 
   /** Condemns every connection opened so far: idle ones close now, leased ones when they come back. */
   invalidate(cause?: unknown): void {
-    this.#distrust.condemnAll(cause, true)
+    this.#distrust.condemnAll(cause)
     this.#dispatch(this.#parts.clock.now())
   }
 

@@ -31,7 +31,8 @@ export class Returns {
   }
 
   /** Takes a connection back, whose caller may ask never to see it again. Cannot fail. */
-  take(connection: Connection, discard: Error | boolean | undefined, now: number): void {
+  take(connection: Connection, discard: Error | boolean | undefined): void {
+    const now = this.#parts.clock.now()
     this.#tell(connection, discard, now)
     if (!connection.is('leased')) return // Died meanwhile: already retired, its slot is long free.
     if (discard) return this.#parts.retire(connection, 'discarded', discard)

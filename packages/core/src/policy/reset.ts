@@ -25,7 +25,7 @@ export interface ResetPlan {
  * @see https://www.postgresql.org/docs/current/sql-discard.html
  */
 const CLEAR_SESSION =
-  'CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES'
+  'CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES'
 
 /**
  * How to reset a connection that was released in this state. A clean one costs no round trip, unless the policy is
