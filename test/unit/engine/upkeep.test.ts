@@ -2,6 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { systemError } from '../../support/fake-client.ts'
 import { Rig } from './rig.ts'
 
+const PING = ';'
+
 describe('idleTimeoutMillis', () => {
   test('closes what lay idle for so long, with a polite goodbye', async () => {
     using rig = new Rig({ idleTimeoutMillis: 700 })
@@ -145,6 +147,95 @@ describe('min', () => {
     await rig.clock.advance(5000)
     expect(rig.server.backends.length).toBeLessThanOrEqual(6)
   })
+})
+
+describe('keepaliveMillis', () => {
+  test('pings what has been silent for so long, and leaves it in its place', async () => {
+    using rig = new Rig({ keepaliveMillis: 2500, idleTimeoutMillis: 0, max: 2 })
+    await rig.fill(2)
+    await rig.clock.advance(2499)
+    expect(rig.server.received).toEqual([])
+    await rig.clock.advance(1)
+    expect(rig.server.received).toEqual([PING, PING])
+    await rig.clock.advance(2500)
+    expect(rig.server.received).toHaveLength(4)
+    expect(rig.call().leased.id).toBe(2)
+  })
+
+  test('does not make anything younger: idleTimeoutMillis counts on', async () => {
+    using rig = new Rig({ keepaliveMillis: 700, idleTimeoutMillis: 2000 })
+    await rig.fill(1)
+    await rig.clock.advance(2000)
+    expect(rig.retired).toEqual(['1 idle-timeout'])
+  })
+
+  test('leaves alone what has answered its holder meanwhile, and what is leased', async () => {
+    using rig = new Rig({ keepaliveMillis: 2000, idleTimeoutMillis: 0, max: 1 })
+    const call = await rig.lease()
+    await rig.clock.advance(5000)
+    void call.leased.client.query('select 1')
+    await rig.clock.advance(0)
+    call.release()
+    await rig.clock.advance(1999)
+    expect(rig.server.received).toEqual(['select 1'])
+    await rig.clock.advance(1)
+    expect(rig.server.received).toEqual(['select 1', PING])
+  })
+
+  test('of 0 pings nobody', async () => {
+    using rig = new Rig({ idleTimeoutMillis: 0 })
+    await rig.fill(1)
+    await rig.clock.advance(60_000)
+    expect(rig.server.received).toEqual([])
+  })
+})
+
+describe('leakDetectionMillis', () => {
+  const overdue = (rig: Rig) => rig.events.filter(({ type }) => type === 'lease-overdue')
+
+  test('tells of a lease that has lasted so long, exactly then, and once', async () => {
+    using rig = new Rig({ leakDetectionMillis: 2500 })
+    const [first] = [await rig.lease(), await rig.lease()]
+    await rig.clock.advance(1000)
+    first.release()
+    await rig.clock.advance(1499)
+    expect(overdue(rig)).toEqual([])
+    await rig.clock.advance(1)
+    expect(overdue(rig)).toMatchObject([{ heldMillis: 2500, connection: { id: 2 } }])
+    await rig.clock.advance(10_000)
+    expect(overdue(rig)).toHaveLength(1)
+  })
+
+  test('says so again when it comes back, and of the next lease anew', async () => {
+    using rig = new Rig({ leakDetectionMillis: 500, max: 1 })
+    const call = await rig.lease()
+    await rig.clock.advance(700)
+    call.release()
+    expect(rig.events.at(-1)).toMatchObject({ type: 'connection-released', heldMillis: 700, wasOverdue: true })
+    await rig.lease()
+    await rig.clock.advance(500)
+    expect(overdue(rig)).toHaveLength(2)
+  })
+
+  test('of 0 tells nobody', async () => {
+    using rig = new Rig()
+    await rig.lease()
+    await rig.clock.advance(60_000)
+    expect(overdue(rig)).toEqual([])
+  })
+})
+
+test('a surplus connection closes when it comes back, unless somebody waits for it', async () => {
+  using rig = new Rig({ max: 2, maxIdle: 1 })
+  const calls = [await rig.lease(), await rig.lease()]
+  const waiter = rig.call()
+  calls[0]?.release()
+  expect(waiter.leased.id).toBe(1)
+  calls[1]?.release()
+  expect(rig.retired).toEqual([])
+  waiter.release()
+  expect(rig.retired).toEqual(['1 surplus'])
+  expect(rig.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
 })
 
 test('the chores keep no process alive', async () => {

@@ -28,3 +28,12 @@ test.each([
 test('an attempt lasts a whole number of milliseconds, since its error tells how many', () => {
   expect(Number.isInteger(attemptMillis(10_000, 0))).toBe(true)
 })
+
+test.each([
+  { silentAttempts: 0, attempt: 10_000 },
+  { silentAttempts: 1, attempt: 20_000 },
+  { silentAttempts: 2, attempt: 30_000 }, // Not beyond the deadline.
+  { silentAttempts: 9, attempt: 30_000 },
+])('after $silentAttempts attempts without an answer the next may take $attempt ms', ({ silentAttempts, attempt }) => {
+  expect(attemptMillis(30_000, silentAttempts)).toBe(attempt)
+})

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { onlyRollsBack, outcomeOfLoss, phaseOfLoss } from '../../../packages/core/src/policy/loss.ts'
+import { commits, onlyRollsBack, outcomeOfLoss, phaseOfLoss } from '../../../packages/core/src/policy/loss.ts'
 
 describe('the phase of a loss', () => {
   test.each([
@@ -31,7 +31,10 @@ describe('the phase of a loss', () => {
     { status: 'E', underWay: ['COMMIT'], phase: 'transaction' },
     { status: 'E', underWay: ['commit; insert into t values (1)'], phase: 'commit' },
     { status: 'E', underWay: ['rollback to s; insert into t values (1); commit'], phase: 'commit' },
+    { status: 'E', underWay: ['rollback', 'commit'], phase: 'commit' },
+    { status: 'T', underWay: ["select 'rollback'", 'select 1'], phase: 'transaction' },
     { status: 'T', underWay: ['rollback; insert into t values (1)'], phase: 'commit' },
+    { status: 'T', underWay: [' rollback', 'insert into t values (1)'], phase: 'commit' },
     { status: 'T', underWay: ['rollback', 'insert into t values (1)'], phase: 'commit' },
     { status: 'T', underWay: ['select 1', 'rollback'], phase: 'transaction' },
     { status: 'I', underWay: ['begin', 'insert into t values (1)', 'commit'], phase: 'query' },
@@ -64,4 +67,17 @@ test.each([
   { text: undefined, only: false },
 ])('$text only rolls back: $only', ({ text, only }) => {
   expect(onlyRollsBack(text)).toBe(only)
+})
+
+test.each([
+  { text: 'COMMIT', only: true },
+  { text: '  end;', only: true },
+  { text: "PREPARE TRANSACTION 'x'", only: true },
+  { text: 'insert into t values (1); commit', only: false },
+  { text: 'commit; begin', only: false },
+  { text: 'ROLLBACK', only: false },
+  { text: 'select 1', only: false },
+  { text: undefined, only: false },
+])('$text asks for a COMMIT, and for nothing else: $only', ({ text, only }) => {
+  expect(commits(text)).toBe(only)
 })

@@ -1,0 +1,37 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { histories, hooks, options } from './interleavings.ts'
+import { Scene } from './scene.ts'
+
+/**
+ * Random histories of small pools. `npm test` takes the same ones each time; `npm run fuzz` takes many, and new ones. A
+ * failure prints a seed and a path, and
+ *
+ *     HOLDFAST_SEED=<seed> HOLDFAST_PATH=<path> npx vitest run --project unit test/unit/engine/properties.test.ts
+ *
+ * replays it.
+ */
+const { HOLDFAST_RUNS, HOLDFAST_SEED, HOLDFAST_PATH } = process.env
+const numRuns = Number(HOLDFAST_RUNS ?? 1500)
+const seed = HOLDFAST_SEED ? Number(HOLDFAST_SEED) : HOLDFAST_RUNS ? undefined : 8_500_123
+
+test('slots, waiters, sessions and sockets add up, whatever happens in whichever order', {
+  timeout: 60_000 + numRuns * 50,
+}, async () => {
+  const property = fc.asyncProperty(options, hooks, histories, fc.boolean(), async (given, hook, history, recovers) => {
+    await using scene = new Scene(given, hook)
+    for (const step of history) {
+      await scene.perform(step)
+      expect(scene.complaints, `after ${JSON.stringify(step)}`).toEqual([])
+    }
+    if (recovers) await scene.recover()
+    expect(scene.complaints, 'after the server had recovered').toEqual([])
+    await scene.end()
+    expect(scene.complaints, 'after the end').toEqual([])
+  })
+  await fc.assert(property, {
+    numRuns,
+    ...(seed !== undefined && { seed }),
+    ...(HOLDFAST_PATH && { path: HOLDFAST_PATH }),
+  })
+})
