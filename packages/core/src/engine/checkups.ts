@@ -31,25 +31,28 @@ export class Checkups {
   async ping(connection: Connection): Promise<void> {
     const { options, clock, publisher, trust } = this.#parts
     const startedAt = clock.now()
-    const isAlive = await this.#askIdle(connection, () => ping(connection, clock, options.pingTimeoutMillis))
-    if (!isAlive) return
+    this.#take(connection)
+    await ping(connection, clock, options.pingTimeoutMillis)
+    if (!connection.is('checking')) return // Lost or condemned meanwhile: already retired.
     trust.proved()
     const now = clock.now()
     publisher.publish({ type: 'connection-pinged', connection, tookMillis: now - startedAt })
-    this.#parts.makeAvailable(connection, now, connection.idleSince)
+    this.#giveBack(connection, now)
   }
 
   /** Lets the server be examined over it. */
   async examine(connection: Connection): Promise<void> {
-    const isAlive = await this.#askIdle(connection, async () => this.#parts.examine?.(connection))
-    if (isAlive) this.#parts.makeAvailable(connection, this.#parts.clock.now(), connection.idleSince)
+    this.#take(connection)
+    await this.#parts.examine?.(connection)
+    if (connection.is('checking')) this.#giveBack(connection, this.#parts.clock.now())
   }
 
-  /** False if it was lost or condemned meanwhile: it is retired, then. */
-  async #askIdle(connection: Connection, ask: () => Promise<void>): Promise<boolean> {
+  #take(connection: Connection): void {
     this.#parts.inventory.takeIdle(connection)
     connection.move('checking')
-    await ask()
-    return connection.is('checking')
+  }
+
+  #giveBack(connection: Connection, now: number): void {
+    this.#parts.makeAvailable(connection, now, connection.idleSince)
   }
 }
