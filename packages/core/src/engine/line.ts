@@ -111,6 +111,7 @@ export class Line {
     let waiter = this.#firstSharing()
     // The timer counts as set meanwhile: who joins in a callback must not set it for himself, for he isn't the first.
     for (; waiter && waiter.until <= now; waiter = this.#firstSharing()) this.#timeOut(waiter, now)
+    this.#cancelTimer?.() // He may have: then everybody had left.
     this.#cancelTimer = undefined
     if (waiter) this.#watch(waiter.until - now)
   }
