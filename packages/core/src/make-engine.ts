@@ -37,7 +37,7 @@ export function makeEngine(
   const connector = new Connector(
     {
       clientConfig,
-      Client: given.Client as typeof Client | undefined,
+      Client: (given.Client ?? undefined) as typeof Client | undefined,
       connectionTimeoutMillis: options.connectionTimeoutMillis,
       queryTimeoutMillis: options.queryTimeoutMillis,
       allowExitOnIdle: options.allowExitOnIdle,
