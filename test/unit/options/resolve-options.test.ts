@@ -220,6 +220,8 @@ describe('an option that can not work is refused', () => {
 describe('a key that resembles ours is refused', () => {
   test.each([
     ['prePng', 'prePing'],
+    ['maxx', 'max'],
+    ['leakDetectionThreshold', 'leakDetectionMillis'],
     ['preping', 'prePing'],
     ['Max', 'max'],
     ['maxUse', 'maxUses'],

@@ -6,6 +6,13 @@ const SYNONYMS = new Map([
   ['max_overflow', 'max'],
   ['pool_timeout', 'connectionTimeoutMillis'],
   ['pool_reset_on_return', 'resetOnReturn'],
+  ['pool_use_lifo', 'lifo'],
+  ['pool_logging_name', 'name'],
+  ['echo_pool', 'echo'],
+  ['leakDetectionThreshold', 'leakDetectionMillis'],
+  ['keepaliveTime', 'keepaliveMillis'],
+  ['maxWaitingClients', 'maxWaiting'],
+  ['queueMax', 'maxWaiting'],
   ['acquireTimeout', 'connectionTimeoutMillis'],
   ['acquireTimeoutMillis', 'connectionTimeoutMillis'],
   ['connectTimeout', 'connectionTimeoutMillis'],
@@ -25,7 +32,7 @@ const SYNONYMS = new Map([
 ])
 
 // One slip in a short word, two in a long one.
-const LETTERS_PER_SLIP = 5
+const LETTERS_PER_SLIP = 4
 const MOST_SLIPS = 2
 
 /** The option that a misspelt or foreign key was probably meant to be. */
