@@ -212,3 +212,21 @@ test('an answered ping is told of with its time', async () => {
   expect(told(rig, 'connection-pinged')).toMatchObject([{ tookMillis: 30 }])
   expect(call.leased.id).toBe(1)
 })
+
+test.each([0, 1, 2, 3, 4, 5, 6, 7])(
+  'nobody is told that a connection is well which was condemned %i ticks after its answer',
+  async (ticks) => {
+    using rig = new Rig({ max: 1 })
+    await rig.fill(1)
+    const backend = rig.server.backend(1)
+    await rig.clock.advance(600)
+    backend.silent = true
+    rig.call()
+    backend.answer()
+    for (let tick = 0; tick < ticks; tick++) await Promise.resolve()
+    rig.engine.invalidate()
+    await rig.clock.advance(0)
+    const order = rig.events.map(({ type }) => type).filter((type) => /pinged|retired/.test(type))
+    expect(order.join()).not.toContain('connection-retired,connection-pinged')
+  },
+)

@@ -30,7 +30,7 @@ export class Ledger {
   /** Who waits, in order of arrival. */
   readonly line: Visit[] = []
   /** Who has a connection, by the pool's own word, and is about to be told. */
-  readonly granted: Visit[] = []
+  readonly granted = new Set<Visit>()
   readonly holders = new Map<Connection, Visit>()
   /** When each was opened. */
   readonly opened = new Map<Connection, number>()
@@ -78,7 +78,7 @@ export class Ledger {
       const visit = this.line.shift()
       if (!visit) return
       inspectLease(this, visit, connection)
-      this.granted.push(visit)
+      this.granted.add(visit)
     } else if (event.type === 'connection-pinged' || event.type === 'connection-reset') {
       // An answer that comes after the standstill counts: it may as well have lain in the socket.
       this.suspect.delete(connection)

@@ -148,6 +148,15 @@ describe('who is told that his deadline has passed, and asks again at once,', ()
     await rig.clock.advance(300)
     expect(second.error?.code).toBe('HOLDFAST_POOL_TIMEOUT')
   })
+
+  test('has a single timer set for him', async () => {
+    using rig = new Rig({ max: 1, connectionTimeoutMillis: 300 })
+    await rig.lease()
+    rig.engine.acquire({ leased() {}, failed: () => void rig.call() })
+    await rig.clock.advance(310)
+    expect(rig.counts.waiting).toBe(1)
+    expect(rig.clock.timers('process')).toBe(1)
+  })
 })
 
 test('a listener of a lease may release another connection: the next waiter gets that one', async () => {

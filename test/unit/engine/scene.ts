@@ -21,7 +21,8 @@ async function letItHappen(): Promise<void> {
 }
 
 const RESET_MILLIS = 5000
-const LONGEST_ATTEMPT_MILLIS = 30_000
+// Where callers wait for ever, each attempt without an answer may take twice as long as the one before.
+const LONGEST_ATTEMPT_MILLIS = 3_600_000
 
 /** A pool in which a history happens. */
 export class Scene implements AsyncDisposable {
@@ -246,8 +247,7 @@ export class Scene implements AsyncDisposable {
 
   #leased(visit: Visit, connection: Connection): void {
     if (visit.state !== 'waiting') this.#ledger.complaints.push(`somebody who is ${visit.state} got a connection`)
-    if (this.#ledger.granted.shift() !== visit)
-      this.#ledger.complaints.push('somebody got a connection before his turn')
+    if (!this.#ledger.granted.delete(visit)) this.#ledger.complaints.push('somebody got a connection before his turn')
     const { received } = this.rig.server.backend(connection.id)
     visit.state = 'holding'
     visit.connection = connection
@@ -361,15 +361,18 @@ export class Scene implements AsyncDisposable {
   }
 
   async #freeze(): Promise<void> {
-    const before = this.#ledger.interruptions
+    const ledger = this.#ledger
+    const { inventory } = this.rig.engine
+    const before = ledger.interruptions
+    const frozen = inventory.all()
     this.rig.clock.freeze(60_000)
     // Who looks at the clocks within a millisecond isn't told.
     await this.#pass(2)
-    if (this.#ledger.closedAt !== undefined || this.#ledger.line.length > 0 || this.rig.engine.inventory.size === 0)
-      return
+    // Where there is nothing, nothing can have suffered.
+    const canHaveSuffered = inventory.all().some((connection) => frozen.includes(connection))
+    if (ledger.closedAt !== undefined || ledger.line.length > 0 || !canHaveSuffered) return
     this.#acquire({ signal: 'none', timeoutMillis: undefined, reset: undefined, whenTold: 'release at once' })
-    if (this.#ledger.interruptions === before)
-      this.#ledger.complaints.push('nobody noticed that the process stood still')
+    if (ledger.interruptions === before) ledger.complaints.push('nobody noticed that the process stood still')
   }
 
   #policy(name: ResetName): ResetPolicy {
