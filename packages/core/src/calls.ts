@@ -53,7 +53,7 @@ export class CallbackCall implements Caller {
   readonly #callback: ConnectCallback
 
   constructor(callback: ConnectCallback, options: AcquireOptions | undefined, stack: string | undefined) {
-    this.#callback = callback
+    this.#callback = inThisContext(callback)
     this.options = options
     this.stack = stack
   }

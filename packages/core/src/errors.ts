@@ -226,11 +226,6 @@ export class ReleaseError extends HoldfastError {
   }
 }
 
-/** Why a signal was aborted. Any reason is the aborter's good right, but "no error" would mean success. */
-export function abortReason(signal: AbortSignal): Error {
-  return signal.reason || new DOMException('This operation was aborted', 'AbortError')
-}
-
 /** Reads the `code` of anything thrown: a SQLSTATE, an errno, or undefined. */
 export function codeOf(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined

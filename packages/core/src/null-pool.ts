@@ -22,6 +22,7 @@ export class NullPool extends Pool {
 
   /** @throws {OptionsError} that names every option that can't work. */
   constructor(options: NullPoolOptions = {}) {
-    super({ ...options, min: 0, maxIdle: 0, maxUses: 1 })
+    const { password } = options // Not enumerable in the options of another pool.
+    super({ ...options, password, min: 0, maxIdle: 0, maxUses: 1 })
   }
 }

@@ -113,7 +113,9 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     try {
       options = wishes(typeof first === 'function' ? this.#asked : first)
     } catch (error) {
-      return Promise.reject(error)
+      if (!callback) return Promise.reject(error)
+      process.nextTick(callback, error, undefined, () => {})
+      return undefined
     }
     if (isInstrumented() && !this.ending) return this.#connectInstrumented(callback, options)
     if (callback) {
@@ -318,9 +320,9 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     const signal = signalOf(query)
     this.#asked = signal && { signal }
     try {
-      this.connect((error, client, release) => {
+      this.connect((error, client) => {
         if (error || !client) done(error)
-        else runOn(client, query, values, release, done)
+        else runOn(client, query, values, () => client.release(), done)
       })
     } finally {
       this.#asked = undefined

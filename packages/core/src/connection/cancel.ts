@@ -13,8 +13,8 @@ export interface CancelSettings {
 
 /**
  * Asks the server to cancel what this client's session runs, over a socket of its own as the protocol wants it. Resolves
- * when the server has closed that socket, which it does after passing the request on, and when it couldn't be reached:
- * nobody learns from a cancel request whether it came in time.
+ * when the server has closed that socket, which it does after passing the request on, and also when it couldn't be reached,
+ * whatever the reason: nobody learns from a cancel request whether it came in time, and the statement is waited for anyway.
  *
  * @see https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS
  */
@@ -22,8 +22,9 @@ export function requestCancel(client: Client, { clock, stream, timeoutMillis }: 
   const { processID, secretKey, connectionParameters } = internalsOf(client)
   const { host, port } = client
   const { ssl, sslnegotiation } = connectionParameters
-  const protocol = new Protocol({ ssl, sslNegotiation: sslnegotiation, stream } as object) as CancelProtocol
-  return new Promise((resolve) => {
+  return new Promise<void>((resolve) => {
+    // Throws if the user's way of making sockets does.
+    const protocol = new Protocol({ ssl, sslNegotiation: sslnegotiation, stream } as object) as CancelProtocol
     const cancelPatience = afterPatience(clock, timeoutMillis, 'nothing', close)
     function close(): void {
       cancelPatience()
@@ -42,7 +43,7 @@ export function requestCancel(client: Client, { clock, stream, timeoutMillis }: 
     }
     if (host?.startsWith('/')) protocol.connect(`${host}/.s.PGSQL.${port}`)
     else protocol.connect(port, host)
-  })
+  }).catch(() => {})
 }
 
 /** The driver's protocol layer, of which @types/pg knows but half. */

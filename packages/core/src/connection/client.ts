@@ -1,8 +1,9 @@
 import { Client, type ClientConfig, type PoolClient, type QueryResult, Result, types } from 'pg'
-import { abortReason, OptionsError, ReleaseError, TransactionRolledBackError } from '../errors.ts'
+import { OptionsError, ReleaseError, TransactionRolledBackError } from '../errors.ts'
 import { commits, onlyRollsBack } from '../policy/loss.ts'
+import { abortReason } from '../runtime/abort-reason.ts'
 import type { Cancel } from '../runtime/clock.ts'
-import { currentScope } from '../runtime/scope.ts'
+import { currentScope, inThisContext } from '../runtime/scope.ts'
 import { internalsOf } from './driver.ts'
 import { rethrowFromCaller } from './stack.ts'
 import type { Statement } from './statements.ts'
@@ -25,6 +26,8 @@ export interface ClientOwner {
   /** What the server has refused since it last did what it was told. */
   readonly firstFailure: Error | undefined
   begin(text: string | undefined): Statement
+  /** The driver has it now. */
+  queued(statement: Statement): void
   /** It was answered, or failed of this error. */
   end(statement: Statement, error?: Error): void
   /** What to tell about a statement that ended with this error. */
@@ -95,7 +98,9 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
       const values = typeof second === 'function' ? undefined : second
       const callback: Callback | undefined = typeof second === 'function' ? second : (third ?? first.callback)
       if (callback && typeof callback !== 'function') throw new TypeError('callback is not a function')
-      if (callback) return this.#run(first, values, callback, this.#sendWithCallback)
+      // What the callback asks for is asked in the scope in which this was.
+      if (callback)
+        return this.#run(first, values, currentScope() ? inThisContext(callback) : callback, this.#sendWithCallback)
       const send = base.prototype.query === Client.prototype.query ? this.#sendWithCallback : this.#sendForPromise
       return new Promise((resolve, reject) => {
         this.#run(first, values, (error, result) => (error ? reject(error) : resolve(result)), send)
@@ -148,8 +153,11 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
       const statement = owner.begin(text)
       const cancelLimit = owner.limit(timeout || this.#queryTimeout)
       const told = signal ? this.#untilAborted(signal, statement, callback) : callback
+      let isOver = false
       try {
         send(isText ? config : copyOf(config), values, (error, result) => {
+          if (isOver) return // The driver calls twice for values that it can't put into words.
+          isOver = true
           const failure = owner.firstFailure
           cancelLimit?.()
           owner.end(statement, error ?? undefined)
@@ -157,6 +165,7 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
           else if (result?.command === 'ROLLBACK' && commits(text)) told(new TransactionRolledBackError(failure))
           else told(null, result)
         })
+        owner.queued(statement)
       } catch (error) {
         cancelLimit?.()
         owner.end(statement, error as Error)

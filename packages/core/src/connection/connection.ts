@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import { ConnectionLostError, type Endpoint, type Loss, ReleaseError } from '../errors.ts'
 import type { ResetPolicy } from '../options/pool-options.ts'
-import { concernsOthers, endsSession } from '../policy/classify-error.ts'
+import { concernsOthers, endsSession, severityOf } from '../policy/classify-error.ts'
 import { outcomeOfLoss, phaseOfLoss } from '../policy/loss.ts'
 import { RESET_TIMEOUT_MILLIS, type TransactionStatus } from '../policy/reset.ts'
 import type { Cancel, Clock } from '../runtime/clock.ts'
@@ -244,7 +244,7 @@ export class Connection implements ClientOwner {
     this.#remember(error)
     this.lease.hasWorked = true
     // What the driver itself refused says nothing of the server.
-    const hasAnswered = !this.isLost && (!error || 'severity' in error)
+    const hasAnswered = !this.isLost && (!error || severityOf(error) !== undefined)
     if (hasAnswered) this.signs.answered(this.#settings.clock.now(), statement.mark)
   }
 
@@ -265,16 +265,20 @@ export class Connection implements ClientOwner {
     )
   }
 
-  abort(statement: Statement, reason: Error): void {
-    if (!statement.sent) this.#takeBack(statement, reason)
-    // In a pipeline the server may be at work on somebody else's.
-    else if (!this.#settings.pipelined) void this.#cancel(statement)
+  queued(statement: Statement): void {
+    // Behind others; else the driver has sent it, and its queue is empty.
+    statement.queued = this.#internals._queryQueue.at(-1)
   }
 
-  /** The driver keeps, in their order, those that wait for the one that was sent. */
-  #takeBack(statement: Statement, reason: Error): void {
-    this.#internals._queryQueue.splice(this.#statements.placeOf(statement) - 1, 1)
-    this.end(statement, reason)
+  abort(statement: Statement, reason: Error): void {
+    const { _queryQueue: queue } = this.#internals
+    const place = statement.queued === undefined ? -1 : queue.indexOf(statement.queued)
+    if (place !== -1) {
+      queue.splice(place, 1)
+      this.end(statement, reason)
+    }
+    // In a pipeline the server may be at work on somebody else's.
+    else if (!this.#settings.pipelined) void this.#cancel(statement)
   }
 
   /**
@@ -308,7 +312,7 @@ export class Connection implements ClientOwner {
 
   #remember(error: Error | undefined): void {
     if (!error) this.#firstFailure = undefined
-    else if ('severity' in error) this.#firstFailure ??= error
+    else if (severityOf(error) !== undefined) this.#firstFailure ??= error
   }
 
   #note(cause: unknown): Loss {

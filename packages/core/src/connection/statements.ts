@@ -6,6 +6,8 @@ export interface Statement {
   sent: boolean
   /** Which signs of life its answer will count for. */
   readonly mark: number
+  /** What the driver keeps in its place as long as it hasn't sent it. */
+  queued: unknown
 }
 
 /** The holder's statements that have not ended, in the order in which the driver sends them. */
@@ -21,7 +23,7 @@ export class Statements {
 
   /** Enters a statement. The driver sends one at a time, unless it pipelines. */
   begin(text: string | undefined, mark: number): Statement {
-    const statement = { text, mark, sent: this.#pipelined || this.#underWay.length === 0 }
+    const statement: Statement = { text, mark, queued: undefined, sent: this.#pipelined || this.#underWay.length === 0 }
     this.#underWay.push(statement)
     return statement
   }

@@ -1,5 +1,6 @@
-import { abortReason, PoolOverloadedError } from '../errors.ts'
+import { PoolOverloadedError } from '../errors.ts'
 import type { ResolvedOptions } from '../options/resolved-options.ts'
+import { abortReason } from '../runtime/abort-reason.ts'
 import type { Cancel, Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
 import type { Publisher } from '../telemetry/events.ts'

@@ -3,6 +3,7 @@ import { ConnectError } from '../errors.ts'
 import type { ConnectRetry } from '../options/resolved-options.ts'
 import { FIRST_PACE, quickened, UNPACED } from '../policy/backoff.ts'
 import { mayConnectAgain } from '../policy/classify-error.ts'
+import { outOfScope } from '../runtime/scope.ts'
 
 /** What supply asks of the engine. */
 export interface SupplyParts {
@@ -50,7 +51,7 @@ export class Supply {
   open(count: number): void {
     if (this.#probe) return
     const allowed = Math.min(count, this.#pace - this.#underWay)
-    for (let started = 0; started < allowed; started++) this.#start()
+    for (let started = 0; started < allowed; started++) outOfScope(() => this.#start())
   }
 
   /** The server may have restarted: begin gently. */

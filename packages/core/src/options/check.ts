@@ -32,11 +32,13 @@ function orInfinity(infinite: Infinite): string {
   return infinite === 'finite' ? '' : ', or Infinity'
 }
 
+/** What was given, without what may be secret: the values of an object, a connection string in the wrong place. */
 function show(value: unknown): string {
-  // A connection string in the wrong place must not get into a log.
   if (typeof value === 'string') return value.includes('://') ? 'a URL' : `'${value}'`
   if (typeof value === 'function') return 'a function'
-  return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value)
+  if (typeof value !== 'object' || value === null) return String(value)
+  const keys = Object.keys(value)
+  return Array.isArray(value) || keys.length === 0 ? 'an object without names' : `an object with ${keys.join(', ')}`
 }
 
 type Present<Given> = { [Key in keyof Given]: Exclude<Given[Key], undefined> }

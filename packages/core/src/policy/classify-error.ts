@@ -82,7 +82,8 @@ function isSystemCall(error: unknown, name: string): boolean {
   return error instanceof Error && 'syscall' in error && error.syscall === name
 }
 
-function severityOf(error: unknown): unknown {
+/** What the server calls the severity of its message; undefined for whatever isn't the server's. */
+export function severityOf(error: unknown): unknown {
   return typeof error === 'object' && error !== null && 'severity' in error ? error.severity : undefined
 }
 

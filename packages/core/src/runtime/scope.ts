@@ -1,7 +1,7 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 import { type AcquireOptions, checkAcquireOptions } from '../options/acquire-options.ts'
 
-const storage = new AsyncLocalStorage<AcquireOptions>()
+const storage = new AsyncLocalStorage<AcquireOptions | undefined>()
 // Who never opens a scope shall not pay for looking.
 let isUsed = false
 
@@ -25,6 +25,11 @@ export function scope<Result>(options: AcquireOptions, work: () => Result): Resu
 /** What holds here, if anything does. */
 export function currentScope(): AcquireOptions | undefined {
   return isUsed ? storage.getStore() : undefined
+}
+
+/** Runs what belongs to no caller, such as opening a connection, whose sockets would keep his scope for ever. */
+export function outOfScope<Result>(work: () => Result): Result {
+  return isUsed ? storage.run(undefined, work) : work()
 }
 
 /** Has `task` run in the scope, and every other async context, of whoever called this. */
