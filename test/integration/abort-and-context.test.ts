@@ -1,0 +1,163 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { NullPool, Pool, scope } from '@holdfast/core'
+import pg from 'pg'
+import { describe, expect } from 'vitest'
+import { test } from '../faults/support/fault-test.ts'
+import { rejection } from '../faults/support/settling.ts'
+
+describe('a statement that is given up while others stand before and behind it', () => {
+  test('is the one that is not run, and no other', async ({ direct }) => {
+    await using pool = new Pool({ ...direct, max: 1 })
+    using client = await pool.connect()
+    await client.query('create temporary table seen (line text)')
+    const controller = new AbortController()
+    const statements = [
+      client.query('select pg_sleep(0.2)'),
+      client.query("insert into seen values ('first')"),
+      client.query({ text: "insert into seen values ('given up')", signal: controller.signal } as pg.QueryConfig),
+      client.query("insert into seen values ('last')"),
+    ]
+    const givenUp = rejection(statements[2] as Promise<unknown>)
+    controller.abort()
+    expect(await givenUp).toBe(controller.signal.reason)
+    await Promise.all([statements[0], statements[1], statements[3]])
+    expect((await client.query('select line from seen')).rows).toEqual([{ line: 'first' }, { line: 'last' }])
+  })
+
+  test.for(['a text', 7, Symbol('why')])('rejects with the reason that was given: %o', async (reason, { direct }) => {
+    await using pool = new Pool({ ...direct, max: 1 })
+    const controller = new AbortController()
+    const running = rejection(pool.query({ text: 'select pg_sleep(30)', signal: controller.signal }))
+    const waiting = rejection(pool.query({ text: 'select 1', signal: controller.signal }))
+    setImmediate(() => controller.abort(reason))
+    expect(await running).toBe(reason)
+    expect(await waiting).toBe(reason)
+    expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+  })
+
+  test('leaves the reason as it was, and may be given a frozen one', async ({ direct }) => {
+    await using pool = new Pool({ ...direct, max: 1 })
+    using _holder = await pool.connect()
+    const reason = Object.freeze(new Error('enough'))
+    const { stack } = reason
+    const controller = new AbortController()
+    const waiting = rejection(pool.connect({ signal: controller.signal }))
+    controller.abort(reason)
+    expect(await waiting).toBe(reason)
+    expect(reason.stack).toBe(stack)
+  })
+
+  test('is given up all the same if the sockets for the request can not be made', async ({ direct }) => {
+    const sockets: unknown[] = []
+    const stream = (): never => {
+      if (sockets.push('one') > 1) throw new Error('no more sockets')
+      return new pg.Connection({} as object).stream as never
+    }
+    await using pool = new Pool({ ...direct, max: 1, stream } as object)
+    using client = await pool.connect()
+    const controller = new AbortController()
+    const running = rejection(
+      client.query({ text: 'select pg_sleep(0.3)', signal: controller.signal } as pg.QueryConfig),
+    )
+    controller.abort()
+    expect(await running).toBe(controller.signal.reason)
+    expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+  })
+})
+
+describe('the scope of one caller', () => {
+  test('is not that of the connection which was opened for him', async ({ direct }) => {
+    await using pool = new Pool({ ...direct, max: 1 })
+    const controller = new AbortController()
+    await scope({ signal: controller.signal }, () => pool.query('select 1'))
+    controller.abort()
+    const answer = await new Promise<unknown>((resolve, reject) => {
+      pool.query('select 1', (error: Error) => {
+        if (error) reject(error)
+        else
+          pool.query('select 2 as two', (next: Error, result: pg.QueryResult) =>
+            next ? reject(next) : resolve(result.rows),
+          )
+      })
+    })
+    expect(answer).toEqual([{ two: 2 }])
+  })
+
+  test('holds in the callbacks of what he has asked', async ({ direct }) => {
+    await using pool = new Pool({ ...direct, max: 1 })
+    using client = await pool.connect()
+    const controller = new AbortController()
+    const failed = new Promise<Error>((resolve) => {
+      scope({ signal: controller.signal }, () => {
+        client.query('select 1', () => {
+          controller.abort()
+          client.query('select 2', (error: Error) => resolve(error))
+        })
+      })
+    })
+    expect(await failed).toBe(controller.signal.reason)
+  })
+
+  test('and every other async context is kept by connect(callback), however long it waits', async ({ direct }) => {
+    await using pool = new Pool({ ...direct, max: 1 })
+    const requests = new AsyncLocalStorage<string>()
+    const holder = await pool.connect()
+    const seen = new Promise<string | undefined>((resolve) => {
+      requests.run('mine', () =>
+        pool.connect((_error, _client, release) => {
+          release()
+          resolve(requests.getStore())
+        }),
+      )
+    })
+    requests.run('of another', () => holder.release())
+    expect(await seen).toBe('mine')
+  })
+})
+
+describe('what a caller is told', () => {
+  test('is told once, though the driver calls back twice for a value that it can not write', async ({ direct }) => {
+    await using pool = new Pool({ ...direct, max: 1 })
+    const circular: Record<string, unknown> = {}
+    circular.self = circular
+    let calls = 0
+    let releases = 0
+    pool.on('release', () => releases++)
+    await new Promise<void>((resolve) => {
+      pool.query('select $1::json', [circular], () => {
+        calls++
+        resolve()
+      })
+    })
+    await pool.query('select 1')
+    expect({ calls, releases }).toEqual({ calls: 1, releases: 2 })
+  })
+
+  test('is the wrong option, also by connect(callback) in a pool whose connect is overridden', async ({ direct }) => {
+    class Tenants extends Pool {
+      override connect(...args: never[]): never {
+        return super.connect(...args) as never
+      }
+    }
+    await using pool = new Tenants({ ...direct, max: 1 })
+    const query = pool.query({ text: 'select 1', signal: 'not a signal' } as never)
+    expect(await rejection(query as Promise<unknown>)).toMatchObject({ code: 'HOLDFAST_INVALID_OPTION' })
+  })
+
+  test('contains no values of what was given', () => {
+    const circular: Record<string, unknown> = { password: 'secret' }
+    circular.self = circular
+    expect(() => new Pool({ connectRetry: 1n as never, prePing: circular as never, name: circular as never })).toThrow(
+      expect.objectContaining({ code: 'HOLDFAST_INVALID_OPTION', message: expect.not.stringContaining('secret') }),
+    )
+  })
+})
+
+test('a NullPool may be made of the options of another pool, whose password nobody can enumerate', async ({
+  direct,
+}) => {
+  const other = new pg.Pool(direct)
+  await using pool = new NullPool(other.options as object)
+  expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+  await other.end()
+})
