@@ -120,6 +120,17 @@ describe('dispose', () => {
     expect(waiter.leased.id).toBe(2)
   })
 
+  test('lets go of what is being opened for nobody', async () => {
+    using rig = new Rig({ max: 1, connectionTimeoutMillis: 3000 })
+    rig.server.welcome = 'hang'
+    rig.call({ connectionTimeoutMillis: 100 })
+    await rig.clock.advance(100)
+    expect(rig.counts).toEqual({ total: 1, idle: 0, waiting: 0 })
+    await rig.engine.dispose(true)
+    expect(rig.counts.total).toBe(0)
+    expect(rig.server.backend(1).isOpen).toBe(false)
+  })
+
   test('without a goodbye keeps what is being opened for somebody: it is closed at its end like any other', async () => {
     using rig = new Rig({ max: 1 })
     rig.server.welcome = 'hang'
@@ -184,6 +195,7 @@ describe('another process', () => {
     rig.server.backend(1).fail(adminShutdown())
     await rig.clock.advance(500)
     expect(rig.counts.total).toBe(1)
+    expect(told(rig, 'connect-failed')).toEqual([])
   })
 })
 
@@ -196,6 +208,14 @@ describe('a process that stood still', () => {
     rig.call()
     await rig.clock.advance(1000)
     expect(told(rig, 'process-stood-still')).toHaveLength(1)
+  })
+
+  test('is not told of where there is nothing that could have suffered', async () => {
+    using rig = new Rig()
+    rig.clock.freeze(10_000)
+    await rig.clock.advance(1)
+    rig.call()
+    expect(told(rig, 'process-stood-still')).toEqual([])
   })
 })
 

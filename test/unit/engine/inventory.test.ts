@@ -108,3 +108,12 @@ test('hands out copies: who walks the list may change it', () => {
   for (const connection of inventory.all()) inventory.remove(connection)
   expect(inventory.size).toBe(0)
 })
+
+test('counts the leased ones that are too old, not the idle ones', () => {
+  const inventory = new Inventory(true)
+  const [leased, other, idle] = owned(inventory, 'leased', 'leased', 'idle') as [Connection, Connection, Connection]
+  leased.expiresAt = 1000
+  other.expiresAt = 1001
+  idle.expiresAt = 1000
+  expect(inventory.expiredCount(1000)).toBe(1)
+})

@@ -33,6 +33,7 @@ describe('maxWaiting', () => {
 describe("a caller's own deadline", () => {
   test('passes before those of others who came first', async () => {
     using rig = new Rig({ max: 1, connectionTimeoutMillis: 3000 })
+    await rig.clock.advance(100)
     const holder = await rig.lease()
     const patient = rig.call()
     const hasty = rig.call({ connectionTimeoutMillis: 500 })
@@ -84,6 +85,7 @@ describe("a caller's own deadline", () => {
 describe('a signal', () => {
   test('takes its caller out of the line at once, from any place', async () => {
     using rig = new Rig({ max: 1 })
+    await rig.clock.advance(100)
     const holder = await rig.lease()
     const controller = new AbortController()
     const first = rig.call()
@@ -157,6 +159,31 @@ describe('who is told that his deadline has passed, and asks again at once,', ()
     expect(rig.counts.waiting).toBe(1)
     expect(rig.clock.timers('process')).toBe(1)
   })
+})
+
+test('who waited in vain for a server that says nothing is told so, and for how long it has', async () => {
+  using rig = new Rig()
+  rig.server.welcome = 'hang'
+  await rig.clock.advance(500)
+  rig.call()
+  await rig.clock.advance(200)
+  const hasty = rig.call({ connectionTimeoutMillis: 300 })
+  await rig.clock.advance(300)
+  expect(hasty.error).toMatchObject({ code: 'HOLDFAST_POOL_TIMEOUT', cause: { code: 'ETIMEDOUT' } })
+  expect(hasty.error?.message).toContain('no answer within 500 ms')
+})
+
+test('a lease is told with how long its caller has waited', async () => {
+  using rig = new Rig({ max: 1 })
+  await rig.clock.advance(100)
+  const holder = await rig.lease()
+  const waiter = rig.call()
+  await rig.clock.advance(300)
+  holder.release()
+  waiter.release()
+  rig.call()
+  const leases = rig.events.flatMap((event) => (event.type === 'connection-leased' ? [event.waitedMillis] : []))
+  expect(leases).toEqual([0, 300, 0])
 })
 
 test('a listener of a lease may release another connection: the next waiter gets that one', async () => {

@@ -41,6 +41,7 @@ describe('a release', () => {
 describe('a reset', () => {
   test('is told with what was sent, and how long it took', async () => {
     using rig = new Rig()
+    await rig.clock.advance(100)
     const call = await begun(rig)
     const backend = rig.server.backend(1)
     backend.silent = true
@@ -85,6 +86,24 @@ describe('a reset', () => {
     expect(told(rig, 'connection-reset')).toEqual([])
     expect(rig.retired).toEqual(['1 lost'])
   })
+
+  test.each([0, 1, 2, 3, 4, 5, 6, 7])(
+    'is not told of a connection that died, %i ticks after its answer',
+    async (ticks) => {
+      using rig = new Rig()
+      const call = await begun(rig)
+      const backend = rig.server.backend(1)
+      backend.silent = true
+      call.release()
+      backend.answer()
+      for (let tick = 0; tick < ticks; tick++) await Promise.resolve()
+      backend.terminate()
+      await rig.clock.advance(0)
+      const order = rig.events.map(({ type }) => type).filter((type) => /connection-(?:reset|retired)/.test(type))
+      expect(order.join()).not.toContain('connection-retired,connection-reset')
+      expect(rig.counts.total).toBe(0)
+    },
+  )
 
   test.each(['session', 'discard'] as const)("by '%s' does again what the hook had set", async (resetOnReturn) => {
     const onConnect = vi.fn()

@@ -114,6 +114,38 @@ describe('while the server is away', () => {
   })
 })
 
+test('an idle connection serves who waits though the server lets nobody in', async () => {
+  using rig = new Rig({ max: 2 })
+  const holder = await rig.lease()
+  await rig.clock.advance(5000) // Silent for so long that it must be pinged.
+  rig.server.welcome = 'hang'
+  const waiter = rig.call()
+  await rig.clock.advance(0)
+  holder.release()
+  rig.server.welcome = systemError('ECONNREFUSED')
+  rig.server.backend(2).fail(systemError('ECONNREFUSED'))
+  await rig.clock.advance(20)
+  expect(waiter.leased.id).toBe(1)
+})
+
+test.each([0, 1, 2, 3, 4, 5, 6, 7])(
+  'whoever comes %i ticks after a failure does not make the probe open one too many',
+  async (ticks) => {
+    using rig = new Rig({ max: 1 })
+    rig.server.nextWelcomes.push(systemError('ECONNREFUSED'))
+    rig.call()
+    const comeAfter = async (): Promise<void> => {
+      for (let tick = 0; tick < ticks; tick++) await Promise.resolve()
+      rig.call()
+    }
+    rig.publisher.subscribe(({ type }) => {
+      if (type === 'connect-failed') void comeAfter()
+    })
+    await rig.clock.advance(1000)
+    expect(rig.counts).toEqual({ total: 1, idle: 0, waiting: 1 })
+  },
+)
+
 describe('once the server is back', () => {
   test('the pace of new connections doubles with each success', async () => {
     using rig = new Rig({ max: 20 })

@@ -195,6 +195,7 @@ describe('leakDetectionMillis', () => {
 
   test('tells of a lease that has lasted so long, exactly then, and once', async () => {
     using rig = new Rig({ leakDetectionMillis: 2500 })
+    await rig.clock.advance(100)
     const [first] = [await rig.lease(), await rig.lease()]
     await rig.clock.advance(1000)
     first.release()

@@ -35,7 +35,9 @@ describe('a message of the server', () => {
     { name: 'ERROR', message: uniqueViolation, ends: false },
     { name: "ERROR 08006, a foreign table's news", message: serverError('08006', 'could not connect'), ends: false },
     { name: 'a cancelled statement', message: serverError('57014', 'canceling statement'), ends: false },
+    { name: 'a notice of the driver, without a severity', message: systemError('ECONNRESET'), ends: false },
     { name: 'nothing', message: undefined, ends: false },
+    { name: 'null', message: null, ends: false },
   ])('$name ends the session: $ends', ({ message, ends }) => {
     expect(endsSession(message)).toBe(ends)
   })
@@ -81,6 +83,7 @@ describe('a failed attempt to connect', () => {
     { name: 'damaged in the TLS handshake', error: systemError('ERR_SSL_TLSV1_ALERT_DECRYPT_ERROR'), again: true },
     { name: 'refused for its certificate', error: systemError('ERR_SSL_TLSV1_ALERT_UNKNOWN_CA'), again: false },
     { name: 'missing its certificate file', error: systemError('ENOENT'), again: false },
+    { name: 'missing another file', error: Object.assign(systemError('ENOENT'), { syscall: 'open' }), again: false },
     { name: 'missing a Unix socket', error: Object.assign(systemError('ENOENT'), { syscall: 'connect' }), again: true },
     {
       name: 'cut before the TLS handshake',
@@ -88,6 +91,11 @@ describe('a failed attempt to connect', () => {
       again: true,
     },
     { name: 'closed by the server', error: new Error('Connection terminated unexpectedly'), again: true },
+    {
+      name: 'refused in the words of a cut, but with a code',
+      error: serverError('28000', 'Connection terminated unexpectedly', 'FATAL'),
+      again: false,
+    },
     { name: 'hiccup of the resolver', error: systemError('EAI_AGAIN'), again: true },
     { name: 'wrong password', error: serverError('28P01', 'password authentication failed', 'FATAL'), again: false },
     { name: 'unknown database', error: serverError('3D000', 'database does not exist', 'FATAL'), again: false },
