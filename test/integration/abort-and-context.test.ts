@@ -24,6 +24,20 @@ describe('a statement that is given up while others stand before and behind it',
     expect((await client.query('select line from seen')).rows).toEqual([{ line: 'first' }, { line: 'last' }])
   })
 
+  test('is not run either if the one before it has just failed, and its reason may be anything', async ({ direct }) => {
+    await using pool = new Pool({ ...direct, max: 1 })
+    using client = await pool.connect()
+    await client.query('create temporary table seen (line text)')
+    const controller = new AbortController()
+    const signal = controller.signal
+    const failing = client.query('select 1/0').catch(() => controller.abort('a text'))
+    const givenUp = rejection(client.query({ text: "insert into seen values ('given up')", signal } as pg.QueryConfig))
+    const last = client.query("insert into seen values ('last')")
+    expect(await givenUp).toBe('a text')
+    await Promise.all([failing, last])
+    expect((await client.query('select line from seen')).rows).toEqual([{ line: 'last' }])
+  })
+
   test.for(['a text', 7, Symbol('why')])('rejects with the reason that was given: %o', async (reason, { direct }) => {
     await using pool = new Pool({ ...direct, max: 1 })
     const controller = new AbortController()
