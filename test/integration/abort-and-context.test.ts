@@ -4,6 +4,13 @@ import pg from 'pg'
 import { describe, expect } from 'vitest'
 import { test } from '../faults/support/fault-test.ts'
 import { rejection } from '../faults/support/settling.ts'
+import { type Cluster, until } from '../support/index.ts'
+
+async function isRunning(cluster: Cluster, query: string): Promise<boolean> {
+  const sql = "select count(*)::int as count from pg_stat_activity where state = 'active' and query = $1"
+  const [row] = (await cluster.withAdmin((admin) => admin.query<{ count: number }>(sql, [query]))).rows
+  return (row?.count ?? 0) > 0
+}
 
 describe('a statement that is given up while others stand before and behind it', () => {
   test('is the one that is not run, and no other', async ({ direct }) => {
@@ -77,6 +84,68 @@ describe('a statement that is given up while others stand before and behind it',
     expect(await running).toBe(controller.signal.reason)
     expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
+})
+
+describe('a signal', () => {
+  test('of a statement that could not even be sent cancels nothing of the next holder', async ({ direct }) => {
+    class Strict extends pg.Client {}
+    const { query } = pg.Client.prototype as unknown as { query(...args: unknown[]): unknown }
+    Object.assign(Strict.prototype, {
+      query(this: pg.Client, ...args: unknown[]): unknown {
+        if ((args[0] as pg.QueryConfig).text === 'refused') throw new TypeError('refused')
+        return query.apply(this, args)
+      },
+    })
+    await using pool = new Pool({ ...direct, max: 1, Client: Strict as never })
+    const controller = new AbortController()
+    const { signal } = controller
+    expect(await rejection(pool.query({ text: 'refused', signal }))).toBeInstanceOf(TypeError)
+    const next = pool.query('select pg_sleep(0.2)')
+    setTimeout(() => controller.abort(), 50)
+    await next
+  })
+
+  test('of a transaction cancels what runs in it', async ({ cluster, direct }) => {
+    await using pool = new Pool({ ...direct, max: 1 })
+    const controller = new AbortController()
+    const work = pool.transaction((tx) => tx.query('select pg_sleep(60)'), { signal: controller.signal })
+    const failed = rejection(work)
+    await until(() => isRunning(cluster, 'select pg_sleep(60)'), { what: 'the statement to run' })
+    controller.abort()
+    expect(await failed).toBe(controller.signal.reason)
+    expect(await isRunning(cluster, 'select pg_sleep(60)')).toBe(false)
+  })
+
+  test('that is absent in a scope leaves that of the scope around it', async ({ direct }) => {
+    await using pool = new Pool({ ...direct, max: 1 })
+    const controller = new AbortController()
+    controller.abort()
+    const query = scope({ signal: controller.signal }, () => scope({ signal: undefined }, () => pool.query('select 1')))
+    expect(await rejection(query)).toBe(controller.signal.reason)
+  })
+})
+
+test.for(['-- name: done\ncommit', '/* by somebody */ END', 'COMMIT;-- done'])(
+  'a COMMIT in whatever words is an error if it was answered with ROLLBACK: %j',
+  async (commit, { direct }) => {
+    await using pool = new Pool({ ...direct, max: 1 })
+    using client = await pool.connect()
+    await client.query('begin')
+    await client.query('select 1/0').catch(() => {})
+    expect(await rejection(client.query(commit))).toMatchObject({ code: '40000', cause: { code: '22012' } })
+  },
+)
+
+test('a transaction runs on a pool whose connect knows nothing but a callback', async ({ direct }) => {
+  class Traced extends Pool {}
+  const { connect } = Pool.prototype as unknown as { connect(...args: unknown[]): unknown }
+  Object.assign(Traced.prototype, {
+    connect(this: Pool, callback?: (...args: unknown[]) => void): unknown {
+      return callback ? connect.call(this, (...args: unknown[]) => callback(...args)) : connect.call(this)
+    },
+  })
+  await using pool = new Traced({ ...direct, max: 1 })
+  expect(await pool.transaction(async (tx) => (await tx.query('select 1 as one')).rows)).toEqual([{ one: 1 }])
 })
 
 describe('the scope of one caller', () => {

@@ -7,6 +7,7 @@ import { availableConnections, knownWorkers } from './guard/capacity.ts'
 import { ProcessGuard } from './guard/process-guard.ts'
 import type { PoolOptions } from './options/pool-options.ts'
 import type { ResolvedOptions } from './options/resolved-options.ts'
+import { RESET_TIMEOUT_MILLIS } from './policy/reset.ts'
 import { systemClock } from './runtime/clock.ts'
 import { Publisher } from './telemetry/events.ts'
 import { pgEvents } from './telemetry/pg-events.ts'
@@ -49,9 +50,9 @@ export function makeEngine(
   )
   /** Warns once if the pools of this service can want more connections than the server grants. */
   async function examine(connection: Connection): Promise<void> {
-    const { max, pingTimeoutMillis } = options
+    const { max } = options
     // A server that isn't PostgreSQL itself, or doesn't let us look, has nothing to say.
-    const available = await availableConnections((sql) => ask(connection, sql, clock, pingTimeoutMillis)).catch(
+    const available = await availableConnections((sql) => ask(connection, sql, clock, RESET_TIMEOUT_MILLIS)).catch(
       () => undefined,
     )
     const workers = knownWorkers()

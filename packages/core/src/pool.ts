@@ -337,7 +337,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     return here.stack
   }
 
-  /** What others read in `pool.options`: the values in force, as pg.Pool shows them. */
+  /** What others read in `pool.options`: the counts in force, as pg.Pool shows them. */
   #adoptOptions(resolved: ResolvedOptions): void {
     const { max, min, maxUses, allowExitOnIdle } = resolved
     Object.assign(this.options, { max, min, maxUses, allowExitOnIdle })

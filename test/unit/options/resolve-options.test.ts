@@ -196,7 +196,7 @@ describe('an option that can not work is refused', () => {
     ],
     [{ connectRetry: { factor: 0.5 } }, '`connectRetry.factor` must be a number from 1 on, got 0.5.'],
     [{ name: '' }, "`name` must be a name, got ''."],
-    ['postgres://localhost/app', '`options` must be an object, such as { connectionString }, got a URL.'],
+    ['postgres://localhost/app', '`options` must be an object, such as { connectionString }, got a connection string.'],
   ])('%o', (options, problem) => {
     expect(problemsOf(options)).toEqual([problem])
   })

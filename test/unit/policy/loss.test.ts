@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { commits, onlyRollsBack, outcomeOfLoss, phaseOfLoss } from '../../../packages/core/src/policy/loss.ts'
+import { asksForCommit, onlyRollsBack, outcomeOfLoss, phaseOfLoss } from '../../../packages/core/src/policy/loss.ts'
 
 describe('the phase of a loss', () => {
   test.each([
@@ -73,11 +73,14 @@ test.each([
   { text: 'COMMIT', only: true },
   { text: '  end;', only: true },
   { text: "PREPARE TRANSACTION 'x'", only: true },
-  { text: 'insert into t values (1); commit', only: false },
-  { text: 'commit; begin', only: false },
+  { text: 'insert into t values (1); commit', only: true },
+  { text: '-- name: done\ncommit', only: true },
+  { text: '/* by */ END', only: true },
+  { text: 'commit; rollback', only: false },
+  { text: 'commit; begin', only: true },
   { text: 'ROLLBACK', only: false },
   { text: 'select 1', only: false },
   { text: undefined, only: false },
-])('$text asks for a COMMIT, and for nothing else: $only', ({ text, only }) => {
-  expect(commits(text)).toBe(only)
+])('$text asks for a COMMIT, and for no ROLLBACK: $only', ({ text, only }) => {
+  expect(asksForCommit(text)).toBe(only)
 })

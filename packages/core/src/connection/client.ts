@@ -1,6 +1,6 @@
 import { Client, type ClientConfig, type PoolClient, type QueryResult, Result, types } from 'pg'
 import { OptionsError, ReleaseError, TransactionRolledBackError } from '../errors.ts'
-import { commits, onlyRollsBack } from '../policy/loss.ts'
+import { asksForCommit, onlyRollsBack } from '../policy/loss.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
 import type { Cancel } from '../runtime/clock.ts'
 import { currentScope, inThisContext } from '../runtime/scope.ts'
@@ -26,8 +26,6 @@ export interface ClientOwner {
   /** What the server has refused since it last did what it was told. */
   readonly firstFailure: Error | undefined
   begin(text: string | undefined): Statement
-  /** The driver has it now. */
-  queued(statement: Statement): void
   /** It was answered, or failed of this error. */
   end(statement: Statement, error?: Error): void
   /** What to tell about a statement that ended with this error. */
@@ -152,42 +150,49 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
       }
       const statement = owner.begin(text)
       const cancelLimit = owner.limit(timeout || this.#queryTimeout)
-      const told = signal ? this.#untilAborted(signal, statement, callback) : callback
+      let isTold = false
+      const tell: Callback = (error, result) => {
+        if (isTold) return
+        isTold = true
+        forgetSignal?.()
+        callback(error, result)
+      }
+      const forgetSignal = signal && this.#whenAborted(signal, statement, tell)
       let isOver = false
+      const end = (error?: Error): void => {
+        isOver = true
+        cancelLimit?.()
+        owner.end(statement, error)
+      }
+      const { _queryQueue: queue } = internalsOf(this)
+      const before = queue.length
       try {
         send(isText ? config : copyOf(config), values, (error, result) => {
           if (isOver) return // The driver calls twice for values that it can't put into words.
-          isOver = true
           const failure = owner.firstFailure
-          cancelLimit?.()
-          owner.end(statement, error ?? undefined)
-          if (error) conclude(told, owner.explain(error, statement), owner.isRolledBack && onlyRollsBack(text))
-          else if (result?.command === 'ROLLBACK' && commits(text)) told(new TransactionRolledBackError(failure))
-          else told(null, result)
+          end(error ?? undefined)
+          if (error) conclude(tell, owner.explain(error, statement), owner.isRolledBack && onlyRollsBack(text))
+          else if (result?.command === 'ROLLBACK' && asksForCommit(text)) tell(new TransactionRolledBackError(failure))
+          else tell(null, result)
         })
-        owner.queued(statement)
+        // Behind others; else the driver has sent it, or a class of the user's own has not given it to the driver yet.
+        if (queue.length > before) statement.queued = queue.at(-1)
       } catch (error) {
-        cancelLimit?.()
-        owner.end(statement, error as Error)
+        forgetSignal?.()
+        end(error as Error)
         throw error
       }
     }
 
-    /** Tells the caller at once when he gives up, and has the server stop. What it answers then is nobody's concern. */
-    #untilAborted(signal: AbortSignal, statement: Statement, callback: Callback): Callback {
-      let isTold = false
-      const tell: Callback = (error, result) => {
-        signal.removeEventListener('abort', giveUp)
-        if (!isTold) callback(error, result)
-        isTold = true
-      }
+    /** Has the server stop, and tells the caller at once, when he gives up; what comes afterwards is nobody's concern. */
+    #whenAborted(signal: AbortSignal, statement: Statement, tell: (reason: Error) => void): () => void {
       const giveUp = (): void => {
         const reason = abortReason(signal)
         this.#owner.abort(statement, reason)
         tell(reason)
       }
       signal.addEventListener('abort', giveUp, { once: true })
-      return tell
+      return () => signal.removeEventListener('abort', giveUp)
     }
 
     #submit(submittable: Submittable, second: unknown, third: unknown): unknown {

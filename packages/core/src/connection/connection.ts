@@ -81,8 +81,8 @@ export class Connection implements ClientOwner {
   }
 
   /**
-   * Moves to another state; only an idle one may let the process end. Throws if the table above has no such move, for
-   * that would be our bug.
+   * Moves to another state; only an idle one may let the process end. Throws if the table in state.ts has no such move,
+   * for that would be our bug.
    */
   move(to: ConnectionState): void {
     if (!mayMove(this.#state, to)) throw new Error(`BUG: connection ${this.id} cannot go from ${this.#state} to ${to}`)
@@ -265,11 +265,6 @@ export class Connection implements ClientOwner {
     )
   }
 
-  queued(statement: Statement): void {
-    // Behind others; else the driver has sent it, and its queue is empty.
-    statement.queued = this.#internals._queryQueue.at(-1)
-  }
-
   abort(statement: Statement, reason: Error): void {
     const { _queryQueue: queue } = this.#internals
     const place = statement.queued === undefined ? -1 : queue.indexOf(statement.queued)
@@ -278,12 +273,16 @@ export class Connection implements ClientOwner {
       this.end(statement, reason)
     }
     // In a pipeline the server may be at work on somebody else's.
-    else if (!this.#settings.pipelined) void this.#cancel(statement)
+    else if (this.#isAtWorkOn(statement)) void this.#cancel(statement)
+  }
+
+  #isAtWorkOn(statement: Statement): boolean {
+    return statement.sent && this.#statements.placeOf(statement) !== -1 && !this.#settings.pipelined
   }
 
   /**
    * Has the server cancel a statement whose caller has given up. Until the request is over, nothing else is sent and
-   * nobody else gets the connection, which must answer a ping first: a late request cancels whatever runs then.
+   * nobody else gets the connection, which must answer a ping first, if any do: a late request cancels whatever runs then.
    */
   async #cancel(statement: Statement): Promise<void> {
     const { clock, stream } = this.#settings

@@ -8,6 +8,7 @@ export type Row = Readonly<Record<string, unknown>>
 
 // The empty query: the cheapest thing that the server must answer.
 const PING = ';'
+const LONGEST_HEAD = 40
 
 /**
  * Sends a statement of the pool, resolves with its rows, and rejects with its error. A server that does not answer within
@@ -17,7 +18,9 @@ export function ask(connection: Connection, sql: string, clock: Clock, timeoutMi
   const statement = connection.begin(sql)
   return new Promise((resolve, reject) => {
     const cancel = afterPatience(clock, timeoutMillis, 'nothing', () => {
-      connection.lose(new Error(`No answer to ${sql === PING ? 'a ping' : sql} within ${timeoutMillis} ms`))
+      const what = sql === PING ? 'a ping' : headOf(sql)
+      // A statement may be slow, or wait for a lock; who doesn't answer a ping is dead, and the others most likely, too.
+      connection.lose(new Error(`No answer to ${what} within ${timeoutMillis} ms`), sql === PING ? 'all' : 'suspect')
     })
     const done: StatementDone = (error, result) => {
       cancel()
@@ -28,6 +31,10 @@ export function ask(connection: Connection, sql: string, clock: Clock, timeoutMi
     }
     sendStatement(connection.client, sql, done)
   })
+}
+
+function headOf(sql: string): string {
+  return sql.length > LONGEST_HEAD ? `${sql.slice(0, LONGEST_HEAD)}…` : sql
 }
 
 /** Asks for a sign of life. Without one in time, the connection is lost. */

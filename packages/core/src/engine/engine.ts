@@ -34,8 +34,8 @@ export interface EngineParts {
 }
 
 /**
- * Who gets which connection. The one orchestrator: `#dispatch` alone serves waiters and decides to open,
- * `#makeAvailable` is the only door into idle, `Departures` the only way out.
+ * Who gets which connection. The one orchestrator: `#dispatch` decides what is done for those who wait, `#makeAvailable`
+ * is the only door into idle, `Departures` the only way out.
  */
 export class Engine {
   readonly #options: ResolvedOptions

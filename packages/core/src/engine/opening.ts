@@ -65,7 +65,7 @@ export class Opening {
       if (connection.is('closing') || connection.is('closed')) return undefined
       publisher.publish({ type: 'connect-failed', error })
       departures.retire(connection, 'lost', error)
-      throw error
+      throw error instanceof Error ? error : new Error(String(error), { cause: error })
     }
   }
 

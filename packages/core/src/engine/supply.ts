@@ -118,7 +118,8 @@ export class Supply {
     this.slowDown()
     if (this.#probe && this.#probe !== probe) return
     const final = this.#parts.connectRetry !== false || !mayConnectAgain(causeOf(error), this.#hasConnected)
-    this.#parts.onFailed(error, final ? 'everybody' : 'first')
+    // A hook of the user's may fail for one and not for the next; a wrong password is wrong for everybody.
+    this.#parts.onFailed(error, final && error instanceof ConnectError ? 'everybody' : 'first')
   }
 }
 

@@ -34,7 +34,7 @@ function orInfinity(infinite: Infinite): string {
 
 /** What was given, without what may be secret: the values of an object, a connection string in the wrong place. */
 function show(value: unknown): string {
-  if (typeof value === 'string') return value.includes('://') ? 'a URL' : `'${value}'`
+  if (typeof value === 'string') return /:\/\/|=/.test(value) ? 'a connection string' : `'${value}'`
   if (typeof value === 'function') return 'a function'
   if (typeof value !== 'object' || value === null) return String(value)
   const keys = Object.keys(value)

@@ -133,7 +133,7 @@ export interface PoolOptions extends Omit<PoolConfig, 'onConnect'> {
   readonly allowExitOnIdle?: boolean | undefined
   /**
    * Runs on each new connection before anyone gets it, and is awaited. If it throws, the connection is closed and its
-   * error reaches whoever waits.
+   * error reaches the first who waits.
    */
   readonly onConnect?: ((client: ClientBase) => void | Promise<void>) | undefined
   /** Prove a connection alive before it is leased; a new one isn't pinged. @default true */

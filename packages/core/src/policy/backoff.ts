@@ -12,6 +12,7 @@ export function quickened(pace: number, max: number): number {
 const SHORTEST_ATTEMPT_MILLIS = 1000
 const LONGEST_FIRST_ATTEMPT_MILLIS = 10_000
 const ATTEMPTS_PER_DEADLINE = 3
+const LONGEST_ATTEMPT_MILLIS = 60_000
 
 /**
  * How long one attempt to connect may take, after `silentAttempts` in a row that got no answer. A handshake swallowed on
@@ -21,5 +22,5 @@ const ATTEMPTS_PER_DEADLINE = 3
 export function attemptMillis(deadlineMillis: number, silentAttempts: number): number {
   const share = Math.max(SHORTEST_ATTEMPT_MILLIS, deadlineMillis / ATTEMPTS_PER_DEADLINE)
   const first = Math.min(share, LONGEST_FIRST_ATTEMPT_MILLIS)
-  return Math.round(Math.min(first * 2 ** silentAttempts, deadlineMillis))
+  return Math.round(Math.min(first * 2 ** silentAttempts, deadlineMillis, LONGEST_ATTEMPT_MILLIS))
 }

@@ -89,15 +89,20 @@ export function severityOf(error: unknown): unknown {
 
 const DEEPEST_CHAIN = 8
 
+// Not `instanceof Error`: Jest and node:vm have classes of their own.
+function isObject(each: unknown): each is Record<string, unknown> {
+  return typeof each === 'object' && each !== null
+}
+
 function someInChain(error: unknown, test: (each: unknown) => boolean): boolean {
   return findInChain(error, (each): each is unknown => test(each)) !== undefined
 }
 
 function findInChain<Found>(error: unknown, test: (each: unknown) => each is Found): Found | undefined {
   let each = error
-  for (let depth = 0; depth < DEEPEST_CHAIN && each instanceof Error; depth++) {
+  for (let depth = 0; depth < DEEPEST_CHAIN && isObject(each); depth++) {
     if (test(each)) return each
-    each = ('driverError' in each && each.driverError) || each.cause
+    each = each.driverError || each.cause
   }
   return undefined
 }

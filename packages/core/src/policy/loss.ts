@@ -5,6 +5,7 @@ const BEGINS = /^\s*(?:begin|start\s+transaction)\b[^;]*;?\s*$/i
 const ROLLS_BACK = /^\s*(?:rollback|abort)\b[^;]*;?\s*$/i
 const COMMITS = /^\s*(?:commit|end|prepare\s+transaction)\b/i
 const NAMES_COMMIT = /\b(?:commit|end|prepare\s+transaction)\b/i
+const NAMES_ROLLBACK = /\b(?:rollback|abort)\b/i
 const HAS_COMMENT = /--|\/\*/
 const SEVERAL_STATEMENTS = /;\s*\S/
 
@@ -51,9 +52,9 @@ export function onlyRollsBack(text: string | undefined): boolean {
   return isSingle(text) && ROLLS_BACK.test(text) && !/\b(?:prepared|chain)\b/i.test(text)
 }
 
-/** Whether this statement asks for a COMMIT of the open transaction, and for nothing else. */
-export function commits(text: string | undefined): boolean {
-  return isSingle(text) && COMMITS.test(text)
+/** Whether this text asks for a COMMIT, and for no ROLLBACK: if it was answered with ROLLBACK, nothing was written. */
+export function asksForCommit(text: string | undefined): boolean {
+  return text !== undefined && NAMES_COMMIT.test(text) && !NAMES_ROLLBACK.test(text)
 }
 
 function isSingle(text: string | undefined): text is string {

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 import { type AcquireOptions, checkAcquireOptions } from '../options/acquire-options.ts'
+import { withoutUndefined } from '../options/check.ts'
 
 const storage = new AsyncLocalStorage<AcquireOptions | undefined>()
 // Who never opens a scope shall not pay for looking.
@@ -19,7 +20,7 @@ let isUsed = false
 export function scope<Result>(options: AcquireOptions, work: () => Result): Result {
   checkAcquireOptions('scope', options)
   isUsed = true
-  return storage.run({ ...storage.getStore(), ...options }, work)
+  return storage.run({ ...storage.getStore(), ...withoutUndefined(options) }, work)
 }
 
 /** What holds here, if anything does. */

@@ -2,7 +2,7 @@ import type { LeasedClient } from '../connection/client.ts'
 import { ReleaseError, TransactionRolledBackError } from '../errors.ts'
 import type { AcquireOptions } from '../options/acquire-options.ts'
 import { DEFAULTS } from '../options/defaults.ts'
-import { currentScope, scope } from '../runtime/scope.ts'
+import { currentScope, outOfScope, scope } from '../runtime/scope.ts'
 import { beginStatement } from './begin.ts'
 import { requireFunction, Transaction, type TransactionFunction } from './transaction.ts'
 import {
@@ -14,7 +14,8 @@ import { Work } from './work.ts'
 
 /** Where a transaction gets its connection. */
 export interface TransactionSource {
-  connect(options: AcquireOptions): Promise<LeasedClient>
+  /** Without options where there are none: who overrides it may know but pg's callback. */
+  connect(options?: AcquireOptions): Promise<LeasedClient>
 }
 
 /**
@@ -49,7 +50,7 @@ async function runAttempt<Result>(
 ): Promise<Result> {
   const signal = acquire.signal ?? currentScope()?.signal
   signal?.throwIfAborted()
-  const client = await source.connect(acquire)
+  const client = await (Object.keys(acquire).length > 0 ? source.connect(acquire) : source.connect())
   const work = new Work(client)
   let result: Result
   try {
@@ -60,7 +61,9 @@ async function runAttempt<Result>(
   }
   try {
     signal?.throwIfAborted()
-    result = await Transaction.run(new Transaction(work, attempt), fn)
+    const run = (): Promise<Result> => Transaction.run(new Transaction(work, attempt), fn)
+    // What it runs is cancelled with it.
+    result = await (acquire.signal ? scope({ signal: acquire.signal }, run) : run())
     signal?.throwIfAborted()
   } catch (error) {
     client.release(await rollBack(client, work, rollbackMillis))
@@ -98,5 +101,5 @@ async function rollBack(client: LeasedClient, work: Work, timeoutMillis: number)
 
 /** Once sent it isn't given up, whatever the signal of a scope says: nobody would know what became of the work. */
 function toTheEnd<Result>(send: () => Result): Result {
-  return currentScope()?.signal ? scope({ signal: undefined }, send) : send()
+  return outOfScope(send)
 }
