@@ -26,4 +26,5 @@ export function makeSocket({ ssl }: SocketConfig): Duplex {
 }
 
 /** Whether Node's own sockets may be had at all: not in other runtimes, for which the driver has its own. */
-export const HAS_NODE_SOCKETS: boolean = process.release?.name === 'node' && process.versions.bun === undefined
+export const HAS_NODE_SOCKETS: boolean =
+  process.release?.name === 'node' && process.versions.bun === undefined && process.versions.deno === undefined
