@@ -180,7 +180,15 @@ describe('files', () => {
   })
 
   test(`have no more than ${LONGEST_FILE} lines of code, comments apart`, () => {
-    const lengths = files.map((file) => [file, codeOf(file).split('\n').filter((line) => line.trim()).length] as const)
+    const lengths = files.map(
+      (file) =>
+        [
+          file,
+          codeOf(file)
+            .split('\n')
+            .filter((line) => line.trim()).length,
+        ] as const,
+    )
     expect(lengths.filter(([, length]) => length > LONGEST_FILE)).toEqual([])
   })
 

@@ -191,7 +191,7 @@ describe.each(LIBRARIES)('$library: connect', ({ open }) => {
     await using pool = open({ ...direct, password: 'wrong' })
     const given = await settles(
       new Promise<unknown[]>((resolve) => {
-        pool.connect((...all) => resolve(all))
+        void pool.connect((...all) => resolve(all))
       }),
       'the callback',
     )

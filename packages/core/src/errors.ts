@@ -106,9 +106,13 @@ export class ConnectError extends HoldfastError {
 
   constructor(endpoint: Endpoint, cause: unknown) {
     const { host, port, database } = endpoint
-    super(codeOf(cause) ?? '08001', `${messageOf(cause)} (connecting to ${host}:${port}, database ${database})`, {
-      cause,
-    })
+    super(
+      codeOf(cause) ?? '08001',
+      `${messageOf(cause)} (connecting to ${host}:${port}${database === undefined ? '' : `, database ${database}`})`,
+      {
+        cause,
+      },
+    )
     this.endpoint = endpoint
   }
 

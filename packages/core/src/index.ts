@@ -18,6 +18,7 @@ export {
 } from './errors.ts'
 export { NullPool, type NullPoolOptions } from './null-pool.ts'
 export type { AcquireOptions } from './options/acquire-options.ts'
+export type { DisposeOptions } from './options/dispose-options.ts'
 export type { Logger } from './options/logger.ts'
 export type {
   ConnectRetryOptions,
@@ -29,7 +30,7 @@ export type {
 } from './options/pool-options.ts'
 export { isDisconnect, isRetryable } from './policy/classify-error.ts'
 export type { RetireReason } from './policy/retirement.ts'
-export { type DisposeOptions, Pool } from './pool.ts'
+export { Pool } from './pool.ts'
 export { scope } from './runtime/scope.ts'
 export type { PoolEventMessage } from './telemetry/diagnostics-channel.ts'
 export type { EventConnection, PoolEvent, PoolEventType } from './telemetry/events.ts'

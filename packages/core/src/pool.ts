@@ -27,6 +27,7 @@ import { makeEngine } from './make-engine.ts'
 import type { AcquireOptions } from './options/acquire-options.ts'
 import { withoutUndefined } from './options/check.ts'
 import { DEFAULTS } from './options/defaults.ts'
+import { type DisposeOptions, resolveDispose } from './options/dispose-options.ts'
 import type { PoolOptions } from './options/pool-options.ts'
 import { resolveOptions } from './options/resolve-options.ts'
 import type { ResolvedOptions } from './options/resolved-options.ts'
@@ -36,17 +37,6 @@ import { type PoolStatus, statusOf } from './telemetry/status.ts'
 import { runTransaction } from './transaction/run-transaction.ts'
 import type { TransactionFunction } from './transaction/transaction.ts'
 import type { TransactionOptions } from './transaction/transaction-options.ts'
-
-/** What `dispose()` may be told. */
-export interface DisposeOptions {
-  /**
-   * `false` lets the sockets be, without a word to the server: for a process that shares them with another one, whose
-   * sessions a goodbye would end.
-   *
-   * @default true
-   */
-  readonly close?: boolean | undefined
-}
 
 /**
  * A resilient connection pool with the surface of `pg.Pool`: the same calls, the same events, and it is one, for
@@ -224,9 +214,11 @@ export class Pool extends pg.Pool implements AsyncDisposable {
    * Lets go of every connection opened so far, and stays usable: what is asked for afterwards is opened anew. For a
    * process that is about to start workers, or to be frozen. Resolves when the idle ones are closed; leased ones close
    * when they come back.
+   *
+   * @throws {OptionsError} that names every option that can't work.
    */
-  async dispose({ close = true }: DisposeOptions = {}): Promise<void> {
-    await this.#engine.dispose(close)
+  async dispose(options: DisposeOptions = {}): Promise<void> {
+    await this.#engine.dispose(resolveDispose(options))
   }
 
   /** The counts of this moment. As text it is SQLAlchemy's line. */

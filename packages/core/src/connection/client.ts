@@ -231,6 +231,8 @@ function copyOf(config: QueryConfig): QueryConfig {
 
 /** A statement whose caller has given up isn't sent; but whoever gave up may always roll back. */
 function reasonToRefuse(signal: AbortSignal | undefined, text: string | undefined): Error | undefined {
+  if (signal !== undefined && typeof signal?.addEventListener !== 'function')
+    return new OptionsError(['`signal` must be an AbortSignal (of an AbortController it is `.signal`).'])
   return signal?.aborted && !onlyRollsBack(text) ? abortReason(signal) : undefined
 }
 

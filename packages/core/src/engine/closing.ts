@@ -64,7 +64,8 @@ export class Closing {
     this.retireUnneeded()
     const cancel = afterPatience(clock, options.closeTimeoutMillis, 'process', () => {
       this.#refuseBeyond(0)
-      for (const connection of inventory.all()) connection.lose(new PoolClosedError(), 'own')
+      const why = new PoolClosedError(`Cut off by end() after ${options.closeTimeoutMillis} ms (closeTimeoutMillis)`)
+      for (const connection of inventory.all()) connection.lose(why, 'own')
       departures.destroyAll()
     })
     await departures.allClosed()

@@ -16,3 +16,22 @@ export function checkLogger(logger: unknown, problems: Problems): void {
   const has = (method: string): boolean => typeof (logger as Record<string, unknown> | null)?.[method] === 'function'
   if (!LOGGER_METHODS.every(has)) problems.add('logger', `an object with ${LOGGER_METHODS.join(', ')}`, logger)
 }
+
+/** Code of the user's, or nothing. */
+export function checkHook(option: string, hook: unknown, problems: Problems): void {
+  if (hook !== undefined && typeof hook !== 'function') problems.add(option, 'a function', hook)
+}
+
+/** Where the server is, as far as a slip can be told from something unusual. */
+export function checkAddress(
+  given: { connectionString?: unknown; host?: unknown; port?: unknown },
+  problems: Problems,
+): void {
+  const { connectionString, host, port } = given
+  if (connectionString !== undefined && typeof connectionString !== 'string')
+    problems.add('connectionString', 'a text, such as postgres://user@host/database', connectionString)
+  if (host !== undefined && host !== null && typeof host !== 'string')
+    problems.add('host', 'a name or an address', host)
+  const number = Number(port ?? 5432)
+  if (!Number.isInteger(number) || number < 0 || number > 65_535) problems.add('port', 'a number from 0 to 65535', port)
+}

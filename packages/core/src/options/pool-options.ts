@@ -155,7 +155,8 @@ export interface PoolOptions extends Omit<PoolConfig, 'onConnect'> {
    * - `'discard'`: as `'rollback'`, and DISCARD ALL, prepared statements included;
    * - a function: whatever it does.
    *
-   * The first three cost no round trip when the session is clean, the next two none when the lease sent nothing. Since
+   * The first three cost no round trip when the session is clean, the next two none when the lease sent nothing. Until a
+   * reset is done its connection isn't available, so under load more connections are opened, up to `max`. Since
    * `'session'` and `'discard'` undo what `onConnect` has set, it is called again; listeners of `connect` are not.
    *
    * @default 'rollback'

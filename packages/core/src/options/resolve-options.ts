@@ -1,7 +1,7 @@
 import { OptionsError } from '../errors.ts'
 import { Problems, withoutUndefined } from './check.ts'
 import { checkPoolKeys } from './check-keys.ts'
-import { checkLogger, checkResetPolicy } from './check-values.ts'
+import { checkAddress, checkHook, checkLogger, checkResetPolicy } from './check-values.ts'
 import { DEFAULTS } from './defaults.ts'
 import { resolveEcho } from './echo.ts'
 import { asPgReads } from './pg-values.ts'
@@ -23,12 +23,12 @@ export function resolveOptions(given: PoolOptions): ResolvedOptions {
   checkPoolKeys(given, problems)
   const value = { ...DEFAULTS, ...asPgReads(withoutUndefined(given)) }
   const deadline = orNever(value.connectionTimeoutMillis)
-  const prePing = resolvePrePing(given.prePing === undefined ? true : given.prePing, deadline, problems)
+  const prePing = resolvePrePing(given.prePing === undefined ? true : given.prePing, atLeast(deadline, 0), problems)
   const connectRetry = resolveConnectRetry(value.connectRetry, problems)
 
   problems.wholeNumber('max', value.max, 1)
   problems.wholeNumber('min', value.min, 0)
-  if (value.min > value.max) problems.add('min', `at most \`max\` (${value.max})`, value.min)
+  if (value.max >= 1 && value.min > value.max) problems.add('min', `at most \`max\` (${value.max})`, value.min)
   problems.number('connectionTimeoutMillis', value.connectionTimeoutMillis, 0, 'or Infinity')
   problems.number('idleTimeoutMillis', value.idleTimeoutMillis, 0, 'or Infinity')
   problems.number('maxLifetimeSeconds', value.maxLifetimeSeconds, 0, 'or Infinity')
@@ -39,7 +39,7 @@ export function resolveOptions(given: PoolOptions): ResolvedOptions {
   if (value.maxIdle !== undefined) {
     problems.wholeNumber('maxIdle', maxIdle, 0)
     if (maxIdle > value.max) problems.add('maxIdle', `at most \`max\` (${value.max})`, maxIdle)
-    if (maxIdle < value.min) problems.add('maxIdle', `at least \`min\` (${value.min})`, maxIdle)
+    if (maxIdle >= 0 && maxIdle < value.min) problems.add('maxIdle', `at least \`min\` (${value.min})`, maxIdle)
   }
   problems.wholeNumber('maxWaiting', value.maxWaiting, 0, 'or Infinity')
   problems.oneOf('lifo', value.lifo, [true, false])
@@ -52,6 +52,8 @@ export function resolveOptions(given: PoolOptions): ResolvedOptions {
   problems.number('closeTimeoutMillis', value.closeTimeoutMillis, 0)
   if (value.query_timeout !== undefined) problems.number('query_timeout', value.query_timeout, 0)
   if (typeof value.name !== 'string' || value.name === '') problems.add('name', 'a name', value.name)
+  for (const hook of ['onConnect', 'verify', 'log'] as const) checkHook(hook, value[hook], problems)
+  checkAddress(value, problems)
   const echo = resolveEcho(value.echo, process.env.HOLDFAST_ECHO, problems)
   checkLogger(value.logger, problems)
   if (problems.found.length > 0) throw new OptionsError(problems.found)
@@ -87,4 +89,9 @@ export function resolveOptions(given: PoolOptions): ResolvedOptions {
 /** What pg understands by 0, false, null and nothing. */
 function orNever(limit: number | null | undefined): number {
   return limit ? limit : Number.POSITIVE_INFINITY
+}
+
+/** What is told elsewhere to be too small shall not be told twice. */
+function atLeast(value: number, least: number): number {
+  return value >= least ? value : Number.POSITIVE_INFINITY
 }

@@ -20,7 +20,7 @@ export type AccessMode = (typeof ACCESS_MODES)[number]
  */
 export interface TransactionOptions extends AcquireOptions {
   /** What it may see of others. In capitals, too, as TypeORM writes it. @default the session's: 'read committed' */
-  readonly isolationLevel?: IsolationLevel | undefined
+  readonly isolationLevel?: IsolationLevel | Uppercase<IsolationLevel> | undefined
   /** `'read only'` has the server refuse every write. @default the session's: 'read write' */
   readonly accessMode?: AccessMode | undefined
   /**
@@ -69,7 +69,7 @@ export function resolveTransactionOptions(given: TransactionOptions): ResolvedTr
   const { isolationLevel, accessMode, deferrable, ...acquire } = withoutUndefined(given)
   checkGroupKeys('transaction', withoutUndefined(given), Object.keys(KEYS), problems)
   const modes = {
-    ...(isolationLevel !== undefined && { isolationLevel: inLowerCase(isolationLevel) }),
+    ...(isolationLevel !== undefined && { isolationLevel: inLowerCase<IsolationLevel>(isolationLevel) }),
     ...(accessMode !== undefined && { accessMode: inLowerCase(accessMode) }),
     ...(deferrable !== undefined && { deferrable }),
   }
@@ -82,6 +82,6 @@ export function resolveTransactionOptions(given: TransactionOptions): ResolvedTr
   return { modes, acquire }
 }
 
-function inLowerCase<Word extends string>(word: Word): Word {
-  return typeof word === 'string' ? (word.toLowerCase() as Word) : word
+function inLowerCase<Word extends string>(word: Word | Uppercase<Word>): Word {
+  return (typeof word === 'string' ? word.toLowerCase() : word) as Word
 }
