@@ -5,16 +5,15 @@ import { abortReason } from '../runtime/abort-reason.ts'
 import type { Cancel } from '../runtime/clock.ts'
 import { currentScope, inThisContext } from '../runtime/scope.ts'
 import { internalsOf } from './driver.ts'
+import type { Lease } from './lease.ts'
 import { rethrowFromCaller } from './stack.ts'
 import type { Statement } from './statements.ts'
 import { accompany, type Submittable } from './submittable.ts'
 
 /** What a leased client asks its connection. */
 export interface ClientOwner {
-  /** Which lease this is. */
-  readonly leaseNumber: number
-  /** Whether that lease hasn't been given back. */
-  isHeld(leaseNumber: number): boolean
+  /** The present lease, or the last. */
+  readonly lease: Pick<Lease, 'number' | 'isHeld'>
   /** Whether the connection was lost. */
   readonly isLost: boolean
   /** Whether it is leased: what runs outside, hooks and resets, has nothing to do with whoever set it off. */
@@ -118,9 +117,10 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
     // Read when a scope is entered, so that leaving it late can't release the next lease.
     get [Symbol.dispose](): () => void {
       const { release } = this
-      const { leaseNumber } = this.#owner
+      const { lease } = this.#owner
+      const { number } = lease
       return () => {
-        if (this.#owner.isHeld(leaseNumber)) release()
+        if (lease.isHeld(number)) release()
       }
     }
 

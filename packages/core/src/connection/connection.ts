@@ -97,20 +97,17 @@ export class Connection implements ClientOwner {
     return this.#state === state
   }
 
+  /** Whether it has left the pool. */
+  isGone(): boolean {
+    return this.is('closing') || this.is('closed')
+  }
+
   get state(): ConnectionState {
     return this.#state
   }
 
   get loss(): Loss | undefined {
     return this.#loss
-  }
-
-  get leaseNumber(): number {
-    return this.lease.number
-  }
-
-  isHeld(leaseNumber: number): boolean {
-    return this.lease.isHeld(leaseNumber)
   }
 
   get isInUse(): boolean {
@@ -180,7 +177,7 @@ export class Connection implements ClientOwner {
    * counts, later ones follow from it.
    */
   lose(cause: unknown, reach: LossReach = concernsOthers(cause) ? 'all' : 'own'): void {
-    if (this.#loss || this.#isGone()) return
+    if (this.#loss || this.isGone()) return
     const loss = this.#note(cause)
     this.destroy()
     this.#settings.onLost(this, loss, reach)
@@ -277,7 +274,7 @@ export class Connection implements ClientOwner {
   }
 
   #isAtWorkOn(statement: Statement): boolean {
-    return statement.sent && this.#statements.placeOf(statement) !== -1 && !this.#settings.pipelined
+    return statement.sent && this.#statements.has(statement) && !this.#settings.pipelined
   }
 
   /**
@@ -287,7 +284,7 @@ export class Connection implements ClientOwner {
   async #cancel(statement: Statement): Promise<void> {
     const { clock, stream } = this.#settings
     const cancel = afterPatience(clock, RESET_TIMEOUT_MILLIS, 'nothing', () => {
-      if (this.#statements.placeOf(statement) !== -1) this.lose(new Error('No answer to a cancel request'), 'suspect')
+      if (this.#statements.has(statement)) this.lose(new Error('No answer to a cancel request'), 'suspect')
     })
     this.#cancelsUnderWay++
     const resume = holdStatements(this.client)
@@ -296,17 +293,13 @@ export class Connection implements ClientOwner {
     this.#cancelsUnderWay--
     if (this.#cancelsUnderWay === 0) resume()
     this.onCancelled?.()
-    if (this.#statements.placeOf(statement) === -1) cancel()
+    if (!this.#statements.has(statement)) cancel()
   }
 
   endedByHolder(): void {
-    if (this.#loss || this.#isGone()) return
+    if (this.#loss || this.isGone()) return
     this.#isEndedByHolder = true
     this.#settings.onLost(this, this.#note(new Error('The client was ended by its holder')), 'own')
-  }
-
-  #isGone(): boolean {
-    return this.is('closing') || this.is('closed')
   }
 
   #remember(error: Error | undefined): void {

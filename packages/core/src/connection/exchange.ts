@@ -1,3 +1,4 @@
+import { severityOf } from '../policy/classify-error.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
 import type { Connection } from './connection.ts'
@@ -24,7 +25,7 @@ export function ask(connection: Connection, sql: string, clock: Clock, timeoutMi
     })
     const done: StatementDone = (error, result) => {
       cancel()
-      if (error && !('severity' in error)) connection.lose(error)
+      if (error && severityOf(error) === undefined) connection.lose(error)
       connection.end(statement, error ?? undefined)
       if (error) reject(error)
       else resolve(result?.rows ?? [])

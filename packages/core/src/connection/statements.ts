@@ -33,9 +33,9 @@ export class Statements {
     return this.#underWay.length === 0
   }
 
-  /** How many are under way before this one; -1 if it has ended. */
-  placeOf(statement: Statement): number {
-    return this.#underWay.indexOf(statement)
+  /** Whether this one is still under way. */
+  has(statement: Statement): boolean {
+    return this.#underWay.includes(statement)
   }
 
   /** The server is ready for the next one: the transaction status is that after all that has ended. */

@@ -47,7 +47,7 @@ export class Departures {
   }
 
   #sendOff(connection: Connection, reason: RetireReason, cause: unknown, close: (why: Error) => Promise<void>): void {
-    if (connection.is('closing') || connection.is('closed')) return
+    if (connection.isGone()) return
     const wasOpen = connection.openedAt !== undefined
     this.#inventory.remove(connection)
     const why = cause instanceof Error ? cause : new Error(`The pool closed it: ${reason}`)

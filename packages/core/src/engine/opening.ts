@@ -59,10 +59,10 @@ export class Opening {
       // Left open by a hook, or a listener. If it can't be ended here, it can't on the next connection either.
       if (!connection.isLost && connection.transactionStatus !== 'I') await this.#endTransaction(connection)
       if (connection.loss) throw connection.loss.cause
-      return connection.is('closing') || connection.is('closed') ? undefined : connection
+      return connection.isGone() ? undefined : connection
     } catch (error) {
       // It has left the pool meanwhile, and its slot may be another's: how it ended is nobody's concern.
-      if (connection.is('closing') || connection.is('closed')) return undefined
+      if (connection.isGone()) return undefined
       publisher.publish({ type: 'connect-failed', error })
       departures.retire(connection, 'lost', error)
       throw error instanceof Error ? error : new Error(String(error), { cause: error })
