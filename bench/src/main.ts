@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises'
+import { UsageError } from '@holdfast/test/support'
 import { BENCHMARKS } from './benchmarks/index.ts'
-import { helpText, type Options, parseOptions, UsageError } from './options.ts'
+import { helpText, type Options, parseOptions } from './options.ts'
 import { renderJson } from './report/json.ts'
 import { Progress } from './report/progress.ts'
 import { renderLegend, renderTable } from './report/table.ts'

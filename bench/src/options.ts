@@ -1,6 +1,4 @@
-import { statSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
-import { parseArgs } from 'node:util'
+import { parseCommandLine, parseJsonTarget, UsageError } from '@holdfast/test/support'
 import type { Benchmark } from './contest.ts'
 import { CONTESTANTS, type ContestantName, isContestantName } from './contestants.ts'
 import { type Pace, QUICK, USUAL } from './run/pace.ts'
@@ -18,9 +16,6 @@ export interface Options {
   readonly json: string | undefined
 }
 
-/** The command line makes no sense; the message says why. */
-export class UsageError extends Error {}
-
 const MOST_ROUNDS = 10_000
 
 /**
@@ -29,7 +24,7 @@ const MOST_ROUNDS = 10_000
  * @throws {UsageError} for anything that is unknown or cannot be done.
  */
 export function parseOptions(args: readonly string[], all: readonly Benchmark[]): Options {
-  const values = parse(args)
+  const values = parseCommandLine(args, OPTIONS)
   const pace = values.quick ? QUICK : USUAL
   const benchmarks = selected(values.only ?? [], all)
   return {
@@ -38,16 +33,7 @@ export function parseOptions(args: readonly string[], all: readonly Benchmark[])
     contestant: values.contestant === undefined ? undefined : parseContestant(values.contestant, benchmarks),
     pace: values.rounds === undefined ? pace : { ...pace, rounds: parseRounds(values.rounds) },
     check: values.check ?? false,
-    json: values.json === undefined ? undefined : parseTarget(values.json),
-  }
-}
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({ args: withJsonTarget(args), options: OPTIONS }).values
-  } catch (error) {
-    if (error instanceof TypeError) throw new UsageError(error.message)
-    throw error
+    json: values.json === undefined ? undefined : parseJsonTarget(values.json),
   }
 }
 
@@ -60,15 +46,6 @@ const OPTIONS = {
   json: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
 } as const
-
-/** `--json` alone means standard output; `parseArgs` knows no optional values. */
-function withJsonTarget(args: readonly string[]): string[] {
-  return args.flatMap((arg, index) => {
-    const next = args[index + 1]
-    const isAlone = next === undefined || (next.startsWith('-') && next !== '-')
-    return arg === '--json' && isAlone ? ['--json', '-'] : [arg]
-  })
-}
 
 function selected(lists: readonly string[], all: readonly Benchmark[]): readonly Benchmark[] {
   const names = lists.flatMap((list) => list.split(',')).map((name) => name.trim())
@@ -94,18 +71,6 @@ function parseRounds(text: string): number {
   const rounds = Number(text)
   if (Number.isInteger(rounds) && rounds >= 1 && rounds <= MOST_ROUNDS && text.trim() !== '') return rounds
   throw new UsageError(`--rounds must be a whole number from 1 to ${MOST_ROUNDS}, got ${JSON.stringify(text)}.`)
-}
-
-/** Before the measurements and not after: they take minutes. */
-function parseTarget(file: string): string {
-  if (file === '-') return file
-  if (file === '' || isDirectory(file)) throw new UsageError(`--json ${JSON.stringify(file)}: that is no file.`)
-  if (isDirectory(dirname(resolve(file)))) return file
-  throw new UsageError(`--json ${file}: there is no folder ${dirname(file)}.`)
-}
-
-function isDirectory(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
 }
 
 /** What `--help` prints. */

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto'
-import { parseArgs } from 'node:util'
+import { parseCommandLine, parseSeed, UsageError } from '@holdfast/test/support'
 import type { Fault } from './faults/fault.ts'
 import { FAULTS } from './faults/index.ts'
 import { STACKS } from './stacks/index.ts'
@@ -18,14 +18,11 @@ export interface Options {
   readonly report: string
 }
 
-/** The command line makes no sense; the message says why. */
-export class UsageError extends Error {}
-
 const LARGEST_SEED = 2 ** 31
 
 /** @throws {UsageError} for anything that is unknown or cannot be done. */
 export function parseOptions(args: readonly string[]): Options {
-  const values = parse(args)
+  const values = parseCommandLine(args, OPTIONS)
   const names = (values.only ?? []).flatMap((list) => list.split(',')).map((name) => name.trim())
   const databaseUrl = values['database-url']
   if (databaseUrl !== undefined && !URL.canParse(databaseUrl))
@@ -40,15 +37,6 @@ export function parseOptions(args: readonly string[]): Options {
   }
 }
 
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({ args: withJsonTarget(args), options: OPTIONS }).values
-  } catch (error) {
-    if (error instanceof TypeError) throw new UsageError(error.message)
-    throw error
-  }
-}
-
 const OPTIONS = {
   only: { type: 'string', multiple: true },
   json: { type: 'string' },
@@ -58,15 +46,6 @@ const OPTIONS = {
   list: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const
-
-/** `--json` alone means standard output; `parseArgs` knows no optional values. */
-function withJsonTarget(args: readonly string[]): string[] {
-  return args.flatMap((arg, index) => {
-    const next = args[index + 1]
-    const isAlone = next === undefined || (next.startsWith('-') && next !== '-')
-    return arg === '--json' && isAlone ? ['--json', '-'] : [arg]
-  })
-}
 
 function selected(names: readonly string[], isForeignServer: boolean): Pick<Options, 'stacks' | 'faults'> {
   const possible = FAULTS.filter(({ needs }) => needs === 'connection' || !isForeignServer)
@@ -84,12 +63,6 @@ function selected(names: readonly string[], isForeignServer: boolean): Pick<Opti
 function allNames(): string {
   const list = (named: readonly { readonly name: string }[]): string => named.map(({ name }) => name).join(', ')
   return `the stacks ${list(STACKS)} and the faults ${list(FAULTS)}`
-}
-
-function parseSeed(text: string): number {
-  const seed = Number(text)
-  if (Number.isSafeInteger(seed) && seed >= 0 && text.trim() !== '') return seed
-  throw new UsageError(`--seed must be a whole number from 0, got ${JSON.stringify(text)}.`)
 }
 
 /** What `--list` prints. */

@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises'
-import { UsageError } from './options.ts'
+import { UsageError } from '@holdfast/test/support'
 import { parseSoakOptions, SOAK_HELP, type SoakOptions } from './soak/options.ts'
 import { renderSoakJson } from './soak/report/json.ts'
 import { SoakProgress } from './soak/report/progress.ts'

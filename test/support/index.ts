@@ -1,4 +1,5 @@
 export { Cluster, type ClusterConfig, type ClusterOptions } from './cluster.ts'
+export { parseCommandLine, parseJsonTarget, parseSeed, UsageError } from './command-line.ts'
 export {
   ClusterError,
   type ClusterErrorCode,

@@ -1,8 +1,5 @@
 import { randomInt } from 'node:crypto'
-import { statSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
-import { parseArgs } from 'node:util'
-import { UsageError } from '../options.ts'
+import { parseCommandLine, parseJsonTarget, parseSeed, UsageError } from '@holdfast/test/support'
 
 /** What the command line asked for. */
 export interface SoakOptions {
@@ -19,21 +16,12 @@ const MOST_MINUTES = 24 * 60
 
 /** @throws {UsageError} for anything that is unknown or cannot be done. */
 export function parseSoakOptions(args: readonly string[]): SoakOptions {
-  const values = parse(args)
+  const values = parseCommandLine(args, OPTIONS)
   return {
     wants: values.help ? 'help' : 'soak',
     minutes: values.minutes === undefined ? USUAL_MINUTES : parseMinutes(values.minutes),
     seed: values.seed === undefined ? randomInt(LARGEST_SEED) : parseSeed(values.seed),
-    json: values.json === undefined ? undefined : parseTarget(values.json),
-  }
-}
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({ args: withJsonTarget(args), options: OPTIONS }).values
-  } catch (error) {
-    if (error instanceof TypeError) throw new UsageError(error.message)
-    throw error
+    json: values.json === undefined ? undefined : parseJsonTarget(values.json),
   }
 }
 
@@ -44,37 +32,10 @@ const OPTIONS = {
   help: { type: 'boolean', short: 'h' },
 } as const
 
-/** `--json` alone means standard output; `parseArgs` knows no optional values. */
-function withJsonTarget(args: readonly string[]): string[] {
-  return args.flatMap((arg, index) => {
-    const next = args[index + 1]
-    const isAlone = next === undefined || (next.startsWith('-') && next !== '-')
-    return arg === '--json' && isAlone ? ['--json', '-'] : [arg]
-  })
-}
-
 function parseMinutes(text: string): number {
   const minutes = Number(text)
   if (minutes > 0 && minutes <= MOST_MINUTES) return minutes
   throw new UsageError(`--minutes must be a number above 0, at most ${MOST_MINUTES}, got ${JSON.stringify(text)}.`)
-}
-
-function parseSeed(text: string): number {
-  const seed = Number(text)
-  if (Number.isSafeInteger(seed) && seed >= 0 && text.trim() !== '') return seed
-  throw new UsageError(`--seed must be a whole number from 0, got ${JSON.stringify(text)}.`)
-}
-
-/** Before the soak and not after: it takes minutes. */
-function parseTarget(file: string): string {
-  if (file === '-') return file
-  if (file === '' || isDirectory(file)) throw new UsageError(`--json ${JSON.stringify(file)}: that is no file.`)
-  if (isDirectory(dirname(resolve(file)))) return file
-  throw new UsageError(`--json ${file}: there is no folder ${dirname(file)}.`)
-}
-
-function isDirectory(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
 }
 
 /** What `--help` prints. */

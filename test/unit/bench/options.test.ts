@@ -1,8 +1,9 @@
 import { tmpdir } from 'node:os'
+import { UsageError } from '@holdfast/test/support'
 import { describe, expect, test } from 'vitest'
 import type { Benchmark } from '../../../bench/src/contest.ts'
 import type { ContestantName } from '../../../bench/src/contestants.ts'
-import { helpText, parseOptions as parse, UsageError } from '../../../bench/src/options.ts'
+import { helpText, parseOptions as parse } from '../../../bench/src/options.ts'
 import { QUICK, USUAL } from '../../../bench/src/run/pace.ts'
 
 const BENCHMARKS = [

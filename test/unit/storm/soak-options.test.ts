@@ -1,6 +1,6 @@
 import { tmpdir } from 'node:os'
+import { UsageError } from '@holdfast/test/support'
 import { describe, expect, test } from 'vitest'
-import { UsageError } from '../../../storm/src/options.ts'
 import { parseSoakOptions } from '../../../storm/src/soak/options.ts'
 
 test('soaks for five minutes, with a seed of its own, when nothing is asked for', () => {
