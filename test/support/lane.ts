@@ -31,7 +31,8 @@ export class Lane {
   readonly #departures: Departure[] = []
   #treatment: Treatment = pass
   #delayMillis = 0
-  #timer: NodeJS.Timeout | undefined
+  /** Stops waiting for what is due next. */
+  #stopWaiting: (() => void) | undefined
   #bytesHeld = 0
   #bytesRead = 0
   #isDead = false
@@ -71,7 +72,7 @@ export class Lane {
     this.#isDead = true
     this.#departures.length = 0
     this.#bytesHeld = 0
-    clearTimeout(this.#timer)
+    this.#stopWaiting?.()
     this.#throttle()
   }
 
@@ -133,15 +134,14 @@ export class Lane {
   }
 
   #schedule(): void {
-    clearTimeout(this.#timer)
+    this.#stopWaiting?.()
+    this.#stopWaiting = undefined
     const [next] = this.#departures
-    if (!next || !Number.isFinite(next.dueAt)) return
-    this.#timer = setTimeout(() => this.#departDue(), Math.ceil(Math.max(0, next.dueAt - performance.now())))
+    if (next && Number.isFinite(next.dueAt)) this.#stopWaiting = waitUntil(next.dueAt, () => this.#departDue())
   }
 
   #departDue(): void {
-    // A timer may fire a fraction of a millisecond early.
-    const now = performance.now() + 0.2
+    const now = performance.now()
     while (this.#departures[0] && this.#departures[0].dueAt <= now) {
       const { bytes, depart } = this.#departures.shift() as Departure
       this.#bytesHeld -= bytes
@@ -162,6 +162,20 @@ export class Lane {
     this.#treatment.dropped?.()
     this.#treatment = swallow
   }
+}
+
+/**
+ * Timers count whole milliseconds, and come up to one late: the last of it is waited out in turns of the event loop, so
+ * that a delay of 1 ms isn't one of 2 for whoever happens to send early in a millisecond. Returns how to stop waiting.
+ */
+function waitUntil(dueAt: number, then: () => void): () => void {
+  const millis = dueAt - performance.now()
+  if (millis >= 2) {
+    const timer = setTimeout(then, millis - 1)
+    return () => clearTimeout(timer)
+  }
+  const turn = setImmediate(then)
+  return () => clearImmediate(turn)
 }
 
 /** Ends a socket so that its peer sees ECONNRESET; one that is just saying goodbye (FIN) is let go of instead. */
