@@ -3,11 +3,16 @@ import { defineConfig } from 'vitest/config'
 
 /** Tests see the packages as published, from `dist`; coverage (HOLDFAST_TEST_SRC=1) sees the same code as sources. */
 const alias = process.env.HOLDFAST_TEST_SRC
-  ? [{ find: /^@holdfast\/core$/, replacement: fileURLToPath(new URL('packages/core/src/index.ts', import.meta.url)) }]
+  ? ['core', 'drizzle', 'kysely', 'typeorm'].map((name) => ({
+      find: new RegExp(`^@holdfast/${name}$`),
+      replacement: fileURLToPath(new URL(`packages/${name}/src/index.ts`, import.meta.url)),
+    }))
   : []
 
 export default defineConfig({
   resolve: { alias },
+  // TypeORM's entities are classes with decorators of the old kind.
+  oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
   test: {
     coverage: { provider: 'v8', include: ['packages/*/src/**/*.ts'], reporter: ['text-summary', 'lcov'] },
     projects: [
@@ -26,6 +31,8 @@ export default defineConfig({
             'test/faults/**/*.test.ts',
             'test/docs/**/*.test.ts',
             'test/programs/**/*.test.ts',
+            'test/adapters/**/*.test.ts',
+            'test/examples/**/*.test.ts',
           ],
           pool: 'forks',
           testTimeout: 60_000,

@@ -39,6 +39,7 @@ const MAY_IMPORT_PACKAGES: Record<string, readonly string[]> = {
   pool: ['pg'],
   connection: ['pg', 'node:net'],
   engine: ['p-retry'],
+  transaction: ['p-retry'],
   guard: ['node:cluster', 'node:os'],
   runtime: ['node:async_hooks'],
   telemetry: ['node:diagnostics_channel'],
@@ -198,6 +199,36 @@ describe('files', () => {
 
   test('import statically: what is loaded can be seen at the top', () => {
     expect(files.filter((file) => /\b(?:require|import)\s*\(/.test(codeOf(file)))).toEqual([])
+  })
+})
+
+describe.each([
+  ['drizzle', ['drizzle-orm', 'pg']],
+  ['kysely', ['kysely', 'pg', 'pg-cursor']],
+  ['typeorm', ['typeorm', 'pg']],
+])('@holdfast/%s', (name, orm) => {
+  const folder = join(SRC, '../..', name, 'src')
+  const texts = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => readFileSync(join(folder, file), 'utf8'))
+  const specifiers = texts.flatMap((text) => [...text.matchAll(/\bfrom '([^'.][^']*)'/g)].map(([, from = '']) => from))
+
+  test('is thin: fewer than 200 lines', () => {
+    const lines = texts.flatMap((text) => text.split('\n')).filter((line) => line.trim() !== '')
+    expect(lines.length).toBeLessThan(200)
+  })
+
+  test('imports the core by its public name, its ORM, and nothing else', () => {
+    const allowed = ['@holdfast/core', ...orm]
+    const isAllowed = (from: string): boolean => allowed.some((each) => from === each || from.startsWith(`${each}/`))
+    expect(specifiers.filter((from) => !isAllowed(from))).toEqual([])
+  })
+
+  test('has no loop, timer, SQL or error table of its own', () => {
+    const code = texts.join('\n').replaceAll(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gm, '')
+    expect(
+      code.match(/\b(?:while|setTimeout|setInterval|p-retry)\b|\b(?:BEGIN|COMMIT|ROLLBACK)\b|'\d\d[0-9A-Z]{3}'/g),
+    ).toBeNull()
   })
 })
 

@@ -1,4 +1,4 @@
-import type { ConnectRetryOptions, PoolOptions, PrePingOptions, ResetFunction, ResetPolicy } from '@holdfast/core'
+import type { PoolOptions, PrePingOptions, ResetFunction, ResetPolicy, RetryOptions } from '@holdfast/core'
 import { describe, expectTypeOf, test } from 'vitest'
 
 describe('PoolOptions', () => {
@@ -33,7 +33,7 @@ describe('PoolOptions', () => {
     expectTypeOf<{ prePing: { idleMillis: '1' } }>().not.toExtend<PoolOptions>()
     expectTypeOf<{ invalidateOnDisconnect: 'some' }>().not.toExtend<PoolOptions>()
     expectTypeOf<{ resetOnReturn: 'abort' }>().not.toExtend<PoolOptions>()
-    expectTypeOf<{ connectRetry: true }>().not.toExtend<PoolOptions>()
+    expectTypeOf<{ connectRetry: 'often' }>().not.toExtend<PoolOptions>()
     expectTypeOf<{ connectionTimeoutMillis: '5s' }>().not.toExtend<PoolOptions>()
   })
 
@@ -48,7 +48,7 @@ describe('PoolOptions', () => {
 
 test('the parts of the options have names', () => {
   expectTypeOf<PoolOptions['prePing']>().toEqualTypeOf<boolean | PrePingOptions | undefined>()
-  expectTypeOf<PoolOptions['connectRetry']>().toEqualTypeOf<false | ConnectRetryOptions | undefined>()
+  expectTypeOf<PoolOptions['connectRetry']>().toEqualTypeOf<boolean | RetryOptions | undefined>()
   expectTypeOf<PoolOptions['resetOnReturn']>().toEqualTypeOf<ResetPolicy | undefined>()
   expectTypeOf<ResetPolicy>().toEqualTypeOf<'rollback' | 'commit' | 'session' | 'discard' | 'none' | ResetFunction>()
 })

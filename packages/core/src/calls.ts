@@ -4,7 +4,7 @@ import type { Connection } from './connection/connection.ts'
 import type { Caller } from './engine/caller.ts'
 import { type AcquireOptions, checkAcquireOptions } from './options/acquire-options.ts'
 import { withoutUndefined } from './options/check.ts'
-import { currentScope, inThisContext } from './runtime/scope.ts'
+import { currentScope, inThisContext, type Scope } from './runtime/scope.ts'
 
 /** What `connect(callback)` calls: pg's three arguments. */
 export type ConnectCallback = (
@@ -24,7 +24,7 @@ export type ResultCallback = (error: Error | null | undefined, result?: QueryRes
 
 /** One call of `connect()` that has to wait, and is answered by a promise. */
 export class ConnectCall implements Caller {
-  readonly options: AcquireOptions | undefined
+  readonly options: Scope | undefined
   readonly stack: string | undefined
   readonly failed: (error: Error) => void
   readonly #resolve: (client: LeasedClient) => void
@@ -32,7 +32,7 @@ export class ConnectCall implements Caller {
   constructor(
     resolve: (client: LeasedClient) => void,
     reject: (error: Error) => void,
-    options: AcquireOptions | undefined,
+    options: Scope | undefined,
     stack: string | undefined,
   ) {
     this.#resolve = resolve
@@ -48,11 +48,11 @@ export class ConnectCall implements Caller {
 
 /** One call of `connect(callback)`. */
 export class CallbackCall implements Caller {
-  readonly options: AcquireOptions | undefined
+  readonly options: Scope | undefined
   readonly stack: string | undefined
   readonly #callback: ConnectCallback
 
-  constructor(callback: ConnectCallback, options: AcquireOptions | undefined, stack: string | undefined) {
+  constructor(callback: ConnectCallback, options: Scope | undefined, stack: string | undefined) {
     this.#callback = inThisContext(callback)
     this.options = options
     this.stack = stack
@@ -71,7 +71,7 @@ export class CallbackCall implements Caller {
 
 /** One call of `query()`: the lease lasts as long as the statement. */
 export class QueryCall implements Caller {
-  readonly options: AcquireOptions | undefined
+  readonly options: Scope | undefined
   readonly stack: string | undefined
   readonly #query: unknown
   readonly #values: unknown[] | undefined
@@ -85,7 +85,7 @@ export class QueryCall implements Caller {
     values: unknown[] | undefined,
     done: ResultCallback,
     takeBack: (connection: Connection) => void,
-    options: AcquireOptions | undefined,
+    options: Scope | undefined,
     stack: string | undefined,
   ) {
     this.#query = query
@@ -139,7 +139,7 @@ export function runOn(
 }
 
 /** What the caller wishes, over what holds where he calls. */
-export function wishes(given: AcquireOptions | undefined): AcquireOptions | undefined {
+export function wishes(given: AcquireOptions | undefined): Scope | undefined {
   const scoped = currentScope()
   if (!given) return scoped
   checkAcquireOptions('connect', given)

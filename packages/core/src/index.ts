@@ -21,13 +21,13 @@ export type { AcquireOptions } from './options/acquire-options.ts'
 export type { DisposeOptions } from './options/dispose-options.ts'
 export type { Logger } from './options/logger.ts'
 export type {
-  ConnectRetryOptions,
   PoolOptions,
   PrePingOptions,
   ResetFunction,
   ResetInfo,
   ResetPolicy,
 } from './options/pool-options.ts'
+export type { RetryOptions } from './options/retry-options.ts'
 export { isDisconnect, isRetryable } from './policy/classify-error.ts'
 export type { RetireReason } from './policy/retirement.ts'
 export { Pool } from './pool.ts'
@@ -36,5 +36,7 @@ export type { PoolEventMessage } from './telemetry/diagnostics-channel.ts'
 export type { EventConnection, PoolEvent, PoolEventType } from './telemetry/events.ts'
 export type { ConnectionInspection } from './telemetry/inspect.ts'
 export type { PoolStatus } from './telemetry/status.ts'
+export type { RunOptions } from './transaction/run-options.ts'
+export { type AttemptInfo, runTransaction, type Transact, type TransactionWork } from './transaction/run-transaction.ts'
 export type { Transaction, TransactionFunction } from './transaction/transaction.ts'
 export type { AccessMode, IsolationLevel, TransactionOptions } from './transaction/transaction-options.ts'

@@ -34,7 +34,7 @@ import type { ResolvedOptions } from './options/resolved-options.ts'
 import { systemClock } from './runtime/clock.ts'
 import { type ConnectionInspection, inspectionOf } from './telemetry/inspect.ts'
 import { type PoolStatus, statusOf } from './telemetry/status.ts'
-import { runTransaction } from './transaction/run-transaction.ts'
+import { transactionOn } from './transaction/on-pool.ts'
 import type { TransactionFunction } from './transaction/transaction.ts'
 import type { TransactionOptions } from './transaction/transaction-options.ts'
 
@@ -182,7 +182,8 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   }
 
   /**
-   * Runs `fn` in a transaction on a connection of its own: committed when it resolves, rolled back when it rejects.
+   * Runs `fn` in a transaction on a connection of its own: committed when it resolves, rolled back when it rejects. Runs it
+   * again, as a whole, when it is certain that nothing was written: see `retry`.
    *
    * @example
    * ```ts
@@ -199,7 +200,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
    * @throws What `connect()` throws.
    */
   transaction<Result>(fn: TransactionFunction<Result>, options?: TransactionOptions): Promise<Result> {
-    return runTransaction(this, fn, options, this.#options.closeTimeoutMillis)
+    return transactionOn(this, fn, options, this.#options.closeTimeoutMillis)
   }
 
   /**

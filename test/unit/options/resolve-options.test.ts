@@ -189,7 +189,7 @@ describe('an option that can not work is refused', () => {
       { prePing: { timeoutMillis: 5000 }, connectionTimeoutMillis: 5000 },
       '`prePing.timeoutMillis` must be shorter than `connectionTimeoutMillis` (5000), got 5000.',
     ],
-    [{ connectRetry: true }, "`connectRetry` must be false, or p-retry's options, got true."],
+    [{ connectRetry: 'often' }, "`connectRetry` must be true, false, or p-retry's options, got 'often'."],
     [
       { connectRetry: { retries: -1 } },
       '`connectRetry.retries` must be a whole number from 0 on, or Infinity, got -1.',

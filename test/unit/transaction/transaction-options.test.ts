@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { OptionsError } from '../../../packages/core/src/errors.ts'
+import { TRANSACTION_RETRY } from '../../../packages/core/src/options/defaults.ts'
 import { resolveTransactionOptions } from '../../../packages/core/src/transaction/transaction-options.ts'
 
 /** What is told about these options; typed as what JavaScript lets pass. */
@@ -26,16 +27,16 @@ describe('the options of a transaction', () => {
     })
     expect(resolved).toEqual({
       modes: { isolationLevel: 'serializable', accessMode: 'read only', deferrable: true },
-      acquire: { signal, connectionTimeoutMillis: 5, resetOnReturn: 'none' },
+      run: { acquire: { signal, connectionTimeoutMillis: 5, resetOnReturn: 'none' }, retry: TRANSACTION_RETRY },
     })
-    expect(resolved.acquire.signal).toBe(signal)
+    expect(resolved.run.acquire.signal).toBe(signal)
   })
 
   test('may be absent, or present with the value undefined', () => {
-    const nothing = { modes: {}, acquire: {} }
+    const nothing = { modes: {}, run: { acquire: {}, retry: TRANSACTION_RETRY } }
     expect(resolveTransactionOptions({})).toEqual(nothing)
-    const { modes, acquire } = resolveTransactionOptions({ isolationLevel: undefined, signal: undefined })
-    expect([Object.keys(modes), Object.keys(acquire)]).toEqual([[], []])
+    const { modes, run } = resolveTransactionOptions({ isolationLevel: undefined, signal: undefined })
+    expect([Object.keys(modes), Object.keys(run.acquire)]).toEqual([[], []])
   })
 
   test('take any case', () => {
@@ -59,10 +60,10 @@ describe('the options of a transaction', () => {
     [{ isolatonLevel: 'serializable' }, '`transaction.isolatonLevel` is not an option, did you mean `isolationLevel`?'],
     [
       { isolation: 'serializable' },
-      '`transaction.isolation` is not an option, allowed are isolationLevel, accessMode, deferrable, signal, connectionTimeoutMillis, resetOnReturn.',
+      '`transaction.isolation` is not an option, allowed are isolationLevel, accessMode, deferrable, signal, connectionTimeoutMillis, resetOnReturn, retry.',
     ],
-    [null, expect.stringMatching(/^`options` must be an object, .*, got null\.$/)],
-    ['serializable', expect.stringMatching(/^`options` must be an object, .*, got 'serializable'\.$/)],
+    [null, expect.stringMatching(/^`transaction options` must be an object, .*, got null\.$/)],
+    ['serializable', expect.stringMatching(/^`transaction options` must be an object, .*, got 'serializable'\.$/)],
   ])('%o are refused', (options, problem) => {
     expect(problemsOf(options)).toEqual([problem])
   })

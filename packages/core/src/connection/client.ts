@@ -1,9 +1,9 @@
 import { Client, type ClientConfig, type PoolClient, type QueryResult, Result, types } from 'pg'
 import { OptionsError, ReleaseError, TransactionRolledBackError } from '../errors.ts'
-import { asksForCommit, onlyRollsBack } from '../policy/loss.ts'
+import { asksForCommit, endsTransaction, onlyRollsBack } from '../policy/loss.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
 import type { Cancel } from '../runtime/clock.ts'
-import { currentScope, inThisContext } from '../runtime/scope.ts'
+import { currentScope, inThisContext, type Scope } from '../runtime/scope.ts'
 import { internalsOf } from './driver.ts'
 import type { Lease } from './lease.ts'
 import { rethrowFromCaller } from './stack.ts'
@@ -13,7 +13,7 @@ import { accompany, type Submittable } from './submittable.ts'
 /** What a leased client asks its connection. */
 export interface ClientOwner {
   /** The present lease, or the last. */
-  readonly lease: Pick<Lease, 'number' | 'isHeld'>
+  readonly lease: Lease
   /** Whether the connection was lost. */
   readonly isLost: boolean
   /** Whether it is leased: what runs outside, hooks and resets, has nothing to do with whoever set it off. */
@@ -142,12 +142,15 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
       const isText = typeof config === 'string'
       const text = isText ? config : config.text
       const timeout = isText ? undefined : config.query_timeout
-      const signal = (isText ? undefined : config.signal) ?? (owner.isInUse ? currentScope()?.signal : undefined)
-      const refusal = owner.refusal() ?? reasonToRefuse(signal, text)
+      const scope = owner.isInUse ? currentScope() : undefined
+      const given = (isText ? undefined : config.signal) ?? scope?.signal
+      const refusal = owner.refusal() ?? strangersRefusal(scope, owner.lease) ?? reasonToRefuse(given, text)
       if (refusal) {
         process.nextTick(conclude, callback, refusal, owner.isRolledBack && onlyRollsBack(text))
         return
       }
+      // Given up before it is sent, or not at all: nobody would know what became of the work.
+      const signal = given && endsTransaction(text) ? undefined : given
       const statement = owner.begin(text)
       const cancelLimit = owner.limit(timeout || this.#queryTimeout)
       let isTold = false
@@ -171,6 +174,7 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
           if (isOver) return // The driver calls twice for values that it can't put into words.
           const failure = owner.firstFailure
           end(error ?? undefined)
+          if (owner.lease.attempt && hasCommitted(result)) owner.lease.attempt.noteCommit(owner.lease)
           if (error) conclude(tell, owner.explain(error, statement), owner.isRolledBack && onlyRollsBack(text))
           else if (result?.command === 'ROLLBACK' && asksForCommit(text)) tell(new TransactionRolledBackError(failure))
           else tell(null, result)
@@ -234,6 +238,18 @@ function reasonToRefuse(signal: AbortSignal | undefined, text: string | undefine
   if (signal !== undefined && typeof signal?.addEventListener !== 'function')
     return new OptionsError(['`signal` must be an AbortSignal (of an AbortController it is `.signal`).'])
   return signal?.aborted && !onlyRollsBack(text) ? abortReason(signal) : undefined
+}
+
+/** Work that runs on when its attempt has ended must not meet the session of whoever leases this connection now. */
+function strangersRefusal(scope: Scope | undefined, lease: Lease): Error | undefined {
+  if (!scope?.attempt?.isStrangerTo(lease)) return undefined
+  return new ReleaseError('The transaction of this client has ended: it may not be used any more.')
+}
+
+/** Whether the server says that it committed; of several statements in one text, any of them. */
+function hasCommitted(result: QueryResult | readonly QueryResult[] | undefined): boolean {
+  if (Array.isArray(result)) return result.some(hasCommitted)
+  return (result as QueryResult | undefined)?.command === 'COMMIT'
 }
 
 /** A connection lost before COMMIT has rolled back: that ROLLBACK is true, and must not hide what the caller died of. */

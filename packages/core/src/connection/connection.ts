@@ -1,6 +1,5 @@
 import type { Client } from 'pg'
 import { ConnectionLostError, type Endpoint, type Loss, ReleaseError } from '../errors.ts'
-import type { ResetPolicy } from '../options/pool-options.ts'
 import { concernsOthers, endsSession, severityOf } from '../policy/classify-error.ts'
 import { outcomeOfLoss, phaseOfLoss } from '../policy/loss.ts'
 import { RESET_TIMEOUT_MILLIS, type TransactionStatus } from '../policy/reset.ts'
@@ -10,7 +9,7 @@ import { requestCancel } from './cancel.ts'
 import type { ClientOwner, LeasedClient } from './client.ts'
 import { type DriverInternals, type EndClient, holdStatements, internalsOf } from './driver.ts'
 import { sayGoodbye } from './goodbye.ts'
-import { Lease } from './lease.ts'
+import { Lease, type LeaseTerms } from './lease.ts'
 import { SignsOfLife } from './signs-of-life.ts'
 import { type ConnectionState, mayMove } from './state.ts'
 import { type Statement, Statements } from './statements.ts'
@@ -153,9 +152,9 @@ export class Connection implements ClientOwner {
   }
 
   /** Is leased from now on. */
-  grant(now: number, resetOnReturn?: ResetPolicy, holder?: string): void {
+  grant(now: number, terms?: LeaseTerms): void {
     this.move('leased')
-    this.lease.begin(now, resetOnReturn, holder)
+    this.lease.begin(now, terms)
     this.#statements.settle()
   }
 
@@ -163,12 +162,14 @@ export class Connection implements ClientOwner {
   handOver(): LeasedClient {
     const { client, lease } = this
     const { number } = lease
-    client.release = (discard) => {
+    const release: LeasedClient['release'] = (discard) => {
       if (!lease.isHeld(number))
         throw new ReleaseError('Release called on client which has already been released to the pool.')
       lease.end()
       this.#settings.onReleased(this, discard)
     }
+    client.release = release
+    lease.attempt?.leased(lease, release)
     return client
   }
 
@@ -313,6 +314,7 @@ export class Connection implements ClientOwner {
     const underWay = isInUse ? this.#statements.sentTexts() : []
     const phase = isInUse ? phaseOfLoss(this.transactionStatus, underWay) : 'idle'
     this.#loss = { cause, phase, commitOutcome: outcomeOfLoss(phase, isInUse && this.lease.hasWorked) }
+    if (this.#loss.commitOutcome === 'unknown') this.lease.attempt?.noteCommit(this.lease)
     return this.#loss
   }
 

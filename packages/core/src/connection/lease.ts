@@ -1,4 +1,14 @@
 import type { ResetPolicy } from '../options/pool-options.ts'
+import type { Attempt } from '../runtime/attempt.ts'
+import type { Scope } from '../runtime/scope.ts'
+
+/** What a lease is granted for. */
+export interface LeaseTerms {
+  /** The caller's wishes, where they differ from the pool's options, and what it is for. */
+  readonly options?: Scope | undefined
+  /** Where it was acquired, if leaks are looked for. */
+  readonly stack?: string | undefined
+}
 
 /** The right to use a connection, granted anew each time: who has it, since when, and what it is to end with. */
 export class Lease {
@@ -9,6 +19,8 @@ export class Lease {
   resetOnReturn: ResetPolicy | undefined = undefined
   /** Where it was acquired, if leaks are looked for. */
   holder: string | undefined = undefined
+  /** The attempt at a transaction that it is part of. */
+  attempt: Attempt | undefined = undefined
   /** Whether it has been told to last too long. */
   isOverdue = false
   /** Whether anything was sent. */
@@ -16,11 +28,12 @@ export class Lease {
   #heldNumber = 0
 
   /** Begins the next lease. */
-  begin(now: number, resetOnReturn: ResetPolicy | undefined, holder: string | undefined): void {
+  begin(now: number, terms: LeaseTerms | undefined): void {
     this.#heldNumber = ++this.number
     this.since = now
-    this.resetOnReturn = resetOnReturn
-    this.holder = holder
+    this.resetOnReturn = terms?.options?.resetOnReturn
+    this.attempt = terms?.options?.attempt
+    this.holder = terms?.stack
     this.isOverdue = false
     this.hasWorked = false
   }

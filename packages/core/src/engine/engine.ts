@@ -1,12 +1,13 @@
 import type { Connection } from '../connection/connection.ts'
 import type { Connector } from '../connection/connector.ts'
+import type { LeaseTerms } from '../connection/lease.ts'
 import { ConnectError, PoolClosedError } from '../errors.ts'
 import type { ResolvedOptions } from '../options/resolved-options.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Interruption, Publisher } from '../telemetry/events.ts'
-import type { Caller, Wishes } from './caller.ts'
+import type { Caller } from './caller.ts'
 import { Checkups } from './checkups.ts'
 import { Closing } from './closing.ts'
 import { Departures } from './departures.ts'
@@ -161,13 +162,13 @@ export class Engine {
   }
 
   /** Leases a connection at once, if one lies idle that needs no proof and nobody waits. */
-  acquireNow(wishes: Wishes | undefined): Connection | undefined {
-    if (this.#closing.hasBegun || this.#line.first || wishes?.options?.signal?.aborted) return undefined
+  acquireNow(terms: LeaseTerms | undefined): Connection | undefined {
+    if (this.#closing.hasBegun || this.#line.first || terms?.options?.signal?.aborted) return undefined
     const now = this.#parts.clock.now()
     this.#distrust.guard(now)
     const ready = this.#takeReady(now)
     if (ready) {
-      this.#grant(ready, wishes, now)
+      this.#grant(ready, terms, now)
       this.#tellLeased(ready, 0)
     }
     return ready
@@ -251,8 +252,8 @@ export class Engine {
     caller.leased(connection)
   }
 
-  #grant(connection: Connection, wishes: Wishes | undefined, now: number): void {
-    connection.grant(now, wishes?.options?.resetOnReturn, wishes?.stack)
+  #grant(connection: Connection, terms: LeaseTerms | undefined, now: number): void {
+    connection.grant(now, terms)
     this.#upkeep.lookBy(now + this.#options.leakDetectionMillis)
   }
 

@@ -1,6 +1,6 @@
 import pRetry from 'p-retry'
 import { ConnectError } from '../errors.ts'
-import type { ConnectRetry } from '../options/resolved-options.ts'
+import type { Retry } from '../options/resolved-options.ts'
 import { FIRST_PACE, quickened, UNPACED } from '../policy/backoff.ts'
 import { mayConnectAgain } from '../policy/classify-error.ts'
 import { outOfScope } from '../runtime/scope.ts'
@@ -8,7 +8,7 @@ import { outOfScope } from '../runtime/scope.ts'
 /** What supply asks of the engine. */
 export interface SupplyParts {
   readonly max: number
-  readonly connectRetry: ConnectRetry | false
+  readonly connectRetry: Retry | false
   /** Opens one connection; it has joined the pool when this resolves, unless the pool has dropped it meanwhile. */
   readonly openOne: () => Promise<boolean>
   /** Whether a connection more may be opened. */

@@ -21,23 +21,31 @@ export interface AcquireOptions {
 // Complete by its type: whatever becomes an option has to be entered here.
 const KEYS: Record<keyof AcquireOptions, true> = { signal: true, connectionTimeoutMillis: true, resetOnReturn: true }
 
+/** Their names. */
+export const ACQUIRE_KEYS: readonly string[] = Object.keys(KEYS)
+
 /**
  * Checks what a caller wishes; `of` is what he called.
  *
- * @throws {OptionsError} that names every problem at once.
+ * @throws {OptionsError} that names every option that can't work.
  */
 export function checkAcquireOptions(of: string, given: AcquireOptions): void {
   const problems = new Problems()
-  if (typeof given !== 'object' || given === null) {
-    problems.add(`${of} options`, 'an object, such as { signal }', given)
-    throw new OptionsError(problems.found)
-  }
+  problems.group(of, given, '{ signal }')
+  checkGroupKeys(of, given, ACQUIRE_KEYS, problems)
+  addAcquireProblems(of, given, problems)
+  if (problems.found.length > 0) throw new OptionsError(problems.found)
+}
+
+/** Notes what can't work among a caller's wishes. */
+export function addAcquireProblems(of: string, given: AcquireOptions, problems: Problems): void {
   const { signal, connectionTimeoutMillis, resetOnReturn } = given
-  checkGroupKeys(of, given, Object.keys(KEYS), problems)
-  if (signal !== undefined && typeof signal?.addEventListener !== 'function')
-    problems.add(`${of}.signal`, 'an AbortSignal', signal)
+  if (signal !== undefined && !isSignal(signal)) problems.add(`${of}.signal`, 'an AbortSignal', signal)
   if (connectionTimeoutMillis !== undefined)
     problems.number(`${of}.connectionTimeoutMillis`, connectionTimeoutMillis, 0)
   if (resetOnReturn !== undefined) checkResetPolicy(`${of}.resetOnReturn`, resetOnReturn, problems)
-  if (problems.found.length > 0) throw new OptionsError(problems.found)
+}
+
+function isSignal(signal: AbortSignal | null): boolean {
+  return typeof signal?.addEventListener === 'function' && typeof signal.throwIfAborted === 'function'
 }

@@ -1,3 +1,5 @@
+import { OptionsError } from '../errors.ts'
+
 type Infinite = 'finite' | 'or Infinity'
 
 /** Collects what is wrong with the options, so that all problems are told at once. */
@@ -20,6 +22,17 @@ export class Problems {
   number(option: string, value: unknown, least: number, infinite: Infinite = 'finite'): void {
     const fits = typeof value === 'number' && value >= least && (infinite === 'or Infinity' || Number.isFinite(value))
     if (!fits) this.add(option, `a number from ${least} on${orInfinity(infinite)}`, value)
+  }
+
+  /**
+   * A group of options, such as this one.
+   *
+   * @throws {OptionsError} at once: there is nothing in it to look at.
+   */
+  group(option: string, value: unknown, example: string): void {
+    if (typeof value === 'object' && value !== null) return
+    this.add(`${option} options`, `an object, such as ${example}`, value)
+    throw new OptionsError(this.found)
   }
 
   /** One of a closed set. */

@@ -1,4 +1,4 @@
-import type { Defaults } from './resolved-options.ts'
+import type { Defaults, Retry } from './resolved-options.ts'
 
 /** Where an option is absent. What differs from pg says why. */
 export const DEFAULTS: Defaults = Object.freeze({
@@ -41,4 +41,15 @@ export const DEFAULTS: Defaults = Object.freeze({
   // pg leaves it off; a flow that a firewall forgot is then never noticed.
   keepAlive: true,
   name: 'holdfast',
+})
+
+/** How transactions are retried. */
+export const TRANSACTION_RETRY: Retry = Object.freeze({
+  // Whoever loses three times in a row has a conflict that more of the same won't solve.
+  retries: 3,
+  minTimeout: 50,
+  maxTimeout: 1000,
+  factor: 2,
+  // Two that have collided must not collide again.
+  randomize: true,
 })

@@ -1,5 +1,6 @@
 import type { ClientBase, PoolClient, PoolConfig } from 'pg'
 import type { Logger } from './logger.ts'
+import type { RetryOptions } from './retry-options.ts'
 
 /** What a reset function is told of the session. */
 export interface ResetInfo {
@@ -33,25 +34,6 @@ export interface PrePingOptions {
    * @default 1000
    */
   readonly timeoutMillis?: number | undefined
-}
-
-/**
- * When to try again while the server refuses, as p-retry takes it. Bounded by the callers' own deadlines: nobody
- * waiting, nobody retrying.
- *
- * @see https://github.com/sindresorhus/p-retry#options
- */
-export interface ConnectRetryOptions {
-  /** How often to try again. @default Infinity: `connectionTimeoutMillis` is the bound. */
-  readonly retries?: number | undefined
-  /** The first pause, in milliseconds. @default 50 */
-  readonly minTimeout?: number | undefined
-  /** The longest pause, in milliseconds. @default 1000: only one connection of the process is trying. */
-  readonly maxTimeout?: number | undefined
-  /** By how much each pause is longer than the one before. @default 2 */
-  readonly factor?: number | undefined
-  /** Vary each pause between one and two times its length. @default true: many processes wake at once. */
-  readonly randomize?: boolean | undefined
 }
 
 /**
@@ -163,8 +145,13 @@ export interface PoolOptions extends Omit<PoolConfig, 'onConnect'> {
    * @see https://www.postgresql.org/docs/current/sql-discard.html
    */
   readonly resetOnReturn?: ResetPolicy | undefined
-  /** When to try again while the server refuses; `false` tells the caller at once. @default exponential backoff */
-  readonly connectRetry?: false | ConnectRetryOptions | undefined
+  /**
+   * When to try again while the server refuses; `false` tells the caller at once. Bounded by the callers' own deadlines:
+   * nobody waiting, nobody retrying.
+   *
+   * @default `{ retries: Infinity, minTimeout: 50, maxTimeout: 1000 }`: only one connection of the process is trying.
+   */
+  readonly connectRetry?: boolean | RetryOptions | undefined
   /** What `end()` and every polite goodbye are bounded by, in milliseconds. Then the socket is destroyed. @default 5000 */
   readonly closeTimeoutMillis?: number | undefined
   /** TCP keepalive. @default true (pg: false): the last resort against flows that a NAT forgot. */

@@ -1,8 +1,9 @@
 import { type Problems, withoutUndefined } from './check.ts'
 import { checkGroupKeys } from './check-keys.ts'
 import { DEFAULTS } from './defaults.ts'
-import type { ConnectRetryOptions, PrePingOptions } from './pool-options.ts'
-import type { ConnectRetry, PrePing } from './resolved-options.ts'
+import type { PrePingOptions } from './pool-options.ts'
+import type { PrePing, Retry } from './resolved-options.ts'
+import type { RetryOptions } from './retry-options.ts'
 
 /** Completes `prePing`. A timeout that the user did not choose adapts to a short deadline, one that he chose must fit. */
 export function resolvePrePing(
@@ -30,19 +31,25 @@ export function resolvePrePing(
   return Object.freeze(prePing)
 }
 
-/** Completes `connectRetry`, so that p-retry never finds fault with it. */
-export function resolveConnectRetry(given: false | ConnectRetryOptions, problems: Problems): ConnectRetry | false {
+/** Completes a group of p-retry's options, so that p-retry never finds fault with it. `false` turns it off. */
+export function resolveRetry(
+  option: string,
+  given: boolean | RetryOptions,
+  defaults: Retry,
+  problems: Problems,
+): Retry | false {
   if (given === false) return false
+  if (given === true) return defaults
   if (typeof given !== 'object' || given === null) {
-    problems.add('connectRetry', "false, or p-retry's options", given)
+    problems.add(option, "true, false, or p-retry's options", given)
     return false
   }
-  checkGroupKeys('connectRetry', given, Object.keys(DEFAULTS.connectRetry), problems)
-  const retry = { ...DEFAULTS.connectRetry, ...withoutUndefined(given) } as ConnectRetry
-  problems.wholeNumber('connectRetry.retries', retry.retries, 0, 'or Infinity')
-  problems.number('connectRetry.minTimeout', retry.minTimeout, 0)
-  problems.number('connectRetry.maxTimeout', retry.maxTimeout, 0, 'or Infinity')
-  problems.number('connectRetry.factor', retry.factor, 1)
-  problems.oneOf('connectRetry.randomize', retry.randomize, [true, false])
+  checkGroupKeys(option, given, Object.keys(defaults), problems)
+  const retry = { ...defaults, ...withoutUndefined(given) } as Retry
+  problems.wholeNumber(`${option}.retries`, retry.retries, 0, 'or Infinity')
+  problems.number(`${option}.minTimeout`, retry.minTimeout, 0)
+  problems.number(`${option}.maxTimeout`, retry.maxTimeout, 0, 'or Infinity')
+  problems.number(`${option}.factor`, retry.factor, 1)
+  problems.oneOf(`${option}.randomize`, retry.randomize, [true, false])
   return Object.freeze(retry)
 }

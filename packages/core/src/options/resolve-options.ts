@@ -6,7 +6,7 @@ import { DEFAULTS } from './defaults.ts'
 import { resolveEcho } from './echo.ts'
 import { asPgReads } from './pg-values.ts'
 import type { PoolOptions } from './pool-options.ts'
-import { resolveConnectRetry, resolvePrePing } from './resolve-groups.ts'
+import { resolvePrePing, resolveRetry } from './resolve-groups.ts'
 import type { ResolvedOptions } from './resolved-options.ts'
 
 /**
@@ -24,7 +24,7 @@ export function resolveOptions(given: PoolOptions): ResolvedOptions {
   const value = { ...DEFAULTS, ...asPgReads(withoutUndefined(given)) }
   const deadline = orNever(value.connectionTimeoutMillis)
   const prePing = resolvePrePing(given.prePing === undefined ? true : given.prePing, atLeast(deadline, 0), problems)
-  const connectRetry = resolveConnectRetry(value.connectRetry, problems)
+  const connectRetry = resolveRetry('connectRetry', value.connectRetry, DEFAULTS.connectRetry, problems)
 
   problems.wholeNumber('max', value.max, 1)
   problems.wholeNumber('min', value.min, 0)

@@ -1,13 +1,14 @@
 import type { Logger } from './logger.ts'
-import type { ConnectRetryOptions, PrePingOptions, ResetPolicy } from './pool-options.ts'
+import type { PrePingOptions, ResetPolicy } from './pool-options.ts'
+import type { RetryOptions } from './retry-options.ts'
 
 type Complete<Options> = { readonly [Key in keyof Options]-?: NonNullable<Options[Key]> }
 
 /** When to prove a connection alive before it is leased. */
 export type PrePing = Complete<PrePingOptions>
 
-/** How connections are retried: p-retry's options. */
-export type ConnectRetry = Complete<ConnectRetryOptions>
+/** How something is retried: p-retry's options. */
+export type Retry = Complete<RetryOptions>
 
 /** What of the pool's doings is logged: nothing, what changes, every lease as well. */
 export type EchoLevel = false | 'info' | 'debug'
@@ -34,7 +35,7 @@ export interface ResolvedOptions {
   readonly pingTimeoutMillis: number
   readonly invalidateOnDisconnect: 'all' | 'one'
   readonly resetOnReturn: ResetPolicy
-  readonly connectRetry: ConnectRetry | false
+  readonly connectRetry: Retry | false
   readonly closeTimeoutMillis: number
   readonly queryTimeoutMillis: number
   readonly name: string
@@ -60,7 +61,7 @@ export interface Defaults {
   readonly prePing: PrePing
   readonly invalidateOnDisconnect: 'all' | 'one'
   readonly resetOnReturn: ResetPolicy
-  readonly connectRetry: ConnectRetry
+  readonly connectRetry: Retry
   readonly closeTimeoutMillis: number
   readonly keepAlive: boolean
   readonly name: string

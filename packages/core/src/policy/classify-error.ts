@@ -69,6 +69,11 @@ export function isRetryable(error: unknown): boolean {
   return someInChain(error, (each) => factsOf(codeOf(each)).retryTransaction === true)
 }
 
+/** Whether `cause` is this error, or what it was caused by. */
+export function isCausedBy(error: unknown, cause: unknown): boolean {
+  return error === cause || someInChain(error, (each) => each === cause)
+}
+
 // Two copies of the package may be loaded, so the name is asked and not the class.
 function isConnectionLost(error: unknown): error is ConnectionLostError {
   return error instanceof ConnectionLostError || (error instanceof Error && error.name === 'ConnectionLostError')

@@ -1,8 +1,14 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 import { type AcquireOptions, checkAcquireOptions } from '../options/acquire-options.ts'
 import { withoutUndefined } from '../options/check.ts'
+import type { Attempt } from './attempt.ts'
 
-const storage = new AsyncLocalStorage<AcquireOptions | undefined>()
+/** What holds for whatever runs in it: the caller's wishes, and the attempt at a transaction that it is part of. */
+export interface Scope extends AcquireOptions {
+  readonly attempt?: Attempt | undefined
+}
+
+const storage = new AsyncLocalStorage<Scope | undefined>()
 // Who never opens a scope shall not pay for looking.
 let isUsed = false
 
@@ -19,12 +25,17 @@ let isUsed = false
  */
 export function scope<Result>(options: AcquireOptions, work: () => Result): Result {
   checkAcquireOptions('scope', options)
+  return inScope({ ...storage.getStore(), ...withoutUndefined(options) }, work)
+}
+
+/** Runs `work` in this scope, and in no other. */
+export function inScope<Result>(scope: Scope, work: () => Result): Result {
   isUsed = true
-  return storage.run({ ...storage.getStore(), ...withoutUndefined(options) }, work)
+  return storage.run(scope, work)
 }
 
 /** What holds here, if anything does. */
-export function currentScope(): AcquireOptions | undefined {
+export function currentScope(): Scope | undefined {
   return isUsed ? storage.getStore() : undefined
 }
 

@@ -1,105 +1,105 @@
-import type { LeasedClient } from '../connection/client.ts'
-import { ReleaseError, TransactionRolledBackError } from '../errors.ts'
+import pRetry from 'p-retry'
+import { PoolTimeoutError } from '../errors.ts'
 import type { AcquireOptions } from '../options/acquire-options.ts'
-import { DEFAULTS } from '../options/defaults.ts'
-import { currentScope, outOfScope, scope } from '../runtime/scope.ts'
-import { beginStatement } from './begin.ts'
-import { requireFunction, Transaction, type TransactionFunction } from './transaction.ts'
-import {
-  type ResolvedTransactionOptions,
-  resolveTransactionOptions,
-  type TransactionOptions,
-} from './transaction-options.ts'
-import { Work } from './work.ts'
+import { isCausedBy, isRetryable } from '../policy/classify-error.ts'
+import { abortReason } from '../runtime/abort-reason.ts'
+import { Attempt } from '../runtime/attempt.ts'
+import { currentScope, inScope } from '../runtime/scope.ts'
+import { requireFunction } from './require-function.ts'
+import { type ResolvedRunOptions, type RunOptions, resolveRunOptions } from './run-options.ts'
 
-/** Where a transaction gets its connection. */
-export interface TransactionSource {
-  /** Without options where there are none: who overrides it may know but pg's callback. */
-  connect(options?: AcquireOptions): Promise<LeasedClient>
+/** What the function of a transaction is told of the attempt that it is part of. */
+export interface AttemptInfo {
+  /** Which try of the whole transaction this is, from 1. */
+  readonly attempt: number
 }
 
+/** What runs in a transaction; again in each attempt. */
+export type TransactionWork<Tx, Result> = (tx: Tx, info: AttemptInfo) => Promise<Result> | Result
+
 /**
- * Runs `fn` in a transaction on a connection of its own: committed when it resolves, rolled back when it rejects, and
- * with its error. The connection is given back in any case.
+ * Runs one transaction in an ORM's own way: begins, runs `work` with what the ORM hands to its callbacks, commits or
+ * rolls back. Called anew for each attempt, whose number it is told.
+ */
+export type Transact<Tx, Result> = (work: (tx: Tx) => Promise<Result>, attempt: number) => Promise<Result>
+
+/**
+ * Runs a transaction as a whole, and again when that is safe: the work never runs again while an earlier attempt might
+ * have committed. What is retried is certainly rolled back: lost before COMMIT was sent, 40001 (serialization failure),
+ * 40P01 (deadlock), or not let in (53300, 57P03). For adapters; with a `Pool` it is `pool.transaction`.
  *
- * @throws What `fn` throws.
- * @throws {TransactionRolledBackError} when `fn` swallowed the error of a statement: nothing was written.
- * @throws {ConnectionLostError} when the connection died: `commitOutcome` tells whether anything may be written.
- * @throws {ReleaseError} when `fn` left a savepoint, a cursor or a stream open: nothing was written.
- * @throws {OptionsError} that names every option that can't work.
+ * @example
+ * ```ts
+ * await runTransaction((work) => orm.transaction(work), async (tx, { attempt }) => tx.insert(order), { signal })
+ * ```
+ *
+ * @throws What the last attempt threw.
  * @throws The reason of `signal`, if that was aborted before COMMIT was sent: nothing was written.
- * @throws What `connect()` throws.
+ * @throws {OptionsError} that names every option that can't work.
  */
-export async function runTransaction<Result>(
-  source: TransactionSource,
-  fn: TransactionFunction<Result>,
-  options: TransactionOptions = {},
-  /** How long ROLLBACK may take, in milliseconds; then its connection is destroyed. */
-  rollbackMillis: number = DEFAULTS.closeTimeoutMillis,
+export async function runTransaction<Tx, Result>(
+  transact: Transact<Tx, Result>,
+  fn: TransactionWork<Tx, Result>,
+  options: RunOptions = {},
 ): Promise<Result> {
-  requireFunction(fn, 'transaction(fn, options)')
-  return runAttempt(source, fn, resolveTransactionOptions(options), rollbackMillis, 1)
+  requireFunction(fn, 'runTransaction(transact, fn, options)')
+  return runResolved(transact, fn, resolveRunOptions('transaction', options))
 }
 
-async function runAttempt<Result>(
-  source: TransactionSource,
-  fn: TransactionFunction<Result>,
-  { modes, acquire }: ResolvedTransactionOptions,
-  rollbackMillis: number,
-  attempt: number,
+/** The same with options that are checked. */
+export async function runResolved<Tx, Result>(
+  transact: Transact<Tx, Result>,
+  fn: TransactionWork<Tx, Result>,
+  options: ResolvedRunOptions,
 ): Promise<Result> {
+  const { retry, acquire } = options
   const signal = acquire.signal ?? currentScope()?.signal
-  signal?.throwIfAborted()
-  const client = await (Object.keys(acquire).length > 0 ? source.connect(acquire) : source.connect())
-  const work = new Work(client)
-  let result: Result
-  try {
-    await client.query(beginStatement(modes))
-  } catch (error) {
-    client.release() // Nothing has begun that could be rolled back.
-    throw error
+  // What is final doesn't pass through p-retry: it takes nothing but an Error for one, and tells of a signal instead,
+  // also when that was aborted after a COMMIT.
+  let end: (() => Result) | undefined
+  const tryOnce = async (number: number): Promise<void> => {
+    const attempt = new Attempt(number)
+    try {
+      const result = await runAttempt(attempt, transact, fn, acquire)
+      end = () => result
+    } catch (error) {
+      if (mayRunAgain(error, attempt)) throw error
+      end = () => {
+        throw signal?.aborted && isCausedBy(error, signal.reason) ? abortReason(signal) : error
+      }
+    }
   }
-  try {
-    signal?.throwIfAborted()
-    const run = (): Promise<Result> => Transaction.run(new Transaction(work, attempt), fn)
-    // What it runs is cancelled with it.
-    result = await (acquire.signal ? scope({ signal: acquire.signal }, run) : run())
-    signal?.throwIfAborted()
-  } catch (error) {
-    client.release(await rollBack(client, work, rollbackMillis))
-    throw error
-  }
-  try {
-    await commit(client, work)
-  } finally {
-    client.release()
-  }
-  return result
-}
-
-/**
- * Queued behind whatever `fn` left running: nothing of it runs on outside of the transaction. That COMMIT was answered
- * with ROLLBACK the client knows as well, but not which error was swallowed.
- */
-async function commit(client: LeasedClient, work: Work): Promise<void> {
-  const answer = await toTheEnd(() => client.query('COMMIT')).catch((error: unknown) => {
-    if (!(error instanceof TransactionRolledBackError)) throw error
+  await pRetry(tryOnce, { ...(retry || { retries: 0 }), ...(signal && { signal }) }).catch((error: unknown) => {
+    end ??= () => {
+      throw error
+    }
   })
-  if (!answer || answer.command === 'ROLLBACK') throw new TransactionRolledBackError(work.failure)
+  return (end as () => Result)()
 }
 
-/** Rolls back, and returns why the connection must be discarded, if it must: the first error is the one worth telling. */
-async function rollBack(client: LeasedClient, work: Work, timeoutMillis: number): Promise<Error | undefined> {
-  // Would wait for its reader, who is gone. Closing the connection rolls back as well.
-  if (work.isHeldOpen) return new ReleaseError('A cursor or stream was still open when the transaction failed')
-  const rollback = { text: 'ROLLBACK', query_timeout: Math.max(1, timeoutMillis) }
-  return toTheEnd(() => client.query(rollback)).then(
-    () => undefined,
-    (error: Error) => error,
-  )
+/** In a scope of its own, so that the ORM's `connect()` finds the wishes and the attempt. */
+async function runAttempt<Tx, Result>(
+  attempt: Attempt,
+  transact: Transact<Tx, Result>,
+  fn: TransactionWork<Tx, Result>,
+  acquire: AcquireOptions,
+): Promise<Result> {
+  const outer = currentScope()
+  // What its own statements are given up by holds for what the work does elsewhere, too; how it acquires doesn't.
+  const inner = { ...outer, ...(acquire.signal && { signal: acquire.signal }), attempt }
+  const work = (tx: Tx): Promise<Result> => {
+    attempt.begin()
+    return inScope(inner, async () => fn(tx, { attempt: attempt.number }))
+  }
+  try {
+    return await inScope({ ...outer, ...acquire, attempt }, () => transact(work, attempt.number))
+  } finally {
+    attempt.end()
+  }
 }
 
-/** Once sent it isn't given up, whatever the signal of a scope says: nobody would know what became of the work. */
-function toTheEnd<Result>(send: () => Result): Result {
-  return outOfScope(send)
+/** Who has waited for a connection until the deadline has no time for more. */
+function mayRunAgain(error: unknown, attempt: Attempt): error is Error {
+  if (attempt.mayHaveCommitted || !(error instanceof Error) || error instanceof PoolTimeoutError) return false
+  return isRetryable(error)
 }

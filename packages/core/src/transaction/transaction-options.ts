@@ -1,7 +1,7 @@
 import { OptionsError } from '../errors.ts'
-import type { AcquireOptions } from '../options/acquire-options.ts'
 import { Problems, withoutUndefined } from '../options/check.ts'
 import { checkGroupKeys } from '../options/check-keys.ts'
+import { type ResolvedRunOptions, RUN_KEYS, type RunOptions, resolveRun } from './run-options.ts'
 
 const ISOLATION_LEVELS = ['read uncommitted', 'read committed', 'repeatable read', 'serializable'] as const
 const ACCESS_MODES = ['read only', 'read write'] as const
@@ -13,12 +13,12 @@ export type IsolationLevel = (typeof ISOLATION_LEVELS)[number]
 export type AccessMode = (typeof ACCESS_MODES)[number]
 
 /**
- * How a transaction runs, and how its connection is acquired. What is absent is as the session has it
- * (`default_transaction_isolation` and its kin).
+ * How a transaction runs. What is absent of its modes is as the session has it (`default_transaction_isolation` and its
+ * kin).
  *
  * @see https://www.postgresql.org/docs/current/sql-set-transaction.html
  */
-export interface TransactionOptions extends AcquireOptions {
+export interface TransactionOptions extends RunOptions {
   /** What it may see of others. In capitals, too, as TypeORM writes it. @default the session's: 'read committed' */
   readonly isolationLevel?: IsolationLevel | Uppercase<IsolationLevel> | undefined
   /** `'read only'` has the server refuse every write. @default the session's: 'read write' */
@@ -39,35 +39,25 @@ export interface TransactionModes {
   readonly deferrable?: boolean
 }
 
-/** The options, checked: a part for BEGIN, a part for `connect()`. */
+/** The options, checked: a part for BEGIN, a part for whoever runs the attempts. */
 export interface ResolvedTransactionOptions {
   readonly modes: TransactionModes
-  readonly acquire: AcquireOptions
+  readonly run: ResolvedRunOptions
 }
 
-// Complete by its type: whatever becomes an option has to be entered here.
-const KEYS: Record<keyof TransactionOptions, true> = {
-  isolationLevel: true,
-  accessMode: true,
-  deferrable: true,
-  signal: true,
-  connectionTimeoutMillis: true,
-  resetOnReturn: true,
-}
+const MODE_KEYS: Record<keyof TransactionModes, true> = { isolationLevel: true, accessMode: true, deferrable: true }
+const KEYS = [...Object.keys(MODE_KEYS), ...RUN_KEYS]
 
 /**
- * Checks what the user gave. What concerns the connection alone is checked by `connect()`, which gets it untouched.
+ * Checks what the user gave.
  *
  * @throws {OptionsError} that names every problem at once.
  */
 export function resolveTransactionOptions(given: TransactionOptions): ResolvedTransactionOptions {
   const problems = new Problems()
-  if (typeof given !== 'object' || given === null) {
-    problems.add('options', "an object, such as { isolationLevel: 'serializable' }", given)
-    throw new OptionsError(problems.found)
-  }
-  const { isolationLevel, accessMode, deferrable, ...acquire } = withoutUndefined(given)
-  checkGroupKeys('transaction', withoutUndefined(given), Object.keys(KEYS), problems)
+  problems.group('transaction', given, "{ isolationLevel: 'serializable' }")
+  const { isolationLevel, accessMode, deferrable, ...rest } = withoutUndefined(given)
+  checkGroupKeys('transaction', withoutUndefined(given), KEYS, problems)
   const modes = {
     ...(isolationLevel !== undefined && { isolationLevel: inLowerCase<IsolationLevel>(isolationLevel) }),
     ...(accessMode !== undefined && { accessMode: inLowerCase(accessMode) }),
@@ -76,10 +66,9 @@ export function resolveTransactionOptions(given: TransactionOptions): ResolvedTr
   if ('isolationLevel' in modes) problems.oneOf('transaction.isolationLevel', modes.isolationLevel, ISOLATION_LEVELS)
   if ('accessMode' in modes) problems.oneOf('transaction.accessMode', modes.accessMode, ACCESS_MODES)
   if ('deferrable' in modes) problems.oneOf('transaction.deferrable', modes.deferrable, [true, false])
-  if ('signal' in acquire && typeof acquire.signal?.throwIfAborted !== 'function')
-    problems.add('transaction.signal', 'an AbortSignal', acquire.signal)
+  const run = resolveRun('transaction', rest, problems)
   if (problems.found.length > 0) throw new OptionsError(problems.found)
-  return { modes, acquire }
+  return { modes, run }
 }
 
 function inLowerCase<Word extends string>(word: Word | Uppercase<Word>): Word {

@@ -1,6 +1,7 @@
 import type { LeasedClient } from '../connection/client.ts'
 import { HoldfastError, ReleaseError } from '../errors.ts'
 import { transactionControlIn } from './control.ts'
+import { requireFunction } from './require-function.ts'
 import { type QueryArguments, refuse, textOf } from './statement-call.ts'
 import type { Work } from './work.ts'
 
@@ -128,11 +129,6 @@ const IN_SAVEPOINT =
   'A savepoint of this transaction is open: use the transaction that its function was given, or await it first.'
 const HELD_OPEN =
   'A cursor or stream of the transaction was still open at its end: read it to the end, or close it and wait for that.'
-
-/** @throws {TypeError} that names the call, when `fn` can't be called. */
-export function requireFunction(fn: unknown, call: string): void {
-  if (typeof fn !== 'function') throw new TypeError(`${call}: \`fn\` must be a function, got ${typeof fn}`)
-}
 
 function refusalOfText(text: string | undefined): Error | undefined {
   const word = transactionControlIn(text)?.toUpperCase()

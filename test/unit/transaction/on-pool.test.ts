@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { LeasedClient } from '../../../packages/core/src/connection/client.ts'
 import { ReleaseError } from '../../../packages/core/src/errors.ts'
-import type { AcquireOptions } from '../../../packages/core/src/options/acquire-options.ts'
 import { Pool } from '../../../packages/core/src/pool.ts'
-import { runTransaction } from '../../../packages/core/src/transaction/run-transaction.ts'
+import { currentScope } from '../../../packages/core/src/runtime/scope.ts'
+import { transactionOn } from '../../../packages/core/src/transaction/on-pool.ts'
 import type { Transaction, TransactionFunction } from '../../../packages/core/src/transaction/transaction.ts'
 import type { TransactionOptions } from '../../../packages/core/src/transaction/transaction-options.ts'
 import { FakeServer, serverError } from '../../support/fake-client.ts'
@@ -13,7 +13,7 @@ let clock: FakeClock
 let server: FakeServer
 /** What each lease was released with. */
 let releases: unknown[]
-let asked: AcquireOptions[]
+let asked: unknown[]
 
 beforeEach(() => {
   clock = new FakeClock()
@@ -34,9 +34,9 @@ async function soon<T>(promise: Promise<T>): Promise<T> {
 function run<Result>(fn: TransactionFunction<Result>, options?: TransactionOptions): Promise<Result> {
   const pool = new Pool({ Client: server.Client, max: 1 })
   const source = {
-    async connect(acquire: AcquireOptions): Promise<LeasedClient> {
-      asked.push(acquire)
-      const client = await pool.connect(acquire)
+    async connect(): Promise<LeasedClient> {
+      asked.push(currentScope())
+      const client = await pool.connect()
       const { release } = client
       client.release = (discard) => {
         releases.push(discard)
@@ -45,7 +45,7 @@ function run<Result>(fn: TransactionFunction<Result>, options?: TransactionOptio
       return client
     },
   }
-  return runTransaction(source, fn, options)
+  return transactionOn(source, fn, options)
 }
 
 const failure = new Error('of the application')
@@ -108,7 +108,7 @@ describe('what is sent', () => {
 describe('the lease', () => {
   test('is acquired by the options that concern it, and by no others', async () => {
     await soon(run(() => {}, { isolationLevel: 'serializable', connectionTimeoutMillis: 5, resetOnReturn: 'none' }))
-    expect(asked).toEqual([{ connectionTimeoutMillis: 5, resetOnReturn: 'none' }])
+    expect(asked).toEqual([{ connectionTimeoutMillis: 5, resetOnReturn: 'none', attempt: expect.anything() }])
   })
 
   test.each([
@@ -253,7 +253,7 @@ test('a Client of the user whose query knows only promises will do', async () =>
     }
   }
   const pool = new Pool({ Client: PromisingClient as never })
-  await soon(runTransaction(pool, (tx) => tx.savepoint((sp) => sp.query('select 1'))))
+  await soon(transactionOn(pool, (tx) => tx.savepoint((sp) => sp.query('select 1'))))
   expect(server.received).toEqual([
     'BEGIN',
     'SAVEPOINT holdfast_1',

@@ -1,0 +1,56 @@
+/** What an attempt knows of a lease. */
+interface Holding {
+  readonly number: number
+  readonly attempt: Attempt | undefined
+  isHeld(number: number): boolean
+}
+
+/**
+ * One attempt at a transaction, as whoever leases its connection and sends its statements must know it: an ORM that runs
+ * the transaction tells nobody what became of it. It is found by the scope in which the ORM acquires.
+ */
+export class Attempt {
+  /** From 1. */
+  readonly number: number
+  readonly #own = new Map<Holding, { readonly number: number; readonly release: () => void }>()
+  #hasBegun = false
+  #hasEnded = false
+  #mayHaveCommitted = false
+
+  constructor(number: number) {
+    this.number = number
+  }
+
+  /** Whether the server may have committed: then the work must never run again. */
+  get mayHaveCommitted(): boolean {
+    return this.#mayHaveCommitted
+  }
+
+  /** Takes note of a lease; those from before the work begins are the transaction's own. */
+  leased(lease: Holding, release: () => void): void {
+    if (!this.#hasBegun) this.#own.set(lease, { number: lease.number, release })
+  }
+
+  /** The work begins: whatever it acquires is its own business. */
+  begin(): void {
+    this.#hasBegun = true
+  }
+
+  /** A COMMIT was answered on this lease, or may have been carried out on it. */
+  noteCommit(lease: Holding): void {
+    if (this.#own.has(lease)) this.#mayHaveCommitted = true
+  }
+
+  /** It is over: what its ORM still holds (Drizzle 0.45, after a failed BEGIN) is released. */
+  end(): void {
+    this.#hasEnded = true
+    for (const [lease, { number, release }] of this.#own) if (lease.isHeld(number)) release()
+  }
+
+  /** Whether work that runs on after the end would meet somebody else's session here. */
+  isStrangerTo(lease: Holding): boolean {
+    if (!this.#hasEnded || lease.attempt === this) return false
+    const own = this.#own.get(lease)
+    return own !== undefined && own.number !== lease.number
+  }
+}
