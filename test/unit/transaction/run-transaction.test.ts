@@ -1,0 +1,231 @@
+import { describe, expect, test, vi } from 'vitest'
+import { ConnectionLostError, OptionsError, PoolTimeoutError } from '../../../packages/core/src/errors.ts'
+import { currentScope } from '../../../packages/core/src/runtime/scope.ts'
+import type { RunOptions } from '../../../packages/core/src/transaction/run-options.ts'
+import { runTransaction, type Transact } from '../../../packages/core/src/transaction/run-transaction.ts'
+import { serverError } from '../../support/fake-client.ts'
+
+const conflict = () => serverError('40001', 'could not serialize access')
+const AT_ONCE = { minTimeout: 0, maxTimeout: 0 }
+const again: RunOptions = { retry: AT_ONCE }
+
+/** An ORM whose transactions end as these do, one after the other; the last one for ever. */
+function orm(...ends: readonly (() => unknown)[]): Transact<'tx', unknown> {
+  return async (work, attempt) => {
+    await work('tx')
+    return ends[Math.min(attempt, ends.length) - 1]?.()
+  }
+}
+
+function fails(error: unknown): () => never {
+  return () => {
+    throw error
+  }
+}
+
+function lost(commitOutcome: 'aborted' | 'unknown'): ConnectionLostError {
+  const phase = commitOutcome === 'aborted' ? 'transaction' : 'commit'
+  return new ConnectionLostError({ cause: new Error('gone'), phase, commitOutcome }, true)
+}
+
+function poolTimeout(cause: unknown): PoolTimeoutError {
+  const none = { leased: 0, idle: 0, opening: 0, checking: 0, resetting: 0, waiting: 0, longestLease: undefined }
+  return new PoolTimeoutError({ ...none, waitedMillis: 5, max: 1 }, cause)
+}
+
+/** How often the work ran, and how it ended. */
+async function outcomeOf(transact: Transact<'tx', unknown>, options = again): Promise<unknown[]> {
+  const attempts: number[] = []
+  const end = await runTransaction(transact, (_tx, { attempt }) => void attempts.push(attempt), options).catch(
+    (error: unknown) => ({ error }),
+  )
+  return [attempts, end]
+}
+
+describe('a transaction', () => {
+  test('runs once when it succeeds, and gives its result', async () => {
+    const result = await runTransaction<string, string>(
+      (work) => work('tx'),
+      (tx, info) => `${tx}, attempt ${info.attempt}`,
+    )
+    expect(result).toBe('tx, attempt 1')
+  })
+
+  test.each([
+    ['the server could not serialize it', conflict()],
+    ['it was a deadlock', serverError('40P01', 'deadlock detected')],
+    ['it was lost before COMMIT was sent', lost('aborted')],
+    ['the ORM has wrapped such an error', new Error('Failed query', { cause: conflict() })],
+    ['TypeORM has', Object.assign(new Error('QueryFailedError'), { driverError: conflict() })],
+    ['there were too many connections', serverError('53300', 'too many clients')],
+    ['the server was starting', serverError('57P03', 'the database system is starting up')],
+  ])('runs again when %s', async (_why, error) => {
+    expect(await outcomeOf(orm(fails(error), () => 'done'))).toEqual([[1, 2], 'done'])
+  })
+
+  test.each([
+    ['its COMMIT may have been carried out', lost('unknown')],
+    ['the server could not tell', serverError('40003', 'statement completion unknown')],
+    ['the outcome could not be found out', serverError('08007', 'transaction resolution unknown')],
+    ['it violates a constraint', serverError('23505', 'duplicate key')],
+    ['the application threw', new Error('of the application')],
+    ['it threw a TypeError', new TypeError('x is not a function')],
+    ['it threw what is no Error', 'a text'],
+    ['it threw nothing', undefined],
+    ['the deadline of its connection has passed', poolTimeout(serverError('53300', 'too many clients'))],
+  ])('never runs again when %s', async (_why, error) => {
+    expect(await outcomeOf(orm(fails(error), () => 'done'))).toEqual([[1], { error }])
+  })
+
+  test('runs as often as it may, and tells the last error', async () => {
+    const errors = [conflict(), conflict(), conflict()]
+    const ends = errors.map((error) => fails(error))
+    const [attempts, end] = await outcomeOf(orm(...ends), { retry: { ...AT_ONCE, retries: 2 } })
+    expect(attempts).toEqual([1, 2, 3])
+    expect((end as { error: unknown }).error).toBe(errors[2])
+  })
+
+  test('runs four times by default, and once when it is told so', async () => {
+    const [attempts] = await outcomeOf(orm(fails(conflict())))
+    expect(attempts).toEqual([1, 2, 3, 4])
+    expect((await outcomeOf(orm(fails(conflict())), { retry: false }))[0]).toEqual([1])
+  })
+
+  test('pauses before it runs again', async () => {
+    vi.useFakeTimers()
+    try {
+      let attempts = 0
+      const transact = orm(fails(conflict()), () => 'done')
+      const done = runTransaction(transact, () => void attempts++, { retry: { minTimeout: 200, randomize: false } })
+      await vi.advanceTimersByTimeAsync(199)
+      expect(attempts).toBe(1)
+      await vi.advanceTimersByTimeAsync(1)
+      expect([attempts, await done]).toEqual([2, 'done'])
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+})
+
+describe('what may have been committed', () => {
+  test('never runs again, whatever error the ORM surfaces', async () => {
+    const lease = { number: 1, attempt: undefined, isHeld: () => false }
+    const transact: Transact<'tx', unknown> = async (work) => {
+      const { attempt } = currentScope() ?? {}
+      attempt?.leased(lease, () => {})
+      await work('tx')
+      attempt?.noteCommit(lease)
+      throw conflict() // Of a subscriber's statement, after the COMMIT.
+    }
+    expect(await outcomeOf(transact)).toEqual([[1], { error: expect.objectContaining({ code: '40001' }) }])
+  })
+
+  test('on a connection that the work itself acquired is its own business', async () => {
+    const other = { number: 1, attempt: undefined, isHeld: () => false }
+    let attempts = 0
+    const work = async (): Promise<string> => {
+      const { attempt } = currentScope() ?? {}
+      attempt?.leased(other, () => {})
+      attempt?.noteCommit(other)
+      if (attempts++ === 0) throw conflict()
+      return 'done'
+    }
+    expect(await runTransaction((run) => run('tx'), work, again)).toBe('done')
+    expect(attempts).toBe(2)
+  })
+})
+
+describe('what an ORM forgets to release', () => {
+  test('is released at the end of the attempt', async () => {
+    const releases: number[] = []
+    const transact: Transact<'tx', unknown> = async (_work, attempt) => {
+      const lease = { number: attempt, attempt: undefined, isHeld: () => true }
+      currentScope()?.attempt?.leased(lease, () => releases.push(attempt))
+      throw conflict() // At BEGIN, where Drizzle 0.45 leaks.
+    }
+    await outcomeOf(transact, { retry: { ...AT_ONCE, retries: 1 } })
+    expect(releases).toEqual([1, 2])
+  })
+
+  test('is left alone if the work itself acquired it', async () => {
+    const release = vi.fn()
+    const work = () => currentScope()?.attempt?.leased({ number: 1, attempt: undefined, isHeld: () => true }, release)
+    await runTransaction((run) => run('tx'), work)
+    expect(release).not.toHaveBeenCalled()
+  })
+})
+
+describe('a signal', () => {
+  const reason = new Error('the user has left')
+
+  test('that was aborted already keeps everything from running', async () => {
+    const transact = vi.fn(orm(() => 'done'))
+    expect(await outcomeOf(transact, { signal: AbortSignal.abort(reason) })).toEqual([[], { error: reason }])
+    expect(transact).not.toHaveBeenCalled()
+  })
+
+  test('that is aborted in a pause ends it, with its reason', async () => {
+    const controller = new AbortController()
+    const transact = orm(() => {
+      setImmediate(() => controller.abort(reason))
+      throw conflict()
+    })
+    const options = { signal: controller.signal, retry: { minTimeout: 60_000, maxTimeout: 60_000 } }
+    expect(await outcomeOf(transact, options)).toEqual([[1], { error: reason }])
+  })
+
+  test('is told by its reason, however the ORM has wrapped it', async () => {
+    const controller = new AbortController()
+    const transact = orm(() => {
+      controller.abort(reason)
+      throw new Error('Failed query', { cause: reason })
+    })
+    const [, end] = await outcomeOf(transact, { signal: controller.signal })
+    expect((end as { error: unknown }).error).toBe(reason)
+  })
+
+  test.each([
+    ['a success', () => 'done', 'done'],
+    ['an outcome that is unknown', fails(lost('unknown')), { error: expect.any(ConnectionLostError) }],
+    ["the application's own error", fails(new Error('mine')), { error: new Error('mine') }],
+  ])('that is aborted too late does not hide %s', async (_what, end, told) => {
+    const controller = new AbortController()
+    const transact = orm(() => {
+      controller.abort(reason)
+      return end()
+    })
+    expect(await outcomeOf(transact, { ...again, signal: controller.signal })).toEqual([[1], told])
+  })
+})
+
+describe('the scope', () => {
+  test('has all wishes for the ORM, and for the work only the signal', async () => {
+    const { signal } = new AbortController()
+    let forOrm: unknown
+    let forWork: unknown
+    const transact: Transact<'tx', unknown> = (work) => {
+      forOrm = currentScope()
+      return work('tx')
+    }
+    const work = () => {
+      forWork = currentScope()
+    }
+    await runTransaction(transact, work, { signal, connectionTimeoutMillis: 5, resetOnReturn: 'discard' })
+    const attempt = expect.objectContaining({ number: 1 })
+    expect(forOrm).toEqual({ signal, connectionTimeoutMillis: 5, resetOnReturn: 'discard', attempt })
+    expect(forWork).toEqual({ signal, attempt })
+  })
+})
+
+test.each([
+  [{ retry: 'often' }, "`transaction.retry` must be true, false, or p-retry's options, got 'often'."],
+  [{ retry: { retries: -1 } }, '`transaction.retry.retries` must be a whole number from 0 on, or Infinity, got -1.'],
+  [{ retry: { retires: 1 } }, '`transaction.retry.retires` is not an option, did you mean `retries`?'],
+  [{ signal: {} }, '`transaction.signal` must be an AbortSignal, got an object without names.'],
+  [{ isolationLevel: 'serializable' }, expect.stringMatching(/^`transaction.isolationLevel` is not an option, /)],
+])('%o is refused', async (options, problem) => {
+  const refused = runTransaction(orm(), () => {}, options as RunOptions)
+  const error = (await refused.catch((reason: unknown) => reason)) as OptionsError
+  expect(error).toBeInstanceOf(OptionsError)
+  expect(error.problems).toEqual([problem])
+})
