@@ -1,6 +1,9 @@
 import type { IsolationLevel, PoolOptions, RetryOptions, TransactionWork } from '@holdfast/core'
 import type pg from 'pg'
 
+/** The optional members of {@link Database}. */
+export type Capability = 'prepared' | 'stream' | 'begin' | 'runUntil'
+
 /** A row, as the ORM hands it out. */
 export type Row = Record<string, unknown>
 
@@ -16,6 +19,8 @@ export interface Subject {
   readonly name: string
   /** `import.meta.url` of the file that exports it as `subject`: a program in another process opens it by that. */
   readonly module: string
+  /** The optional members that its databases have; what isn't named here isn't tested. */
+  readonly can: readonly Capability[]
   /** Whether {@link Database.transaction} heeds `retry` and `signal`. A stock ORM can't, and is spared those rules. */
   readonly retries: boolean
   /** Sets the ORM up on a new Holdfast pool with these options. Connects no earlier than the ORM itself does. */
