@@ -118,7 +118,7 @@ describe('a transaction', () => {
     const released = countEvents(pool, 'release')
     await pool.transaction(() => {})
     await rejection(pool.transaction(() => Promise.reject(new NotEnoughMoney())))
-    await rejection(pool.transaction((tx) => tx.query('nonsense')))
+    await rejection(pool.transaction(async (tx) => await tx.query('nonsense')))
     expect([acquired(), released()]).toEqual([3, 3])
     await expectHealthy(pool, cluster, direct.application_name)
   })
@@ -143,7 +143,7 @@ describe('a transaction', () => {
 
   test('shows where its statement was called', async ({ direct }) => {
     await using pool = holdfast(direct)
-    const { stack } = await rejection(pool.transaction((tx) => tx.query('nonsense')))
+    const { stack } = await rejection(pool.transaction(async (tx) => await tx.query('nonsense')))
     expect(stack).toContain('transaction.test.ts')
   })
 })
@@ -330,10 +330,11 @@ describe('a connection killed', () => {
     // Frozen, so that BEGIN is under way when the session ends.
     await cluster.freezeBackend(pid)
     let isCalled = false
+    const once = { retry: false }
     const error = rejection(
       pool.transaction(() => {
         isCalled = true
-      }),
+      }, once),
     )
     await cluster.terminateBackends({ pid })
     await cluster.thawBackend(pid)
