@@ -122,7 +122,7 @@ export function describeService(file: string): void {
       const sessions = await place.cluster.countSessions({ applicationName: place.applicationName })
       expect({ status, body }).toMatchObject({ status: 200, body: { pid: service.pid, max: 10, leased: 0 } })
       expect(body).toMatchObject({ size: sessions })
-      expect(service.stderr).toBe('')
+      expect(service.complaints).toEqual([])
     })
 
     test.for(['SIGTERM', 'SIGINT'] as const)(

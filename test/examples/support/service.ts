@@ -76,12 +76,13 @@ export class Service implements AsyncDisposable {
 
   /** Where it says that it listens. */
   get address(): string | undefined {
-    return /http:\/\/\S+/.exec(this.#stdout)?.[0]
+    return /http:\/\/[\w.:[\]]+/.exec(this.#stdout)?.[0]
   }
 
-  /** What it has reported as failures so far. */
-  get stderr(): string {
-    return this.#stderr
+  /** What it has reported as failures so far; Fastify logs them as JSON, with their level. */
+  get complaints(): string[] {
+    const logged = this.#stdout.split('\n').filter((line) => /"level":[56]0/.test(line))
+    return [...logged, ...(this.#stderr === '' ? [] : [this.#stderr])]
   }
 
   /** One request, sent once; rejects if nobody answers it. */
