@@ -24,7 +24,8 @@ const REFUSALS = [
 export function describeAcquire(subject: Subject): void {
   const ways = waysOf(subject)
 
-  describe('E: getting a connection', () => {
+  // Side by side: much of it is waiting.
+  describe.concurrent('E: getting a connection', () => {
     test('E1: refused for a while, every way is served', async ({ cluster, proxy, proxied, applicationName }) => {
       await using database = await open(subject, { ...proxied, max: ways.length })
       await warmUp(database, 2)
@@ -62,10 +63,9 @@ export function describeAcquire(subject: Subject): void {
     test.for(ways)(
       'E3: the pool is exhausted, and the error says who has what: $way',
       async ({ run }, { cluster, direct, applicationName }) => {
-        const short = { connectionTimeoutMillis: 200, prePing: { timeoutMillis: 100 } }
-        await using database = await open(subject, { ...direct, ...short, max: 1 })
+        await using database = await open(subject, { ...direct, max: 1 })
         const { pid, end } = await hold(database)
-        const error = await rejection(run(database, 'select 1'))
+        const error = await rejection(scope({ connectionTimeoutMillis: 200 }, () => run(database, 'select 1')))
         expectCause(error, {
           name: 'PoolTimeoutError',
           message: expect.stringMatching(/^timeout exceeded when trying to connect.*1 of 1 in use/),
