@@ -211,36 +211,51 @@ describe('while a COMMIT is held back', () => {
 
   test.each<[Point, boolean]>([
     ['before-forward', false],
+    ['after-forward', false],
     ['on-reply', true],
   ])('%s, the server is restarted', async (point, written) => {
     await using proxy = await AimedProxy.start(cluster)
-    const { client, isWritten } = await writer(cluster, proxy)
+    const { client, isWritten } = await writer(cluster, proxy, { waits: point === 'after-forward' })
     await using _ = client
-    const shot = proxy.aim({ statement: COMMIT, point }, () => cluster.restart('immediate'))
-    const commit = started(client.query('commit'))
-    await shot.fired
-    await commit.settled
-    expect(commit.answer()).toMatch(written ? /resolved/ : /57P02|ECONNRESET|terminated/)
-    await until(() => client.errors.length > 0)
-    expect(await isWritten()).toBe(written)
+    await cluster.withAdmin(async (admin) => {
+      await admin.query('select pg_advisory_lock(1)')
+      const shot = proxy.aim({ statement: COMMIT, point }, async () => {
+        if (point === 'after-forward') await until(() => cluster.countSessions({ state: 'active' }))
+        await cluster.restart('immediate')
+      })
+      const commit = started(client.query('commit'))
+      await shot.fired
+      await commit.settled
+      expect(commit.answer()).toMatch(written ? /resolved/ : /57P02|ECONNRESET|terminated/)
+      await until(() => client.errors.length > 0)
+      expect(await isWritten()).toBe(written)
+    })
   })
 
   test.each<[Point, string | undefined]>([
     ['before-forward', undefined],
+    ['after-forward', undefined],
     ['on-reply', 'resolved'],
   ])('%s, the server is frozen', async (point, answer) => {
     await using proxy = await AimedProxy.start(cluster)
-    const { client, isWritten } = await writer(cluster, proxy)
+    const { client, isWritten } = await writer(cluster, proxy, { waits: point === 'after-forward' })
     await using _ = client
-    const shot = proxy.aim({ statement: COMMIT, point }, () => cluster.freeze())
-    const commit = started(client.query('commit'))
-    await shot.fired
-    if (answer) await commit.settled
-    expect(commit.answer()).toBe(answer)
-    await cluster.thaw()
-    await commit.settled
-    expect(commit.answer()).toBe('resolved')
-    expect(await isWritten()).toBe(true)
+    await cluster.withAdmin(async (admin) => {
+      await admin.query('select pg_advisory_lock(1)')
+      const shot = proxy.aim({ statement: COMMIT, point }, async () => {
+        if (point === 'after-forward') await until(() => cluster.countSessions({ state: 'active' }))
+        await cluster.freeze()
+      })
+      const commit = started(client.query('commit'))
+      await shot.fired
+      if (answer) await commit.settled
+      expect(commit.answer()).toBe(answer)
+      await cluster.thaw()
+      await admin.query('select pg_advisory_unlock(1)')
+      await commit.settled
+      expect(commit.answer()).toBe('resolved')
+      expect(await isWritten()).toBe(true)
+    })
   })
 
   test.each(POINTS)('%s, the act decides what becomes of it', async (point) => {
