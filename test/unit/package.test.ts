@@ -39,6 +39,8 @@ test('the package exports what it promises, and nothing else', async () => {
     'PoolTimeoutError',
     'ReleaseError',
     'TransactionRolledBackError',
+    'checkPool',
+    'checkRunOptions',
     'isDisconnect',
     'isRetryable',
     'runTransaction',
