@@ -85,8 +85,11 @@ describe('stock Kysely', () => {
     for (const chunkSize of [1, 100]) {
       const transaction = kysely.db.transaction().execute(async (tx) => {
         const rows = tx.selectFrom(sql<{ n: number }>`generate_series(1, 100000)`.as('n')).selectAll()
-        let killed: Promise<number> | undefined
-        for await (const _ of rows.stream(chunkSize)) await (killed ??= cluster.terminateBackends({ applicationName }))
+        let isFirst = true
+        for await (const _ of rows.stream(chunkSize)) {
+          if (isFirst) await cluster.terminateBackends({ applicationName })
+          isFirst = false
+        }
       })
       expectLoss(await rejection(transaction), { code: '57P01', commitOutcome: 'aborted' })
     }
