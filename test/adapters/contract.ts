@@ -1,5 +1,6 @@
 import { describe } from 'vitest'
 import { describeAcquire } from './contract/acquire.ts'
+import { describeGivenUp } from './contract/given-up.ts'
 import { describeHarmless } from './contract/harmless.ts'
 import { describeIdle } from './contract/idle.ts'
 import { describeKilled } from './contract/killed.ts'
@@ -21,6 +22,7 @@ export function describeContract(subject: Subject): void {
     describeStreaming(subject)
     describeHarmless(subject)
     describeRetry(subject)
+    describeGivenUp(subject)
     describeReturned(subject)
     describeAcquire(subject)
   })

@@ -1,32 +1,19 @@
 import { describe, expect } from 'vitest'
-import { test as base } from '../../faults/support/fault-test.ts'
-import { rejection, settles, unattended } from '../../faults/support/settling.ts'
+import { rejection, settles } from '../../faults/support/settling.ts'
 import { deferred } from '../../support/deferred.ts'
-import { AimedProxy, type ClusterConfig, type NamedAct, type Point, until } from '../../support/index.ts'
-import type { Database, Subject, TransactionOptions, Tx } from '../subject.ts'
-import { causesOf, expectCause, expectLoss } from '../support/causes.ts'
-import { busyBackend, expectHealthy, kill, killAndTell, written } from '../support/health.ts'
+import type { NamedAct, Point } from '../../support/index.ts'
+import type { Subject, Tx } from '../subject.ts'
+import { test } from '../support/aimed-test.ts'
+import { attemptsOf, CONFLICT } from '../support/attempts.ts'
+import { expectCause, expectLoss } from '../support/causes.ts'
+import { expectHealthy, kill, killAndTell, written } from '../support/health.ts'
 import { AGAIN, backendPid, meeting, open, warmUp } from '../support/open.ts'
 
-const FOR_EVER = "select pg_sleep('infinity')"
 const ACCOUNTS = `create table if not exists account (id int primary key, balance int not null);
   grant all on account to app;
   insert into account values (1, 100), (2, 100) on conflict (id) do update set balance = 100`
 
-/** A serialization failure, as the server words it. */
-const CONFLICT = (message: string): string => `do $$ begin raise exception '${message}' using errcode = '40001'; end $$`
-
 class NotEnoughMoney extends Error {}
-class TakesTooLong extends Error {}
-
-/** With a proxy that breaks a connection at one message, and the way through it. */
-const test = base
-  .extend('aimed', async ({ cluster }, { onCleanup }) => {
-    const proxy = await AimedProxy.start(cluster)
-    onCleanup(() => proxy[Symbol.asyncDispose]())
-    return proxy
-  })
-  .extend('aimedAt', ({ aimed, direct }): ClusterConfig & { application_name: string } => aimed.config(direct))
 
 /** Where a connection can be lost before COMMIT was sent. */
 const BEFORE_COMMIT: readonly { readonly when: string; readonly statement: RegExp; readonly point: Point }[] = [
@@ -279,120 +266,4 @@ export function describeRetry(subject: Subject): void {
       await expectHealthy(database, { cluster, applicationName })
     })
   })
-
-  describe('C: a transaction that is given up', () => {
-    test('while a statement runs: it is cancelled, nothing is written, the reason is told', async ({
-      cluster,
-      direct,
-      applicationName,
-    }) => {
-      await using database = await open(subject, { ...direct, max: 1 })
-      const controller = new AbortController()
-      const given = attemptsOf(
-        database,
-        async (tx) => {
-          await tx.insert('given up')
-          await tx.run(FOR_EVER)
-        },
-        { ...AGAIN, signal: controller.signal },
-      )
-      const pid = await busyBackend({ cluster, applicationName }, FOR_EVER)
-      controller.abort(new TakesTooLong())
-      expect(await given).toEqual({ attempts: [1], error: controller.signal.reason })
-      expect(await written(cluster, 'given up')).toEqual([])
-      expect(await backendPid(database)).toBe(pid)
-      await expectHealthy(database, { cluster, applicationName })
-    })
-
-    test('while its function does something else: rolled back', async ({ cluster, direct, applicationName }) => {
-      await using database = await open(subject, { ...direct, max: 1 })
-      const controller = new AbortController()
-      const given = await attemptsOf(
-        database,
-        async (tx) => {
-          await tx.insert('given up between')
-          controller.abort(new TakesTooLong())
-        },
-        { ...AGAIN, signal: controller.signal },
-      )
-      expect(given).toEqual({ attempts: [1], error: controller.signal.reason })
-      expect(await written(cluster, 'given up between')).toEqual([])
-      await expectHealthy(database, { cluster, applicationName })
-    })
-
-    test('before it began: nothing is run', async ({ direct }) => {
-      await using database = await open(subject, direct)
-      const signal = AbortSignal.abort(new TakesTooLong())
-      expect(await attemptsOf(database, (tx) => tx.insert('never'), { ...AGAIN, signal })).toEqual({
-        attempts: [],
-        error: signal.reason,
-      })
-    })
-
-    test('in line: leaves it at once', async ({ cluster, direct, applicationName }) => {
-      await using database = await open(subject, { ...direct, max: 1 })
-      const { promise: end, resolve } = deferred()
-      const holder = database.transaction(() => end)
-      await until(() => database.pool.totalCount === 1 && database.pool.idleCount === 0)
-      const controller = new AbortController()
-      const given = attemptsOf(database, (tx) => tx.insert('never'), { ...AGAIN, signal: controller.signal })
-      await until(() => database.pool.waitingCount === 1)
-      controller.abort(new TakesTooLong())
-      expect(database.pool.waitingCount).toBe(0)
-      expect(await given).toEqual({ attempts: [], error: controller.signal.reason })
-      resolve()
-      await holder
-      await expectHealthy(database, { cluster, applicationName })
-    })
-
-    test('in the pause before it runs again', async ({ cluster, direct, applicationName }) => {
-      await using database = await open(subject, direct)
-      const controller = new AbortController()
-      const given = unattended(
-        attemptsOf(database, async (tx) => void (await tx.run(CONFLICT('conflict'))), {
-          retry: { retries: 3, minTimeout: 600_000, maxTimeout: 600_000 },
-          signal: controller.signal,
-        }),
-      )
-      await until(() => database.pool.totalCount === 1 && database.pool.idleCount === 1)
-      // It has been rolled back, and waits.
-      await until(async () =>
-        (await cluster.sessions({ applicationName })).every(({ query }) => /^rollback/i.test(query)),
-      )
-      controller.abort(new TakesTooLong())
-      const { attempts, error } = await settles(given, 'the end of it')
-      expect([attempts, causesOf(error).includes(controller.signal.reason as never)]).toEqual([[1], true])
-      await expectHealthy(database, { cluster, applicationName })
-    })
-
-    test('while COMMIT is under way: too late, what is written is reported as written', async ({
-      cluster,
-      aimed,
-      aimedAt,
-      applicationName,
-    }) => {
-      await using database = await open(subject, aimedAt)
-      const controller = new AbortController()
-      const shot = aimed.aim({ statement: /^commit/i, point: 'on-reply' }, () => controller.abort(new TakesTooLong()))
-      const options = { ...AGAIN, signal: controller.signal }
-      await database.transaction((tx) => tx.insert('given up too late'), options)
-      await shot.fired
-      expect(await written(cluster, 'given up too late')).toEqual(['given up too late'])
-      await expectHealthy(database, { cluster, applicationName })
-    })
-  })
-}
-
-/** Runs a transaction that must fail. */
-async function attemptsOf(
-  database: Database,
-  work: (tx: Tx, attempt: number) => Promise<void>,
-  options: TransactionOptions,
-): Promise<{ readonly attempts: readonly number[]; readonly error: unknown }> {
-  const attempts: number[] = []
-  const transaction = database.transaction(async (tx, { attempt }) => {
-    attempts.push(attempt)
-    await work(tx, attempt)
-  }, options)
-  return { error: await rejection(transaction), attempts }
 }

@@ -1,0 +1,121 @@
+import { describe, expect } from 'vitest'
+import { settles, unattended } from '../../faults/support/settling.ts'
+import { deferred } from '../../support/deferred.ts'
+import { until } from '../../support/index.ts'
+import type { Subject } from '../subject.ts'
+import { test } from '../support/aimed-test.ts'
+import { attemptsOf, CONFLICT } from '../support/attempts.ts'
+import { causesOf } from '../support/causes.ts'
+import { busyBackend, expectHealthy, written } from '../support/health.ts'
+import { AGAIN, backendPid, open } from '../support/open.ts'
+
+const FOR_EVER = "select pg_sleep('infinity')"
+
+class TakesTooLong extends Error {}
+
+/** What the `signal` of a transaction must do, with every subject that retries. */
+export function describeGivenUp(subject: Subject): void {
+  if (!subject.retries) return
+
+  describe('C: a transaction that is given up', () => {
+    test('while a statement runs: it is cancelled, nothing is written, the reason is told', async ({
+      cluster,
+      direct,
+      applicationName,
+    }) => {
+      await using database = await open(subject, { ...direct, max: 1 })
+      const controller = new AbortController()
+      const given = attemptsOf(
+        database,
+        async (tx) => {
+          await tx.insert('given up')
+          await tx.run(FOR_EVER)
+        },
+        { ...AGAIN, signal: controller.signal },
+      )
+      const pid = await busyBackend({ cluster, applicationName }, FOR_EVER)
+      controller.abort(new TakesTooLong())
+      expect(await given).toEqual({ attempts: [1], error: controller.signal.reason })
+      expect(await written(cluster, 'given up')).toEqual([])
+      expect(await backendPid(database)).toBe(pid)
+      await expectHealthy(database, { cluster, applicationName })
+    })
+
+    test('while its function does something else: rolled back', async ({ cluster, direct, applicationName }) => {
+      await using database = await open(subject, { ...direct, max: 1 })
+      const controller = new AbortController()
+      const given = await attemptsOf(
+        database,
+        async (tx) => {
+          await tx.insert('given up between')
+          controller.abort(new TakesTooLong())
+        },
+        { ...AGAIN, signal: controller.signal },
+      )
+      expect(given).toEqual({ attempts: [1], error: controller.signal.reason })
+      expect(await written(cluster, 'given up between')).toEqual([])
+      await expectHealthy(database, { cluster, applicationName })
+    })
+
+    test('before it began: nothing is run', async ({ direct }) => {
+      await using database = await open(subject, direct)
+      const signal = AbortSignal.abort(new TakesTooLong())
+      expect(await attemptsOf(database, (tx) => tx.insert('never'), { ...AGAIN, signal })).toEqual({
+        attempts: [],
+        error: signal.reason,
+      })
+    })
+
+    test('in line: leaves it at once', async ({ cluster, direct, applicationName }) => {
+      await using database = await open(subject, { ...direct, max: 1 })
+      const { promise: end, resolve } = deferred()
+      const holder = database.transaction(() => end)
+      await until(() => database.pool.totalCount === 1 && database.pool.idleCount === 0)
+      const controller = new AbortController()
+      const given = attemptsOf(database, (tx) => tx.insert('never'), { ...AGAIN, signal: controller.signal })
+      await until(() => database.pool.waitingCount === 1)
+      controller.abort(new TakesTooLong())
+      expect(database.pool.waitingCount).toBe(0)
+      expect(await given).toEqual({ attempts: [], error: controller.signal.reason })
+      resolve()
+      await holder
+      await expectHealthy(database, { cluster, applicationName })
+    })
+
+    test('in the pause before it runs again', async ({ cluster, direct, applicationName }) => {
+      await using database = await open(subject, direct)
+      const controller = new AbortController()
+      const given = unattended(
+        attemptsOf(database, async (tx) => void (await tx.run(CONFLICT('conflict'))), {
+          retry: { retries: 3, minTimeout: 600_000, maxTimeout: 600_000 },
+          signal: controller.signal,
+        }),
+      )
+      await until(() => database.pool.totalCount === 1 && database.pool.idleCount === 1)
+      // It has been rolled back, and waits.
+      await until(async () =>
+        (await cluster.sessions({ applicationName })).every(({ query }) => /^rollback/i.test(query)),
+      )
+      controller.abort(new TakesTooLong())
+      const { attempts, error } = await settles(given, 'the end of it')
+      expect([attempts, causesOf(error).includes(controller.signal.reason as never)]).toEqual([[1], true])
+      await expectHealthy(database, { cluster, applicationName })
+    })
+
+    test('while COMMIT is under way: too late, what is written is reported as written', async ({
+      cluster,
+      aimed,
+      aimedAt,
+      applicationName,
+    }) => {
+      await using database = await open(subject, aimedAt)
+      const controller = new AbortController()
+      const shot = aimed.aim({ statement: /^commit/i, point: 'on-reply' }, () => controller.abort(new TakesTooLong()))
+      const options = { ...AGAIN, signal: controller.signal }
+      await database.transaction((tx) => tx.insert('given up too late'), options)
+      await shot.fired
+      expect(await written(cluster, 'given up too late')).toEqual(['given up too late'])
+      await expectHealthy(database, { cluster, applicationName })
+    })
+  })
+}
