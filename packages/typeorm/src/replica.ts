@@ -1,0 +1,31 @@
+import { type LeasedClient, Pool, PoolTimeoutError } from '@holdfast/core'
+
+// As long as an idle connection may take to prove itself; a new one needs a few round trips.
+const PATIENCE = { connectionTimeoutMillis: 1000 }
+const ignore = (): void => {}
+
+/** The pool of a replica, which knows whether its server is away. */
+export class Replica extends Pool {
+  #isAway = false
+
+  /** Undefined if the server is away. Somebody stays in line then, so that the pool goes on trying. */
+  async lease(): Promise<LeasedClient | undefined> {
+    if (!this.#isAway || this.idleCount > 0) return this.#attempt()
+    if (this.waitingCount === 0) this.#attempt().then((client) => client?.release(), ignore)
+    return undefined
+  }
+
+  async #attempt(): Promise<LeasedClient | undefined> {
+    try {
+      const client = await super.connect(PATIENCE)
+      this.#isAway = false
+      return client
+    } catch (error) {
+      const isTimeout = error instanceof PoolTimeoutError
+      // What won't pass by itself, such as a wrong password, is for the next reader to know.
+      this.#isAway = isTimeout && error.details.leased < error.details.max
+      if (!isTimeout) throw error
+      return this.#isAway ? undefined : super.connect() // All are in use: in line again.
+    }
+  }
+}
