@@ -9,7 +9,7 @@ import { renderJson } from './report/json.ts'
 import { renderPage } from './report/page.ts'
 import { Progress } from './report/progress.ts'
 import { renderLegend, renderTable } from './report/table.ts'
-import { HELD, hasVerdict, violations } from './results/verdict.ts'
+import { doubt, HELD, hasVerdict, violations } from './results/verdict.ts'
 import type { StormRecord } from './run/record.ts'
 import { runStorm } from './run/storm.ts'
 
@@ -55,11 +55,13 @@ async function run(options: Options, out: NodeJS.WriteStream, signal: AbortSigna
 }
 
 async function publish(record: StormRecord, options: Options, out: NodeJS.WriteStream): Promise<void> {
-  out.write(`\n${renderTable(record)}\n${renderLegend()}\n\n${renderAccount(record)}\n`)
+  out.write(`\n${renderTable(record)}\n${renderLegend(record)}\n\n${renderAccount(record)}\n`)
   await writeFile(options.report, await renderPage(record))
   out.write(`\nThe timeline of each run is in ${resolve(options.report)}. Seed ${record.seed}.\n`)
   if (options.json === '-') process.stdout.write(renderJson(record))
   else if (options.json !== undefined) await writeFile(options.json, renderJson(record))
+  const doubtful = doubt(record)
+  if (doubtful !== undefined) out.write(`\n${styleText('yellow', doubtful)}\n`)
   if (hasVerdict(record)) out.write(`\n${verdict(record)}\n`)
 }
 

@@ -1,15 +1,14 @@
 import { randomInt } from 'node:crypto'
-import { parseCommandLine, parseSeed, UsageError } from '@holdfast/test/support'
-import type { Fault } from './faults/fault.ts'
+import { statSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { parseCommandLine, parseJsonTarget, parseSeed, UsageError } from '@holdfast/test/support'
 import { FAULTS } from './faults/index.ts'
+import { type Selection, select } from './selection.ts'
 import { STACKS } from './stacks/index.ts'
-import type { Stack } from './stacks/stack.ts'
 
 /** What the command line asked for. */
-export interface Options {
+export interface Options extends Selection {
   readonly wants: 'storm' | 'help' | 'list'
-  readonly stacks: readonly Stack[]
-  readonly faults: readonly Fault[]
   readonly seed: number
   readonly databaseUrl: string | undefined
   /** Where the numbers go: a file, `-` for standard output, or nowhere. */
@@ -23,17 +22,17 @@ const LARGEST_SEED = 2 ** 31
 /** @throws {UsageError} for anything that is unknown or cannot be done. */
 export function parseOptions(args: readonly string[]): Options {
   const values = parseCommandLine(args, OPTIONS)
-  const names = (values.only ?? []).flatMap((list) => list.split(',')).map((name) => name.trim())
+  const names = (values.only ?? []).flatMap((list) => list.split(','))
   const databaseUrl = values['database-url']
-  if (databaseUrl !== undefined && !URL.canParse(databaseUrl))
+  if (databaseUrl !== undefined && !isPostgresUrl(databaseUrl))
     throw new UsageError('--database-url must be a URL such as postgres://user:password@host:5432/database.')
   return {
     wants: values.help ? 'help' : values.list ? 'list' : 'storm',
-    ...selected(names, databaseUrl !== undefined),
+    ...select(names, databaseUrl !== undefined),
     seed: values.seed === undefined ? randomInt(LARGEST_SEED) : parseSeed(values.seed),
     databaseUrl,
-    json: values.json,
-    report: values.report,
+    json: values.json === undefined ? undefined : parseJsonTarget(values.json),
+    report: parseReportTarget(values.report),
   }
 }
 
@@ -47,29 +46,23 @@ const OPTIONS = {
   help: { type: 'boolean', short: 'h' },
 } as const
 
-function selected(names: readonly string[], isForeignServer: boolean): Pick<Options, 'stacks' | 'faults'> {
-  const possible = FAULTS.filter(({ needs }) => needs === 'connection' || !isForeignServer)
-  for (const name of names) {
-    if (STACKS.some((stack) => stack.name === name) || possible.some((fault) => fault.name === name)) continue
-    if (FAULTS.some((fault) => fault.name === name))
-      throw new UsageError(`--only ${name}: this fault needs a server of our own, so not with --database-url.`)
-    throw new UsageError(`--only ${name}: no stack and no fault has this name. There are ${allNames()}.`)
-  }
-  const stacks = STACKS.filter(({ name }) => names.includes(name))
-  const faults = possible.filter(({ name }) => names.includes(name))
-  return { stacks: stacks.length > 0 ? stacks : STACKS, faults: faults.length > 0 ? faults : possible }
+function isPostgresUrl(text: string): boolean {
+  return URL.canParse(text) && ['postgres:', 'postgresql:'].includes(new URL(text).protocol)
 }
 
-function allNames(): string {
-  const list = (named: readonly { readonly name: string }[]): string => named.map(({ name }) => name).join(', ')
-  return `the stacks ${list(STACKS)} and the faults ${list(FAULTS)}`
+/** Asked before the storm and not after, for that takes minutes. */
+function parseReportTarget(file: string): string {
+  const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+  if (file === '' || isFolder(file)) throw new UsageError(`--report ${JSON.stringify(file)}: that is no file.`)
+  if (isFolder(dirname(resolve(file)))) return file
+  throw new UsageError(`--report ${file}: there is no folder ${dirname(file)}.`)
 }
 
 /** What `--list` prints. */
 export function listText(): string {
   const lines = (named: readonly { readonly name: string; readonly text: string }[]): string =>
     named.map(({ name, text }) => `  ${name.padEnd(26)}${text}`).join('\n')
-  return `Stacks:
+  return `Stacks, by family (pg, drizzle, kysely, typeorm):
 ${lines(STACKS.map(({ name, about }) => ({ name, text: about })))}
 
 Faults, in their order:
@@ -80,16 +73,21 @@ ${lines(FAULTS.map(({ name, story, needs }) => ({ name, text: needs === 'server'
 /** What `--help` prints. */
 export const HELP: string = `Usage: npm start -- [options]
 
-Puts the same service on stock pg.Pool and on Holdfast, breaks its Postgres in every way that it knows, and compares.
+Puts the same service on pg, Drizzle, Kysely and TypeORM, each stock and with Holdfast, breaks its Postgres in every way
+that it knows, and compares. All of it takes about four minutes.
 
-  --only <name>[,<name>...]  only these stacks, or faults, or both; may be repeated
+  --only <name>[,<name>...]  only these, in any case; may be repeated:
+                               a family of stacks   pg, drizzle, kysely, typeorm
+                               all with Holdfast    holdfast
+                               a stack or a fault   as --list names them
+                             "--only drizzle,fin,rst" is Drizzle, stock and with Holdfast, through two faults
   --json [file]              the numbers as JSON, into a file or ("-", or nothing) to standard output
   --report <file>            where the page with the timelines goes (storm-report.html)
   --seed <number>            makes the callers choose the same again (the timing is never the same)
-  --database-url <url>       uses this server instead of embedded ones, in a schema of its own that is dropped
+  --database-url <url>       uses this server instead of embedded ones, in schemas of its own that are dropped
                              afterwards; only faults that a client and a proxy can make
   --list                     names all stacks and faults
-  --help                     this
+  --help, -h                 this
 
 Exits with 0 if Holdfast held fast; with 1 if it lost, doubled, leaked, crashed or hung; with 2 if the command line makes
 no sense; with 130 after Ctrl-C.

@@ -7,7 +7,7 @@ export const SETTINGS = {
   /** Callers that move money: the ones with transactions. */
   movers: 4,
   /** A caller's pause between two operations, at least and at most. */
-  thinkMillis: [20, 60],
+  thinkMillis: [40, 120],
   /** How often many things are asked at once, so that every connection of the pool is used now and then. */
   burstEveryMillis: 700,
   /** What a mover does between two statements of its transaction. */
@@ -19,6 +19,8 @@ export const SETTINGS = {
 
   /** What every packet takes on its way, each way: a server in the next data centre. */
   networkDelayMillis: 1,
+  /** How many services share the machine's cores: stacks beyond these come in another wave. */
+  lanesAtOnce: 5,
 
   /** For the stacks that are given one. */
   queryTimeoutMillis: 3000,
@@ -26,9 +28,10 @@ export const SETTINGS = {
   hangMillis: 5000,
 
   /** One fault: the calm before, the fault and the recovery, and then the time to look at what is left. */
-  calmMillis: 1500,
-  workloadMillis: 7500,
-  phaseMillis: 10_300,
+  calmMillis: 1200,
+  workloadMillis: 7000,
+  /** About: the next fault waits until the last stack has been looked at. */
+  phaseMillis: 8800,
   drainMillis: 700,
   probeMillis: 900,
   probeRounds: 2,

@@ -1,18 +1,15 @@
 import { styleText } from 'node:util'
 import { type ErrorGroup, errorGroups } from '../results/error-groups.ts'
 import type { StormRecord } from '../run/record.ts'
-import { asLine, LOSS_FACTS, REASONS } from './terms.ts'
+import { asLine, fullName, LOSS_TERMS, lossFacts, REASONS } from './terms.ts'
 
 /** Accounts for every error of the judged stacks: how many, which, and whether it had to be. */
 export function renderAccount(record: StormRecord): string {
-  return record.stacks
+  const accounts = record.stacks
     .filter(({ stack }) => stack.isJudged)
-    .map((stack) => {
-      const groups = errorGroups(stack)
-      const lines = groups.map((group) => line(group))
-      return [headline(stack.stack.title, groups), ...lines, ...terms(groups)].join('\n')
-    })
-    .join('\n\n')
+    .map((stack) => ({ title: stack.stack.title, groups: errorGroups(stack) }))
+  const told = accounts.map(({ title, groups }) => [headline(title, groups), ...groups.map(line)].join('\n'))
+  return [...told, terms(accounts.flatMap(({ groups }) => groups))].filter((text) => text !== '').join('\n\n')
 }
 
 function headline(title: string, groups: readonly ErrorGroup[]): string {
@@ -20,24 +17,24 @@ function headline(title: string, groups: readonly ErrorGroup[]): string {
     groups.filter((group) => !reason || group.reason === reason).reduce((total, { count }) => total + count, 0)
   if (sum() === 0) return `${title} showed no error.`
   return (
-    `${title} showed ${sum()} errors: ${sum('in flight')} in flight on a connection when it was killed, ` +
-    `${sum('into the dark')} sent into one that had died without a sign, ${sum('avoidable')} avoidable.`
+    `${title} showed ${sum()} ${sum() === 1 ? 'error' : 'errors'}: ${sum('in flight')} in flight on a connection when it was ` +
+    `killed, ${sum('into the dark')} sent into one that had died without a sign, ${sum('avoidable')} avoidable.`
   )
 }
 
 /** Explains what the lines above say; nothing, if there are none. */
-function terms(groups: readonly ErrorGroup[]): string[] {
-  if (groups.length === 0) return []
-  const facts = groups.some(({ error }) => error.sent !== undefined) ? [asLine(LOSS_FACTS)] : []
-  return [asLine(REASONS), ...facts].map((text) => styleText('dim', `  ${text}`))
+function terms(groups: readonly ErrorGroup[]): string {
+  if (groups.length === 0) return ''
+  const facts = groups.some(({ error }) => error.phase !== undefined) ? [asLine(LOSS_TERMS)] : []
+  return [asLine(REASONS), ...facts].map((text) => styleText('dim', `  ${text}`)).join('\n')
 }
 
 function line({ title, reason, count, kinds, error }: ErrorGroup): string {
   const what = Object.entries(kinds)
     .map(([kind, times]) => `${times} ${kind}`)
     .join(', ')
-  const lost =
-    error.sent === undefined ? '' : ` [phase ${error.phase}, sent ${error.sent}, outcome ${error.commitOutcome}]`
-  const text = `  ${String(count).padStart(4)}  ${title}: ${reason}: ${error.name} ${error.code ?? ''} ${error.message}${lost} (${what})`
+  const facts = lossFacts(error)
+  const lost = facts === '' ? '' : ` [${facts}]`
+  const text = `  ${String(count).padStart(4)}  ${title}: ${reason}: ${fullName(error)} ${error.message}${lost} (${what})`
   return reason === 'avoidable' ? styleText('red', text) : text
 }

@@ -15,7 +15,7 @@ const MILLIS_PER_SECOND = 1000
 
 /** One stack's course: what succeeded and failed above, how long it took below, and behind both what was done to it. */
 export function chartOptions(stack: StackRecord, record: StormRecord): EChartsOption {
-  const slices = timeline(stack, record.startedAt, record.endedAt)
+  const slices = timeline(stack)
   const xAxis = { type: 'value' as const, min: 0, max: lengthOf(record), splitLine: { show: false } }
   return {
     animation: false,
@@ -66,7 +66,7 @@ export function chartOptions(stack: StackRecord, record: StormRecord): EChartsOp
         barMinHeight: 5,
         data: slices.map(({ at, errorsPerSecond }) => [at, errorsPerSecond === 0 ? '-' : errorsPerSecond]),
         color: PALETTE.error,
-        markPoint: { silent: true, data: crashMarks(stack, record) },
+        markPoint: { silent: true, data: crashMarks(stack) },
         z: 3,
       },
       {
@@ -94,7 +94,7 @@ type MarkEnd = { name?: string; xAxis: number; itemStyle?: object; label?: objec
 
 function areas(stack: StackRecord, record: StormRecord): Area[] {
   const phases = stack.phases.map(({ fault, index, startedAt }): Area => {
-    const next = stack.phases[index + 1]?.startedAt ?? record.endedAt
+    const next = stack.phases[index + 1]?.startedAt ?? stack.endedAt
     const label = {
       show: true,
       position: 'top' as const,
@@ -107,28 +107,28 @@ function areas(stack: StackRecord, record: StormRecord): Area[] {
     }
     const color = index % 2 === 0 ? PALETTE.phase : 'transparent'
     return [
-      { name: fault.title, xAxis: since(startedAt, record), itemStyle: { color }, label },
-      { xAxis: since(next, record) },
+      { name: fault.title, xAxis: since(startedAt, stack), itemStyle: { color }, label },
+      { xAxis: since(next, stack) },
     ]
   })
   return [...phases, ...strikes(stack, record)]
 }
 
-function strikes({ phases }: StackRecord, record: StormRecord): Area[] {
-  return phases.map(({ struckFrom, struckUntil }): Area => {
-    const from = since(struckFrom, record)
+function strikes(stack: StackRecord, record: StormRecord): Area[] {
+  return stack.phases.map(({ struckFrom, struckUntil }): Area => {
+    const from = since(struckFrom, stack)
     // One that is over in a moment must be seen all the same.
-    const until = Math.max(since(struckUntil, record), from + lengthOf(record) / 400)
+    const until = Math.max(since(struckUntil, stack), from + lengthOf(record) / 400)
     return [{ xAxis: from, itemStyle: { color: PALETTE.strike }, label: { show: false } }, { xAxis: until }]
   })
 }
 
-function crashMarks({ phases }: StackRecord, record: StormRecord): { name: string; coord: [number, number] }[] {
-  return phases
+function crashMarks(stack: StackRecord): { name: string; coord: [number, number] }[] {
+  return stack.phases
     .flatMap(({ crashes }) => crashes)
     .map(({ at }) => ({
       name: 'crash',
-      coord: [since(at, record), 0] as [number, number],
+      coord: [since(at, stack), 0] as [number, number],
       symbol: 'triangle',
       symbolSize: [10, 10],
       symbolOffset: [0, 8],
@@ -139,17 +139,16 @@ function crashMarks({ phases }: StackRecord, record: StormRecord): { name: strin
 
 function highestRate(record: StormRecord): number {
   const rates = record.stacks.flatMap((stack) =>
-    timeline(stack, record.startedAt, record.endedAt).map(({ successesPerSecond, errorsPerSecond }) =>
-      Math.max(successesPerSecond, errorsPerSecond),
-    ),
+    timeline(stack).map(({ successesPerSecond, errorsPerSecond }) => Math.max(successesPerSecond, errorsPerSecond)),
   )
   return Math.ceil(Math.max(...rates, 1) / 100) * 100
 }
 
-function since(time: number, { startedAt }: StormRecord): number {
+function since(time: number, { startedAt }: StackRecord): number {
   return Math.round((time - startedAt) / 10) / (MILLIS_PER_SECOND / 10)
 }
 
-function lengthOf({ startedAt, endedAt }: StormRecord): number {
-  return Math.ceil((endedAt - startedAt) / MILLIS_PER_SECOND)
+/** Of the longest wave: all charts have the same axis. */
+function lengthOf({ stacks }: StormRecord): number {
+  return Math.ceil(Math.max(...stacks.map(({ startedAt, endedAt }) => endedAt - startedAt)) / MILLIS_PER_SECOND)
 }

@@ -1,5 +1,7 @@
+import { calmLatencyMillis } from '../results/calm.ts'
 import { errorGroups } from '../results/error-groups.ts'
 import { phaseResults } from '../results/phase-result.ts'
+import { totals } from '../results/totals.ts'
 import { violations } from '../results/verdict.ts'
 import type { StormRecord } from '../run/record.ts'
 import { SETTINGS } from '../settings.ts'
@@ -9,9 +11,11 @@ export function renderJson(record: StormRecord): string {
   const { seed, server, startedAt, endedAt } = record
   const stacks = record.stacks.map((stack) => ({
     name: stack.stack.name,
+    family: stack.stack.family,
     title: stack.stack.title,
     isJudged: stack.stack.isJudged,
     endedWithinMillis: stack.endedWithinMillis ?? null,
+    all: totals(stack),
     phases: phaseResults(stack),
     errors: errorGroups(stack),
     crashes: stack.phases.flatMap(({ fault, crashes }) =>
@@ -22,6 +26,7 @@ export function renderJson(record: StormRecord): string {
   const report = {
     seed,
     server,
+    calmLatencyMillis: calmLatencyMillis(record),
     node: process.version,
     ...run,
     settings: SETTINGS,

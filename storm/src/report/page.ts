@@ -1,15 +1,14 @@
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { errorGroups } from '../results/error-groups.ts'
-import { phaseResult } from '../results/phase-result.ts'
-import { HELD, hasVerdict, violations } from '../results/verdict.ts'
+import { doubt, HELD, hasVerdict, violations } from '../results/verdict.ts'
 import type { StackRecord, StormRecord } from '../run/record.ts'
 import { SETTINGS } from '../settings.ts'
 import { CHART_HEIGHT, chartOptions } from './chart.ts'
 import { html, type Markup, markup } from './html.ts'
 import { STYLE } from './style.ts'
-import { COLUMNS } from './table.ts'
-import { LOSS_FACTS, REASONS, type Term } from './terms.ts'
+import { COLUMNS, rowGroups } from './table.ts'
+import { fullName, LOSS_TERMS, lossFacts, NOTES, REASONS, type Term } from './terms.ts'
 
 /**
  * The report as one page that needs nothing but itself: a chart for each stack on the same axis of time, and the table
@@ -22,7 +21,7 @@ export async function renderPage(record: StormRecord): Promise<string> {
     <header>
       <h1>The storm</h1>
       <p>${introduction(record)}</p>
-      ${verdict(record)}
+      ${warning(record)}${verdict(record)}
     </header>
     <section class="charts">
       <p class="legend">
@@ -32,10 +31,8 @@ export async function renderPage(record: StormRecord): Promise<string> {
       </p>
       ${record.stacks.map((stack, index) => chart(stack, charts[index]?.id ?? ''))}
     </section>
-    <section><h2>Fault by fault</h2>${table(record)}${definitions(columns)}
-      <p class="note">After refusals Holdfast's "back after" may be a little longer: one probe knocks, with backoff, where
-        otherwise every caller would, so that a server that is coming back is not overrun.</p></section>
-    <section><h2>Every error, and why</h2>${definitions([...REASONS, ...LOSS_FACTS])}${record.stacks.map(account)}</section>
+    <section><h2>Fault by fault</h2>${table(record)}${definitions([...columns, ...NOTES])}</section>
+    <section><h2>Every error, and why</h2>${definitions([...REASONS, ...LOSS_TERMS])}${record.stacks.map(account)}</section>
     <section><h2>What was done</h2>${stories(record)}</section>`
   return `<!doctype html>
 <html lang="en">
@@ -73,14 +70,19 @@ addEventListener('resize', () => charts.forEach((chart) => chart.resize()))
 }
 
 function introduction({ server, seed, startedAt, endedAt, stacks }: StormRecord): string {
-  const { readers, writers, movers, poolMax, queryTimeoutMillis } = SETTINGS
+  const { readers, writers, movers, poolMax } = SETTINGS
   const faults = stacks[0]?.phases.length ?? 0
   return (
     `The same service (${readers} readers, ${writers} writers, ${movers} movers of money, a pool of ${poolMax}) on ` +
-    `${stacks.length} stacks, side by side through the same ${faults} faults. ${server} over TLS, Node ${process.version}, ` +
+    `${stacks.length} stacks, each family side by side through the same ${faults} faults. ${server} over TLS, Node ${process.version}, ` +
     `${new Date(startedAt).toISOString().slice(0, 16).replace('T', ' ')} UTC, ${Math.round((endedAt - startedAt) / 1000)} s, ` +
-    `seed ${seed}. query_timeout, where a stack has one, is ${queryTimeoutMillis / 1000} s.`
+    `seed ${seed}.`
   )
+}
+
+function warning(record: StormRecord): Markup {
+  const text = doubt(record)
+  return text === undefined ? markup('') : html`<p class="verdict">${text}</p>`
 }
 
 function verdict(record: StormRecord): Markup {
@@ -96,14 +98,9 @@ function chart({ stack }: StackRecord, id: string): Markup {
 }
 
 function table(record: StormRecord): Markup {
-  const faults = record.stacks[0]?.phases ?? []
-  const rows = faults.flatMap(({ fault, index }) =>
-    record.stacks.map(({ stack, phases }, position) => {
-      const phase = phases[index]
-      if (!phase) return markup('')
-      const result = phaseResult(phase)
-      const head =
-        position === 0 ? html`<th scope="rowgroup" rowspan="${record.stacks.length}">${fault.title}</th>` : ''
+  const rows = rowGroups(record).flatMap((group) =>
+    group.rows.map(({ stack, result }, position) => {
+      const head = position === 0 ? html`<th scope="rowgroup" rowspan="${group.rows.length}">${group.title}</th>` : ''
       const cells = COLUMNS.map((column) => {
         const text = column.text(result)
         const kind = column.isBad(result) ? 'bad' : text === '0' ? 'zero' : ''
@@ -126,8 +123,8 @@ function account(stack: StackRecord): Markup {
   const crashes = stack.phases.flatMap(({ fault, crashes: some }) => some.map((crash) => ({ fault, crash })))
   const rows = groups.map(
     ({ title: fault, reason, count, error }) => html`<tr><td>${count}</td><td>${fault}</td>
-      <td>${isJudged ? reason : ''}</td><td>${error.name} ${error.code ?? ''}: ${error.message}
-      ${error.sent === undefined ? '' : html`<small>phase ${error.phase ?? ''}, sent ${String(error.sent)}, outcome ${error.commitOutcome ?? ''}</small>`}</td></tr>`,
+      <td>${isJudged ? reason : ''}</td><td>${fullName(error)}: ${error.message}
+      <small>${lossFacts(error)}</small></td></tr>`,
   )
   const deaths = crashes.map(
     ({ fault, crash }) =>

@@ -1,38 +1,36 @@
 import { now } from '../clock.ts'
 import { isError, isSuccess, phaseResult } from '../results/phase-result.ts'
 import type { PhaseRecord, StackRecord } from '../run/record.ts'
-import type { StormListener } from '../run/storm.ts'
+import type { StormListener, Wave } from '../run/storm.ts'
 import { SETTINGS } from '../settings.ts'
 import type { Stack } from '../stacks/stack.ts'
 
-type Lanes = Parameters<StormListener['began']>[0]
+const REFRESH_MILLIS = 500
 
-const REFRESH_MILLIS = 250
-
-/** Shows how it goes: one line that changes on a terminal, a line per fault and stack elsewhere. */
+/** Shows how it goes: a line per lane that changes on a terminal, a line per fault and stack elsewhere. */
 export class Progress implements StormListener, Disposable {
   readonly #out: NodeJS.WriteStream
-  readonly #phases: number
-  #lanes: Lanes = []
-  #startedAt = 0
+  readonly #faults: number
+  readonly #startedAt = now()
+  #wave: Wave | undefined
+  #lines = 0
   #timer: NodeJS.Timeout | undefined
 
-  constructor(out: NodeJS.WriteStream, phases: number) {
+  constructor(out: NodeJS.WriteStream, faults: number) {
     this.#out = out
-    this.#phases = phases
-    this.#show('starting …')
+    this.#faults = faults
+    this.#show(['starting …'])
   }
 
-  began(lanes: Lanes): void {
-    this.#lanes = lanes
-    this.#startedAt = now()
-    if (this.#out.isTTY) this.#timer = setInterval(() => this.#show(this.#status()), REFRESH_MILLIS)
+  began(wave: Wave): void {
+    this.#wave = wave
+    if (this.#out.isTTY) this.#timer ??= setInterval(() => this.#show(this.#status()), REFRESH_MILLIS)
   }
 
   phaseEnded(stack: Stack, phase: PhaseRecord): void {
     if (this.#out.isTTY) return
     const { succeeded, errors, hangs, crashes } = phaseResult(phase)
-    const place = `${String(phase.index + 1).padStart(2)}/${this.#phases} ${phase.fault.title}`
+    const place = `${String(phase.index + 1).padStart(2)}/${this.#faults} ${phase.fault.title}`
     this.#out.write(
       `${this.#clock()}  ${place.padEnd(32)} ${stack.title.padEnd(20)} ${succeeded} ok, ${errors} errors, ${hangs} hangs, ${crashes} crashes\n`,
     )
@@ -40,60 +38,55 @@ export class Progress implements StormListener, Disposable {
 
   [Symbol.dispose](): void {
     clearInterval(this.#timer)
-    if (this.#out.isTTY) this.#out.write('\r\u001b[K')
+    this.#show([])
   }
 
-  #show(text: string): void {
+  /** In the place of what was shown before. */
+  #show(lines: readonly string[]): void {
     if (!this.#out.isTTY) return
-    this.#out.write(`\r\u001b[K${text.slice(0, this.#width())}`)
+    // A line that wraps, or has left the screen, could not be replaced.
+    const width = (this.#out.columns || 80) - 1
+    const shown = lines.slice(0, Math.max(1, (this.#out.rows || 24) - 1))
+    const back = this.#lines > 0 ? `\u001b[${this.#lines}A` : ''
+    this.#out.write(`${back}\r\u001b[J${shown.map((line) => `${line.slice(0, width)}\n`).join('')}`)
+    this.#lines = shown.length
   }
 
-  #status(): string {
-    const phase = this.#lanes[0]?.current
-    if (!phase) return 'starting …'
-    const position = `${phase.index + 1}/${this.#phases}`
-    const place = `${this.#clock()}  ${position}`
-    const stacks = this.#lanes.map(({ record }) => `${record.stack.name}: ${counts(record)}`).join(' · ')
-    const errors = this.#lanes.map(({ record }) => `${record.stack.name} ${brief(record)}`).join(', ')
-    const versions = [
-      `${place} ${phase.fault.title} · ${stacks}`,
-      `${place} ${phase.fault.title} · errors: ${errors}`,
-      `${place} · errors: ${errors}`,
-      `${position} · errors: ${errors}`,
+  #status(): readonly string[] {
+    const { number, of, lanes } = this.#wave ?? { number: 0, of: 0, lanes: [] }
+    const phase = lanes[0]?.current
+    if (!phase) return [`${this.#clock()}  starting …`]
+    const wave = of > 1 ? `, wave ${number} of ${of}` : ''
+    const place = `${this.#clock()}  ${phase.index + 1}/${this.#faults} ${phase.fault.title}${wave}`
+    return [
+      place,
+      ...lanes.map(({ record, current }) => `  ${record.stack.title.padEnd(20)} ${counts(record)}${stage(current)}`),
     ]
-    // A line that wraps could not be replaced, and a number that is cut off would be wrong.
-    return versions.find((text) => text.length <= this.#width()) ?? place
-  }
-
-  #width(): number {
-    return (this.#out.columns || 80) - 1
   }
 
   #clock(): string {
     const seconds = (millis: number): string => String(Math.round(millis / 1000)).padStart(3)
-    return `${seconds(now() - this.#startedAt)} s of ${seconds(this.#phases * SETTINGS.phaseMillis)} s`
+    const all = (this.#wave?.of ?? 1) * this.#faults * SETTINGS.phaseMillis
+    return `${seconds(now() - this.#startedAt)} s of about ${seconds(all)} s`
   }
 }
 
-function counts(record: StackRecord): string {
-  const { phases } = record
-  const succeeded = phases.flatMap(({ operations }) => operations.filter(isSuccess)).length
-  return `${succeeded} ok, ${errorsOf(record)} errors, ${crashesOf(record).length} crashes`
+function counts({ phases }: StackRecord): string {
+  const sum = (read: (phase: PhaseRecord) => number): number => phases.reduce((total, phase) => total + read(phase), 0)
+  const succeeded = sum(({ operations }) => operations.filter(isSuccess).length)
+  const crashes = sum((phase) => phase.crashes.length)
+  // As in the table: whatever dies with its process is an error too.
+  const errors = sum((phase) => {
+    const died = phase.crashes.reduce((total, { pending }) => total + pending.length, 0)
+    return phase.operations.filter(isError).length + died
+  })
+  return `${String(succeeded).padStart(6)} ok ${String(errors).padStart(5)} errors ${String(crashes).padStart(3)} crashes`
 }
 
-function brief(record: StackRecord): string {
-  const crashes = crashesOf(record)
-  return crashes.length === 0
-    ? `${errorsOf(record)}`
-    : `${errorsOf(record)} (${crashes.length} ${crashes.length === 1 ? 'crash' : 'crashes'})`
-}
-
-/** As in the table: whatever dies with its process is an error too. */
-function errorsOf(record: StackRecord): number {
-  const seen = record.phases.flatMap(({ operations }) => operations.filter(isError)).length
-  return crashesOf(record).reduce((sum, { pending }) => sum + pending.length, seen)
-}
-
-function crashesOf({ phases }: StackRecord): PhaseRecord['crashes'] {
-  return phases.flatMap(({ crashes }) => crashes)
+/** What its lane is doing. */
+function stage(phase: PhaseRecord | undefined): string {
+  if (!phase || phase.startedAt === 0) return ''
+  if (phase.endedAt > 0) return '  done, waits for the others'
+  if (phase.struckFrom === 0) return '  calm'
+  return phase.struckUntil === 0 ? '  the fault lasts' : '  after the fault'
 }

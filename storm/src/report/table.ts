@@ -1,22 +1,33 @@
 import { styleText } from 'node:util'
 import Table from 'cli-table3'
 import { type PhaseResult, phaseResult } from '../results/phase-result.ts'
-import type { StormRecord } from '../run/record.ts'
+import { totals } from '../results/totals.ts'
+import type { StackRecord, StormRecord } from '../run/record.ts'
+import { NOTES } from './terms.ts'
 
 /** The columns of the table, on the terminal and in the page. */
 export interface Column {
   readonly head: string
   /** What it means, for the legend. */
   readonly meaning: string
-  text(result: PhaseResult): string
+  text(result: Numbers): string
   /** Whether this should worry whoever reads it. */
-  isBad(result: PhaseResult): boolean
+  isBad(result: Numbers): boolean
+}
+
+type Numbers = Omit<PhaseResult, 'fault'>
+
+/** The rows of the table that belong together: one fault, or all of them. */
+export interface RowGroup {
+  readonly title: string
+  readonly rows: readonly { readonly stack: StackRecord['stack']; readonly result: Numbers }[]
 }
 
 /** Fault by fault, stack by stack, these are the numbers. */
 export const COLUMNS: readonly Column[] = [
   number('ok', 'operations that succeeded', ({ succeeded }) => succeeded, false),
   number('errors', 'failures that the application saw, or that died with its process', ({ errors }) => errors),
+  number('retried', 'transactions that were run again as a whole', ({ retried }) => retried, false),
   number('hangs', 'operations pending for more than 5 s', ({ hangs }) => hangs),
   number('crashes', 'times the process died', ({ crashes }) => crashes),
   number('lost', 'acknowledged writes that are not in the database', ({ lost }) => lost),
@@ -39,46 +50,62 @@ export const COLUMNS: readonly Column[] = [
   ),
   {
     head: 'back after',
-    meaning: 'from the beginning of the fault to the first success of an operation that began after it',
+    meaning:
+      'from the beginning of the fault to the first success of an operation that began after it; for all faults, the longest',
     text: ({ backAfterMillis }) => (backAfterMillis === undefined ? 'never' : duration(backAfterMillis)),
     isBad: ({ backAfterMillis }) => backAfterMillis === undefined,
   },
 ]
 
+/** Fault by fault, and the sums of all of them. */
+export function rowGroups({ stacks }: StormRecord): readonly RowGroup[] {
+  const faults = stacks[0]?.phases ?? []
+  const groups = faults.map(({ fault, index }) => ({
+    title: fault.title,
+    rows: stacks.flatMap(({ stack, phases }) => {
+      const phase = phases[index]
+      return phase ? [{ stack, result: phaseResult(phase) }] : []
+    }),
+  }))
+  if (faults.length === 1) return groups
+  const rows = stacks.map((record) => ({ stack: record.stack, result: totals(record) }))
+  return [...groups, { title: `all ${faults.length} faults`, rows }]
+}
+
 /** The table for a terminal, or for a file when colours are off. */
 export function renderTable(record: StormRecord): string {
   const table = new Table({
-    head: ['fault', 'stack', ...COLUMNS.map(({ head }) => head)],
-    colAligns: ['left', 'left', ...COLUMNS.map(() => 'right' as const)],
+    head: ['', ...COLUMNS.map(({ head }) => head)],
+    colAligns: ['left', ...COLUMNS.map(() => 'right' as const)],
     style: { head: [], border: [] },
     chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
   })
-  const faults = record.stacks[0]?.phases ?? []
-  for (const { fault, index } of faults) {
-    record.stacks.forEach(({ stack, phases }, position) => {
-      const phase = phases[index]
-      if (!phase) return
-      const result = phaseResult(phase)
-      // A fault's name stands above its stacks once; a rule for each of them would only be noise.
-      table.push([position === 0 ? fault.title : '', stack.title, ...COLUMNS.map((column) => coloured(column, result))])
-    })
+  for (const { title, rows } of rowGroups(record)) {
+    table.push([styleText('bold', title), ...COLUMNS.map(() => '')])
+    for (const { stack, result } of rows)
+      table.push([`  ${stack.title}`, ...COLUMNS.map((column) => coloured(column, result))])
   }
   return table.toString()
 }
 
-/** What the columns of the table mean. */
-export function renderLegend(): string {
-  const width = Math.max(...COLUMNS.map(({ head }) => head.length))
-  return COLUMNS.map(({ head, meaning }) => `  ${head.padEnd(width)}  ${styleText('dim', meaning)}`).join('\n')
+/** What the columns of the table mean, and who is compared. */
+export function renderLegend({ stacks }: StormRecord): string {
+  const lines = [
+    ...COLUMNS.map(({ head, meaning }) => [head, meaning] as const),
+    ...NOTES.map(({ term, meaning }) => [term, meaning] as const),
+    ...stacks.map(({ stack }) => [stack.title, stack.about] as const),
+  ]
+  const width = Math.max(...lines.map(([term]) => term.length))
+  return lines.map(([term, meaning]) => `  ${term.padEnd(width)}  ${styleText('dim', meaning)}`).join('\n')
 }
 
-function coloured(column: Column, result: PhaseResult): string {
+function coloured(column: Column, result: Numbers): string {
   const text = column.text(result)
   if (column.isBad(result)) return styleText(['red', 'bold'], text)
   return text === '0' ? styleText('dim', text) : text
 }
 
-function number(head: string, meaning: string, read: (result: PhaseResult) => number, mayWorry = true): Column {
+function number(head: string, meaning: string, read: (result: Numbers) => number, mayWorry = true): Column {
   return { head, meaning, text: (result) => String(read(result)), isBad: (result) => mayWorry && read(result) > 0 }
 }
 

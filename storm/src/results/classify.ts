@@ -39,7 +39,5 @@ function firstNews({ operations }: PhaseRecord, since: number): number {
 }
 
 function lostItsConnection({ error }: Operation): boolean {
-  return (
-    error !== undefined && error.step !== 'connect' && error.sent !== undefined && error.name === 'ConnectionLostError'
-  )
+  return error !== undefined && error.step !== 'connect' && error.name === 'ConnectionLostError'
 }

@@ -19,6 +19,7 @@ const UNANSWERED: ErrorFacts = {
   code: undefined,
   message: 'no outcome until its process was replaced',
   step: '',
+  isOfRollback: false,
 }
 
 /** Every error that a stack showed, grouped by fault, reason and what the error says. */

@@ -8,6 +8,8 @@ export interface PhaseResult {
   readonly succeeded: number
   /** Operations that failed, were cut off, or died with their process. The application's own refusals are none. */
   readonly errors: number
+  /** Transactions whose work was run again, once or more, whatever became of them. */
+  readonly retried: number
   /** Operations that were pending for more than five seconds. */
   readonly hangs: number
   readonly crashes: number
@@ -36,6 +38,7 @@ export function phaseResult(phase: PhaseRecord): PhaseResult {
     fault: phase.fault.name,
     succeeded: operations.filter(isSuccess).length,
     errors: operations.filter(isError).length + diedInCrash,
+    retried: operations.filter(({ attempts }) => attempts > 1).length,
     hangs: hangs(phase),
     crashes: phase.crashes.length,
     diedInCrash,

@@ -4,7 +4,7 @@ import { isError, isSuccess } from './phase-result.ts'
 
 /** What happened in one slice of time. */
 export interface Slice {
-  /** Seconds since the storm began, at the middle of the slice. */
+  /** Seconds since this stack's storm began, at the middle of the slice. */
   readonly at: number
   readonly successesPerSecond: number
   readonly errorsPerSecond: number
@@ -15,7 +15,7 @@ export interface Slice {
 const SLICE_MILLIS = 500
 
 /** The course of one stack over the whole run. */
-export function timeline({ phases }: StackRecord, startedAt: number, endedAt: number): readonly Slice[] {
+export function timeline({ phases, startedAt, endedAt }: StackRecord): readonly Slice[] {
   const count = Math.ceil((endedAt - startedAt) / SLICE_MILLIS)
   const slices = Array.from({ length: count }, () => ({ successes: 0, errors: 0, oldest: null as number | null }))
   const indexOf = (time: number): number =>

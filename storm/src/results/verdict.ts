@@ -1,8 +1,23 @@
 import type { StackRecord, StormRecord } from '../run/record.ts'
+import { SETTINGS } from '../settings.ts'
+import { calmLatencyMillis } from './calm.ts'
 import { phaseResult } from './phase-result.ts'
 
 /** What is said of a storm in which Holdfast did nothing that it must not do. */
 export const HELD = 'Holdfast lost nothing, doubled nothing, leaked nothing, and neither crashed nor hung.'
+
+/** A statement takes some milliseconds; on a machine that has no time for it, what hangs may hang for that. */
+const MOST_CALM_MILLIS = 250
+
+/** What must be said before anything else is believed; undefined if nothing. */
+export function doubt(record: StormRecord): string | undefined {
+  const millis = calmLatencyMillis(record)
+  if (millis <= MOST_CALM_MILLIS) return undefined
+  return (
+    `This machine was too busy: while nothing was broken, one operation in twenty took ${Math.round(millis)} ms or more. Hangs, ` +
+    "errors and times may be the machine's own; run it again when nothing else runs."
+  )
+}
 
 /** Whether there was anybody to be judged: not if only stock stacks were asked for. */
 export function hasVerdict({ stacks }: StormRecord): boolean {
@@ -27,7 +42,7 @@ function violationsOf(stack: StackRecord): readonly string[] {
       [result.leakedSlots, 'slots leaked'],
       [result.leakedSessions, 'sessions left behind at the server'],
       [result.crashes, 'crashes'],
-      [result.hangs, 'operations hung for more than 5 s'],
+      [result.hangs, `operations pending for more than ${SETTINGS.hangMillis / 1000} s`],
     ]
     return wrongs
       .filter(([count]) => count > 0)

@@ -34,6 +34,8 @@ export class Lane implements AsyncDisposable {
     const { stack, faults } = setup
     this.record = {
       stack,
+      startedAt: 0,
+      endedAt: 0,
       phases: faults.map((fault, index) => emptyPhase(fault, index)),
       endedWithinMillis: undefined,
     }
@@ -108,7 +110,7 @@ export class Lane implements AsyncDisposable {
   async #takeStock(phase: PhaseRecord): Promise<void> {
     const { ground } = this.#setup
     await ground.healNetwork()
-    const pending = await this.#running.pause(SETTINGS.drainMillis)
+    const pending = await this.#drained()
     await ground.healNetwork() // The server now learns of those that were given up meanwhile.
     for (let round = 0; round < SETTINGS.probeRounds && phase.usableSlots < SETTINGS.poolMax; round++)
       phase.usableSlots = Math.max(phase.usableSlots, await this.#running.probe())
@@ -117,6 +119,14 @@ export class Lane implements AsyncDisposable {
     if (isStuck) await this.#replace(phase, pending)
     phase.audit = await audit(ground, phase.operations, phase.index)
     phase.balancesAreRight = await balancesAreRight(ground)
+  }
+
+  /** What is still under way after a while. Whoever is only slow, and does not hang, may finish. */
+  async #drained(): Promise<readonly Pending[]> {
+    let pending: readonly Pending[]
+    do pending = await this.#running.pause(SETTINGS.drainMillis)
+    while (pending.some(({ startedAt }) => now() - startedAt < SETTINGS.hangMillis))
+    return pending
   }
 
   /** So that the next fault meets a service that works. What it had under way has no outcome, and never will. */
@@ -133,6 +143,7 @@ export class Lane implements AsyncDisposable {
         endedAt,
         outcome: 'unanswered',
         reachedCommit: true,
+        attempts: 0,
       })
     await ground.terminate() // Whatever its predecessor had left at the server.
   }

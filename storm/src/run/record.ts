@@ -41,6 +41,9 @@ export interface PhaseRecord {
 /** Everything observed of one stack. */
 export interface StackRecord {
   readonly stack: Stack
+  /** When its first fault was due, and when its last was over. */
+  startedAt: number
+  endedAt: number
   readonly phases: readonly PhaseRecord[]
   /** How long the process took to end after its pool was closed; undefined if it had to be killed. */
   endedWithinMillis: number | undefined

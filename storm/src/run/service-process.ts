@@ -39,6 +39,8 @@ interface Duty {
 }
 
 const MOST_STARTS_WITHOUT_SUCCESS = 3
+/** TypeORM connects when it starts: in a fault its process may well die of that, and be started again. */
+const STARTS_PATIENCE_MILLIS = 10_000
 const CLOSE_PATIENCE_MILLIS = 8000
 const MOST_STDERR = 20_000
 
@@ -56,6 +58,7 @@ export class ServiceProcess implements AsyncDisposable {
   #waiting = new Map<Message['type'], (message: Message | undefined) => void>()
   #incarnation = 0
   #failedStarts = 0
+  #failingSince: number | undefined
   #isExpectedToEnd = false
   #failed: Error | undefined
 
@@ -176,6 +179,7 @@ export class ServiceProcess implements AsyncDisposable {
     this.#opened = this.#answerTo('open').then((answer) => {
       if (!answer) return
       this.#failedStarts = 0
+      this.#failingSince = undefined
       if (this.#duty.dirty) this.#send({ type: 'dirty', on: true })
       if (this.#duty.phase !== undefined) this.#send({ type: 'start', phase: this.#duty.phase })
     })
@@ -221,7 +225,9 @@ export class ServiceProcess implements AsyncDisposable {
     this.#waiting.clear()
     if (!this.#isExpectedToEnd) {
       this.#setup.listener.crashed({ at: now(), lastWords: this.#stderr.trim(), pending: this.#lastPending })
-      if (++this.#failedStarts > MOST_STARTS_WITHOUT_SUCCESS)
+      this.#failingSince ??= now()
+      const isHopeless = now() - this.#failingSince > STARTS_PATIENCE_MILLIS
+      if (++this.#failedStarts > MOST_STARTS_WITHOUT_SUCCESS && isHopeless)
         this.#failed = new Error(`The service of ${this.#setup.stack} does not start:\n${this.#stderr}`)
       else this.#launch()
     }

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { now } from '../clock.ts'
 import type { Fault } from '../faults/fault.ts'
 import { embeddedGround } from '../ground/embedded.ts'
@@ -10,6 +9,7 @@ import { dropSchema } from '../truth/schema.ts'
 import { Cleanup } from './cleanup.ts'
 import { Lane } from './lane.ts'
 import type { PhaseRecord, StackRecord, StormRecord } from './record.ts'
+import { wavesOf } from './waves.ts'
 
 /** What to run. */
 export interface Plan {
@@ -20,35 +20,65 @@ export interface Plan {
   readonly databaseUrl: string | undefined
 }
 
+/** Stacks that go through the storm side by side. */
+export interface Wave {
+  /** From 1. */
+  readonly number: number
+  /** How many there are. */
+  readonly of: number
+  readonly lanes: readonly { readonly record: StackRecord; readonly current: PhaseRecord | undefined }[]
+}
+
 /** Whom the storm tells how it goes. */
 export interface StormListener {
-  /** Everyone is ready; it begins. */
-  began(lanes: readonly { readonly record: StackRecord; readonly current: PhaseRecord | undefined }[]): void
+  /** Everyone of this wave is ready; it begins. */
+  began(wave: Wave): void
   phaseEnded(stack: Stack, phase: PhaseRecord): void
 }
 
 /**
- * Sends every stack through the same faults at the same moments, side by side, each on its own ground. Leaves nothing
- * behind, also when it is called off.
+ * Sends every stack through the same faults, wave after wave; those of one wave at the same moments, each on its own
+ * ground. Leaves nothing behind, also when it is called off.
  *
  * @throws the signal's reason when it is called off.
  */
 export async function runStorm(plan: Plan, listener: StormListener, signal: AbortSignal): Promise<StormRecord> {
-  await using cleanup = new Cleanup()
-  const lanes = await all(plan.stacks.map((stack) => openLane(stack, plan, cleanup, signal)))
-  signal.throwIfAborted()
-  const server = await versionOf(lanes[0]?.ground)
   const startedAt = now()
-  listener.began(lanes.map(({ lane }) => lane))
-  for (const index of plan.faults.keys()) {
-    const startsAt = startedAt + index * SETTINGS.phaseMillis
-    await all(
-      lanes.map(async ({ lane }) => listener.phaseEnded(lane.record.stack, await lane.weather(index, startsAt))),
+  const stacks: StackRecord[] = []
+  let server = ''
+  const waves = wavesOf(plan.stacks, SETTINGS.lanesAtOnce)
+  for (const [index, wave] of waves.entries()) {
+    await using cleanup = new Cleanup()
+    const lanes = await all(wave.map((stack) => openLane(stack, plan, cleanup, signal)))
+    signal.throwIfAborted()
+    server ||= await versionOf(lanes[0]?.ground)
+    listener.began({ number: index + 1, of: waves.length, lanes: lanes.map(({ lane }) => lane) })
+    stacks.push(
+      ...(await runWave(
+        lanes.map(({ lane }) => lane),
+        plan.faults,
+        listener,
+      )),
     )
-    if (now() - startsAt < SETTINGS.phaseMillis) await pauseUntil(startsAt + SETTINGS.phaseMillis, signal)
   }
-  await all(lanes.map(({ lane }) => lane.finish()))
-  return { seed: plan.seed, startedAt, endedAt: now(), server, stacks: lanes.map(({ lane }) => lane.record) }
+  return { seed: plan.seed, startedAt, endedAt: now(), server, stacks }
+}
+
+async function runWave(
+  lanes: readonly Lane[],
+  faults: readonly Fault[],
+  listener: StormListener,
+): Promise<readonly StackRecord[]> {
+  const records = lanes.map(({ record }) => record)
+  for (const record of records) record.startedAt = now()
+  for (const index of faults.keys()) {
+    // Whoever is done waits for the others: nobody's calm is shorter because somebody else had to be replaced.
+    const startsAt = now()
+    await all(lanes.map(async (lane) => listener.phaseEnded(lane.record.stack, await lane.weather(index, startsAt))))
+  }
+  for (const record of records) record.endedAt = now()
+  await all(lanes.map((lane) => lane.finish()))
+  return records
 }
 
 async function openLane(
@@ -69,10 +99,6 @@ async function openLane(
 async function versionOf(ground: Ground | undefined): Promise<string> {
   const [row] = (await ground?.query<{ server_version: string }>('show server_version')) ?? []
   return `PostgreSQL ${row?.server_version ?? 'of unknown version'}`
-}
-
-async function pauseUntil(time: number, signal: AbortSignal): Promise<void> {
-  await sleep(Math.max(0, time - now()), undefined, { signal })
 }
 
 /** As Promise.all, but a failure waits for the others, so that nothing is still being made while all is cleaned up. */

@@ -1,4 +1,5 @@
 import { setTimeout as sleep, setImmediate as turnOfTheLoop } from 'node:timers/promises'
+import { SETTINGS } from '../settings.ts'
 import { stackNamed } from '../stacks/index.ts'
 import type { Service } from '../stacks/stack.ts'
 import { Callers } from '../workload/callers.ts'
@@ -39,7 +40,7 @@ async function act(command: Command): Promise<Message> {
       const { setup, seed, incarnation } = command
       const { open } = await stackNamed(command.stack).load()
       service = await open(setup)
-      callers = new Callers({ service, journal, seed, incarnation })
+      callers = new Callers({ service, journal, seed, incarnation, thinkMillis: SETTINGS.thinkMillis })
       return { type: 'opened' }
     }
     case 'start':

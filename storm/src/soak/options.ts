@@ -44,7 +44,7 @@ export const SOAK_HELP: string = `Usage: npm run soak -- [options]
 Uses every part of Holdfast for some minutes, in one process, while its Postgres breaks in every way that the storm
 knows, and looks whether anything grows: memory, handles, listeners, sockets, sessions.
 
-  --minutes <number>  how long (${USUAL_MINUTES}); below 2 there are too few points to judge
+  --minutes <number>  how long (${USUAL_MINUTES}); below 2 there are too few points to judge, and all is "unclear"
   --seed <number>     repeats the order of faults and the choices of the callers (the timing is never the same)
   --json [file]       all samples as JSON, into a file or ("-", or nothing) to standard output
   --help              this

@@ -16,6 +16,8 @@ export const SOAK = {
     prePing: { idleMillis: 100, timeoutMillis: 500 },
   },
   nullPoolMax: 4,
+  /** A caller's pause between two operations, at least and at most: short, for what is looked for grows with each. */
+  thinkMillis: [20, 60],
 
   /** Work before a fault, at least and at most. */
   calmMillis: [300, 900],

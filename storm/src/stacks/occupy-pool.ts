@@ -1,12 +1,34 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Pool, PoolClient } from 'pg'
+import type { Pool } from 'pg'
+
+/** A connection, as whoever finds out about it needs it. */
+export interface Occupied {
+  ask(): Promise<unknown>
+  giveBack(isBroken: boolean): void
+}
+
+/** {@link occupy} for a pool of pg's kind. */
+export function occupyPool(pool: Pool, count: number, withinMillis: number): Promise<number> {
+  const take = async (): Promise<Occupied> => {
+    const client = await pool.connect()
+    client.on('error', ignored)
+    return {
+      ask: () => client.query('select 1'),
+      giveBack(isBroken) {
+        client.off('error', ignored)
+        client.release(isBroken)
+      },
+    }
+  }
+  return occupy(take, count, withinMillis)
+}
 
 /**
  * Finds out how many connections a pool can really have in use at one time: takes `count` at once, has each answer,
  * and lets go of all of them together. A dead one goes back with its error, so that a second try finds it replaced.
  */
-export async function occupyPool(pool: Pool, count: number, withinMillis: number): Promise<number> {
-  const leases = Array.from({ length: count }, () => new Lease(pool))
+export async function occupy(take: () => Promise<Occupied>, count: number, withinMillis: number): Promise<number> {
+  const leases = Array.from({ length: count }, () => new Lease(take))
   await Promise.race([Promise.all(leases.map(({ settled }) => settled)), sleep(withinMillis)])
   const answered = leases.filter((lease) => lease.hasAnswered).length
   for (const lease of leases) lease.letGo()
@@ -17,13 +39,13 @@ class Lease {
   /** When it has answered, or failed. Cannot reject: not to answer is the result. */
   readonly settled: Promise<void>
   hasAnswered = false
-  #client: PoolClient | undefined
+  #occupied: Occupied | undefined
   #isSettled = false
   #isWanted = true
   #isBroken = false
 
-  constructor(pool: Pool) {
-    this.settled = this.#take(pool)
+  constructor(take: () => Promise<Occupied>) {
+    this.settled = this.#take(take)
   }
 
   /** Gives the connection back: now, or as soon as there is one. */
@@ -32,12 +54,11 @@ class Lease {
     this.#giveBack()
   }
 
-  async #take(pool: Pool): Promise<void> {
+  async #take(take: () => Promise<Occupied>): Promise<void> {
     try {
-      this.#client = await pool.connect()
-      this.#client.on('error', ignored)
+      this.#occupied = await take()
       if (this.#isWanted) {
-        await this.#client.query('select 1')
+        await this.#occupied.ask()
         this.hasAnswered = true
       }
     } catch {
@@ -49,9 +70,8 @@ class Lease {
 
   #giveBack(): void {
     if (!this.#isSettled || this.#isWanted) return
-    this.#client?.off('error', ignored)
-    this.#client?.release(this.#isBroken)
-    this.#client = undefined
+    this.#occupied?.giveBack(this.#isBroken)
+    this.#occupied = undefined
   }
 }
 

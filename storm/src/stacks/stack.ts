@@ -28,8 +28,8 @@ export interface Entry {
 }
 
 /**
- * A small service on top of some way to use Postgres, written as its documentation shows. No method retries, and none
- * swallows an error.
+ * A small service on top of some way to use Postgres, written as its documentation shows. No method retries by itself,
+ * and none swallows an error.
  */
 export interface Service {
   /** One quick statement. */
@@ -39,7 +39,7 @@ export interface Service {
   /** One INSERT, committed by itself. */
   write(entry: Entry): Promise<void>
   /**
-   * One transaction over both accounts and the ledger; tells the trace `connect`, `begin`, each statement, `commit`.
+   * One transaction over both accounts and the ledger; tells the trace `connect`, each attempt, each statement, `commit`.
    *
    * @throws {Declined} after ROLLBACK, when the account does not hold that much.
    */
@@ -56,15 +56,20 @@ export interface StackModule {
   open(setup: StackSetup): Service | Promise<Service>
 }
 
+/** What the service is written with. */
+export type Family = 'pg' | 'drizzle' | 'kysely' | 'typeorm'
+
 /** A stack as the storm knows it. */
 export interface Stack {
   /** On the command line. */
   readonly name: string
+  /** Its fellows do the same with the same, so that they can be compared. */
+  readonly family: Family
   /** In tables. */
   readonly title: string
   /** What it is, in half a sentence. */
   readonly about: string
-  /** Whether the storm fails when it loses, doubles, leaks, crashes or hangs. */
+  /** Whether it stands on Holdfast: then the storm fails when it loses, doubles, leaks, crashes or hangs. */
   readonly isJudged: boolean
   /** Loaded in the service's own process only. */
   load(): Promise<StackModule>

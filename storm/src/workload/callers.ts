@@ -11,6 +11,8 @@ export interface CallersSetup {
   readonly seed: number
   /** How many processes of this stack there were before: keys must not repeat. */
   readonly incarnation: number
+  /** A caller's pause between two operations, at least and at most. */
+  readonly thinkMillis: readonly [number, number]
 }
 
 const DIRTY_EVERY_MILLIS = 60
@@ -72,7 +74,7 @@ export class Callers {
   }
 
   #thinking(operate: () => Promise<void>, random: () => number): () => Promise<void> {
-    const [least, most] = SETTINGS.thinkMillis
+    const [least, most] = this.#setup.thinkMillis
     return this.#whileOpen(operate, () => least + random() * (most - least))
   }
 

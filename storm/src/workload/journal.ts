@@ -15,6 +15,8 @@ export interface Pending {
 /** Where an operation says what it is about to do, so that its error can be told from another step's. */
 export interface Trace {
   step(name: string): void
+  /** A transaction's work begins. What it came to in an attempt before no longer counts: nothing of that may be there. */
+  attempt(): void
 }
 
 /** Whom the journal tells. */
@@ -64,7 +66,8 @@ export class Journal {
       endedAt: now(),
       outcome,
       reachedCommit: steps.reachedCommit,
-      ...(outcome === 'failed' ? { error: factsOf(failure, steps.failing) } : {}),
+      attempts: steps.attempts,
+      ...(outcome === 'failed' ? { error: factsOf(failure, steps.failing, steps.isRollingBack) } : {}),
     })
   }
 
@@ -83,11 +86,21 @@ class Steps implements Trace {
   /** When it got past `connect`. */
   leasedAt: number | undefined
   reachedCommit = false
+  attempts = 0
   /** The last step before it went wrong. */
   failing = 'query'
+  /** Between `rollback` and `rolled back`: what fails now hides what had failed before. */
+  isRollingBack = false
+
+  attempt(): void {
+    this.attempts++
+    this.leasedAt = now()
+    this.reachedCommit = false
+  }
 
   step(name: string): void {
-    if (name === 'rollback') return // The consequence, not the cause.
+    this.isRollingBack = name === 'rollback'
+    if (name === 'rollback' || name === 'rolled back') return // The consequence, not the cause.
     if (name !== 'connect') this.leasedAt ??= now()
     if (name === 'commit') this.reachedCommit = true
     this.failing = name

@@ -23,33 +23,59 @@ export interface Operation {
   readonly outcome: Outcome
   /** Whether COMMIT was called: without it, nothing may have been written. */
   readonly reachedCommit: boolean
+  /** How often a transaction's work was begun, if the stack does that: more than once if it retries. */
+  readonly attempts: number
   readonly error?: ErrorFacts
 }
 
 /** What is known of an error without the error: it crosses a process boundary. */
 export interface ErrorFacts {
   readonly name: string
+  /** The ORM's own error, if it was wrapped in one. */
+  readonly wrapper?: string
   readonly code: string | undefined
   readonly message: string
   /** The statement or call that failed first. */
   readonly step: string
+  /** Whether it is the error of the ROLLBACK that followed, and what had failed is hidden. */
+  readonly isOfRollback: boolean
   // The rest is what Holdfast's ConnectionLostError tells.
   readonly phase?: string
   readonly sent?: boolean
   readonly commitOutcome?: string
 }
 
-/** Reads the facts off anything thrown. */
-export function factsOf(error: unknown, step: string): ErrorFacts {
-  if (!(error instanceof Error)) return { name: 'unknown', code: undefined, message: String(error), step }
+/** Reads the facts off anything thrown; `isRollingBack`, if ROLLBACK was under way. */
+export function factsOf(thrown: unknown, step: string, isRollingBack = false): ErrorFacts {
+  const isOfRollback = isRollingBack || isAfterCommit(thrown)
+  const error = unwrapped(thrown)
+  if (!(error instanceof Error)) return { name: 'unknown', code: undefined, message: String(error), step, isOfRollback }
   const more = error as Error & { code?: unknown; phase?: unknown; sent?: unknown; commitOutcome?: unknown }
   return {
     name: error.name,
+    ...(error === thrown ? {} : { wrapper: (thrown as Error).constructor.name }),
     code: typeof more.code === 'string' ? more.code : undefined,
     message: error.message || (error instanceof AggregateError ? error.errors.map(String).join(', ') : ''),
     step,
+    isOfRollback,
     ...(typeof more.phase === 'string' ? { phase: more.phase } : {}),
     ...(typeof more.sent === 'boolean' ? { sent: more.sent } : {}),
     ...(typeof more.commitOutcome === 'string' ? { commitOutcome: more.commitOutcome } : {}),
   }
+}
+
+/** What an ORM throws for a statement that failed: Drizzle's has a `cause`, TypeORM's a `driverError`. */
+type Wrapper = Error & { readonly query?: unknown; readonly driverError?: unknown }
+
+function unwrapped(error: unknown): unknown {
+  const { query, driverError, cause } = (error instanceof Error ? error : {}) as Wrapper
+  const inner = typeof query === 'string' ? (driverError ?? cause) : undefined
+  return inner instanceof Error ? inner : error
+}
+
+/** ORMs end their transactions by themselves, and tell nobody: but no other statement comes after COMMIT. */
+function isAfterCommit(thrown: unknown): boolean {
+  const { query } = (thrown instanceof Error ? thrown : {}) as Wrapper
+  const { phase, sent } = (unwrapped(thrown) ?? {}) as { phase?: unknown; sent?: unknown }
+  return /^rollback$/i.test(String(query)) || (phase === 'commit' && sent === false)
 }

@@ -83,7 +83,7 @@ function open({ connection, schema, seed }: Extract<SoakCommand, { type: 'open' 
   const setup = { pools, schema, random: seeded(seed), shutdown: shutdown.signal }
   sampler.watch(pools)
   service = new SoakedService(setup)
-  callers = new Callers({ service, journal, seed, incarnation: 1 })
+  callers = new Callers({ service, journal, seed, incarnation: 1, thinkMillis: SOAK.thinkMillis })
   habitual = new HabitualCallers(HABITS, journal, setup)
 }
 

@@ -57,7 +57,10 @@ export class SoakedService implements Service {
     const pool = random() < 0.1 ? pools.nullPool : pools.pool
     trace.step('connect')
     const run = (options: TransactionOptions): Promise<void> =>
-      pool.transaction((tx) => this.#move(order, trace, tx), options)
+      pool.transaction((tx) => {
+        trace.attempt()
+        return this.#move(order, trace, tx)
+      }, options)
     const choice = random()
     if (choice < 0.3) await run({ resetOnReturn: 'session' })
     else if (choice < 0.6) await run({ isolationLevel: 'repeatable read', signal: shutdown })

@@ -1,5 +1,5 @@
 import { styleText } from 'node:util'
-import { afterWarmUp, type Judgement, judge, type Verdict } from '../results/judge.ts'
+import { afterWarmUp, FEWEST_POINTS, type Judgement, judge, type Verdict } from '../results/judge.ts'
 import { wrongsOf } from '../results/wrongs.ts'
 import type { SoakRecord } from '../run/record.ts'
 
@@ -10,7 +10,7 @@ export function renderVerdicts(record: SoakRecord): string {
   const judgements = judge(record.calmPoints)
   const { length: all } = record.calmPoints
   return [
-    `Judged by the ${afterWarmUp(record.calmPoints).length} calm points after the warm-up, of ${all}:`,
+    `Judged by the calm points after the warm-up, ${afterWarmUp(record.calmPoints).length} of ${all}:`,
     ...judgements.map(line),
     '',
     ...wrongsOf(record).map((wrong) => styleText('red', `wrong: ${wrong}`)),
@@ -36,8 +36,17 @@ function conclusion(record: SoakRecord, judgements: readonly Judgement[]): strin
   const wrong = wrongsOf(record).length
   if (growing + wrong > 0) return styleText(['red', 'bold'], `Holdfast did not hold: ${growing} grew, ${wrong} wrong.`)
   if (!record.end) return 'Nothing has grown, and nothing was wrong, so far.'
-  if (unclear > 0) return styleText('yellow', `Nothing was wrong; ${unclear} unclear: let it soak for longer.`)
+  if (unclear > 0) return styleText('yellow', `Nothing was wrong; ${unclear} unclear: ${whyUnclear(record)}.`)
   return styleText('bold', 'Everything is flat, and nothing was wrong.')
+}
+
+function whyUnclear({ calmPoints, minutes }: SoakRecord): string {
+  const { length } = afterWarmUp(calmPoints)
+  if (length >= FEWEST_POINTS) return 'the noise is greater than what is looked for, so let it soak for longer'
+  return (
+    `${minutes} min gave ${length} ${length === 1 ? 'point' : 'points'} after the warm-up, and fewer than ${FEWEST_POINTS} ` +
+    'say nothing, so let it soak for 2 minutes or more'
+  )
 }
 
 function number(value: number): string {

@@ -2,7 +2,7 @@ import type { CalmPoint } from '../run/record.ts'
 import { MEASURES, type Measure } from './measures.ts'
 import { type Trend, trendOf } from './trend.ts'
 
-/** `unclear`: the noise is greater than what is looked for. A longer soak can tell. */
+/** `unclear`: the noise is greater than what is looked for, or the points are too few. A longer soak can tell. */
 export type Verdict = 'flat' | 'grows' | 'unclear'
 
 /** What is said of one measure. */
@@ -20,8 +20,8 @@ export function afterWarmUp(points: readonly CalmPoint[]): readonly CalmPoint[] 
   return points.slice(Math.ceil(points.length / 3))
 }
 
-/** With fewer points anything can look like a line. */
-const FEWEST_POINTS = 8
+/** With fewer points after the warm-up anything can look like a line. */
+export const FEWEST_POINTS = 8
 /** About 19 of 20 slopes measured are within so many standard errors of the true one. */
 const SURE = 2
 

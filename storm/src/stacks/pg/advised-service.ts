@@ -1,10 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { PoolClient } from 'pg'
-import { SETTINGS } from '../settings.ts'
-import type { Trace } from '../workload/journal.ts'
-import { Declined, type TransferOrder } from '../workload/transfer-order.ts'
+import type { Trace } from '../../workload/journal.ts'
+import type { TransferOrder } from '../../workload/transfer-order.ts'
+import type { Entry } from '../stack.ts'
+import { move } from './move.ts'
 import { PlainService } from './plain-service.ts'
-import type { Entry } from './stack.ts'
 
 /**
  * The service as a careful reader of node-postgres' documentation and issues writes it: a leased client has an
@@ -13,7 +12,6 @@ import type { Entry } from './stack.ts'
  */
 export class AdvisedService extends PlainService {
   override async transfer(order: TransferOrder, trace: Trace): Promise<void> {
-    const { key, phase, from, to, amount } = order
     trace.step('connect')
     const client = await this.pool.connect()
     client.on('error', logged)
@@ -21,17 +19,9 @@ export class AdvisedService extends PlainService {
     try {
       trace.step('begin')
       await client.query('BEGIN')
-      trace.step('update')
-      const { rows } = await client.query<{ balance: number }>(this.sql.withdraw, [amount, from])
-      if (!rows[0] || rows[0].balance < 0) throw new Declined(order)
-      await sleep(SETTINGS.workInsideTransactionMillis)
-      await client.query(this.sql.deposit, [amount, to])
-      trace.step('insert')
-      await client.query(this.sql.record, [key, phase, from, to, amount])
-      trace.step('commit')
+      await move(client, this.sql, order, trace)
       await client.query('COMMIT')
     } catch (error) {
-      trace.step('rollback')
       broken = await rollBack(client)
       throw error
     } finally {

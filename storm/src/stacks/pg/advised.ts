@@ -1,6 +1,6 @@
 import { Pool } from 'pg'
+import type { Service, StackSetup } from '../stack.ts'
 import { AdvisedService } from './advised-service.ts'
-import type { Service, StackSetup } from './stack.ts'
 
 /**
  * Stock pg.Pool with what its documentation offers against failures. Its example says 2000 for

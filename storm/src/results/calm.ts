@@ -1,0 +1,11 @@
+import type { StormRecord } from '../run/record.ts'
+
+const PERCENTILE = 0.95
+
+/** What nineteen of twenty operations stayed below while nothing was broken, in milliseconds: what the machine can do. */
+export function calmLatencyMillis({ stacks }: StormRecord): number {
+  const phases = stacks.flatMap((stack) => stack.phases)
+  const calm = phases.flatMap(({ operations, struckFrom }) => operations.filter(({ endedAt }) => endedAt < struckFrom))
+  const sorted = calm.map(({ startedAt, endedAt }) => endedAt - startedAt).toSorted((a, b) => a - b)
+  return sorted[Math.floor(sorted.length * PERCENTILE)] ?? 0
+}
