@@ -2,6 +2,7 @@ export type { Abortable, ConnectCallback } from './calls.ts'
 export type { LeasedClient } from './connection/client.ts'
 export {
   type CommitOutcome,
+  CommitOutcomeUnknownError,
   ConnectError,
   ConnectionLostError,
   type Endpoint,
@@ -14,7 +15,9 @@ export {
   type PoolTimeoutDetails,
   PoolTimeoutError,
   ReleaseError,
+  type TransactionFacts,
   TransactionRolledBackError,
+  type UnknownCommit,
 } from './errors.ts'
 export { NullPool, type NullPoolOptions } from './null-pool.ts'
 export type { AcquireOptions } from './options/acquire-options.ts'

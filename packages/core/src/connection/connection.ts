@@ -1,6 +1,7 @@
 import type { Client } from 'pg'
-import { ConnectionLostError, type Endpoint, type Loss, ReleaseError } from '../errors.ts'
+import { type Endpoint, type Loss, lossError, ReleaseError } from '../errors.ts'
 import { concernsOthers, endsSession, severityOf } from '../policy/classify-error.ts'
+import type { CommitVerdict, TransactionIdentity } from '../policy/commit-outcome.ts'
 import { outcomeOfLoss, phaseOfLoss } from '../policy/loss.ts'
 import { RESET_TIMEOUT_MILLIS, type TransactionStatus } from '../policy/reset.ts'
 import type { Cancel, Clock } from '../runtime/clock.ts'
@@ -9,6 +10,7 @@ import { requestCancel } from './cancel.ts'
 import type { ClientOwner, LeasedClient } from './client.ts'
 import { type DriverInternals, type EndClient, holdStatements, internalsOf } from './driver.ts'
 import { sayGoodbye } from './goodbye.ts'
+import { Identification, type Identified } from './identification.ts'
 import { Lease, type LeaseTerms } from './lease.ts'
 import { SignsOfLife } from './signs-of-life.ts'
 import { type ConnectionState, mayMove } from './state.ts'
@@ -25,6 +27,14 @@ export interface ConnectionListener {
   readonly onReleased: (connection: Connection, discard: Error | boolean | undefined) => void
 }
 
+/** How lost COMMITs are dealt with. */
+export interface CommitSettings {
+  /** How long the server may take to answer one. */
+  readonly timeoutMillis: number
+  /** Asks over another connection. */
+  readonly find: (transaction: TransactionIdentity) => Promise<CommitVerdict>
+}
+
 /** What a connection is told by its maker. */
 export interface ConnectionSettings extends ConnectionListener {
   readonly clock: Clock
@@ -36,7 +46,11 @@ export interface ConnectionSettings extends ConnectionListener {
   readonly queryTimeoutMillis: number
   /** Whether an idle connection lets the process end. */
   readonly allowExitOnIdle: boolean
+  /** How to find out what became of a lost COMMIT; undefined if nobody wants to know. */
+  readonly commits: CommitSettings | undefined
 }
+
+const NOT_ASKED = { unknown: 'the transaction could not be identified' }
 
 /** One session, from the first SYN to the last FIN. Knows its state, its facts, and when it died. */
 export class Connection implements ClientOwner {
@@ -54,6 +68,7 @@ export class Connection implements ClientOwner {
   #firstFailure: Error | undefined
   #cancelsUnderWay = 0
   readonly signs: SignsOfLife = new SignsOfLife()
+  readonly identification: Identification | undefined
 
   /** The batch it was opened in: those of an older one are stale. */
   generation = 0
@@ -76,6 +91,7 @@ export class Connection implements ClientOwner {
     this.#statements = new Statements(settings.pipelined)
     this.client = makeClient(this)
     this.#internals = internalsOf(this.client)
+    this.identification = settings.commits && new Identification(this.client)
     this.#listen()
   }
 
@@ -227,7 +243,7 @@ export class Connection implements ClientOwner {
   }
 
   refusal(): Error | undefined {
-    if (this.#loss) return new ConnectionLostError(this.#loss, false)
+    if (this.#loss) return lossError(this.#loss, false)
     if (this.is('leased') || this.is('opening') || this.#isServing) return undefined
     return new ReleaseError('This client has been released to the pool: it may not be used any more.')
   }
@@ -247,15 +263,40 @@ export class Connection implements ClientOwner {
   }
 
   explain(error: Error, statement: Statement): Error {
-    return this.#loss ? new ConnectionLostError(this.#loss, statement.sent) : error
+    return this.#loss ? lossError(this.#loss, statement.sent) : error
   }
 
   get firstFailure(): Error | undefined {
     return this.#firstFailure
   }
 
-  limit(timeoutMillis: number | undefined): Cancel | undefined {
-    const limit = timeoutMillis || this.#settings.queryTimeoutMillis
+  outcomeOf(commit: Statement): Promise<boolean> | undefined {
+    const { commits } = this.#settings
+    if (!commits || this.#loss?.phase !== 'commit') return undefined
+    return this.#settle(
+      this.#loss,
+      commit.sent ? (this.identification?.known ?? NOT_ASKED) : 'nothing written',
+      commits,
+    )
+  }
+
+  /** Notes what became of a COMMIT that was lost, for whatever is asked of this connection afterwards. */
+  async #settle(loss: Loss, known: Identified, { find }: CommitSettings): Promise<boolean> {
+    const isKnown = known !== 'nothing written' && !('unknown' in known)
+    const verdict = isKnown ? await find(known) : known === 'nothing written' ? 'aborted' : known
+    const transaction = isKnown ? known : undefined
+    if (verdict === 'aborted') {
+      this.#loss = { ...loss, commitOutcome: 'aborted' }
+      this.lease.attempt?.noteRollback(this.lease)
+    } else if (verdict !== 'committed') this.#loss = { ...loss, unknown: { why: verdict.unknown, transaction } }
+    return verdict === 'committed'
+  }
+
+  limit(timeoutMillis: number | undefined, isCommit = false): Cancel | undefined {
+    const { commits, queryTimeoutMillis } = this.#settings
+    const longest =
+      isCommit && commits && this.identification?.isPossible ? commits.timeoutMillis : Number.POSITIVE_INFINITY
+    const limit = Math.min(timeoutMillis || queryTimeoutMillis, longest)
     if (limit === Number.POSITIVE_INFINITY) return undefined
     // Slow or dead? The others are asked before they are leased again.
     return afterPatience(this.#settings.clock, limit, 'process', () =>

@@ -41,6 +41,11 @@ export class Attempt {
     if (this.#own.has(lease)) this.#mayHaveCommitted = true
   }
 
+  /** It was found out that a COMMIT was not carried out. */
+  noteRollback(lease: Holding): void {
+    if (this.#own.has(lease)) this.#mayHaveCommitted = false
+  }
+
   /** It is over: what its ORM still holds (Drizzle 0.45, after a failed BEGIN) is released. */
   end(): void {
     this.#hasEnded = true
