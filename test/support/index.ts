@@ -1,3 +1,14 @@
+export { AimedProxy } from './aimed-proxy.ts'
+export type { AimedLink } from './aimed-proxy-link.ts'
+export {
+  type Act,
+  type Aim,
+  AimError,
+  type AimErrorCode,
+  type NamedAct,
+  type Point,
+  type Shot,
+} from './aimed-proxy-shot.ts'
 export { Cluster, type ClusterConfig, type ClusterOptions } from './cluster.ts'
 export { parseCommandLine, parseJsonTarget, parseSeed, UsageError } from './command-line.ts'
 export {

@@ -101,7 +101,7 @@ export class Lane {
 
   #give(piece: Piece): void {
     this.#treatment.treat(piece, {
-      forward: (bytes) => this.#depart(bytes.length, () => this.#write(bytes)),
+      forward: (bytes, written) => this.#depart(bytes.length, () => this.#write(bytes, written)),
       cut: (kind) => {
         // Nothing may follow: the cut itself could be on its way for a while.
         this.#treatment = swallow
@@ -120,9 +120,10 @@ export class Lane {
     })
   }
 
-  #write(bytes: Buffer): void {
+  #write(bytes: Buffer, written?: () => void): void {
+    const { target } = this.#options
     // A target that is gone has its own way of telling the source; the bytes in between are lost, as on any wire.
-    if (this.#options.target.writable) this.#options.target.write(bytes)
+    if (target.writable) target.write(bytes, written && ((error) => !error && written()))
   }
 
   #depart(bytes: number, depart: () => void): void {

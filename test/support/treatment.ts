@@ -5,8 +5,11 @@ export type CutKind = 'fin' | 'rst'
 
 /** What a {@link Treatment} can do with the bytes it is given. */
 export interface Outlet {
-  /** Sends bytes on, behind everything that was sent on before. */
-  forward(bytes: Buffer): void
+  /**
+   * Sends bytes on, behind everything that was sent on before. Calls `written` when the kernel has taken them; never if
+   * they are lost on the way there.
+   */
+  forward(bytes: Buffer, written?: () => void): void
   /** Cuts the whole link, after what was sent on so far. */
   cut(kind: CutKind): void
   /** Ends the treatment: from the next piece on, everything passes. */

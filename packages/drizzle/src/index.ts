@@ -1,1 +1,2 @@
-export {}
+export type { Drizzle, DrizzleClient, DrizzleOptions, HoldfastDatabase, TransactionConfig } from './database.ts'
+export { drizzle } from './drizzle.ts'

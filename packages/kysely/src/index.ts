@@ -1,1 +1,3 @@
-export {}
+export type { HoldfastDialectConfig } from './config.ts'
+export { HoldfastDialect } from './dialect.ts'
+export { type RetryingTransaction, retrying } from './retrying.ts'

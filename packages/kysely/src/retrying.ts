@@ -1,0 +1,45 @@
+import { OptionsError, type RunOptions, runTransaction, type TransactionWork } from '@holdfast/core'
+import { type Transaction, TransactionBuilder } from 'kysely'
+import { HoldfastAdapter } from './dialect.ts'
+
+/** A transaction of Kysely's that is run again when it is certain that nothing of it was written. */
+export interface RetryingTransaction<DB> {
+  /**
+   * Runs `fn` in a transaction, as Kysely's own `execute` does; again, as a whole, in each attempt, whose number it is told.
+   * What it does elsewhere must stand that.
+   *
+   * @throws What the last attempt threw.
+   * @throws The reason of `signal`, if that was aborted before COMMIT was sent: nothing was written.
+   * @throws {OptionsError} that names every option that can't work; or when the database has another dialect.
+   */
+  execute<Result>(fn: TransactionWork<Transaction<DB>, Result>): Promise<Result>
+}
+
+/**
+ * Has a transaction run again as a whole when that is safe: lost before COMMIT was sent, a serialization failure, a
+ * deadlock. `options` are `retry` (default: 3 retries; `false` runs it once), `signal`, and how to acquire its connection.
+ *
+ * @example
+ * ```ts
+ * await retrying(db.transaction().setIsolationLevel('serializable')).execute(async (trx, { attempt }) => {
+ *   await trx.updateTable('account').set({ balance: 95 }).where('id', '=', 1).execute()
+ * })
+ * ```
+ *
+ * @throws {OptionsError} for what isn't the builder that `db.transaction()` returns.
+ */
+export function retrying<DB>(builder: TransactionBuilder<DB>, options: RunOptions = {}): RetryingTransaction<DB> {
+  if (!(builder instanceof TransactionBuilder))
+    throw new OptionsError([
+      '`retrying` takes what `db.transaction()` returns; `startTransaction()` has no work to repeat.',
+    ])
+  return {
+    execute: (fn) => runTransaction((work) => builder.execute((trx) => work(requireHoldfast(trx))), fn, options),
+  }
+}
+
+/** Of another pool nobody would know whether COMMIT was sent. */
+function requireHoldfast<DB>(trx: Transaction<DB>): Transaction<DB> {
+  if (trx.getExecutor().adapter instanceof HoldfastAdapter) return trx
+  throw new OptionsError(['`retrying` needs a database whose dialect is a `HoldfastDialect`.'])
+}

@@ -1,0 +1,83 @@
+import { Pool } from '@holdfast/core'
+import { HoldfastDialect, retrying } from '@holdfast/kysely'
+import { CompiledQuery, type ControlledTransaction, Kysely, sql, type Transaction } from 'kysely'
+import type { Row, Statements, Subject, Tx } from '../subject.ts'
+
+/** The tables that Kysely knows. */
+interface Tables {
+  entry: { id: string }
+}
+
+function statementsOf(db: Kysely<Tables>): Statements {
+  return {
+    run: async (text) => (await sql.raw<Row>(text).execute(db)).rows,
+    insert: async (id) => void (await db.insertInto('entry').values({ id }).execute()),
+  }
+}
+
+let lastSavepoint = 0
+
+/** Savepoints are the user's own: Kysely has them for controlled transactions only. */
+function txOf(trx: Transaction<Tables>): Tx {
+  return {
+    ...statementsOf(trx),
+    savepoint: async (fn) => {
+      const name = sql.id(`sp${++lastSavepoint}`)
+      await sql`savepoint ${name}`.execute(trx)
+      try {
+        const result = await fn(txOf(trx))
+        await sql`release savepoint ${name}`.execute(trx)
+        return result
+      } catch (error) {
+        await sql`rollback to savepoint ${name}`.execute(trx)
+        throw error
+      }
+    },
+  }
+}
+
+/** A commit that fails is all there is to do: the connection needs no rollback to be free. */
+function controlledOf(trx: ControlledTransaction<Tables>) {
+  return {
+    ...statementsOf(trx),
+    commit: async () => void (await trx.commit().execute()),
+    rollback: async () => void (await trx.rollback().execute()),
+  }
+}
+
+/** Kysely with `HoldfastDialect`, and `retrying` around its transactions. */
+export const subject: Subject = {
+  name: 'Kysely',
+  module: import.meta.url,
+  can: ['stream', 'begin', 'runUntil'],
+  retries: true,
+  open: async (options) => {
+    const pool = new Pool(options)
+    const db = new Kysely<Tables>({ dialect: new HoldfastDialect({ pool }) })
+    return {
+      pool,
+      ...statementsOf(db),
+      ids: async () => (await db.selectFrom('entry').select('id').execute()).map(({ id }) => id),
+      transaction: (fn, { isolationLevel, ...options } = {}) => {
+        const builder = db.transaction()
+        const chosen = isolationLevel ? builder.setIsolationLevel(isolationLevel as 'serializable') : builder
+        return retrying(chosen, options).execute((trx, info) => fn(txOf(trx), info))
+      },
+      stream: (text) =>
+        db
+          .selectFrom(sql<Row>`(${sql.raw(text)})`.as('rows'))
+          .selectAll()
+          .stream(1) as AsyncIterable<Row>,
+      begin: async () => controlledOf(await db.startTransaction().execute()),
+      runUntil: async (text, signal) => {
+        const options = { signal, inflightQueryAbortStrategy: 'cancel query' } as const
+        return (await db.executeQuery<Row>(CompiledQuery.raw(text), options)).rows
+      },
+      // Ends the pool, but only if it was ever used.
+      [Symbol.asyncDispose]: async () => {
+        await db.destroy()
+        await pool[Symbol.asyncDispose]()
+      },
+    }
+  },
+}

@@ -1,0 +1,70 @@
+import { randomUUID } from 'node:crypto'
+import { expect } from 'vitest'
+import { settles } from '../../faults/support/settling.ts'
+import { type Cluster, until } from '../../support/index.ts'
+import type { Database } from '../subject.ts'
+
+/** Where a database works. */
+export interface Place {
+  readonly cluster: Cluster
+  readonly applicationName: string
+}
+
+/**
+ * What must hold after every fault: the next statement and the next transaction work, what they write is there for
+ * others, every slot is there again, and nothing is left open at the server.
+ */
+export async function expectHealthy(database: Database, { cluster, applicationName }: Place): Promise<void> {
+  const [plain, inTransaction, inSavepoint] = [randomUUID(), randomUUID(), randomUUID()]
+  await settles(database.run('select 1'), 'the next statement')
+  const transaction = database.transaction(async (tx) => {
+    await tx.insert(inTransaction)
+    await tx.savepoint((inner) => inner.insert(inSavepoint))
+  })
+  await settles(transaction, 'the next transaction')
+  await settles(database.insert(plain), 'the next insert')
+  expect(await written(cluster, plain, inTransaction, inSavepoint)).toHaveLength(3)
+  expect(await settles(database.ids(), 'the next select')).toContain(plain)
+  await expectAtRest(database, { cluster, applicationName })
+}
+
+/** Every slot is there, nobody waits, and the server sees the same sessions as the pool, all of them idle. */
+export async function expectAtRest({ pool }: Database, { cluster, applicationName }: Place): Promise<void> {
+  await until(() => pool.idleCount === pool.totalCount, { what: 'all connections to be idle' })
+  expect(pool.waitingCount).toBe(0)
+  await until(async () => (await cluster.countSessions({ applicationName })) === pool.totalCount, {
+    what: 'the server to count as many sessions as the pool does',
+  })
+  for (const { state } of await cluster.sessions({ applicationName })) expect(state).toBe('idle')
+}
+
+/** Those of these entries that are there, as another session sees it. */
+export async function written(cluster: Cluster, ...ids: readonly string[]): Promise<string[]> {
+  const rows = await cluster.query<{ id: string }>('select id from entry where id = any($1) order by id', [ids])
+  return rows.map(({ id }) => id)
+}
+
+/** Ends a session, and waits until it is gone. */
+export async function kill(cluster: Cluster, pid: number): Promise<void> {
+  await cluster.terminateBackends({ pid })
+  await until(async () => (await cluster.countSessions({ pid })) === 0, { what: 'the killed session to be gone' })
+}
+
+/** Ends a session that the database has leased, and waits until its pool knows. */
+export async function killAndTell(database: Database, cluster: Cluster, pid: number): Promise<void> {
+  const { pool } = database
+  const before = pool.totalCount
+  await kill(cluster, pid)
+  await until(() => pool.totalCount < before, { what: 'the pool to hear of it' })
+}
+
+/** The process that runs such a statement, once it does. */
+export async function busyBackend({ cluster, applicationName }: Place, part = ''): Promise<number> {
+  return until(
+    async () => {
+      const sessions = await cluster.sessions({ applicationName, state: 'active' })
+      return sessions.find(({ query }) => query.includes(part))?.pid
+    },
+    { what: `a session that runs ${part || 'anything'}` },
+  )
+}

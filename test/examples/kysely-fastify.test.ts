@@ -1,0 +1,3 @@
+import { describeService } from './support/contract.ts'
+
+describeService('kysely-fastify.ts')

@@ -1,0 +1,3 @@
+import { drizzle as stock } from 'drizzle-orm/node-postgres'
+
+export const drizzle = stock

@@ -1,0 +1,7 @@
+import { PostgresDialect, type TransactionBuilder } from 'kysely'
+
+export const HoldfastDialect = PostgresDialect
+
+export function retrying<DB>(builder: TransactionBuilder<DB>): TransactionBuilder<DB> {
+  return builder
+}
