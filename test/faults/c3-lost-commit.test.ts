@@ -10,6 +10,7 @@ describe('COMMIT was carried out, its answer lost', () => {
     const client = await pool.connect()
     await client.query('begin')
     await client.query("insert into entry values ('c3')")
+    await client.query('select 1') // By its answer that of the probe has come.
     proxy.swallow({ direction: 'to-client', connections: 'existing' })
     const result = await settles(client.query('commit'), 'COMMIT')
     expect(result.command).toBe('COMMIT')

@@ -1,17 +1,17 @@
 import type { Client } from 'pg'
 import { type Endpoint, type Loss, lossError, ReleaseError } from '../errors.ts'
 import { concernsOthers, endsSession, severityOf } from '../policy/classify-error.ts'
-import type { CommitVerdict, TransactionIdentity } from '../policy/commit-outcome.ts'
 import { outcomeOfLoss, phaseOfLoss } from '../policy/loss.ts'
-import { RESET_TIMEOUT_MILLIS, type TransactionStatus } from '../policy/reset.ts'
+import type { TransactionStatus } from '../policy/reset.ts'
 import type { Cancel, Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
-import { requestCancel } from './cancel.ts'
+import { Cancellation } from './cancellation.ts'
 import type { ClientOwner, LeasedClient } from './client.ts'
-import { type DriverInternals, type EndClient, holdStatements, internalsOf } from './driver.ts'
+import { type DriverInternals, type EndClient, internalsOf } from './driver.ts'
 import { sayGoodbye } from './goodbye.ts'
-import { Identification, type Identified } from './identification.ts'
+import { Identification } from './identification.ts'
 import { Lease, type LeaseTerms } from './lease.ts'
+import { type CommitSettings, settleCommit } from './lost-commit.ts'
 import { SignsOfLife } from './signs-of-life.ts'
 import { type ConnectionState, mayMove } from './state.ts'
 import { type Statement, Statements } from './statements.ts'
@@ -25,14 +25,6 @@ export interface ConnectionListener {
   readonly onLost: (connection: Connection, loss: Loss, reach: LossReach) => void
   /** Told at the end of each lease. */
   readonly onReleased: (connection: Connection, discard: Error | boolean | undefined) => void
-}
-
-/** How lost COMMITs are dealt with. */
-export interface CommitSettings {
-  /** How long the server may take to answer one. */
-  readonly timeoutMillis: number
-  /** Asks over another connection. */
-  readonly find: (transaction: TransactionIdentity) => Promise<CommitVerdict>
 }
 
 /** What a connection is told by its maker. */
@@ -50,8 +42,6 @@ export interface ConnectionSettings extends ConnectionListener {
   readonly commits: CommitSettings | undefined
 }
 
-const NOT_ASKED = { unknown: 'the transaction could not be identified' }
-
 /** One session, from the first SYN to the last FIN. Knows its state, its facts, and when it died. */
 export class Connection implements ClientOwner {
   readonly id: number
@@ -66,9 +56,9 @@ export class Connection implements ClientOwner {
   #isEndedByHolder = false
   /** What the server has refused since it last did what it was told: the reason of all that it refused afterwards. */
   #firstFailure: Error | undefined
-  #cancelsUnderWay = 0
   readonly signs: SignsOfLife = new SignsOfLife()
   readonly identification: Identification | undefined
+  readonly cancellation: Cancellation
 
   /** The batch it was opened in: those of an older one are stale. */
   generation = 0
@@ -82,8 +72,6 @@ export class Connection implements ClientOwner {
   isShared = false
   /** The present lease, or the last. */
   readonly lease: Lease = new Lease()
-  /** Told when a cancel request is over. */
-  onCancelled: (() => void) | undefined = undefined
 
   constructor(id: number, makeClient: (owner: ClientOwner) => LeasedClient, settings: ConnectionSettings) {
     this.id = id
@@ -92,6 +80,14 @@ export class Connection implements ClientOwner {
     this.client = makeClient(this)
     this.#internals = internalsOf(this.client)
     this.identification = settings.commits && new Identification(this.client)
+    this.cancellation = new Cancellation({
+      ...settings,
+      client: this.client,
+      statements: this.#statements,
+      signs: this.signs,
+      end: (statement, reason) => this.end(statement, reason),
+      lose: (cause) => this.lose(cause, 'suspect'),
+    })
     this.#listen()
   }
 
@@ -153,7 +149,7 @@ export class Connection implements ClientOwner {
 
   /** Whether the server has answered everything that was sent. */
   get inSync(): boolean {
-    return this.#internals.readyForQuery === true && this.#statements.isEmpty && this.#cancelsUnderWay === 0
+    return this.#internals.readyForQuery === true && this.#statements.isEmpty && !this.cancellation.isUnderWay
   }
 
   /** How often it has been leased. */
@@ -272,24 +268,14 @@ export class Connection implements ClientOwner {
 
   outcomeOf(commit: Statement): Promise<boolean> | undefined {
     const { commits } = this.#settings
-    if (!commits || this.#loss?.phase !== 'commit') return undefined
-    return this.#settle(
-      this.#loss,
-      commit.sent ? (this.identification?.known ?? NOT_ASKED) : 'nothing written',
-      commits,
-    )
-  }
-
-  /** Notes what became of a COMMIT that was lost, for whatever is asked of this connection afterwards. */
-  async #settle(loss: Loss, known: Identified, { find }: CommitSettings): Promise<boolean> {
-    const isKnown = known !== 'nothing written' && !('unknown' in known)
-    const verdict = isKnown ? await find(known) : known === 'nothing written' ? 'aborted' : known
-    const transaction = isKnown ? known : undefined
-    if (verdict === 'aborted') {
-      this.#loss = { ...loss, commitOutcome: 'aborted' }
-      this.lease.attempt?.noteRollback(this.lease)
-    } else if (verdict !== 'committed') this.#loss = { ...loss, unknown: { why: verdict.unknown, transaction } }
-    return verdict === 'committed'
+    if (!commits || !this.identification || this.#loss?.phase !== 'commit') return undefined
+    // What wasn't sent, wasn't carried out.
+    const known = commit.sent ? this.identification.known : 'nothing written'
+    return settleCommit(this.#loss, known, commits).then(({ isCommitted, loss }) => {
+      this.#loss = loss
+      if (loss.commitOutcome === 'aborted') this.lease.attempt?.noteRollback(this.lease)
+      return isCommitted
+    })
   }
 
   limit(timeoutMillis: number | undefined, isCommit = false): Cancel | undefined {
@@ -299,43 +285,12 @@ export class Connection implements ClientOwner {
     const limit = Math.min(timeoutMillis || queryTimeoutMillis, longest)
     if (limit === Number.POSITIVE_INFINITY) return undefined
     // Slow or dead? The others are asked before they are leased again.
-    return afterPatience(this.#settings.clock, limit, 'process', () =>
-      this.lose(new Error('Query read timeout'), 'suspect'),
-    )
+    const what = limit === longest ? `No answer to COMMIT within ${limit} ms` : 'Query read timeout'
+    return afterPatience(this.#settings.clock, limit, 'process', () => this.lose(new Error(what), 'suspect'))
   }
 
   abort(statement: Statement, reason: Error): void {
-    const { _queryQueue: queue } = this.#internals
-    const place = statement.queued === undefined ? -1 : queue.indexOf(statement.queued)
-    if (place !== -1) {
-      queue.splice(place, 1)
-      this.end(statement, reason)
-    }
-    // In a pipeline the server may be at work on somebody else's.
-    else if (this.#isAtWorkOn(statement)) void this.#cancel(statement)
-  }
-
-  #isAtWorkOn(statement: Statement): boolean {
-    return statement.sent && this.#statements.has(statement) && !this.#settings.pipelined
-  }
-
-  /**
-   * Has the server cancel a statement whose caller has given up. Until the request is over, nothing else is sent and
-   * nobody else gets the connection, which must answer a ping first, if any do: a late request cancels whatever runs then.
-   */
-  async #cancel(statement: Statement): Promise<void> {
-    const { clock, stream } = this.#settings
-    const cancel = afterPatience(clock, RESET_TIMEOUT_MILLIS, 'nothing', () => {
-      if (this.#statements.has(statement)) this.lose(new Error('No answer to a cancel request'), 'suspect')
-    })
-    this.#cancelsUnderWay++
-    const resume = holdStatements(this.client)
-    this.signs.doubt()
-    await requestCancel(this.client, { clock, stream, timeoutMillis: RESET_TIMEOUT_MILLIS })
-    this.#cancelsUnderWay--
-    if (this.#cancelsUnderWay === 0) resume()
-    this.onCancelled?.()
-    if (!this.#statements.has(statement)) cancel()
+    this.cancellation.abort(statement, reason)
   }
 
   endedByHolder(): void {
