@@ -1,5 +1,9 @@
 import { describe } from 'vitest'
+import { describeHarmless } from './contract/harmless.ts'
 import { describeIdle } from './contract/idle.ts'
+import { describeKilled } from './contract/killed.ts'
+import { describeStalled } from './contract/stalled.ts'
+import { describeStreaming } from './contract/streaming.ts'
 import type { Subject } from './subject.ts'
 
 /**
@@ -9,5 +13,9 @@ import type { Subject } from './subject.ts'
 export function describeContract(subject: Subject): void {
   describe(subject.name, () => {
     describeIdle(subject)
+    describeKilled(subject)
+    describeStalled(subject)
+    describeStreaming(subject)
+    describeHarmless(subject)
   })
 }

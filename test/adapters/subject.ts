@@ -4,6 +4,14 @@ import type pg from 'pg'
 /** The optional members of {@link Database}. */
 export type Capability = 'prepared' | 'stream' | 'begin' | 'runUntil'
 
+/**
+ * What only the ORM itself could mend.
+ * - `hides losses`: it gives up a client that emits `error`, and from then on says only that it did. So TypeORM.
+ * - `lets zombies in`: what its callback does after the end of the transaction goes to the same client, whoever has it
+ *   by then. An adapter's transactions are known to the pool, and refused.
+ */
+export type Limit = 'hides losses' | 'lets zombies in'
+
 /** A row, as the ORM hands it out. */
 export type Row = Record<string, unknown>
 
@@ -23,6 +31,8 @@ export interface Subject {
   readonly can: readonly Capability[]
   /** Whether {@link Database.transaction} heeds `retry` and `signal`. A stock ORM can't, and is spared those rules. */
   readonly retries: boolean
+  /** What it can't but do wrong, on any pool: those rows ask for no more than that it harms nobody. */
+  readonly limits?: readonly Limit[]
   /** Sets the ORM up on a new Holdfast pool with these options. Connects no earlier than the ORM itself does. */
   open(options: PoolOptions): Promise<Database>
 }

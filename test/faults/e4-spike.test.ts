@@ -34,6 +34,8 @@ describe.each(WAYS)('fifty requests at once on five warm connections, through $w
     await settles(Promise.all(requests), 'all of them')
     expect(pool.waitingCount).toBe(0)
     expect(pool.idleCount).toBe(WARM)
+    // Nobody had to see a new one fail first.
+    expect(pool.status().opening).toBe(MAX - WARM)
     unsubscribe()
     await proxy.heal()
     await expectHealthy(pool, cluster, proxied.application_name)

@@ -12,7 +12,7 @@ type GivenPool = Pool | ((options?: AbortableOperationOptions) => Promise<Pool>)
  *
  * - `cursor` reads streams. Default: pg-cursor.
  * - `controlClient` cancels queries and kills sessions. Default: the pool's own class of clients, with the pool's options,
- *   and 5 seconds each to connect and to be answered where these say nothing.
+ *   but 5 seconds each to connect and to be answered.
  * - `onCreateConnection` sets a session up before its first use, `onReserveConnection` before each. When one throws, the
  *   caller is told, and the connection goes back; `onCreateConnection` then runs again before the next use.
  */

@@ -11,7 +11,7 @@ export function lend(pool: Pool): PostgresPool {
   const { password } = options // Not enumerable.
   class ControlClient extends (pool as unknown as { readonly Client: typeof Client }).Client {
     constructor() {
-      super({ ...DEADLINES, ...options, password })
+      super({ ...options, password, ...DEADLINES })
       // A cut would end the process.
       this.on('error', () => {})
     }

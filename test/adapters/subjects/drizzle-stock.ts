@@ -46,6 +46,7 @@ export const subject: Subject = {
   module: import.meta.url,
   can: ['prepared'],
   retries: false,
+  limits: ['lets zombies in'],
   open: async (options: PoolOptions) => {
     const pool = new Pool(options)
     return drizzleOn(pool, () => pool[Symbol.asyncDispose]())

@@ -26,7 +26,15 @@ export function kyselyOn(pool: pg.Pool): Database {
       const tx = await db.startTransaction().execute()
       return {
         ...statementsOf(tx),
-        commit: async () => void (await tx.commit().execute()),
+        // As Kysely's documentation has it: whoever's commit fails rolls back.
+        commit: async () => {
+          try {
+            await tx.commit().execute()
+          } catch (error) {
+            await tx.rollback().execute()
+            throw error
+          }
+        },
         rollback: async () => void (await tx.rollback().execute()),
       }
     },
@@ -82,5 +90,6 @@ export const subject: Subject = {
   module: import.meta.url,
   can: ['stream', 'begin', 'runUntil'],
   retries: false,
+  limits: ['lets zombies in'],
   open: async (options) => kyselyOn(new Pool(options)),
 }

@@ -87,5 +87,6 @@ export const subject: Subject = {
   module: import.meta.url,
   can: ['stream', 'begin'],
   retries: false,
+  limits: ['hides losses'],
   open: (options) => typeormWith(Pool, options),
 }

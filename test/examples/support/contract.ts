@@ -6,6 +6,8 @@ import { FAULTS, type Place } from './faults.ts'
 import { type Asked, Service, type ServiceOptions } from './service.ts'
 
 const CUSTOMERS = 4
+/** A service that doesn't end its pool ends with its idle connections: ten seconds later. */
+const SOON_MILLIS = 8000
 const STOCK = new URL('stock.ts', import.meta.url)
 
 /** A service that was lost in the midst of a COMMIT says so, and nothing else ever. */
@@ -144,6 +146,7 @@ export function describeService(file: string): void {
           return { paying: asked }
         })
         expect(await paying).toMatchObject({ status: 200, body: { status: 'paid' } })
+        await until(() => !service.isRunning, { timeoutMillis: SOON_MILLIS, what: 'the pool to be ended' })
         expect(await service.ends()).toEqual({ code: 0, stderr: '' })
         await customers.leave()
         // They weren't let in any more, which isn't an answer.

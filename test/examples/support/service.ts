@@ -19,7 +19,9 @@ export interface Answer {
 
 /** How a service is started. */
 export interface ServiceOptions {
-  readonly databaseUrl: string
+  /** Without it, the service has to know by itself. */
+  readonly databaseUrl?: string
+  readonly args?: readonly string[]
   /** A module that is loaded before the service: what it imports can be replaced. */
   readonly preload?: URL
 }
@@ -56,13 +58,14 @@ export class Service implements AsyncDisposable {
   }
 
   /** Starts it, and waits until it listens. */
-  static async start(file: string, { databaseUrl, preload }: ServiceOptions): Promise<Service> {
+  static async start(file: string, { databaseUrl, args = [], preload }: ServiceOptions): Promise<Service> {
     const program = fileURLToPath(new URL(`../../../examples/${file}`, import.meta.url))
     // Node 22 strips types only when told to; later ones take the flag as well.
     const flags = ['--experimental-strip-types', '--no-warnings=ExperimentalWarning']
-    const child = spawn(process.execPath, [...flags, ...(preload ? ['--import', preload.href] : []), program], {
-      env: { ...process.env, DATABASE_URL: databaseUrl, PORT: '0' },
-      stdio: ['ignore', 'pipe', 'pipe'],
+    const first = preload ? ['--import', preload.href] : []
+    const child = spawn(process.execPath, [...flags, ...first, program, ...args], {
+      env: { ...process.env, ...(databaseUrl !== undefined && { DATABASE_URL: databaseUrl }), PORT: '0' },
+      stdio: 'pipe',
     })
     const service = new Service(child)
     await until(() => service.address || !service.isRunning, { what: `${file} to listen` })
@@ -72,6 +75,11 @@ export class Service implements AsyncDisposable {
 
   get isRunning(): boolean {
     return this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
+  /** What it has said so far. */
+  get stdout(): string {
+    return this.#stdout
   }
 
   /** Where it says that it listens. */
@@ -98,6 +106,11 @@ export class Service implements AsyncDisposable {
       body: (await response.json()) as unknown,
     }))
     return settles(answered, `the answer to ${method} ${path}`)
+  }
+
+  /** As at a keyboard. */
+  type(text: string): void {
+    this.#child.stdin?.write(text)
   }
 
   /** Sends a signal to its process. */

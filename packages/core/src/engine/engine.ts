@@ -222,9 +222,11 @@ export class Engine {
     }
     const room = this.#options.max - this.#inventory.size
     if (!this.#line.first || (room <= 0 && this.#inventory.idleCount === 0)) return
-    let missing = this.#line.size - this.#inventory.count('checking') - this.#inventory.count('opening')
-    // What is left idle must prove itself first. Whoever comes first, proven, opened or released, serves the first.
+    // What is left idle must prove itself first. Whoever comes first, proven, opened or released, serves the first; so it
+    // is asked also for those for whom a connection is being opened, which may never come.
+    let missing = this.#line.size - this.#inventory.count('checking')
     for (; missing > 0 && this.#inventory.next; missing--) void this.#checkups.ping(this.#inventory.next)
+    missing -= this.#inventory.count('opening')
     if (missing > 0 && room > 0) this.#supply.open(Math.min(missing, room))
   }
 

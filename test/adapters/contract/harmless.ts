@@ -1,0 +1,122 @@
+import { describe, expect } from 'vitest'
+import { test } from '../../faults/support/fault-test.ts'
+import { rejection, settles } from '../../faults/support/settling.ts'
+import type { Link } from '../../support/index.ts'
+import type { Subject } from '../subject.ts'
+import { expectCause, expectLoss } from '../support/causes.ts'
+import { expectHealthy, written } from '../support/health.ts'
+import { backendPid, once, open, warmUp } from '../support/open.ts'
+import { beginIn, waysOf } from '../support/ways.ts'
+
+const SIZE = 3
+const DUPLICATE = { code: '23505', constraint: 'entry_pkey' }
+
+/** SCENARIOS B7, B8 and C6: what concerns one caller concerns nobody else; and what he swallows isn't a success. */
+export function describeHarmless(subject: Subject): void {
+  describe('B: what concerns one caller', () => {
+    test.for(['to-client', 'to-server'] as const)(
+      'B7: one byte of a TLS record is changed, %s: that one alone is told, all older connections are retired',
+      async (direction, { cluster, proxy, proxied, applicationName }) => {
+        await using database = await open(subject, { ...proxied, max: SIZE, prePing: { idleMillis: 60_000 } })
+        const oldPids = await warmUp(database, SIZE)
+        const corrupted = (proxy.links[0] as Link).corrupt(direction)
+        const statements = Array.from({ length: 5 * SIZE }, () => database.run('select pg_sleep(0.01)'))
+        const results = await settles(Promise.allSettled(statements), 'the statements')
+        expect(await corrupted).toBe(true)
+        const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
+        expect(errors).toHaveLength(1)
+        expectLoss(errors[0], { phase: 'query', sent: true, commitOutcome: 'unknown' })
+        for (const pid of await warmUp(database, SIZE)) expect(oldPids).not.toContain(pid)
+        await expectHealthy(database, { cluster, applicationName })
+      },
+    )
+
+    test('B8: a unique violation is told as it is, and the connection stays: a plain statement, a transaction', async ({
+      cluster,
+      direct,
+      applicationName,
+    }) => {
+      await cluster.query("insert into entry values ('B8') on conflict do nothing")
+      await using database = await open(subject, { ...direct, max: 1 })
+      const pid = await backendPid(database)
+      expectCause(await rejection(database.insert('B8')), DUPLICATE)
+      expect(await backendPid(database)).toBe(pid)
+      const transaction = database.transaction(async (tx) => {
+        await tx.insert('B8, undone')
+        await tx.insert('B8')
+      }, once(subject))
+      expectCause(await rejection(transaction), DUPLICATE)
+      expect(await backendPid(database)).toBe(pid)
+      expect(await written(cluster, 'B8, undone')).toEqual([])
+      await expectHealthy(database, { cluster, applicationName })
+    })
+
+    test('B8: in a nested transaction it undoes that alone', async ({ cluster, direct, applicationName }) => {
+      await cluster.query("insert into entry values ('B8') on conflict do nothing")
+      await using database = await open(subject, { ...direct, max: 1 })
+      const [before, inside, after] = ['before', 'inside', 'after'].map((each) => `B8 ${each} ${subject.name}`) as [
+        string,
+        string,
+        string,
+      ]
+      await database.transaction(async (tx) => {
+        await tx.insert(before)
+        const nested = tx.savepoint(async (inner) => {
+          await inner.insert(inside)
+          await inner.insert('B8')
+        })
+        expectCause(await rejection(nested), DUPLICATE)
+        await tx.insert(after)
+      })
+      expect(await written(cluster, before, inside, after)).toEqual([after, before])
+      await expectHealthy(database, { cluster, applicationName })
+    })
+
+    test.for(waysOf(subject))(
+      'B8: an SQL error gives the connection back: $way',
+      async ({ run }, { cluster, direct, applicationName }) => {
+        await using database = await open(subject, { ...direct, max: 1 })
+        const pid = await backendPid(database)
+        for (let time = 1; time <= 3; time++) {
+          expectCause(await rejection(run(database, 'select 1 / 0')), { code: '22012' })
+          expect(await backendPid(database)).toBe(pid)
+        }
+        await expectHealthy(database, { cluster, applicationName })
+      },
+    )
+  })
+
+  describe('C: COMMIT of a transaction that a swallowed error had aborted', () => {
+    const rolledBack = { name: 'TransactionRolledBackError', code: '40000' }
+
+    test('C6: rejects, and nothing is written: a transaction', async ({ cluster, direct, applicationName }) => {
+      await using database = await open(subject, { ...direct, max: 1 })
+      const pid = await backendPid(database)
+      const transaction = database.transaction(async (tx) => {
+        await tx.insert('C6')
+        await tx.run('select 1 / 0').catch(() => {})
+      }, once(subject))
+      const error = await rejection(transaction)
+      expectCause(error, rolledBack)
+      expectCause(error, { code: '22012' })
+      expect(await written(cluster, 'C6')).toEqual([])
+      expect(await backendPid(database)).toBe(pid)
+      await expectHealthy(database, { cluster, applicationName })
+    })
+
+    if (subject.can.includes('begin'))
+      test('C6: rejects, and nothing is written: a controlled transaction', async ({
+        cluster,
+        direct,
+        applicationName,
+      }) => {
+        await using database = await open(subject, { ...direct, max: 1 })
+        const tx = await beginIn(database)
+        await tx.insert('C6 controlled')
+        await rejection(tx.run('select 1 / 0'))
+        expectCause(await rejection(tx.commit()), rolledBack)
+        expect(await written(cluster, 'C6 controlled')).toEqual([])
+        await expectHealthy(database, { cluster, applicationName })
+      })
+  })
+}

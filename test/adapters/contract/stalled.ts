@@ -1,0 +1,123 @@
+import { describe, expect } from 'vitest'
+import { test } from '../../faults/support/fault-test.ts'
+import { rejection, settles } from '../../faults/support/settling.ts'
+import { type Link, until } from '../../support/index.ts'
+import type { Subject } from '../subject.ts'
+import { expectCause, expectIdleLoss, expectLoss } from '../support/causes.ts'
+import { expectHealthy, written } from '../support/health.ts'
+import { once, open, warmUp } from '../support/open.ts'
+import { waysOf } from '../support/ways.ts'
+
+const FOR_EVER = "select pg_sleep('infinity')"
+const QUERY_TIMEOUT_MILLIS = 300
+
+/** By `query_timeout`; the driver gives it no code. */
+function expectTimedOut(error: unknown, facts: object): void {
+  expectLoss(error, { code: '08006', ...facts })
+  expectCause(error, { message: 'Query read timeout' })
+}
+
+class NotEnoughMoney extends Error {}
+
+/** Where in a transaction the server stalls. */
+const PLACES = [
+  { place: 'at a plain statement', phase: 'query', commitOutcome: 'unknown' },
+  { place: 'at BEGIN', phase: 'transaction', commitOutcome: 'aborted' },
+  { place: 'at the second statement', phase: 'transaction', commitOutcome: 'aborted' },
+  { place: 'at COMMIT', phase: 'commit', commitOutcome: 'unknown' },
+] as const
+
+/** SCENARIOS B4 and B5: no answer comes. */
+export function describeStalled(subject: Subject): void {
+  const ways = waysOf(subject)
+  // Pinged, the frozen server would be noticed before the statement is sent.
+  const options = { query_timeout: QUERY_TIMEOUT_MILLIS, prePing: { idleMillis: 60_000 } }
+
+  describe('B: no answer comes', () => {
+    test.for(ways)(
+      'B4: after query_timeout the connection is never leased again: $way',
+      async (way, { cluster, direct, applicationName }) => {
+        await using database = await open(subject, { ...direct, ...options, max: 1 })
+        const error = await rejection(way.run(database, FOR_EVER))
+        const outcome = way.isTransaction ? 'aborted' : 'unknown'
+        // Its ROLLBACK is refused, and that replaces the error.
+        if (subject.limits?.includes('hides losses') && way.way === 'a controlled transaction')
+          expectIdleLoss(subject, error)
+        else expectTimedOut(error, { sent: true, commitOutcome: outcome })
+        for (const { run } of ways)
+          expect(await settles(run(database, 'select 1 as one'), 'the next statement')).toEqual([{ one: 1 }])
+        // Its socket is closed, but the server goes on until it looks.
+        await cluster.terminateBackends({ applicationName, state: 'active' })
+        await expectHealthy(database, { cluster, applicationName })
+      },
+    )
+
+    test.for(PLACES)(
+      'B4: the server stalls $place and recovers: no later write is lost in what it left open',
+      async ({ place, phase, commitOutcome }, { cluster, direct, applicationName }) => {
+        await using database = await open(subject, { ...direct, ...options, max: 1 })
+        const [pid] = (await warmUp(database, 1)) as [number]
+        const [id, later] = [`B4 ${place}`, `B4 ${place}, later`]
+        const freezeAt = async (here: string): Promise<void> => {
+          if (here === place) await cluster.freezeBackend(pid)
+        }
+        await freezeAt('at a plain statement')
+        await freezeAt('at BEGIN')
+        const stalled =
+          place === 'at a plain statement'
+            ? database.insert(id)
+            : database.transaction(async (tx) => {
+                await tx.run('select 1')
+                await freezeAt('at the second statement')
+                await tx.insert(id)
+                await freezeAt('at COMMIT')
+              }, once(subject))
+        expectTimedOut(await rejection(stalled), { phase, commitOutcome })
+        const next = database.insert(later)
+        await cluster.thawBackend(pid)
+        await settles(next, 'the next insert')
+        await until(async () => (await cluster.countSessions({ pid })) === 0)
+        expect(await written(cluster, later)).toEqual([later])
+        if (commitOutcome === 'aborted') expect(await written(cluster, id)).toEqual([])
+        await expectHealthy(database, { cluster, applicationName })
+      },
+    )
+
+    test.for(ways)(
+      'B5: a black hole in flight is bounded by query_timeout: $way',
+      async (way, { cluster, proxy, proxied, applicationName }) => {
+        await using database = await open(subject, { ...proxied, ...options, max: 3 })
+        await warmUp(database, 3)
+        const [...links] = proxy.links
+        const failed = links.map(() => rejection(way.run(database, FOR_EVER)))
+        proxy.swallow({ connections: 'existing' })
+        for (const error of await Promise.all(failed)) expectLoss(error, { code: '08006' })
+        await settles(Promise.all(links.map((link) => link.clientLeft)), 'the end of the sockets')
+        await proxy.heal()
+        await cluster.terminateBackends({ applicationName, state: 'active' })
+        await expectHealthy(database, { cluster, applicationName })
+      },
+    )
+
+    test("B5, B9: the application's own error survives a ROLLBACK that nobody answers", async ({
+      cluster,
+      proxy,
+      proxied,
+      applicationName,
+    }) => {
+      await using database = await open(subject, { ...proxied, ...options, max: 1 })
+      let link: Link | undefined
+      const transaction = database.transaction(async (tx) => {
+        await tx.insert('B5 rolled back')
+        link = proxy.links[0]
+        proxy.swallow({ connections: 'existing' })
+        throw new NotEnoughMoney()
+      }, once(subject))
+      expect(await rejection(transaction)).toBeInstanceOf(NotEnoughMoney)
+      await settles((link as Link).clientLeft, 'the end of the socket')
+      await proxy.heal()
+      await expectHealthy(database, { cluster, applicationName })
+      expect(await written(cluster, 'B5 rolled back')).toEqual([])
+    })
+  })
+}

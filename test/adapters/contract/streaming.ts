@@ -1,0 +1,121 @@
+import { describe, expect } from 'vitest'
+import { test } from '../../faults/support/fault-test.ts'
+import { rejection, settles } from '../../faults/support/settling.ts'
+import { type Cluster, type FaultProxy, until } from '../../support/index.ts'
+import type { Row, Subject } from '../subject.ts'
+import { expectCause, expectLoss } from '../support/causes.ts'
+import { busyBackend, expectHealthy } from '../support/health.ts'
+import { backendPid, open } from '../support/open.ts'
+import { streamOf } from '../support/ways.ts'
+
+/** The first two rows can come at once, the third never does. */
+const STALLS = "select n, case when n > 2 then pg_sleep('infinity')::text end as it from generate_series(1, 5) as n"
+/** More rows than anybody reads ahead. */
+const MANY = 'select n from generate_series(1, 100000) as n'
+
+interface Place {
+  readonly cluster: Cluster
+  readonly proxy: FaultProxy
+  readonly applicationName: string
+}
+
+const LOSSES = [
+  {
+    loss: 'the backend is terminated',
+    code: '57P01',
+    happen: ({ cluster, applicationName }: Place) => cluster.terminateBackends({ applicationName }),
+  },
+  { loss: 'the socket is reset', code: 'ECONNRESET', happen: async ({ proxy }: Place) => proxy.cut('rst') },
+  { loss: 'the socket is closed', code: '08006', happen: async ({ proxy }: Place) => proxy.cut('fin') },
+] as const
+
+/** SCENARIOS B6: a stream is open when its connection dies. */
+export function describeStreaming(subject: Subject): void {
+  if (!subject.can.includes('stream')) return
+
+  describe('B: a stream is open', () => {
+    test.for(LOSSES)(
+      'B6: whoever waits for its next row is told when $loss, and the slot comes back',
+      async ({ code, happen }, { cluster, proxy, proxied, applicationName }) => {
+        await using database = await open(subject, { ...proxied, max: 1 })
+        const failed = rejection(readAll(streamOf(database, STALLS)))
+        await busyBackend({ cluster, applicationName }, 'pg_sleep')
+        await happen({ cluster, proxy, applicationName })
+        expectLoss(await failed, { code, sent: true })
+        await allIsWell(database, { cluster, proxy, applicationName })
+      },
+    )
+
+    test.for(LOSSES)(
+      'B6: whoever paused is told later when $loss; the slot comes back at once',
+      async ({ code, happen }, { cluster, proxy, proxied, applicationName }) => {
+        await using database = await open(subject, { ...proxied, max: 1 })
+        const stream = streamOf(database, MANY)[Symbol.asyncIterator]()
+        await stream.next()
+        await happen({ cluster, proxy, applicationName })
+        await until(() => database.pool.totalCount === 0, { what: 'the pool to hear of it' })
+        expect(await settles(database.run('select 1 as one'), 'somebody else')).toEqual([{ one: 1 }])
+        const readOn = async (): Promise<void> => {
+          while (!(await stream.next()).done);
+        }
+        expectLoss(await rejection(readOn()), { code, sent: true })
+        await allIsWell(database, { cluster, proxy, applicationName })
+      },
+    )
+
+    test('B6: whoever leaves when the connection is dead is let go', async ({ cluster, direct, applicationName }) => {
+      await using database = await open(subject, { ...direct, max: 1 })
+      const leave = async (): Promise<void> => {
+        for await (const _ of streamOf(database, MANY)) {
+          await cluster.terminateBackends({ applicationName })
+          await until(() => database.pool.totalCount === 0, { what: 'the pool to hear of it' })
+          break
+        }
+      }
+      await settles(leave(), 'the end of the loop')
+      await expectHealthy(database, { cluster, applicationName })
+    })
+
+    test('B6: whoever leaves early gives the connection back, in best health', async ({
+      cluster,
+      direct,
+      applicationName,
+    }) => {
+      await using database = await open(subject, { ...direct, max: 1 })
+      const pid = await backendPid(database)
+      for await (const _ of streamOf(database, MANY)) break
+      expect(await settles(backendPid(database), 'the next statement')).toBe(pid)
+      expect(await readAll(streamOf(database, 'select n from generate_series(1, 250) as n'))).toHaveLength(250)
+      expect(await backendPid(database)).toBe(pid)
+      await expectHealthy(database, { cluster, applicationName })
+    })
+
+    test('B6: an SQL error in the midst of it is told as it is, and the connection stays', async ({
+      cluster,
+      direct,
+      applicationName,
+    }) => {
+      await using database = await open(subject, { ...direct, max: 1 })
+      const pid = await backendPid(database)
+      const failed = rejection(
+        readAll(streamOf(database, 'select 1 / (250 - n) as it from generate_series(1, 300) as n')),
+      )
+      expectCause(await failed, { code: '22012' })
+      expect(await backendPid(database)).toBe(pid)
+      await expectHealthy(database, { cluster, applicationName })
+    })
+  })
+}
+
+async function readAll(rows: AsyncIterable<Row>): Promise<Row[]> {
+  const read: Row[] = []
+  for await (const row of rows) read.push(row)
+  return read
+}
+
+/** The server may go on with what its client has given up: that is ended first, it would be counted. */
+async function allIsWell(database: Parameters<typeof expectHealthy>[0], { proxy, ...place }: Place): Promise<void> {
+  await proxy.heal()
+  await place.cluster.terminateBackends({ applicationName: place.applicationName, state: 'active' })
+  await expectHealthy(database, place)
+}

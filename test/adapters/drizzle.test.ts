@@ -1,0 +1,4 @@
+import { describeContract } from './contract.ts'
+import { subject } from './subjects/drizzle.ts'
+
+describeContract(subject)

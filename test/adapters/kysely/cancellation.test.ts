@@ -1,0 +1,215 @@
+import { retrying } from '@holdfast/kysely'
+import { type InflightQueryAbortStrategy, type Kysely, sql } from 'kysely'
+import { afterEach, beforeEach, describe, expect, vi } from 'vitest'
+import { test } from '../../faults/support/fault-test.ts'
+import { expectHealthy } from '../../faults/support/health.ts'
+import { holdfast, StockPool } from '../../faults/support/pools.ts'
+import { rejection, settles } from '../../faults/support/settling.ts'
+import { type Cluster, until } from '../../support/index.ts'
+import { backendPid, kysely, stockKysely, type Tables } from './support/kysely.ts'
+import { Program } from './support/program.ts'
+
+class GivenUp extends Error {}
+
+// Kysely tells there what has failed behind the back of a caller who has left.
+beforeEach(() => {
+  vi.spyOn(console, 'error').mockImplementation(() => {})
+})
+afterEach(() => {
+  vi.restoreAllMocks()
+})
+
+async function isActive(cluster: Cluster, applicationName: string): Promise<void> {
+  await until(async () => (await cluster.countSessions({ applicationName, state: 'active' })) === 1)
+}
+
+describe('a caller who waits for a connection gives up', () => {
+  /** Holds the only connection, and has somebody wait for it in vain. */
+  async function giveUp(db: Kysely<Tables>, pool: { readonly waitingCount: number }): Promise<() => Promise<unknown>> {
+    const trx = await db.startTransaction().execute()
+    const controller = new AbortController()
+    const waiting = rejection(db.selectFrom('entry').select('id').execute({ signal: controller.signal }))
+    await until(() => pool.waitingCount === 1)
+    controller.abort(new GivenUp())
+    expect(await waiting).toBeInstanceOf(GivenUp)
+    return () => trx.rollback().execute()
+  }
+
+  test('stock Kysely: he still stands in line', async ({ direct }) => {
+    await using pool = new StockPool({ ...direct, max: 1 })
+    const letGo = await giveUp(stockKysely(pool), pool)
+    expect(pool.waitingCount).toBe(1)
+    await letGo()
+  })
+
+  test('Holdfast: he leaves the line', async ({ cluster, direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const letGo = await giveUp(kysely(pool), pool)
+    expect(pool.waitingCount).toBe(0)
+    await letGo()
+    await expectHealthy(pool, cluster, direct.application_name)
+  })
+
+  test('Holdfast: the same of a connection() and a stream', async ({ cluster, direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const db = kysely(pool)
+    const trx = await db.startTransaction().execute()
+    const controller = new AbortController()
+    const { signal } = controller
+    const waiting = [
+      rejection(db.connection().execute(() => Promise.resolve(), { signal })),
+      rejection(db.selectFrom('entry').select('id').stream({ signal }).next()),
+    ]
+    await until(() => pool.waitingCount === 2)
+    controller.abort(new GivenUp())
+    for (const error of await Promise.all(waiting)) expect(error).toBeInstanceOf(GivenUp)
+    expect(pool.waitingCount).toBe(0)
+    await trx.rollback().execute()
+    await expectHealthy(pool, cluster, direct.application_name)
+  })
+})
+
+describe('a caller gives up a query that is running', () => {
+  async function giveUp(db: Kysely<Tables>, strategy: InflightQueryAbortStrategy, running: () => Promise<void>) {
+    const controller = new AbortController()
+    const { signal } = controller
+    const query = sql`select pg_sleep(1)`.execute(db, { signal, inflightQueryAbortStrategy: strategy })
+    const told = rejection(query)
+    await running()
+    controller.abort(new GivenUp())
+    expect(await told).toBeInstanceOf(GivenUp)
+  }
+
+  test('and has it ignored: its connection comes back when it ends', async ({ cluster, direct, applicationName }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const db = kysely(pool)
+    const pid = await backendPid(db)
+    await giveUp(db, 'ignore query', () => isActive(cluster, applicationName))
+    expect(pool.idleCount).toBe(0)
+    expect(await backendPid(db)).toBe(pid)
+    await expectHealthy(pool, cluster, applicationName)
+  })
+
+  test('and has it cancelled: its connection comes back', async ({ cluster, direct, applicationName }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const db = kysely(pool)
+    const pid = await backendPid(db)
+    await giveUp(db, 'cancel query', () => isActive(cluster, applicationName))
+    expect(await backendPid(db)).toBe(pid)
+    expect(vi.mocked(console.error).mock.calls.join()).toMatch('canceling statement due to user request')
+    await expectHealthy(pool, cluster, applicationName)
+  })
+
+  test('and has its session killed: its slot comes back', async ({ cluster, direct, applicationName }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const db = kysely(pool)
+    const pid = await backendPid(db)
+    await giveUp(db, 'kill session', () => isActive(cluster, applicationName))
+    expect(await backendPid(db)).not.toBe(pid)
+    expect(vi.mocked(console.error).mock.calls.join()).toMatch('terminating connection due to administrator command')
+    await expectHealthy(pool, cluster, applicationName)
+  })
+
+  test('inside of a transaction: it can be rolled back', async ({ cluster, direct, applicationName }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const trx = await kysely(pool).startTransaction().execute()
+    await giveUp(trx, 'cancel query', () => isActive(cluster, applicationName))
+    await trx.rollback().execute()
+    await expectHealthy(pool, cluster, applicationName)
+  })
+
+  test('and cannot reach the server for it: the slot comes back all the same', async ({
+    cluster,
+    proxy,
+    proxied,
+    applicationName,
+  }) => {
+    await using pool = holdfast({ ...proxied, max: 1 })
+    const db = kysely(pool)
+    await giveUp(db, 'cancel query', async () => {
+      await isActive(cluster, applicationName)
+      proxy.swallow({ connections: 'new' })
+    })
+    await until(() => pool.idleCount === 1, { what: 'the slot to come back' })
+    expect(vi.mocked(console.error).mock.calls.join()).toMatch('`inflightQueryAbortHandler` failed')
+    await proxy.heal()
+    await expectHealthy(pool, cluster, applicationName)
+  })
+
+  test('of a stream: it is closed', async ({ cluster, direct, applicationName }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const db = kysely(pool)
+    const pid = await backendPid(db)
+    const controller = new AbortController()
+    const rows = sql<{ n: number }>`(select generate_series(1, 1000) as n)`.as('rows')
+    const stream = db.selectFrom(rows).select('n').stream({ chunkSize: 1, signal: controller.signal })
+    const read = rejection(
+      (async () => {
+        for await (const { n } of stream) if (n === 2) controller.abort(new GivenUp())
+      })(),
+    )
+    expect(await read).toBeInstanceOf(GivenUp)
+    expect(await backendPid(db)).toBe(pid)
+    await expectHealthy(pool, cluster, applicationName)
+  })
+})
+
+describe('the connection over which a query is cancelled dies, too', () => {
+  /** A round trip takes so long that what the server has answered can be cut off on its way. */
+  const DELAY_MILLIS = 150
+
+  test.for([
+    ["Kysely's own dialect", 'stock', 1],
+    ['HoldfastDialect', 'holdfast', 0],
+  ] as const)('%s', async ([, dialect, code], { cluster, proxy, proxied, applicationName }) => {
+    await using program = Program.start('give-up', { dialect, config: { ...proxied, max: 1 } })
+    await isActive(cluster, applicationName)
+    const { links } = proxy
+    proxy.onLink((link) => link.delay(DELAY_MILLIS))
+    program.tell('give up')
+    await until(async () => (await cluster.sessions({ applicationName })).some(({ query }) => /cancel/.test(query)))
+    proxy.cut('rst', { links: proxy.links.filter((link) => !links.includes(link)) })
+    const { code: ended, stderr } = await program.ends()
+    expect([ended, /Unhandled 'error' event/.test(stderr)]).toEqual([code, code === 1])
+  })
+})
+
+describe('retrying is given a signal', () => {
+  test('a statement that runs is cancelled at the server, and nothing is written', async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const controller = new AbortController()
+    let attempts = 0
+    const transaction = retrying(kysely(pool).transaction(), { signal: controller.signal }).execute(async (trx) => {
+      attempts++
+      await trx.insertInto('entry').values({ id: 'given up' }).execute()
+      await sql`select pg_sleep('infinity')`.execute(trx)
+    })
+    const told = rejection(transaction)
+    await isActive(cluster, applicationName)
+    controller.abort(new GivenUp())
+    expect(await told).toBeInstanceOf(GivenUp)
+    await until(async () => (await cluster.countSessions({ applicationName, state: 'active' })) === 0)
+    expect(attempts).toBe(1)
+    expect(await cluster.query("select from entry where id = 'given up'")).toEqual([])
+    await expectHealthy(pool, cluster, applicationName)
+  })
+
+  test('one that waits for its connection leaves the line', async ({ cluster, direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const db = kysely(pool)
+    const trx = await db.startTransaction().execute()
+    const controller = new AbortController()
+    const waiting = rejection(retrying(db.transaction(), { signal: controller.signal }).execute(() => {}))
+    await until(() => pool.waitingCount === 1)
+    controller.abort(new GivenUp())
+    expect(await settles(waiting, 'the waiter')).toBeInstanceOf(GivenUp)
+    expect(pool.waitingCount).toBe(0)
+    expect(console.error).not.toHaveBeenCalled()
+    await trx.rollback().execute()
+    await expectHealthy(pool, cluster, direct.application_name)
+  })
+})

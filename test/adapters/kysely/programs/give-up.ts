@@ -1,0 +1,24 @@
+import { once } from 'node:events'
+import { Pool } from '@holdfast/core'
+import { HoldfastDialect } from '@holdfast/kysely'
+import { Kysely, PostgresDialect, sql } from 'kysely'
+import type { PoolConfig } from 'pg'
+
+/** Runs a query without end, has it cancelled when it is told to, and ends. Sets no listener for errors. */
+
+const { dialect, config } = JSON.parse(process.argv[2] ?? '') as { dialect: 'stock' | 'holdfast'; config: PoolConfig }
+const pool = new Pool(config as object)
+const db = new Kysely({ dialect: dialect === 'stock' ? new PostgresDialect({ pool }) : new HoldfastDialect({ pool }) })
+
+const controller = new AbortController()
+const options = { signal: controller.signal, inflightQueryAbortStrategy: 'cancel query' } as const
+const query = sql`select pg_sleep('infinity')`.execute(db, options)
+const [told] = await Promise.all([
+  query.catch(() => 'given up'),
+  once(process, 'message').then(() => controller.abort()),
+])
+if (told !== 'given up') throw new Error('It should have been given up')
+// The cancellation is under way; whoever waits for the connection is served after it.
+await sql`select 1`.execute(db)
+await db.destroy()
+process.disconnect()

@@ -1,0 +1,27 @@
+import { describe, expect, test } from 'vitest'
+import { until } from '../support/index.ts'
+import { insist } from './support/customers.ts'
+import { Service } from './support/service.ts'
+
+describe('run.ts', () => {
+  test('starts a service on a server of its own, restarts that on Enter, and leaves nothing behind', async () => {
+    await using service = await Service.start('run.ts', { args: ['pg'] })
+    const order = { method: 'POST', path: '/orders', key: 'a', body: { cents: 1 } } as const
+    const { id } = await insist(service, order)
+    service.type('\n')
+    await until(() => service.stdout.includes('was restarted'))
+    expect(await insist(service, order)).toEqual({ id, cents: 1, status: 'open' })
+    const { status, body } = await service.ask({ method: 'GET', path: '/status' })
+    expect({ status, body }).toMatchObject({ status: 200, body: { isClosed: false } })
+    service.signal('SIGINT')
+    expect(await service.ends()).toEqual({ code: 0, stderr: '' })
+    await expect(service.ask({ method: 'GET', path: '/status' })).rejects.toThrow('fetch failed')
+  })
+
+  test('says what there is when it is asked for nothing, or for something else', async () => {
+    for (const args of [[], ['django']])
+      await expect(Service.start('run.ts', { args })).rejects.toThrow(
+        'npm run example -- cluster | drizzle | kysely | pg',
+      )
+  })
+})

@@ -1,0 +1,3 @@
+import { describeService } from './support/contract.ts'
+
+describeService('typeorm-fastify.ts')

@@ -1,0 +1,118 @@
+import type { Pool, PoolOptions } from '@holdfast/core'
+import { HoldfastDialect, type HoldfastDialectConfig, type RetryingTransaction, retrying } from '@holdfast/kysely'
+import type {
+  Dialect,
+  Generated,
+  Kysely,
+  PostgresDialect,
+  PostgresDialectConfig,
+  PostgresPool,
+  Transaction,
+  TransactionBuilder,
+} from 'kysely'
+import Cursor from 'pg-cursor'
+import { describe, expectTypeOf, test } from 'vitest'
+
+interface Tables {
+  account: { id: Generated<number>; owner: string; balance: number }
+}
+
+declare const db: Kysely<Tables>
+declare const pool: Pool
+
+describe('HoldfastDialect', () => {
+  test("is a dialect, and one of PostgreSQL's", () => {
+    expectTypeOf<HoldfastDialect>().toExtend<Dialect>()
+    expectTypeOf<HoldfastDialect>().toExtend<PostgresDialect>()
+  })
+
+  test('is made of a pool, of the options of one, or of nothing', () => {
+    expectTypeOf(HoldfastDialect).toBeConstructibleWith()
+    expectTypeOf(HoldfastDialect).toBeConstructibleWith({ pool })
+    expectTypeOf(HoldfastDialect).toBeConstructibleWith({ pool: async () => pool })
+    expectTypeOf(HoldfastDialect).toBeConstructibleWith({
+      connectionString: 'postgres://localhost',
+      prePing: true,
+      max: 5,
+    })
+    expectTypeOf(HoldfastDialect).toBeConstructibleWith({ pool: undefined, max: 5 })
+    expectTypeOf<PoolOptions>().toExtend<HoldfastDialectConfig>()
+  })
+
+  test("takes what Kysely's own takes besides the pool", () => {
+    type Others = Omit<PostgresDialectConfig, 'pool'>
+    expectTypeOf<Others & { pool: Pool }>().toExtend<HoldfastDialectConfig>()
+    expectTypeOf<Others & { max: number }>().toExtend<HoldfastDialectConfig>()
+    new HoldfastDialect({ pool, cursor: Cursor, onReserveConnection: async (connection) => void connection })
+  })
+
+  test('refuses a pool together with the options of one', () => {
+    expectTypeOf<{ pool: Pool; max: number }>().not.toExtend<HoldfastDialectConfig>()
+    // @ts-expect-error Either the one or the other.
+    new HoldfastDialect({ pool, connectionString: 'postgres://localhost' })
+  })
+
+  test('refuses what is no pool of ours', () => {
+    expectTypeOf<{ pool: PostgresPool }>().not.toExtend<HoldfastDialectConfig>()
+    expectTypeOf<{ pool: string }>().not.toExtend<HoldfastDialectConfig>()
+    expectTypeOf<{ max: 'many' }>().not.toExtend<HoldfastDialectConfig>()
+  })
+
+  test("Kysely's own dialect takes a Pool as well", () => {
+    expectTypeOf<Pool>().toExtend<PostgresPool>()
+  })
+})
+
+describe('retrying', () => {
+  test("hands its function Kysely's own transaction, and the number of the attempt", () => {
+    void retrying(db.transaction()).execute(async (trx, info) => {
+      expectTypeOf(trx).toEqualTypeOf<Transaction<Tables>>()
+      expectTypeOf(info.attempt).toBeNumber()
+    })
+  })
+
+  test("resolves with what Kysely's own execute would", () => {
+    const select = (trx: Transaction<Tables>) => trx.selectFrom('account').select(['id', 'owner']).execute()
+    const stock = db.transaction().execute(select)
+    const ours = retrying(db.transaction()).execute(select)
+    expectTypeOf(ours).toEqualTypeOf<typeof stock>()
+    expectTypeOf(ours).resolves.toEqualTypeOf<{ id: number; owner: string }[]>()
+    expectTypeOf(retrying(db.transaction()).execute(() => 7)).resolves.toBeNumber()
+  })
+
+  test('takes the builder with whatever it was told, and keeps its tables', () => {
+    const builder = db.transaction().setIsolationLevel('serializable').setAccessMode('read only')
+    expectTypeOf(retrying(builder)).toEqualTypeOf<RetryingTransaction<Tables>>()
+    const extended = db.$extendTables<{ session: { token: string } }>().transaction()
+    void retrying(extended).execute((trx) => {
+      expectTypeOf(trx.selectFrom('session').select('token').executeTakeFirstOrThrow()).resolves.toEqualTypeOf<{
+        token: string
+      }>()
+    })
+    void retrying(db.transaction()).execute((trx) => {
+      // @ts-expect-error There is no such table.
+      trx.selectFrom('nobody')
+    })
+  })
+
+  test('takes retry, a signal, and how to acquire', () => {
+    const { signal } = new AbortController()
+    const builder = db.transaction()
+    expectTypeOf(retrying<Tables>).toBeCallableWith(builder, { retry: false })
+    expectTypeOf(retrying<Tables>).toBeCallableWith(builder, {
+      retry: { retries: 5 },
+      signal,
+      connectionTimeoutMillis: 500,
+    })
+    // @ts-expect-error The options of p-retry are under `retry`.
+    expectTypeOf(retrying<Tables>).toBeCallableWith(builder, { retries: 5 })
+  })
+
+  test('takes nothing but the builder of a transaction', () => {
+    expectTypeOf<Kysely<Tables>>().not.toExtend<TransactionBuilder<Tables>>()
+    // @ts-expect-error A database.
+    expectTypeOf(retrying<Tables>).toBeCallableWith(db)
+    // @ts-expect-error The work of a controlled transaction can't be repeated.
+    expectTypeOf(retrying<Tables>).toBeCallableWith(db.startTransaction())
+  })
+})
