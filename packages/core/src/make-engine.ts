@@ -47,6 +47,8 @@ export function makeEngine(
           : {
               timeoutMillis: options.commitTimeoutMillis,
               find: (transaction) => inquiry.find(transaction),
+              fence: (session) => inquiry.fence(session),
+              isRefused: false,
             },
       clientConfig,
       Client: (given.Client ?? undefined) as typeof Client | undefined,

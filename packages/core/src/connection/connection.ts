@@ -79,7 +79,7 @@ export class Connection implements ClientOwner {
     this.#statements = new Statements(settings.pipelined)
     this.client = makeClient(this)
     this.#internals = internalsOf(this.client)
-    this.identification = settings.commits && new Identification(this.client)
+    this.identification = settings.commits && new Identification(this.client, settings.commits)
     this.cancellation = new Cancellation({
       ...settings,
       client: this.client,
@@ -193,6 +193,7 @@ export class Connection implements ClientOwner {
     if (this.#loss || this.isGone()) return
     const loss = this.#note(cause)
     this.destroy()
+    this.#endSession(loss)
     this.#settings.onLost(this, loss, reach)
   }
 
@@ -291,6 +292,13 @@ export class Connection implements ClientOwner {
 
   abort(statement: Statement, reason: Error): void {
     this.cancellation.abort(statement, reason)
+  }
+
+  /** A server that doesn't know of the loss would keep the locks of the open transaction, against whoever tries again. */
+  #endSession({ phase, cause }: Loss): void {
+    const session = this.identification?.session
+    if (phase === 'transaction' && session && severityOf(cause) === undefined)
+      void this.#settings.commits?.fence(session)
   }
 
   endedByHolder(): void {

@@ -94,7 +94,10 @@ export class Connector {
    */
   async openAside(): Promise<Connection> {
     const connection = this.make({ onLost: () => {}, onReleased: () => {} })
+    // Whoever waits for its answers keeps the process alive by himself.
+    connection.client.unref()
     await this.#bounded(connection, () => this.#connect(connection))
+    connection.client.unref() // TLS has replaced the socket.
     return connection
   }
 

@@ -1,4 +1,5 @@
 import type { Client, QueryResult } from 'pg'
+import { severityOf } from '../policy/classify-error.ts'
 import { PROBE, readServer, type ServerIdentity, type TransactionIdentity } from '../policy/commit-outcome.ts'
 import type { StatementKind } from '../policy/statement-kind.ts'
 import { type DriverInternals, internalsOf } from './driver.ts'
@@ -15,6 +16,7 @@ export type Identified = TransactionIdentity | 'nothing written' | { readonly un
 export class Identification {
   readonly #client: Client
   readonly #internals: DriverInternals
+  readonly #pool: { isRefused: boolean }
   #trial: 'due' | 'passed' | 'failed' = 'due'
   #server: ServerIdentity | undefined
   /** Behind a pooler of transactions each may be in another session. */
@@ -26,8 +28,9 @@ export class Identification {
   /** The next statement is in another transaction, if in any. */
   #hasEnded = false
 
-  constructor(client: Client) {
+  constructor(client: Client, pool: { isRefused: boolean }) {
     this.#client = client
+    this.#pool = pool
     this.#internals = internalsOf(client)
   }
 
@@ -44,6 +47,12 @@ export class Identification {
     return 'nothing written'
   }
 
+  /** The session that holds the transaction's locks; behind a pooler only if it is known to be in this transaction. */
+  get session(): ServerIdentity | TransactionIdentity | undefined {
+    if (this.#trial !== 'passed') return undefined
+    return this.#identity ?? (this.#isPooled ? undefined : this.#server)
+  }
+
   /**
    * Before a statement is given to the driver: enqueues what must be asked first. Tells whether it is to be sent early,
    * behind the trial.
@@ -53,7 +62,7 @@ export class Identification {
     const isIdle = readyForQuery === true && queue.length === 0
     const isInside = this.#isInside()
     if (kind === 'commit' && (isInside || !isIdle) && this.#hasGaps && !this.#identity) this.#enqueueProbe()
-    if (kind !== 'begin' || !isIdle || isInside || this.#trial !== 'due') return undefined
+    if (kind !== 'begin' || !isIdle || isInside || this.#trial !== 'due' || this.#pool.isRefused) return undefined
     this.#trial = 'failed'
     this.#enqueue(queryOf(PROBE.whole, (error, result) => this.#judgeTrial(error, result)))
     return 'early'
@@ -111,6 +120,8 @@ export class Identification {
   }
 
   #judgeTrial(error: Error | null, result: QueryResult | undefined): void {
+    // Not PostgreSQL, too old, or forbidden: then it is so for all, and each would only have it written to the server's log.
+    if (error) this.#pool.isRefused = severityOf(error) === 'ERROR'
     if (error) return
     const { pid, server } = result?.rows[0] ?? {}
     if (!/^\d+$/.test(pid)) return

@@ -1,5 +1,5 @@
 import type { Loss } from '../errors.ts'
-import type { CommitVerdict, TransactionIdentity } from '../policy/commit-outcome.ts'
+import type { CommitVerdict, ServerIdentity, TransactionIdentity } from '../policy/commit-outcome.ts'
 import type { Identified } from './identification.ts'
 
 /** How lost COMMITs are dealt with. */
@@ -8,6 +8,10 @@ export interface CommitSettings {
   readonly timeoutMillis: number
   /** Asks over another connection. */
   readonly find: (transaction: TransactionIdentity) => Promise<CommitVerdict>
+  /** Ends a session whose client is gone, if the server doesn't know of that. */
+  readonly fence: (session: ServerIdentity | TransactionIdentity) => Promise<void>
+  /** Whether the server can be asked for the ids of its transactions, as far as any connection of the pool has found out. */
+  isRefused: boolean
 }
 
 /** What is found out: whether the COMMIT was carried out, and the loss as it is to be told from now on. */

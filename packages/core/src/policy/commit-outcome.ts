@@ -56,7 +56,7 @@ export function whatBecameOf({ transactionId }: TransactionIdentity): string {
 }
 
 /** Whether its session is there yet, and what it waits for. */
-export function whereIs({ backendPid, backendStart }: TransactionIdentity): string {
+export function whereIs({ backendPid, backendStart }: ServerIdentity): string {
   return `select wait_event, backend_xid::text as xid from pg_catalog.pg_stat_activity
     where pid = ${backendPid} and extract(epoch from backend_start)::text = '${backendStart}'`
 }
@@ -69,6 +69,13 @@ export function fence({ backendPid, backendStart, transactionId }: TransactionId
   return `select pg_catalog.pg_terminate_backend(pid) as done from pg_catalog.pg_stat_activity
     where pid = ${backendPid} and extract(epoch from backend_start)::text = '${backendStart}'
     and backend_xid = '${transactionId}'::xid8::xid and wait_event is distinct from 'SyncRep'`
+}
+
+/** Ends a session, if it is the same one, and in its transaction yet, as far as that is known. */
+export function endSession(session: ServerIdentity | TransactionIdentity): string {
+  if ('transactionId' in session) return fence(session)
+  return `select pg_catalog.pg_terminate_backend(pid) as done from pg_catalog.pg_stat_activity
+    where pid = ${session.backendPid} and extract(epoch from backend_start)::text = '${session.backendStart}'`
 }
 
 /** Reads what a session says of its server; undefined if it makes no sense, or there is none that could commit. */

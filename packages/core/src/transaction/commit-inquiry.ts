@@ -6,9 +6,11 @@ import { ConnectError, codeOf, messageOf } from '../errors.ts'
 import { mayConnectAgain } from '../policy/classify-error.ts'
 import {
   type CommitVerdict,
+  endSession,
   fence,
   judge,
   readServer,
+  type ServerIdentity,
   type TransactionIdentity,
   type TransactionStatusThere,
   WHO_ARE_YOU,
@@ -16,7 +18,7 @@ import {
   whatBecameOf,
   whereIs,
 } from '../policy/commit-outcome.ts'
-import type { Clock } from '../runtime/clock.ts'
+import type { Clock, KeepsAlive } from '../runtime/clock.ts'
 import { outOfScope } from '../runtime/scope.ts'
 
 const ANSWER_MILLIS = 5000
@@ -59,16 +61,36 @@ export class CommitInquiry {
   readonly find = (transaction: TransactionIdentity): Promise<CommitVerdict> =>
     outOfScope(() => this.#find(transaction))
 
+  /** Ends a session whose client is gone, unless it ends by itself in time. Never rejects. */
+  readonly fence = (session: ServerIdentity | TransactionIdentity): Promise<void> =>
+    outOfScope(async () => {
+      await this.#patiently((elapsedMillis) => this.#end(session, elapsedMillis), 'nothing').catch(() => {})
+    })
+
   async #find(transaction: TransactionIdentity): Promise<CommitVerdict> {
+    const startedAt = this.#parts.clock.now()
+    try {
+      return await this.#patiently((elapsedMillis) => this.#inquire(transaction, elapsedMillis), 'process')
+    } catch (error) {
+      return { unknown: `no answer within ${Math.round(this.#parts.clock.now() - startedAt)} ms: ${messageOf(error)}` }
+    }
+  }
+
+  /** Tries until it succeeds, or patience ends; then it rejects with what was in the way. */
+  async #patiently<Result>(
+    attempt: (elapsedMillis: number) => Promise<Result>,
+    keepsAlive: KeepsAlive,
+  ): Promise<Result> {
     const { clock, patienceMillis } = this.#parts
     const startedAt = clock.now()
     const patience = new AbortController()
-    const cancel = clock.schedule(patienceMillis, () => patience.abort(), 'process')
+    const cancel = clock.schedule(patienceMillis, () => patience.abort(), keepsAlive)
     let trouble: unknown
     this.#underWay++
     try {
-      return await pRetry(() => this.#inquire(transaction, clock.now() - startedAt), {
+      return await pRetry(() => attempt(clock.now() - startedAt), {
         ...PACE,
+        unref: keepsAlive === 'nothing',
         signal: patience.signal,
         shouldRetry: ({ error }) => {
           trouble = error
@@ -76,11 +98,24 @@ export class CommitInquiry {
         },
       })
     } catch (error) {
-      return { unknown: `no answer within ${Math.round(clock.now() - startedAt)} ms: ${messageOf(trouble ?? error)}` }
+      throw trouble ?? error
     } finally {
       cancel()
       if (--this.#underWay === 0) this.#leave()
     }
+  }
+
+  async #end(session: ServerIdentity | TransactionIdentity, elapsedMillis: number): Promise<void> {
+    if (elapsedMillis < GRACE_MILLIS) throw new NotYet('its end may have been noticed')
+    const asked = await this.#meet()
+    try {
+      await this.#ask(asked, endSession(session))
+      if ((await this.#ask(asked, whereIs(session))).length === 0) return
+    } catch (error) {
+      this.#leave()
+      throw error
+    }
+    throw new NotYet('the session is there yet')
   }
 
   async #inquire(transaction: TransactionIdentity, elapsedMillis: number): Promise<CommitVerdict> {
