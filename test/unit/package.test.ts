@@ -40,6 +40,7 @@ test('the package exports what it promises, and nothing else', async () => {
     'PoolTimeoutError',
     'ReleaseError',
     'TransactionRolledBackError',
+    'TransactionTimeoutError',
     'isDisconnect',
     'isRetryable',
     'runTransaction',

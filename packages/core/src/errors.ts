@@ -230,6 +230,27 @@ const PHASES: Record<LossPhase, string> = {
 }
 
 /**
+ * `timeoutMillis` passed before a transaction was committed, all attempts together: its statement was cancelled, and it
+ * was rolled back. `cause` is what the last attempt failed of, if one did.
+ */
+export class TransactionTimeoutError extends HoldfastError {
+  /** The option `timeoutMillis`. */
+  readonly timeoutMillis: number
+
+  constructor(timeoutMillis: number) {
+    super(
+      'HOLDFAST_TRANSACTION_TIMEOUT',
+      `The transaction was not committed within ${timeoutMillis} ms, and was rolled back`,
+    )
+    this.timeoutMillis = timeoutMillis
+  }
+
+  static {
+    pinName(TransactionTimeoutError, 'TransactionTimeoutError')
+  }
+}
+
+/**
  * COMMIT was answered with ROLLBACK: a statement of the transaction had failed, its error was swallowed, and nothing was
  * written. PostgreSQL reports no error for it, only the other command tag.
  *

@@ -17,6 +17,7 @@ export {
   ReleaseError,
   type TransactionFacts,
   TransactionRolledBackError,
+  TransactionTimeoutError,
   type UnknownCommit,
 } from './errors.ts'
 export { NullPool, type NullPoolOptions } from './null-pool.ts'
@@ -39,7 +40,7 @@ export type { PoolEventMessage } from './telemetry/diagnostics-channel.ts'
 export type { EventConnection, PoolEvent, PoolEventType } from './telemetry/events.ts'
 export type { ConnectionInspection } from './telemetry/inspect.ts'
 export type { PoolStatus } from './telemetry/status.ts'
-export type { RunOptions } from './transaction/run-options.ts'
+export type { RetryInfo, RunOptions } from './transaction/run-options.ts'
 export { type AttemptInfo, runTransaction, type Transact, type TransactionWork } from './transaction/run-transaction.ts'
 export type { Transaction, TransactionFunction } from './transaction/transaction.ts'
 export type { AccessMode, IsolationLevel, TransactionOptions } from './transaction/transaction-options.ts'

@@ -1,9 +1,10 @@
-import pRetry from 'p-retry'
-import { PoolTimeoutError } from '../errors.ts'
+import pRetry, { type RetryContext } from 'p-retry'
+import { PoolTimeoutError, TransactionTimeoutError } from '../errors.ts'
 import type { AcquireOptions } from '../options/acquire-options.ts'
 import { isCausedBy, isRetryable } from '../policy/classify-error.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
 import { Attempt } from '../runtime/attempt.ts'
+import { systemClock } from '../runtime/clock.ts'
 import { currentScope, inScope } from '../runtime/scope.ts'
 import { requireFunction } from './require-function.ts'
 import { type ResolvedRunOptions, type RunOptions, resolveRunOptions } from './run-options.ts'
@@ -35,6 +36,7 @@ export type Transact<Tx, Result> = (work: (tx: Tx) => Promise<Result>, attempt: 
  *
  * @throws What the last attempt threw.
  * @throws The reason of `signal`, if that was aborted before COMMIT was sent: nothing was written.
+ * @throws {TransactionTimeoutError} when `timeoutMillis` passed before COMMIT was sent: nothing was written.
  * @throws {OptionsError} that names every option that can't work.
  */
 export async function runTransaction<Tx, Result>(
@@ -52,7 +54,24 @@ export async function runResolved<Tx, Result>(
   fn: TransactionWork<Tx, Result>,
   options: ResolvedRunOptions,
 ): Promise<Result> {
-  const { retry, acquire } = options
+  const { timeoutMillis } = options
+  if (timeoutMillis === Number.POSITIVE_INFINITY) return runAttempts(transact, fn, options)
+  const deadline = new AbortController()
+  const cancel = systemClock.schedule(
+    timeoutMillis,
+    () => deadline.abort(new TransactionTimeoutError(timeoutMillis)),
+    'process',
+  )
+  const given = options.acquire.signal ?? currentScope()?.signal
+  const signal = given ? AbortSignal.any([given, deadline.signal]) : deadline.signal
+  return runAttempts(transact, fn, { ...options, acquire: { ...options.acquire, signal } }).finally(cancel)
+}
+
+async function runAttempts<Tx, Result>(
+  transact: Transact<Tx, Result>,
+  fn: TransactionWork<Tx, Result>,
+  { retry, acquire, onRetry }: ResolvedRunOptions,
+): Promise<Result> {
   const signal = acquire.signal ?? currentScope()?.signal
   // What is final doesn't pass through p-retry: it takes nothing but an Error for one, and tells of a signal instead,
   // also when that was aborted after a COMMIT.
@@ -69,8 +88,15 @@ export async function runResolved<Tx, Result>(
       }
     }
   }
-  await pRetry(tryOnce, { ...(retry || { retries: 0 }), ...(signal && { signal }) }).catch((error: unknown) => {
+  let lastFailure: Error | undefined
+  const onFailedAttempt = ({ error, attemptNumber, retriesLeft, retryDelay }: RetryContext): void => {
+    lastFailure = error
+    if (retriesLeft > 0) onRetry?.({ attempt: attemptNumber, error, delayMillis: retryDelay })
+  }
+  const options = { ...(retry || { retries: 0 }), ...(signal && { signal }), onFailedAttempt }
+  await pRetry(tryOnce, options).catch((error: unknown) => {
     end ??= () => {
+      if (error instanceof TransactionTimeoutError && lastFailure) error.cause = lastFailure
       throw error
     }
   })
