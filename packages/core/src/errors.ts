@@ -251,6 +251,24 @@ export class TransactionTimeoutError extends HoldfastError {
 }
 
 /**
+ * A transaction was asked for in the function of another, without its `tx`, and would have waited for ever: every
+ * connection is held by a transaction whose function waits for one. `cause` has the stack of the outer one.
+ */
+export class NestedTransactionError extends HoldfastError {
+  constructor(connections: number, outer: Error | undefined) {
+    super(
+      'HOLDFAST_NESTED_TRANSACTION',
+      `This transaction would wait for ever: ${connections === 1 ? 'the only connection is' : `all ${connections} connections are`} held by transactions whose functions wait for another one. Use the \`tx\` that the function is given (\`tx.savepoint\` nests), or raise \`max\``,
+      outer && { cause: outer },
+    )
+  }
+
+  static {
+    pinName(NestedTransactionError, 'NestedTransactionError')
+  }
+}
+
+/**
  * COMMIT was answered with ROLLBACK: a statement of the transaction had failed, its error was swallowed, and nothing was
  * written. PostgreSQL reports no error for it, only the other command tag.
  *

@@ -9,6 +9,7 @@ export {
   HoldfastError,
   type Loss,
   type LossPhase,
+  NestedTransactionError,
   OptionsError,
   PoolClosedError,
   PoolOverloadedError,

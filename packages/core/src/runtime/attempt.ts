@@ -12,13 +12,29 @@ interface Holding {
 export class Attempt {
   /** From 1. */
   readonly number: number
+  /** Of the transaction in whose function this one is run. */
+  readonly outer: Attempt | undefined
+  /** Where the transaction was asked for. */
+  readonly origin: Error | undefined
   readonly #own = new Map<Holding, { readonly number: number; readonly release: () => void }>()
   #hasBegun = false
   #hasEnded = false
   #mayHaveCommitted = false
 
-  constructor(number: number) {
+  constructor(number: number, outer?: Attempt, origin?: Error) {
     this.number = number
+    this.outer = outer
+    this.origin = origin
+  }
+
+  /** Whether its function runs, or has run. */
+  get hasBegun(): boolean {
+    return this.#hasBegun
+  }
+
+  /** Whether this is it, or a transaction around it. */
+  isWithin(other: Attempt | undefined): boolean {
+    return this === other || this.outer?.isWithin(other) === true
   }
 
   /** Whether the server may have committed: then the work must never run again. */

@@ -45,11 +45,11 @@ export async function runTransaction<Tx, Result>(
   options: RunOptions = {},
 ): Promise<Result> {
   requireFunction(fn, 'runTransaction(transact, fn, options)')
-  return runResolved(transact, fn, resolveRunOptions('transaction', options))
+  return await runResolved(transact, fn, resolveRunOptions('transaction', options))
 }
 
 /** The same with options that are checked. */
-export async function runResolved<Tx, Result>(
+export function runResolved<Tx, Result>(
   transact: Transact<Tx, Result>,
   fn: TransactionWork<Tx, Result>,
   options: ResolvedRunOptions,
@@ -76,8 +76,10 @@ async function runAttempts<Tx, Result>(
   // What is final doesn't pass through p-retry: it takes nothing but an Error for one, and tells of a signal instead,
   // also when that was aborted after a COMMIT.
   let end: (() => Result) | undefined
+  const outer = currentScope()?.attempt
+  const origin = new Error('The outer transaction was asked for here')
   const tryOnce = async (number: number): Promise<void> => {
-    const attempt = new Attempt(number)
+    const attempt = new Attempt(number, outer, origin)
     try {
       const result = await runAttempt(attempt, transact, fn, acquire)
       end = () => result
@@ -94,12 +96,13 @@ async function runAttempts<Tx, Result>(
     if (retriesLeft > 0) onRetry?.({ attempt: attemptNumber, error, delayMillis: retryDelay })
   }
   const options = { ...(retry || { retries: 0 }), ...(signal && { signal }), onFailedAttempt }
-  await pRetry(tryOnce, options).catch((error: unknown) => {
-    end ??= () => {
-      if (error instanceof TransactionTimeoutError && lastFailure) error.cause = lastFailure
-      throw error
-    }
-  })
+  try {
+    await pRetry(tryOnce, options)
+  } catch (error) {
+    if (end) return (end as () => Result)()
+    if (error instanceof TransactionTimeoutError && lastFailure) error.cause = lastFailure
+    throw error
+  }
   return (end as () => Result)()
 }
 
