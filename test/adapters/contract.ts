@@ -1,7 +1,10 @@
 import { describe } from 'vitest'
+import { describeAcquire } from './contract/acquire.ts'
 import { describeHarmless } from './contract/harmless.ts'
 import { describeIdle } from './contract/idle.ts'
 import { describeKilled } from './contract/killed.ts'
+import { describeRetry } from './contract/retry.ts'
+import { describeReturned } from './contract/returned.ts'
 import { describeStalled } from './contract/stalled.ts'
 import { describeStreaming } from './contract/streaming.ts'
 import type { Subject } from './subject.ts'
@@ -17,5 +20,8 @@ export function describeContract(subject: Subject): void {
     describeStalled(subject)
     describeStreaming(subject)
     describeHarmless(subject)
+    describeRetry(subject)
+    describeReturned(subject)
+    describeAcquire(subject)
   })
 }

@@ -9,8 +9,10 @@ export type Capability = 'prepared' | 'stream' | 'begin' | 'runUntil'
  * - `hides losses`: it gives up a client that emits `error`, and from then on says only that it did. So TypeORM.
  * - `lets zombies in`: what its callback does after the end of the transaction goes to the same client, whoever has it
  *   by then. An adapter's transactions are known to the pool, and refused.
+ * - `keeps waiters`: it doesn't pass a signal on to the pool; whoever gave up in line is served, and for nothing. Kysely.
+ * - `hides callers`: by the time it acquires, no stack leads back to the application any more. Kysely.
  */
-export type Limit = 'hides losses' | 'lets zombies in'
+export type Limit = 'hides losses' | 'lets zombies in' | 'keeps waiters' | 'hides callers'
 
 /** A row, as the ORM hands it out. */
 export type Row = Record<string, unknown>

@@ -1,4 +1,166 @@
+import 'reflect-metadata'
+import { Pool, type PoolOptions } from '@holdfast/core'
+import pg from 'pg'
+import { DataSource, type DataSourceOptions, Entity, PrimaryColumn } from 'typeorm'
+import type { PostgresDriver } from 'typeorm/driver/postgres/PostgresDriver.js'
+import { describe, expect } from 'vitest'
+import { test } from '../faults/support/fault-test.ts'
+import { rejection, settles } from '../faults/support/settling.ts'
+import { until } from '../support/index.ts'
 import { describeContract } from './contract.ts'
-import { subject } from './subjects/typeorm-stock.ts'
+import { databaseOf, Entry, subject } from './subjects/typeorm-stock.ts'
+import { expectLoss } from './support/causes.ts'
+import { busyBackend, expectHealthy, kill, written } from './support/health.ts'
+import { PID } from './support/open.ts'
+
+const FOR_EVER = "select pg_sleep('infinity')"
+const POOL: PoolOptions = { closeTimeoutMillis: 500, prePing: { idleMillis: 0, timeoutMillis: 300 } }
+
+class DecoratedEntry {
+  declare id: string
+}
+// What `@Entity('entry')` and `@PrimaryColumn('text')` compile to: TypeScript checks them here as decorators of the new kind.
+PrimaryColumn('text')(DecoratedEntry.prototype, 'id')
+Entity('entry')(DecoratedEntry)
 
 describeContract(subject)
+
+async function dataSource(options: Partial<DataSourceOptions> & { readonly extra?: object }): Promise<DataSource> {
+  const source = new DataSource({
+    type: 'postgres',
+    driver: { ...pg, Pool },
+    entities: [Entry],
+    ...options,
+  } as DataSourceOptions)
+  return settles(source.initialize(), 'initialize()')
+}
+
+describe('stock TypeORM', () => {
+  test.for([
+    { entities: 'an EntitySchema', entity: Entry },
+    { entities: 'a class with decorators', entity: DecoratedEntry },
+  ])(
+    'save() of $entities survives a restart; killed in it, the first cause is told',
+    async ({ entities, entity }, { cluster, direct, applicationName }) => {
+      const source = await dataSource({ entities: [entity], extra: { ...direct, ...POOL, max: 1 } })
+      const repository = source.getRepository<{ id: string }>(entity)
+      const [before, after, never] = ['before', 'after', 'never'].map((each) => `save ${each}, ${entities}`) as [
+        string,
+        string,
+        string,
+      ]
+      await repository.save({ id: before })
+      await cluster.restart('fast')
+      await repository.save({ id: after })
+      expect(await written(cluster, before, after)).toEqual([after, before])
+      await cluster.withAdmin(async (admin) => {
+        await admin.query('begin; lock table entry in exclusive mode')
+        const saving = rejection(repository.save({ id: never }))
+        await cluster.terminateBackends({ pid: await busyBackend({ cluster, applicationName }, 'INSERT') })
+        expectLoss(await saving, { code: '57P01', commitOutcome: 'aborted' })
+      })
+      expect(await written(cluster, never)).toEqual([])
+      expect((await repository.find()).map(({ id }) => id)).toContain(after)
+      await source.destroy()
+    },
+  )
+
+  test('a query runner that is released with an open transaction leaves it to nobody', async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
+    const source = await dataSource({ extra: { ...direct, ...POOL, max: 1 } })
+    const runner = source.createQueryRunner()
+    await runner.startTransaction()
+    await runner.manager.insert(Entry, { id: 'left by a runner' })
+    await runner.release()
+    await source.manager.insert(Entry, { id: 'the next one’s own' })
+    expect(await written(cluster, 'left by a runner', 'the next one’s own')).toEqual(['the next one’s own'])
+    await using database = databaseOf(source)
+    await expectHealthy(database, { cluster, applicationName })
+  })
+
+  test('a query runner whose connection is killed while it runs tells the first cause, and rolls back', async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
+    const source = await dataSource({ extra: { ...direct, ...POOL, max: 1 } })
+    const runner = source.createQueryRunner()
+    await runner.startTransaction()
+    await runner.manager.insert(Entry, { id: 'killed runner' })
+    const failed = rejection(runner.query(FOR_EVER))
+    await cluster.terminateBackends({ pid: await busyBackend({ cluster, applicationName }, FOR_EVER) })
+    expectLoss(await failed, { code: '57P01', commitOutcome: 'aborted' })
+    await runner.rollbackTransaction().catch(() => {}) // By now TypeORM may have given the runner up.
+    await runner.release()
+    expect(await written(cluster, 'killed runner')).toEqual([])
+    await using database = databaseOf(source)
+    await expectHealthy(database, { cluster, applicationName })
+  })
+
+  test('queryRunner.stream() tells its callback when the connection dies', async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
+    const source = await dataSource({ extra: { ...direct, ...POOL, max: 1 } })
+    const runner = source.createQueryRunner()
+    const told = new Promise<unknown>((resolve, reject) => {
+      void runner
+        .stream(FOR_EVER, [], () => reject(new Error('It ended as if all had been read')), resolve)
+        .then((stream) => stream.resume())
+    })
+    await cluster.terminateBackends({ pid: await busyBackend({ cluster, applicationName }, FOR_EVER) })
+    expectLoss(await settles(told, 'the callback'), { code: '57P01', sent: true })
+    await runner.release()
+    await using database = databaseOf(source)
+    await expectHealthy(database, { cluster, applicationName })
+  })
+
+  test('replication: primary and replica each survive the loss of their connections', async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
+    const { host, port, database, ssl, user: username, password } = direct
+    const node = { host, port, database, ssl, username, password }
+    const replication = { master: node, slaves: [node] }
+    const source = await dataSource({ replication, applicationName, extra: POOL } as never)
+    const { master, slaves } = source.driver as PostgresDriver & { readonly slaves: Pool[] }
+    expect([master, ...slaves].map((pool) => pool instanceof Pool)).toEqual([true, true])
+    await source.manager.insert(Entry, { id: 'replicated' })
+    const findOne = (): Promise<unknown> => source.getRepository(Entry).findOneBy({ id: 'replicated' })
+    expect(await findOne()).toEqual({ id: 'replicated' })
+    await cluster.terminateBackends({ applicationName })
+    await until(async () => (await cluster.countSessions({ applicationName })) === 0)
+    expect(await settles(findOne(), 'a read')).toEqual({ id: 'replicated' })
+    await settles(source.manager.insert(Entry, { id: 'replicated, too' }), 'a write')
+    const reader = source.createQueryRunner('slave')
+    const [{ pid }] = await reader.query(PID)
+    await kill(cluster, pid)
+    await reader.release()
+    expect(await settles(findOne(), 'a read')).toEqual({ id: 'replicated' })
+    for (const pool of [master, ...slaves]) await until(() => pool.idleCount === pool.totalCount)
+    await source.destroy()
+    await until(async () => (await cluster.countSessions({ applicationName })) === 0)
+  })
+
+  test('it can be initialised again after a failure, and after destroy()', async ({ proxy, proxied }) => {
+    const source = new DataSource({
+      type: 'postgres',
+      driver: { ...pg, Pool },
+      extra: { ...proxied, ...POOL, connectionTimeoutMillis: 600 },
+      entities: [Entry],
+    })
+    proxy.refuse()
+    await rejection(source.initialize())
+    await proxy.heal()
+    await source.initialize()
+    await source.destroy()
+    await source.initialize()
+    expect(await source.query('select 1 as one')).toEqual([{ one: 1 }])
+    await source.destroy()
+  })
+})

@@ -17,6 +17,15 @@ describe('scope()', () => {
     ).toThrow(RangeError)
   })
 
+  test('awaits what begins only then, as query builders do, within itself', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 1, prePing: { timeoutMillis: 300 } })
+    await using _holder = await pool.connect()
+    // biome-ignore lint/suspicious/noThenProperty: that is what makes it a query builder.
+    const builder = { then: (...ends: Parameters<Promise<unknown>['then']>) => pool.query('select 1').then(...ends) }
+    const error = await rejection(scope({ connectionTimeoutMillis: 50 }, () => builder as PromiseLike<unknown>))
+    expect(error).toBeInstanceOf(PoolTimeoutError)
+  })
+
   test('refuses what it does not know, before the work begins', () => {
     let hasBegun = false
     const work = (): void => {

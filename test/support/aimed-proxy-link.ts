@@ -70,8 +70,8 @@ export class AimedLink {
     this.closed = Promise.all([closed(client), closed(server)]).then(() => undefined)
     client.setNoDelay(true)
     server.setNoDelay(true)
-    // For as long as there are no lanes to do it.
-    client.on('error', () => this.#ends ?? reset(server))
+    // For as long as there are no lanes to do it; a client that is lost meanwhile ends the negotiation by its absence.
+    client.on('error', () => {})
     server.on('error', () => this.#ends ?? reset(client))
     server.connect(address)
     void negotiate(client, server, identity).then((ends) => (ends ? this.#begin(ends) : this.destroy()))
@@ -121,8 +121,6 @@ export class AimedLink {
     this.#toServer = new HoldableLane({ direction: 'to-server', conversation, source: client, target: server, cut })
     this.#toClient = new HoldableLane({ direction: 'to-client', conversation, source: server, target: client, cut })
     server.once('end', () => this.#serverLeft()).once('close', () => this.#serverLeft())
-    client.resume()
-    server.resume()
     if (!isSecured) return
     this.#toServer.treat(this.#requestTreatment(this.#toServer, this.#toClient))
     this.#toClient.treat(this.#replyTreatment(this.#toClient))

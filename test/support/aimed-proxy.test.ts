@@ -1,39 +1,26 @@
+import { once } from 'node:events'
 import fs from 'node:fs'
+import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
-import pg from 'pg'
+import type pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { issueCertificates } from './certificates.ts'
 import { deferred } from './deferred.ts'
-import {
-  type Act,
-  type Aim,
-  AimedProxy,
-  Cluster,
-  FaultProxy,
-  type NamedAct,
-  type Point,
-  type Shot,
-  until,
-} from './index.ts'
+import { createEntries, started, writer } from './fixtures/aimed-writer.ts'
+import { type Act, type Aim, AimedProxy, Cluster, FaultProxy, type Point, type Shot, until } from './index.ts'
 import { connect, type TestClient } from './test-client.ts'
 
 const COMMIT = /^commit$/i
 const POINTS: readonly Point[] = ['before-forward', 'after-forward', 'on-reply']
+const CANCEL_REQUEST = 80877102
 const LOST = 'Connection terminated unexpectedly'
 
 let cluster: Cluster
 
 beforeAll(async () => {
   cluster = await Cluster.start()
-  // With `waits`, COMMIT does not end before the advisory lock 1 can be had.
-  await cluster.query(`
-    create table entry (id text primary key, waits boolean not null default false);
-    grant all on entry to app;
-    create function wait_for_lock() returns trigger language plpgsql as
-      $$ begin perform pg_advisory_xact_lock(1); return null; end $$;
-    create constraint trigger waits after insert on entry deferrable initially deferred
-      for each row when (new.waits) execute function wait_for_lock()`)
+  await createEntries(cluster)
 })
 afterAll(async () => {
   await cluster[Symbol.asyncDispose]()
@@ -45,37 +32,6 @@ beforeEach(async () => {
 
 function connectThrough(proxy: AimedProxy, extra: pg.ClientConfig = {}): Promise<TestClient> {
   return connect(proxy.config(cluster.config(extra)))
-}
-
-let lastId = 0
-
-/** A client whose transaction has written something, and what the server says of that. */
-async function writer(
-  proxy: AimedProxy,
-  { waits = false } = {},
-): Promise<{ client: TestClient; isWritten: () => Promise<boolean> }> {
-  const id = `entry-${++lastId}`
-  const client = await connectThrough(proxy)
-  await client.query('begin')
-  await client.query('insert into entry values ($1, $2)', [id, waits])
-  return {
-    client,
-    isWritten: async () => (await cluster.query('select from entry where id = $1', [id])).length > 0,
-  }
-}
-
-/** A query, and how it has ended so far. */
-function started(query: Promise<unknown>): { answer: () => string | undefined; settled: Promise<unknown> } {
-  let answer: string | undefined
-  const settled = query.then(
-    () => {
-      answer = 'resolved'
-    },
-    (error: Error & { code?: string }) => {
-      answer = error.code ?? error.message
-    },
-  )
-  return { answer: () => answer, settled }
 }
 
 describe('passing', () => {
@@ -145,6 +101,17 @@ describe('passing', () => {
     await expect(shot.fired).rejects.toThrow('0 of 0 requests matched.')
   })
 
+  test('lets a client go on without TLS if the server has none', async () => {
+    await using own = await Cluster.start({ settings: { ssl: 'off' } })
+    await using proxy = await AimedProxy.start(own)
+    const client = net.connect(proxy.port, proxy.host)
+    onTestFinished(() => void client.destroy())
+    client.write(Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]))
+    expect(String((await once(client, 'data'))[0])).toBe('N')
+    client.write(Buffer.from('\0\0\0\x12\0\x03\0\0user\0app\0\0'))
+    expect(String((await once(client, 'data'))[0])).toContain('no pg_hba.conf entry')
+  })
+
   test('resets connections to a server that is away, and leads to it when it is back', async () => {
     await using own = await Cluster.start()
     await using proxy = await AimedProxy.start(own)
@@ -164,7 +131,7 @@ describe('passing', () => {
     expect((await client.query('select pg_is_in_recovery() as standby')).rows).toEqual([{ standby: true }])
   })
 
-  test('lets large statements, rows and COPY through', async () => {
+  test('lets large statements and rows through', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using client = await connectThrough(proxy)
     const text = 'x'.repeat(3_000_000)
@@ -208,258 +175,16 @@ describe('passing', () => {
 /** Asks the server to cancel what a client runs, over a connection without TLS, as libpq's old function does. */
 async function cancel(proxy: AimedProxy, client: TestClient): Promise<void> {
   const { processID, secretKey } = client as unknown as { processID: number; secretKey: number }
-  const canceller = new pg.Connection({ ssl: false } as never) as unknown as {
-    connect(port: number, host: string): void
-    once(event: string, listener: () => void): void
-    cancel(processID: number, secretKey: number): void
+  const packet = Buffer.alloc(16)
+  for (const [index, value] of [packet.length, CANCEL_REQUEST, processID, secretKey].entries()) {
+    packet.writeInt32BE(value, index * 4)
   }
-  const ended = new Promise<void>((resolve) => canceller.once('end', resolve))
-  canceller.once('connect', () => canceller.cancel(processID, secretKey))
-  canceller.connect(proxy.port, proxy.host)
-  await ended
+  const canceller = net.connect({ host: proxy.host, port: proxy.port, allowHalfOpen: true })
+  canceller.write(packet)
+  canceller.resume()
+  await once(canceller, 'end') // The server has told the process by then.
+  canceller.end()
 }
-
-describe('a COMMIT is lost with its connection', () => {
-  test.each<[Point, 'fin' | 'rst', string, boolean | 'perhaps']>([
-    ['before-forward', 'fin', LOST, false],
-    ['before-forward', 'rst', 'ECONNRESET', false],
-    ['after-forward', 'fin', LOST, true],
-    // Whether the server reads what had come before the reset is up to its system.
-    ['after-forward', 'rst', 'ECONNRESET', 'perhaps'],
-    ['on-reply', 'fin', LOST, true],
-    ['on-reply', 'rst', 'ECONNRESET', true],
-  ])('%s, by %s', async (point, act, answer, written) => {
-    await using proxy = await AimedProxy.start(cluster)
-    const { client, isWritten } = await writer(proxy)
-    await using _ = client
-    const shot = proxy.aim({ statement: COMMIT, point }, act)
-    const commit = started(client.query('commit'))
-    const link = await shot.fired
-    if (point === 'on-reply') expect(await isWritten()).toBe(true)
-    await commit.settled
-    expect(commit.answer()).toBe(answer)
-    await link.closed
-    await until(async () => (await cluster.countSessions()) === 0)
-    if (written !== 'perhaps') expect(await isWritten()).toBe(written)
-  })
-})
-
-describe('a COMMIT is swallowed', () => {
-  /** What has passed when all was swallowed that would be. */
-  interface Passed {
-    /** Whether the COMMIT reached the server. */
-    readonly request: boolean
-    /** Whether its reply reached the client. */
-    readonly reply: boolean
-    /** Whether anything else reaches the server, and the client, afterwards. */
-    readonly laterRequests: boolean
-    readonly laterReplies: boolean
-  }
-
-  test.each<[Point, NamedAct, Passed]>([
-    ['before-forward', 'swallow', { request: false, reply: false, laterRequests: false, laterReplies: false }],
-    ['before-forward', 'swallow-requests', { request: false, reply: false, laterRequests: false, laterReplies: true }],
-    ['before-forward', 'swallow-replies', { request: true, reply: false, laterRequests: true, laterReplies: false }],
-    ['after-forward', 'swallow', { request: true, reply: false, laterRequests: false, laterReplies: false }],
-    ['after-forward', 'swallow-requests', { request: true, reply: true, laterRequests: false, laterReplies: true }],
-    ['after-forward', 'swallow-replies', { request: true, reply: false, laterRequests: true, laterReplies: false }],
-    ['on-reply', 'swallow', { request: true, reply: false, laterRequests: false, laterReplies: false }],
-    ['on-reply', 'swallow-requests', { request: true, reply: true, laterRequests: false, laterReplies: true }],
-    ['on-reply', 'swallow-replies', { request: true, reply: false, laterRequests: true, laterReplies: false }],
-  ])('%s, with %s', async (point, act, passed) => {
-    await using proxy = await AimedProxy.start(cluster)
-    const { client, isWritten } = await writer(proxy)
-    await using _ = client
-    await using other = await connectThrough(proxy)
-    const shot = proxy.aim({ statement: COMMIT, point }, act)
-    const commit = started(client.query('commit'))
-    const link = await shot.fired
-    if (passed.request) await until(isWritten)
-    if (passed.reply) await commit.settled
-
-    // Another link is as it was, and by the time it has answered, this one would have, too.
-    const marker = `later_${lastId}`
-    client.connection.query(`create table ${marker} ()`)
-    await other.query('select 1')
-    const [session] = await cluster.sessions({ pid: link.backendPid ?? 0 })
-    expect(session?.state).toBe(passed.request ? 'idle' : 'idle in transaction')
-    const isMade = async (): Promise<boolean> =>
-      (await cluster.query(`select from pg_class where relname = '${marker}'`)).length > 0
-    if (passed.laterRequests) await until(isMade)
-    else expect(await isMade()).toBe(false)
-
-    await cluster.terminateBackends({ pid: link.backendPid ?? 0 })
-    await until(async () => (await cluster.countSessions({ pid: link.backendPid ?? 0 })) === 0)
-    if (passed.laterReplies) await until(() => client.errors.length > 0 || commit.answer() === '57P01')
-    await other.query('select 1')
-    expect(client.errors.length > 0).toBe(passed.laterReplies)
-    expect(commit.answer()).toBe(passed.reply ? 'resolved' : passed.laterReplies ? '57P01' : undefined)
-    expect(await isWritten()).toBe(passed.request)
-    expect(proxy.links).toContain(link)
-  })
-
-  test('and its client has left: the server does not learn of that before the link is cut', async () => {
-    await using proxy = await AimedProxy.start(cluster)
-    const { client } = await writer(proxy)
-    const shot = proxy.aim({ statement: COMMIT, point: 'before-forward' }, 'swallow')
-    started(client.query('commit'))
-    const link = await shot.fired
-    await client[Symbol.asyncDispose]()
-    expect(await cluster.countSessions({ state: 'idle in transaction' })).toBe(1)
-    link.cut('rst')
-    await link.closed
-    await until(async () => (await cluster.countSessions()) === 0)
-  })
-})
-
-describe('while a COMMIT is held back', () => {
-  test('before it is forwarded, the server has not got it; then it goes on', async () => {
-    await using proxy = await AimedProxy.start(cluster)
-    const { client, isWritten } = await writer(proxy)
-    await using _ = client
-    let states: unknown
-    const shot = proxy.aim({ statement: COMMIT, point: 'before-forward' }, async (link) => {
-      states = (await cluster.sessions({ pid: link.backendPid ?? 0 })).map(({ state }) => state)
-    })
-    await client.query('commit')
-    await shot.fired
-    expect(states).toEqual(['idle in transaction'])
-    expect(await isWritten()).toBe(true)
-  })
-
-  test('after it was forwarded, the server is busy with it, or done, and the client hears nothing', async () => {
-    await using proxy = await AimedProxy.start(cluster)
-    const { client, isWritten } = await writer(proxy, { waits: true })
-    await using _ = client
-    const reached = deferred()
-    const goOn = deferred()
-    const shot = proxy.aim({ statement: COMMIT, point: 'after-forward' }, () => {
-      reached.resolve()
-      return goOn.promise
-    })
-    await cluster.withAdmin(async (admin) => {
-      await admin.query('select pg_advisory_lock(1)')
-      const commit = started(client.query('commit'))
-      await reached.promise
-      await until(async () => (await cluster.sessions()).some(({ waitEvent }) => waitEvent === 'advisory'))
-      expect(await isWritten()).toBe(false)
-      await admin.query('select pg_advisory_unlock(1)')
-      await until(isWritten)
-      await admin.query('select 1')
-      expect(commit.answer()).toBeUndefined()
-      goOn.resolve()
-      await shot.fired
-      await commit.settled
-      expect(commit.answer()).toBe('resolved')
-    })
-  })
-
-  test('on its reply, the server has carried it out, and not before', async () => {
-    await using proxy = await AimedProxy.start(cluster)
-    const { client, isWritten } = await writer(proxy, { waits: true })
-    await using _ = client
-    const told: unknown[] = []
-    const shot = proxy.aim({ statement: COMMIT, point: 'on-reply' }, async () => {
-      told.push(await isWritten(), commit.answer())
-    })
-    let commit: ReturnType<typeof started>
-    await cluster.withAdmin(async (admin) => {
-      await admin.query('select pg_advisory_lock(1)')
-      commit = started(client.query('commit'))
-      await until(async () => (await cluster.sessions()).some(({ waitEvent }) => waitEvent === 'advisory'))
-      expect(told).toEqual([])
-      await admin.query('select pg_advisory_unlock(1)')
-      await shot.fired
-      expect(told).toEqual([true, undefined])
-      await commit.settled
-      expect(commit.answer()).toBe('resolved')
-    })
-  })
-
-  test.each<[Point, boolean, string]>([
-    ['before-forward', false, '57P01'],
-    ['after-forward', false, '57P01'],
-    ['on-reply', true, 'resolved'],
-  ])('%s, its backend is killed', async (point, written, answer) => {
-    await using proxy = await AimedProxy.start(cluster)
-    const { client, isWritten } = await writer(proxy, { waits: point === 'after-forward' })
-    await using _ = client
-    await cluster.withAdmin(async (admin) => {
-      await admin.query('select pg_advisory_lock(1)')
-      const shot = proxy.aim({ statement: COMMIT, point }, async (link) => {
-        const pid = link.backendPid ?? 0
-        if (point === 'after-forward') await until(() => cluster.countSessions({ pid, state: 'active' }))
-        await cluster.terminateBackends({ pid })
-        await until(async () => (await cluster.countSessions({ pid })) === 0)
-      })
-      const commit = started(client.query('commit'))
-      await shot.fired
-      await commit.settled
-      expect(commit.answer()).toBe(answer)
-      await until(() => client.errors.some(({ message }) => message === LOST))
-      expect(await isWritten()).toBe(written)
-    })
-  })
-
-  test.each<[Point, boolean]>([
-    ['before-forward', false],
-    ['on-reply', true],
-  ])('%s, the server is restarted', async (point, written) => {
-    await using proxy = await AimedProxy.start(cluster)
-    const { client, isWritten } = await writer(proxy)
-    await using _ = client
-    const shot = proxy.aim({ statement: COMMIT, point }, () => cluster.restart('immediate'))
-    const commit = started(client.query('commit'))
-    await shot.fired
-    await commit.settled
-    expect(commit.answer()).toMatch(written ? /resolved/ : /57P02|ECONNRESET|terminated/)
-    await until(() => client.errors.length > 0)
-    expect(await isWritten()).toBe(written)
-  })
-
-  test.each<[Point, string | undefined]>([
-    ['before-forward', undefined],
-    ['on-reply', 'resolved'],
-  ])('%s, the server is frozen', async (point, answer) => {
-    await using proxy = await AimedProxy.start(cluster)
-    const { client, isWritten } = await writer(proxy)
-    await using _ = client
-    const shot = proxy.aim({ statement: COMMIT, point }, () => cluster.freeze())
-    const commit = started(client.query('commit'))
-    await shot.fired
-    if (answer) await commit.settled
-    expect(commit.answer()).toBe(answer)
-    await cluster.thaw()
-    await commit.settled
-    expect(commit.answer()).toBe('resolved')
-    expect(await isWritten()).toBe(true)
-  })
-
-  test.each(POINTS)('%s, the act decides what becomes of it', async (point) => {
-    await using proxy = await AimedProxy.start(cluster)
-    const { client, isWritten } = await writer(proxy)
-    await using _ = client
-    const shot = proxy.aim({ statement: COMMIT, point }, async () => {
-      if (point === 'after-forward') await until(isWritten)
-      return 'rst'
-    })
-    await expect(client.query('commit')).rejects.toMatchObject({ code: 'ECONNRESET' })
-    await shot.fired
-    await until(async () => (await cluster.countSessions()) === 0)
-    expect(await isWritten()).toBe(point !== 'before-forward')
-  })
-
-  test.each(POINTS)('%s, the act fails: that is told, and the message goes on', async (point) => {
-    await using proxy = await AimedProxy.start(cluster)
-    const { client, isWritten } = await writer(proxy)
-    await using _ = client
-    const failure = new Error('no luck')
-    const shot = proxy.aim({ statement: COMMIT, point }, () => Promise.reject(failure))
-    await client.query('commit')
-    await expect(shot.fired).rejects.toBe(failure)
-    expect(await isWritten()).toBe(true)
-  })
-})
 
 describe('aim', () => {
   /** Aims, and runs something over a connection that had written before; says whether that was written. */
@@ -470,7 +195,7 @@ describe('aim', () => {
     act: Act = 'rst',
   ): Promise<{ written: boolean; shot: Shot }> {
     await using proxy = await AimedProxy.start(cluster)
-    const { client, isWritten } = await writer(proxy)
+    const { client, isWritten } = await writer(cluster, proxy)
     await using _ = client
     const shot = proxy.aim({ ...aim, point }, act)
     await run(client).catch(() => {})
@@ -538,7 +263,7 @@ describe('aim', () => {
 
   test('can be taken several times, at the same request, too', async () => {
     await using proxy = await AimedProxy.start(cluster)
-    const { client, isWritten } = await writer(proxy)
+    const { client, isWritten } = await writer(cluster, proxy)
     await using _ = client
     const order: string[] = []
     const shots = POINTS.map((point) => proxy.aim({ statement: COMMIT, point }, () => void order.push(point)))
@@ -546,6 +271,59 @@ describe('aim', () => {
     await Promise.all(shots.map(({ fired }) => fired))
     expect(order).toEqual(POINTS)
     expect(await isWritten()).toBe(true)
+  })
+
+  test('holds a message back for as long as any of several acts takes', async () => {
+    await using proxy = await AimedProxy.start(cluster)
+    const { client, isWritten } = await writer(cluster, proxy)
+    await using _ = client
+    const aim: Aim = { statement: COMMIT, point: 'before-forward' }
+    const short = proxy.aim(aim, () => {})
+    const long = proxy.aim(aim, async () => {
+      await short.fired
+      await cluster.query('select 1')
+      return isWritten()
+    })
+    let written: boolean | undefined
+    const longer = proxy.aim(aim, async () => {
+      await long.fired
+      written = await isWritten()
+    })
+    await client.query('commit')
+    await longer.fired
+    expect(written).toBe(false)
+  })
+
+  test('has forwarded an execution when the server has reason to answer it, and not before', async () => {
+    for (const ask of ['sync', 'flush'] as const) {
+      await using proxy = await AimedProxy.start(cluster)
+      await using client = await connectThrough(proxy)
+      await using other = await connectThrough(proxy)
+      let isReached = false
+      const shot = proxy.aim({ statement: /hit/, point: 'after-forward' }, () => {
+        isReached = true
+        return 'rst'
+      })
+      const connection = client.connection as unknown as Record<string, (argument?: unknown) => void>
+      connection.parse?.({ text: 'select 1 as hit' })
+      connection.bind?.({})
+      connection.execute?.({})
+      await other.query('select 1')
+      expect(isReached).toBe(false)
+      connection[ask]?.()
+      await shot.fired
+    }
+  })
+
+  test('does not run out of time while the act takes its own', async () => {
+    await using proxy = await AimedProxy.start(cluster)
+    await using client = await connectThrough(proxy)
+    const aim: Aim = { statement: COMMIT, point: 'before-forward', timeoutMillis: 1000 }
+    const isLate = (): Promise<unknown> =>
+      proxy.aim({ ...aim, statement: /never/, timeoutMillis: 1500 }, 'rst').fired.catch(() => {})
+    const shot = proxy.aim(aim, isLate)
+    await client.query('commit')
+    expect(await shot.fired).toBe(proxy.links[0])
   })
 
   test('tells requests from each other that are sent before replies come', async () => {
@@ -580,13 +358,13 @@ describe('aim', () => {
   test('is missed in time, and tells what was asked instead', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using client = await connectThrough(proxy)
-    const shot = proxy.aim({ statement: COMMIT, nth: 2, point: 'on-reply', timeoutMillis: 300 }, 'rst')
+    const shot = proxy.aim({ statement: COMMIT, nth: 2, point: 'before-forward', timeoutMillis: 300 }, 'rst')
     await client.query('commit')
     await client.query('select 1')
     await expect(shot.fired).rejects.toMatchObject({
       code: 'AIM_TIMED_OUT',
       message: expect.stringMatching(
-        /^Waited 300 ms .* request 2 of \/\^commit\$\/i, on-reply\. 1 of 2 .*\n {2}commit\n {2}select 1$/s,
+        /^Waited 300 ms .* request 2 of \/\^commit\$\/i, before-forward\. 1 of 2 .*\n {2}commit\n {2}select 1$/s,
       ),
     })
     await client.query('commit')
@@ -600,6 +378,21 @@ describe('aim', () => {
     const sleeping = client.query(`select repeat('x', 20000); select pg_sleep(1)`)
     await expect(shot.fired).rejects.toMatchObject({ code: 'AIM_TIMED_OUT' })
     await sleeping
+  })
+
+  test('is missed when the server has gone before the request', async () => {
+    await using proxy = await AimedProxy.start(cluster)
+    await using client = await connectThrough(proxy)
+    const swallowed = proxy.aim({ statement: /select/, point: 'on-reply' }, 'swallow-replies')
+    client.connection.query('select 1')
+    const { backendPid: pid = 0 } = await swallowed.fired
+    await cluster.terminateBackends({ pid })
+    await until(async () => (await cluster.countSessions({ pid })) === 0)
+    for (const point of ['after-forward', 'on-reply'] as const) {
+      const shot = proxy.aim({ statement: COMMIT, point }, 'rst')
+      client.connection.query('commit')
+      await expect(shot.fired).rejects.toMatchObject({ code: 'AIM_LINK_CLOSED' })
+    }
   })
 
   test('is missed when the server has gone before its point: the client hears what there is to hear', async () => {
@@ -620,7 +413,7 @@ describe('aim', () => {
 describe('dispose', () => {
   test.each(POINTS)('closes all, also while a message is held back %s', async (point) => {
     const proxy = await AimedProxy.start(cluster)
-    const { client } = await writer(proxy)
+    const { client } = await writer(cluster, proxy)
     await using _ = client
     const reached = deferred()
     const held = proxy.aim({ statement: COMMIT, point }, () => {
@@ -644,10 +437,8 @@ describe('dispose', () => {
 
   test('does not wait for clients that have said nothing yet', async () => {
     const proxy = await AimedProxy.start(cluster)
-    const silent = new pg.Connection({ ssl: false } as never) as unknown as {
-      connect(port: number, host: string): void
-    }
-    silent.connect(proxy.port, proxy.host)
+    const silent = net.connect(proxy.port, proxy.host)
+    onTestFinished(() => void silent.destroy())
     await until(() => proxy.links.length === 1)
     await proxy[Symbol.asyncDispose]()
     expect(proxy.links).toEqual([])

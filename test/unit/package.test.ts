@@ -42,6 +42,8 @@ test('the package exports what it promises, and nothing else', async () => {
     'ReleaseError',
     'TransactionRolledBackError',
     'TransactionTimeoutError',
+    'checkPool',
+    'checkRunOptions',
     'isDisconnect',
     'isRetryable',
     'runTransaction',

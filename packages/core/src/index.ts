@@ -1,4 +1,5 @@
 export type { Abortable, ConnectCallback } from './calls.ts'
+export { checkPool } from './check-pool.ts'
 export type { LeasedClient } from './connection/client.ts'
 export {
   type CommitOutcome,
@@ -41,7 +42,7 @@ export type { PoolEventMessage } from './telemetry/diagnostics-channel.ts'
 export type { EventConnection, PoolEvent, PoolEventType } from './telemetry/events.ts'
 export type { ConnectionInspection } from './telemetry/inspect.ts'
 export type { PoolStatus } from './telemetry/status.ts'
-export type { RetryInfo, RunOptions } from './transaction/run-options.ts'
+export { checkRunOptions, type RetryInfo, type RunOptions } from './transaction/run-options.ts'
 export { type AttemptInfo, runTransaction, type Transact, type TransactionWork } from './transaction/run-transaction.ts'
 export type { Transaction, TransactionFunction } from './transaction/transaction.ts'
 export type { AccessMode, IsolationLevel, TransactionOptions } from './transaction/transaction-options.ts'

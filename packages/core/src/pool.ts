@@ -38,6 +38,8 @@ import { transactionOn } from './transaction/on-pool.ts'
 import type { TransactionFunction } from './transaction/transaction.ts'
 import type { TransactionOptions } from './transaction/transaction-options.ts'
 
+const LONGEST_STACK = 50
+
 /**
  * A resilient connection pool with the surface of `pg.Pool`: the same calls, the same events, and it is one, for
  * those who ask `instanceof`. Decides nothing: the engine does.
@@ -326,7 +328,11 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   #whoAsks(method: (...args: never[]) => unknown): string | undefined {
     if (this.#options.leakDetectionMillis === Number.POSITIVE_INFINITY) return undefined
     const here = new Error('Acquired here')
+    // An ORM, and the attempts at a transaction, take more frames than Node would show.
+    const { stackTraceLimit } = Error
+    Error.stackTraceLimit = LONGEST_STACK
     Error.captureStackTrace(here, method)
+    Error.stackTraceLimit = stackTraceLimit
     return here.stack
   }
 

@@ -1,4 +1,4 @@
-import { OptionsError, Pool } from '@holdfast/core'
+import { checkPool, OptionsError, Pool } from '@holdfast/core'
 import { drizzle as stock } from 'drizzle-orm/node-postgres'
 import type { DrizzleClient } from './database.ts'
 
@@ -13,27 +13,14 @@ export function isClient(value: unknown): value is DrizzleClient {
  * @throws {OptionsError} that says what to do about any other.
  */
 export function requireClient(client: unknown): asserts client is DrizzleClient {
-  const problem = isClient(client) ? problemWith(client) : "`client` must be a Pool of '@holdfast/core', or a client."
-  if (problem) throw new OptionsError([problem])
-}
-
-function problemWith(client: DrizzleClient): string | undefined {
-  const { name } = client.constructor
-  const isPool = isPoolToDrizzle(client)
-  if (client instanceof Pool) {
-    if (client.ending) return '`client` must be a pool in use, got one that has ended.'
-    if (isPool) return undefined
-    return (
-      `Drizzle does not recognise \`client\` (${name}) as a pool, and would spread each transaction over several ` +
-      'connections. Two copies of pg are installed: see npm ls pg, and npm dedupe. Where they must stay, give the ' +
-      "class a name with Pool in it, for minifiers too: static { Object.defineProperty(this, 'name', { value: 'MyPool' }) }"
-    )
-  }
-  if (!isPool) return undefined
-  return (
-    `\`client\` must be a Pool of '@holdfast/core', got another pool (${name}). Import Pool from there instead of ` +
-    'from pg, or give `connection`. If it comes from there, two copies are installed: see npm ls @holdfast/core.'
-  )
+  const isPool = isClient(client) && isPoolToDrizzle(client)
+  if (isPool || !isClient(client) || client instanceof Pool) checkPool('client', client)
+  if (!isPool && client instanceof Pool)
+    throw new OptionsError([
+      `Drizzle does not recognise \`client\` (${client.constructor.name}) as a pool, and would spread each transaction ` +
+        'over several connections. Two copies of pg are installed: see npm ls pg, and npm dedupe. Where they must stay, ' +
+        "give the class a name with Pool in it, for minifiers too: static { Object.defineProperty(this, 'name', { value: 'MyPool' }) }",
+    ])
 }
 
 /** Asks Drizzle itself, by a transaction on a stand-in of the same class: whoever leases from it takes it for a pool. */

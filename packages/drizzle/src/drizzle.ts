@@ -1,4 +1,4 @@
-import { OptionsError, Pool, type PoolOptions, type RunOptions } from '@holdfast/core'
+import { checkRunOptions, OptionsError, Pool, type PoolOptions, type RunOptions } from '@holdfast/core'
 import { type NodePgDatabase, drizzle as stock } from 'drizzle-orm/node-postgres'
 import { isClient, requireClient } from './client.ts'
 import type { Drizzle, HoldfastDatabase } from './database.ts'
@@ -25,6 +25,7 @@ function make(first: unknown, second?: Given): HoldfastDatabase {
   const { client: given, connection, retry, ...config } = settings(first, second)
   const client = given === undefined ? poolFor(connection) : given
   requireClient(client)
+  if (retry !== undefined) checkRunOptions('drizzle', { retry })
   const db = stock({ ...config, client })
   // Drizzle 0.45 tells a config by its values, and takes one that is wrong for a client.
   if ((db.$client as unknown) !== client)

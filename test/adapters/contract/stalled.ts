@@ -33,7 +33,8 @@ export function describeStalled(subject: Subject): void {
   // Pinged, the frozen server would be noticed before the statement is sent.
   const options = { query_timeout: QUERY_TIMEOUT_MILLIS, prePing: { idleMillis: 60_000 } }
 
-  describe('B: no answer comes', () => {
+  // Side by side: nearly all of it is waiting.
+  describe.concurrent('B: no answer comes', () => {
     test.for(ways)(
       'B4: after query_timeout the connection is never leased again: $way',
       async (way, { cluster, direct, applicationName }) => {

@@ -62,16 +62,19 @@ describe.each(EDITIONS.map((edition, index) => ({ ...edition, name: `edition_${i
     test.for([
       { asked: 'it was not', attempts: [1, 1] },
       { asked: 'it was, in drizzle()', retry: AGAIN, attempts: [1, 4] },
-    ])('is run again only if asked for, and then by 1.0 only: $asked', async ({ retry, attempts }, { cluster, direct }) => {
-      const sequence = `${name}_${retry ? 'again' : 'once'}`
-      await cluster.withAdmin((admin) => admin.query(`create sequence ${sequence}`))
-      const conflict = "do $$ begin raise exception using errcode = '40001'; end $$;"
-      await using migrations = await Migrations.of(`select nextval('${sequence}'); ${conflict}`, edition)
-      const db = drizzle({ connection: { ...direct, user: 'postgres' }, ...(retry && { retry }) })
-      await using _pool = db.$client
-      const config = { migrationsFolder: migrations.folder, migrationsSchema: sequence }
-      expect(await rejection(Promise.resolve(migrate(db, config)))).toMatchObject({ cause: { code: '40001' } })
-      expect(await attemptsAt(cluster, sequence)).toBe(attempts[name === 'edition_0' ? 0 : 1])
-    })
+    ])(
+      'is run again only if asked for, and then by 1.0 only: $asked',
+      async ({ retry, attempts }, { cluster, direct }) => {
+        const sequence = `${name}_${retry ? 'again' : 'once'}`
+        await cluster.withAdmin((admin) => admin.query(`create sequence ${sequence}`))
+        const conflict = "do $$ begin raise exception using errcode = '40001'; end $$;"
+        await using migrations = await Migrations.of(`select nextval('${sequence}'); ${conflict}`, edition)
+        const db = drizzle({ connection: { ...direct, user: 'postgres' }, ...(retry && { retry }) })
+        await using _pool = db.$client
+        const config = { migrationsFolder: migrations.folder, migrationsSchema: sequence }
+        expect(await rejection(Promise.resolve(migrate(db, config)))).toMatchObject({ cause: { code: '40001' } })
+        expect(await attemptsAt(cluster, sequence)).toBe(attempts[name === 'edition_0' ? 0 : 1])
+      },
+    )
   },
 )

@@ -1,3 +1,4 @@
+import { Pool } from '@holdfast/core'
 import { retrying } from '@holdfast/kysely'
 import { type InflightQueryAbortStrategy, type Kysely, sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, vi } from 'vitest'
@@ -124,7 +125,8 @@ describe('a caller gives up a query that is running', () => {
     proxied,
     applicationName,
   }) => {
-    await using pool = holdfast({ ...proxied, max: 1 })
+    // Without a deadline of its own, which would bound the cancellation as well.
+    await using pool = new Pool({ ...proxied, max: 1, closeTimeoutMillis: 500 })
     const db = kysely(pool)
     await giveUp(db, 'cancel query', async () => {
       await isActive(cluster, applicationName)

@@ -141,3 +141,16 @@ test('hooks are told the signal of whoever acquires', async ({ direct }) => {
   await db.selectFrom('entry').select('id').execute({ signal })
   expect(told).toEqual([signal, signal])
 })
+
+test("under resetOnReturn: 'session' the pool's onConnect holds, and what onCreateConnection sets does not", async ({
+  direct,
+}) => {
+  const onConnect = async (client: { query(text: string): Promise<unknown> }): Promise<void> => {
+    await client.query("set statement_timeout = '7s'")
+  }
+  await using pool = holdfast({ ...direct, max: 1, resetOnReturn: 'session', onConnect })
+  const db = kysely(pool, { onCreateConnection: (connection) => run(connection, "set lock_timeout = '3s'") })
+  await sql`select 1`.execute(db)
+  expect((await sql`show lock_timeout`.execute(db)).rows).toEqual([{ lock_timeout: '0' }])
+  expect((await sql`show statement_timeout`.execute(db)).rows).toEqual([{ statement_timeout: '7s' }])
+})

@@ -90,6 +90,6 @@ export const subject: Subject = {
   module: import.meta.url,
   can: ['stream', 'begin', 'runUntil'],
   retries: false,
-  limits: ['lets zombies in'],
+  limits: ['lets zombies in', 'keeps waiters', 'hides callers'],
   open: async (options) => kyselyOn(new Pool(options)),
 }

@@ -44,11 +44,19 @@ export function databaseOf(source: DataSource): Database {
       await orRelease(runner, () => runner.startTransaction())
       return {
         ...statementsOf(runner.manager),
-        commit: () => runner.commitTransaction().finally(() => runner.release()),
-        rollback: () => runner.rollbackTransaction().finally(() => runner.release()),
+        commit: () => andRelease(runner, () => runner.commitTransaction()),
+        rollback: () => andRelease(runner, () => runner.rollbackTransaction()),
       }
     },
     [Symbol.asyncDispose]: () => source.destroy(),
+  }
+}
+
+async function andRelease(runner: QueryRunner, work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } finally {
+    await runner.release()
   }
 }
 

@@ -10,11 +10,14 @@ export interface Place {
   readonly applicationName: string
 }
 
+const STATES = `select state from pg_stat_activity where application_name = $1 and backend_type = 'client backend'`
+
 /**
  * What must hold after every fault: the next statement and the next transaction work, what they write is there for
  * others, every slot is there again, and nothing is left open at the server.
  */
 export async function expectHealthy(database: Database, { cluster, applicationName }: Place): Promise<void> {
+  const { pool } = database
   const [plain, inTransaction, inSavepoint] = [randomUUID(), randomUUID(), randomUUID()]
   await settles(database.run('select 1'), 'the next statement')
   const transaction = database.transaction(async (tx) => {
@@ -23,19 +26,22 @@ export async function expectHealthy(database: Database, { cluster, applicationNa
   })
   await settles(transaction, 'the next transaction')
   await settles(database.insert(plain), 'the next insert')
-  expect(await written(cluster, plain, inTransaction, inSavepoint)).toHaveLength(3)
   expect(await settles(database.ids(), 'the next select')).toContain(plain)
-  await expectAtRest(database, { cluster, applicationName })
-}
-
-/** Every slot is there, nobody waits, and the server sees the same sessions as the pool, all of them idle. */
-export async function expectAtRest({ pool }: Database, { cluster, applicationName }: Place): Promise<void> {
-  await until(() => pool.idleCount === pool.totalCount, { what: 'all connections to be idle' })
-  expect(pool.waitingCount).toBe(0)
-  await until(async () => (await cluster.countSessions({ applicationName })) === pool.totalCount, {
-    what: 'the server to count as many sessions as the pool does',
+  // One session for all that is asked: this is done after every test.
+  await cluster.withAdmin(async (admin) => {
+    const { rowCount } = await admin.query('select from entry where id = any($1)', [
+      [plain, inTransaction, inSavepoint],
+    ])
+    expect(rowCount).toBe(3)
+    await until(() => pool.idleCount === pool.totalCount, { what: 'all connections to be idle' })
+    expect(pool.waitingCount).toBe(0)
+    const states = async (): Promise<string[]> =>
+      (await admin.query(STATES, [applicationName])).rows.map(({ state }) => state)
+    await until(async () => (await states()).length === pool.totalCount, {
+      what: 'the server to count as many sessions as the pool does',
+    })
+    expect(new Set(await states())).toEqual(new Set(['idle']))
   })
-  for (const { state } of await cluster.sessions({ applicationName })) expect(state).toBe('idle')
 }
 
 /** Those of these entries that are there, as another session sees it. */

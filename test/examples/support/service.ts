@@ -35,6 +35,8 @@ export interface Asked {
   readonly body?: unknown
   /** Over a connection of its own: under node:cluster, the next worker gets it. */
   readonly isAlone?: boolean
+  /** After so many milliseconds without an answer it is given up, with a `TimeoutError`. */
+  readonly timeoutMillis?: number
 }
 
 /** One of `examples/`, in a process of its own: started as its README says, asked over HTTP. */
@@ -94,13 +96,18 @@ export class Service implements AsyncDisposable {
   }
 
   /** One request, sent once; rejects if nobody answers it. */
-  async ask({ method, path, key, body, isAlone }: Asked): Promise<Answer> {
+  async ask({ method, path, key, body, isAlone, timeoutMillis }: Asked): Promise<Answer> {
     const headers = {
       ...(key !== undefined && { 'idempotency-key': key }),
       ...(body !== undefined && { 'content-type': 'application/json' }),
       ...(isAlone && { connection: 'close' }),
     }
-    const request = { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }) }
+    const request = {
+      method,
+      headers,
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      ...(timeoutMillis !== undefined && { signal: AbortSignal.timeout(timeoutMillis) }),
+    }
     const answered = fetch(`${this.address}${path}`, request).then(async (response) => ({
       status: response.status,
       body: (await response.json()) as unknown,

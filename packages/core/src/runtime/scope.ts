@@ -16,6 +16,8 @@ let isUsed = false
  * Runs `work` with wishes that reach every `connect()` and `query()` in it, however deep in an ORM, where no options can
  * be passed: a signal, a deadline, a reset policy. A scope within another inherits what it doesn't set.
  *
+ * A query builder, which begins when it is awaited, is awaited in the scope.
+ *
  * @example
  * ```ts
  * await scope({ signal: request.signal, resetOnReturn: 'discard' }, () => db.select().from(orders))
@@ -23,9 +25,19 @@ let isUsed = false
  *
  * @throws {OptionsError} that names every option that can't work.
  */
-export function scope<Result>(options: AcquireOptions, work: () => Result): Result {
+export function scope<Result>(options: AcquireOptions, work: () => PromiseLike<Result>): Promise<Result>
+export function scope<Result>(options: AcquireOptions, work: () => Result): Result
+export function scope(options: AcquireOptions, work: () => unknown): unknown {
   checkAcquireOptions('scope', options)
-  return inScope({ ...storage.getStore(), ...withoutUndefined(options) }, work)
+  return inScope({ ...storage.getStore(), ...withoutUndefined(options) }, () => {
+    const result = work()
+    return isLazy(result) ? new Promise((resolve, reject) => result.then(resolve, reject)) : result
+  })
+}
+
+/** A promise has begun already. */
+function isLazy(result: unknown): result is PromiseLike<unknown> {
+  return !(result instanceof Promise) && typeof (result as PromiseLike<unknown> | null | undefined)?.then === 'function'
 }
 
 /** Runs `work` in this scope, and in no other. */

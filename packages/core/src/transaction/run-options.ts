@@ -66,6 +66,15 @@ export function resolveRun(of: string, given: RunOptions, problems: Problems): R
 }
 
 /**
+ * For adapters: checks options that are given long before they are used; `of` is what they were given to.
+ *
+ * @throws {OptionsError} that names every problem at once.
+ */
+export function checkRunOptions(of: string, options: RunOptions): void {
+  resolveRunOptions(of, options)
+}
+
+/**
  * Checks what the user gave; `of` is what he called.
  *
  * @throws {OptionsError} that names every problem at once.

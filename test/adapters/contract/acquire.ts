@@ -1,0 +1,203 @@
+import { scope } from '@holdfast/core'
+import { describe, expect } from 'vitest'
+import { test } from '../../faults/support/fault-test.ts'
+import { isPending, rejection, settles, unattended } from '../../faults/support/settling.ts'
+import { deferred } from '../../support/deferred.ts'
+import { until } from '../../support/index.ts'
+import type { Database, Row, Subject } from '../subject.ts'
+import { causesOf, expectCause } from '../support/causes.ts'
+import { busyBackend, expectHealthy, written } from '../support/health.ts'
+import { backendPid, open, warmUp } from '../support/open.ts'
+import { waysOf } from '../support/ways.ts'
+
+const FOR_EVER = "select pg_sleep('infinity')"
+
+class TakesTooLong extends Error {}
+
+const REFUSALS = [
+  { what: 'a wrong password', options: { password: 'wrong' }, code: '28P01' },
+  { what: 'an unknown database', options: { database: 'nowhere' }, code: '3D000' },
+  { what: 'a certificate that nobody vouches for', options: { ssl: true }, code: 'SELF_SIGNED_CERT_IN_CHAIN' },
+] as const
+
+/** SCENARIOS E: getting a connection, and giving up. */
+export function describeAcquire(subject: Subject): void {
+  const ways = waysOf(subject)
+
+  // Side by side: much of it is waiting.
+  describe.concurrent('E: getting a connection', () => {
+    test('E1: refused for a while, every way is served', async ({ cluster, proxy, proxied, applicationName }) => {
+      await using database = await open(subject, { ...proxied, max: ways.length })
+      await warmUp(database, 2)
+      proxy.refuse()
+      proxy.cut('rst')
+      const statements = ways.map(({ run }) => run(database, 'select 1 as one'))
+      await until(() => database.pool.waitingCount === ways.length, { what: 'all to wait' })
+      await proxy.heal()
+      expect(await settles(Promise.all(statements), 'the statements')).toEqual(ways.map(() => [{ one: 1 }]))
+      await expectHealthy(database, { cluster, applicationName })
+    })
+
+    test('E1: it can be opened while the server refuses', async ({ cluster, proxy, proxied, applicationName }) => {
+      proxy.refuse(300)
+      await using database = await open(subject, { ...proxied, max: 2 })
+      expect(await settles(database.run('select 1 as one'), 'the statement')).toEqual([{ one: 1 }])
+      await expectHealthy(database, { cluster, applicationName })
+    })
+
+    test.for(REFUSALS)(
+      'E2: $what is told at once, and never tried again',
+      async ({ options, code }, { proxy, proxied }) => {
+        // TypeORM connects while it is being opened.
+        const use = async (): Promise<void> => {
+          await using database = await open(subject, { ...proxied, ...options, connectionTimeoutMillis: 0 })
+          for (const { run } of ways.slice(1)) expectCause(await rejection(run(database, 'select 1')), { code })
+          await database.run('select 1')
+        }
+        const error = await rejection(use())
+        expectCause(error, { name: 'ConnectError', code })
+        expect(proxy.accepted).toBeLessThanOrEqual(ways.length)
+      },
+    )
+
+    test.for(ways)(
+      'E3: the pool is exhausted, and the error says who has what: $way',
+      async ({ run }, { cluster, direct, applicationName }) => {
+        await using database = await open(subject, { ...direct, max: 1 })
+        const { pid, end } = await hold(database)
+        const error = await rejection(scope({ connectionTimeoutMillis: 200 }, () => run(database, 'select 1')))
+        expectCause(error, {
+          name: 'PoolTimeoutError',
+          message: expect.stringMatching(/^timeout exceeded when trying to connect.*1 of 1 in use/),
+          details: expect.objectContaining({ leased: 1, longestLease: expect.objectContaining({ backendPid: pid }) }),
+        })
+        expect(causesOf(error).map(({ name }) => name)).not.toContain('ConnectError')
+        await end()
+        await expectHealthy(database, { cluster, applicationName })
+      },
+    )
+
+    test('E4: fifty at once are served by the warm ones when the new ones do not come', async ({
+      cluster,
+      proxy,
+      proxied,
+      applicationName,
+    }) => {
+      await using database = await open(subject, { ...proxied, max: 30 })
+      await warmUp(database, 5)
+      const unsubscribe = proxy.onLink((link) => link.delay(Number.POSITIVE_INFINITY))
+      const requests = Array.from({ length: 50 }, (_, index) => ways[index % ways.length]?.run(database, 'select 1'))
+      await settles(Promise.all(requests), 'all of them')
+      expect([database.pool.waitingCount, database.pool.idleCount]).toEqual([0, 5])
+      unsubscribe()
+      await proxy.heal()
+      await expectHealthy(database, { cluster, applicationName })
+    })
+
+    test.for(ways)(
+      'E5: whoever gives up leaves the line at once, by his scope: $way',
+      async ({ run }, { cluster, direct, applicationName }) => {
+        await using database = await open(subject, { ...direct, max: 1 })
+        const { end } = await hold(database)
+        const controller = new AbortController()
+        const waiting = unattended(scope({ signal: controller.signal }, () => run(database, 'select 1')))
+        await until(() => database.pool.waitingCount === 1)
+        const behind = database.run('select 1 as one')
+        await until(() => database.pool.waitingCount === 2)
+        controller.abort(new TakesTooLong())
+        expect(database.pool.waitingCount).toBe(1)
+        expect(causesOf(await rejection(waiting))).toContain(controller.signal.reason)
+        await end()
+        expect(await settles(behind, 'who waited behind him')).toEqual([{ one: 1 }])
+        await expectHealthy(database, { cluster, applicationName })
+      },
+    )
+
+    // A stream is given up by leaving its loop.
+    test.for(ways.filter(({ way }) => way !== 'a stream'))(
+      'E5: whoever gives up a running statement has it cancelled, by his scope: $way',
+      async ({ run }, { cluster, direct, applicationName }) => {
+        await using database = await open(subject, { ...direct, max: 1 })
+        const controller = new AbortController()
+        const running = unattended(scope({ signal: controller.signal }, () => run(database, FOR_EVER)))
+        const pid = await busyBackend({ cluster, applicationName }, FOR_EVER)
+        const behind = backendPid(database)
+        controller.abort(new TakesTooLong())
+        expect(causesOf(await rejection(running))).toContain(controller.signal.reason)
+        expect(await settles(behind, 'who waited behind him')).toBe(pid)
+        await expectHealthy(database, { cluster, applicationName })
+      },
+    )
+
+    if (subject.can.includes('runUntil')) describeRunUntil(subject)
+  })
+}
+
+/** The ORM's own way to give up. */
+function describeRunUntil(subject: Subject): void {
+  test('E5: whoever has given up already sends nothing', async ({ cluster, direct, applicationName }) => {
+    await using database = await open(subject, { ...direct, max: 1 })
+    await rejection(
+      runUntil(database, "insert into entry values ('E5 given up')", AbortSignal.abort(new TakesTooLong())),
+    )
+    expect(await written(cluster, 'E5 given up')).toEqual([])
+    await expectHealthy(database, { cluster, applicationName })
+  })
+
+  test('E5: whoever gives up a running statement is told at once, and has it cancelled', async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
+    await using database = await open(subject, { ...direct, max: 1 })
+    const controller = new AbortController()
+    const running = unattended(runUntil(database, FOR_EVER, controller.signal))
+    const pid = await busyBackend({ cluster, applicationName }, FOR_EVER)
+    controller.abort(new TakesTooLong())
+    expect(causesOf(await rejection(running))).toContain(controller.signal.reason)
+    expect(await settles(backendPid(database), 'the next statement')).toBe(pid)
+    await expectHealthy(database, { cluster, applicationName })
+  })
+
+  test('E5: whoever gives up in line is told at once, and nothing leaks', async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
+    await using database = await open(subject, { ...direct, max: 1 })
+    const { end } = await hold(database)
+    const controller = new AbortController()
+    const waiting = unattended(runUntil(database, 'select 1', controller.signal))
+    await until(() => database.pool.waitingCount === 1)
+    controller.abort(new TakesTooLong())
+    expect(causesOf(await rejection(waiting))).toContain(controller.signal.reason)
+    if (!subject.limits?.includes('keeps waiters')) expect(database.pool.waitingCount).toBe(0)
+    const behind = unattended(database.run('select 1 as one'))
+    expect(await isPending(behind)).toBe(true)
+    await end()
+    expect(await settles(behind, 'who came later')).toEqual([{ one: 1 }])
+    await expectHealthy(database, { cluster, applicationName })
+  })
+}
+
+function runUntil(database: Database, sql: string, signal: AbortSignal): Promise<readonly Row[]> {
+  return (database.runUntil as NonNullable<Database['runUntil']>)(sql, signal)
+}
+
+/** A transaction that has a connection until it is told to end. */
+async function hold(database: Database): Promise<{ readonly pid: number; readonly end: () => Promise<void> }> {
+  const ending = deferred()
+  const begun = deferred<number>()
+  const transaction = database.transaction(async (tx) => {
+    begun.resolve(await backendPid(tx))
+    await ending.promise
+  })
+  const pid = await settles(Promise.race([begun.promise, transaction.then(() => 0)]), 'a transaction')
+  return {
+    pid,
+    end: () => {
+      ending.resolve()
+      return transaction
+    },
+  }
+}

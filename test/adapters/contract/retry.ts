@@ -1,0 +1,398 @@
+import { describe, expect } from 'vitest'
+import { test as base } from '../../faults/support/fault-test.ts'
+import { rejection, settles, unattended } from '../../faults/support/settling.ts'
+import { deferred } from '../../support/deferred.ts'
+import { AimedProxy, type ClusterConfig, type NamedAct, type Point, until } from '../../support/index.ts'
+import type { Database, Subject, TransactionOptions, Tx } from '../subject.ts'
+import { causesOf, expectCause, expectLoss } from '../support/causes.ts'
+import { busyBackend, expectHealthy, kill, killAndTell, written } from '../support/health.ts'
+import { AGAIN, backendPid, meeting, open, warmUp } from '../support/open.ts'
+
+const FOR_EVER = "select pg_sleep('infinity')"
+const ACCOUNTS = `create table if not exists account (id int primary key, balance int not null);
+  grant all on account to app;
+  insert into account values (1, 100), (2, 100) on conflict (id) do update set balance = 100`
+
+/** A serialization failure, as the server words it. */
+const CONFLICT = (message: string): string => `do $$ begin raise exception '${message}' using errcode = '40001'; end $$`
+
+class NotEnoughMoney extends Error {}
+class TakesTooLong extends Error {}
+
+/** With a proxy that breaks a connection at one message, and the way through it. */
+const test = base
+  .extend('aimed', async ({ cluster }, { onCleanup }) => {
+    const proxy = await AimedProxy.start(cluster)
+    onCleanup(() => proxy[Symbol.asyncDispose]())
+    return proxy
+  })
+  .extend('aimedAt', ({ aimed, direct }): ClusterConfig & { application_name: string } => aimed.config(direct))
+
+/** Where a connection can be lost before COMMIT was sent. */
+const BEFORE_COMMIT: readonly { readonly when: string; readonly statement: RegExp; readonly point: Point }[] = [
+  { when: 'before BEGIN is sent on', statement: /^(begin|start)/i, point: 'before-forward' },
+  { when: 'on the reply of BEGIN', statement: /^(begin|start)/i, point: 'on-reply' },
+  { when: 'on the reply of an insert', statement: /^insert/i, point: 'on-reply' },
+  { when: 'on the reply of SAVEPOINT', statement: /^savepoint/i, point: 'on-reply' },
+]
+
+/** Where it can be lost afterwards: the pool can't know whether the server carried it out. */
+const AFTER_COMMIT: readonly {
+  readonly point: Point
+  readonly act: NamedAct
+  readonly isCommitted: boolean | undefined
+}[] = [
+  { point: 'before-forward', act: 'rst', isCommitted: false },
+  { point: 'after-forward', act: 'fin', isCommitted: undefined },
+  { point: 'on-reply', act: 'fin', isCommitted: true },
+  { point: 'on-reply', act: 'rst', isCommitted: true },
+  { point: 'on-reply', act: 'swallow', isCommitted: true },
+]
+
+/** What every subject that retries must do: SCENARIOS C1 and C2, and never run again what may have been committed. */
+export function describeRetry(subject: Subject): void {
+  if (!subject.retries) return
+
+  describe('C1: lost before COMMIT was sent', () => {
+    test('runs again on a new connection, and commits once', async ({ cluster, direct, applicationName }) => {
+      await using database = await open(subject, direct)
+      await warmUp(database, 3)
+      const seen: [attempt: number, pid: number][] = []
+      const result = await database.transaction(async (tx, { attempt }) => {
+        const pid = await backendPid(tx)
+        seen.push([attempt, pid])
+        await tx.insert('C1')
+        if (attempt === 1) await kill(cluster, pid)
+        await tx.savepoint((inner) => inner.insert('C1, second'))
+        return `attempt ${attempt}`
+      }, AGAIN)
+      expect(result).toBe('attempt 2')
+      expect(seen.map(([attempt]) => attempt)).toEqual([1, 2])
+      expect(seen[0]?.[1]).not.toBe(seen[1]?.[1])
+      expect(await written(cluster, 'C1', 'C1, second')).toEqual(['C1', 'C1, second'])
+      await expectHealthy(database, { cluster, applicationName })
+    })
+
+    test.for(['between its last statement and COMMIT', 'inside a nested transaction'] as const)(
+      'lost %s, it runs again',
+      async (where, { cluster, direct, applicationName }) => {
+        await using database = await open(subject, direct)
+        const seen: number[] = []
+        const id = `C1 ${where}`
+        const killOnce = async (tx: Tx): Promise<void> => {
+          if (seen.length === 1) await killAndTell(database, cluster, await backendPid(tx))
+        }
+        await database.transaction(async (tx, { attempt }) => {
+          seen.push(attempt)
+          await tx.insert(id)
+          await (where === 'inside a nested transaction' ? tx.savepoint(killOnce) : killOnce(tx))
+        }, AGAIN)
+        expect(seen).toEqual([1, 2])
+        expect(await written(cluster, id)).toEqual([id])
+        await expectHealthy(database, { cluster, applicationName })
+      },
+    )
+
+    test('it survives a restart of the server', async ({ cluster, direct, applicationName }) => {
+      await using database = await open(subject, direct)
+      const last = await database.transaction(async (tx, { attempt }) => {
+        await tx.insert('C1 restart')
+        if (attempt === 1) await cluster.restart('immediate')
+        await tx.run('select 1')
+        return attempt
+      }, AGAIN)
+      expect([last, await written(cluster, 'C1 restart')]).toEqual([2, ['C1 restart']])
+      await expectHealthy(database, { cluster, applicationName })
+    })
+
+    test.for(BEFORE_COMMIT)(
+      'the network breaks $when: it runs again',
+      async ({ when, statement, point }, { cluster, aimed, aimedAt, applicationName }) => {
+        await using database = await open(subject, aimedAt)
+        await database.run('select 1')
+        const shot = aimed.aim({ statement, point }, 'rst')
+        const id = `C1 ${when}`
+        await database.transaction(async (tx) => {
+          await tx.insert(id)
+          await tx.savepoint((inner) => inner.run('select 1'))
+        }, AGAIN)
+        await shot.fired
+        expect(await written(cluster, id)).toEqual([id])
+        await expectHealthy(database, { cluster, applicationName })
+      },
+    )
+
+    test('told to run once, it does', async ({ cluster, direct, applicationName }) => {
+      await using database = await open(subject, direct)
+      const { attempts, error } = await attemptsOf(
+        database,
+        async (tx) => {
+          await kill(cluster, await backendPid(tx))
+          await tx.run('select 1')
+        },
+        { retry: false },
+      )
+      expect(attempts).toEqual([1])
+      expectLoss(error, { commitOutcome: 'aborted' })
+      await expectHealthy(database, { cluster, applicationName })
+    })
+  })
+
+  describe('C2: conflicts', () => {
+    test('two that read what the other writes (40001) both succeed, as if one had come after the other', async ({
+      cluster,
+      direct,
+      applicationName,
+    }) => {
+      await cluster.query(ACCOUNTS)
+      await using database = await open(subject, direct)
+      const meet = meeting(2)
+      const attempts: number[] = []
+      const withdraw = (id: number): Promise<void> =>
+        database.transaction(
+          async (tx, { attempt }) => {
+            attempts.push(attempt)
+            const [row] = await tx.run('select sum(balance)::int as total from account')
+            await meet()
+            if ((row?.total as number) >= 200)
+              await tx.run(`update account set balance = balance - 200 where id = ${id}`)
+          },
+          { ...AGAIN, isolationLevel: 'serializable' },
+        )
+      await settles(Promise.all([withdraw(1), withdraw(2)]), 'both')
+      expect(attempts.toSorted()).toEqual([1, 1, 2])
+      expect(await database.run('select sum(balance)::int as total from account')).toEqual([{ total: 0 }])
+      await expectHealthy(database, { cluster, applicationName })
+    })
+
+    test('of two in a deadlock (40P01), the one that was chosen runs again', async ({
+      cluster,
+      direct,
+      applicationName,
+    }) => {
+      await cluster.query(ACCOUNTS)
+      await using database = await open(subject, direct)
+      const meet = meeting(2)
+      const inOrder = (first: number, second: number): Promise<number> =>
+        database.transaction(async (tx, { attempt }) => {
+          await tx.run(`update account set balance = balance + 1 where id = ${first}`)
+          await meet()
+          await tx.run(`update account set balance = balance + 1 where id = ${second}`)
+          return attempt
+        }, AGAIN)
+      const ends = await settles(Promise.all([inOrder(1, 2), inOrder(2, 1)]), 'both')
+      expect(ends.toSorted()).toEqual([1, 2])
+      expect(await database.run('select balance from account')).toEqual([{ balance: 102 }, { balance: 102 }])
+      await expectHealthy(database, { cluster, applicationName })
+    })
+
+    test('a conflict that only COMMIT finds is run again, too', async ({ cluster, direct, applicationName }) => {
+      await cluster.query(ACCOUNTS)
+      await using database = await open(subject, direct)
+      const meet = meeting(2)
+      const [read, done] = [deferred(), deferred()]
+      const attempts: number[] = []
+      const transact = (id: number, beforeCommit: () => Promise<void>): Promise<void> =>
+        database.transaction(
+          async (tx, { attempt }) => {
+            attempts.push(attempt)
+            await tx.run('select sum(balance)::int as total from account')
+            await meet()
+            await tx.run(`update account set balance = balance - 1 where id = ${id}`)
+            await beforeCommit()
+          },
+          { ...AGAIN, isolationLevel: 'serializable' },
+        )
+      // Both have written when the first one commits: all that is left for the other one is to fail at its COMMIT.
+      const first = transact(1, () => read.promise).then(() => done.resolve())
+      const second = transact(2, async () => {
+        read.resolve()
+        await done.promise
+      })
+      await settles(Promise.all([first, second]), 'both')
+      expect(attempts.toSorted()).toEqual([1, 1, 2])
+      expect(await database.run('select balance from account order by id')).toEqual([{ balance: 99 }, { balance: 99 }])
+      await expectHealthy(database, { cluster, applicationName })
+    })
+
+    test('when it may not run again any more, the last error is told', async ({ cluster, direct, applicationName }) => {
+      await using database = await open(subject, direct)
+      const { attempts, error } = await attemptsOf(
+        database,
+        async (tx, attempt) => void (await tx.run(CONFLICT(`conflict ${attempt}`))),
+        { retry: { retries: 2, minTimeout: 1, maxTimeout: 10 } },
+      )
+      expect(attempts).toEqual([1, 2, 3])
+      expectCause(error, { code: '40001', message: 'conflict 3' })
+      await expectHealthy(database, { cluster, applicationName })
+    })
+  })
+
+  describe('what never runs again', () => {
+    test.for(AFTER_COMMIT)(
+      'what may have been committed: $act of COMMIT, $point',
+      async ({ point, act, isCommitted }, { cluster, aimed, aimedAt, applicationName }) => {
+        await using database = await open(subject, { ...aimedAt, query_timeout: 500 })
+        await database.run('select 1')
+        const shot = aimed.aim({ statement: /^commit/i, point }, act)
+        const id = `C3 ${act} ${point}`
+        const { attempts, error } = await attemptsOf(database, (tx) => tx.insert(id), AGAIN)
+        await shot.fired
+        expect(attempts).toEqual([1])
+        expectLoss(error, { phase: 'commit', commitOutcome: 'unknown' })
+        for (const link of aimed.links) link.cut('rst')
+        await expectHealthy(database, { cluster, applicationName })
+        if (isCommitted !== undefined) expect(await written(cluster, id)).toEqual(isCommitted ? [id] : [])
+      },
+    )
+
+    test('what the application refused: its own error, as it is', async ({ cluster, direct, applicationName }) => {
+      await using database = await open(subject, direct)
+      const refusal = new NotEnoughMoney()
+      const { attempts, error } = await attemptsOf(
+        database,
+        async (tx) => {
+          await tx.insert('refused')
+          throw refusal
+        },
+        AGAIN,
+      )
+      expect(attempts).toEqual([1])
+      expect(error).toBe(refusal)
+      expect(await written(cluster, 'refused')).toEqual([])
+      await expectHealthy(database, { cluster, applicationName })
+    })
+
+    test('what violates a constraint, and what a swallowed error had aborted', async ({
+      cluster,
+      direct,
+      applicationName,
+    }) => {
+      await cluster.query("insert into entry values ('there') on conflict do nothing")
+      await using database = await open(subject, direct)
+      const duplicate = await attemptsOf(database, (tx) => tx.insert('there'), AGAIN)
+      expect(duplicate.attempts).toEqual([1])
+      expectCause(duplicate.error, { code: '23505' })
+      const swallowed = await attemptsOf(database, async (tx) => void (await rejection(tx.insert('there'))), AGAIN)
+      expect(swallowed.attempts).toEqual([1])
+      expectCause(swallowed.error, { name: 'TransactionRolledBackError' })
+      await expectHealthy(database, { cluster, applicationName })
+    })
+  })
+
+  describe('C: a transaction that is given up', () => {
+    test('while a statement runs: it is cancelled, nothing is written, the reason is told', async ({
+      cluster,
+      direct,
+      applicationName,
+    }) => {
+      await using database = await open(subject, { ...direct, max: 1 })
+      const controller = new AbortController()
+      const given = attemptsOf(
+        database,
+        async (tx) => {
+          await tx.insert('given up')
+          await tx.run(FOR_EVER)
+        },
+        { ...AGAIN, signal: controller.signal },
+      )
+      const pid = await busyBackend({ cluster, applicationName }, FOR_EVER)
+      controller.abort(new TakesTooLong())
+      expect(await given).toEqual({ attempts: [1], error: controller.signal.reason })
+      expect(await written(cluster, 'given up')).toEqual([])
+      expect(await backendPid(database)).toBe(pid)
+      await expectHealthy(database, { cluster, applicationName })
+    })
+
+    test('while its function does something else: rolled back', async ({ cluster, direct, applicationName }) => {
+      await using database = await open(subject, { ...direct, max: 1 })
+      const controller = new AbortController()
+      const given = await attemptsOf(
+        database,
+        async (tx) => {
+          await tx.insert('given up between')
+          controller.abort(new TakesTooLong())
+        },
+        { ...AGAIN, signal: controller.signal },
+      )
+      expect(given).toEqual({ attempts: [1], error: controller.signal.reason })
+      expect(await written(cluster, 'given up between')).toEqual([])
+      await expectHealthy(database, { cluster, applicationName })
+    })
+
+    test('before it began: nothing is run', async ({ direct }) => {
+      await using database = await open(subject, direct)
+      const signal = AbortSignal.abort(new TakesTooLong())
+      expect(await attemptsOf(database, (tx) => tx.insert('never'), { ...AGAIN, signal })).toEqual({
+        attempts: [],
+        error: signal.reason,
+      })
+    })
+
+    test('in line: leaves it at once', async ({ cluster, direct, applicationName }) => {
+      await using database = await open(subject, { ...direct, max: 1 })
+      const { promise: end, resolve } = deferred()
+      const holder = database.transaction(() => end)
+      await until(() => database.pool.totalCount === 1 && database.pool.idleCount === 0)
+      const controller = new AbortController()
+      const given = attemptsOf(database, (tx) => tx.insert('never'), { ...AGAIN, signal: controller.signal })
+      await until(() => database.pool.waitingCount === 1)
+      controller.abort(new TakesTooLong())
+      expect(database.pool.waitingCount).toBe(0)
+      expect(await given).toEqual({ attempts: [], error: controller.signal.reason })
+      resolve()
+      await holder
+      await expectHealthy(database, { cluster, applicationName })
+    })
+
+    test('in the pause before it runs again', async ({ cluster, direct, applicationName }) => {
+      await using database = await open(subject, direct)
+      const controller = new AbortController()
+      const given = unattended(
+        attemptsOf(database, async (tx) => void (await tx.run(CONFLICT('conflict'))), {
+          retry: { retries: 3, minTimeout: 600_000, maxTimeout: 600_000 },
+          signal: controller.signal,
+        }),
+      )
+      await until(() => database.pool.totalCount === 1 && database.pool.idleCount === 1)
+      // It has been rolled back, and waits.
+      await until(async () =>
+        (await cluster.sessions({ applicationName })).every(({ query }) => /^rollback/i.test(query)),
+      )
+      controller.abort(new TakesTooLong())
+      const { attempts, error } = await settles(given, 'the end of it')
+      expect([attempts, causesOf(error).includes(controller.signal.reason as never)]).toEqual([[1], true])
+      await expectHealthy(database, { cluster, applicationName })
+    })
+
+    test('while COMMIT is under way: too late, what is written is reported as written', async ({
+      cluster,
+      aimed,
+      aimedAt,
+      applicationName,
+    }) => {
+      await using database = await open(subject, aimedAt)
+      const controller = new AbortController()
+      const shot = aimed.aim({ statement: /^commit/i, point: 'on-reply' }, () => controller.abort(new TakesTooLong()))
+      const options = { ...AGAIN, signal: controller.signal }
+      await database.transaction((tx) => tx.insert('given up too late'), options)
+      await shot.fired
+      expect(await written(cluster, 'given up too late')).toEqual(['given up too late'])
+      await expectHealthy(database, { cluster, applicationName })
+    })
+  })
+}
+
+/** Runs a transaction that must fail. */
+async function attemptsOf(
+  database: Database,
+  work: (tx: Tx, attempt: number) => Promise<void>,
+  options: TransactionOptions,
+): Promise<{ readonly attempts: readonly number[]; readonly error: unknown }> {
+  const attempts: number[] = []
+  const transaction = database.transaction(async (tx, { attempt }) => {
+    attempts.push(attempt)
+    await work(tx, attempt)
+  }, options)
+  return { error: await rejection(transaction), attempts }
+}
