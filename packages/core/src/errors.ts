@@ -286,6 +286,10 @@ export class TransactionRolledBackError extends HoldfastError {
 
   static {
     pinName(TransactionRolledBackError, 'TransactionRolledBackError')
+    // By this Kysely knows, of an error of its own, that nothing is left to roll back; else it keeps the connection.
+    Object.defineProperty(TransactionRolledBackError.prototype, Symbol.for('kysely.AbortedTransactionError'), {
+      value: true,
+    })
   }
 }
 

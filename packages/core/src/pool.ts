@@ -20,6 +20,7 @@ import {
 } from './calls.ts'
 import type { LeasedClient } from './connection/client.ts'
 import type { Connection } from './connection/connection.ts'
+import { clientThatListens } from './connection/listening-client.ts'
 import { rethrowFromCaller } from './connection/stack.ts'
 import type { Engine } from './engine/engine.ts'
 import { PoolClosedError } from './errors.ts'
@@ -83,6 +84,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     const given = { ...withoutUndefined(options), ...(password === undefined ? {} : { password }) }
     super(given as PoolConfig)
     this.#options = resolved
+    Object.assign(this, { Client: clientThatListens((options.Client ?? undefined) as typeof pg.Client | undefined) })
     this.#adoptOptions(resolved)
     this.#engine = makeEngine(this, given, resolved, () => this.#clientConfig())
   }

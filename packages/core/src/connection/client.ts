@@ -21,8 +21,8 @@ export interface ClientOwner {
   readonly isLost: boolean
   /** Whether it is leased: what runs outside, hooks and resets, has nothing to do with whoever set it off. */
   readonly isInUse: boolean
-  /** Why calls on the client are refused now; undefined when they aren't. */
-  refusal(): Error | undefined
+  /** Why a call on the client is refused now; undefined when it isn't. */
+  refusal(text?: string): Error | undefined
   /** Whether ROLLBACK is true already: the connection was lost, and nothing of its work was written. */
   readonly isRolledBack: boolean
   /** What the server has refused since it last did what it was told. */
@@ -154,7 +154,7 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
       const timeout = isText ? undefined : config.query_timeout
       const scope = owner.isInUse ? currentScope() : undefined
       const given = (isText ? undefined : config.signal) ?? scope?.signal
-      const refusal = owner.refusal() ?? strangersRefusal(scope, owner.lease) ?? reasonToRefuse(given, text)
+      const refusal = owner.refusal(text) ?? strangersRefusal(scope, owner.lease) ?? reasonToRefuse(given, text)
       if (refusal) {
         process.nextTick(conclude, callback, refusal, owner.isRolledBack && onlyRollsBack(text))
         return

@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import { type Endpoint, type Loss, lossError, ReleaseError } from '../errors.ts'
 import { concernsOthers, endsSession, severityOf } from '../policy/classify-error.ts'
-import { outcomeOfLoss, phaseOfLoss } from '../policy/loss.ts'
+import { onlyRollsBack, outcomeOfLoss, phaseOfLoss } from '../policy/loss.ts'
 import type { TransactionStatus } from '../policy/reset.ts'
 import type { Cancel, Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
@@ -239,8 +239,9 @@ export class Connection implements ClientOwner {
     })
   }
 
-  refusal(): Error | undefined {
-    if (this.#loss) return lossError(this.#loss, false)
+  refusal(text?: string): Error | undefined {
+    // An ORM that rolls back after a lost COMMIT tells this error in place of the other: it must not read as harmless.
+    if (this.#loss) return lossError(this.#loss, this.#loss.phase === 'commit' && onlyRollsBack(text))
     if (this.is('leased') || this.is('opening') || this.#isServing) return undefined
     return new ReleaseError('This client has been released to the pool: it may not be used any more.')
   }

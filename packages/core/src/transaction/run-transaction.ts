@@ -44,7 +44,7 @@ export async function runTransaction<Tx, Result>(
   fn: TransactionWork<Tx, Result>,
   options: RunOptions = {},
 ): Promise<Result> {
-  requireFunction(fn, 'runTransaction(transact, fn, options)')
+  requireFunction(fn, 'transaction')
   return await runResolved(transact, fn, resolveRunOptions('transaction', options))
 }
 

@@ -1,0 +1,14 @@
+import pg, { type ClientConfig } from 'pg'
+
+/**
+ * What is found as `pool.Client`: whoever makes clients of his own by it (Kysely, to cancel a query) may listen to nothing,
+ * and a cut must not end the process.
+ */
+export function clientThatListens(base: typeof pg.Client = pg.Client): typeof pg.Client {
+  return class Client extends base {
+    constructor(config?: string | ClientConfig) {
+      super(config)
+      this.on('error', () => {})
+    }
+  }
+}
