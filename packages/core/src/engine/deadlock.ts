@@ -1,24 +1,32 @@
-import type { Connection } from '../connection/connection.ts'
+import { NestedTransactionError } from '../errors.ts'
 import type { Attempt } from '../runtime/attempt.ts'
 import type { Caller } from './caller.ts'
-import type { Waiter } from './waiters.ts'
+import type { Inventory } from './inventory.ts'
+import type { Line } from './line.ts'
 
 /**
- * Whether those in line will never be served: all `max` connections are held by transactions, and the function of each
- * waits for another transaction to begin, which stands in line.
+ * Why whoever has just joined the line would never be served: all `max` connections are held by transactions, and the
+ * function of each waits for another transaction to begin, which stands in line. He made the circle complete.
  */
-export function isDeadlock(
-  connections: readonly Connection[],
-  max: number,
-  first: Waiter<Caller> | undefined,
-): boolean {
-  if (connections.length < max) return false
-  const nested: Attempt[] = []
-  for (let waiter = first; waiter; waiter = waiter.next) {
-    const { attempt } = waiter.caller.options ?? {}
-    if (attempt?.outer && !attempt.hasBegun) nested.push(attempt.outer)
+export function deadlockOf(caller: Caller, inventory: Inventory, line: Line, max: number): Error | undefined {
+  const outer = transactionAround(caller)
+  if (!outer || inventory.size < max) return undefined
+  const waitedFor: Attempt[] = []
+  for (let waiter = line.first; waiter; waiter = waiter.next) {
+    const transaction = transactionAround(waiter.caller)
+    if (transaction) waitedFor.push(transaction)
   }
-  return connections.every(
-    (connection) => connection.is('leased') && nested.some((outer) => outer.isWithin(connection.lease.attempt)),
-  )
+  const isHopeless = inventory
+    .all()
+    .every(
+      (connection) =>
+        connection.is('leased') && waitedFor.some((transaction) => transaction.isWithin(connection.lease.attempt)),
+    )
+  return isHopeless ? new NestedTransactionError(max, outer.origin) : undefined
+}
+
+/** Whoever wants to begin a transaction in the function of another one. */
+function transactionAround({ options }: Caller): Attempt | undefined {
+  const { attempt } = options ?? {}
+  return attempt?.hasBegun ? undefined : attempt?.outer
 }

@@ -1,17 +1,16 @@
 import type { Connection } from '../connection/connection.ts'
 import type { Connector } from '../connection/connector.ts'
 import type { LeaseTerms } from '../connection/lease.ts'
-import { ConnectError, NestedTransactionError, PoolClosedError } from '../errors.ts'
+import { ConnectError, PoolClosedError } from '../errors.ts'
 import type { ResolvedOptions } from '../options/resolved-options.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
-import type { Attempt } from '../runtime/attempt.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Interruption, Publisher } from '../telemetry/events.ts'
 import type { Caller } from './caller.ts'
 import { Checkups } from './checkups.ts'
 import { Closing } from './closing.ts'
-import { isDeadlock } from './deadlock.ts'
+import { deadlockOf } from './deadlock.ts'
 import { Departures } from './departures.ts'
 import { Distrust } from './distrust.ts'
 import { Inventory } from './inventory.ts'
@@ -186,15 +185,8 @@ export class Engine {
     const now = this.#parts.clock.now()
     if (!this.#line.join(caller, now)) return
     this.#dispatch(now)
-    const { attempt } = caller.options ?? {}
-    if (attempt?.outer && !attempt.hasBegun) this.#refuseDeadlock(attempt)
-  }
-
-  /** Whoever makes the circle complete is told, and the others can go on. */
-  #refuseDeadlock({ outer }: Attempt): void {
-    const { max } = this.#options
-    if (!isDeadlock(this.#inventory.all(), max, this.#line.first)) return
-    this.#line.failLast(1, () => new NestedTransactionError(max, outer?.origin))
+    const deadlock = deadlockOf(caller, this.#inventory, this.#line, this.#options.max)
+    if (deadlock) this.#line.failLast(1, () => deadlock)
   }
 
   /** Takes a connection back when its lease ends; its caller may ask never to see it again. Cannot fail. */
