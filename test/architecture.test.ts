@@ -23,7 +23,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'null-pool': ['pool', 'options'],
   'check-pool': ['pool', 'errors'],
   pool: ['calls', 'make-engine', 'engine', 'connection', 'transaction', 'telemetry', 'runtime', 'options', 'errors'],
-  'make-engine': ['engine', 'connection', 'guard', 'telemetry', 'policy', 'runtime', 'options'],
+  'make-engine': ['engine', 'transaction', 'connection', 'guard', 'telemetry', 'policy', 'runtime', 'options'],
   calls: ['engine', 'connection', 'runtime', 'options'],
   transaction: ['engine', 'connection', 'telemetry', 'policy', 'runtime', 'options', 'errors'],
   guard: ['telemetry', 'runtime', 'options', 'errors'],

@@ -28,9 +28,11 @@ test('require() from CommonJS gives the same classes as import()', async () => {
 test('the package exports what it promises, and nothing else', async () => {
   const program = `console.log(JSON.stringify(Object.keys(await import('@holdfast/core'))))`
   expect(await outputOf('module', program)).toEqual([
+    'CommitOutcomeUnknownError',
     'ConnectError',
     'ConnectionLostError',
     'HoldfastError',
+    'NestedTransactionError',
     'NullPool',
     'OptionsError',
     'Pool',
@@ -39,6 +41,7 @@ test('the package exports what it promises, and nothing else', async () => {
     'PoolTimeoutError',
     'ReleaseError',
     'TransactionRolledBackError',
+    'TransactionTimeoutError',
     'checkPool',
     'checkRunOptions',
     'isDisconnect',

@@ -141,6 +141,27 @@ export interface Loss {
   readonly cause: unknown
   readonly phase: LossPhase
   readonly commitOutcome: CommitOutcome
+  /** Set when the outcome of a COMMIT was asked for in vain. */
+  readonly unknown?: UnknownCommit
+}
+
+/** What is known of a transaction whose outcome isn't. */
+export interface UnknownCommit {
+  /** Why the server couldn't tell, or couldn't be asked. */
+  readonly why: string
+  /** What to look for by hand, as far as it is known: `pg_xact_status` takes the id. */
+  readonly transaction: TransactionFacts | undefined
+}
+
+/** Where a transaction ran, and under which id. */
+export interface TransactionFacts {
+  /** 64 bits, as text, as `pg_current_xact_id()` has it. */
+  readonly transactionId: string
+  readonly backendPid: number
+  /** Of the data directory, as `pg_control_system()` has it. */
+  readonly systemIdentifier: string
+  /** Eight hexadecimal digits, as the names of WAL files begin. */
+  readonly timeline: string
 }
 
 /**
@@ -170,11 +191,81 @@ export class ConnectionLostError extends HoldfastError {
   }
 }
 
+/**
+ * A COMMIT was lost, and what became of it can't be known: the work may be written, or not. Never run it again
+ * unseen; look it up by what it should have written. `commitOutcome` is `'unknown'`, `cause` what the connection died of.
+ *
+ * @see https://www.postgresql.org/docs/current/errcodes-appendix.html 08007, transaction_resolution_unknown
+ */
+export class CommitOutcomeUnknownError extends ConnectionLostError {
+  override readonly code = '08007'
+  /** Why the server couldn't tell, or couldn't be asked. */
+  readonly why: string
+  /** The transaction, as far as it is known. */
+  readonly transaction: TransactionFacts | undefined
+
+  constructor(loss: Loss, sent: boolean, { why, transaction }: UnknownCommit) {
+    super(loss, sent)
+    this.why = why
+    this.transaction = transaction
+    const which = transaction ? ` (transaction ${transaction.transactionId})` : ''
+    this.message = `The outcome of COMMIT is unknown${which}: ${why}; ${messageOf(loss.cause)}`
+  }
+
+  static {
+    pinName(CommitOutcomeUnknownError, 'CommitOutcomeUnknownError')
+  }
+}
+
+/** What to tell of a loss. */
+export function lossError(loss: Loss, sent: boolean): ConnectionLostError {
+  return loss.unknown ? new CommitOutcomeUnknownError(loss, sent, loss.unknown) : new ConnectionLostError(loss, sent)
+}
+
 const PHASES: Record<LossPhase, string> = {
   idle: 'while idle',
   query: 'while a statement was running',
   transaction: 'in a transaction, before COMMIT was sent',
   commit: 'after COMMIT was sent',
+}
+
+/**
+ * `timeoutMillis` passed before a transaction was committed, all attempts together: its statement was cancelled, and it
+ * was rolled back. `cause` is what the last attempt failed of, if one did.
+ */
+export class TransactionTimeoutError extends HoldfastError {
+  /** The option `timeoutMillis`. */
+  readonly timeoutMillis: number
+
+  constructor(timeoutMillis: number) {
+    super(
+      'HOLDFAST_TRANSACTION_TIMEOUT',
+      `The transaction was not committed within ${timeoutMillis} ms, and was rolled back`,
+    )
+    this.timeoutMillis = timeoutMillis
+  }
+
+  static {
+    pinName(TransactionTimeoutError, 'TransactionTimeoutError')
+  }
+}
+
+/**
+ * A transaction was asked for in the function of another, without its `tx`, and would have waited for ever: every
+ * connection is held by a transaction whose function waits for one. `cause` has the stack of the outer one.
+ */
+export class NestedTransactionError extends HoldfastError {
+  constructor(connections: number, outer: Error | undefined) {
+    super(
+      'HOLDFAST_NESTED_TRANSACTION',
+      `This transaction would wait for ever: ${connections === 1 ? 'the only connection is' : `all ${connections} connections are`} held by transactions whose functions wait for another one. Use the \`tx\` that the function is given (\`tx.savepoint\` nests), or raise \`max\``,
+      outer && { cause: outer },
+    )
+  }
+
+  static {
+    pinName(NestedTransactionError, 'NestedTransactionError')
+  }
 }
 
 /**

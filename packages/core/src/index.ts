@@ -3,19 +3,24 @@ export { checkPool } from './check-pool.ts'
 export type { LeasedClient } from './connection/client.ts'
 export {
   type CommitOutcome,
+  CommitOutcomeUnknownError,
   ConnectError,
   ConnectionLostError,
   type Endpoint,
   HoldfastError,
   type Loss,
   type LossPhase,
+  NestedTransactionError,
   OptionsError,
   PoolClosedError,
   PoolOverloadedError,
   type PoolTimeoutDetails,
   PoolTimeoutError,
   ReleaseError,
+  type TransactionFacts,
   TransactionRolledBackError,
+  TransactionTimeoutError,
+  type UnknownCommit,
 } from './errors.ts'
 export { NullPool, type NullPoolOptions } from './null-pool.ts'
 export type { AcquireOptions } from './options/acquire-options.ts'
@@ -37,7 +42,7 @@ export type { PoolEventMessage } from './telemetry/diagnostics-channel.ts'
 export type { EventConnection, PoolEvent, PoolEventType } from './telemetry/events.ts'
 export type { ConnectionInspection } from './telemetry/inspect.ts'
 export type { PoolStatus } from './telemetry/status.ts'
-export { checkRunOptions, type RunOptions } from './transaction/run-options.ts'
+export { checkRunOptions, type RetryInfo, type RunOptions } from './transaction/run-options.ts'
 export { type AttemptInfo, runTransaction, type Transact, type TransactionWork } from './transaction/run-transaction.ts'
 export type { Transaction, TransactionFunction } from './transaction/transaction.ts'
 export type { AccessMode, IsolationLevel, TransactionOptions } from './transaction/transaction-options.ts'

@@ -13,6 +13,10 @@ import { Publisher } from './telemetry/events.ts'
 import { pgEvents } from './telemetry/pg-events.ts'
 import type { PoolStatus } from './telemetry/status.ts'
 import { subscribeAll } from './telemetry/subscribe-all.ts'
+import { CommitInquiry } from './transaction/commit-inquiry.ts'
+
+/** Where callers may wait for ever. */
+const LONGEST_INQUIRY_MILLIS = 60_000
 
 /** The pool, as its engine's surroundings know it. */
 export interface EnginesPool extends NodeJS.EventEmitter {
@@ -35,8 +39,17 @@ export function makeEngine(
   const { log } = given
   if (log) publisher.subscribe((event) => log(event.type, 'connection' in event ? event.connection.id : ''))
   const guard = new ProcessGuard(clock, () => process.pid)
-  const connector = new Connector(
+  const connector: Connector = new Connector(
     {
+      commits:
+        options.commitOutcome === 'report'
+          ? undefined
+          : {
+              timeoutMillis: options.commitTimeoutMillis,
+              find: (transaction) => inquiry.find(transaction),
+              fence: (session) => inquiry.fence(session),
+              isRefused: false,
+            },
       clientConfig,
       Client: (given.Client ?? undefined) as typeof Client | undefined,
       connectionTimeoutMillis: options.connectionTimeoutMillis,
@@ -48,6 +61,11 @@ export function makeEngine(
     },
     clock,
   )
+  const inquiry = new CommitInquiry({
+    connector,
+    clock,
+    patienceMillis: Math.min(options.connectionTimeoutMillis, LONGEST_INQUIRY_MILLIS),
+  })
   /** Warns once if the pools of this service can want more connections than the server grants. */
   async function examine(connection: Connection): Promise<void> {
     const { max } = options

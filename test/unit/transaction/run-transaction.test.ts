@@ -1,7 +1,12 @@
 import { describe, expect, test, vi } from 'vitest'
-import { ConnectionLostError, OptionsError, PoolTimeoutError } from '../../../packages/core/src/errors.ts'
+import {
+  ConnectionLostError,
+  OptionsError,
+  PoolTimeoutError,
+  TransactionTimeoutError,
+} from '../../../packages/core/src/errors.ts'
 import { currentScope } from '../../../packages/core/src/runtime/scope.ts'
-import type { RunOptions } from '../../../packages/core/src/transaction/run-options.ts'
+import type { RetryInfo, RunOptions } from '../../../packages/core/src/transaction/run-options.ts'
 import { runTransaction, type Transact } from '../../../packages/core/src/transaction/run-transaction.ts'
 import { serverError } from '../../support/fake-client.ts'
 
@@ -198,6 +203,54 @@ describe('a signal', () => {
   })
 })
 
+describe('a deadline over all attempts', () => {
+  test('ends what runs, and tells what the last attempt failed of', async () => {
+    const transact = orm(fails(conflict()))
+    const options = { timeoutMillis: 20, retry: { minTimeout: 60_000, maxTimeout: 60_000 } }
+    const [attempts, end] = await outcomeOf(transact, options)
+    expect(attempts).toEqual([1])
+    expect(end).toEqual({ error: expect.any(TransactionTimeoutError) })
+    expect((end as { error: Error }).error).toMatchObject({ timeoutMillis: 20, cause: { code: '40001' } })
+  })
+
+  test('reaches the ORM as a signal, together with the one that was given', async () => {
+    const controller = new AbortController()
+    const reason = new Error('the user has left')
+    const transact: Transact<'tx', unknown> = () => {
+      const { signal } = currentScope() ?? {}
+      return new Promise((_resolve, reject) => {
+        signal?.addEventListener('abort', () => reject(signal.reason))
+        controller.abort(reason)
+      })
+    }
+    const options = { timeoutMillis: 60_000, signal: controller.signal }
+    expect(await outcomeOf(transact, options)).toEqual([[], { error: reason }])
+  })
+})
+
+describe('onRetry', () => {
+  test('is told of each failure that another attempt follows, and of no other', async () => {
+    const told: unknown[] = []
+    const options = { retry: { ...AT_ONCE, retries: 2 }, onRetry: (retry: RetryInfo) => told.push(retry) }
+    await outcomeOf(orm(fails(conflict())), options)
+    const retry = { error: expect.objectContaining({ code: '40001' }), delayMillis: 0 }
+    expect(told).toEqual([
+      { ...retry, attempt: 1 },
+      { ...retry, attempt: 2 },
+    ])
+    await outcomeOf(orm(fails(new Error('mine'))), options)
+    expect(told).toHaveLength(2)
+  })
+
+  test('ends the attempts by what it throws', async () => {
+    const veto = new Error('no more')
+    const onRetry = () => {
+      throw veto
+    }
+    expect(await outcomeOf(orm(fails(conflict())), { ...again, onRetry })).toEqual([[1], { error: veto }])
+  })
+})
+
 describe('the scope', () => {
   test('has all wishes for the ORM, and for the work only the signal', async () => {
     const { signal } = new AbortController()
@@ -221,6 +274,8 @@ test.each([
   [{ retry: 'often' }, "`transaction.retry` must be true, false, or p-retry's options, got 'often'."],
   [{ retry: { retries: -1 } }, '`transaction.retry.retries` must be a whole number from 0 on, or Infinity, got -1.'],
   [{ retry: { retry: 1 } }, expect.stringMatching(/^`transaction.retry.retry` is not an option, /)],
+  [{ timeoutMillis: -1 }, '`transaction.timeoutMillis` must be a number from 0 on, got -1.'],
+  [{ onRetry: 3 }, '`transaction.onRetry` must be a function, got 3.'],
   [{ signal: {} }, '`transaction.signal` must be an AbortSignal, got an object without names.'],
   [{ isolationLevel: 'serializable' }, expect.stringMatching(/^`transaction.isolationLevel` is not an option, /)],
 ])('%o is refused', async (options, problem) => {

@@ -14,6 +14,8 @@ function problemsOf(options: unknown): readonly string[] {
   return []
 }
 
+const NO_LIMITS = { timeoutMillis: Number.POSITIVE_INFINITY, onRetry: undefined }
+
 describe('the options of a transaction', () => {
   test('are parted: what BEGIN says, what the connection is acquired by', () => {
     const { signal } = new AbortController()
@@ -27,13 +29,17 @@ describe('the options of a transaction', () => {
     })
     expect(resolved).toEqual({
       modes: { isolationLevel: 'serializable', accessMode: 'read only', deferrable: true },
-      run: { acquire: { signal, connectionTimeoutMillis: 5, resetOnReturn: 'none' }, retry: TRANSACTION_RETRY },
+      run: {
+        acquire: { signal, connectionTimeoutMillis: 5, resetOnReturn: 'none' },
+        retry: TRANSACTION_RETRY,
+        ...NO_LIMITS,
+      },
     })
     expect(resolved.run.acquire.signal).toBe(signal)
   })
 
   test('may be absent, or present with the value undefined', () => {
-    const nothing = { modes: {}, run: { acquire: {}, retry: TRANSACTION_RETRY } }
+    const nothing = { modes: {}, run: { acquire: {}, retry: TRANSACTION_RETRY, ...NO_LIMITS } }
     expect(resolveTransactionOptions({})).toEqual(nothing)
     const { modes, run } = resolveTransactionOptions({ isolationLevel: undefined, signal: undefined })
     expect([Object.keys(modes), Object.keys(run.acquire)]).toEqual([[], []])
@@ -60,7 +66,7 @@ describe('the options of a transaction', () => {
     [{ isolatonLevel: 'serializable' }, '`transaction.isolatonLevel` is not an option, did you mean `isolationLevel`?'],
     [
       { isolation: 'serializable' },
-      '`transaction.isolation` is not an option, allowed are isolationLevel, accessMode, deferrable, signal, connectionTimeoutMillis, resetOnReturn, retry.',
+      '`transaction.isolation` is not an option, allowed are isolationLevel, accessMode, deferrable, signal, connectionTimeoutMillis, resetOnReturn, retry, timeoutMillis, onRetry.',
     ],
     [null, expect.stringMatching(/^`transaction options` must be an object, .*, got null\.$/)],
     ['serializable', expect.stringMatching(/^`transaction options` must be an object, .*, got 'serializable'\.$/)],

@@ -1,11 +1,14 @@
 import { Client, type ClientConfig, type PoolClient, type QueryResult, Result, types } from 'pg'
 import { OptionsError, ReleaseError, TransactionRolledBackError } from '../errors.ts'
 import { asksForCommit, endsTransaction, onlyRollsBack } from '../policy/loss.ts'
+import { kindOf, type StatementKind } from '../policy/statement-kind.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
 import type { Cancel } from '../runtime/clock.ts'
 import { currentScope, inThisContext, type Scope } from '../runtime/scope.ts'
 import { internalsOf } from './driver.ts'
+import type { Identification } from './identification.ts'
 import type { Lease } from './lease.ts'
+import { type DriverQuery, inOneWrite, sendEarly, whenSent } from './presend.ts'
 import { rethrowFromCaller } from './stack.ts'
 import type { Statement } from './statements.ts'
 import { accompany, type Submittable } from './submittable.ts'
@@ -29,8 +32,12 @@ export interface ClientOwner {
   end(statement: Statement, error?: Error): void
   /** What to tell about a statement that ended with this error. */
   explain(error: Error, statement: Statement): Error
-  /** Gives a statement `timeoutMillis`, or the pool's `query_timeout`, to end. */
-  limit(timeoutMillis: number | undefined): Cancel | undefined
+  /** Gives a statement `timeoutMillis`, or the pool's `query_timeout`, to end; a COMMIT `commitTimeoutMillis`, too. */
+  limit(timeoutMillis: number | undefined, isCommit?: boolean): Cancel | undefined
+  /** What knows of the open transaction; undefined where nobody wants to. */
+  readonly identification: Identification | undefined
+  /** Finds out whether a lost COMMIT was carried out; undefined if it wasn't lost, or nobody wants to know. */
+  outcomeOf(commit: Statement): Promise<boolean> | undefined
   /** Has the server cancel a statement, or takes it back if it hasn't been sent. */
   abort(statement: Statement, reason: Error): void
   /** The holder ended the client by himself. */
@@ -54,6 +61,9 @@ type Send = (config: string | QueryConfig, values: unknown[] | undefined, done: 
 
 interface QueryConfig {
   readonly text?: string
+  readonly name?: string
+  readonly values?: readonly unknown[]
+  readonly rows?: number
   readonly query_timeout?: number
   readonly signal?: AbortSignal
   readonly callback?: Callback
@@ -152,7 +162,8 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
       // Given up before it is sent, or not at all: nobody would know what became of the work.
       const signal = given && endsTransaction(text) ? undefined : given
       const statement = owner.begin(text)
-      const cancelLimit = owner.limit(timeout || this.#queryTimeout)
+      const kind = !isText && config.rows ? 'opaque' : kindOf(text, hasValues(values, config))
+      const cancelLimit = owner.limit(timeout || this.#queryTimeout, kind === 'commit')
       let isTold = false
       const tell: Callback = (error, result) => {
         if (isTold) return
@@ -167,25 +178,56 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
         cancelLimit?.()
         owner.end(statement, error)
       }
-      const { _queryQueue: queue } = internalsOf(this)
-      const before = queue.length
       try {
-        send(isText ? config : copyOf(config), values, (error, result) => {
-          if (isOver) return // The driver calls twice for values that it can't put into words.
-          const failure = owner.firstFailure
-          end(error ?? undefined)
-          if (owner.lease.attempt && hasCommitted(result)) owner.lease.attempt.noteCommit(owner.lease)
-          if (error) conclude(tell, owner.explain(error, statement), owner.isRolledBack && onlyRollsBack(text))
-          else if (result?.command === 'ROLLBACK' && asksForCommit(text)) tell(new TransactionRolledBackError(failure))
-          else tell(null, result)
-        })
-        // Behind others; else the driver has sent it, or a class of the user's own has not given it to the driver yet.
-        if (queue.length > before) statement.queued = queue.at(-1)
+        this.#give(statement, kind, () =>
+          send(isText ? config : copyOf(config), values, (error, result) => {
+            if (isOver) return // The driver calls twice for values that it can't put into words.
+            const failure = owner.firstFailure
+            end(error ?? undefined)
+            if (owner.lease.attempt && hasCommitted(result)) owner.lease.attempt.noteCommit(owner.lease)
+            const outcome = error && kind === 'commit' ? owner.outcomeOf(statement) : undefined
+            if (outcome)
+              outcome.then((isCommitted) => {
+                if (isCommitted) tell(null, doneBy('COMMIT'))
+                else tell(owner.explain(error as Error, statement))
+              })
+            else if (error) conclude(tell, owner.explain(error, statement), owner.isRolledBack && onlyRollsBack(text))
+            else if (result?.command === 'ROLLBACK' && asksForCommit(text))
+              tell(new TransactionRolledBackError(failure))
+            else tell(null, result)
+          }),
+        )
       } catch (error) {
         forgetSignal?.()
         end(error as Error)
         throw error
       }
+    }
+
+    /** Gives a statement to the driver, together with what must be known of its transaction. */
+    #give(statement: Statement, kind: StatementKind, send: () => void): void {
+      const { identification } = this.#owner
+      const isEarly = identification?.prepare(kind) === 'early'
+      const { _queryQueue: queue } = internalsOf(this)
+      const before = queue.length
+      const give = (): void => {
+        send()
+        // A class of the user's own may not have given it to the driver yet.
+        if (queue.length === before) return identification?.sent(kind)
+        const query = queue.at(-1) as DriverQuery
+        statement.queued = query
+        statement.sent = false
+        whenSent(query, (submit) => {
+          statement.queued = undefined
+          statement.sent = true
+          const problem = submit()
+          if (!problem) identification?.sent(kind)
+          return problem
+        })
+        if (isEarly) sendEarly(this, query)
+      }
+      if (isEarly || identification?.willRide(kind)) inOneWrite(this, give)
+      else give()
     }
 
     /** Has the server stop, and tells the caller at once, when he gives up; what comes afterwards is nobody's concern. */
@@ -208,6 +250,8 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
       submittable.query_timeout = 0
       const refusal = owner.refusal()
       const statement = refusal ? undefined : owner.begin(submittable.text)
+      // Nothing can be sent behind it, nor told of what it did.
+      if (!refusal) owner.identification?.sent('opaque')
       accompany(submittable, callback as never, {
         connection: internals.connection,
         isReady: () => internals.readyForQuery === true,
@@ -240,6 +284,17 @@ function reasonToRefuse(signal: AbortSignal | undefined, text: string | undefine
   return signal?.aborted && !onlyRollsBack(text) ? abortReason(signal) : undefined
 }
 
+/** An answer that the server did not live to give. */
+function doneBy(command: 'COMMIT' | 'ROLLBACK'): QueryResult {
+  return Object.assign(new Result('', types), { command }) as unknown as QueryResult
+}
+
+/** With parameters the protocol allows but one statement; as without rows to be read in portions it is sent whole. */
+function hasValues(values: unknown[] | undefined, config: string | QueryConfig): boolean {
+  if (typeof config === 'string') return (values?.length ?? 0) > 0
+  return (values ?? config.values ?? []).length > 0 || config.name !== undefined
+}
+
 /** Work that runs on when its attempt has ended must not meet the session of whoever leases this connection now. */
 function strangersRefusal(scope: Scope | undefined, lease: Lease): Error | undefined {
   if (!scope?.attempt?.isStrangerTo(lease)) return undefined
@@ -254,6 +309,6 @@ function hasCommitted(result: QueryResult | readonly QueryResult[] | undefined):
 
 /** A connection lost before COMMIT has rolled back: that ROLLBACK is true, and must not hide what the caller died of. */
 function conclude(callback: Callback, error: Error, isDoneAnyway: boolean): void {
-  if (isDoneAnyway) callback(null, Object.assign(new Result('', types), { command: 'ROLLBACK' }))
+  if (isDoneAnyway) callback(null, doneBy('ROLLBACK'))
   else callback(error)
 }

@@ -1,15 +1,17 @@
 import type { Client } from 'pg'
-import { ConnectionLostError, type Endpoint, type Loss, ReleaseError } from '../errors.ts'
+import { type Endpoint, type Loss, lossError, ReleaseError } from '../errors.ts'
 import { concernsOthers, endsSession, severityOf } from '../policy/classify-error.ts'
 import { onlyRollsBack, outcomeOfLoss, phaseOfLoss } from '../policy/loss.ts'
-import { RESET_TIMEOUT_MILLIS, type TransactionStatus } from '../policy/reset.ts'
+import type { TransactionStatus } from '../policy/reset.ts'
 import type { Cancel, Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
-import { requestCancel } from './cancel.ts'
+import { Cancellation } from './cancellation.ts'
 import type { ClientOwner, LeasedClient } from './client.ts'
-import { type DriverInternals, type EndClient, holdStatements, internalsOf } from './driver.ts'
+import { type DriverInternals, type EndClient, internalsOf } from './driver.ts'
 import { sayGoodbye } from './goodbye.ts'
+import { Identification } from './identification.ts'
 import { Lease, type LeaseTerms } from './lease.ts'
+import { type CommitSettings, settleCommit } from './lost-commit.ts'
 import { SignsOfLife } from './signs-of-life.ts'
 import { type ConnectionState, mayMove } from './state.ts'
 import { type Statement, Statements } from './statements.ts'
@@ -36,6 +38,8 @@ export interface ConnectionSettings extends ConnectionListener {
   readonly queryTimeoutMillis: number
   /** Whether an idle connection lets the process end. */
   readonly allowExitOnIdle: boolean
+  /** How to find out what became of a lost COMMIT; undefined if nobody wants to know. */
+  readonly commits: CommitSettings | undefined
 }
 
 /** One session, from the first SYN to the last FIN. Knows its state, its facts, and when it died. */
@@ -52,8 +56,9 @@ export class Connection implements ClientOwner {
   #isEndedByHolder = false
   /** What the server has refused since it last did what it was told: the reason of all that it refused afterwards. */
   #firstFailure: Error | undefined
-  #cancelsUnderWay = 0
   readonly signs: SignsOfLife = new SignsOfLife()
+  readonly identification: Identification | undefined
+  readonly cancellation: Cancellation
 
   /** The batch it was opened in: those of an older one are stale. */
   generation = 0
@@ -67,8 +72,6 @@ export class Connection implements ClientOwner {
   isShared = false
   /** The present lease, or the last. */
   readonly lease: Lease = new Lease()
-  /** Told when a cancel request is over. */
-  onCancelled: (() => void) | undefined = undefined
 
   constructor(id: number, makeClient: (owner: ClientOwner) => LeasedClient, settings: ConnectionSettings) {
     this.id = id
@@ -76,6 +79,15 @@ export class Connection implements ClientOwner {
     this.#statements = new Statements(settings.pipelined)
     this.client = makeClient(this)
     this.#internals = internalsOf(this.client)
+    this.identification = settings.commits && new Identification(this.client, settings.commits)
+    this.cancellation = new Cancellation({
+      ...settings,
+      client: this.client,
+      statements: this.#statements,
+      signs: this.signs,
+      end: (statement, reason) => this.end(statement, reason),
+      lose: (cause) => this.lose(cause, 'suspect'),
+    })
     this.#listen()
   }
 
@@ -137,7 +149,7 @@ export class Connection implements ClientOwner {
 
   /** Whether the server has answered everything that was sent. */
   get inSync(): boolean {
-    return this.#internals.readyForQuery === true && this.#statements.isEmpty && this.#cancelsUnderWay === 0
+    return this.#internals.readyForQuery === true && this.#statements.isEmpty && !this.cancellation.isUnderWay
   }
 
   /** How often it has been leased. */
@@ -181,6 +193,7 @@ export class Connection implements ClientOwner {
     if (this.#loss || this.isGone()) return
     const loss = this.#note(cause)
     this.destroy()
+    this.#endSession(loss)
     this.#settings.onLost(this, loss, reach)
   }
 
@@ -228,7 +241,7 @@ export class Connection implements ClientOwner {
 
   refusal(text?: string): Error | undefined {
     // An ORM that rolls back after a lost COMMIT tells this error in place of the other: it must not read as harmless.
-    if (this.#loss) return new ConnectionLostError(this.#loss, this.#loss.phase === 'commit' && onlyRollsBack(text))
+    if (this.#loss) return lossError(this.#loss, this.#loss.phase === 'commit' && onlyRollsBack(text))
     if (this.is('leased') || this.is('opening') || this.#isServing) return undefined
     return new ReleaseError('This client has been released to the pool: it may not be used any more.')
   }
@@ -248,54 +261,45 @@ export class Connection implements ClientOwner {
   }
 
   explain(error: Error, statement: Statement): Error {
-    return this.#loss ? new ConnectionLostError(this.#loss, statement.sent) : error
+    return this.#loss ? lossError(this.#loss, statement.sent) : error
   }
 
   get firstFailure(): Error | undefined {
     return this.#firstFailure
   }
 
-  limit(timeoutMillis: number | undefined): Cancel | undefined {
-    const limit = timeoutMillis || this.#settings.queryTimeoutMillis
+  outcomeOf(commit: Statement): Promise<boolean> | undefined {
+    const { commits } = this.#settings
+    if (!commits || !this.identification || this.#loss?.phase !== 'commit') return undefined
+    // What wasn't sent, wasn't carried out.
+    const known = commit.sent ? this.identification.known : 'nothing written'
+    return settleCommit(this.#loss, known, commits).then(({ isCommitted, loss }) => {
+      this.#loss = loss
+      if (loss.commitOutcome === 'aborted') this.lease.attempt?.noteRollback(this.lease)
+      return isCommitted
+    })
+  }
+
+  limit(timeoutMillis: number | undefined, isCommit = false): Cancel | undefined {
+    const { commits, queryTimeoutMillis } = this.#settings
+    const longest =
+      isCommit && commits && this.identification?.isPossible ? commits.timeoutMillis : Number.POSITIVE_INFINITY
+    const limit = Math.min(timeoutMillis || queryTimeoutMillis, longest)
     if (limit === Number.POSITIVE_INFINITY) return undefined
     // Slow or dead? The others are asked before they are leased again.
-    return afterPatience(this.#settings.clock, limit, 'process', () =>
-      this.lose(new Error('Query read timeout'), 'suspect'),
-    )
+    const what = limit === longest ? `No answer to COMMIT within ${limit} ms` : 'Query read timeout'
+    return afterPatience(this.#settings.clock, limit, 'process', () => this.lose(new Error(what), 'suspect'))
   }
 
   abort(statement: Statement, reason: Error): void {
-    const { _queryQueue: queue } = this.#internals
-    const place = statement.queued === undefined ? -1 : queue.indexOf(statement.queued)
-    if (place !== -1) {
-      queue.splice(place, 1)
-      this.end(statement, reason)
-    }
-    // In a pipeline the server may be at work on somebody else's.
-    else if (this.#isAtWorkOn(statement)) void this.#cancel(statement)
+    this.cancellation.abort(statement, reason)
   }
 
-  #isAtWorkOn(statement: Statement): boolean {
-    return statement.sent && this.#statements.has(statement) && !this.#settings.pipelined
-  }
-
-  /**
-   * Has the server cancel a statement whose caller has given up. Until the request is over, nothing else is sent and
-   * nobody else gets the connection, which must answer a ping first, if any do: a late request cancels whatever runs then.
-   */
-  async #cancel(statement: Statement): Promise<void> {
-    const { clock, stream } = this.#settings
-    const cancel = afterPatience(clock, RESET_TIMEOUT_MILLIS, 'nothing', () => {
-      if (this.#statements.has(statement)) this.lose(new Error('No answer to a cancel request'), 'suspect')
-    })
-    this.#cancelsUnderWay++
-    const resume = holdStatements(this.client)
-    this.signs.doubt()
-    await requestCancel(this.client, { clock, stream, timeoutMillis: RESET_TIMEOUT_MILLIS })
-    this.#cancelsUnderWay--
-    if (this.#cancelsUnderWay === 0) resume()
-    this.onCancelled?.()
-    if (!this.#statements.has(statement)) cancel()
+  /** A server that doesn't know of the loss would keep the locks of the open transaction, against whoever tries again. */
+  #endSession({ phase, cause }: Loss): void {
+    const session = this.identification?.session
+    if (phase === 'transaction' && session && severityOf(cause) === undefined)
+      void this.#settings.commits?.fence(session)
   }
 
   endedByHolder(): void {

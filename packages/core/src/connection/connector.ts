@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import type { Client, ClientConfig, PoolClient } from 'pg'
+import pg, { type Client, type ClientConfig, type PoolClient } from 'pg'
 import { ConnectError, type Loss, messageOf, noAnswer } from '../errors.ts'
 import { attemptMillis } from '../policy/backoff.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -7,6 +7,7 @@ import { afterPatience } from '../runtime/deadline.ts'
 import { type ClientOwner, type LeasedClient, type LeasedClientClass, leasedClientClass } from './client.ts'
 import { Connection, type ConnectionListener, type ConnectionSettings } from './connection.ts'
 import { endOf, internalsOf } from './driver.ts'
+import type { CommitSettings } from './lost-commit.ts'
 import { joinWrites } from './single-write.ts'
 import { HAS_NODE_SOCKETS, makeSocket } from './socket.ts'
 
@@ -22,6 +23,8 @@ export interface ConnectorOptions {
   /** 0 leaves it to the server's configuration. */
   readonly clientConnectionCheckMillis: number
   readonly onConnect: ((client: PoolClient) => unknown) | undefined
+  /** How to find out what became of a lost COMMIT; undefined if nobody wants to know. */
+  readonly commits: CommitSettings | undefined
   readonly verify: ((client: PoolClient, done: (error?: Error) => void) => void) | undefined
 }
 
@@ -48,6 +51,8 @@ export class Connector {
       pipelined: pipeline === true,
       queryTimeoutMillis: options.queryTimeoutMillis,
       allowExitOnIdle: options.allowExitOnIdle,
+      // Where statements are sent before others are answered, or by other means than the driver's, nothing rides along.
+      commits: pipeline === true || hasOwnQuery(options.Client) ? undefined : options.commits,
     }
   }
 
@@ -71,10 +76,7 @@ export class Connector {
     const { onConnect, verify } = this.#options
     const { client } = connection
     await this.#bounded(connection, async () => {
-      await client.connect().catch((error: unknown) => {
-        throw new ConnectError(connection.endpoint, tellingOf(error, connection.loss))
-      })
-      joinWrites(internalsOf(client).connection.stream) // Not before: TLS replaces the socket.
+      await this.#connect(connection)
       onEstablished()
       await onConnect?.(client)
       if (verify)
@@ -82,6 +84,28 @@ export class Connector {
     })
     this.#silentAttempts = 0
     connection.signs.answered(this.#clock.now(), connection.signs.mark)
+  }
+
+  /**
+   * Opens a connection for the pool's own questions: beside its slots, unseen by the user's hooks. Whoever asks for it
+   * closes it.
+   *
+   * @throws {ConnectError} if the server can't be reached, or refuses.
+   */
+  async openAside(): Promise<Connection> {
+    const connection = this.make({ onLost: () => {}, onReleased: () => {} })
+    // Whoever waits for its answers keeps the process alive by himself.
+    connection.client.unref()
+    await this.#bounded(connection, () => this.#connect(connection))
+    connection.client.unref() // TLS has replaced the socket.
+    return connection
+  }
+
+  async #connect(connection: Connection): Promise<void> {
+    await connection.client.connect().catch((error: unknown) => {
+      throw new ConnectError(connection.endpoint, tellingOf(error, connection.loss))
+    })
+    joinWrites(internalsOf(connection.client).connection.stream) // Not before: TLS replaces the socket.
   }
 
   /** Does again what a reset of the session has undone: what `onConnect` has set. */
@@ -115,6 +139,11 @@ export class Connector {
       open().then(resolve, reject).finally(cancel)
     })
   }
+}
+
+/** Whether a class of the user's has a way of its own to send statements. */
+function hasOwnQuery(base: typeof Client | undefined): boolean {
+  return base !== undefined && base.prototype.query !== pg.Client.prototype.query
 }
 
 /** What the driver has emitted before tells more than the end that followed from it. */

@@ -58,7 +58,7 @@ export function synchronized(connection: Connection, clock: Clock, timeoutMillis
       cancelLook()
       protocol.off('readyForQuery', look)
       protocol.off('end', settle)
-      connection.onCancelled = undefined
+      connection.cancellation.onOver = undefined
       resolve(connection.inSync && !connection.isLost)
     }
     const look = (): void => {
@@ -69,6 +69,6 @@ export function synchronized(connection: Connection, clock: Clock, timeoutMillis
     const cancelLook = clock.afterPendingInput(look)
     protocol.on('readyForQuery', look)
     protocol.on('end', settle)
-    connection.onCancelled = look
+    connection.cancellation.onOver = look
   })
 }

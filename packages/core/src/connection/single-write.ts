@@ -8,6 +8,7 @@ import type { Duplex } from 'node:stream'
 export function joinWrites(stream: Duplex): void {
   if (typeof stream.cork !== 'function' || typeof stream.uncork !== 'function') return
   let held: Buffer[] | undefined
+  let corks = 0
   const write = stream.write as (chunk: unknown) => boolean
 
   function flush(): void {
@@ -16,9 +17,13 @@ export function joinWrites(stream: Duplex): void {
     if (chunks?.length) write.call(stream, chunks.length === 1 ? chunks[0] : Buffer.concat(chunks))
   }
   stream.cork = () => {
+    corks++
     held ??= []
   }
-  stream.uncork = flush
+  stream.uncork = () => {
+    corks = Math.max(0, corks - 1)
+    if (corks === 0) flush()
+  }
   stream.write = (...args: unknown[]): boolean => {
     const [chunk] = args
     if (held && args.length === 1 && Buffer.isBuffer(chunk)) {
@@ -26,6 +31,7 @@ export function joinWrites(stream: Duplex): void {
       return true
     }
     flush() // Whatever else is written keeps its place.
+    if (corks > 0) held = []
     return Reflect.apply(write, stream, args) as boolean
   }
 }

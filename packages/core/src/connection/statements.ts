@@ -49,7 +49,7 @@ export class Statements {
     const index = this.#underWay.indexOf(statement)
     if (index !== -1) this.#underWay.splice(index, 1)
     const next = this.#underWay[0]
-    if (next && alive) next.sent = true
+    if (next && alive && next.queued === undefined) next.sent = true
   }
 
   /** The texts of those whose effect isn't known, and that may have reached the server. */

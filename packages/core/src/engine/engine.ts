@@ -10,6 +10,7 @@ import type { Interruption, Publisher } from '../telemetry/events.ts'
 import type { Caller } from './caller.ts'
 import { Checkups } from './checkups.ts'
 import { Closing } from './closing.ts'
+import { deadlockOf } from './deadlock.ts'
 import { Departures } from './departures.ts'
 import { Distrust } from './distrust.ts'
 import { Inventory } from './inventory.ts'
@@ -182,7 +183,10 @@ export class Engine {
     const signal = caller.options?.signal
     if (signal?.aborted) return this.#line.refuse(caller, abortReason(signal))
     const now = this.#parts.clock.now()
-    if (this.#line.join(caller, now)) this.#dispatch(now)
+    if (!this.#line.join(caller, now)) return
+    this.#dispatch(now)
+    const deadlock = deadlockOf(caller, this.#inventory, this.#line, this.#options.max)
+    if (deadlock) this.#line.failLast(1, () => deadlock)
   }
 
   /** Takes a connection back when its lease ends; its caller may ask never to see it again. Cannot fail. */

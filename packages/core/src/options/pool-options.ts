@@ -156,6 +156,23 @@ export interface PoolOptions extends Omit<PoolConfig, 'onConnect'> {
   readonly closeTimeoutMillis?: number | undefined
   /** TCP keepalive. @default true (pg: false): the last resort against flows that a NAT forgot. */
   readonly keepAlive?: boolean | undefined
+  /**
+   * What becomes of a COMMIT whose answer is lost: `'resolve'` asks the server, over another connection, and ends in
+   * success, in a `ConnectionLostError` with `commitOutcome: 'aborted'`, or, where the server itself can't know, in a
+   * `CommitOutcomeUnknownError`. `'report'` asks nobody: `commitOutcome` is `'unknown'` then. PostgreSQL 13 or later; not
+   * in pipeline mode, nor with a `Client` that has a `query` of its own.
+   *
+   * @default 'resolve'
+   */
+  readonly commitOutcome?: 'resolve' | 'report' | undefined
+  /**
+   * How long the server may take to answer COMMIT, in milliseconds; then the connection is destroyed, and the server asked.
+   * A session that is still at it then is terminated, unless it waits for a synchronous standby. 0 waits for ever. Only
+   * where the outcome can be resolved.
+   *
+   * @default 30_000: a COMMIT that runs many deferred triggers may take its time.
+   */
+  readonly commitTimeoutMillis?: number | undefined
   /** Names this pool in warnings, logs and events. @default 'holdfast' */
   readonly name?: string | undefined
   /**

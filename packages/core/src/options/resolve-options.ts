@@ -50,6 +50,8 @@ export function resolveOptions(given: PoolOptions): ResolvedOptions {
   problems.oneOf('invalidateOnDisconnect', value.invalidateOnDisconnect, ['all', 'one'])
   checkResetPolicy('resetOnReturn', value.resetOnReturn, problems)
   problems.number('closeTimeoutMillis', value.closeTimeoutMillis, 0)
+  problems.oneOf('commitOutcome', value.commitOutcome, ['resolve', 'report'])
+  problems.number('commitTimeoutMillis', value.commitTimeoutMillis, 0)
   if (value.query_timeout !== undefined) problems.number('query_timeout', value.query_timeout, 0)
   if (typeof value.name !== 'string' || value.name === '') problems.add('name', 'a name', value.name)
   for (const hook of ['onConnect', 'verify', 'log'] as const) checkHook(hook, value[hook], problems)
@@ -79,6 +81,8 @@ export function resolveOptions(given: PoolOptions): ResolvedOptions {
     resetOnReturn: value.resetOnReturn,
     connectRetry,
     closeTimeoutMillis: value.closeTimeoutMillis,
+    commitOutcome: value.commitOutcome,
+    commitTimeoutMillis: orNever(value.commitTimeoutMillis),
     queryTimeoutMillis: orNever(value.query_timeout),
     name: value.name,
     echo,

@@ -38,6 +38,8 @@ export interface ResolvedOptions {
   readonly connectRetry: Retry | false
   readonly closeTimeoutMillis: number
   readonly queryTimeoutMillis: number
+  readonly commitOutcome: 'resolve' | 'report'
+  readonly commitTimeoutMillis: number
   readonly name: string
   readonly echo: EchoLevel
   readonly logger: Logger | undefined
@@ -63,6 +65,8 @@ export interface Defaults {
   readonly resetOnReturn: ResetPolicy
   readonly connectRetry: Retry
   readonly closeTimeoutMillis: number
+  readonly commitOutcome: 'resolve' | 'report'
+  readonly commitTimeoutMillis: number
   readonly keepAlive: boolean
   readonly name: string
 }

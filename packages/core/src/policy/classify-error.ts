@@ -76,7 +76,10 @@ export function isCausedBy(error: unknown, cause: unknown): boolean {
 
 // Two copies of the package may be loaded, so the name is asked and not the class.
 function isConnectionLost(error: unknown): error is ConnectionLostError {
-  return error instanceof ConnectionLostError || (error instanceof Error && error.name === 'ConnectionLostError')
+  return (
+    error instanceof ConnectionLostError ||
+    (error instanceof Error && /^(?:ConnectionLost|CommitOutcomeUnknown)Error$/.test(error.name))
+  )
 }
 
 function isTlsCode(code: string | undefined): code is string {

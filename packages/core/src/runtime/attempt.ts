@@ -12,13 +12,29 @@ interface Holding {
 export class Attempt {
   /** From 1. */
   readonly number: number
+  /** Of the transaction in whose function this one is run. */
+  readonly outer: Attempt | undefined
+  /** Where the transaction was asked for. */
+  readonly origin: Error | undefined
   readonly #own = new Map<Holding, { readonly number: number; readonly release: () => void }>()
   #hasBegun = false
   #hasEnded = false
   #mayHaveCommitted = false
 
-  constructor(number: number) {
+  constructor(number: number, outer?: Attempt, origin?: Error) {
     this.number = number
+    this.outer = outer
+    this.origin = origin
+  }
+
+  /** Whether its function runs, or has run. */
+  get hasBegun(): boolean {
+    return this.#hasBegun
+  }
+
+  /** Whether this is it, or a transaction around it. */
+  isWithin(other: Attempt | undefined): boolean {
+    return this === other || this.outer?.isWithin(other) === true
   }
 
   /** Whether the server may have committed: then the work must never run again. */
@@ -39,6 +55,11 @@ export class Attempt {
   /** A COMMIT was answered on this lease, or may have been carried out on it. */
   noteCommit(lease: Holding): void {
     if (this.#own.has(lease)) this.#mayHaveCommitted = true
+  }
+
+  /** It was found out that a COMMIT was not carried out. */
+  noteRollback(lease: Holding): void {
+    if (this.#own.has(lease)) this.#mayHaveCommitted = false
   }
 
   /** It is over: what its ORM still holds (Drizzle 0.45, after a failed BEGIN) is released. */

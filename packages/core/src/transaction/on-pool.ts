@@ -26,7 +26,7 @@ export async function transactionOn<Result>(
 ): Promise<Result> {
   requireFunction(fn, 'transaction(fn, options)')
   const { modes, run } = resolveTransactionOptions(options)
-  return runResolved((work, attempt) => transact(source, modes, rollbackMillis, work, attempt), fn, run)
+  return await runResolved((work, attempt) => transact(source, modes, rollbackMillis, work, attempt), fn, run)
 }
 
 async function transact<Result>(

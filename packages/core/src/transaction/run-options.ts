@@ -2,6 +2,7 @@ import { OptionsError } from '../errors.ts'
 import { ACQUIRE_KEYS, type AcquireOptions, addAcquireProblems } from '../options/acquire-options.ts'
 import { Problems, withoutUndefined } from '../options/check.ts'
 import { checkGroupKeys } from '../options/check-keys.ts'
+import { checkHook } from '../options/check-values.ts'
 import { TRANSACTION_RETRY } from '../options/defaults.ts'
 import { resolveRetry } from '../options/resolve-groups.ts'
 import type { Retry } from '../options/resolved-options.ts'
@@ -16,22 +17,52 @@ export interface RunOptions extends AcquireOptions {
    * @default `{ retries: 3, minTimeout: 50, maxTimeout: 1000 }`
    */
   readonly retry?: boolean | RetryOptions | undefined
+  /**
+   * How long all attempts may take together, acquiring and pauses included, in milliseconds. Then the running statement is
+   * cancelled, the transaction rolled back, and a `TransactionTimeoutError` told. A COMMIT that was sent isn't given up. 0
+   * is no limit.
+   *
+   * @default 0
+   */
+  readonly timeoutMillis?: number | undefined
+  /** Told before each pause. What it throws ends the attempts. */
+  readonly onRetry?: ((retry: RetryInfo) => void) | undefined
+}
+
+/** What is told before a transaction is run again. */
+export interface RetryInfo {
+  /** Which attempt failed, from 1. */
+  readonly attempt: number
+  /** What of. */
+  readonly error: Error
+  /** How long until the next one, in milliseconds. */
+  readonly delayMillis: number
 }
 
 /** The options, checked and completed. */
 export interface ResolvedRunOptions {
   readonly retry: Retry | false
   readonly acquire: AcquireOptions
+  /** `Infinity` for none. */
+  readonly timeoutMillis: number
+  readonly onRetry: ((retry: RetryInfo) => void) | undefined
 }
 
 /** Their names. */
-export const RUN_KEYS: readonly string[] = [...ACQUIRE_KEYS, 'retry']
+export const RUN_KEYS: readonly string[] = [...ACQUIRE_KEYS, 'retry', 'timeoutMillis', 'onRetry']
 
 /** Completes what the user gave, and notes every problem; `of` is what he called. */
 export function resolveRun(of: string, given: RunOptions, problems: Problems): ResolvedRunOptions {
-  const { retry = true, ...acquire } = withoutUndefined(given)
+  const { retry = true, timeoutMillis = 0, onRetry, ...acquire } = withoutUndefined(given)
   addAcquireProblems(of, acquire, problems)
-  return { acquire, retry: resolveRetry(`${of}.retry`, retry, TRANSACTION_RETRY, problems) }
+  problems.number(`${of}.timeoutMillis`, timeoutMillis, 0)
+  checkHook(`${of}.onRetry`, onRetry, problems)
+  return {
+    acquire,
+    retry: resolveRetry(`${of}.retry`, retry, TRANSACTION_RETRY, problems),
+    timeoutMillis: timeoutMillis || Number.POSITIVE_INFINITY,
+    onRetry,
+  }
 }
 
 /**

@@ -1,9 +1,10 @@
-import pRetry from 'p-retry'
-import { PoolTimeoutError } from '../errors.ts'
+import pRetry, { type RetryContext } from 'p-retry'
+import { PoolTimeoutError, TransactionTimeoutError } from '../errors.ts'
 import type { AcquireOptions } from '../options/acquire-options.ts'
 import { isCausedBy, isRetryable } from '../policy/classify-error.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
 import { Attempt } from '../runtime/attempt.ts'
+import { systemClock } from '../runtime/clock.ts'
 import { currentScope, inScope } from '../runtime/scope.ts'
 import { requireFunction } from './require-function.ts'
 import { type ResolvedRunOptions, type RunOptions, resolveRunOptions } from './run-options.ts'
@@ -35,6 +36,7 @@ export type Transact<Tx, Result> = (work: (tx: Tx) => Promise<Result>, attempt: 
  *
  * @throws What the last attempt threw.
  * @throws The reason of `signal`, if that was aborted before COMMIT was sent: nothing was written.
+ * @throws {TransactionTimeoutError} when `timeoutMillis` passed before COMMIT was sent: nothing was written.
  * @throws {OptionsError} that names every option that can't work.
  */
 export async function runTransaction<Tx, Result>(
@@ -43,22 +45,41 @@ export async function runTransaction<Tx, Result>(
   options: RunOptions = {},
 ): Promise<Result> {
   requireFunction(fn, 'transaction')
-  return runResolved(transact, fn, resolveRunOptions('transaction', options))
+  return await runResolved(transact, fn, resolveRunOptions('transaction', options))
 }
 
 /** The same with options that are checked. */
-export async function runResolved<Tx, Result>(
+export function runResolved<Tx, Result>(
   transact: Transact<Tx, Result>,
   fn: TransactionWork<Tx, Result>,
   options: ResolvedRunOptions,
 ): Promise<Result> {
-  const { retry, acquire } = options
+  const { timeoutMillis } = options
+  if (timeoutMillis === Number.POSITIVE_INFINITY) return runAttempts(transact, fn, options)
+  const deadline = new AbortController()
+  const cancel = systemClock.schedule(
+    timeoutMillis,
+    () => deadline.abort(new TransactionTimeoutError(timeoutMillis)),
+    'process',
+  )
+  const given = options.acquire.signal ?? currentScope()?.signal
+  const signal = given ? AbortSignal.any([given, deadline.signal]) : deadline.signal
+  return runAttempts(transact, fn, { ...options, acquire: { ...options.acquire, signal } }).finally(cancel)
+}
+
+async function runAttempts<Tx, Result>(
+  transact: Transact<Tx, Result>,
+  fn: TransactionWork<Tx, Result>,
+  { retry, acquire, onRetry }: ResolvedRunOptions,
+): Promise<Result> {
   const signal = acquire.signal ?? currentScope()?.signal
   // What is final doesn't pass through p-retry: it takes nothing but an Error for one, and tells of a signal instead,
   // also when that was aborted after a COMMIT.
   let end: (() => Result) | undefined
+  const outer = currentScope()?.attempt
+  const origin = new Error('The outer transaction was asked for here')
   const tryOnce = async (number: number): Promise<void> => {
-    const attempt = new Attempt(number)
+    const attempt = new Attempt(number, outer, origin)
     try {
       const result = await runAttempt(attempt, transact, fn, acquire)
       end = () => result
@@ -69,11 +90,19 @@ export async function runResolved<Tx, Result>(
       }
     }
   }
-  await pRetry(tryOnce, { ...(retry || { retries: 0 }), ...(signal && { signal }) }).catch((error: unknown) => {
-    end ??= () => {
-      throw error
-    }
-  })
+  let lastFailure: Error | undefined
+  const onFailedAttempt = ({ error, attemptNumber, retriesLeft, retryDelay }: RetryContext): void => {
+    lastFailure = error
+    if (retriesLeft > 0) onRetry?.({ attempt: attemptNumber, error, delayMillis: retryDelay })
+  }
+  const options = { ...(retry || { retries: 0 }), ...(signal && { signal }), onFailedAttempt }
+  try {
+    await pRetry(tryOnce, options)
+  } catch (error) {
+    if (end) return (end as () => Result)()
+    if (error instanceof TransactionTimeoutError && lastFailure) error.cause = lastFailure
+    throw error
+  }
   return (end as () => Result)()
 }
 

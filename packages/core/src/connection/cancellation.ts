@@ -1,0 +1,71 @@
+import { RESET_TIMEOUT_MILLIS } from '../policy/reset.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { afterPatience } from '../runtime/deadline.ts'
+import { requestCancel } from './cancel.ts'
+import type { LeasedClient } from './client.ts'
+import { holdStatements, internalsOf } from './driver.ts'
+import type { SignsOfLife } from './signs-of-life.ts'
+import type { Statement, Statements } from './statements.ts'
+
+/** What giving up statements takes. */
+export interface CancellationParts {
+  readonly client: LeasedClient
+  readonly clock: Clock
+  /** The user's way of making sockets, if he has one. */
+  readonly stream: (() => unknown) | undefined
+  readonly pipelined: boolean
+  readonly statements: Statements
+  readonly signs: SignsOfLife
+  /** It was never sent. */
+  readonly end: (statement: Statement, reason: Error) => void
+  /** The server doesn't answer. */
+  readonly lose: (cause: Error) => void
+}
+
+/** Gives up statements whose callers have: takes back what hasn't been sent, has the server cancel what it works on. */
+export class Cancellation {
+  /** Told when a request is over. */
+  onOver: (() => void) | undefined = undefined
+  readonly #parts: CancellationParts
+  #underWay = 0
+
+  constructor(parts: CancellationParts) {
+    this.#parts = parts
+  }
+
+  /** Whether a request might yet hit what is sent now. */
+  get isUnderWay(): boolean {
+    return this.#underWay > 0
+  }
+
+  abort(statement: Statement, reason: Error): void {
+    const { client, statements, pipelined, end } = this.#parts
+    const { _queryQueue: queue } = internalsOf(client)
+    const place = statement.queued === undefined ? -1 : queue.indexOf(statement.queued)
+    if (place !== -1) {
+      queue.splice(place, 1)
+      end(statement, reason)
+    }
+    // In a pipeline the server may be at work on somebody else's.
+    else if (statement.sent && statements.has(statement) && !pipelined) void this.#cancel(statement)
+  }
+
+  /**
+   * Has the server cancel a statement whose caller has given up. Until the request is over, nothing else is sent and
+   * nobody else gets the connection, which must answer a ping first, if any do: a late request cancels whatever runs then.
+   */
+  async #cancel(statement: Statement): Promise<void> {
+    const { client, clock, stream, statements, signs, lose } = this.#parts
+    const cancelPatience = afterPatience(clock, RESET_TIMEOUT_MILLIS, 'nothing', () => {
+      if (statements.has(statement)) lose(new Error('No answer to a cancel request'))
+    })
+    this.#underWay++
+    const resume = holdStatements(client)
+    signs.doubt()
+    await requestCancel(client, { clock, stream, timeoutMillis: RESET_TIMEOUT_MILLIS })
+    this.#underWay--
+    if (this.#underWay === 0) resume()
+    this.onOver?.()
+    if (!statements.has(statement)) cancelPatience()
+  }
+}

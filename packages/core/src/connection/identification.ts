@@ -1,0 +1,156 @@
+import type { Client, QueryResult } from 'pg'
+import { severityOf } from '../policy/classify-error.ts'
+import { PROBE, readServer, type ServerIdentity, type TransactionIdentity } from '../policy/commit-outcome.ts'
+import type { StatementKind } from '../policy/statement-kind.ts'
+import { type DriverInternals, internalsOf } from './driver.ts'
+import { type DriverQuery, queryOf, sendEarly } from './presend.ts'
+
+/** What is known of the open transaction: who it is; that it has no id, so wrote nothing; or nothing, and why. */
+export type Identified = TransactionIdentity | 'nothing written' | { readonly unknown: string }
+
+/**
+ * Knows the id of an open transaction before its COMMIT can be lost, at no round trip: a probe rides behind each of its
+ * statements until one has been told an id, in the same write. An error of a probe would abort the transaction, so a
+ * first one rides in front of the first BEGIN, where it can't: only a server that answered that is asked again.
+ */
+export class Identification {
+  readonly #client: Client
+  readonly #internals: DriverInternals
+  readonly #pool: { isRefused: boolean }
+  #trial: 'due' | 'passed' | 'failed' = 'due'
+  #server: ServerIdentity | undefined
+  /** Behind a pooler of transactions each may be in another session. */
+  #isPooled = false
+  #identity: TransactionIdentity | undefined
+  /** Whether a statement may have written that no probe was sent behind. */
+  #hasGaps = false
+  #mayWriteLate = false
+  /** The next statement is in another transaction, if in any. */
+  #hasEnded = false
+
+  constructor(client: Client, pool: { isRefused: boolean }) {
+    this.#client = client
+    this.#pool = pool
+    this.#internals = internalsOf(client)
+  }
+
+  /** Whether this server can be asked. */
+  get isPossible(): boolean {
+    return this.#trial === 'passed'
+  }
+
+  /** What is known now: of the transaction whose COMMIT was just lost. */
+  get known(): Identified {
+    if (this.#trial !== 'passed') return { unknown: "the server can't be asked" }
+    if (this.#identity) return this.#identity
+    if (this.#hasGaps || this.#mayWriteLate) return { unknown: "the transaction's id isn't known" }
+    return 'nothing written'
+  }
+
+  /** The session that holds the transaction's locks; behind a pooler only if it is known to be in this transaction. */
+  get session(): ServerIdentity | TransactionIdentity | undefined {
+    if (this.#trial !== 'passed') return undefined
+    return this.#identity ?? (this.#isPooled ? undefined : this.#server)
+  }
+
+  /**
+   * Before a statement is given to the driver: enqueues what must be asked first. Tells whether it is to be sent early,
+   * behind the trial.
+   */
+  prepare(kind: StatementKind): 'early' | undefined {
+    const { readyForQuery, _queryQueue: queue } = this.#internals
+    const isIdle = readyForQuery === true && queue.length === 0
+    const isInside = this.#isInside()
+    if (kind === 'commit' && (isInside || !isIdle) && this.#hasGaps && !this.#identity) this.#enqueueProbe()
+    if (kind !== 'begin' || !isIdle || isInside || this.#trial !== 'due' || this.#pool.isRefused) return undefined
+    this.#trial = 'failed'
+    this.#enqueue(queryOf(PROBE.whole, (error, result) => this.#judgeTrial(error, result)))
+    return 'early'
+  }
+
+  /** Whether a probe will ride behind this statement, if it is sent now: then both go in one write. */
+  willRide(kind: StatementKind): boolean {
+    return this.#isInside() && this.#mustProbe(kind)
+  }
+
+  /** A statement has just been written; what the server has said is yet from before. */
+  sent(kind: StatementKind): void {
+    this.#enter()
+    const isInside = this.#isInside()
+    if (isInside && this.#mustProbe(kind)) {
+      const probe = this.#probe()
+      this.#internals._queryQueue.unshift(probe)
+      sendEarly(this.#client, probe)
+    }
+    this.#note(kind, isInside)
+  }
+
+  #isInside(): boolean {
+    return this.#internals.getTransactionStatus() === 'T'
+  }
+
+  /** A transaction begins, or goes on. */
+  #enter(): void {
+    if (!this.#hasEnded && this.#internals.getTransactionStatus() !== 'I') return
+    this.#hasEnded = false
+    this.#identity = undefined
+    this.#hasGaps = false
+    this.#mayWriteLate = false
+  }
+
+  #mustProbe(kind: StatementKind): boolean {
+    return this.#trial === 'passed' && kind === 'work' && !this.#identity
+  }
+
+  #note(kind: StatementKind, isInside: boolean): void {
+    if (kind === 'commit' || kind === 'rollback') this.#hasEnded = true
+    if (kind === 'late') this.#mayWriteLate = true
+    if (kind === 'opaque') {
+      // It may have ended this transaction, and begun another.
+      this.#identity = undefined
+      this.#hasGaps = true
+    } else if (kind === 'work' && isInside && this.#trial !== 'passed') this.#hasGaps = true
+  }
+
+  /** In its turn: what is asked next waits for the answer. */
+  #enqueueProbe(): void {
+    if (this.#trial !== 'passed') return
+    this.#hasGaps = false
+    this.#enqueue(this.#probe())
+  }
+
+  #judgeTrial(error: Error | null, result: QueryResult | undefined): void {
+    // Not PostgreSQL, too old, or forbidden: then it is so for all, and each would only have it written to the server's log.
+    if (error) this.#pool.isRefused = severityOf(error) === 'ERROR'
+    if (error) return
+    const { pid, server } = result?.rows[0] ?? {}
+    if (!/^\d+$/.test(pid)) return
+    this.#trial = 'passed'
+    this.#server = readServer(server)
+    this.#isPooled = Number(pid) !== this.#internals.processID
+  }
+
+  #probe(): DriverQuery {
+    const sql = this.#server && !this.#isPooled ? PROBE.short : PROBE.whole
+    return queryOf(sql, (error, result) => {
+      if (error) this.#hasGaps = true
+      else this.#learn(result?.rows[0] ?? {})
+    })
+  }
+
+  #learn({ xid, pid, server }: { xid?: string | null; pid?: string; server?: string }): void {
+    if (server !== undefined) this.#server = readServer(server)
+    if (!xid) return
+    if (/^\d+$/.test(xid) && this.#server && String(this.#server.backendPid) === pid)
+      this.#identity = { ...this.#server, transactionId: xid }
+    else {
+      this.#isPooled = true
+      this.#hasGaps = true
+    }
+  }
+
+  #enqueue(query: DriverQuery): void {
+    this.#internals._queryQueue.push(query)
+    this.#internals._pulseQueryQueue()
+  }
+}

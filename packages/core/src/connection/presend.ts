@@ -1,0 +1,42 @@
+import type { Duplex } from 'node:stream'
+import { type Client, Query, type QueryResult } from 'pg'
+import { internalsOf, type StatementDone } from './driver.ts'
+
+/** What the driver keeps of a statement. */
+export interface DriverQuery {
+  submit(connection: unknown): Error | null
+  callback?: StatementDone
+}
+
+/** A statement of the pool, as the driver takes it. */
+export function queryOf(sql: string, done: StatementDone): DriverQuery {
+  const query = new Query<never, never>(sql) as unknown as DriverQuery
+  query.callback = (error: Error | null, result?: QueryResult) => done(error, result)
+  return query
+}
+
+/** Calls `around` when the driver sends a statement that it keeps in line. */
+export function whenSent(query: DriverQuery, around: (submit: () => Error | null) => Error | null): void {
+  const { submit } = query
+  query.submit = (connection) => around(() => submit.call(query, connection))
+}
+
+/**
+ * Sends a statement at once, although the server still works on another: the driver waits for each answer before it
+ * sends the next. The answers come in the same order, so all that is left to the driver is to keep its place.
+ */
+export function sendEarly(client: Client, query: DriverQuery): void {
+  const problem = query.submit(internalsOf(client).connection)
+  query.submit = () => problem
+}
+
+/** Joins what is written meanwhile into one write. */
+export function inOneWrite(client: Client, write: () => void): void {
+  const { stream } = internalsOf(client).connection as { readonly stream: Partial<Pick<Duplex, 'cork' | 'uncork'>> }
+  stream.cork?.()
+  try {
+    write()
+  } finally {
+    stream.uncork?.()
+  }
+}

@@ -1,0 +1,129 @@
+/** Which server this is, as far as the ids of its transactions mean something, and which session of it. */
+export interface ServerIdentity {
+  /** The process that serves the session; behind a pooler it isn't the one that the protocol names. */
+  readonly backendPid: number
+  /** When that began, in seconds since 1970: a pid may be used again. */
+  readonly backendStart: string
+  /** Of the data directory, since initdb. */
+  readonly systemIdentifier: string
+  /** Changes with each promotion. */
+  readonly timeline: string
+  /** When the server was started. */
+  readonly postmasterStart: string
+  /** When its statistics began: anew after each crash, also of a single session, that the postmaster survives. */
+  readonly statisticsStart: string
+}
+
+/** A transaction, so that another session can ask about it. */
+export interface TransactionIdentity extends ServerIdentity {
+  /** 64 bits, as text. */
+  readonly transactionId: string
+}
+
+/** What became of a transaction whose COMMIT was lost. */
+export type CommitVerdict = 'committed' | 'aborted' | { readonly unknown: string }
+
+const SERVER = `pg_catalog.concat_ws(' ', pg_catalog.pg_backend_pid(),
+  (select extract(epoch from backend_start) from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())),
+  (select system_identifier from pg_catalog.pg_control_system()),
+  pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8),
+  extract(epoch from pg_catalog.pg_postmaster_start_time()),
+  extract(epoch from pg_catalog.pg_stat_get_bgwriter_stat_reset_time()))`
+const XID = 'pg_catalog.pg_current_xact_id_if_assigned()::text'
+// Asked of a standby this would be an error; asked in a transaction an error would abort it.
+const SERVER_OF_PRIMARY = `case when pg_catalog.pg_is_in_recovery() then null else ${SERVER} end`
+
+/**
+ * Asks a session for its transaction's id (it never assigns one) and its process; with everything about the server, or
+ * without, which costs half.
+ *
+ * @see https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-SNAPSHOT
+ */
+export const PROBE: { readonly whole: string; readonly short: string } = {
+  whole: `select ${XID} as xid, pg_catalog.pg_backend_pid()::text as pid, ${SERVER_OF_PRIMARY} as server`,
+  short: `select ${XID} as xid, pg_catalog.pg_backend_pid()::text as pid`,
+}
+
+/** Asks a primary who it is, and what its last checkpoint knew. No row means that it is a standby. */
+export const WHO_ARE_YOU: string = `select ${SERVER} as server, split_part(next_xid, ':', 1)::numeric * 4294967296 +
+  split_part(next_xid, ':', 2)::numeric as next_xid,
+  (checkpoint_lsn = redo_lsn and current_setting('wal_level') <> 'minimal')::text as is_first
+  from pg_catalog.pg_control_checkpoint() where not pg_catalog.pg_is_in_recovery()`
+
+/** Asks what became of a transaction; error 22023 says that there has been none with this id. */
+export function whatBecameOf({ transactionId }: TransactionIdentity): string {
+  return `select pg_catalog.pg_xact_status('${transactionId}'::xid8) as status`
+}
+
+/** Whether its session is there yet, and what it waits for. */
+export function whereIs({ backendPid, backendStart }: ServerIdentity): string {
+  return `select wait_event, backend_xid::text as xid from pg_catalog.pg_stat_activity
+    where pid = ${backendPid} and extract(epoch from backend_start)::text = '${backendStart}'`
+}
+
+/**
+ * Ends its session, if that is the same one, and still in this transaction. Not while it waits for a standby: it would
+ * be committed here, and told to be safe there.
+ */
+export function fence({ backendPid, backendStart, transactionId }: TransactionIdentity): string {
+  return `select pg_catalog.pg_terminate_backend(pid) as done from pg_catalog.pg_stat_activity
+    where pid = ${backendPid} and extract(epoch from backend_start)::text = '${backendStart}'
+    and backend_xid = '${transactionId}'::xid8::xid and wait_event is distinct from 'SyncRep'`
+}
+
+/** Ends a session, if it is the same one, and in its transaction yet, as far as that is known. */
+export function endSession(session: ServerIdentity | TransactionIdentity): string {
+  if ('transactionId' in session) return fence(session)
+  return `select pg_catalog.pg_terminate_backend(pid) as done from pg_catalog.pg_stat_activity
+    where pid = ${session.backendPid} and extract(epoch from backend_start)::text = '${session.backendStart}'`
+}
+
+/** Reads what a session says of its server; undefined if it makes no sense, or there is none that could commit. */
+export function readServer(text: unknown): ServerIdentity | undefined {
+  const parts = typeof text === 'string' ? text.split(' ') : []
+  const [
+    pid = '',
+    backendStart = '',
+    systemIdentifier = '',
+    timeline = '',
+    postmasterStart = '',
+    statisticsStart = '',
+  ] = parts
+  if (parts.length !== 6 || !/^\d+$/.test(pid) || !/^[\d.]+$/.test(backendStart)) return undefined
+  return { backendPid: Number(pid), backendStart, systemIdentifier, timeline, postmasterStart, statisticsStart }
+}
+
+/** What the server that was asked says of itself. */
+export interface Witness {
+  readonly server: ServerIdentity
+  /** The first id that its last checkpoint had not seen. */
+  readonly nextTransactionId: string
+  /** Whether that checkpoint is the one that a server begins with: what it knew, it knew from before. */
+  readonly isFirstCheckpoint: boolean
+}
+
+/** What it says of the transaction: `future` if it has never heard of it, null if it has forgotten. */
+export type TransactionStatusThere = 'committed' | 'aborted' | 'in progress' | 'future' | null
+
+/**
+ * Judges what may be believed. Ids are only worth something on the same timeline of the same system. And after a crash
+ * one may be used again whose transaction had left no trace on disk: then `committed` would be another's.
+ */
+export function judge(
+  asked: TransactionIdentity,
+  { server, nextTransactionId, isFirstCheckpoint }: Witness,
+  status: TransactionStatusThere,
+): CommitVerdict | 'in progress' {
+  if (server.systemIdentifier !== asked.systemIdentifier) return { unknown: 'the server is another system' }
+  if (server.timeline !== asked.timeline)
+    return { unknown: `the server has failed over: timeline ${asked.timeline} has become ${server.timeline}` }
+  if (status === null) return { unknown: 'the transaction is too old: the server has forgotten its outcome' }
+  const hasRestarted = server.postmasterStart !== asked.postmasterStart
+  if (!hasRestarted && server.statisticsStart === asked.statisticsStart)
+    return status === 'future' ? { unknown: 'the server has never heard of the transaction' } : status
+  if (status === 'future' || status === 'aborted') return 'aborted'
+  // With its server the session has ended: whoever is in progress under its id is another.
+  if (status === 'in progress') return hasRestarted ? 'aborted' : 'in progress'
+  if (isFirstCheckpoint && BigInt(nextTransactionId) > BigInt(asked.transactionId)) return 'committed'
+  return { unknown: 'the server has crashed since, and may have used the id of the transaction again' }
+}
