@@ -10,7 +10,18 @@ import { DOCUMENTS, REPOSITORY, textOf } from './support/documents.ts'
 
 const run = promisify(execFile)
 
-const WITH_EXAMPLES = ['README.md', 'packages/core/README.md', 'docs/migrating.md', 'docs/observability.md']
+const WITH_EXAMPLES = [
+  'README.md',
+  'packages/core/README.md',
+  'packages/drizzle/README.md',
+  'packages/kysely/README.md',
+  'packages/typeorm/README.md',
+  'docs/drizzle.md',
+  'docs/kysely.md',
+  'docs/migrating.md',
+  'docs/observability.md',
+  'docs/typeorm.md',
+]
 
 interface Example {
   readonly document: string
@@ -24,6 +35,8 @@ const examples: Example[] = []
 
 beforeAll(async () => {
   cluster = await Cluster.start()
+  for (const document of WITH_EXAMPLES)
+    await cluster.withAdmin((admin) => admin.query(`create database "${document}" owner app`))
   folder = await mkdtemp(join(import.meta.dirname, '.examples-'))
   for (const document of DOCUMENTS)
     for (const [index, code] of examplesIn(await textOf(document)).entries()) {
@@ -44,12 +57,22 @@ function examplesIn(text: string): string[] {
   return blocks.filter((code) => code.includes("from '@holdfast/"))
 }
 
+/** Each document has a database to itself: they all begin with an empty one, and call their tables alike. */
+function urlOf(document: string): string {
+  const url = new URL(cluster.url)
+  url.pathname = `/${encodeURIComponent(document)}`
+  return url.href
+}
+
 /** Runs a program to its end; a service, which says when it listens, is told to stop then. */
-async function outcomeOf(file: string): Promise<{ stderr: string; code: number | null; signal: string | null }> {
+async function outcomeOf(
+  file: string,
+  document: string,
+): Promise<{ stderr: string; code: number | null; signal: string | null }> {
   const child = spawn(process.execPath, [file], {
-    env: { ...process.env, DATABASE_URL: cluster.url },
+    env: { ...process.env, DATABASE_URL: urlOf(document) },
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: 30_000,
+    timeout: 60_000,
   })
   child.stdout.on('data', (said: Buffer) => {
     if (said.toString().includes('listening')) child.kill('SIGTERM')
@@ -61,7 +84,7 @@ async function outcomeOf(file: string): Promise<{ stderr: string; code: number |
 describe.each(WITH_EXAMPLES)('the examples in %s', (document) => {
   test('run as they stand', async () => {
     for (const { file } of examples.filter((example) => example.document === document))
-      expect([file, await outcomeOf(file)]).toEqual([file, { stderr: '', code: 0, signal: null }])
+      expect([file, await outcomeOf(file, document)]).toEqual([file, { stderr: '', code: 0, signal: null }])
   })
 })
 

@@ -7,11 +7,18 @@ export const DOCUMENTS: readonly string[] = [
   'README.md',
   'CONTRIBUTING.md',
   'packages/core/README.md',
+  'packages/drizzle/README.md',
+  'packages/kysely/README.md',
+  'packages/typeorm/README.md',
+  'examples/README.md',
   'docs/architecture.md',
   'docs/benchmarks.md',
+  'docs/drizzle.md',
   'docs/failure-modes.md',
+  'docs/kysely.md',
   'docs/migrating.md',
   'docs/observability.md',
+  'docs/typeorm.md',
 ]
 
 /** The text of a document, by its path in the repository. */
