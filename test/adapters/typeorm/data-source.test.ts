@@ -1,0 +1,163 @@
+import 'reflect-metadata'
+import { execFile } from 'node:child_process'
+import { createRequire } from 'node:module'
+import { promisify } from 'node:util'
+import { Pool } from '@holdfast/core'
+import { holdfast } from '@holdfast/typeorm'
+import pg from 'pg'
+import { type DataSource, Entity, EntitySchema, PrimaryColumn } from 'typeorm'
+import { describe, expect, onTestFinished } from 'vitest'
+import { test } from '../../faults/support/fault-test.ts'
+import { settles } from '../../faults/support/settling.ts'
+import { type Cluster, until } from '../../support/index.ts'
+import { addressOf, connected, poolOf, stock, withHoldfast } from './support/data-source.ts'
+
+const run = promisify(execFile)
+
+@Entity('entry')
+class DecoratedEntry {
+  @PrimaryColumn('text')
+  id!: string
+}
+
+const EntrySchema = new EntitySchema<{ id: string }>({
+  name: 'EntrySchema',
+  tableName: 'entry',
+  columns: { id: { type: 'text', primary: true } },
+})
+
+/** What TypeORM's logger is told, as lines. */
+function recordingLogger(): { readonly lines: string[]; readonly logger: object } {
+  const lines: string[] = []
+  const ignore = (): void => {}
+  const log = (_level: string, message: unknown): void => void lines.push(String(message))
+  const others = ['logQuery', 'logQueryError', 'logQuerySlow', 'logSchemaBuild', 'logMigration']
+  return { lines, logger: { log, ...Object.fromEntries(others.map((name) => [name, ignore])) } }
+}
+
+/** Has each of so many connections, held at the same time, raise a notice. */
+async function raiseNotices(source: DataSource, count: number): Promise<void> {
+  const runners = Array.from({ length: count }, () => source.createQueryRunner())
+  await Promise.all(runners.map((runner) => runner.connect()))
+  for (const [index, runner] of runners.entries()) await runner.query(`do $$begin raise notice 'of ${index}'; end$$`)
+  for (const runner of runners) await runner.release()
+}
+
+async function ended(source: DataSource, cluster: Cluster, applicationName: string): Promise<void> {
+  await source.destroy()
+  await until(async () => (await cluster.countSessions({ applicationName })) === 0, { what: 'no session to be left' })
+}
+
+describe('a data source with holdfast()', () => {
+  test('has a Holdfast pool, which ends with it, and can be initialised again', async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
+    const source = await connected({ ...addressOf(direct), applicationName })
+    for (const again of [true, false]) {
+      const pool = poolOf(source)
+      expect(pool).toBeInstanceOf(Pool)
+      expect(await source.query('select current_user as it')).toEqual([{ it: 'app' }])
+      expect(await pool.query('select 1 as it').then(({ rows }) => rows)).toEqual([{ it: 1 }])
+      const client = await pool.connect()
+      client.release()
+      await ended(source, cluster, applicationName)
+      expect(pool.status().isClosed).toBe(true)
+      if (again) await source.initialize()
+    }
+  })
+
+  test('can be initialised again after a failure', async ({ proxy, proxied }) => {
+    const source = withHoldfast({ ...addressOf(proxied), connectTimeoutMS: 300, holdfast: { prePing: true } })
+    proxy.refuse()
+    await expect(source.initialize()).rejects.toMatchObject({ code: 'HOLDFAST_POOL_TIMEOUT' })
+    await proxy.heal()
+    await source.initialize()
+    expect(await source.query('select 1 as it')).toEqual([{ it: 1 }])
+    await source.destroy()
+  })
+
+  test.for([
+    { entities: 'decorated classes', entity: DecoratedEntry },
+    { entities: 'schemas', entity: EntrySchema },
+  ])('takes $entities as entities', async ({ entities, entity }, { direct }) => {
+    const source = await connected({ ...addressOf(direct), entities: [entity] })
+    const repository = source.getRepository<{ id: string }>(entity)
+    const id = `saved as one of ${entities}`
+    await repository.save({ id })
+    expect(await repository.findOneBy({ id })).toEqual({ id })
+    await source.destroy()
+  })
+
+  test('takes its options from setOptions(), as long as it was made with ours', async ({ direct }) => {
+    const source = withHoldfast({ ...addressOf(direct), poolSize: 1 })
+    source.setOptions(holdfast({ type: 'postgres', poolSize: 2, holdfast: { name: 'set later' } }))
+    await source.initialize()
+    expect(poolOf(source).status()).toMatchObject({ name: 'set later', max: 2 })
+    await source.destroy()
+  })
+
+  test('parses int8 as numbers where told so', async ({ direct }) => {
+    const { parseInt8 } = Object.getOwnPropertyDescriptors(pg.defaults)
+    expect(parseInt8?.set).toBeDefined()
+    onTestFinished(() => {
+      pg.defaults.parseInt8 = false
+    })
+    const source = await connected({ ...addressOf(direct), parseInt8: true })
+    expect(await source.query('select 42::int8 as it')).toEqual([{ it: 42 }])
+    await source.destroy()
+  })
+
+  test('tells poolErrorHandler of connections that died while idle', async ({ cluster, direct, applicationName }) => {
+    const told: Error[] = []
+    const poolErrorHandler = (error: Error): void => void told.push(error)
+    const source = await connected({ ...addressOf(direct), applicationName, poolErrorHandler })
+    await cluster.terminateBackends({ applicationName })
+    await until(() => told.length > 0, { what: 'the handler to be told' })
+    expect(told).toEqual([expect.objectContaining({ name: 'ConnectionLostError', code: '57P01' })])
+    expect(await source.query('select 1 as it')).toEqual([{ it: 1 }])
+    await source.destroy()
+  })
+
+  test('logs the notices of every connection; stock TypeORM those of the first', async ({ direct }) => {
+    const heard = async (make: (options: object) => DataSource): Promise<string[]> => {
+      const { lines, logger } = recordingLogger()
+      const source = make({ ...addressOf(direct), logNotifications: true, logger })
+      await source.initialize()
+      await raiseNotices(source, 3)
+      await source.destroy()
+      return lines
+    }
+    expect(await heard(stock)).toEqual(['of 0'])
+    expect(await heard(withHoldfast)).toEqual(['of 0', 'of 1', 'of 2'])
+  })
+
+  test('leaves alone what somebody else listens to on a client', async ({ direct }) => {
+    const { lines, logger } = recordingLogger()
+    const source = await connected({ ...addressOf(direct), logNotifications: true, logger } as never)
+    const runner = source.createQueryRunner()
+    const client: pg.PoolClient = await runner.connect()
+    const own: unknown[] = []
+    client.on('notice', ({ message }) => own.push(message))
+    await runner.query("do $$begin raise notice 'for both'; end$$")
+    expect([lines, own]).toEqual([['for both'], ['for both']])
+    const { listeners } = client
+    expect(listeners.call(client, 'notice')).toHaveLength(2)
+    await runner.release()
+    await raiseNotices(source, 2)
+    expect(own).toEqual(['for both', expect.stringMatching(/^of [01]$/)])
+    await source.destroy()
+  })
+
+  test("runs under TypeORM's command line", async ({ cluster }) => {
+    const cli = createRequire(import.meta.url).resolve('typeorm/cli.js')
+    const program = `${import.meta.dirname}/programs/data-source.ts`
+    const query = run(process.execPath, [cli, 'query', "select 'by the command line' as it", '-d', program], {
+      env: { ...process.env, DATABASE_URL: cluster.url },
+    })
+    const { stdout, stderr } = await settles(query, 'the command')
+    expect(stderr).toBe('')
+    expect(stdout).toContain('by the command line')
+  })
+})

@@ -1,0 +1,127 @@
+import { OptionsError } from '@holdfast/core'
+import { drain, transaction } from '@holdfast/typeorm'
+import type { DataSource } from 'typeorm'
+import { describe, expect } from 'vitest'
+import { test } from '../../faults/support/fault-test.ts'
+import { isPending, rejection, settles, unattended } from '../../faults/support/settling.ts'
+import { deferred } from '../../support/deferred.ts'
+import { until } from '../../support/index.ts'
+import { Entry } from '../subjects/typeorm-stock.ts'
+import { busyBackend, written } from '../support/health.ts'
+import { addressOf, connected, poolOf, replicasOf, stock, withHoldfast } from './support/data-source.ts'
+
+const LONG = 20_000
+
+describe('drain()', () => {
+  test('without it destroy() cuts off what runs', async ({ direct, applicationName, cluster }) => {
+    for (const make of [stock, withHoldfast]) {
+      const source = make({ ...addressOf(direct), applicationName })
+      await source.initialize()
+      const running = rejection(source.transaction((manager) => manager.query('select pg_sleep(1)')))
+      await busyBackend({ cluster, applicationName }, 'pg_sleep')
+      await source.destroy()
+      expect(await running).toBeInstanceOf(Error)
+    }
+  })
+
+  test('waits for what runs and for who is in line; new work is refused; destroy() then finds nothing', async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
+    const source = await connected({ ...addressOf(direct), applicationName, poolSize: 1 })
+    const goOn = deferred()
+    const running = source.transaction(async (manager) => {
+      await manager.insert(Entry, { id: 'running' })
+      await goOn.promise
+      await manager.insert(Entry, { id: 'running on' })
+    })
+    await until(() => poolOf(source).status().leased === 1)
+    const inLine = source.manager.insert(Entry, { id: 'in line' })
+    await until(() => poolOf(source).waitingCount === 1)
+    const drained = drain(source, LONG)
+    expect(await rejection(source.manager.insert(Entry, { id: 'new' }))).toMatchObject({
+      code: 'HOLDFAST_POOL_CLOSED',
+      message: 'The data source has been drained',
+    })
+    expect(await isPending(drained)).toBe(true)
+    goOn.resolve()
+    expect(await settles(drained, 'drain()')).toBe(true)
+    await settles(Promise.all([running, inLine]), 'what was running')
+    await source.destroy()
+    expect(await written(cluster, 'running', 'running on', 'in line', 'new')).toEqual([
+      'in line',
+      'running',
+      'running on',
+    ])
+    await until(async () => (await cluster.countSessions({ applicationName })) === 0)
+  })
+
+  test('says so when time is up, and waits no longer', async ({ cluster, direct, applicationName }) => {
+    const source = await connected({ ...addressOf(direct), applicationName })
+    const running = unattended(source.query('select pg_sleep(60)'))
+    await busyBackend({ cluster, applicationName }, 'pg_sleep')
+    expect(await settles(drain(source, 50), 'drain()')).toBe(false)
+    expect(await isPending(running)).toBe(true)
+    await source.destroy()
+    await rejection(running)
+  })
+
+  test('is done at once when nothing runs; twice is the same; initialize() works again afterwards', async ({
+    direct,
+  }) => {
+    const source = await connected(addressOf(direct))
+    expect(await Promise.all([drain(source, LONG), drain(source, 0)])).toContain(true)
+    await source.destroy()
+    expect(await drain(source, LONG)).toBe(true)
+    await source.initialize()
+    expect(await source.query('select 1 as it')).toEqual([{ it: 1 }])
+    await source.destroy()
+  })
+
+  test('notices a connection that dies in use', async ({ cluster, direct, applicationName }) => {
+    const source = await connected({ ...addressOf(direct), applicationName })
+    const runner = source.createQueryRunner()
+    await runner.connect() // Never released.
+    const drained = drain(source, LONG)
+    await cluster.terminateBackends({ applicationName })
+    expect(await settles(drained, 'drain()')).toBe(true)
+    await source.destroy()
+  })
+
+  test('waits for reads of replicas, too', async ({ cluster, direct, applicationName }) => {
+    const master = addressOf(direct)
+    const replica = { ...master, host: 'localhost' }
+    const source = await connected({ replication: { master, slaves: [replica] }, applicationName })
+    const runner = source.createQueryRunner('slave')
+    await runner.query('select 1')
+    expect(replicasOf(source)[0]?.status().leased).toBe(1)
+    const drained = drain(source, LONG)
+    expect(await isPending(drained)).toBe(true)
+    expect(await rejection(source.createQueryRunner('slave').query('select 1'))).toMatchObject({
+      code: 'HOLDFAST_POOL_CLOSED',
+    })
+    await runner.release()
+    expect(await settles(drained, 'drain()')).toBe(true)
+    await source.destroy()
+    await until(async () => (await cluster.countSessions({ applicationName })) === 0)
+  })
+
+  test('refuses times that are none, and pools that are not ours', async ({ direct }) => {
+    const source = await connected(addressOf(direct))
+    for (const millis of [-1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, '5 s', undefined])
+      await expect(drain(source, millis as number)).rejects.toThrow(OptionsError)
+    expect(await source.query('select 1 as it')).toEqual([{ it: 1 }])
+    await source.destroy()
+    const others = stock(addressOf(direct))
+    await others.initialize()
+    await expect(drain(others, LONG)).rejects.toThrow(OptionsError)
+    await expect(transaction(others, async () => {})).rejects.toThrow('holdfast(options) or borrow(pool)')
+    await others.destroy()
+    const [sqlite, old, none] = [{ driver: {} }, { driver: { master: poolOf(source) } }, undefined]
+    for (const wrong of [sqlite, old, none]) {
+      await expect(drain(wrong as unknown as DataSource, LONG)).rejects.toThrow('typeorm >=1.0 <2')
+      await expect(transaction(wrong as unknown as DataSource, async () => {})).rejects.toThrow('typeorm >=1.0 <2')
+    }
+  })
+})

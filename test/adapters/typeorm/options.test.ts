@@ -1,0 +1,139 @@
+import { OptionsError, Pool } from '@holdfast/core'
+import { borrow, type HoldfastDataSourceOptions, holdfast } from '@holdfast/typeorm'
+import pg from 'pg'
+import { DataSource } from 'typeorm'
+import { describe, expect, test } from 'vitest'
+import { poolOf } from './support/data-source.ts'
+
+const URL = 'postgres://app@127.0.0.1:9/postgres'
+
+/** Also what TypeScript would not let through. */
+function problemsOf(options: object): readonly string[] {
+  try {
+    holdfast({ type: 'postgres', url: URL, ...options } as HoldfastDataSourceOptions)
+  } catch (error) {
+    expect(error).toBeInstanceOf(OptionsError)
+    return (error as OptionsError).problems
+  }
+  throw new Error('Nothing was wrong')
+}
+
+/** The pool that TypeORM makes of these options. Nothing listens at its address. */
+async function poolFrom(options: object): Promise<Pool> {
+  const source = new DataSource(holdfast({ type: 'postgres', url: URL, ...options } as HoldfastDataSourceOptions))
+  const { driver } = source.options as { readonly driver: { Pool: new (config: object) => Pool } }
+  const { Pool: Stock } = driver
+  let made: Pool | undefined
+  driver.Pool = function Spy(config: object) {
+    made = new Stock(config)
+    return made
+  } as never
+  await source.initialize().catch(() => {})
+  await made?.end()
+  return made as Pool
+}
+
+describe('holdfast()', () => {
+  test("hands TypeORM's options on as they are, but for the driver, and ours in `extra`", () => {
+    const entities: never[] = []
+    const given = { type: 'postgres', url: URL, entities, poolSize: 3, extra: { statement_timeout: 5 } } as const
+    const { driver, extra, ...rest } = holdfast({ ...given, holdfast: { prePing: false, maxIdle: undefined } })
+    expect(rest).toEqual({ type: 'postgres', url: URL, entities, poolSize: 3 })
+    expect(rest.entities).toBe(entities)
+    expect(extra).toEqual({ statement_timeout: 5, prePing: false })
+    expect({ ...driver, Pool: pg.Pool }).toEqual({ ...pg })
+    expect(given).toEqual({ type: 'postgres', url: URL, entities, poolSize: 3, extra: { statement_timeout: 5 } })
+  })
+
+  test('makes a pool with the options of both', async () => {
+    const pool = await poolFrom({
+      poolSize: 3,
+      connectTimeoutMS: 300,
+      applicationName: 'orders',
+      extra: { statement_timeout: 5 },
+      holdfast: { connectRetry: false, name: 'primary' },
+    })
+    expect(pool).toBeInstanceOf(Pool)
+    expect(pool.status()).toMatchObject({ name: 'primary', max: 3 })
+    expect(pool.options).toMatchObject({
+      connectionTimeoutMillis: 300,
+      application_name: 'orders',
+      statement_timeout: 5,
+    })
+  })
+
+  test('without any of ours uses our defaults', async () => {
+    expect((await poolFrom({ extra: { connectRetry: false } })).status().max).toBe(10)
+  })
+
+  test.each([
+    [{ holdfast: { max: 1 }, poolSize: 1 }, 'holdfast.max'],
+    [{ holdfast: { connectionTimeoutMillis: 1 }, connectTimeoutMS: 1 }, 'holdfast.connectionTimeoutMillis'],
+    [{ holdfast: { application_name: 'one' }, applicationName: 'one' }, 'holdfast.application_name'],
+    [{ holdfast: { idleTimeoutMillis: 1 }, extra: { idleTimeoutMillis: 1 } }, 'holdfast.idleTimeoutMillis'],
+    [{ holdfast: { host: 'here' } }, 'holdfast.host'],
+    [{ holdfast: { connectionString: URL } }, 'holdfast.connectionString'],
+  ])('refuses %j: it is given both ways', (options, key) => {
+    expect(problemsOf(options)).toEqual([`\`${key}\` must be absent: TypeORM's own options, or \`extra\`, say it.`])
+  })
+
+  test('does not mind a key that is there with the value undefined', () => {
+    const sparse = { poolSize: undefined, extra: { max: 2 }, holdfast: { max: undefined } }
+    expect(holdfast({ type: 'postgres', ...sparse } as never).extra).toEqual({ max: 2 })
+    expect(holdfast({ type: 'postgres', holdfast: undefined }).extra).toEqual({})
+  })
+
+  test.each([
+    [{ holdfast: { prePing: 'yes' } }, /`prePing` must be/],
+    [{ holdfast: { maxWaitin: 1 } }, /`maxWaitin` is not an option, did you mean `maxWaiting`/],
+    [{ extra: { max: -1 } }, /`max` must be/],
+    [{ poolSize: 0 }, /`max` must be/],
+    [{ type: 'mysql' }, /`type` must be 'postgres', got 'mysql'/],
+    [{ driver: pg }, /`driver` must be absent/],
+    [{ driver: borrow(new Pool()) }, /`driver` must be absent/],
+    [{ nativeDriver: {} }, /`nativeDriver` must be absent: pg-native/],
+  ])('refuses %o, and says why', (options, problem) => {
+    expect(problemsOf(options)).toEqual([expect.stringMatching(problem)])
+  })
+
+  test('tells all that is wrong with what TypeORM is given at once', () => {
+    expect(problemsOf({ type: 'mysql', driver: pg, nativeDriver: {}, poolSize: 1, holdfast: { max: 1 } })).toHaveLength(
+      4,
+    )
+  })
+
+  test('keeps TypeORM from taking pg-native', () => {
+    const native = { Pool: pg.Pool }
+    const source = new DataSource({ type: 'postgres', driver: { ...pg, native }, nativeDriver: {} })
+    expect(source.driver).toMatchObject({ postgres: native })
+    const ours = new DataSource({ ...holdfast({ type: 'postgres', url: URL }), nativeDriver: {} })
+    expect((ours.driver as unknown as { postgres: unknown }).postgres).toBe(
+      (ours.options as { driver: unknown }).driver,
+    )
+  })
+})
+
+describe('borrow()', () => {
+  test.each([
+    ['a stock pool', () => new pg.Pool()],
+    ['options', () => ({ max: 1 })],
+    ['nothing', () => undefined],
+  ])('refuses %s', (_what, make) => {
+    expect(() => borrow(make() as Pool)).toThrow(OptionsError)
+    expect(() => borrow(make() as Pool)).toThrow('`pool` must be a Pool of @holdfast/core')
+  })
+
+  test('refuses a pool that has ended', async () => {
+    const pool = new Pool()
+    await pool.end()
+    expect(() => borrow(pool)).toThrow(OptionsError)
+  })
+
+  test("has initialize() refuse what is the pool's to know", async () => {
+    await using pool = new Pool()
+    const source = new DataSource({ type: 'postgres', url: URL, poolSize: 3, driver: borrow(pool) })
+    await expect(source.initialize()).rejects.toThrow(OptionsError)
+    await expect(source.initialize()).rejects.toThrow(/`connectionString` must be absent[\s\S]*`max` must be absent/)
+    expect(poolOf(source)).toBeUndefined()
+  })
+})

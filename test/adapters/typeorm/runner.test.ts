@@ -1,0 +1,136 @@
+import { isDisconnect } from '@holdfast/core'
+import type { DataSource } from 'typeorm'
+import { describe, expect } from 'vitest'
+import { test } from '../../faults/support/fault-test.ts'
+import { rejection, settles } from '../../faults/support/settling.ts'
+import { until } from '../../support/index.ts'
+import { Entry } from '../subjects/typeorm-stock.ts'
+import { expectLoss } from '../support/causes.ts'
+import { busyBackend, written } from '../support/health.ts'
+import { addressOf, connected, poolOf, stock } from './support/data-source.ts'
+
+/** Loses the connection of a runner between two of its statements. */
+async function loseOf(source: DataSource, terminate: () => Promise<unknown>): Promise<void> {
+  await terminate()
+  await until(() => poolOf(source).totalCount === 0, { what: 'the pool to hear of it' })
+}
+
+describe('a query runner', () => {
+  test('stock: lost between two statements, it gives itself up, and hides why', async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
+    const source = stock({ ...addressOf(direct), applicationName })
+    await source.initialize()
+    const runner = source.createQueryRunner()
+    await runner.startTransaction()
+    await loseOf(source, () => cluster.terminateBackends({ applicationName }))
+    const hidden = await rejection(runner.query('select 1'))
+    expect(hidden.name).toBe('QueryRunnerAlreadyReleasedError')
+    expect(isDisconnect(hidden)).toBe(false)
+    await source.destroy()
+  })
+
+  test('lost between two statements, it tells why, can be rolled back, and is released', async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
+    const source = await connected({ ...addressOf(direct), applicationName, poolSize: 1 })
+    const runner = source.createQueryRunner()
+    await runner.startTransaction()
+    await runner.manager.insert(Entry, { id: 'of a lost runner' })
+    await loseOf(source, () => cluster.terminateBackends({ applicationName }))
+    expectLoss(await rejection(runner.query('select 1')), { code: '57P01', commitOutcome: 'aborted' })
+    await runner.rollbackTransaction()
+    await runner.release()
+    expect(await source.query('select 1 as it')).toEqual([{ it: 1 }])
+    expect(await written(cluster, 'of a lost runner')).toEqual([])
+    await source.destroy()
+  })
+
+  test('that is disposed of commits, as TypeORM has it; on a lost connection it says what became of that', async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
+    const source = await connected({ ...addressOf(direct), applicationName, poolSize: 1 })
+    const disposed = async (): Promise<void> => {
+      await using runner = source.createQueryRunner()
+      await runner.startTransaction()
+      await runner.manager.insert(Entry, { id: 'disposed' })
+      await loseOf(source, () => cluster.terminateBackends({ applicationName }))
+    }
+    expectLoss(await rejection(disposed()), { commitOutcome: 'aborted' })
+    expect(poolOf(source).status().leased).toBe(0)
+    await source.destroy()
+  })
+
+  test('can use a savepoint after a failure in it', async ({ cluster, direct }) => {
+    const source = await connected(addressOf(direct))
+    const runner = source.createQueryRunner()
+    await runner.startTransaction()
+    await runner.manager.insert(Entry, { id: 'before the savepoint' })
+    await runner.startTransaction()
+    await rejection(runner.query('select 1 / 0'))
+    await runner.rollbackTransaction()
+    await runner.commitTransaction()
+    await runner.release()
+    expect(await written(cluster, 'before the savepoint')).toEqual(['before the savepoint'])
+    await source.destroy()
+  })
+
+  test('streams to the end, stops half-way, and gives its connection back', async ({ direct }) => {
+    const source = await connected({ ...addressOf(direct), poolSize: 1 })
+    for (const [stopAt, expected] of [
+      [Number.POSITIVE_INFINITY, 500],
+      [3, 3],
+    ] as const) {
+      const runner = source.createQueryRunner()
+      const rows: unknown[] = []
+      for await (const row of await runner.stream('select * from generate_series(1, 500)'))
+        if (rows.push(row) === stopAt) break
+      await runner.release()
+      expect(rows).toHaveLength(expected)
+      expect(await settles(source.query('select 1 as it'), 'the next query')).toEqual([{ it: 1 }])
+    }
+    await source.destroy()
+  })
+
+  test('a stream whose connection dies ends with the cause; stock TypeORM’s never ends', async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
+    const source = await connected({ ...addressOf(direct), applicationName, poolSize: 1 })
+    const runner = source.createQueryRunner()
+    const stream = await runner.stream("select pg_sleep('infinity')")
+    const read = rejection(stream.toArray())
+    await cluster.terminateBackends({ pid: await busyBackend({ cluster, applicationName }, 'pg_sleep') })
+    expectLoss(await read, { code: '57P01' })
+    await runner.release()
+    expect(await source.query('select 1 as it')).toEqual([{ it: 1 }])
+    await source.destroy()
+  })
+
+  test('save() is a transaction of its own, which is not run again: it tells that it might be', async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
+    const source = await connected({ ...addressOf(direct), applicationName, poolSize: 1 })
+    source.subscribers.push({
+      beforeTransactionCommit: async () => {
+        source.subscribers.pop()
+        await loseOf(source, () => cluster.terminateBackends({ applicationName }))
+      },
+    })
+    const repository = source.getRepository(Entry)
+    expectLoss(await rejection(repository.save({ id: 'saved' })), { commitOutcome: 'aborted' })
+    expect(await written(cluster, 'saved')).toEqual([])
+    await repository.save({ id: 'saved' })
+    expect(await written(cluster, 'saved')).toEqual(['saved'])
+    await source.destroy()
+  })
+})
