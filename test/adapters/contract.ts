@@ -4,6 +4,7 @@ import { describeGivenUp } from './contract/given-up.ts'
 import { describeHarmless } from './contract/harmless.ts'
 import { describeIdle } from './contract/idle.ts'
 import { describeKilled } from './contract/killed.ts'
+import { describeLostCommit } from './contract/lost-commit.ts'
 import { describeRetry } from './contract/retry.ts'
 import { describeReturned } from './contract/returned.ts'
 import { describeStalled } from './contract/stalled.ts'
@@ -21,6 +22,7 @@ export function describeContract(subject: Subject): void {
     describeStalled(subject)
     describeStreaming(subject)
     describeHarmless(subject)
+    describeLostCommit(subject)
     describeRetry(subject)
     describeGivenUp(subject)
     describeReturned(subject)

@@ -1,9 +1,9 @@
 import { describe, expect } from 'vitest'
+import { test } from '../../faults/support/aimed-test.ts'
 import { rejection, settles } from '../../faults/support/settling.ts'
 import { deferred } from '../../support/deferred.ts'
 import type { NamedAct, Point } from '../../support/index.ts'
 import type { Subject, Tx } from '../subject.ts'
-import { test } from '../support/aimed-test.ts'
 import { attemptsOf, CONFLICT } from '../support/attempts.ts'
 import { expectCause, expectLoss } from '../support/causes.ts'
 import { expectHealthy, kill, killAndTell, written } from '../support/health.ts'
@@ -23,7 +23,7 @@ const BEFORE_COMMIT: readonly { readonly when: string; readonly statement: RegEx
   { when: 'on the reply of SAVEPOINT', statement: /^savepoint/i, point: 'on-reply' },
 ]
 
-/** Where it can be lost afterwards: the pool can't know whether the server carried it out. */
+/** Where it can be lost afterwards: a pool that asks nobody can't know whether the server carried it out. */
 const AFTER_COMMIT: readonly {
   readonly point: Point
   readonly act: NamedAct
@@ -219,7 +219,7 @@ export function describeRetry(subject: Subject): void {
     test.for(AFTER_COMMIT)(
       'what may have been committed: $act of COMMIT, $point',
       async ({ point, act, isCommitted }, { cluster, aimed, aimedAt, applicationName }) => {
-        await using database = await open(subject, { ...aimedAt, query_timeout: 500 })
+        await using database = await open(subject, { ...aimedAt, query_timeout: 500, commitOutcome: 'report' })
         await database.run('select 1')
         const shot = aimed.aim({ statement: /^commit/i, point }, act)
         const id = `C3 ${act} ${point}`

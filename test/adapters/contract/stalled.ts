@@ -30,8 +30,12 @@ const PLACES = [
 /** SCENARIOS B4 and B5: no answer comes. */
 export function describeStalled(subject: Subject): void {
   const ways = waysOf(subject)
-  // Pinged, the frozen server would be noticed before the statement is sent.
-  const options = { query_timeout: QUERY_TIMEOUT_MILLIS, prePing: { idleMillis: 60_000 } }
+  // Pinged, the frozen server would be noticed before the statement is sent; and it can't be asked, nor fenced.
+  const options = {
+    query_timeout: QUERY_TIMEOUT_MILLIS,
+    prePing: { idleMillis: 60_000 },
+    commitOutcome: 'report',
+  } as const
 
   // Side by side: nearly all of it is waiting.
   describe.concurrent('B: no answer comes', () => {

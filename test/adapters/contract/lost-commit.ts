@@ -1,0 +1,77 @@
+import { describe, expect } from 'vitest'
+import { test } from '../../faults/support/aimed-test.ts'
+import { rejection, settles } from '../../faults/support/settling.ts'
+import type { Subject } from '../subject.ts'
+import { expectLoss } from '../support/causes.ts'
+import { expectHealthy, written } from '../support/health.ts'
+import { AGAIN, open } from '../support/open.ts'
+import { beginIn } from '../support/ways.ts'
+
+const COMMIT = /^commit/i
+
+/** SCENARIOS C3: COMMIT was sent, and its reply is lost. The pool finds out; every ORM is told the truth. */
+export function describeLostCommit(subject: Subject): void {
+  const again = subject.retries ? AGAIN : {}
+
+  describe('C: the reply of COMMIT is lost', () => {
+    test.for(['fin', 'rst', 'swallow'] as const)(
+      'C3: what was committed counts as success, and has run once: a transaction (%s)',
+      async (act, { cluster, aimed, aimedAt, applicationName }) => {
+        await using database = await open(subject, { ...aimedAt, commitTimeoutMillis: 500 })
+        const shot = aimed.aim({ statement: COMMIT, point: 'on-reply' }, act)
+        const id = `C3 committed, ${act}`
+        let attempts = 0
+        const transaction = database.transaction(async (tx) => {
+          attempts++
+          await tx.insert(id)
+          return id
+        }, again)
+        expect(await settles(transaction, 'the transaction')).toBe(id)
+        const link = await shot.fired
+        expect(attempts).toBe(1)
+        expect(await written(cluster, id)).toEqual([id])
+        link.cut('rst') // Where it was a black hole, the server learns of it.
+        await expectHealthy(database, { cluster, applicationName })
+      },
+    )
+
+    test('C3: what was not committed is run again, or said to be rolled back', async ({
+      cluster,
+      aimed,
+      aimedAt,
+      applicationName,
+    }) => {
+      await using database = await open(subject, aimedAt)
+      const shot = aimed.aim({ statement: COMMIT, point: 'before-forward' }, 'rst')
+      const id = 'C3 not committed'
+      let attempts = 0
+      const transaction = database.transaction(async (tx) => {
+        attempts++
+        await tx.insert(id)
+      }, again)
+      if (subject.retries) await settles(transaction, 'the transaction')
+      else expectLoss(await rejection(transaction), { phase: 'commit', commitOutcome: 'aborted' })
+      await shot.fired
+      expect(attempts).toBe(subject.retries ? 2 : 1)
+      expect(await written(cluster, id)).toEqual(subject.retries ? [id] : [])
+      await expectHealthy(database, { cluster, applicationName })
+    })
+
+    if (subject.can.includes('begin'))
+      test('C3: what was committed counts as success: a controlled transaction', async ({
+        cluster,
+        aimed,
+        aimedAt,
+        applicationName,
+      }) => {
+        await using database = await open(subject, aimedAt)
+        const shot = aimed.aim({ statement: COMMIT, point: 'on-reply' }, 'rst')
+        const tx = await beginIn(database)
+        await tx.insert('C3 controlled')
+        await settles(tx.commit(), 'COMMIT')
+        await shot.fired
+        expect(await written(cluster, 'C3 controlled')).toEqual(['C3 controlled'])
+        await expectHealthy(database, { cluster, applicationName })
+      })
+  })
+}
