@@ -59,10 +59,22 @@ export function sendStatement(client: Client, sql: string, done: StatementDone):
   internals._pulseQueryQueue()
 }
 
-/** Has the driver keep back what is asked of it, until the function that this returns is called. */
+/** What the driver keeps of a statement. */
+export interface DriverQuery {
+  submit(connection: unknown): Error | null
+  callback?: StatementDone
+  /** It was sent before its turn: all that is left to the driver is to wait for the answer. */
+  isSentEarly?: true
+}
+
+/** Has the driver keep back what it hasn't sent yet, until the function that this returns is called. */
 export function holdStatements(client: Client): () => void {
   const internals = internalsOf(client)
-  internals._pulseQueryQueue = () => {}
+  const { _pulseQueryQueue: pulse } = internals
+  internals._pulseQueryQueue = () => {
+    const [next] = internals._queryQueue as DriverQuery[]
+    if (next?.isSentEarly) pulse.call(internals)
+  }
   return () => {
     Reflect.deleteProperty(internals, '_pulseQueryQueue') // The method of its class comes to light again.
     internals._pulseQueryQueue()

@@ -2,8 +2,8 @@ import type { Client, QueryResult } from 'pg'
 import { severityOf } from '../policy/classify-error.ts'
 import { PROBE, readServer, type ServerIdentity, type TransactionIdentity } from '../policy/commit-outcome.ts'
 import type { StatementKind } from '../policy/statement-kind.ts'
-import { type DriverInternals, internalsOf } from './driver.ts'
-import { type DriverQuery, queryOf, sendEarly } from './presend.ts'
+import { type DriverInternals, type DriverQuery, internalsOf } from './driver.ts'
+import { queryOf, sendEarly } from './presend.ts'
 
 /** What is known of the open transaction: who it is; that it has no id, so wrote nothing; or nothing, and why. */
 export type Identified = TransactionIdentity | 'nothing written' | { readonly unknown: string }

@@ -1,12 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { type Client, Query, type QueryResult } from 'pg'
-import { internalsOf, type StatementDone } from './driver.ts'
-
-/** What the driver keeps of a statement. */
-export interface DriverQuery {
-  submit(connection: unknown): Error | null
-  callback?: StatementDone
-}
+import { type DriverQuery, internalsOf, type StatementDone } from './driver.ts'
 
 /** A statement of the pool, as the driver takes it. */
 export function queryOf(sql: string, done: StatementDone): DriverQuery {
@@ -28,6 +22,7 @@ export function whenSent(query: DriverQuery, around: (submit: () => Error | null
 export function sendEarly(client: Client, query: DriverQuery): void {
   const problem = query.submit(internalsOf(client).connection)
   query.submit = () => problem
+  query.isSentEarly = true
 }
 
 /** Joins what is written meanwhile into one write. */

@@ -1,0 +1,34 @@
+import { scope } from '@holdfast/core'
+import { describe, expect } from 'vitest'
+import { test } from '../faults/support/fault-test.ts'
+import { expectHealthy } from '../faults/support/health.ts'
+import { backendPid, holdfast } from '../faults/support/pools.ts'
+import { rejection } from '../faults/support/settling.ts'
+import { until } from '../support/index.ts'
+
+describe('a statement given up in a transaction that has no id yet', () => {
+  // The probe for the id is on its way already: its answer must find somebody who waits for it.
+  test.for(['select pg_sleep(60)', "select pg_sleep(60) from (values ('a; b')) as v (text)"])(
+    '%s: the connection goes on, and so do those beside it',
+    async (statement, { cluster, direct }) => {
+      await using pool = holdfast({ ...direct, max: 2, prePing: false })
+      const pids = new Set(await Promise.all([backendPid(pool), backendPid(pool)]))
+      const controller = new AbortController()
+      const reason = new Error('the user has left')
+      const aborted = scope({ signal: controller.signal }, () =>
+        pool.transaction(async (tx) => {
+          await tx.query(statement)
+        }),
+      )
+      await until(async () => {
+        const sessions = await cluster.sessions({ applicationName: direct.application_name })
+        return sessions.some(({ query, state }) => state === 'active' && query.startsWith('select'))
+      })
+      controller.abort(reason)
+      expect(await rejection(aborted)).toBe(reason)
+      await until(() => pool.idleCount === pool.totalCount)
+      expect(pool.inspect().map(({ backendPid }) => pids.has(backendPid as number))).toEqual([...pids].map(() => true))
+      await expectHealthy(pool, cluster, direct.application_name)
+    },
+  )
+})
