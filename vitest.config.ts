@@ -33,6 +33,7 @@ export default defineConfig({
             'test/programs/**/*.test.ts',
             'test/adapters/**/*.test.ts',
             'test/examples/**/*.test.ts',
+            'test/commits/**/*.test.ts',
           ],
           pool: 'forks',
           testTimeout: 60_000,

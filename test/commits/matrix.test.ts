@@ -1,0 +1,100 @@
+import { randomUUID } from 'node:crypto'
+import { describe, expect } from 'vitest'
+import type { Subject } from '../adapters/subject.ts'
+import { subject as drizzle } from '../adapters/subjects/drizzle.ts'
+import { subject as stockDrizzle } from '../adapters/subjects/drizzle-stock.ts'
+import { subject as kysely } from '../adapters/subjects/kysely.ts'
+import { subject as stockKysely } from '../adapters/subjects/kysely-stock.ts'
+import { subject as pg } from '../adapters/subjects/pg.ts'
+import { subject as typeorm } from '../adapters/subjects/typeorm.ts'
+import { subject as stockTypeorm } from '../adapters/subjects/typeorm-stock.ts'
+import { AGAIN, once, open } from '../adapters/support/open.ts'
+import { AimedProxy, type Cluster } from '../support/index.ts'
+import { type Answer, answerOf, isTrue, timesWritten } from './support/answer.ts'
+import { test } from './support/commit-test.ts'
+import { type Fate, PLACES, type Place, type Strike, strikeAt } from './support/points.ts'
+import { COMMIT_MILLIS, DISASTERS, STRIKES, SURVIVED, together } from './support/strikes.ts'
+
+const SUBJECTS = [pg, stockDrizzle, drizzle, stockKysely, kysely, stockTypeorm, typeorm]
+
+interface Outcome {
+  readonly answer: Answer
+  readonly attempts: number
+  readonly times: number
+}
+
+/** Runs one transaction whose first COMMIT is struck at this place. */
+async function run(subject: Subject, cluster: Cluster, place: Place, strike: Strike, again = false): Promise<Outcome> {
+  const id = randomUUID()
+  await using proxy = await AimedProxy.start(cluster)
+  await using database = await open(subject, { ...proxy.config(cluster.config()), commitTimeoutMillis: COMMIT_MILLIS })
+  await database.run('select 1')
+  const isWritten = async (): Promise<boolean> => (await timesWritten(cluster, id)) > 0
+  const struck = strikeAt(place, { proxy, cluster, isWritten }, strike)
+  let attempts = 0
+  const transaction = database.transaction(
+    async (tx) => {
+      attempts++
+      if (place.waits && attempts === 1) await tx.run("set local test.waits = 'on'")
+      await tx.insert(id)
+    },
+    again ? AGAIN : once(subject),
+  )
+  const [answer] = await Promise.all([answerOf(transaction), struck])
+  return { answer, attempts, times: await timesWritten(cluster, id) }
+}
+
+/** What must become of the first COMMIT. */
+function fateOf({ fate, point, swallows }: Place, kind: string): Fate {
+  return SURVIVED.includes(kind) && point === 'before-forward' && !swallows ? 'either' : fate
+}
+
+/** Once, without retry: what is told is what is there. */
+function expectTruth(fate: Fate, { answer, times }: Outcome): void {
+  expect({ told: answer.told, times }, String(answer.error)).toSatisfy(() => isTrue(answer, times))
+  // The server could always know.
+  expect(answer.told, String(answer.error)).toBe(fate === 'either' ? (times === 1 ? 'written' : 'not written') : fate)
+}
+
+/** With retry: it is written, once, and the work has run once more only if it had to. */
+function expectSuccess(fate: Fate, { answer, times, attempts }: Outcome): void {
+  expect({ told: answer.told, times }, String(answer.error)).toEqual({ told: 'written', times: 1 })
+  if (fate !== 'either') expect(attempts).toBe(fate === 'written' ? 1 : 2)
+}
+
+function objectKeys<Key extends string>(record: Readonly<Record<Key, unknown>>): Key[] {
+  return Object.keys(record) as Key[]
+}
+
+describe.concurrent.each(objectKeys(STRIKES))('COMMIT meets a %s', (kind) => {
+  for (const subject of SUBJECTS)
+    for (const place of PLACES) {
+      test(`${place.name}: ${subject.name} tells the truth`, async ({ cluster }) => {
+        expectTruth(fateOf(place, kind), await run(subject, cluster, place, STRIKES[kind](cluster)))
+      })
+      if (subject.retries)
+        test(`${place.name}: ${subject.name} writes once in the end`, async ({ cluster }) => {
+          expectSuccess(fateOf(place, kind), await run(subject, cluster, place, STRIKES[kind](cluster), true))
+        })
+    }
+})
+
+describe.each(objectKeys(DISASTERS))('COMMIT meets a %s of the server', (kind) => {
+  test.for(SUBJECTS)('$name tells the truth, wherever it is', async (subject, { cluster }) => {
+    const strike = together(PLACES.length, () => DISASTERS[kind](cluster))
+    const outcomes = PLACES.map(async (place) => ({ place, outcome: await run(subject, cluster, place, strike) }))
+    for (const { place, outcome } of await Promise.all(outcomes)) expectTruth(fateOf(place, kind), outcome)
+  })
+
+  test.for(SUBJECTS.filter(({ retries }) => retries))(
+    '$name writes once in the end, wherever it is',
+    async (subject, { cluster }) => {
+      const strike = together(PLACES.length, () => DISASTERS[kind](cluster))
+      const outcomes = PLACES.map(async (place) => ({
+        place,
+        outcome: await run(subject, cluster, place, strike, true),
+      }))
+      for (const { place, outcome } of await Promise.all(outcomes)) expectSuccess(fateOf(place, kind), outcome)
+    },
+  )
+})
