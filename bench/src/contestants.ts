@@ -3,6 +3,7 @@ export const CONTESTANTS = {
   holdfast: 'Holdfast',
   'pg-pool': 'pg.Pool',
   'pg-pool-select-1': 'pg.Pool + select 1',
+  'holdfast-report': "Holdfast, 'report'",
   tarn: 'tarn',
   'generic-pool': 'generic-pool',
 } as const

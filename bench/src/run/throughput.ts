@@ -10,6 +10,9 @@ export const THROUGHPUT: Metric = { name: 'throughput', unit: '/s', better: 'mor
  */
 export const CPU_TIME: Metric = { name: 'CPU time each', unit: 'µs', better: 'less' }
 
+/** Another metric of {@link throughputOf}, for callers who note how long their turns took. */
+export const LATENCY: Metric = { name: 'median latency', unit: 'ms', better: 'less' }
+
 /** Long enough for every connection to be used some times over a network that takes 1 ms each way. */
 const LEAD_IN_MILLIS = 25
 
@@ -28,8 +31,12 @@ export function throughputOf({ caller, callers, sliceMillis, close }: Load): Ent
     async measure() {
       // A service under load doesn't pause while others are measured: what lay idle meanwhile gets going unmeasured.
       await slice(caller, callers, LEAD_IN_MILLIS)
-      const { turnsPerSecond, cpuMicrosPerTurn } = await slice(caller, callers, sliceMillis)
-      return { [THROUGHPUT.name]: turnsPerSecond, [CPU_TIME.name]: cpuMicrosPerTurn }
+      const { turnsPerSecond, cpuMicrosPerTurn, medianMillis } = await slice(caller, callers, sliceMillis)
+      return {
+        [THROUGHPUT.name]: turnsPerSecond,
+        [CPU_TIME.name]: cpuMicrosPerTurn,
+        [LATENCY.name]: medianMillis,
+      }
     },
     async [Symbol.asyncDispose]() {
       await close()

@@ -1,3 +1,5 @@
+import { quantile } from 'simple-statistics'
+
 /** The clock is read once per so many turns: reading it each time would be a good part of what is measured. */
 const TURNS_PER_LOOK = 32
 
@@ -6,6 +8,7 @@ export class Turns {
   readonly #endsAt: number
   #count = 0
   #isOver = false
+  readonly #tookMillis: number[] = []
 
   constructor(endsAt: number) {
     this.#endsAt = endsAt
@@ -22,6 +25,16 @@ export class Turns {
     this.#count++
     return true
   }
+
+  /** Notes how long a turn took, for those who want to know: the clock is read for it. */
+  took(millis: number): void {
+    this.#tookMillis.push(millis)
+  }
+
+  /** What half of the turns took at most, of those that were noted; NaN if none was. */
+  get medianMillis(): number {
+    return this.#tookMillis.length === 0 ? Number.NaN : quantile(this.#tookMillis, 0.5)
+  }
 }
 
 /** Takes turns as long as there are any. The loop is the caller's own, so that nothing comes between it and its pool. */
@@ -32,6 +45,8 @@ export interface Slice {
   readonly turnsPerSecond: number
   /** What this process, with its threads, has worked for each turn; what a server worked isn't in it. */
   readonly cpuMicrosPerTurn: number
+  /** What half of the turns took at most; NaN if nobody noted it. */
+  readonly medianMillis: number
 }
 
 /** Lets so many callers take turns together, for about `sliceMillis`. */
@@ -45,5 +60,6 @@ export async function slice(caller: Caller, callers: number, sliceMillis: number
   return {
     turnsPerSecond: (turns.count * 1000) / tookMillis,
     cpuMicrosPerTurn: (cpu.user + cpu.system) / turns.count,
+    medianMillis: turns.medianMillis,
   }
 }
