@@ -2,7 +2,7 @@ import { scope } from '@holdfast/core'
 import { describe, expect } from 'vitest'
 import { test } from '../faults/support/fault-test.ts'
 import { expectHealthy } from '../faults/support/health.ts'
-import { backendPid, holdfast } from '../faults/support/pools.ts'
+import { holdfast, warmUp } from '../faults/support/pools.ts'
 import { rejection } from '../faults/support/settling.ts'
 import { until } from '../support/index.ts'
 
@@ -12,7 +12,7 @@ describe('a statement given up in a transaction that has no id yet', () => {
     '%s: the connection goes on, and so do those beside it',
     async (statement, { cluster, direct }) => {
       await using pool = holdfast({ ...direct, max: 2, prePing: false })
-      const pids = new Set(await Promise.all([backendPid(pool), backendPid(pool)]))
+      const pids = new Set(await warmUp(pool, 2))
       const controller = new AbortController()
       const reason = new Error('the user has left')
       const aborted = scope({ signal: controller.signal }, () =>

@@ -13,12 +13,6 @@ export type ConnectCallback = (
   release: (discard?: Error | boolean) => void,
 ) => void
 
-/** A statement that can be given up. */
-export interface Abortable {
-  /** Leaves the line of waiters; a statement that runs is cancelled at the server. Rejects with the signal's reason. */
-  readonly signal?: AbortSignal | undefined
-}
-
 /** What a caller of `query()` is told. */
 export type ResultCallback = (error: Error | null | undefined, result?: QueryResult) => void
 
@@ -144,4 +138,10 @@ export function wishes(given: AcquireOptions | undefined): Scope | undefined {
   if (!given) return scoped
   checkAcquireOptions('connect', given)
   return scoped ? { ...scoped, ...withoutUndefined(given) } : given
+}
+
+/** What a config says of how its connection is acquired. */
+export function wishesIn(query: unknown): AcquireOptions | undefined {
+  const signal = typeof query === 'object' && query !== null ? (query as AcquireOptions).signal : undefined
+  return signal && { signal }
 }

@@ -1,4 +1,4 @@
-export type { Abortable, ConnectCallback } from './calls.ts'
+export type { ConnectCallback } from './calls.ts'
 export { checkPool } from './check-pool.ts'
 export type { LeasedClient } from './connection/client.ts'
 export {
@@ -43,6 +43,7 @@ export type { EventConnection, PoolEvent, PoolEventType } from './telemetry/even
 export type { ConnectionInspection } from './telemetry/inspect.ts'
 export type { PoolStatus } from './telemetry/status.ts'
 export { checkRunOptions, type RetryInfo, type RunOptions } from './transaction/run-options.ts'
+export type { StatementOptions } from './transaction/run-statement.ts'
 export { type AttemptInfo, runTransaction, type Transact, type TransactionWork } from './transaction/run-transaction.ts'
 export type { Transaction, TransactionFunction } from './transaction/transaction.ts'
 export type { AccessMode, IsolationLevel, TransactionOptions } from './transaction/transaction-options.ts'

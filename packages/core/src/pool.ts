@@ -9,7 +9,6 @@ import pg, {
   type Submittable,
 } from 'pg'
 import {
-  type Abortable,
   CallbackCall,
   ConnectCall,
   type ConnectCallback,
@@ -17,11 +16,12 @@ import {
   type ResultCallback,
   runOn,
   wishes,
+  wishesIn,
 } from './calls.ts'
 import type { LeasedClient } from './connection/client.ts'
 import type { Connection } from './connection/connection.ts'
 import { clientThatListens } from './connection/listening-client.ts'
-import { rethrowFromCaller } from './connection/stack.ts'
+import { rethrowFromCaller, stackAbove } from './connection/stack.ts'
 import type { Engine } from './engine/engine.ts'
 import { PoolClosedError } from './errors.ts'
 import { makeEngine } from './make-engine.ts'
@@ -36,10 +36,9 @@ import { systemClock } from './runtime/clock.ts'
 import { type ConnectionInspection, inspectionOf } from './telemetry/inspect.ts'
 import { type PoolStatus, statusOf } from './telemetry/status.ts'
 import { transactionOn } from './transaction/on-pool.ts'
+import { runSpecially, type StatementOptions, type StatementSource } from './transaction/run-statement.ts'
 import type { TransactionFunction } from './transaction/transaction.ts'
 import type { TransactionOptions } from './transaction/transaction-options.ts'
-
-const LONGEST_STACK = 50
 
 /**
  * A resilient connection pool with the surface of `pg.Pool`: the same calls, the same events, and it is one, for
@@ -127,7 +126,11 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   /**
    * Runs one statement on whichever connection is free. A plain SQL error leaves the connection in the pool.
    *
+   * With `idempotent` it is sent again when its connection is lost; with `exactlyOnce` it runs as a transaction of its own,
+   * whose outcome is found out.
+   *
    * @throws {ConnectionLostError} when the connection died while the statement ran: `sent` and `commitOutcome` tell.
+   * @throws {OptionsError} that names every option that can't work.
    * @throws The reason of `signal`.
    * @throws What `connect()` throws.
    */
@@ -160,15 +163,21 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     values: QueryConfigValues<I>,
     callback: (err: Error, result: QueryResult<R>) => void,
   ): void
-  // biome-ignore lint/suspicious/noExplicitAny: as above. With a signal; behind pg's own, so that the class stays its subtype.
+  // biome-ignore lint/suspicious/noExplicitAny: as above. With options; behind pg's own, so that the class stays its subtype.
   override query<R extends any[] = any[], I = any[]>(
-    queryConfig: QueryArrayConfig<I> & Abortable,
+    queryConfig: QueryArrayConfig<I> & StatementOptions,
     values?: QueryConfigValues<I>,
   ): Promise<QueryArrayResult<R>>
   // biome-ignore lint/suspicious/noExplicitAny: as above.
   override query<R extends QueryResultRow = any, I = any[]>(
-    queryConfig: QueryConfig<I> & Abortable,
+    queryConfig: QueryConfig<I> & StatementOptions,
     values?: QueryConfigValues<I>,
+  ): Promise<QueryResult<R>>
+  // biome-ignore lint/suspicious/noExplicitAny: as above.
+  override query<R extends QueryResultRow = any, I = any[]>(
+    queryTextOrConfig: string | QueryConfig<I>,
+    values: QueryConfigValues<I> | undefined,
+    options: StatementOptions,
   ): Promise<QueryResult<R>>
   // biome-ignore lint/suspicious/noExplicitAny: one implementation for all of them.
   override query(query: any, values?: any, callback?: any): any {
@@ -178,6 +187,8 @@ export class Pool extends pg.Pool implements AsyncDisposable {
       return undefined
     }
     const done: ResultCallback | undefined = typeof values === 'function' ? values : callback
+    const special = typeof done === 'function' ? undefined : runSpecially(this as StatementSource, query, values, done)
+    if (special) return special
     const parameters = typeof values === 'function' ? undefined : values
     if (done) return this.#run(query, parameters, done)
     return new Promise((resolve, reject) => {
@@ -298,13 +309,12 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   }
 
   #run(
-    query: string | (QueryConfig & Abortable) | Submittable,
+    query: string | (QueryConfig & StatementOptions) | Submittable,
     values: unknown[] | undefined,
     done: ResultCallback,
   ): void {
     if (this.connect !== ownConnect || isInstrumented()) return this.#runThroughConnect(query, values, done)
-    const signal = signalOf(query)
-    const options = wishes(signal && { signal })
+    const options = wishes(wishesIn(query))
     const call = new QueryCall(query, values, done, this.#takeBack, options, this.#whoAsks(this.query))
     this.#engine.acquire(call)
     call.keepContext()
@@ -314,8 +324,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
 
   /** Whoever overrides `connect` (a tenant's role, a search path) means every statement, as with pg. */
   #runThroughConnect(query: unknown, values: unknown[] | undefined, done: ResultCallback): void {
-    const signal = signalOf(query)
-    this.#asked = signal && { signal }
+    this.#asked = wishesIn(query)
     try {
       this.connect((error, client) => {
         if (error || !client) done(error)
@@ -329,13 +338,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   /** Where the caller is, if leaks are looked for: a stack isn't cheap. */
   #whoAsks(method: (...args: never[]) => unknown): string | undefined {
     if (this.#options.leakDetectionMillis === Number.POSITIVE_INFINITY) return undefined
-    const here = new Error('Acquired here')
-    // An ORM, and the attempts at a transaction, take more frames than Node would show.
-    const { stackTraceLimit } = Error
-    Error.stackTraceLimit = LONGEST_STACK
-    Error.captureStackTrace(here, method)
-    Error.stackTraceLimit = stackTraceLimit
-    return here.stack
+    return stackAbove('Acquired here', method)
   }
 
   /** What others read in `pool.options`: the counts in force, as pg.Pool shows them. */
@@ -349,10 +352,6 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     const { connectionTimeoutMillis, query_timeout, ...config } = this.options
     return { keepAlive: DEFAULTS.keepAlive, ...config, password: this.options.password }
   }
-}
-
-function signalOf(query: unknown): AbortSignal | undefined {
-  return typeof query === 'object' && query !== null ? (query as Abortable).signal : undefined
 }
 
 /** Instrumentations put themselves around pg-pool's `connect`, with shimmer's mark on it. */

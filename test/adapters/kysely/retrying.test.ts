@@ -94,7 +94,7 @@ test('what may be written is not run again: COMMIT was sent, and its answer is l
   proxied,
   applicationName,
 }) => {
-  await using pool = holdfast({ ...proxied, max: 1 })
+  await using pool = holdfast({ ...proxied, max: 1, commitOutcome: 'report' })
   const db = kysely(pool)
   let runs = 0
   const transaction = rejection(

@@ -3,13 +3,15 @@ import type { Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
 import { requestCancel } from './cancel.ts'
 import type { LeasedClient } from './client.ts'
-import { holdStatements, internalsOf } from './driver.ts'
+import { internalsOf } from './driver.ts'
+import type { Gate } from './gate.ts'
 import type { SignsOfLife } from './signs-of-life.ts'
 import type { Statement, Statements } from './statements.ts'
 
 /** What giving up statements takes. */
 export interface CancellationParts {
   readonly client: LeasedClient
+  readonly gate: Gate
   readonly clock: Clock
   /** The user's way of making sockets, if he has one. */
   readonly stream: (() => unknown) | undefined
@@ -55,16 +57,16 @@ export class Cancellation {
    * nobody else gets the connection, which must answer a ping first, if any do: a late request cancels whatever runs then.
    */
   async #cancel(statement: Statement): Promise<void> {
-    const { client, clock, stream, statements, signs, lose } = this.#parts
+    const { client, gate, clock, stream, statements, signs, lose } = this.#parts
     const cancelPatience = afterPatience(clock, RESET_TIMEOUT_MILLIS, 'nothing', () => {
       if (statements.has(statement)) lose(new Error('No answer to a cancel request'))
     })
     this.#underWay++
-    const resume = holdStatements(client)
+    const resume = gate.hold()
     signs.doubt()
     await requestCancel(client, { clock, stream, timeoutMillis: RESET_TIMEOUT_MILLIS })
     this.#underWay--
-    if (this.#underWay === 0) resume()
+    resume()
     this.onOver?.()
     if (!statements.has(statement)) cancelPatience()
   }

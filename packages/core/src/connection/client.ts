@@ -6,9 +6,10 @@ import { abortReason } from '../runtime/abort-reason.ts'
 import type { Cancel } from '../runtime/clock.ts'
 import { currentScope, inThisContext, type Scope } from '../runtime/scope.ts'
 import { type DriverQuery, internalsOf } from './driver.ts'
+import type { Gate } from './gate.ts'
 import type { Identification } from './identification.ts'
 import type { Lease } from './lease.ts'
-import { inOneWrite, sendEarly, whenSent } from './presend.ts'
+import { inOneWrite, whenSent } from './presend.ts'
 import { rethrowFromCaller } from './stack.ts'
 import type { Statement } from './statements.ts'
 import { accompany, type Submittable } from './submittable.ts'
@@ -34,6 +35,8 @@ export interface ClientOwner {
   explain(error: Error, statement: Statement): Error
   /** Gives a statement `timeoutMillis`, or the pool's `query_timeout`, to end; a COMMIT `commitTimeoutMillis`, too. */
   limit(timeoutMillis: number | undefined, isCommit?: boolean): Cancel | undefined
+  /** Before the driver's line of statements. */
+  readonly gate: Gate
   /** What knows of the open transaction; undefined where nobody wants to. */
   readonly identification: Identification | undefined
   /** Finds out whether a lost COMMIT was carried out; undefined if it wasn't lost, or nobody wants to know. */
@@ -224,7 +227,7 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
           if (!problem) identification?.sent(kind)
           return problem
         })
-        if (isEarly) sendEarly(this, query)
+        if (isEarly) this.#owner.gate.sendEarly(query)
       }
       if (isEarly || identification?.willRide(kind)) inOneWrite(this, give)
       else give()

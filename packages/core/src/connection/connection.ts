@@ -8,6 +8,7 @@ import { afterPatience } from '../runtime/deadline.ts'
 import { Cancellation } from './cancellation.ts'
 import type { ClientOwner, LeasedClient } from './client.ts'
 import { type DriverInternals, type EndClient, internalsOf } from './driver.ts'
+import { Gate } from './gate.ts'
 import { sayGoodbye } from './goodbye.ts'
 import { Identification } from './identification.ts'
 import { Lease, type LeaseTerms } from './lease.ts'
@@ -59,6 +60,7 @@ export class Connection implements ClientOwner {
   readonly signs: SignsOfLife = new SignsOfLife()
   readonly identification: Identification | undefined
   readonly cancellation: Cancellation
+  readonly gate: Gate
 
   /** The batch it was opened in: those of an older one are stale. */
   generation = 0
@@ -79,10 +81,12 @@ export class Connection implements ClientOwner {
     this.#statements = new Statements(settings.pipelined)
     this.client = makeClient(this)
     this.#internals = internalsOf(this.client)
-    this.identification = settings.commits && new Identification(this.client, settings.commits)
+    this.gate = new Gate(this.client)
+    this.identification = settings.commits && new Identification(this.client, this.gate, settings.commits)
     this.cancellation = new Cancellation({
       ...settings,
       client: this.client,
+      gate: this.gate,
       statements: this.#statements,
       signs: this.signs,
       end: (statement, reason) => this.end(statement, reason),

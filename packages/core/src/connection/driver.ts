@@ -63,22 +63,6 @@ export function sendStatement(client: Client, sql: string, done: StatementDone):
 export interface DriverQuery {
   submit(connection: unknown): Error | null
   callback?: StatementDone
-  /** It was sent before its turn: all that is left to the driver is to wait for the answer. */
-  isSentEarly?: true
-}
-
-/** Has the driver keep back what it hasn't sent yet, until the function that this returns is called. */
-export function holdStatements(client: Client): () => void {
-  const internals = internalsOf(client)
-  const { _pulseQueryQueue: pulse } = internals
-  internals._pulseQueryQueue = () => {
-    const [next] = internals._queryQueue as DriverQuery[]
-    if (next?.isSentEarly) pulse.call(internals)
-  }
-  return () => {
-    Reflect.deleteProperty(internals, '_pulseQueryQueue') // The method of its class comes to light again.
-    internals._pulseQueryQueue()
-  }
 }
 
 /** Says goodbye by the driver's own method, past what a subclass overrides: `LeasedClient` takes an `end` for a loss. */

@@ -3,7 +3,8 @@ import { severityOf } from '../policy/classify-error.ts'
 import { PROBE, readServer, type ServerIdentity, type TransactionIdentity } from '../policy/commit-outcome.ts'
 import type { StatementKind } from '../policy/statement-kind.ts'
 import { type DriverInternals, type DriverQuery, internalsOf } from './driver.ts'
-import { queryOf, sendEarly } from './presend.ts'
+import type { Gate } from './gate.ts'
+import { queryOf } from './presend.ts'
 
 /** What is known of the open transaction: who it is; that it has no id, so wrote nothing; or nothing, and why. */
 export type Identified = TransactionIdentity | 'nothing written' | { readonly unknown: string }
@@ -14,7 +15,7 @@ export type Identified = TransactionIdentity | 'nothing written' | { readonly un
  * first one rides in front of the first BEGIN, where it can't: only a server that answered that is asked again.
  */
 export class Identification {
-  readonly #client: Client
+  readonly #gate: Gate
   readonly #internals: DriverInternals
   readonly #pool: { isRefused: boolean }
   #trial: 'due' | 'passed' | 'failed' = 'due'
@@ -28,8 +29,8 @@ export class Identification {
   /** The next statement is in another transaction, if in any. */
   #hasEnded = false
 
-  constructor(client: Client, pool: { isRefused: boolean }) {
-    this.#client = client
+  constructor(client: Client, gate: Gate, pool: { isRefused: boolean }) {
+    this.#gate = gate
     this.#pool = pool
     this.#internals = internalsOf(client)
   }
@@ -58,8 +59,7 @@ export class Identification {
    * behind the trial.
    */
   prepare(kind: StatementKind): 'early' | undefined {
-    const { readyForQuery, _queryQueue: queue } = this.#internals
-    const isIdle = readyForQuery === true && queue.length === 0
+    const { isIdle } = this.#gate
     const isInside = this.#isInside()
     if (kind === 'commit' && (isInside || !isIdle) && this.#hasGaps && !this.#identity) this.#enqueueProbe()
     if (kind !== 'begin' || !isIdle || isInside || this.#trial !== 'due' || this.#pool.isRefused) return undefined
@@ -77,11 +77,7 @@ export class Identification {
   sent(kind: StatementKind): void {
     this.#enter()
     const isInside = this.#isInside()
-    if (isInside && this.#mustProbe(kind)) {
-      const probe = this.#probe()
-      this.#internals._queryQueue.unshift(probe)
-      sendEarly(this.#client, probe)
-    }
+    if (isInside && this.#mustProbe(kind)) this.#gate.sendEarly(this.#probe())
     this.#note(kind, isInside)
   }
 

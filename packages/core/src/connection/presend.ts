@@ -15,16 +15,6 @@ export function whenSent(query: DriverQuery, around: (submit: () => Error | null
   query.submit = (connection) => around(() => submit.call(query, connection))
 }
 
-/**
- * Sends a statement at once, although the server still works on another: the driver waits for each answer before it
- * sends the next. The answers come in the same order, so all that is left to the driver is to keep its place.
- */
-export function sendEarly(client: Client, query: DriverQuery): void {
-  const problem = query.submit(internalsOf(client).connection)
-  query.submit = () => problem
-  query.isSentEarly = true
-}
-
 /** Joins what is written meanwhile into one write. */
 export function inOneWrite(client: Client, write: () => void): void {
   const { stream } = internalsOf(client).connection as { readonly stream: Partial<Pick<Duplex, 'cork' | 'uncork'>> }

@@ -1,0 +1,103 @@
+import pRetry from 'p-retry'
+import type { QueryConfig, QueryResult } from 'pg'
+import { OptionsError, PoolTimeoutError } from '../errors.ts'
+import { Problems, withoutUndefined } from '../options/check.ts'
+import { checkGroupKeys } from '../options/check-keys.ts'
+import { TRANSACTION_RETRY } from '../options/defaults.ts'
+import { isDisconnect, isRetryable } from '../policy/classify-error.ts'
+import type { RunOptions } from './run-options.ts'
+import type { Transaction } from './transaction.ts'
+
+/** How one statement of `pool.query` runs. */
+export interface StatementOptions {
+  /** Leaves the line of waiters; a statement that runs is cancelled at the server. Rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined
+  /**
+   * Running it twice is harmless: it reads, or it sets what is set already. Then it is sent again, 3 times at most, when its
+   * connection was lost, whatever had become of it.
+   *
+   * @default false
+   */
+  readonly idempotent?: boolean | undefined
+  /**
+   * It writes, and must not run twice: it runs as a transaction of its own (two round trips more), so that it ends in the
+   * result, in an error that guarantees that nothing was written, or in `CommitOutcomeUnknownError`. Run again when
+   * nothing was.
+   *
+   * @default false
+   */
+  readonly exactlyOnce?: boolean | undefined
+}
+
+/** Where such a statement runs. */
+export interface StatementSource {
+  query(statement: QueryConfig): Promise<QueryResult>
+  transaction<Result>(fn: (tx: Transaction) => Promise<Result>, options: RunOptions): Promise<Result>
+}
+
+// Complete by its type: whatever becomes an option has to be entered here.
+const KEYS: Record<keyof StatementOptions, true> = { signal: true, idempotent: true, exactlyOnce: true }
+
+/** Runs a statement that asks for more than to be sent, by its config or the third argument; undefined if it doesn't. */
+export function runSpecially(
+  source: StatementSource,
+  query: string | QueryConfig,
+  values: unknown[] | undefined,
+  third: unknown,
+): Promise<QueryResult> | undefined {
+  try {
+    const options = statementOptionsOf(query, third)
+    return options && runStatement(source, query, values, options)
+  } catch (error) {
+    return Promise.reject(error)
+  }
+}
+
+/**
+ * What a call of `query` asks for beyond a plain statement, from its config or its third argument; undefined if nothing.
+ *
+ * @throws {OptionsError} that names every option that can't work.
+ */
+function statementOptionsOf(query: unknown, third: unknown): StatementOptions | undefined {
+  const isConfig = typeof query === 'object' && query !== null && !('submit' in query)
+  const inConfig = isConfig ? (query as StatementOptions) : {}
+  if (third === undefined && !inConfig.idempotent && !inConfig.exactlyOnce) return undefined
+  const problems = new Problems()
+  if (third !== undefined) problems.group('query', third, '{ idempotent: true }')
+  const given = withoutUndefined((third ?? {}) as StatementOptions)
+  checkGroupKeys('query', given, Object.keys(KEYS), problems)
+  const { signal, idempotent, exactlyOnce } = { ...pick(inConfig), ...given }
+  for (const [option, value] of Object.entries({ idempotent, exactlyOnce }))
+    if (value !== undefined) problems.oneOf(`query.${option}`, value, [true, false])
+  if (idempotent && exactlyOnce)
+    problems.found.push('`query.idempotent` and `query.exactlyOnce` exclude each other: may it run twice, or not?')
+  if (problems.found.length > 0) throw new OptionsError(problems.found)
+  return { signal, idempotent, exactlyOnce }
+}
+
+/** Runs a statement in one of these ways. */
+async function runStatement(
+  source: StatementSource,
+  query: string | QueryConfig,
+  values: unknown[] | undefined,
+  { signal, idempotent, exactlyOnce }: StatementOptions,
+): Promise<QueryResult> {
+  const {
+    idempotent: _again,
+    exactlyOnce: _once,
+    ...config
+  } = (typeof query === 'string' ? { text: query } : query) as QueryConfig & StatementOptions
+  const statement = { ...config, ...(values && { values }) } as QueryConfig
+  if (exactlyOnce) return await source.transaction((tx) => tx.query(statement), signal ? { signal } : {})
+  const abortable = signal ? { ...statement, signal } : statement
+  if (!idempotent) return await source.query(abortable)
+  return await pRetry(() => source.query(abortable), {
+    ...TRANSACTION_RETRY,
+    ...(signal && { signal }),
+    shouldRetry: ({ error }) => !(error instanceof PoolTimeoutError) && (isDisconnect(error) || isRetryable(error)),
+  })
+}
+
+function pick({ signal, idempotent, exactlyOnce }: StatementOptions): StatementOptions {
+  return withoutUndefined({ signal, idempotent, exactlyOnce })
+}
