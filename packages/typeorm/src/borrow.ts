@@ -15,8 +15,7 @@ export function borrow(pool: Pool): object {
     const said = Object.keys(config).filter((key) => config[key] !== undefined)
     if (said.length > 0) throw new OptionsError(said.map((key) => `\`${key}\` must be absent: it is the pool's.`))
     const [status, addListener] = [pool.status.bind(pool), pool.addListener.bind(pool)]
-    const own = Object.assign(new Pool(), { status, addListener, end: process.nextTick })
-    return attune(own, () => pool.connect())
+    return attune(Object.assign(new Pool(), { status, addListener, end: process.nextTick }), () => pool.connect())
   }
   return { ...pg, Pool: BorrowedPool }
 }

@@ -1,6 +1,7 @@
 import { type ConnectCallback, OptionsError, Pool, PoolClosedError } from '@holdfast/core'
 import type { DataSource } from 'typeorm'
 import type { PostgresDriver } from 'typeorm/driver/postgres/PostgresDriver.js'
+import { Replica } from './replica.ts'
 
 /**
  * For a graceful shutdown: from now on the data source gets no connection, and this waits, for `millis` at most, until
@@ -10,17 +11,17 @@ import type { PostgresDriver } from 'typeorm/driver/postgres/PostgresDriver.js'
  */
 export async function drain(dataSource: DataSource, millis: number): Promise<boolean> {
   if (!(millis >= 0 && millis < 2 ** 31)) throw new OptionsError([`\`millis\` must be 0 to 2^31 - 1, got ${millis}.`])
-  const late = new Promise<false>((no) => AbortSignal.timeout(millis).addEventListener('abort', () => no(false)))
+  const late = new Promise<false>((end) => AbortSignal.timeout(millis).addEventListener('abort', () => end(false)))
   return Promise.race([late, Promise.all(poolsOf(dataSource).map(drained)).then(() => true)])
 }
 
 function drained(pool: Pool): Promise<void> {
-  const reason = new PoolClosedError('The data source has been drained')
-  const connect = (tell?: ConnectCallback): unknown => (tell ? process.nextTick(tell, reason) : Promise.reject(reason))
-  Object.assign(pool, { connect })
+  const no = new PoolClosedError('The data source has been drained')
+  Object.assign(pool, { connect: (tell?: ConnectCallback) => (tell ? process.nextTick(tell, no) : Promise.reject(no)) })
   return new Promise((resolve) => {
     const look = (): void => {
-      if (pool.status().leased + pool.status().waiting === 0) resolve()
+      // In line for a replica that is away is whoever looks whether it is back.
+      if (pool.status().leased === 0 && (pool instanceof Replica || pool.status().waiting === 0)) resolve()
     }
     for (const event of ['release', 'remove']) pool.addListener(event, () => setImmediate(look))
     look()

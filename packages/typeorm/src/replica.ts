@@ -10,7 +10,7 @@ export class Replica extends Pool {
 
   /** Undefined if the server is away. Somebody stays in line then, so that the pool goes on trying. */
   async lease(): Promise<LeasedClient | undefined> {
-    if (!this.#isAway || this.idleCount > 0) return this.#attempt()
+    if (!this.#isAway) return this.#attempt()
     if (this.waitingCount === 0) this.#attempt().then((client) => client?.release(), ignore)
     return undefined
   }

@@ -109,7 +109,7 @@ describe('borrow(pool)', () => {
   test('drain() refuses the data source more connections, and nobody else; it waits for whoever uses the pool', async ({
     direct,
   }) => {
-    await using pool = holdfast({ ...direct, max: 2 })
+    await using pool = holdfast({ ...direct, max: 2, idleTimeoutMillis: 0 })
     const source = borrowing(pool)
     await source.initialize()
     expect(poolOf(source).status()).toEqual(pool.status())

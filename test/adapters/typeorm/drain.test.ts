@@ -57,6 +57,26 @@ describe('drain()', () => {
     await until(async () => (await cluster.countSessions({ applicationName })) === 0)
   })
 
+  test('waits for who is in line for a connection that is being opened', async ({
+    proxy,
+    proxied,
+    applicationName,
+    cluster,
+  }) => {
+    const source = await connected({ ...addressOf(proxied), applicationName })
+    await cluster.terminateBackends({ applicationName })
+    await until(() => poolOf(source).totalCount === 0)
+    proxy.delay(100)
+    const inLine = source.query('select 1 as it')
+    await until(() => poolOf(source).waitingCount === 1)
+    const drained = drain(source, LONG)
+    expect(poolOf(source).status()).toMatchObject({ leased: 0, waiting: 1 })
+    expect(await isPending(drained)).toBe(true)
+    expect(await settles(drained, 'drain()')).toBe(true)
+    expect(await settles(inLine, 'the query')).toEqual([{ it: 1 }])
+    await source.destroy()
+  })
+
   test('says so when time is up, and waits no longer', async ({ cluster, direct, applicationName }) => {
     const source = await connected({ ...addressOf(direct), applicationName })
     const running = unattended(source.query('select pg_sleep(60)'))
@@ -71,7 +91,7 @@ describe('drain()', () => {
     direct,
   }) => {
     const source = await connected(addressOf(direct))
-    expect(await Promise.all([drain(source, LONG), drain(source, 0)])).toContain(true)
+    expect(await settles(Promise.all([drain(source, LONG), drain(source, LONG)]), 'both')).toEqual([true, true])
     await source.destroy()
     expect(await drain(source, LONG)).toBe(true)
     await source.initialize()
@@ -105,6 +125,22 @@ describe('drain()', () => {
     expect(await settles(drained, 'drain()')).toBe(true)
     await source.destroy()
     await until(async () => (await cluster.countSessions({ applicationName })) === 0)
+  })
+
+  test('does not wait for a replica that is away', async ({ direct, proxy, proxied, applicationName }) => {
+    const replication = { master: addressOf(direct), slaves: [addressOf(proxied)] }
+    const source = await connected({ replication, applicationName })
+    proxy.cut('rst')
+    proxy.refuse()
+    const read = (): Promise<unknown> =>
+      source.createQueryBuilder().select('1', 'it').from('(select 1)', 'one').getRawOne()
+    const looksForIt = async (): Promise<boolean> => {
+      expect(await read()).toEqual({ it: 1 })
+      return replicasOf(source)[0]?.waitingCount === 1
+    }
+    await until(looksForIt, { what: 'somebody to wait for the replica' })
+    expect(await settles(drain(source, LONG), 'drain()')).toBe(true)
+    await source.destroy()
   })
 
   test('refuses times that are none, and pools that are not ours', async ({ direct }) => {

@@ -15,7 +15,7 @@ type Given = Omit<HoldfastDataSourceOptions, 'type'>
 
 /** A data source with `holdfast()`, and timeouts as short as tests want them. Not connected yet. */
 export function withHoldfast({ holdfast: options, ...rest }: Given): DataSource {
-  const short = { closeTimeoutMillis: 500, prePing: { idleMillis: 0, timeoutMillis: 300 } }
+  const short = { idleTimeoutMillis: 0, closeTimeoutMillis: 500, prePing: { idleMillis: 0, timeoutMillis: 300 } }
   return new DataSource(holdfast({ type: 'postgres', entities: [Entry], ...rest, holdfast: { ...short, ...options } }))
 }
 
