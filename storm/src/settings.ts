@@ -23,7 +23,7 @@ export const SETTINGS = {
   lanesAtOnce: 5,
 
   /** For the stacks that are given one. */
-  queryTimeoutMillis: 3000,
+  queryTimeoutMillis: 2500,
   /** An operation without an outcome for so long hangs, to whoever waits for it. */
   hangMillis: 5000,
 

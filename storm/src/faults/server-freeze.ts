@@ -1,6 +1,6 @@
 import { type Fault, serverOf } from './fault.ts'
 
-const FROZEN_MILLIS = 2000
+const FROZEN_MILLIS = 1500
 
 /** A server that is slow beyond measure, and yet loses nothing: SCENARIOS B5, "slow is told from dead". */
 export const serverFreeze: Fault = {

@@ -1,7 +1,8 @@
 import type { Fault } from './fault.ts'
 
-const VICTIMS = 8
-const PAUSE_MILLIS = 200
+const VICTIMS = 6
+/** Until who was hit has recovered: at a faster pace it would always be the next victim, too. */
+const PAUSE_MILLIS = 700
 const MOST_TRIES = 50
 
 /** SCENARIOS B1, B2. */

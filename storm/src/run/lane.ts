@@ -21,6 +21,7 @@ export interface LaneSetup {
 }
 
 const PAUSE_MILLIS = 300
+const MOST_WARM_UPS = 5
 
 /** One stack on its way through the storm, on its own ground and in its own process, from fault to fault. */
 export class Lane implements AsyncDisposable {
@@ -64,6 +65,7 @@ export class Lane implements AsyncDisposable {
         crashed: (crash) => lane.#current?.crashes.push(crash),
       },
     })
+    await lane.#warmUp()
     return lane
   }
 
@@ -146,6 +148,12 @@ export class Lane implements AsyncDisposable {
         attempts: 0,
       })
     await ground.terminate() // Whatever its predecessor had left at the server.
+    await this.#warmUp()
+  }
+
+  /** Every connection is there before a fault begins: on a slow machine it would strike a start, and not a service. */
+  async #warmUp(): Promise<void> {
+    for (let round = 0; round < MOST_WARM_UPS; round++) if ((await this.#running.probe()) === SETTINGS.poolMax) return
   }
 
   #scene(phase: PhaseRecord): Scene {
