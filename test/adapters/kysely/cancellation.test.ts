@@ -161,9 +161,9 @@ describe('the connection over which a query is cancelled dies, too', () => {
   const DELAY_MILLIS = 150
 
   test.for([
-    ["Kysely's own dialect on a Holdfast pool", 'stock', 0],
-    ['HoldfastDialect', 'holdfast', 0],
-  ] as const)('%s', async ([, dialect, code], { cluster, proxy, proxied, applicationName }) => {
+    ["Kysely's own dialect on a Holdfast pool", 'stock'],
+    ['HoldfastDialect', 'holdfast'],
+  ] as const)('%s: the process lives on', async ([, dialect], { cluster, proxy, proxied, applicationName }) => {
     await using program = Program.start('give-up', { dialect, config: { ...proxied, max: 1 } })
     await isActive(cluster, applicationName)
     const { links } = proxy
@@ -172,7 +172,7 @@ describe('the connection over which a query is cancelled dies, too', () => {
     await until(async () => (await cluster.sessions({ applicationName })).some(({ query }) => /cancel/.test(query)))
     proxy.cut('rst', { links: proxy.links.filter((link) => !links.includes(link)) })
     const { code: ended, stderr } = await program.ends()
-    expect([ended, /Unhandled 'error' event/.test(stderr)]).toEqual([code, code === 1])
+    expect([ended, /Unhandled 'error' event/.test(stderr)]).toEqual([0, false])
   })
 })
 

@@ -188,6 +188,7 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
             const failure = owner.firstFailure
             end(error ?? undefined)
             if (owner.lease.attempt && hasCommitted(result)) owner.lease.attempt.noteCommit(owner.lease)
+            if (kind === 'work' && ENDS.has(result?.command ?? '')) owner.identification?.loseTrack()
             const outcome = error && kind === 'commit' ? owner.outcomeOf(statement) : undefined
             if (outcome)
               outcome.then((isCommitted) => {
@@ -215,8 +216,11 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
       const before = queue.length
       const give = (): void => {
         send()
-        // A class of the user's own may not have given it to the driver yet.
-        if (queue.length === before) return identification?.sent(kind)
+        if (queue.length === before) {
+          // Whoever has put himself around `query` may not have given it to the driver yet.
+          const isSent = internalsOf(this).readyForQuery === false
+          return identification?.sent(isSent ? kind : 'opaque')
+        }
         const query = queue.at(-1) as DriverQuery
         statement.queued = query
         statement.sent = false
@@ -286,6 +290,9 @@ function reasonToRefuse(signal: AbortSignal | undefined, text: string | undefine
     return new OptionsError(['`signal` must be an AbortSignal (of an AbortController it is `.signal`).'])
   return signal?.aborted && !onlyRollsBack(text) ? abortReason(signal) : undefined
 }
+
+/** Tags by which the server tells that it has ended a transaction, or begun one. */
+const ENDS: ReadonlySet<string> = new Set(['BEGIN', 'START TRANSACTION', 'COMMIT', 'ROLLBACK', 'PREPARE TRANSACTION'])
 
 /** An answer that the server did not live to give. */
 function doneBy(command: 'COMMIT' | 'ROLLBACK'): QueryResult {

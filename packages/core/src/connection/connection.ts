@@ -275,11 +275,11 @@ export class Connection implements ClientOwner {
   outcomeOf(commit: Statement): Promise<boolean> | undefined {
     const { commits } = this.#settings
     if (!commits || !this.identification || this.#loss?.phase !== 'commit') return undefined
-    // What wasn't sent, wasn't carried out.
-    const known = commit.sent ? this.identification.known : 'nothing written'
-    return settleCommit(this.#loss, known, commits).then(({ isCommitted, loss }) => {
+    // If this one wasn't sent, something that was sent before it may have committed.
+    if (!commit.sent) return undefined
+    return settleCommit(this.#loss, this.identification.known, commits).then(({ isCommitted, loss }) => {
       this.#loss = loss
-      if (loss.commitOutcome === 'aborted') this.lease.attempt?.noteRollback(this.lease)
+      this.lease.attempt?.noteLoss(this.lease, loss.commitOutcome === 'unknown')
       return isCommitted
     })
   }
@@ -323,7 +323,7 @@ export class Connection implements ClientOwner {
     const underWay = isInUse ? this.#statements.sentTexts() : []
     const phase = isInUse ? phaseOfLoss(this.transactionStatus, underWay) : 'idle'
     this.#loss = { cause, phase, commitOutcome: outcomeOfLoss(phase, isInUse && this.lease.hasWorked) }
-    if (this.#loss.commitOutcome === 'unknown') this.lease.attempt?.noteCommit(this.lease)
+    this.lease.attempt?.noteLoss(this.lease, this.#loss.commitOutcome === 'unknown')
     return this.#loss
   }
 

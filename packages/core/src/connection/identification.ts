@@ -81,6 +81,12 @@ export class Identification {
     this.#note(kind, isInside)
   }
 
+  /** A statement has ended a transaction, or begun one, of which its text said nothing. */
+  loseTrack(): void {
+    this.#identity = undefined
+    this.#hasGaps = true
+  }
+
   #isInside(): boolean {
     return this.#internals.getTransactionStatus() === 'T'
   }
@@ -103,8 +109,7 @@ export class Identification {
     if (kind === 'late') this.#mayWriteLate = true
     if (kind === 'opaque') {
       // It may have ended this transaction, and begun another.
-      this.#identity = undefined
-      this.#hasGaps = true
+      this.loseTrack()
     } else if (kind === 'work' && isInside && this.#trial !== 'passed') this.#hasGaps = true
   }
 

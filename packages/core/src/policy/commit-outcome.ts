@@ -10,7 +10,7 @@ export interface ServerIdentity {
   readonly timeline: string
   /** When the server was started. */
   readonly postmasterStart: string
-  /** When its statistics began: anew after each crash, also of a single session, that the postmaster survives. */
+  /** When its statistics began: anew after each crash, also one that the postmaster survives; not after a clean restart. */
   readonly statisticsStart: string
 }
 
@@ -107,7 +107,8 @@ export type TransactionStatusThere = 'committed' | 'aborted' | 'in progress' | '
 
 /**
  * Judges what may be believed. Ids are only worth something on the same timeline of the same system. And after a crash
- * one may be used again whose transaction had left no trace on disk: then `committed` would be another's.
+ * one may be used again whose transaction had left no trace on disk: then `committed` could be another's, and nobody knows;
+ * `aborted` is right for both.
  */
 export function judge(
   asked: TransactionIdentity,
@@ -118,12 +119,12 @@ export function judge(
   if (server.timeline !== asked.timeline)
     return { unknown: `the server has failed over: timeline ${asked.timeline} has become ${server.timeline}` }
   if (status === null) return { unknown: 'the transaction is too old: the server has forgotten its outcome' }
-  const hasRestarted = server.postmasterStart !== asked.postmasterStart
-  if (!hasRestarted && server.statisticsStart === asked.statisticsStart)
-    return status === 'future' ? { unknown: 'the server has never heard of the transaction' } : status
+  const hasCrashed = server.statisticsStart !== asked.statisticsStart
+  if (!hasCrashed) return status === 'future' ? { unknown: 'the server has never heard of the transaction' } : status
   if (status === 'future' || status === 'aborted') return 'aborted'
+  // What the server began with after the crash did not know the id: its transaction had left no trace.
+  if (isFirstCheckpoint && BigInt(nextTransactionId) <= BigInt(asked.transactionId)) return 'aborted'
   // With its server the session has ended: whoever is in progress under its id is another.
-  if (status === 'in progress') return hasRestarted ? 'aborted' : 'in progress'
-  if (isFirstCheckpoint && BigInt(nextTransactionId) > BigInt(asked.transactionId)) return 'committed'
+  if (status === 'in progress') return server.postmasterStart !== asked.postmasterStart ? 'aborted' : 'in progress'
   return { unknown: 'the server has crashed since, and may have used the id of the transaction again' }
 }

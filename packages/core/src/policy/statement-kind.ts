@@ -5,15 +5,14 @@
  * - `rollback`: ends it, and undoes its work;
  * - `setup`: neither writes nor ends it, and may have to come before its first snapshot (SET TRANSACTION, LOCK);
  * - `work`: may write, and leaves it open;
- * - `late`: may write when the transaction commits, and not before: a cursor that is to outlive it;
+ * - `late`: takes effect when the transaction commits, and not before: NOTIFY, a cursor that is to outlive it;
  * - `opaque`: can't be told from its text: several statements, COPY, whatever only the driver knows.
  */
 export type StatementKind = 'begin' | 'commit' | 'rollback' | 'setup' | 'work' | 'late' | 'opaque'
 
-// A comment can't be read in two ways here, or a text that begins with many would take for ever.
-export const LEADING: string = String.raw`(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*`
-const TO_SAVEPOINT = /\brollback\s+(?:(?:work|transaction)\s+)?to\b/i
-const FIRST_WORD = new RegExp(`^${LEADING}(\\w+)`)
+const FIRST_WORD = /^\s*(\w+)/
+const ONLY_ROLLS_BACK = /^\s*(?:rollback|abort)(?:\s+(?:work|transaction))?(?:\s+and(?:\s+no)?\s+chain)?[\s;]*$/i
+const TO_SAVEPOINT = /^\s*rollback\s+(?:(?:work|transaction)\s+)?to\s/i
 const KINDS: Readonly<Record<string, StatementKind>> = {
   begin: 'begin',
   start: 'begin',
@@ -29,24 +28,30 @@ const KINDS: Readonly<Record<string, StatementKind>> = {
   lock: 'setup',
   declare: 'setup',
   close: 'setup',
+  notify: 'late', // Delivered by COMMIT, without an id before it.
   copy: 'opaque',
   prepare: 'opaque', // PREPARE TRANSACTION leaves no open transaction behind.
 }
 const QUOTED = /'[^']*'|"[^"]*"|\$(\w*)\$[\s\S]*?\$\1\$|--[^\n]*|\/\*(?:[^*]|\*(?!\/))*\*\//g
+const HAS_COMMENT = /--|\/\*/
 const SEVERAL = /;\s*[^\s;]/
 
-/** The kind of a statement; `undefined` stands for one without a text, which is prepared by name. */
+/** The kind of a statement; `undefined` stands for one that is known to the server by its name only. */
 export function kindOf(text: string | undefined, hasValues: boolean): StatementKind {
-  if (text === undefined) return 'work'
+  if (text === undefined) return 'opaque'
+  const needsCare = HAS_COMMENT.test(text) || (!hasValues && SEVERAL.test(text))
+  const plain = needsCare ? withoutQuotes(text) : text
   // With parameters the protocol allows but one.
-  if (!hasValues && SEVERAL.test(text) && hasSeveral(text)) return 'opaque'
-  const word = FIRST_WORD.exec(text)?.[1]?.toLowerCase() ?? ''
-  if (word === 'rollback' && TO_SAVEPOINT.test(text)) return 'setup'
-  if (word === 'declare' && /\bhold\b/i.test(text)) return 'late'
-  return KINDS[word] ?? 'work'
+  if (plain === undefined || (!hasValues && SEVERAL.test(plain))) return 'opaque'
+  if (/\bhold\b/i.test(text) && /\bdeclare\b/i.test(text)) return 'late'
+  const kind = KINDS[FIRST_WORD.exec(plain)?.[1]?.toLowerCase() ?? ''] ?? 'work'
+  if (kind !== 'rollback' || ONLY_ROLLS_BACK.test(plain)) return kind
+  return TO_SAVEPOINT.test(plain) ? 'setup' : 'opaque'
 }
 
-/** A backslash may escape a quote, or not: the server's settings know. */
-function hasSeveral(text: string): boolean {
-  return text.includes('\\') || SEVERAL.test(text.replaceAll(QUOTED, ' '))
+/** Without comments, strings and quoted names; undefined if it can't be told where they end without the server's help. */
+function withoutQuotes(text: string): string | undefined {
+  if (text.includes('\\')) return undefined // It may escape a quote, or not.
+  const plain = text.replaceAll(QUOTED, ' ')
+  return /\/\*|\*\//.test(plain) ? undefined : plain // Comments nest.
 }

@@ -19,7 +19,8 @@ export class Attempt {
   readonly #own = new Map<Holding, { readonly number: number; readonly release: () => void }>()
   #hasBegun = false
   #hasEnded = false
-  #mayHaveCommitted = false
+  #hasCommitted = false
+  #isCommitLost = false
 
   constructor(number: number, outer?: Attempt, origin?: Error) {
     this.number = number
@@ -39,7 +40,7 @@ export class Attempt {
 
   /** Whether the server may have committed: then the work must never run again. */
   get mayHaveCommitted(): boolean {
-    return this.#mayHaveCommitted
+    return this.#hasCommitted || this.#isCommitLost
   }
 
   /** Takes note of a lease; those from before the work begins are the transaction's own. */
@@ -52,14 +53,14 @@ export class Attempt {
     this.#hasBegun = true
   }
 
-  /** A COMMIT was answered on this lease, or may have been carried out on it. */
+  /** A COMMIT was answered on this lease. */
   noteCommit(lease: Holding): void {
-    if (this.#own.has(lease)) this.#mayHaveCommitted = true
+    if (this.#own.has(lease)) this.#hasCommitted = true
   }
 
-  /** It was found out that a COMMIT was not carried out. */
-  noteRollback(lease: Holding): void {
-    if (this.#own.has(lease)) this.#mayHaveCommitted = false
+  /** Its connection was lost: whether a COMMIT that wasn't answered may have been carried out. */
+  noteLoss(lease: Holding, isUnknown: boolean): void {
+    if (this.#own.has(lease)) this.#isCommitLost = isUnknown
   }
 
   /** It is over: what its ORM still holds (Drizzle 0.45, after a failed BEGIN) is released. */

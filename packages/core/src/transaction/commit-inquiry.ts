@@ -150,7 +150,9 @@ export class CommitInquiry {
     await this.#ask(session, fence(transaction))
     const [there] = await this.#ask(session, whereIs(transaction))
     if (there?.wait_event === 'SyncRep') throw new NotYet('the transaction waits for a synchronous standby')
-    return !there && session.witness.server.statisticsStart !== transaction.statisticsStart
+    if (there || session.witness.server.statisticsStart === transaction.statisticsStart) return false
+    // It may have ended between the two questions.
+    return (await this.#statusOf(transaction, session)) === 'in progress'
   }
 
   #ask({ connection }: Session, sql: string): ReturnType<typeof ask> {

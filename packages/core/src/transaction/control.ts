@@ -1,5 +1,5 @@
-import { LEADING } from '../policy/statement-kind.ts'
-
+// A comment can't be read in two ways here, or a text that begins with many would take for ever.
+const LEADING = String.raw`(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*`
 const TO_SAVEPOINT = String.raw`\s+(?:(?:work|transaction)\s+)?to\b`
 const CONTROLS = new RegExp(
   `^${LEADING}(begin|start\\s+transaction|commit|end|abort|prepare\\s+transaction|rollback(?!${TO_SAVEPOINT}))\\b`,
