@@ -68,14 +68,14 @@ export class Ground implements AsyncDisposable {
   }
 
   /**
-   * Ends the service's sessions, or at most so many of those in the given state, and says how many were told to. The
-   * oldest first: in the server's own order, the one that has just replaced a victim would be the next.
+   * Ends the service's sessions, or at most so many of those in the given state, and says how many were told to. Any of
+   * them: in the server's own order, the one that has just taken a victim's place would be the next.
    */
   async terminate(state?: string, most?: number): Promise<number> {
     const rows = await this.query<{ told: boolean }>(
       `with victims as materialized (
          select pid from pg_stat_activity
-          where application_name = $1 and ($2::text is null or state = $2) order by backend_start limit $3)
+          where application_name = $1 and ($2::text is null or state = $2) order by random() limit $3)
        select pg_terminate_backend(pid) as told from victims`,
       [this.service.application_name, state, most],
     )
