@@ -20,6 +20,7 @@ const WITH_EXAMPLES = [
   'docs/kysely.md',
   'docs/migrating.md',
   'docs/observability.md',
+  'docs/transactions.md',
   'docs/typeorm.md',
 ]
 
@@ -36,7 +37,7 @@ const examples: Example[] = []
 beforeAll(async () => {
   cluster = await Cluster.start()
   for (const document of WITH_EXAMPLES)
-    await cluster.withAdmin((admin) => admin.query(`create database "${document}" owner app`))
+    await cluster.withAdmin((admin) => admin.query(`create database ${databaseOf(document)} owner app`))
   folder = await mkdtemp(join(import.meta.dirname, '.examples-'))
   for (const document of DOCUMENTS)
     for (const [index, code] of examplesIn(await textOf(document)).entries()) {
@@ -57,10 +58,14 @@ function examplesIn(text: string): string[] {
   return blocks.filter((code) => code.includes("from '@holdfast/"))
 }
 
+function databaseOf(document: string): string {
+  return document.toLowerCase().replaceAll(/\W/g, '_')
+}
+
 /** Each document has a database to itself: they all begin with an empty one, and call their tables alike. */
 function urlOf(document: string): string {
   const url = new URL(cluster.url)
-  url.pathname = `/${encodeURIComponent(document)}`
+  url.pathname = `/${databaseOf(document)}`
   return url.href
 }
 

@@ -18,6 +18,7 @@ export const DOCUMENTS: readonly string[] = [
   'docs/kysely.md',
   'docs/migrating.md',
   'docs/observability.md',
+  'docs/transactions.md',
   'docs/typeorm.md',
 ]
 

@@ -26,7 +26,7 @@ function prepare(options: Partial<ConnectorOptions> = {}): Fixture {
       allowExitOnIdle: false,
       clientConnectionCheckMillis: 0,
       commits: undefined,
-    onConnect: undefined,
+      onConnect: undefined,
       verify: undefined,
       ...options,
     },

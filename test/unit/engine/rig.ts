@@ -64,6 +64,7 @@ export class Rig implements Disposable {
         queryTimeoutMillis: resolved.queryTimeoutMillis,
         allowExitOnIdle: resolved.allowExitOnIdle,
         clientConnectionCheckMillis: 0,
+        commits: undefined,
         onConnect: hooks.onConnect,
         verify: hooks.verify,
       },
