@@ -87,7 +87,8 @@ describe('a deadlock (40P01)', () => {
     await using pool = holdfast(direct)
     const meet = meeting(2)
     const ends = await Promise.all([pool.transaction(bothWays(meet, 1, 2)), pool.transaction(bothWays(meet, 2, 1))])
-    expect(ends.toSorted()).toEqual([1, 2])
+    // Its second attempt may meet the other again, before that has got what it waits for.
+    expect(ends.toSorted((a, b) => a - b)).toEqual([1, expect.toSatisfy((attempt: number) => attempt > 1)])
     expect(await balances(pool)).toEqual([102, 102])
     await expectHealthy(pool, cluster, direct.application_name)
   })

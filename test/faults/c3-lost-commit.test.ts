@@ -108,8 +108,8 @@ describe('COMMIT was lost', () => {
     await using pool = holdfast(aimedAt)
     const client = await pool.connect()
     const shot = aimed.aim({ statement: COMMIT, point: 'on-reply' }, 'rst')
-    unattended(client.query('begin'))
-    unattended(client.query("insert into entry values ('queued')"))
+    void unattended(client.query('begin'))
+    void unattended(client.query("insert into entry values ('queued')"))
     expect(await settles(client.query('commit'), 'COMMIT')).toMatchObject({ command: 'COMMIT' })
     client.release()
     await shot.fired

@@ -26,7 +26,7 @@ describe('COMMIT is swallowed on its way, and the session keeps its locks', () =
     await rejection(client.query('commit'))
     client.release(true)
     await using other = new StockPool({ ...direct, max: 1 })
-    unattended(other.query("insert into entry values ('stock')"))
+    void unattended(other.query("insert into entry values ('stock')"))
     await until(async () => {
       const sessions = await cluster.sessions({ applicationName: direct.application_name })
       return sessions.some((session) => session.waitEvent === 'transactionid')

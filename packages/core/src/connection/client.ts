@@ -191,7 +191,7 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
             if (kind === 'work' && ENDS.has(result?.command ?? '')) owner.identification?.loseTrack()
             const outcome = error && kind === 'commit' ? owner.outcomeOf(statement) : undefined
             if (outcome)
-              outcome.then((isCommitted) => {
+              void outcome.then((isCommitted) => {
                 if (isCommitted) tell(null, doneBy('COMMIT'))
                 else tell(owner.explain(error as Error, statement))
               })

@@ -31,8 +31,12 @@ export function scope(options: AcquireOptions, work: () => unknown): unknown {
   checkAcquireOptions('scope', options)
   return inScope({ ...storage.getStore(), ...withoutUndefined(options) }, () => {
     const result = work()
-    return isLazy(result) ? new Promise((resolve, reject) => result.then(resolve, reject)) : result
+    return isLazy(result) ? begin(result) : result
   })
+}
+
+async function begin(lazy: PromiseLike<unknown>): Promise<unknown> {
+  return await lazy
 }
 
 /** A promise has begun already. */
