@@ -106,8 +106,8 @@ export class Identification {
 
   #note(kind: StatementKind, isInside: boolean): void {
     if (kind === 'commit' || kind === 'rollback') this.#hasEnded = true
-    if (kind === 'late') this.#mayWriteLate = true
-    if (kind === 'opaque') {
+    if (kind === 'late' || kind === 'hidden') this.#mayWriteLate = true
+    if (kind === 'opaque' || kind === 'hidden') {
       // It may have ended this transaction, and begun another.
       this.loseTrack()
     } else if (kind === 'work' && isInside && this.#trial !== 'passed') this.#hasGaps = true

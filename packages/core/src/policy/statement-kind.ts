@@ -6,13 +6,15 @@
  * - `setup`: neither writes nor ends it, and may have to come before its first snapshot (SET TRANSACTION, LOCK);
  * - `work`: may write, and leaves it open;
  * - `late`: takes effect when the transaction commits, and not before: NOTIFY, a cursor that is to outlive it;
- * - `opaque`: can't be told from its text: several statements, COPY, whatever only the driver knows.
+ * - `opaque`: can't be told from its text: several statements, COPY, whatever only the driver knows;
+ * - `hidden`: that, and what is late may be in it.
  */
-export type StatementKind = 'begin' | 'commit' | 'rollback' | 'setup' | 'work' | 'late' | 'opaque'
+export type StatementKind = 'begin' | 'commit' | 'rollback' | 'setup' | 'work' | 'late' | 'opaque' | 'hidden'
 
 const FIRST_WORD = /^\s*(\w+)/
 const ONLY_ROLLS_BACK = /^\s*(?:rollback|abort)(?:\s+(?:work|transaction))?(?:\s+and(?:\s+no)?\s+chain)?[\s;]*$/i
 const TO_SAVEPOINT = /^\s*rollback\s+(?:(?:work|transaction)\s+)?to\s/i
+const LATE = /\b(?:hold|notify)\b/i
 const KINDS: Readonly<Record<string, StatementKind>> = {
   begin: 'begin',
   start: 'begin',
@@ -42,7 +44,7 @@ export function kindOf(text: string | undefined, hasValues: boolean): StatementK
   const needsCare = HAS_COMMENT.test(text) || (!hasValues && SEVERAL.test(text))
   const plain = needsCare ? withoutQuotes(text) : text
   // With parameters the protocol allows but one.
-  if (plain === undefined || (!hasValues && SEVERAL.test(plain))) return 'opaque'
+  if (plain === undefined || (!hasValues && SEVERAL.test(plain))) return LATE.test(text) ? 'hidden' : 'opaque'
   if (/\bhold\b/i.test(text) && /\bdeclare\b/i.test(text)) return 'late'
   const kind = KINDS[FIRST_WORD.exec(plain)?.[1]?.toLowerCase() ?? ''] ?? 'work'
   if (kind !== 'rollback' || ONLY_ROLLS_BACK.test(plain)) return kind
