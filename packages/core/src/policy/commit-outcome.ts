@@ -122,9 +122,11 @@ export function judge(
   const hasCrashed = server.statisticsStart !== asked.statisticsStart
   if (!hasCrashed) return status === 'future' ? { unknown: 'the server has never heard of the transaction' } : status
   if (status === 'future' || status === 'aborted') return 'aborted'
-  // What the server began with after the crash did not know the id: its transaction had left no trace.
-  if (isFirstCheckpoint && BigInt(nextTransactionId) <= BigInt(asked.transactionId)) return 'aborted'
+  // Without a restart the statistics may have been reset by hand.
+  const hasRestarted = server.postmasterStart !== asked.postmasterStart
+  // What the server began with did not know the id: its transaction had left no trace.
+  if (hasRestarted && isFirstCheckpoint && BigInt(nextTransactionId) <= BigInt(asked.transactionId)) return 'aborted'
   // With its server the session has ended: whoever is in progress under its id is another.
-  if (status === 'in progress') return server.postmasterStart !== asked.postmasterStart ? 'aborted' : 'in progress'
+  if (status === 'in progress') return hasRestarted ? 'aborted' : 'in progress'
   return { unknown: 'the server has crashed since, and may have used the id of the transaction again' }
 }

@@ -15,26 +15,30 @@ const FIRST_WORD = /^\s*(\w+)/
 const ONLY_ROLLS_BACK = /^\s*(?:rollback|abort)(?:\s+(?:work|transaction))?(?:\s+and(?:\s+no)?\s+chain)?[\s;]*$/i
 const TO_SAVEPOINT = /^\s*rollback\s+(?:(?:work|transaction)\s+)?to\s/i
 const LATE = /\b(?:hold|notify)\b/i
-const KINDS: Readonly<Record<string, StatementKind>> = {
-  begin: 'begin',
-  start: 'begin',
-  commit: 'commit',
-  end: 'commit',
-  rollback: 'rollback',
-  abort: 'rollback',
-  savepoint: 'setup',
-  release: 'setup',
-  set: 'setup',
-  reset: 'setup',
-  show: 'setup',
-  lock: 'setup',
-  declare: 'setup',
-  close: 'setup',
-  notify: 'late', // Delivered by COMMIT, without an id before it.
-  copy: 'opaque',
-  prepare: 'opaque', // PREPARE TRANSACTION leaves no open transaction behind.
-}
-const QUOTED = /'[^']*'|"[^"]*"|\$(\w*)\$[\s\S]*?\$\1\$|--[^\n]*|\/\*(?:[^*]|\*(?!\/))*\*\//g
+const KINDS: ReadonlyMap<string, StatementKind> = new Map(
+  Object.entries<StatementKind>({
+    begin: 'begin',
+    start: 'begin',
+    commit: 'commit',
+    end: 'commit',
+    rollback: 'rollback',
+    abort: 'rollback',
+    savepoint: 'setup',
+    release: 'setup',
+    set: 'setup',
+    reset: 'setup',
+    show: 'setup',
+    lock: 'setup',
+    declare: 'setup',
+    close: 'setup',
+    notify: 'late', // Delivered by COMMIT, without an id before it.
+    copy: 'opaque',
+    prepare: 'opaque', // PREPARE TRANSACTION leaves no open transaction behind.
+  }),
+)
+// A dollar within a name begins no string; a comment ends with the line, whichever way lines end.
+const QUOTED =
+  /'[^']*'|"[^"]*"|(?<![\w$\u0080-\uffff])\$((?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?)\$[\s\S]*?\$\1\$|--[^\n\r]*|\/\*(?:[^*]|\*(?!\/))*\*\//g
 const HAS_COMMENT = /--|\/\*/
 const SEVERAL = /;\s*[^\s;]/
 
@@ -46,7 +50,7 @@ export function kindOf(text: string | undefined, hasValues: boolean): StatementK
   // With parameters the protocol allows but one.
   if (plain === undefined || (!hasValues && SEVERAL.test(plain))) return LATE.test(text) ? 'hidden' : 'opaque'
   if (/\bhold\b/i.test(text) && /\bdeclare\b/i.test(text)) return 'late'
-  const kind = KINDS[FIRST_WORD.exec(plain)?.[1]?.toLowerCase() ?? ''] ?? 'work'
+  const kind = KINDS.get(FIRST_WORD.exec(plain)?.[1]?.toLowerCase() ?? '') ?? 'work'
   if (kind !== 'rollback' || ONLY_ROLLS_BACK.test(plain)) return kind
   return TO_SAVEPOINT.test(plain) ? 'setup' : 'opaque'
 }
