@@ -12,6 +12,8 @@ export type Told = 'written' | 'not written' | 'unknown' | 'failed'
 export interface Answer {
   readonly told: Told
   readonly error?: unknown
+  /** Why nobody knows. */
+  readonly why?: string
 }
 
 const PROMISES: Readonly<Record<string, Told>> = { aborted: 'not written', unknown: 'unknown' }
@@ -22,8 +24,10 @@ export async function answerOf(transaction: Promise<unknown>): Promise<Answer> {
     await settles(transaction, 'the transaction')
     return { told: 'written' }
   } catch (error) {
-    const outcome = causesOf(error).map(({ commitOutcome }) => commitOutcome)
-    return { told: PROMISES[outcome.find((each) => typeof each === 'string') as string] ?? 'failed', error }
+    const loss = causesOf(error).find(({ commitOutcome }) => typeof commitOutcome === 'string')
+    if (!loss) return { told: 'failed', error }
+    const told = PROMISES[loss.commitOutcome as string] ?? 'failed'
+    return { told, error, ...(typeof loss.why === 'string' && { why: loss.why }) }
   }
 }
 

@@ -1,0 +1,28 @@
+import { describe, expect } from 'vitest'
+import { holdfastPayer, stockPayer } from './random/payers.ts'
+import { renderReport } from './random/report.ts'
+import { NOTHING_WRONG, type Report, run } from './random/run.ts'
+import { test } from './support/commit-test.ts'
+
+/** Enough for every kind of fault; `npm run commits` takes more, and other seeds. */
+const TRANSFERS = 100
+
+/** An id may be used again after a crash, before anybody could ask what had become of its first transaction. */
+const EXCUSE = /crashed since/
+
+function expectAllTrue(report: Report): void {
+  expect(report.wrong, renderReport(report)).toEqual(NOTHING_WRONG)
+  for (const reason of report.unknown.keys()) expect(reason, renderReport(report)).toMatch(EXCUSE)
+  expect([...report.failed], renderReport(report)).toEqual([])
+}
+
+describe('transfers while everything breaks', () => {
+  test.for([101, 102, 103])('Holdfast: every answer is true (seed %i)', async (seed, { cluster }) => {
+    expectAllTrue(await run(cluster, { seed, count: TRANSFERS, payer: holdfastPayer }))
+  })
+
+  test('pg.Pool, run again by hand: some are written twice', async ({ cluster }) => {
+    const report = await run(cluster, { seed: 101, count: 6 * TRANSFERS, payer: stockPayer })
+    expect(report.wrong.doubled.length, renderReport(report)).toBeGreaterThan(0)
+  })
+})
