@@ -7,7 +7,7 @@ import { phaseResult } from './phase-result.ts'
 export const HELD = 'Holdfast lost nothing, doubled nothing, leaked nothing, and neither crashed nor hung.'
 
 /** A statement takes some milliseconds; on a machine that has no time for it, what hangs may hang for that. */
-const MOST_CALM_MILLIS = 250
+const MOST_CALM_MILLIS = 150
 
 /** What must be said before anything else is believed; undefined if nothing. */
 export function doubt(record: StormRecord): string | undefined {
