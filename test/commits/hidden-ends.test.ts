@@ -105,6 +105,36 @@ describe('a transaction goes over into the next', () => {
     ]).toEqual(['not written', 1, 0])
   })
 
+  test('and another on a second client, whose COMMIT is lost: what the first has written never runs again', async ({
+    cluster,
+    proxy,
+    config,
+  }) => {
+    await using otherProxy = await AimedProxy.start(cluster)
+    await using pool = holdfast(config)
+    await using other = holdfast(otherProxy.config(cluster.config()))
+    const found = proxy.aim({ statement: COMMIT, point: 'on-reply' }, 'rst')
+    const lost = otherProxy.aim({ statement: COMMIT, point: 'before-forward' }, 'rst')
+    const transaction = runTransaction<readonly pg.PoolClient[], void>(
+      async (work) => {
+        const clients = [await pool.connect(), await other.connect()]
+        try {
+          for (const client of clients) await client.query('begin')
+          await work(clients)
+          for (const client of clients) await client.query('commit')
+        } finally {
+          for (const client of clients) client.release()
+        }
+      },
+      async (clients) => {
+        for (const client of clients) await client.query("insert into entry values ('here and there')")
+      },
+    )
+    const { told } = await answerOf(transaction)
+    await Promise.all([found.fired, lost.fired])
+    expect([told, await timesWritten(cluster, 'here and there')]).toEqual(['not written', 1])
+  })
+
   test('behind a text of the work that ends it, COMMIT is never sent: the work never runs again', async ({
     cluster,
     proxy,
@@ -236,6 +266,24 @@ describe('what else a transaction can do', () => {
     },
   )
 })
+
+test.for(['commit', '/* paid */ commit', 'commit; -- paid'])(
+  'a COMMIT that was sent is not given up, although its signal is aborted: %s',
+  async (commit, { cluster, proxy, config }) => {
+    await using pool = holdfast(config)
+    const caller = new AbortController()
+    const point = { statement: /commit/, point: 'on-reply' } as const
+    const shot = proxy.aim(point, () => caller.abort(new Error('The caller has left')))
+    const insert = { text: 'insert into entry values ($1)', values: [commit] }
+    const client = await pool.connect()
+    await client.query('begin')
+    await client.query(insert)
+    const { told } = await answerOf(client.query({ text: commit, signal: caller.signal } as pg.QueryConfig))
+    client.release()
+    await shot.fired
+    expect([told, await timesWritten(cluster, commit)]).toEqual(['written', 1])
+  },
+)
 
 describe('who is asked in another way', () => {
   test('a Client with a query of its own: unknown', async ({ cluster, proxy, config }) => {

@@ -149,7 +149,7 @@ describe('what a session says of its server', () => {
 })
 
 describe('what is asked', () => {
-  const SAME_SESSION = "pid = 42 and extract(epoch from backend_start)::text = '1700000000.123456'"
+  const SAME_SESSION = "pid = 42 and (extract(epoch from backend_start) * 1000000)::bigint::text = '1700000000.123456'"
 
   const words = (sql: string): string => sql.replaceAll(/\s+/g, ' ')
 

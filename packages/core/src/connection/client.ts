@@ -1,7 +1,7 @@
 import { Client, type ClientConfig, type PoolClient, type QueryResult, Result, types } from 'pg'
 import { OptionsError, ReleaseError, TransactionRolledBackError } from '../errors.ts'
-import { asksForCommit, endsTransaction, onlyRollsBack } from '../policy/loss.ts'
-import { kindOf, type StatementKind } from '../policy/statement-kind.ts'
+import { asksForCommit, onlyRollsBack } from '../policy/loss.ts'
+import { kindOf, type StatementKind, takesEffectLate } from '../policy/statement-kind.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
 import type { Cancel } from '../runtime/clock.ts'
 import { currentScope, inThisContext, type Scope } from '../runtime/scope.ts'
@@ -162,10 +162,10 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
         process.nextTick(conclude, callback, refusal, owner.isRolledBack && onlyRollsBack(text))
         return
       }
-      // Given up before it is sent, or not at all: nobody would know what became of the work.
-      const signal = given && endsTransaction(text) ? undefined : given
       const statement = owner.begin(text)
       const kind = !isText && config.rows ? 'opaque' : kindOf(text, hasValues(values, config))
+      // Given up before it is sent, or not at all: nobody would know what became of the work.
+      const signal = kind === 'commit' || kind === 'rollback' ? undefined : given
       const cancelLimit = owner.limit(timeout || this.#queryTimeout, kind === 'commit')
       let isTold = false
       const tell: Callback = (error, result) => {
@@ -258,7 +258,7 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
       const refusal = owner.refusal()
       const statement = refusal ? undefined : owner.begin(submittable.text)
       // Nothing can be sent behind it, nor told of what it did.
-      if (!refusal) owner.identification?.sent('opaque')
+      if (!refusal) owner.identification?.sent(takesEffectLate(submittable.text) ? 'hidden' : 'opaque')
       accompany(submittable, callback as never, {
         connection: internals.connection,
         isReady: () => internals.readyForQuery === true,

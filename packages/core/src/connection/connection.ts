@@ -280,6 +280,7 @@ export class Connection implements ClientOwner {
     return settleCommit(this.#loss, this.identification.known, commits).then(({ isCommitted, loss }) => {
       this.#loss = loss
       this.lease.attempt?.noteLoss(this.lease, loss.commitOutcome === 'unknown')
+      if (isCommitted) this.lease.attempt?.noteCommit(this.lease)
       return isCommitted
     })
   }

@@ -1,5 +1,5 @@
 import type { Client, QueryResult } from 'pg'
-import { endsSession, severityOf } from '../policy/classify-error.ts'
+import { codeOf } from '../errors.ts'
 import { PROBE, readServer, type ServerIdentity, type TransactionIdentity } from '../policy/commit-outcome.ts'
 import type { StatementKind } from '../policy/statement-kind.ts'
 import { type DriverInternals, type DriverQuery, internalsOf } from './driver.ts'
@@ -122,7 +122,7 @@ export class Identification {
 
   #judgeTrial(error: Error | null, result: QueryResult | undefined): void {
     // Not PostgreSQL, too old, or forbidden: then it is so for all, and each would only have it written to the server's log.
-    if (error) this.#pool.isRefused = severityOf(error) !== undefined && !endsSession(error)
+    if (error) this.#pool.isRefused = /^(?:42|0A)/.test(codeOf(error) ?? '')
     if (error) return
     const { pid, server } = result?.rows[0] ?? {}
     if (!/^\d+$/.test(pid)) return

@@ -2,7 +2,7 @@
 export interface ServerIdentity {
   /** The process that serves the session; behind a pooler it isn't the one that the protocol names. */
   readonly backendPid: number
-  /** When that began, in seconds since 1970: a pid may be used again. */
+  /** When that began, in microseconds since 1970: a pid may be used again. */
   readonly backendStart: string
   /** Of the data directory, since initdb. */
   readonly systemIdentifier: string
@@ -24,11 +24,11 @@ export interface TransactionIdentity extends ServerIdentity {
 export type CommitVerdict = 'committed' | 'aborted' | { readonly unknown: string }
 
 const SERVER = `pg_catalog.concat_ws(' ', pg_catalog.pg_backend_pid(),
-  (select extract(epoch from backend_start) from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())),
+  (select (extract(epoch from backend_start) * 1000000)::bigint from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())),
   (select system_identifier from pg_catalog.pg_control_system()),
   pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8),
-  extract(epoch from pg_catalog.pg_postmaster_start_time()),
-  extract(epoch from pg_catalog.pg_stat_get_bgwriter_stat_reset_time()))`
+  (extract(epoch from pg_catalog.pg_postmaster_start_time()) * 1000000)::bigint,
+  (extract(epoch from pg_catalog.pg_stat_get_bgwriter_stat_reset_time()) * 1000000)::bigint)`
 const XID = 'pg_catalog.pg_current_xact_id_if_assigned()::text'
 // Asked of a standby this would be an error; asked in a transaction an error would abort it.
 const SERVER_OF_PRIMARY = `case when pg_catalog.pg_is_in_recovery() then null else ${SERVER} end`
@@ -58,7 +58,7 @@ export function whatBecameOf({ transactionId }: TransactionIdentity): string {
 /** Whether its session is there yet, and what it waits for. */
 export function whereIs({ backendPid, backendStart }: ServerIdentity): string {
   return `select wait_event, backend_xid::text as xid from pg_catalog.pg_stat_activity
-    where pid = ${backendPid} and extract(epoch from backend_start)::text = '${backendStart}'`
+    where pid = ${backendPid} and (extract(epoch from backend_start) * 1000000)::bigint::text = '${backendStart}'`
 }
 
 /**
@@ -67,7 +67,7 @@ export function whereIs({ backendPid, backendStart }: ServerIdentity): string {
  */
 export function fence({ backendPid, backendStart, transactionId }: TransactionIdentity): string {
   return `select pg_catalog.pg_terminate_backend(pid) as done from pg_catalog.pg_stat_activity
-    where pid = ${backendPid} and extract(epoch from backend_start)::text = '${backendStart}'
+    where pid = ${backendPid} and (extract(epoch from backend_start) * 1000000)::bigint::text = '${backendStart}'
     and backend_xid = '${transactionId}'::xid8::xid and wait_event is distinct from 'SyncRep'`
 }
 
@@ -75,7 +75,7 @@ export function fence({ backendPid, backendStart, transactionId }: TransactionId
 export function endSession(session: ServerIdentity | TransactionIdentity): string {
   if ('transactionId' in session) return fence(session)
   return `select pg_catalog.pg_terminate_backend(pid) as done from pg_catalog.pg_stat_activity
-    where pid = ${session.backendPid} and extract(epoch from backend_start)::text = '${session.backendStart}'`
+    where pid = ${session.backendPid} and (extract(epoch from backend_start) * 1000000)::bigint::text = '${session.backendStart}'`
 }
 
 /** Reads what a session says of its server; undefined if it makes no sense, or there is none that could commit. */

@@ -52,11 +52,6 @@ export function onlyRollsBack(text: string | undefined): boolean {
   return isSingle(text) && ROLLS_BACK.test(text) && !/\b(?:prepared|chain)\b/i.test(text)
 }
 
-/** Whether this statement ends the transaction, one way or the other. */
-export function endsTransaction(text: string | undefined): boolean {
-  return onlyRollsBack(text) || (isSingle(text) && COMMITS.test(text))
-}
-
 /** Whether this text asks for a COMMIT, and for no ROLLBACK: if it was answered with ROLLBACK, nothing was written. */
 export function asksForCommit(text: string | undefined): boolean {
   return text !== undefined && NAMES_COMMIT.test(text) && !NAMES_ROLLBACK.test(text)

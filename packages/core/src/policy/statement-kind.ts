@@ -48,7 +48,7 @@ export function kindOf(text: string | undefined, hasValues: boolean): StatementK
   const needsCare = HAS_COMMENT.test(text) || (!hasValues && SEVERAL.test(text))
   const plain = needsCare ? withoutQuotes(text) : text
   // With parameters the protocol allows but one.
-  if (plain === undefined || (!hasValues && SEVERAL.test(plain))) return LATE.test(text) ? 'hidden' : 'opaque'
+  if (plain === undefined || (!hasValues && SEVERAL.test(plain))) return takesEffectLate(text) ? 'hidden' : 'opaque'
   if (/\bhold\b/i.test(text) && /\bdeclare\b/i.test(text)) return 'late'
   const kind = KINDS.get(FIRST_WORD.exec(plain)?.[1]?.toLowerCase() ?? '') ?? 'work'
   if (kind !== 'rollback' || ONLY_ROLLS_BACK.test(plain)) return kind
@@ -60,4 +60,9 @@ function withoutQuotes(text: string): string | undefined {
   if (text.includes('\\')) return undefined // It may escape a quote, or not.
   const plain = text.replaceAll(QUOTED, ' ')
   return /\/\*|\*\//.test(plain) ? undefined : plain // Comments nest.
+}
+
+/** Whether something may be in a text that takes effect when the transaction commits, and not before. */
+export function takesEffectLate(text: string | undefined): boolean {
+  return text !== undefined && LATE.test(text)
 }

@@ -20,7 +20,8 @@ export class Attempt {
   #hasBegun = false
   #hasEnded = false
   #hasCommitted = false
-  #isCommitLost = false
+  /** Those that were lost with a COMMIT, or may have been. */
+  readonly #lost = new Set<Holding>()
 
   constructor(number: number, outer?: Attempt, origin?: Error) {
     this.number = number
@@ -40,7 +41,7 @@ export class Attempt {
 
   /** Whether the server may have committed: then the work must never run again. */
   get mayHaveCommitted(): boolean {
-    return this.#hasCommitted || this.#isCommitLost
+    return this.#hasCommitted || this.#lost.size > 0
   }
 
   /** Takes note of a lease; those from before the work begins are the transaction's own. */
@@ -53,14 +54,15 @@ export class Attempt {
     this.#hasBegun = true
   }
 
-  /** A COMMIT was answered on this lease. */
+  /** A COMMIT was answered on this lease, or found out to be carried out. */
   noteCommit(lease: Holding): void {
     if (this.#own.has(lease)) this.#hasCommitted = true
   }
 
   /** Its connection was lost: whether a COMMIT that wasn't answered may have been carried out. */
   noteLoss(lease: Holding, isUnknown: boolean): void {
-    if (this.#own.has(lease)) this.#isCommitLost = isUnknown
+    if (isUnknown && this.#own.has(lease)) this.#lost.add(lease)
+    else this.#lost.delete(lease)
   }
 
   /** It is over: what its ORM still holds (Drizzle 0.45, after a failed BEGIN) is released. */
