@@ -36,6 +36,8 @@ export default defineConfig({
             'test/commits/**/*.test.ts',
           ],
           pool: 'forks',
+          // They wait, for servers and for timeouts, more than they work.
+          maxWorkers: 4,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

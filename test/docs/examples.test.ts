@@ -86,7 +86,7 @@ async function outcomeOf(
   return { stderr, code, signal }
 }
 
-describe.each(WITH_EXAMPLES)('the examples in %s', (document) => {
+describe.concurrent.each(WITH_EXAMPLES)('the examples in %s', (document) => {
   test('run as they stand', async () => {
     for (const { file } of examples.filter((example) => example.document === document))
       expect([file, await outcomeOf(file, document)]).toEqual([file, { stderr: '', code: 0, signal: null }])
