@@ -34,7 +34,8 @@ describe('a connection that comes back clean', () => {
     'costs not one byte more than with stock pg.Pool: $what',
     async ({ request }, { proxy, proxied }) => {
       await using stock = new StockPool({ ...proxied, max: 1 })
-      await using pool = holdfast({ ...proxied, max: 1, prePing: { idleMillis: 60_000 } })
+      // Asking for the ids of transactions has a price of its own, but no round trip: see C3.
+      await using pool = holdfast({ ...proxied, max: 1, prePing: { idleMillis: 60_000 }, commitOutcome: 'report' })
       const stockBytes = await exchanged(stock, proxy, () => request(stock))
       expect(await exchanged(pool, proxy, () => request(pool))).toEqual(stockBytes)
     },
