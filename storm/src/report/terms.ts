@@ -30,8 +30,8 @@ export const NOTES: readonly Term[] = [
   {
     term: 'errors with Holdfast',
     meaning:
-      'what was in flight on a connection when it was killed may have been carried out, so a single statement or a ' +
-      'COMMIT is reported, never repeated; a transaction is run again when COMMIT was not sent. Every other column is to be 0',
+      'what was in flight on a connection when it was killed may have been carried out, so a single statement is reported, ' +
+      'never repeated; so is a COMMIT of which not even the server can tell. Other transactions are run again. Every other column is to be 0',
   },
   {
     term: 'back after, with Holdfast',
