@@ -182,25 +182,27 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
         owner.end(statement, error)
       }
       try {
-        this.#give(statement, kind, () =>
-          send(isText ? config : copyOf(config), values, (error, result) => {
-            if (isOver) return // The driver calls twice for values that it can't put into words.
-            const failure = owner.firstFailure
-            end(error ?? undefined)
-            if (owner.lease.attempt && hasCommitted(result)) owner.lease.attempt.noteCommit(owner.lease)
-            if (kind === 'work' && ENDS.has(result?.command ?? '')) owner.identification?.loseTrack()
-            const outcome = error && kind === 'commit' ? owner.outcomeOf(statement) : undefined
-            if (outcome)
-              void outcome.then((isCommitted) => {
-                if (isCommitted) tell(null, doneBy('COMMIT'))
-                else tell(owner.explain(error as Error, statement))
-              })
-            else if (error) conclude(tell, owner.explain(error, statement), owner.isRolledBack && onlyRollsBack(text))
-            else if (result?.command === 'ROLLBACK' && asksForCommit(text))
-              tell(new TransactionRolledBackError(failure))
-            else tell(null, result)
-          }),
-        )
+        const query = isText ? config : copyOf(config)
+        const answered: Callback = (error, result) => {
+          if (isOver) return // The driver calls twice for values that it can't put into words.
+          const failure = owner.firstFailure
+          end(error ?? undefined)
+          if (owner.lease.attempt && hasCommitted(result)) owner.lease.attempt.noteCommit(owner.lease)
+          if (kind === 'work' && ENDS.has(result?.command ?? '')) owner.identification?.loseTrack()
+          const outcome = error && kind === 'commit' ? owner.outcomeOf(statement) : undefined
+          if (outcome)
+            void outcome.then((isCommitted) => {
+              if (isCommitted) tell(null, doneBy('COMMIT'))
+              else tell(owner.explain(error as Error, statement))
+            })
+          else if (error) conclude(tell, owner.explain(error, statement), owner.isRolledBack && onlyRollsBack(text))
+          else if (result?.command === 'ROLLBACK' && asksForCommit(text)) tell(new TransactionRolledBackError(failure))
+          else tell(null, result)
+        }
+        // A statement by itself, on a connection that waits for nothing: most are.
+        if (kind === 'work' && owner.gate.isIdle && (owner.identification?.isOutside ?? true))
+          send(query, values, answered)
+        else this.#give(statement, kind, () => send(query, values, answered))
       } catch (error) {
         forgetSignal?.()
         end(error as Error)

@@ -26,10 +26,10 @@ export class Gate {
     connection.prependListener('end', giveBack)
   }
 
-  /** Whether the server has answered everything that was sent. */
+  /** Whether the server has answered everything that was sent, so that what is asked now is sent now. */
   get isIdle(): boolean {
     const { readyForQuery, _queryQueue: queue } = this.#internals
-    return readyForQuery === true && queue.length === 0 && this.#early.length === 0
+    return readyForQuery === true && queue.length === 0 && this.#early.length === 0 && this.#holds === 0
   }
 
   /**

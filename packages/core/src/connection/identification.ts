@@ -68,6 +68,11 @@ export class Identification {
     return 'early'
   }
 
+  /** Whether no transaction is open: a mere statement is none of its business then. */
+  get isOutside(): boolean {
+    return this.#internals.getTransactionStatus() === 'I'
+  }
+
   /** Whether a probe will ride behind this statement, if it is sent now: then both go in one write. */
   willRide(kind: StatementKind): boolean {
     return this.#isInside() && this.#mustProbe(kind)

@@ -42,9 +42,23 @@ const QUOTED =
 const HAS_COMMENT = /--|\/\*/
 const SEVERAL = /;\s*[^\s;]/
 
+// Programs send the same texts again and again; those that write their values into them are forgotten now and then.
+const KNOWN = [new Map<string, StatementKind>(), new Map<string, StatementKind>()] as const
+const MOST_KNOWN = 500
+
 /** The kind of a statement; `undefined` stands for one that is known to the server by its name only. */
 export function kindOf(text: string | undefined, hasValues: boolean): StatementKind {
   if (text === undefined) return 'opaque'
+  const known = KNOWN[hasValues ? 1 : 0]
+  const before = known.get(text)
+  if (before) return before
+  if (known.size >= MOST_KNOWN) known.clear()
+  const kind = read(text, hasValues)
+  known.set(text, kind)
+  return kind
+}
+
+function read(text: string, hasValues: boolean): StatementKind {
   const needsCare = HAS_COMMENT.test(text) || (!hasValues && SEVERAL.test(text))
   const plain = needsCare ? withoutQuotes(text) : text
   // With parameters the protocol allows but one.
