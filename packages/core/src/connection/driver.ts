@@ -53,8 +53,18 @@ export function sendStatement(client: Client, sql: string, done: StatementDone):
     process.nextTick(done, new Error('The connection is closed'))
     return
   }
-  const query = new Query<never, never>(sql) as Query<never, never> & { callback: StatementDone }
+  enqueue(internals, queryOf(sql, done))
+}
+
+/** A statement of the pool, as the driver takes it. */
+export function queryOf(sql: string, done: StatementDone): DriverQuery {
+  const query = new Query<never, never>(sql) as unknown as DriverQuery
   query.callback = done
+  return query
+}
+
+/** Puts a statement of the pool in the driver's line: sent in its turn. */
+export function enqueue(internals: DriverInternals, query: DriverQuery): void {
   internals._queryQueue.push(query)
   internals._pulseQueryQueue()
 }

@@ -2,9 +2,8 @@ import type { Client, QueryResult } from 'pg'
 import { codeOf } from '../errors.ts'
 import { PROBE, readServer, type ServerIdentity, type TransactionIdentity } from '../policy/commit-outcome.ts'
 import type { StatementKind } from '../policy/statement-kind.ts'
-import { type DriverInternals, type DriverQuery, internalsOf } from './driver.ts'
+import { type DriverInternals, type DriverQuery, enqueue, internalsOf, queryOf } from './driver.ts'
 import type { Gate } from './gate.ts'
-import { queryOf } from './presend.ts'
 
 /** What is known of the open transaction: who it is; that it has no id, so wrote nothing; or nothing, and why. */
 export type Identified = TransactionIdentity | 'nothing written' | { readonly unknown: string }
@@ -64,7 +63,10 @@ export class Identification {
     if (kind === 'commit' && (isInside || !isIdle) && this.#hasGaps && !this.#identity) this.#enqueueProbe()
     if (kind !== 'begin' || !isIdle || isInside || this.#trial !== 'due' || this.#pool.isRefused) return undefined
     this.#trial = 'failed'
-    this.#enqueue(queryOf(PROBE.whole, (error, result) => this.#judgeTrial(error, result)))
+    enqueue(
+      this.#internals,
+      queryOf(PROBE.whole, (error, result) => this.#judgeTrial(error, result)),
+    )
     return 'early'
   }
 
@@ -122,7 +124,7 @@ export class Identification {
   #enqueueProbe(): void {
     if (this.#trial !== 'passed') return
     this.#hasGaps = false
-    this.#enqueue(this.#probe())
+    enqueue(this.#internals, this.#probe())
   }
 
   #judgeTrial(error: Error | null, result: QueryResult | undefined): void {
@@ -153,10 +155,5 @@ export class Identification {
       this.#isPooled = true
       this.#hasGaps = true
     }
-  }
-
-  #enqueue(query: DriverQuery): void {
-    this.#internals._queryQueue.push(query)
-    this.#internals._pulseQueryQueue()
   }
 }

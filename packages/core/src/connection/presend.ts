@@ -1,13 +1,6 @@
 import type { Duplex } from 'node:stream'
-import { type Client, Query, type QueryResult } from 'pg'
-import { type DriverQuery, internalsOf, type StatementDone } from './driver.ts'
-
-/** A statement of the pool, as the driver takes it. */
-export function queryOf(sql: string, done: StatementDone): DriverQuery {
-  const query = new Query<never, never>(sql) as unknown as DriverQuery
-  query.callback = (error: Error | null, result?: QueryResult) => done(error, result)
-  return query
-}
+import type { Client } from 'pg'
+import { type DriverQuery, internalsOf } from './driver.ts'
 
 /** Calls `around` when the driver sends a statement that it keeps in line. */
 export function whenSent(query: DriverQuery, around: (submit: () => Error | null) => Error | null): void {

@@ -24,11 +24,11 @@ export interface TransactionIdentity extends ServerIdentity {
 export type CommitVerdict = 'committed' | 'aborted' | { readonly unknown: string }
 
 const SERVER = `pg_catalog.concat_ws(' ', pg_catalog.pg_backend_pid(),
-  (select (extract(epoch from backend_start) * 1000000)::bigint from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())),
+  (select ${microseconds('backend_start')} from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())),
   (select system_identifier from pg_catalog.pg_control_system()),
   pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8),
-  (extract(epoch from pg_catalog.pg_postmaster_start_time()) * 1000000)::bigint,
-  (extract(epoch from pg_catalog.pg_stat_get_bgwriter_stat_reset_time()) * 1000000)::bigint)`
+  ${microseconds('pg_catalog.pg_postmaster_start_time()')},
+  ${microseconds('pg_catalog.pg_stat_get_bgwriter_stat_reset_time()')})`
 const XID = 'pg_catalog.pg_current_xact_id_if_assigned()::text'
 // Asked of a standby this would be an error; asked in a transaction an error would abort it.
 const SERVER_OF_PRIMARY = `case when pg_catalog.pg_is_in_recovery() then null else ${SERVER} end`
@@ -56,26 +56,36 @@ export function whatBecameOf({ transactionId }: TransactionIdentity): string {
 }
 
 /** Whether its session is there yet, and what it waits for. */
-export function whereIs({ backendPid, backendStart }: ServerIdentity): string {
-  return `select wait_event, backend_xid::text as xid from pg_catalog.pg_stat_activity
-    where pid = ${backendPid} and (extract(epoch from backend_start) * 1000000)::bigint::text = '${backendStart}'`
+export function whereIs(session: ServerIdentity): string {
+  return `select wait_event, backend_xid::text as xid from pg_catalog.pg_stat_activity where ${isSession(session)}`
 }
 
 /**
  * Ends its session, if that is the same one, and still in this transaction. Not while it waits for a standby: it would
  * be committed here, and told to be safe there.
  */
-export function fence({ backendPid, backendStart, transactionId }: TransactionIdentity): string {
-  return `select pg_catalog.pg_terminate_backend(pid) as done from pg_catalog.pg_stat_activity
-    where pid = ${backendPid} and (extract(epoch from backend_start) * 1000000)::bigint::text = '${backendStart}'
-    and backend_xid = '${transactionId}'::xid8::xid and wait_event is distinct from 'SyncRep'`
+export function fence(transaction: TransactionIdentity): string {
+  return terminate(`${isSession(transaction)}
+    and backend_xid = '${transaction.transactionId}'::xid8::xid and wait_event is distinct from 'SyncRep'`)
 }
 
 /** Ends a session, if it is the same one, and in its transaction yet, as far as that is known. */
 export function endSession(session: ServerIdentity | TransactionIdentity): string {
-  if ('transactionId' in session) return fence(session)
-  return `select pg_catalog.pg_terminate_backend(pid) as done from pg_catalog.pg_stat_activity
-    where pid = ${session.backendPid} and (extract(epoch from backend_start) * 1000000)::bigint::text = '${session.backendStart}'`
+  return 'transactionId' in session ? fence(session) : terminate(isSession(session))
+}
+
+function terminate(which: string): string {
+  return `select pg_catalog.pg_terminate_backend(pid) as done from pg_catalog.pg_stat_activity where ${which}`
+}
+
+/** A pid may be used again; with its start it isn't. */
+function isSession({ backendPid, backendStart }: ServerIdentity): string {
+  return `pid = ${backendPid} and ${microseconds('backend_start')}::text = '${backendStart}'`
+}
+
+/** A time as a whole number: how a fraction is written depends on the session's settings in PostgreSQL 13. */
+function microseconds(time: string): string {
+  return `(extract(epoch from ${time}) * 1000000)::bigint`
 }
 
 /** Reads what a session says of its server; undefined if it makes no sense, or there is none that could commit. */

@@ -107,28 +107,30 @@ export class CommitInquiry {
 
   async #end(session: ServerIdentity | TransactionIdentity, elapsedMillis: number): Promise<void> {
     if (elapsedMillis < GRACE_MILLIS) throw new NotYet('its end may have been noticed')
-    const asked = await this.#meet()
-    try {
+    await this.#with(async (asked) => {
       await this.#ask(asked, endSession(session))
-      if ((await this.#ask(asked, whereIs(session))).length === 0) return
-    } catch (error) {
-      this.#leave()
-      throw error
-    }
-    throw new NotYet('the session is there yet')
+      if ((await this.#ask(asked, whereIs(session))).length > 0) throw new NotYet('the session is there yet')
+    })
   }
 
-  async #inquire(transaction: TransactionIdentity, elapsedMillis: number): Promise<CommitVerdict> {
-    const session = await this.#meet()
-    try {
-      const verdict = judge(transaction, session.witness, await this.#statusOf(transaction, session))
+  #inquire(transaction: TransactionIdentity, elapsedMillis: number): Promise<CommitVerdict> {
+    return this.#with(async (asked) => {
+      const verdict = judge(transaction, asked.witness, await this.#statusOf(transaction, asked))
       if (verdict !== 'in progress') return verdict
-      if (await this.#isGone(transaction, session, elapsedMillis)) return 'aborted'
+      if (await this.#isGone(transaction, asked, elapsedMillis)) return 'aborted'
+      throw new NotYet('the transaction is still in progress')
+    })
+  }
+
+  /** Asks over the shared connection; one that fails is left, and the next who asks opens another. */
+  async #with<Result>(inquire: (asked: Session) => Promise<Result>): Promise<Result> {
+    const asked = await this.#meet()
+    try {
+      return await inquire(asked)
     } catch (error) {
       if (!(error instanceof NotYet)) this.#leave()
       throw error
     }
-    throw new NotYet('the transaction is still in progress')
   }
 
   async #statusOf(transaction: TransactionIdentity, session: Session): Promise<TransactionStatusThere> {
