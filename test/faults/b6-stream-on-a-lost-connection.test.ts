@@ -6,30 +6,15 @@ import { from, to } from 'pg-copy-streams'
 import Cursor from 'pg-cursor'
 import QueryStream from 'pg-query-stream'
 import { describe, expect } from 'vitest'
-import { type Cluster, type FaultProxy, until } from '../support/index.ts'
+import { until } from '../support/index.ts'
 import { test } from './support/fault-test.ts'
 import { expectHealthy } from './support/health.ts'
+import { allIsWell, LOSSES } from './support/losses.ts'
 import { holdfast, StockPool } from './support/pools.ts'
 import { isPending, rejection, settles, unattended } from './support/settling.ts'
 
 /** The first two rows come at once, the third never. */
 const STALLS_AFTER_TWO = "select n, case when n > 2 then pg_sleep('infinity') end from generate_series(1, 5) as n"
-
-interface Place {
-  readonly cluster: Cluster
-  readonly proxy: FaultProxy
-  readonly applicationName: string
-}
-
-const LOSSES = [
-  {
-    loss: 'the backend is terminated',
-    code: '57P01',
-    happen: ({ cluster, applicationName }: Place) => cluster.terminateBackends({ applicationName }),
-  },
-  { loss: 'the socket is reset', code: 'ECONNRESET', happen: async ({ proxy }: Place) => proxy.cut('rst') },
-  { loss: 'the socket is closed', code: '08006', happen: async ({ proxy }: Place) => proxy.cut('fin') },
-] as const
 
 /** What everyone who waits for a stream must be told. */
 function told(code: unknown, facts: object = {}): object {
@@ -42,13 +27,6 @@ async function gone(client: pg.PoolClient): Promise<void> {
   await until(() => stream.closed)
   // The driver tells in the next tick, a cursor in the next turn.
   for (let turn = 1; turn <= 3; turn++) await new Promise((resolve) => setImmediate(resolve))
-}
-
-/** The server may go on with what its client has given up: that is ended first, it would be counted. */
-async function allIsWell(pool: pg.Pool, { cluster, proxy, applicationName }: Place): Promise<void> {
-  await proxy.heal()
-  await cluster.terminateBackends({ applicationName, state: 'active' })
-  await expectHealthy(pool, cluster, applicationName)
 }
 
 /** A promise of what a callback is given first: an error, or nothing. */

@@ -5,6 +5,7 @@ import { type Act, type Aim, Shot } from './aimed-proxy-shot.ts'
 import { type Identity, identityOf, type TlsServer } from './aimed-proxy-tls.ts'
 import { listenOnFreePort } from './free-port.ts'
 import type { Address } from './link.ts'
+import { configThrough, urlThrough } from './way-through.ts'
 
 /**
  * A proxy that breaks a connection at one message of the Postgres protocol: before COMMIT is sent on, after that, on its
@@ -65,16 +66,12 @@ export class AimedProxy implements AsyncDisposable {
 
   /** A copy of a pg configuration that leads through this proxy, by `host` and `port` or by `connectionString`. */
   config<Config extends object>(config: Config): Config & Address {
-    const url = 'connectionString' in config && config.connectionString
-    const string = typeof url === 'string' ? { connectionString: this.url(url) } : {}
-    return { ...config, ...string, host: this.host, port: this.port }
+    return configThrough(this, config)
   }
 
   /** The same URL, leading through this proxy. */
   url(url: string): string {
-    const parsed = new URL(url)
-    parsed.host = `${this.host}:${this.port}`
-    return parsed.href
+    return urlThrough(this, url)
   }
 
   /**

@@ -6,6 +6,7 @@ import type { Direction } from './frames.ts'
 import { isPortTaken, listen, listenOnFreePort } from './free-port.ts'
 import { type Address, type CutInsideRecordOptions, type CutOptions, type Directions, Link } from './link.ts'
 import type { CutKind } from './treatment.ts'
+import { configThrough, urlThrough } from './way-through.ts'
 
 /** Some of a proxy's links: these ones, or those that satisfy a condition. */
 export type LinkSelection = readonly Link[] | ((link: Link) => boolean)
@@ -95,16 +96,12 @@ export class FaultProxy implements AsyncDisposable {
 
   /** A copy of a pg configuration that leads through this proxy, by `host` and `port` or by `connectionString`. */
   config<Config extends object>(config: Config): Config & Address {
-    const url = 'connectionString' in config && config.connectionString
-    const string = typeof url === 'string' ? { connectionString: this.url(url) } : {}
-    return { ...config, ...string, host: this.host, port: this.port }
+    return configThrough(this, config)
   }
 
   /** The same URL, leading through this proxy. */
   url(url: string): string {
-    const parsed = new URL(url)
-    parsed.host = `${this.host}:${this.port}`
-    return parsed.href
+    return urlThrough(this, url)
   }
 
   /** From now on, new connections go to another server, as when a DNS name or a virtual address moves. */

@@ -1,6 +1,5 @@
-import { Cluster } from '@holdfast/test/support'
 import type { Benchmark } from '../contest.ts'
-import { DelayingProxy } from '../network/delaying-proxy.ts'
+import { FarServer } from '../network/far-server.ts'
 import { QUERYING, queryContest } from './queries.ts'
 
 const DELAY_MILLIS = 1
@@ -11,25 +10,11 @@ export const queryTls: Benchmark = {
   about: `the same over TLS, on a network that takes ${DELAY_MILLIS} ms each way`,
   contestants: QUERYING,
   async stage(sliceMillis) {
-    const cluster = await Cluster.start()
-    try {
-      const proxy = await DelayingProxy.start({ target: address(cluster), delayMillis: DELAY_MILLIS })
-      const config = cluster.config(proxy.address)
-      return {
-        contests: [queryContest({ config, sliceMillis, goals: { 'pg-pool': 1, 'pg-pool-select-1': 1.8 } })],
-        async [Symbol.asyncDispose]() {
-          await proxy[Symbol.asyncDispose]()
-          await cluster[Symbol.asyncDispose]()
-        },
-      }
-    } catch (error) {
-      await cluster[Symbol.asyncDispose]()
-      throw error
+    const server = await FarServer.start(DELAY_MILLIS)
+    const config = server.cluster.config(server.proxy.address)
+    return {
+      contests: [queryContest({ config, sliceMillis, goals: { 'pg-pool': 1, 'pg-pool-select-1': 1.8 } })],
+      [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
     }
   },
-}
-
-/** Only what another process can be told. */
-function address({ host, port }: Cluster): { readonly host: string; readonly port: number } {
-  return { host, port }
 }

@@ -1,9 +1,8 @@
 import { Pool } from '@holdfast/core'
-import { Cluster } from '@holdfast/test/support'
 import pg, { type ClientConfig } from 'pg'
 import type { Benchmark, Contest, Contestant, Goal } from '../contest.ts'
 import type { ContestantName } from '../contestants.ts'
-import { DelayingProxy } from '../network/delaying-proxy.ts'
+import { FarServer } from '../network/far-server.ts'
 import { CPU_TIME, LATENCY, THROUGHPUT, throughputOf } from '../run/throughput.ts'
 import type { Caller } from '../run/turns.ts'
 
@@ -40,26 +39,15 @@ export const transactions: Benchmark = {
   about: `BEGIN, one statement, COMMIT over TLS, with ${DELAY_MILLIS} ms each way and without`,
   contestants: Object.keys(POOLS) as (keyof typeof POOLS)[],
   async stage(sliceMillis) {
-    const cluster = await Cluster.start()
-    try {
-      await cluster.withAdmin((admin) => admin.query(ACCOUNTS))
-      const { host, port } = cluster
-      const proxy = await DelayingProxy.start({ target: { host, port }, delayMillis: DELAY_MILLIS })
-      const near = cluster.config()
-      const far = cluster.config(proxy.address)
-      return {
-        contests: [
-          ...WORKS.map((work) => contest(`${work.name}, ${DELAY_MILLIS} ms each way`, work, far, sliceMillis, GOALS)),
-          ...WORKS.map((work) => contest(`${work.name}, no added latency`, work, near, sliceMillis, [])),
-        ],
-        async [Symbol.asyncDispose]() {
-          await proxy[Symbol.asyncDispose]()
-          await cluster[Symbol.asyncDispose]()
-        },
-      }
-    } catch (error) {
-      await cluster[Symbol.asyncDispose]()
-      throw error
+    const server = await FarServer.start(DELAY_MILLIS, (cluster) => cluster.withAdmin((admin) => admin.query(ACCOUNTS)))
+    const near = server.cluster.config()
+    const far = server.cluster.config(server.proxy.address)
+    return {
+      contests: [
+        ...WORKS.map((work) => contest(`${work.name}, ${DELAY_MILLIS} ms each way`, work, far, sliceMillis, GOALS)),
+        ...WORKS.map((work) => contest(`${work.name}, no added latency`, work, near, sliceMillis, [])),
+      ],
+      [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
     }
   },
 }

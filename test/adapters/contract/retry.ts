@@ -168,8 +168,8 @@ export function describeRetry(subject: Subject): void {
           return attempt
         }, AGAIN)
       const ends = await settles(Promise.all([inOrder(1, 2), inOrder(2, 1)]), 'both')
-      // Its second attempt may meet the other again, before that has got what it waits for.
-      expect(ends.toSorted((a, b) => a - b)).toEqual([1, expect.toSatisfy((attempt: number) => attempt > 1)])
+      // Its second attempt may take a row before the other has been woken for it: then they meet again, and either is chosen.
+      expect(Math.max(...ends)).toBeGreaterThan(1)
       expect(await database.run('select balance from account')).toEqual([{ balance: 102 }, { balance: 102 }])
       await expectHealthy(database, { cluster, applicationName })
     })

@@ -1,7 +1,8 @@
 import { describe, expect } from 'vitest'
 import { test } from '../../faults/support/fault-test.ts'
+import { LOSSES, type Place } from '../../faults/support/losses.ts'
 import { rejection, settles } from '../../faults/support/settling.ts'
-import { type Cluster, type FaultProxy, until } from '../../support/index.ts'
+import { until } from '../../support/index.ts'
 import type { Row, Subject } from '../subject.ts'
 import { expectCause, expectLoss } from '../support/causes.ts'
 import { busyBackend, expectHealthy } from '../support/health.ts'
@@ -12,22 +13,6 @@ import { streamOf } from '../support/ways.ts'
 const STALLS = "select n, case when n > 2 then pg_sleep('infinity')::text end as it from generate_series(1, 5) as n"
 /** More rows than anybody reads ahead. */
 const MANY = 'select n from generate_series(1, 100000) as n'
-
-interface Place {
-  readonly cluster: Cluster
-  readonly proxy: FaultProxy
-  readonly applicationName: string
-}
-
-const LOSSES = [
-  {
-    loss: 'the backend is terminated',
-    code: '57P01',
-    happen: ({ cluster, applicationName }: Place) => cluster.terminateBackends({ applicationName }),
-  },
-  { loss: 'the socket is reset', code: 'ECONNRESET', happen: async ({ proxy }: Place) => proxy.cut('rst') },
-  { loss: 'the socket is closed', code: '08006', happen: async ({ proxy }: Place) => proxy.cut('fin') },
-] as const
 
 /** SCENARIOS B6: a stream is open when its connection dies. */
 export function describeStreaming(subject: Subject): void {

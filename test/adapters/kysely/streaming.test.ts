@@ -4,26 +4,11 @@ import Cursor from 'pg-cursor'
 import { describe, expect } from 'vitest'
 import { test } from '../../faults/support/fault-test.ts'
 import { expectHealthy } from '../../faults/support/health.ts'
+import { allIsWell, LOSSES } from '../../faults/support/losses.ts'
 import { holdfast, StockPool } from '../../faults/support/pools.ts'
 import { isPending, rejection, settles, unattended } from '../../faults/support/settling.ts'
-import { type Cluster, type FaultProxy, until } from '../../support/index.ts'
+import { until } from '../../support/index.ts'
 import { backendPid, entries, kysely, stockKysely, type Tables } from './support/kysely.ts'
-
-interface Place {
-  readonly cluster: Cluster
-  readonly proxy: FaultProxy
-  readonly applicationName: string
-}
-
-const LOSSES = [
-  {
-    loss: 'the backend is terminated',
-    code: '57P01',
-    happen: ({ cluster, applicationName }: Place) => cluster.terminateBackends({ applicationName }),
-  },
-  { loss: 'the socket is reset', code: 'ECONNRESET', happen: async ({ proxy }: Place) => proxy.cut('rst') },
-  { loss: 'the socket is closed', code: '08006', happen: async ({ proxy }: Place) => proxy.cut('fin') },
-] as const
 
 interface Numbered {
   readonly n: number
@@ -40,13 +25,6 @@ function numbers(db: Kysely<Tables>, count: number, stallsAfter = count): AsyncI
 async function readAll(rows: AsyncIterable<Numbered>, into: number[] = []): Promise<number[]> {
   for await (const { n } of rows) into.push(n)
   return into
-}
-
-/** The server may go on with what its client has given up: that is ended first, it would be counted. */
-async function allIsWell(pool: ReturnType<typeof holdfast>, { cluster, proxy, applicationName }: Place): Promise<void> {
-  await proxy.heal()
-  await cluster.terminateBackends({ applicationName, state: 'active' })
-  await expectHealthy(pool, cluster, applicationName)
 }
 
 test('stock Kysely needs a cursor; Holdfast has one', async ({ direct }) => {

@@ -1,4 +1,5 @@
 import type { PoolOptions } from '@holdfast/core'
+import { frozen } from '../../faults/programs/frozen.ts'
 import { deferred } from '../../support/deferred.ts'
 import type { Database, Row, Subject } from '../subject.ts'
 
@@ -36,10 +37,6 @@ export interface Answer {
   /** The error and all that it was caused by, fit for a message. */
   readonly causes?: readonly Record<string, unknown>[]
 }
-
-/** A pause in the program's own ticking that only a frozen process can have. */
-const FROZEN_MILLIS = 1500
-const TICK_MILLIS = 10
 
 const { module, options } = JSON.parse(process.argv[2] ?? '') as Start
 const { subject } = (await import(module)) as { readonly subject: Subject }
@@ -102,24 +99,6 @@ async function warmUp(count: number): Promise<void> {
       await all
     })
   await Promise.all(Array.from({ length: count }, one))
-}
-
-/**
- * Resolves after a freeze, in the phase of timers: they come before input, so the pool is used before anything that
- * came in meanwhile has been read.
- */
-function frozen(): Promise<void> {
-  return new Promise((resolve) => {
-    let last = performance.now()
-    const ticking = setInterval(() => {
-      const now = performance.now()
-      const pause = now - last
-      last = now
-      if (pause < FROZEN_MILLIS) return
-      clearInterval(ticking)
-      resolve()
-    }, TICK_MILLIS)
-  })
 }
 
 function causesOf(error: unknown): Record<string, unknown>[] {

@@ -50,7 +50,8 @@ export function kyselyOn(pool: pg.Pool): Database {
   }
 }
 
-function statementsOf(db: Kysely<Tables>): Pick<Tx, 'run' | 'insert'> {
+/** Raw SQL and the builder, in Kysely's way. */
+export function statementsOf(db: Kysely<Tables>): Pick<Tx, 'run' | 'insert'> {
   return {
     run: async (text) => (await sql.raw<Row>(text).execute(db)).rows,
     insert: async (id) => void (await db.insertInto('entry').values({ id }).execute()),

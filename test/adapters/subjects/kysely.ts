@@ -1,19 +1,8 @@
 import { Pool } from '@holdfast/core'
 import { HoldfastDialect, retrying } from '@holdfast/kysely'
 import { CompiledQuery, type ControlledTransaction, Kysely, sql, type Transaction } from 'kysely'
-import type { Row, Statements, Subject, Tx } from '../subject.ts'
-
-/** The tables that Kysely knows. */
-interface Tables {
-  entry: { id: string }
-}
-
-function statementsOf(db: Kysely<Tables>): Statements {
-  return {
-    run: async (text) => (await sql.raw<Row>(text).execute(db)).rows,
-    insert: async (id) => void (await db.insertInto('entry').values({ id }).execute()),
-  }
-}
+import type { Row, Subject, Tx } from '../subject.ts'
+import { statementsOf, type Tables } from './kysely-stock.ts'
 
 let lastSavepoint = 0
 

@@ -1,5 +1,6 @@
 import { Pool, type PoolOptions } from '@holdfast/core'
 import pg from 'pg'
+import { frozen } from './frozen.ts'
 
 /** The program that `Application` starts: uses a pool as told by its parent. Sets no listener of its own. */
 
@@ -46,10 +47,6 @@ export interface ReportedError {
   readonly cause?: ReportedError
 }
 
-/** A pause in the program's own ticking that only a frozen process can have. */
-const FROZEN_MILLIS = 1500
-const TICK_MILLIS = 10
-
 const { library, options } = JSON.parse(process.argv[2] ?? '') as Start
 const pool: pg.Pool = library === 'stock' ? new pg.Pool(options as pg.PoolConfig) : new Pool(options)
 const clients = new Map<string, pg.PoolClient>()
@@ -81,24 +78,6 @@ async function obey({ act, client: name = '', text = '', statements = [] }: Orde
     case 'results of thaw':
       return resultsOfThaw
   }
-}
-
-/**
- * Resolves after a freeze, in the phase of timers: they come before input, so the pool is used before anything that
- * came in meanwhile has been read.
- */
-function frozen(): Promise<void> {
-  return new Promise((resolve) => {
-    let last = performance.now()
-    const ticking = setInterval(() => {
-      const now = performance.now()
-      const pause = now - last
-      last = now
-      if (pause < FROZEN_MILLIS) return
-      clearInterval(ticking)
-      resolve()
-    }, TICK_MILLIS)
-  })
 }
 
 async function outcome(statement: string): Promise<unknown> {
