@@ -1,10 +1,12 @@
+import type { AsyncResource } from 'node:async_hooks'
 import type { QueryResult } from 'pg'
 import type { LeasedClient } from './connection/client.ts'
 import type { Connection } from './connection/connection.ts'
+import { failure } from './connection/stack.ts'
 import type { Caller } from './engine/caller.ts'
 import { type AcquireOptions, checkAcquireOptions } from './options/acquire-options.ts'
 import { withoutUndefined } from './options/check.ts'
-import { currentScope, inThisContext, type Scope } from './runtime/scope.ts'
+import { currentScope, inThisContext, type Scope, thisContext } from './runtime/scope.ts'
 
 /** What `connect(callback)` calls: pg's three arguments. */
 export type ConnectCallback = (
@@ -20,23 +22,24 @@ export type ResultCallback = (error: Error | null | undefined, result?: QueryRes
 export class ConnectCall implements Caller {
   readonly options: Scope | undefined
   readonly stack: string | undefined
-  readonly failed: (error: Error) => void
-  readonly #resolve: (client: LeasedClient) => void
+  readonly #resolve: (client: LeasedClient | Promise<never>) => void
 
   constructor(
-    resolve: (client: LeasedClient) => void,
-    reject: (error: Error) => void,
+    resolve: (client: LeasedClient | Promise<never>) => void,
     options: Scope | undefined,
     stack: string | undefined,
   ) {
     this.#resolve = resolve
-    this.failed = reject
     this.options = options
     this.stack = stack
   }
 
   leased(connection: Connection): void {
     this.#resolve(connection.handOver())
+  }
+
+  failed(error: Error): void {
+    this.#resolve(failure(error))
   }
 }
 
@@ -72,7 +75,7 @@ export class QueryCall implements Caller {
   readonly #done: ResultCallback
   readonly #takeBack: (connection: Connection) => void
   #hasRun = false
-  #run: ((connection: Connection) => void) | undefined
+  #context: AsyncResource | undefined
 
   constructor(
     query: unknown,
@@ -92,12 +95,12 @@ export class QueryCall implements Caller {
 
   /** Will be served in somebody else's time, and shall run in its own context all the same. */
   keepContext(): void {
-    if (!this.#hasRun) this.#run = inThisContext((connection: Connection) => this.#start(connection))
+    if (!this.#hasRun) this.#context = thisContext()
   }
 
   leased(connection: Connection): void {
     this.#hasRun = true
-    if (this.#run) this.#run(connection)
+    if (this.#context) this.#context.runInAsyncScope(this.#start, this, connection)
     else this.#start(connection)
   }
 

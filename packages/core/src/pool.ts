@@ -21,7 +21,7 @@ import {
 import type { LeasedClient } from './connection/client.ts'
 import type { Connection } from './connection/connection.ts'
 import { clientThatListens } from './connection/listening-client.ts'
-import { rethrowFromCaller, stackAbove } from './connection/stack.ts'
+import { failure, stackAbove } from './connection/stack.ts'
 import type { Engine } from './engine/engine.ts'
 import { PoolClosedError } from './errors.ts'
 import { makeEngine } from './make-engine.ts'
@@ -118,9 +118,9 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     const stack = this.#whoAsks(this.connect)
     const ready = this.#engine.acquireNow(options || stack ? { options, stack } : undefined)
     if (ready) return Promise.resolve(ready.handOver())
-    return new Promise<LeasedClient>((resolve, reject) => {
-      this.#engine.acquire(new ConnectCall(resolve, reject, options, stack))
-    }).catch(rethrowFromCaller)
+    return new Promise<LeasedClient>((resolve) => {
+      this.#engine.acquire(new ConnectCall(resolve, options, stack))
+    })
   }
 
   /**
@@ -191,9 +191,9 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     if (special) return special
     const parameters = typeof values === 'function' ? undefined : values
     if (done) return this.#run(query, parameters, done)
-    return new Promise((resolve, reject) => {
-      this.#run(query, parameters, (error, result) => (error ? reject(error) : resolve(result)))
-    }).catch(rethrowFromCaller)
+    return new Promise((resolve) => {
+      this.#run(query, parameters, (error, result) => resolve(error ? failure(error) : result))
+    })
   }
 
   /**

@@ -40,6 +40,12 @@ export interface Fault {
   strike(scene: Scene): Promise<void>
 }
 
+/** What reads along between service and server, and can act at one message; it was promised with the server. */
+export function aimedOf({ ground }: Scene): NonNullable<Ground['aimed']> {
+  if (!ground.aimed) throw new Error('BUG: this fault needs a server of our own')
+  return ground.aimed
+}
+
 /** The server that a fault of `needs: 'server'` was promised. */
 export function serverOf({ ground }: Scene): NonNullable<Ground['cluster']> {
   if (!ground.cluster) throw new Error('BUG: this fault needs a server of our own')

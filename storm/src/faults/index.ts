@@ -4,6 +4,7 @@ import { fin, rst } from './cuts.ts'
 import { dirtyReleases } from './dirty-releases.ts'
 import type { Fault } from './fault.ts'
 import { idleTerminated } from './idle-terminated.ts'
+import { commitsReset, commitsSilenced } from './lost-commits.ts'
 import { processFreeze } from './process-freeze.ts'
 import { refused } from './refused.ts'
 import { fastRestart, immediateRestart } from './restarts.ts'
@@ -15,6 +16,8 @@ import { transactionsTerminated } from './transactions-terminated.ts'
 export const FAULTS: readonly Fault[] = [
   idleTerminated,
   transactionsTerminated,
+  commitsReset,
+  commitsSilenced,
   fastRestart,
   immediateRestart,
   fin,

@@ -1,4 +1,4 @@
-import type { Cluster, FaultProxy } from '@holdfast/test/support'
+import type { AimedLink, AimedProxy, Cluster, FaultProxy } from '@holdfast/test/support'
 import pg, { type QueryResultRow } from 'pg'
 import { SETTINGS } from '../settings.ts'
 import type { ConnectionSettings } from '../stacks/stack.ts'
@@ -18,16 +18,20 @@ export class Ground implements AsyncDisposable {
   readonly proxy: FaultProxy
   /** Only if the server is ours to stop and freeze. */
   readonly cluster: Cluster | undefined
+  /** Only if the server is ours: whoever reads what is said shows its certificate. */
+  readonly aimed: AimedProxy | undefined
   /** Where the service logs in: through the proxy. */
   readonly service: ConnectionSettings
   /** A schema of this run's own. */
   readonly schema: string
   readonly #direct: pg.ClientConfig
   readonly #dispose: () => Promise<void>
+  readonly #silenced = new Set<AimedLink>()
 
   constructor(parts: {
     readonly proxy: FaultProxy
     readonly cluster?: Cluster
+    readonly aimed?: AimedProxy
     readonly service: ConnectionSettings
     readonly schema: string
     readonly direct: pg.ClientConfig
@@ -35,15 +39,18 @@ export class Ground implements AsyncDisposable {
   }) {
     this.proxy = parts.proxy
     this.cluster = parts.cluster
+    this.aimed = parts.aimed
     this.service = parts.service
     this.schema = parts.schema
     this.#direct = parts.direct
     this.#dispose = parts.dispose
   }
 
-  /** The network works, and takes its usual time. */
+  /** The network works, and takes its usual time; of what was silenced, both ends learn that it is dead. */
   async healNetwork(): Promise<void> {
     await this.proxy.heal()
+    for (const link of this.#silenced) link.cut('rst')
+    this.#silenced.clear()
     this.proxy.delay(SETTINGS.networkDelayMillis)
   }
 
@@ -57,6 +64,12 @@ export class Ground implements AsyncDisposable {
     } finally {
       await client.end()
     }
+  }
+
+  /** Silences a connection for good: its bytes vanish, nobody is told. */
+  silence(link: AimedLink): void {
+    this.#silenced.add(link)
+    link.swallow()
   }
 
   /** The service's sessions. */

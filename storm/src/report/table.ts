@@ -37,6 +37,17 @@ export const COLUMNS: readonly Column[] = [
     'writes that are there, although nobody committed them',
     ({ uncommitted, denied }) => uncommitted + denied,
   ),
+  number(
+    'misreported',
+    'transactions reported as failed that are there all the same: who submits them again doubles them',
+    ({ misreported }) => misreported,
+  ),
+  number(
+    'unknown',
+    'transactions whose error says that nobody can know what became of them',
+    ({ unknown }) => unknown,
+    false,
+  ),
   {
     head: 'balance',
     meaning: 'whether the balances agree with each other and with the ledger',

@@ -6,7 +6,10 @@ import type { Operation } from '../workload/operation.ts'
 export interface PhaseResult {
   readonly fault: string
   readonly succeeded: number
-  /** Operations that failed, were cut off, or died with their process. The application's own refusals are none. */
+  /**
+   * Operations that failed, if only at first, were cut off, or died with their process. The application's own refusals are
+   * none.
+   */
   readonly errors: number
   /** Transactions whose work was run again, once or more, whatever became of them. */
   readonly retried: number
@@ -19,6 +22,10 @@ export interface PhaseResult {
   readonly doubled: number
   readonly uncommitted: number
   readonly denied: number
+  /** Transactions reported as failed, and written all the same. */
+  readonly misreported: number
+  /** Transactions of which the application was told that nobody knows. */
+  readonly unknown: number
   readonly writtenInSpiteOfError: number
   readonly balancesAreRight: boolean
   /** Of the pool's `max`, those that could not be used at the end. */
@@ -37,7 +44,7 @@ export function phaseResult(phase: PhaseRecord): PhaseResult {
   return {
     fault: phase.fault.name,
     succeeded: operations.filter(isSuccess).length,
-    errors: operations.filter(isError).length + diedInCrash,
+    errors: operations.filter((each) => isError(each) || each.wasResubmitted).length + diedInCrash,
     retried: operations.filter(({ attempts }) => attempts > 1).length,
     hangs: hangs(phase),
     crashes: phase.crashes.length,
@@ -46,6 +53,8 @@ export function phaseResult(phase: PhaseRecord): PhaseResult {
     doubled: audit.doubled.length,
     uncommitted: audit.uncommitted.length,
     denied: audit.denied.length,
+    misreported: audit.misreported.length,
+    unknown: operations.filter(isUnknown).length,
     writtenInSpiteOfError: audit.writtenInSpiteOfError,
     balancesAreRight: phase.balancesAreRight,
     leakedSlots: SETTINGS.poolMax - phase.usableSlots,
@@ -63,6 +72,10 @@ export function phaseResults({ phases }: StackRecord): readonly PhaseResult[] {
 /** Whether the application got what it asked for; its own refusal is an answer too. */
 export function isSuccess({ outcome }: Operation): boolean {
   return outcome === 'ok' || outcome === 'declined' || outcome === 'abandoned'
+}
+
+function isUnknown({ kind, error }: Operation): boolean {
+  return kind === 'transfer' && error?.commitOutcome === 'unknown'
 }
 
 /** Whether the application was left with an error. */

@@ -19,6 +19,8 @@ export function totals(stack: StackRecord): Omit<PhaseResult, 'fault'> {
     doubled: sum(({ doubled }) => doubled),
     uncommitted: sum(({ uncommitted }) => uncommitted),
     denied: sum(({ denied }) => denied),
+    misreported: sum(({ misreported }) => misreported),
+    unknown: sum(({ unknown }) => unknown),
     writtenInSpiteOfError: sum(({ writtenInSpiteOfError }) => writtenInSpiteOfError),
     balancesAreRight: results.every(({ balancesAreRight }) => balancesAreRight),
     leakedSlots: sum(({ leakedSlots }) => leakedSlots),

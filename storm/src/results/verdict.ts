@@ -4,7 +4,7 @@ import { calmLatencyMillis } from './calm.ts'
 import { phaseResult } from './phase-result.ts'
 
 /** What is said of a storm in which Holdfast did nothing that it must not do. */
-export const HELD = 'Holdfast lost nothing, doubled nothing, leaked nothing, and neither crashed nor hung.'
+export const HELD = 'Holdfast lost nothing, doubled nothing, misreported nothing, leaked nothing, and neither crashed nor hung.'
 
 /** A statement takes some milliseconds; on a machine that has no time for it, what hangs may hang for that. */
 const MOST_CALM_MILLIS = 150
@@ -38,6 +38,7 @@ function violationsOf(stack: StackRecord): readonly string[] {
       [result.doubled, 'writes doubled'],
       [result.uncommitted, 'writes there that nobody committed'],
       [result.denied, 'writes there that an error had denied'],
+      [result.misreported, 'transactions written that were reported as failed'],
       [result.balancesAreRight ? 0 : 1, 'sum of balances wrong'],
       [result.leakedSlots, 'slots leaked'],
       [result.leakedSessions, 'sessions left behind at the server'],

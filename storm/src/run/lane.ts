@@ -146,6 +146,7 @@ export class Lane implements AsyncDisposable {
         outcome: 'unanswered',
         reachedCommit: true,
         attempts: 0,
+        wasResubmitted: false,
       })
     await ground.terminate() // Whatever its predecessor had left at the server.
     await this.#warmUp()

@@ -75,7 +75,7 @@ export function emptyPhase(fault: Fault, index: number): PhaseRecord {
     usableSlots: 0,
     leftoverSessions: [],
     wasReplaced: false,
-    audit: { lost: [], doubled: [], uncommitted: [], denied: [], writtenInSpiteOfError: 0 },
+    audit: { lost: [], doubled: [], uncommitted: [], denied: [], misreported: [], writtenInSpiteOfError: 0 },
     balancesAreRight: false,
   }
 }

@@ -12,6 +12,8 @@ export interface Audit {
   readonly uncommitted: readonly string[]
   /** There, although the error had said that nothing of it can have been written. */
   readonly denied: readonly string[]
+  /** Transactions that were reported as failed, by an error that says nothing of the outcome, and are there. */
+  readonly misreported: readonly string[]
   /** Failed with an unknown outcome, and there: what an application must be prepared for. */
   readonly writtenInSpiteOfError: number
 }
@@ -29,7 +31,18 @@ export async function audit(ground: Ground, operations: readonly Operation[], ph
     (operation.kind === 'transfer' && operation.outcome === 'failed' && !operation.reachedCommit)
   const saidUnwritten = ({ error, kind }: Operation): boolean =>
     error?.commitOutcome === 'aborted' || (kind === 'write' && error?.sent === false)
+  const wasReportedFailed = ({ kind, outcome, wasResubmitted, error }: Operation): boolean =>
+    kind === 'transfer' && (wasResubmitted || (outcome === 'failed' && error?.commitOutcome !== 'unknown'))
+  /** What the caller believes to be there. */
+  const believed = ({ outcome }: Operation): number => (outcome === 'ok' ? 1 : 0)
   return {
+    misreported: keysOf(
+      (operation, copies) =>
+        copies > believed(operation) &&
+        wasReportedFailed(operation) &&
+        !mustBeAbsent(operation) &&
+        !saidUnwritten(operation),
+    ),
     lost: keysOf(({ outcome }, copies) => outcome === 'ok' && copies === 0),
     doubled: [...found].filter(([, copies]) => copies > 1).map(([key]) => key),
     uncommitted: keysOf((operation, copies) => copies > 0 && mustBeAbsent(operation)),

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SETTINGS } from '../settings.ts'
 import type { Service } from '../stacks/stack.ts'
-import type { Journal } from './journal.ts'
+import type { Journal, Trace } from './journal.ts'
 import { seeded } from './random.ts'
+import type { TransferOrder } from './transfer-order.ts'
 
 /** What the callers of one process are told once. */
 export interface CallersSetup {
@@ -20,7 +21,8 @@ const DECLINED_AMOUNT = SETTINGS.openingBalance * 1000
 
 /**
  * The users of the service: readers, writers and movers of money, each with one operation at a time and a pause after
- * it. Nobody tries anything twice: a key that failed is never written again.
+ * it. Nobody tries anything twice, but whose transfer fails at its very end: he presses the button once more, as
+ * customers do.
  */
 export class Callers {
   readonly #setup: CallersSetup
@@ -133,7 +135,16 @@ export class Callers {
         to: first + 2 * pair + 1,
         amount: isBeyondMeans ? DECLINED_AMOUNT : 1 + Math.floor(random() * 20),
       }
-      return this.#run('transfer', (trace) => this.#setup.service.transfer(order, trace), key)
+      return this.#run('transfer', (trace) => this.#transfer(order, trace), key)
+    }
+  }
+
+  async #transfer(order: TransferOrder, trace: Trace): Promise<void> {
+    try {
+      await this.#setup.service.transfer(order, trace)
+    } catch (error) {
+      if (!trace.resubmit(error)) throw error
+      await this.#setup.service.transfer(order, trace)
     }
   }
 

@@ -17,6 +17,8 @@ export interface Trace {
   step(name: string): void
   /** A transaction's work begins. What it came to in an attempt before no longer counts: nothing of that may be there. */
   attempt(): void
+  /** The caller submits what has failed once more; false if that isn't for him to do. */
+  resubmit(error: unknown): boolean
 }
 
 /** Whom the journal tells. */
@@ -67,6 +69,7 @@ export class Journal {
       outcome,
       reachedCommit: steps.reachedCommit,
       attempts: steps.attempts,
+      wasResubmitted: steps.wasResubmitted,
       ...(outcome === 'failed' ? { error: factsOf(failure, steps.failing, steps.isRollingBack) } : {}),
     })
   }
@@ -87,6 +90,7 @@ class Steps implements Trace {
   leasedAt: number | undefined
   reachedCommit = false
   attempts = 0
+  wasResubmitted = false
   /** The last step before it went wrong. */
   failing = 'query'
   /** Between `rollback` and `rolled back`: what fails now hides what had failed before. */
@@ -95,7 +99,16 @@ class Steps implements Trace {
   attempt(): void {
     this.attempts++
     this.leasedAt = now()
-    this.reachedCommit = false
+    this.reachedCommit = this.wasResubmitted
+  }
+
+  // At its end, once, and not if he was told that nobody knows what became of it.
+  resubmit(error: unknown): boolean {
+    const isUnknown = factsOf(error, this.failing).commitOutcome === 'unknown'
+    if (this.wasResubmitted || this.failing !== 'commit' || isUnknown) return false
+    this.wasResubmitted = true
+    this.attempts = 0
+    return true
   }
 
   step(name: string): void {

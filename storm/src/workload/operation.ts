@@ -25,6 +25,8 @@ export interface Operation {
   readonly reachedCommit: boolean
   /** How often a transaction's work was begun, if the stack does that: more than once if it retries. */
   readonly attempts: number
+  /** Whether it was reported as failed, and submitted again by its caller. */
+  readonly wasResubmitted: boolean
   readonly error?: ErrorFacts
 }
 

@@ -189,7 +189,7 @@ describe('what is wrong', () => {
       sample: calmPoint({}).sample,
       left: { sockets: 1, sessions: 2 },
       endedByItself: false,
-      audit: { lost: ['a'], doubled: [], uncommitted: [], denied: ['b'], writtenInSpiteOfError: 5 },
+      audit: { lost: ['a'], doubled: [], uncommitted: [], denied: ['b'], misreported: ['c'], writtenInSpiteOfError: 5 },
       balancesAreRight: false,
     }
     expect(wrongsOf(record({ end }))).toEqual([
@@ -197,6 +197,7 @@ describe('what is wrong', () => {
       '2 sessions at the server after pool.end()',
       '1 acknowledged writes lost',
       '1 writes there that an error had denied',
+      '1 transactions written that were reported as failed',
       '1 sum of balances wrong',
       '1 process that did not end after pool.end()',
     ])

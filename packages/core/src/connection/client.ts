@@ -1,51 +1,17 @@
-import { Client, type ClientConfig, type PoolClient, type QueryResult, Result, types } from 'pg'
-import { OptionsError, ReleaseError, TransactionRolledBackError } from '../errors.ts'
-import { asksForCommit, onlyRollsBack } from '../policy/loss.ts'
+import { Client, type ClientConfig, type PoolClient } from 'pg'
+import { OptionsError, ReleaseError } from '../errors.ts'
+import { onlyRollsBack } from '../policy/loss.ts'
 import { kindOf, type StatementKind, takesEffectLate } from '../policy/statement-kind.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
-import type { Cancel } from '../runtime/clock.ts'
 import { currentScope, inThisContext, type Scope } from '../runtime/scope.ts'
+import { Call, type Callback, refuse } from './call.ts'
+import type { ClientOwner } from './client-owner.ts'
 import { type DriverQuery, internalsOf } from './driver.ts'
-import type { Gate } from './gate.ts'
-import type { Identification } from './identification.ts'
 import type { Lease } from './lease.ts'
 import { inOneWrite, whenSent } from './presend.ts'
-import { rethrowFromCaller } from './stack.ts'
+import { failure } from './stack.ts'
 import type { Statement } from './statements.ts'
 import { accompany, type Submittable } from './submittable.ts'
-
-/** What a leased client asks its connection. */
-export interface ClientOwner {
-  /** The present lease, or the last. */
-  readonly lease: Lease
-  /** Whether the connection was lost. */
-  readonly isLost: boolean
-  /** Whether it is leased: what runs outside, hooks and resets, has nothing to do with whoever set it off. */
-  readonly isInUse: boolean
-  /** Why a call on the client is refused now; undefined when it isn't. */
-  refusal(text?: string): Error | undefined
-  /** Whether ROLLBACK is true already: the connection was lost, and nothing of its work was written. */
-  readonly isRolledBack: boolean
-  /** What the server has refused since it last did what it was told. */
-  readonly firstFailure: Error | undefined
-  begin(text: string | undefined): Statement
-  /** It was answered, or failed of this error. */
-  end(statement: Statement, error?: Error): void
-  /** What to tell about a statement that ended with this error. */
-  explain(error: Error, statement: Statement): Error
-  /** Gives a statement `timeoutMillis`, or the pool's `query_timeout`, to end; a COMMIT `commitTimeoutMillis`, too. */
-  limit(timeoutMillis: number | undefined, isCommit?: boolean): Cancel | undefined
-  /** Before the driver's line of statements. */
-  readonly gate: Gate
-  /** What knows of the open transaction; undefined where nobody wants to. */
-  readonly identification: Identification | undefined
-  /** Finds out whether a lost COMMIT was carried out; undefined if it wasn't lost, or nobody wants to know. */
-  outcomeOf(commit: Statement): Promise<boolean> | undefined
-  /** Has the server cancel a statement, or takes it back if it hasn't been sent. */
-  abort(statement: Statement, reason: Error): void
-  /** The holder ended the client by himself. */
-  endedByHolder(): void
-}
 
 /** What the caller holds: the physical `pg.Client`, with a `release` that is renewed at each lease. */
 export interface LeasedClient extends PoolClient, AsyncDisposable, Disposable {
@@ -57,8 +23,6 @@ export interface LeasedClient extends PoolClient, AsyncDisposable, Disposable {
 
 /** Makes clients that belong to a connection. */
 export type LeasedClientClass = new (config: ClientConfig, owner: ClientOwner) => LeasedClient
-
-type Callback = (error: Error | null, result?: QueryResult) => void
 
 type Send = (config: string | QueryConfig, values: unknown[] | undefined, done: Callback) => void
 
@@ -112,9 +76,9 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
       if (callback)
         return this.#run(first, values, currentScope() ? inThisContext(callback) : callback, this.#sendWithCallback)
       const send = base.prototype.query === Client.prototype.query ? this.#sendWithCallback : this.#sendForPromise
-      return new Promise((resolve, reject) => {
-        this.#run(first, values, (error, result) => (error ? reject(error) : resolve(result)), send)
-      }).catch(rethrowFromCaller)
+      return new Promise((resolve) => {
+        this.#run(first, values, (error, result) => resolve(error ? failure(error) : result), send)
+      })
     }
 
     // biome-ignore lint/suspicious/noExplicitAny: as above.
@@ -158,54 +122,20 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
       const scope = owner.isInUse ? currentScope() : undefined
       const given = (isText ? undefined : config.signal) ?? scope?.signal
       const refusal = owner.refusal(text) ?? strangersRefusal(scope, owner.lease) ?? reasonToRefuse(given, text)
-      if (refusal) {
-        process.nextTick(conclude, callback, refusal, owner.isRolledBack && onlyRollsBack(text))
-        return
-      }
-      const statement = owner.begin(text)
+      if (refusal) return refuse(owner, text, refusal, callback)
       const kind = !isText && config.rows ? 'opaque' : kindOf(text, hasValues(values, config))
+      const call = new Call(owner, text, kind, callback)
+      call.limit(timeout || this.#queryTimeout)
       // Given up before it is sent, or not at all: nobody would know what became of the work.
-      const signal = kind === 'commit' || kind === 'rollback' ? undefined : given
-      const cancelLimit = owner.limit(timeout || this.#queryTimeout, kind === 'commit')
-      let isTold = false
-      const tell: Callback = (error, result) => {
-        if (isTold) return
-        isTold = true
-        forgetSignal?.()
-        callback(error, result)
-      }
-      const forgetSignal = signal && this.#whenAborted(signal, statement, tell)
-      let isOver = false
-      const end = (error?: Error): void => {
-        isOver = true
-        cancelLimit?.()
-        owner.end(statement, error)
-      }
+      if (given && kind !== 'commit' && kind !== 'rollback') call.obey(given)
       try {
         const query = isText ? config : copyOf(config)
-        const answered: Callback = (error, result) => {
-          if (isOver) return // The driver calls twice for values that it can't put into words.
-          const failure = owner.firstFailure
-          end(error ?? undefined)
-          if (owner.lease.attempt && hasCommitted(result)) owner.lease.attempt.noteCommit(owner.lease)
-          if (kind === 'work' && ENDS.has(result?.command ?? '')) owner.identification?.loseTrack()
-          const outcome = error && kind === 'commit' ? owner.outcomeOf(statement) : undefined
-          if (outcome)
-            void outcome.then((isCommitted) => {
-              if (isCommitted) tell(null, doneBy('COMMIT'))
-              else tell(owner.explain(error as Error, statement))
-            })
-          else if (error) conclude(tell, owner.explain(error, statement), owner.isRolledBack && onlyRollsBack(text))
-          else if (result?.command === 'ROLLBACK' && asksForCommit(text)) tell(new TransactionRolledBackError(failure))
-          else tell(null, result)
-        }
         // A statement by itself, on a connection that waits for nothing: most are.
         if (kind === 'work' && owner.gate.isIdle && (owner.identification?.isOutside ?? true))
-          send(query, values, answered)
-        else this.#give(statement, kind, () => send(query, values, answered))
+          send(query, values, call.answered)
+        else this.#give(call.statement, kind, () => send(query, values, call.answered))
       } catch (error) {
-        forgetSignal?.()
-        end(error as Error)
+        call.refused(error as Error)
         throw error
       }
     }
@@ -237,17 +167,6 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
       }
       if (isEarly || identification?.willRide(kind)) inOneWrite(this, give)
       else give()
-    }
-
-    /** Has the server stop, and tells the caller at once, when he gives up; what comes afterwards is nobody's concern. */
-    #whenAborted(signal: AbortSignal, statement: Statement, tell: (reason: Error) => void): () => void {
-      const giveUp = (): void => {
-        const reason = abortReason(signal)
-        this.#owner.abort(statement, reason)
-        tell(reason)
-      }
-      signal.addEventListener('abort', giveUp, { once: true })
-      return () => signal.removeEventListener('abort', giveUp)
     }
 
     #submit(submittable: Submittable, second: unknown, third: unknown): unknown {
@@ -293,14 +212,6 @@ function reasonToRefuse(signal: AbortSignal | undefined, text: string | undefine
   return signal?.aborted && !onlyRollsBack(text) ? abortReason(signal) : undefined
 }
 
-/** Tags by which the server tells that it has ended a transaction, or begun one. */
-const ENDS: ReadonlySet<string> = new Set(['BEGIN', 'START TRANSACTION', 'COMMIT', 'ROLLBACK', 'PREPARE TRANSACTION'])
-
-/** An answer that the server did not live to give. */
-function doneBy(command: 'COMMIT' | 'ROLLBACK'): QueryResult {
-  return Object.assign(new Result('', types), { command }) as unknown as QueryResult
-}
-
 /** With parameters the protocol allows but one statement; as without rows to be read in portions it is sent whole. */
 function hasValues(values: unknown[] | undefined, config: string | QueryConfig): boolean {
   if (typeof config === 'string') return (values?.length ?? 0) > 0
@@ -311,16 +222,4 @@ function hasValues(values: unknown[] | undefined, config: string | QueryConfig):
 function strangersRefusal(scope: Scope | undefined, lease: Lease): Error | undefined {
   if (!scope?.attempt?.isStrangerTo(lease)) return undefined
   return new ReleaseError('The transaction of this client has ended: it may not be used any more.')
-}
-
-/** Whether the server says that it committed; of several statements in one text, any of them. */
-function hasCommitted(result: QueryResult | readonly QueryResult[] | undefined): boolean {
-  if (Array.isArray(result)) return result.some(hasCommitted)
-  return (result as QueryResult | undefined)?.command === 'COMMIT'
-}
-
-/** A connection lost before COMMIT has rolled back: that ROLLBACK is true, and must not hide what the caller died of. */
-function conclude(callback: Callback, error: Error, isDoneAnyway: boolean): void {
-  if (isDoneAnyway) callback(null, doneBy('ROLLBACK'))
-  else callback(error)
 }

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer' // The global one is a getter, and this is asked five times a statement.
 import type { Duplex } from 'node:stream'
 
 /**
@@ -9,7 +10,7 @@ export function joinWrites(stream: Duplex): void {
   if (typeof stream.cork !== 'function' || typeof stream.uncork !== 'function') return
   let held: Buffer[] | undefined
   let corks = 0
-  const write = stream.write as (chunk: unknown) => boolean
+  const write = stream.write as (chunk: unknown, encoding?: unknown, callback?: unknown) => boolean
 
   function flush(): void {
     const chunks = held
@@ -24,14 +25,13 @@ export function joinWrites(stream: Duplex): void {
     corks = Math.max(0, corks - 1)
     if (corks === 0) flush()
   }
-  stream.write = (...args: unknown[]): boolean => {
-    const [chunk] = args
-    if (held && args.length === 1 && Buffer.isBuffer(chunk)) {
+  stream.write = (chunk: unknown, encoding?: unknown, callback?: unknown): boolean => {
+    if (held && encoding === undefined && Buffer.isBuffer(chunk)) {
       held.push(chunk)
       return true
     }
     flush() // Whatever else is written keeps its place.
     if (corks > 0) held = []
-    return Reflect.apply(write, stream, args) as boolean
+    return write.call(stream, chunk, encoding, callback)
   }
 }

@@ -3,10 +3,16 @@ import { isAbortReason } from '../runtime/abort-reason.ts'
 // An ORM, and the attempts at a transaction, take more frames than Node would show.
 const LONGEST_STACK = 50
 
-/** Shows where the statement was called, not where its answer was read: the driver does the same. */
-export function rethrowFromCaller(error: unknown): never {
+/**
+ * Fails of this error, with the stack of whoever awaits it, not of where the answer was read: the driver does the same.
+ * To be resolved with: so that only a call that fails pays for a second promise.
+ */
+export async function failure(error: unknown): Promise<never> {
+  // By then somebody awaits this, from whom the stack is taken.
+  await undefined
+  await undefined
   const isOurs = error instanceof Error && Object.isExtensible(error) && !isAbortReason(error)
-  if (isOurs) Error.captureStackTrace(error)
+  if (isOurs) Error.captureStackTrace(error, failure)
   throw error
 }
 

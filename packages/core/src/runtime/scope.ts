@@ -60,9 +60,14 @@ export function outOfScope<Result>(work: () => Result): Result {
   return isUsed ? storage.run(undefined, work) : work()
 }
 
-/** Has `task` run in the scope, and every other async context, of whoever called this. */
-export function inThisContext<Args extends unknown[]>(task: (...args: Args) => void): (...args: Args) => void {
+/** The scope, and every other async context, of whoever asks, to run something in later. */
+export function thisContext(): AsyncResource {
   // `AsyncLocalStorage.snapshot` does the same at several times the price.
-  const context = new AsyncResource('HoldfastWaiter')
+  return new AsyncResource('HoldfastWaiter')
+}
+
+/** Has `task` run in the context of whoever called this. */
+export function inThisContext<Args extends unknown[]>(task: (...args: Args) => void): (...args: Args) => void {
+  const context = thisContext()
   return (...args) => context.runInAsyncScope(task, undefined, ...args)
 }

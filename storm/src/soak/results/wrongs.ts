@@ -42,6 +42,7 @@ function wrongsAtTheEnd({ left, endedByItself, audit, balancesAreRight }: End): 
     [audit.doubled.length, 'writes doubled'],
     [audit.uncommitted.length, 'writes there that nobody committed'],
     [audit.denied.length, 'writes there that an error had denied'],
+    [audit.misreported.length, 'transactions written that were reported as failed'],
     [balancesAreRight ? 0 : 1, 'sum of balances wrong'],
     [endedByItself ? 0 : 1, 'process that did not end after pool.end()'],
   ]

@@ -1,0 +1,117 @@
+import { type QueryResult, Result, types } from 'pg'
+import { TransactionRolledBackError } from '../errors.ts'
+import { asksForCommit, onlyRollsBack } from '../policy/loss.ts'
+import type { StatementKind } from '../policy/statement-kind.ts'
+import { abortReason } from '../runtime/abort-reason.ts'
+import type { Cancel } from '../runtime/clock.ts'
+import type { ClientOwner } from './client-owner.ts'
+import type { Statement } from './statements.ts'
+
+/** What the driver calls when a statement has ended, and what its caller is told by. */
+export type Callback = (error: Error | null, result?: QueryResult) => void
+
+/** Tags by which the server tells that it has ended a transaction, or begun one. */
+const ENDS: ReadonlySet<string> = new Set(['BEGIN', 'START TRANSACTION', 'COMMIT', 'ROLLBACK', 'PREPARE TRANSACTION'])
+
+/** One call of the holder's: from the statement that he gives to what he is told of it, once. */
+export class Call {
+  readonly statement: Statement
+  readonly #owner: ClientOwner
+  readonly #kind: StatementKind
+  readonly #callback: Callback
+  #cancelLimit: Cancel | undefined
+  #forgetSignal: (() => void) | undefined
+  #isOver = false
+  #isTold = false
+
+  constructor(owner: ClientOwner, text: string | undefined, kind: StatementKind, callback: Callback) {
+    this.statement = owner.begin(text)
+    this.#owner = owner
+    this.#kind = kind
+    this.#callback = callback
+  }
+
+  /** Gives it `timeoutMillis`, or what holds without. */
+  limit(timeoutMillis: number | undefined): void {
+    this.#cancelLimit = this.#owner.limit(timeoutMillis, this.#kind === 'commit')
+  }
+
+  /** Has the server stop, and tells the caller at once, when he gives up; what comes afterwards is nobody's concern. */
+  obey(signal: AbortSignal): void {
+    const giveUp = (): void => {
+      const reason = abortReason(signal)
+      this.#owner.abort(this.statement, reason)
+      this.#tell(reason)
+    }
+    signal.addEventListener('abort', giveUp, { once: true })
+    this.#forgetSignal = () => signal.removeEventListener('abort', giveUp)
+  }
+
+  /** The driver didn't take it, and throws: there is nobody to tell. */
+  refused(error: Error): void {
+    this.#isTold = true
+    this.#forgetSignal?.()
+    if (!this.#isOver) this.#end(error)
+  }
+
+  /** What the driver calls. */
+  readonly answered: Callback = (error, result) => {
+    if (this.#isOver) return // The driver calls twice for values that it can't put into words.
+    const owner = this.#owner
+    const { text } = this.statement
+    const failure = owner.firstFailure
+    this.#end(error ?? undefined)
+    if (owner.lease.attempt && hasCommitted(result)) owner.lease.attempt.noteCommit(owner.lease)
+    if (this.#kind === 'work' && ENDS.has(result?.command ?? '')) owner.identification?.loseTrack()
+    if (error) this.#tellOf(error)
+    else if (result?.command === 'ROLLBACK' && asksForCommit(text)) this.#tell(new TransactionRolledBackError(failure))
+    else this.#tell(null, result)
+  }
+
+  #tellOf(error: Error): void {
+    const owner = this.#owner
+    const outcome = this.#kind === 'commit' ? owner.outcomeOf(this.statement) : undefined
+    if (outcome)
+      void outcome.then((isCommitted) => {
+        if (isCommitted) this.#tell(null, doneBy('COMMIT'))
+        else this.#tell(owner.explain(error, this.statement))
+      })
+    else if (isDoneAnyway(owner, this.statement.text)) this.#tell(null, doneBy('ROLLBACK'))
+    else this.#tell(owner.explain(error, this.statement))
+  }
+
+  #tell(error: Error | null, result?: QueryResult): void {
+    if (this.#isTold) return
+    this.#isTold = true
+    this.#forgetSignal?.()
+    this.#callback(error, result)
+  }
+
+  #end(error: Error | undefined): void {
+    this.#isOver = true
+    this.#cancelLimit?.()
+    this.#owner.end(this.statement, error)
+  }
+}
+
+/** Tells the holder, once his call has returned, that his statement is not sent. */
+export function refuse(owner: ClientOwner, text: string | undefined, refusal: Error, callback: Callback): void {
+  if (isDoneAnyway(owner, text)) process.nextTick(callback, null, doneBy('ROLLBACK'))
+  else process.nextTick(callback, refusal)
+}
+
+/** A connection lost before COMMIT has rolled back: that ROLLBACK is true, and must not hide what the caller died of. */
+function isDoneAnyway(owner: ClientOwner, text: string | undefined): boolean {
+  return owner.isRolledBack && onlyRollsBack(text)
+}
+
+/** An answer that the server did not live to give. */
+function doneBy(command: 'COMMIT' | 'ROLLBACK'): QueryResult {
+  return Object.assign(new Result('', types), { command }) as unknown as QueryResult
+}
+
+/** Whether the server says that it committed; of several statements in one text, any of them. */
+function hasCommitted(result: QueryResult | readonly QueryResult[] | undefined): boolean {
+  if (Array.isArray(result)) return result.some(hasCommitted)
+  return (result as QueryResult | undefined)?.command === 'COMMIT'
+}
