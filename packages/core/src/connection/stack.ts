@@ -9,8 +9,8 @@ const LONGEST_STACK = 50
  */
 export async function failure(error: unknown): Promise<never> {
   // By then somebody awaits this, from whom the stack is taken.
-  await undefined
-  await undefined
+  await Promise.resolve()
+  await Promise.resolve()
   const isOurs = error instanceof Error && Object.isExtensible(error) && !isAbortReason(error)
   if (isOurs) Error.captureStackTrace(error, failure)
   throw error
