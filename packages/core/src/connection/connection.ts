@@ -1,10 +1,9 @@
 import type { Client } from 'pg'
 import { type Endpoint, type Loss, lossError, ReleaseError } from '../errors.ts'
 import { concernsOthers, endsSession, severityOf } from '../policy/classify-error.ts'
-import { onlyRollsBack, outcomeOfLoss, phaseOfLoss } from '../policy/loss.ts'
+import { judgeLoss, onlyRollsBack } from '../policy/loss.ts'
 import type { TransactionStatus } from '../policy/reset.ts'
 import type { Cancel, Clock } from '../runtime/clock.ts'
-import { afterPatience } from '../runtime/deadline.ts'
 import { Cancellation } from './cancellation.ts'
 import type { LeasedClient } from './client.ts'
 import type { ClientOwner } from './client-owner.ts'
@@ -14,9 +13,11 @@ import { sayGoodbye } from './goodbye.ts'
 import { Identification } from './identification.ts'
 import { Lease, type LeaseTerms } from './lease.ts'
 import { type CommitSettings, settleCommit } from './lost-commit.ts'
+import { type PrimaryKnown, Role } from './role.ts'
 import { SignsOfLife } from './signs-of-life.ts'
 import { type ConnectionState, mayMove } from './state.ts'
 import { type Statement, Statements } from './statements.ts'
+import { limitStatement } from './time-limit.ts'
 
 /** How far the news of a loss reaches: every older connection is dead, is suspect, or isn't concerned. */
 export type LossReach = 'all' | 'suspect' | 'own'
@@ -42,6 +43,7 @@ export interface ConnectionSettings extends ConnectionListener {
   readonly allowExitOnIdle: boolean
   /** How to find out what became of a lost COMMIT; undefined if nobody wants to know. */
   readonly commits: CommitSettings | undefined
+  readonly primary: PrimaryKnown
 }
 
 /** One session, from the first SYN to the last FIN. Knows its state, its facts, and when it died. */
@@ -62,6 +64,7 @@ export class Connection implements ClientOwner {
   readonly identification: Identification | undefined
   readonly cancellation: Cancellation
   readonly gate: Gate
+  readonly role: Role
 
   /** The batch it was opened in: those of an older one are stale. */
   generation = 0
@@ -83,6 +86,7 @@ export class Connection implements ClientOwner {
     this.client = makeClient(this)
     this.#internals = internalsOf(this.client)
     this.gate = new Gate(this.client)
+    this.role = new Role(this.#internals, settings.primary)
     this.identification = settings.commits && new Identification(this.client, this.gate, settings.commits)
     this.cancellation = new Cancellation({
       ...settings,
@@ -287,14 +291,8 @@ export class Connection implements ClientOwner {
   }
 
   limit(timeoutMillis: number | undefined, isCommit = false): Cancel | undefined {
-    const { commits, queryTimeoutMillis } = this.#settings
-    const longest =
-      isCommit && commits && this.identification?.isPossible ? commits.timeoutMillis : Number.POSITIVE_INFINITY
-    const limit = Math.min(timeoutMillis || queryTimeoutMillis, longest)
-    if (limit === Number.POSITIVE_INFINITY) return undefined
-    // Slow or dead? The others are asked before they are leased again.
-    const what = limit === longest ? `No answer to COMMIT within ${limit} ms` : 'Query read timeout'
-    return afterPatience(this.#settings.clock, limit, 'process', () => this.lose(new Error(what), 'suspect'))
+    const isFindable = isCommit && this.identification?.isPossible === true
+    return limitStatement(this.#settings, timeoutMillis, isFindable, (late) => this.lose(late, 'suspect'))
   }
 
   abort(statement: Statement, reason: Error): void {
@@ -320,11 +318,14 @@ export class Connection implements ClientOwner {
   }
 
   #note(cause: unknown): Loss {
-    const isInUse = this.is('opening') || this.is('leased') || this.is('resetting')
     if (this.#internals.readyForQuery) this.#statements.settle()
-    const underWay = isInUse ? this.#statements.sentTexts() : []
-    const phase = isInUse ? phaseOfLoss(this.transactionStatus, underWay) : 'idle'
-    this.#loss = { cause, phase, commitOutcome: outcomeOfLoss(phase, isInUse && this.lease.hasWorked) }
+    const use = {
+      status: this.transactionStatus,
+      underWay: this.#statements.sentTexts(),
+      hasWorked: this.lease.hasWorked,
+    }
+    const isInUse = this.is('opening') || this.is('leased') || this.is('resetting')
+    this.#loss = { cause, ...judgeLoss(isInUse ? use : undefined, this.role.hasLostPrimary(cause)) }
     this.lease.attempt?.noteLoss(this.lease, this.#loss.commitOutcome === 'unknown')
     return this.#loss
   }
@@ -333,7 +334,7 @@ export class Connection implements ClientOwner {
     const { connection } = this.#internals
     // Before the driver's own listener, so that a statement which fails of FATAL is already known to be lost.
     connection.prependListener('errorMessage', (error: Error) => {
-      if (endsSession(error)) this.lose(error)
+      if (endsSession(error) || this.role.hasLostPrimary(error)) this.lose(error)
     })
     // Without a listener of ours a loss would end the process.
     ;(this.client as Client).on('error', (error) => this.lose(error))

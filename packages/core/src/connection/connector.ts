@@ -53,6 +53,7 @@ export class Connector {
       queryTimeoutMillis: options.queryTimeoutMillis,
       allowExitOnIdle: options.allowExitOnIdle,
       // Where statements are sent before others are answered, or by other means than the driver's, nothing rides along.
+      primary: { wasMet: false, isMissed: false },
       commits: pipeline === true || hasOwnQuery(options.Client) ? undefined : options.commits,
     }
   }
@@ -78,6 +79,7 @@ export class Connector {
     const { client } = connection
     await this.#bounded(connection, async () => {
       await this.#connect(connection)
+      if (connection.role.objection) throw new ConnectError(connection.endpoint, connection.role.objection)
       onEstablished()
       await onConnect?.(client)
       if (verify)

@@ -1,4 +1,4 @@
-import type { CommitOutcome, LossPhase } from '../errors.ts'
+import type { CommitOutcome, Loss, LossPhase } from '../errors.ts'
 import type { TransactionStatus } from './reset.ts'
 
 const BEGINS = /^\s*(?:begin|start\s+transaction)\b[^;]*;?\s*$/i
@@ -8,6 +8,21 @@ const NAMES_COMMIT = /\b(?:commit|end|prepare\s+transaction)\b/i
 const NAMES_ROLLBACK = /\b(?:rollback|abort)\b/i
 const HAS_COMMENT = /--|\/\*/
 const SEVERAL_STATEMENTS = /;\s*\S/
+
+/** What a lease was doing. */
+export interface Use {
+  readonly status: TransactionStatus
+  /** The statements whose effect isn't known yet; undefined where only the driver knows a text. */
+  readonly underWay: readonly (string | undefined)[]
+  /** Whether anything was sent before. */
+  readonly hasWorked: boolean
+}
+
+/** What a loss is: in the middle of this use, if of any. A server that takes no writes has written nothing. */
+export function judgeLoss(use: Use | undefined, takesNoWrites: boolean): Pick<Loss, 'phase' | 'commitOutcome'> {
+  const phase = use ? phaseOfLoss(use.status, use.underWay) : 'idle'
+  return { phase, commitOutcome: takesNoWrites ? 'aborted' : outcomeOfLoss(phase, use?.hasWorked === true) }
+}
 
 /**
  * What a lost connection was doing, judged by its last known transaction status and the statements whose effect isn't

@@ -1,0 +1,50 @@
+import { codeOf } from '../errors.ts'
+import type { DriverInternals } from './driver.ts'
+
+/** What a pool has found out about the servers that it was led to. */
+export interface PrimaryKnown {
+  /** Whether any of them took writes. */
+  wasMet: boolean
+  /** Whether one that takes none has refused one since. */
+  isMissed: boolean
+}
+
+const READ_ONLY = '25006' // read_only_sql_transaction
+
+/**
+ * Whether the server of a connection takes writes. It says by itself, since PostgreSQL 14, whether it is in hot standby: a
+ * name that has led to the primary may lead there after a failover.
+ *
+ * @see https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-ASYNC
+ */
+export class Role {
+  readonly #pool: PrimaryKnown
+  #isStandby = false
+
+  constructor({ connection }: DriverInternals, pool: PrimaryKnown) {
+    this.#pool = pool
+    connection.on('parameterStatus', (message: { readonly parameterName: string; readonly parameterValue: string }) => {
+      if (message.parameterName === 'in_hot_standby') this.#note(message.parameterValue === 'on')
+    })
+  }
+
+  /** Why nobody should be given this connection; undefined if there is no reason. It passes when a primary is found. */
+  get objection(): Error | undefined {
+    if (!this.#isStandby || !this.#pool.isMissed) return undefined
+    return Object.assign(new Error('the server is in hot standby, and has refused a write'), { code: '57P03' })
+  }
+
+  /** Whether this error of the server means that it is no primary any more, and not that the application was wrong. */
+  hasLostPrimary(error: unknown): boolean {
+    if (codeOf(error) !== READ_ONLY || !this.#isStandby || !this.#pool.wasMet) return false
+    this.#pool.isMissed = true
+    return true
+  }
+
+  #note(isStandby: boolean): void {
+    this.#isStandby = isStandby
+    if (isStandby) return
+    this.#pool.wasMet = true
+    this.#pool.isMissed = false
+  }
+}
