@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { ConnectionLostError, type Pool, type PoolOptions, PoolTimeoutError } from '@holdfast/core'
 import pg from 'pg'
 import { test as base, expect } from 'vitest'
-import { holdfast } from '../faults/support/pools.ts'
-import { rejection, settles, unattended } from '../faults/support/settling.ts'
 import { Cluster, FaultProxy, until } from '../support/index.ts'
+import { holdfast } from './support/pools.ts'
+import { rejection, settles, unattended } from './support/settling.ts'
 
 /** A name that leads to the primary, and may be moved. */
 const test = base

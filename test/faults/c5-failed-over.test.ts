@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { CommitOutcomeUnknownError, type Pool, type PoolOptions } from '@holdfast/core'
 import { test as base, expect } from 'vitest'
-import { holdfast } from '../faults/support/pools.ts'
-import { rejection, settles, unattended } from '../faults/support/settling.ts'
+import { initialiseAnew } from '../commits/support/initialise-anew.ts'
+import { together } from '../commits/support/strikes.ts'
 import { AimedProxy, Cluster, type NamedAct, type Point, until } from '../support/index.ts'
-import { initialiseAnew } from './support/initialise-anew.ts'
-import { together } from './support/strikes.ts'
+import { holdfast } from './support/pools.ts'
+import { rejection, settles, unattended } from './support/settling.ts'
 
 const COMMIT = /^commit$/i
 
