@@ -6,14 +6,8 @@ import { HoldfastDriver } from './driver.ts'
 /**
  * Kysely's dialect for PostgreSQL, on a Holdfast pool: hooks that throw, waiters that give up and COMMITs that fail keep no
  * connection, streams need no set-up, and `retrying` runs transactions again.
- *
  * `db.destroy()` ends the pool, as with Kysely's own dialect: the one it made as well as the one it was given. Who shares
  * a pool ends it himself instead.
- *
- * @example
- * ```ts
- * const db = new Kysely<Database>({ dialect: new HoldfastDialect({ connectionString: process.env.DATABASE_URL }) })
- * ```
  */
 export class HoldfastDialect extends PostgresDialect {
   readonly #config: ReturnType<typeof resolveConfig>

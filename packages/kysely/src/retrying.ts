@@ -21,18 +21,14 @@ export interface RetryingTransaction<DB> {
  *
  * @example
  * ```ts
- * await retrying(db.transaction().setIsolationLevel('serializable')).execute(async (trx, { attempt }) => {
- *   await trx.updateTable('account').set({ balance: 95 }).where('id', '=', 1).execute()
- * })
+ * await retrying(db.transaction()).execute((trx, { attempt }) => trx.insertInto('entry').values({ attempt }).execute())
  * ```
  *
  * @throws {OptionsError} for what isn't the builder that `db.transaction()` returns.
  */
 export function retrying<DB>(builder: TransactionBuilder<DB>, options: RunOptions = {}): RetryingTransaction<DB> {
   if (!(builder instanceof TransactionBuilder))
-    throw new OptionsError([
-      '`retrying` takes what `db.transaction()` returns; `startTransaction()` has no work to repeat.',
-    ])
+    throw new OptionsError(['`retrying` takes what `db.transaction()` returns; `startTransaction()` has no function.'])
   return {
     execute: (fn) => runTransaction((work) => builder.execute((trx) => work(requireHoldfast(trx))), fn, options),
   }

@@ -109,7 +109,7 @@ describe('a pool that has ended', () => {
   test('is refused', async ({ direct }) => {
     const pool = holdfast(direct)
     await pool.end()
-    expect(() => new HoldfastDialect({ pool })).toThrow('`pool` has ended')
+    expect(() => new HoldfastDialect({ pool })).toThrow('`pool` must be a pool in use, got one that has ended.')
   })
 
   test('later refuses each query', async ({ direct }) => {
@@ -128,10 +128,10 @@ describe('what cannot work', () => {
     [
       'a stock pool',
       { pool: stock },
-      /^`pool` must be a Pool of @holdfast\/core, got another pool: import \{ Pool \} from/,
+      /^`pool` must be a Pool of '@holdfast\/core', got another pool \(BoundPool\)\. Import Pool from there/,
     ],
-    ['no pool at all', { pool: null }, /^`pool` must be a Pool of @holdfast\/core, got object: /],
-    ['a connection string as pool', { pool: 'postgres://localhost' }, /^`pool` must be .* got string: /],
+    ['no pool at all', { pool: null }, /^`pool` must be a Pool of '@holdfast\/core', got object\. /],
+    ['a connection string as pool', { pool: 'postgres://localhost' }, /^`pool` must be .* got string\. /],
     ['a pool in place of its options', pool, /^`HoldfastDialect` takes an object: `\{ pool \}`/],
     ['a stock pool in place of its options', stock, /^`HoldfastDialect` takes an object: `\{ pool \}`/],
     ['a connection string', 'postgres://localhost', /^`HoldfastDialect` takes an object: /],
@@ -151,14 +151,14 @@ describe('what cannot work', () => {
     expect(construct).toThrow(message)
   })
 
-  test('is told all at once', () => {
+  test('is told all at once, when the pool is one', () => {
     let problems: readonly string[] = []
     try {
-      new HoldfastDialect({ pool: stock, max: 5, host: 'here', cursor: 1 } as never)
+      new HoldfastDialect({ pool, max: 5, host: 'here', cursor: 1, idempotentSelects: 1 } as never)
     } catch (error) {
       problems = (error as OptionsError).problems
     }
-    expect(problems.map((each) => each.split(' ')[0])).toEqual(['`pool`', '`cursor`', '`max`', '`host`'])
+    expect(problems.map((each) => each.split(' ')[0])).toEqual(['`cursor`', '`idempotentSelects`', '`max`', '`host`'])
   })
 
   test('a key that is present with the value undefined is absent', () => {
@@ -170,6 +170,13 @@ describe('what cannot work', () => {
   test('a stock pool from a function is refused by the first query', async () => {
     const db = new Kysely<Tables>({ dialect: new HoldfastDialect({ pool: async () => stock as Pool }) })
     expect(await rejection(entries(db, 'none'))).toBeInstanceOf(OptionsError)
+  })
+
+  test('a pool from a function that has ended says so itself', async ({ direct }) => {
+    const ended = holdfast(direct)
+    await ended.end()
+    const db = new Kysely<Tables>({ dialect: new HoldfastDialect({ pool: async () => ended }) })
+    expect(await rejection(entries(db, 'none'))).toBeInstanceOf(PoolClosedError)
   })
 
   test('an older Kysely is told by its name, and with the range that fits', () => {

@@ -1,5 +1,5 @@
 import type { Pool } from '@holdfast/core'
-import { HoldfastDialect } from '@holdfast/kysely'
+import { HoldfastDialect, type HoldfastDialectConfig } from '@holdfast/kysely'
 import { Kysely, PostgresDialect, type PostgresDialectConfig, type PostgresPool, sql } from 'kysely'
 import Cursor from 'pg-cursor'
 import type { StockPool } from '../../../faults/support/pools.ts'
@@ -10,7 +10,7 @@ export interface Tables {
 }
 
 /** What the dialects take besides the pool. */
-export type DialectOptions = Omit<PostgresDialectConfig, 'pool'>
+export type DialectOptions = Omit<PostgresDialectConfig, 'pool'> & Pick<HoldfastDialectConfig, 'idempotentSelects'>
 
 /** Kysely on a Holdfast pool, by the adapter. */
 export function kysely(pool: Pool, options: DialectOptions = {}): Kysely<Tables> {
