@@ -42,6 +42,9 @@ describe('drizzle()', () => {
     expectTypeOf(drizzle({ client: pool, schema, retry: true })).toEqualTypeOf(db)
     // @ts-expect-error: an option that is none of the pool's
     drizzle({ connection: { prePing: 'always' } })
+    expectTypeOf(drizzle({ client: pool, schema, idempotentSelects: true })).toEqualTypeOf(db)
+    // @ts-expect-error: neither true nor false
+    drizzle({ client: pool, idempotentSelects: 'yes' })
     // @ts-expect-error: an option that is none of p-retry's
     drizzle({ client: pool, retry: { times: 3 } })
   })

@@ -9,7 +9,6 @@ export function isClient(value: unknown): value is DrizzleClient {
 
 /**
  * Passes a Holdfast pool that Drizzle will lease from, and a single client, which it will not.
- *
  * @throws {OptionsError} that says what to do about any other.
  */
 export function requireClient(client: unknown): asserts client is DrizzleClient {
@@ -31,10 +30,7 @@ function isPoolToDrizzle(client: DrizzleClient): boolean {
     isPool = true
     return refuse()
   }
-  const standIn = Object.create(Object.getPrototypeOf(client), {
-    connect: { value: connect },
-    query: { value: refuse },
-  })
+  const standIn = Object.assign(Object.create(Object.getPrototypeOf(client)), { connect, query: refuse })
   const db = stock({ client: standIn }) as Partial<ReturnType<typeof stock>>
   const session = db._?.session
   if (db.$client !== standIn || typeof session?.transaction !== 'function')

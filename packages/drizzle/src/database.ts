@@ -10,6 +10,9 @@ type AnySchema = ReturnType<typeof stock> extends NodePgDatabase<infer Schema> ?
 type NoSchema = NodePgDatabase extends NodePgDatabase<infer Schema> ? Schema : never
 type TransactionOf<Schema extends AnySchema> = Parameters<Parameters<NodePgDatabase<Schema>['transaction']>[0]>[0]
 
+/** What runs in a transaction. */
+export type Work<Tx, Result> = (tx: Tx, info: AttemptInfo) => Promise<Result>
+
 /** What `drizzle` takes as `client`: a Holdfast `Pool`, or a single client, whose connection nobody replaces. */
 export type DrizzleClient = Pool | PoolClient | Client
 
@@ -18,10 +21,14 @@ export type DrizzleOptions<Schema extends AnySchema = NoSchema> = DrizzleConfig<
   Omit<StockConfig, keyof DrizzleConfig> & {
     /**
      * What holds for every `db.transaction` that doesn't say otherwise.
-     *
      * @default false: the function of a transaction may have effects elsewhere.
      */
     readonly retry?: RunOptions['retry']
+    /**
+     * Running a SELECT of the query builder twice is harmless: outside of transactions it is sent again when it was lost.
+     * @default false
+     */
+    readonly idempotentSelects?: boolean | undefined
   }
 
 /** How `db.transaction` runs: Drizzle's own modes, and Holdfast's options. Nothing of it is for a nested transaction. */
@@ -30,7 +37,6 @@ export type TransactionConfig = PgTransactionConfig &
     /**
      * Run the whole transaction again when it is certain that nothing of it was written; `true` does so 3 times. Its
      * function then runs several times: `attempt` tells it.
-     *
      * @default what `drizzle` was given, else false.
      */
     readonly retry?: RunOptions['retry']
@@ -39,8 +45,7 @@ export type TransactionConfig = PgTransactionConfig &
 /** Drizzle's own database, whose transactions can be retried as a whole, given up, and told which attempt they are. */
 export interface HoldfastDatabase<Schema extends AnySchema = NoSchema> extends NodePgDatabase<Schema> {
   /**
-   * Commits when `fn` resolves, rolls back when it rejects. `tx.transaction` is a savepoint, which is never retried by
-   * itself.
+   * Commits when `fn` resolves, rolls back when it rejects. `tx.transaction` is a savepoint, never retried by itself.
    *
    * @throws What `fn` throws, in the last attempt.
    * @throws {DrizzleQueryError} when a statement failed: `cause` is the error of the server or of the pool.
@@ -48,10 +53,7 @@ export interface HoldfastDatabase<Schema extends AnySchema = NoSchema> extends N
    * @throws {OptionsError} that names every option that can't work.
    * @throws What `pool.connect()` throws.
    */
-  transaction<Result>(
-    fn: (tx: TransactionOf<Schema>, info: AttemptInfo) => Promise<Result>,
-    config?: TransactionConfig,
-  ): Promise<Result>
+  transaction<Result>(fn: Work<TransactionOf<Schema>, Result>, config?: TransactionConfig): Promise<Result>
 }
 
 /** `drizzle` of drizzle-orm/node-postgres, on a Holdfast `Pool`. */

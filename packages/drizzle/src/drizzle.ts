@@ -2,34 +2,29 @@ import { checkRunOptions, OptionsError, Pool, type PoolOptions, type RunOptions 
 import { type NodePgDatabase, drizzle as stock } from 'drizzle-orm/node-postgres'
 import { isClient, requireClient } from './client.ts'
 import type { Drizzle, HoldfastDatabase } from './database.ts'
+import { repeatSelects } from './selects.ts'
 import { withRetry } from './transaction.ts'
 
 /**
  * Drizzle on a Holdfast pool: `drizzle` of drizzle-orm/node-postgres with every call of its own, and `retry`.
- *
- * @example
- * ```ts
- * const db = drizzle({ client: pool, schema })
- * await db.transaction(async (tx) => tx.insert(orders).values(order), { isolationLevel: 'serializable', retry: true })
- * ```
+ * @example await db.transaction(async (tx) => tx.insert(orders).values(order), { retry: true })
  */
 export const drizzle: Drizzle = Object.assign(make as unknown as Drizzle, { mock: stock.mock as Drizzle['mock'] })
 
-interface Given {
-  readonly client?: unknown
-  readonly connection?: unknown
-  readonly retry?: RunOptions['retry']
-}
+type Given = Pick<RunOptions, 'retry'> & { readonly [Key in 'client' | 'connection' | 'idempotentSelects']?: unknown }
 
 function make(first: unknown, second?: Given): HoldfastDatabase {
-  const { client: given, connection, retry, ...config } = settings(first, second)
+  const { client: given, connection, retry, idempotentSelects = false, ...config } = settings(first, second)
   const client = given === undefined ? poolFor(connection) : given
   requireClient(client)
   if (retry !== undefined) checkRunOptions('drizzle', { retry })
+  if (typeof idempotentSelects !== 'boolean')
+    throw new OptionsError([`\`idempotentSelects\` must be true or false, got ${String(idempotentSelects)}.`])
   const db = stock({ ...config, client })
   // Drizzle 0.45 tells a config by its values, and takes one that is wrong for a client.
   if ((db.$client as unknown) !== client)
     throw new OptionsError(['Drizzle refuses its config: look at `logger` (has it a `logQuery`?), `schema`, `casing`.'])
+  if (idempotentSelects && client instanceof Pool) repeatSelects(db as unknown as NodePgDatabase, client)
   return withRetry(db as unknown as NodePgDatabase, retry)
 }
 

@@ -1,8 +1,7 @@
-import { type AttemptInfo, type RunOptions, runTransaction } from '@holdfast/core'
+import { type RunOptions, runTransaction } from '@holdfast/core'
 import type { NodePgDatabase } from 'drizzle-orm/node-postgres'
-import type { HoldfastDatabase, TransactionConfig } from './database.ts'
+import type { HoldfastDatabase, TransactionConfig, Work } from './database.ts'
 
-type Work<Result> = (tx: unknown, info: AttemptInfo) => Promise<Result>
 type Transact = <Result>(work: (tx: unknown) => Promise<Result>, modes?: object) => Promise<Result>
 type Config = TransactionConfig & { snapshot?: string } // In Drizzle 1.0.
 
@@ -17,7 +16,7 @@ export function withRetry(db: NodePgDatabase, byDefault: RunOptions['retry'] = f
   const once: Transact = (fn, modes) => runTransaction((work) => transact(work, modes), fn, { retry: false })
   Object.assign(session, { transaction: once })
 
-  async function transaction<Result>(fn: Work<Result>, config: Config = {}): Promise<Result> {
+  async function transaction<Result>(fn: Work<unknown, Result>, config: Config = {}): Promise<Result> {
     const { isolationLevel, accessMode, deferrable, snapshot, ...options } = config
     const modes = { isolationLevel, accessMode, deferrable, snapshot }
     const given = Object.values(modes).some((mode) => mode !== undefined) ? modes : undefined

@@ -19,11 +19,14 @@ registerHooks({
 const require = createRequire(import.meta.url)
 const load = <Module>(name: string): Module => require(fileURLToPath(import.meta.resolve(name)))
 
+/** What relational queries are made of in 1.0. */
+type DefineRelations = (tables: Record<string, unknown>) => unknown
+
 /** The adapter on the release candidate, and what belongs to them; typed as 0.45, which the tests use alike. */
 export const CANDIDATE = {
   ...load<typeof core>('@holdfast/core'),
   ...load<typeof adapter>('@holdfast/drizzle'),
-  ...load<Pick<typeof orm, 'sql' | 'eq'>>('drizzle-orm-next'),
+  ...load<Pick<typeof orm, 'sql' | 'eq'> & { readonly defineRelations: DefineRelations }>('drizzle-orm-next'),
   ...load<Pick<typeof pgCore, 'pgTable' | 'text'>>('drizzle-orm-next/pg-core'),
   ...load<Pick<typeof migrator, 'migrate'>>('drizzle-orm-next/node-postgres/migrator'),
   stock: load<typeof nodePostgres>('drizzle-orm-next/node-postgres').drizzle,
