@@ -46,6 +46,13 @@ describe('HoldfastDialect', () => {
     new HoldfastDialect({ pool, cursor: Cursor, onReserveConnection: async (connection) => void connection })
   })
 
+  test('takes what its own SELECTs may do, beside either', () => {
+    expectTypeOf(HoldfastDialect).toBeConstructibleWith({ pool, idempotentSelects: true })
+    expectTypeOf(HoldfastDialect).toBeConstructibleWith({ max: 5, idempotentSelects: false })
+    // @ts-expect-error Neither true nor false.
+    expectTypeOf(HoldfastDialect).toBeConstructibleWith({ pool, idempotentSelects: 'yes' })
+  })
+
   test('refuses a pool together with the options of one', () => {
     expectTypeOf<{ pool: Pool; max: number }>().not.toExtend<HoldfastDialectConfig>()
     // @ts-expect-error Either the one or the other.
