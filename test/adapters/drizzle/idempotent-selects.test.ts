@@ -2,7 +2,7 @@ import type { PoolOptions } from '@holdfast/core'
 import { describe, expect } from 'vitest'
 import { expectHealthy } from '../../faults/support/health.ts'
 import { rejection, settles } from '../../faults/support/settling.ts'
-import { test } from '../kysely/support/counted-test.ts'
+import { test } from '../support/counted-test.ts'
 import { busyBackend, kill, written } from '../support/health.ts'
 import { EDITIONS } from './support/editions.ts'
 

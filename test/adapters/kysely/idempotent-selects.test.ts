@@ -6,8 +6,8 @@ import { expectHealthy } from '../../faults/support/health.ts'
 import { holdfast } from '../../faults/support/pools.ts'
 import { rejection, settles } from '../../faults/support/settling.ts'
 import { until } from '../../support/index.ts'
+import { test } from '../support/counted-test.ts'
 import { busyBackend, kill, written } from '../support/health.ts'
-import { test } from './support/counted-test.ts'
 
 interface Database {
   entry: { id: string }

@@ -78,6 +78,16 @@ describe('a failed attempt to connect', () => {
     },
     { name: 'starting up', error: serverError('57P03', 'the database system is starting up', 'FATAL'), again: true },
     { name: 'full', error: serverError('53300', 'sorry, too many clients already', 'FATAL'), again: true },
+    {
+      name: 'a pooler that is full',
+      error: serverError('08P01', 'no more connections allowed (max_client_conn)', 'FATAL'),
+      again: true,
+    },
+    {
+      name: 'a pooler that knows no such database',
+      error: serverError('08P01', 'no such database: shop', 'FATAL'),
+      again: false,
+    },
     { name: 'shutting down', error: adminShutdown(), again: true },
     { name: 'no cipher in common', error: systemError('EPROTO'), again: false },
     { name: 'damaged in the TLS handshake', error: systemError('ERR_SSL_TLSV1_ALERT_DECRYPT_ERROR'), again: true },

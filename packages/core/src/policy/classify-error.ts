@@ -22,6 +22,8 @@ const PASSING_MESSAGES = [
   'There was an error establishing an SSL connection', // The postmaster could not fork a backend.
   'Client network socket disconnected before secure TLS connection was established',
 ]
+// PgBouncer's code for all that it refuses, a wrong password included.
+const POOLER_IS_FULL = /^no more connections allowed/
 const DISCONNECT_MESSAGES = [
   'Connection terminated',
   'Connection terminated unexpectedly',
@@ -42,6 +44,7 @@ export function mayConnectAgain(error: unknown, hasConnectedBefore: boolean): bo
   // An unknown host is a typo, unless the name has worked before: then it's a hiccup of the resolver.
   if (code === 'ENOTFOUND') return hasConnectedBefore
   if (factsOf(code).connectAgain) return true
+  if (code === '08P01') return POOLER_IS_FULL.test(messageOf(error))
   return code === undefined && PASSING_MESSAGES.includes(messageOf(error))
 }
 

@@ -9,22 +9,17 @@ import {
   endSession,
   fence,
   judge,
-  readServer,
   type ServerIdentity,
   type TransactionIdentity,
-  type TransactionStatusThere,
-  WHO_ARE_YOU,
-  type Witness,
-  whatBecameOf,
   whereIs,
 } from '../policy/commit-outcome.ts'
 import type { Clock, KeepsAlive } from '../runtime/clock.ts'
 import { outOfScope } from '../runtime/scope.ts'
+import { type Ask, hear, type Testimony } from './testimony.ts'
 
 const ANSWER_MILLIS = 5000
 /** How long a session may go on with a COMMIT whose client is gone, before it is fenced. */
 const GRACE_MILLIS = 250
-const FUTURE = '22023' // invalid_parameter_value: "transaction ID is in the future".
 const PACE = { retries: Number.POSITIVE_INFINITY, minTimeout: 50, maxTimeout: 500, factor: 1.5, randomize: true }
 
 /** What an inquiry takes. */
@@ -35,14 +30,16 @@ export interface InquiryParts {
   readonly patienceMillis: number
 }
 
+/** One try of an inquiry. */
+interface InquiryAttempt {
+  /** Since its first. */
+  readonly elapsedMillis: number
+  /** Aborted when its patience has ended. */
+  readonly signal: AbortSignal
+}
+
 /** The question can't be answered yet. */
 class NotYet extends Error {}
-
-/** A connection for questions, to a primary. */
-interface Session {
-  readonly connection: Connection
-  readonly witness: Witness
-}
 
 /**
  * Finds out what became of transactions whose COMMIT was lost. All inquiries of a pool share one connection, beside the
@@ -50,7 +47,8 @@ interface Session {
  */
 export class CommitInquiry {
   readonly #parts: InquiryParts
-  #session: Promise<Session> | undefined
+  #connection: Promise<Connection> | undefined
+  #lastTurn: Promise<unknown> = Promise.resolve()
   #underWay = 0
 
   constructor(parts: InquiryParts) {
@@ -64,13 +62,13 @@ export class CommitInquiry {
   /** Ends a session whose client is gone, unless it ends by itself in time. Never rejects. */
   readonly fence = (session: ServerIdentity | TransactionIdentity): Promise<void> =>
     outOfScope(async () => {
-      await this.#patiently((elapsedMillis) => this.#end(session, elapsedMillis), 'nothing').catch(() => {})
+      await this.#patiently((attempt) => this.#end(session, attempt), 'nothing').catch(() => {})
     })
 
   async #find(transaction: TransactionIdentity): Promise<CommitVerdict> {
     const startedAt = this.#parts.clock.now()
     try {
-      return await this.#patiently((elapsedMillis) => this.#inquire(transaction, elapsedMillis), 'process')
+      return await this.#patiently((attempt) => this.#inquire(transaction, attempt), 'process')
     } catch (error) {
       return { unknown: `no answer within ${Math.round(this.#parts.clock.now() - startedAt)} ms: ${messageOf(error)}` }
     }
@@ -78,7 +76,7 @@ export class CommitInquiry {
 
   /** Tries until it succeeds, or patience ends; then it rejects with what was in the way. */
   async #patiently<Result>(
-    attempt: (elapsedMillis: number) => Promise<Result>,
+    attempt: (attempt: InquiryAttempt) => Promise<Result>,
     keepsAlive: KeepsAlive,
   ): Promise<Result> {
     const { clock, patienceMillis } = this.#parts
@@ -88,13 +86,13 @@ export class CommitInquiry {
     let trouble: unknown
     this.#underWay++
     try {
-      return await pRetry(() => attempt(clock.now() - startedAt), {
+      return await pRetry(() => attempt({ elapsedMillis: clock.now() - startedAt, signal: patience.signal }), {
         ...PACE,
         unref: keepsAlive === 'nothing',
         signal: patience.signal,
         shouldRetry: ({ error }) => {
           trouble = error
-          return error instanceof NotYet || !(error instanceof ConnectError) || mayConnectAgain(error.cause, true)
+          return error instanceof NotYet || !(error instanceof ConnectError) || mayAskAgain(error)
         },
       })
     } catch (error) {
@@ -105,89 +103,77 @@ export class CommitInquiry {
     }
   }
 
-  async #end(session: ServerIdentity | TransactionIdentity, elapsedMillis: number): Promise<void> {
-    if (elapsedMillis < GRACE_MILLIS) throw new NotYet('its end may have been noticed')
-    await this.#with(async (asked) => {
-      await this.#ask(asked, endSession(session))
-      if ((await this.#ask(asked, whereIs(session))).length > 0) throw new NotYet('the session is there yet')
+  async #end(session: ServerIdentity | TransactionIdentity, attempt: InquiryAttempt): Promise<void> {
+    if (attempt.elapsedMillis < GRACE_MILLIS) throw new NotYet('its end may have been noticed')
+    await this.#with(attempt, async (ask) => {
+      await ask(endSession(session))
+      if ((await ask(whereIs(session))).length > 0) throw new NotYet('the session is there yet')
     })
-  }
-
-  #inquire(transaction: TransactionIdentity, elapsedMillis: number): Promise<CommitVerdict> {
-    return this.#with(async (asked) => {
-      const verdict = judge(transaction, asked.witness, await this.#statusOf(transaction, asked))
-      if (verdict !== 'in progress') return verdict
-      if (await this.#isGone(transaction, asked, elapsedMillis)) return 'aborted'
-      throw new NotYet('the transaction is still in progress')
-    })
-  }
-
-  /** Asks over the shared connection; one that fails is left, and the next who asks opens another. */
-  async #with<Result>(inquire: (asked: Session) => Promise<Result>): Promise<Result> {
-    const asked = await this.#meet()
-    try {
-      return await inquire(asked)
-    } catch (error) {
-      if (!(error instanceof NotYet)) this.#leave()
-      throw error
-    }
-  }
-
-  async #statusOf(transaction: TransactionIdentity, session: Session): Promise<TransactionStatusThere> {
-    try {
-      const [row] = await this.#ask(session, whatBecameOf(transaction))
-      return (row?.status ?? null) as TransactionStatusThere
-    } catch (error) {
-      if (codeOf(error) === FUTURE) return 'future'
-      throw error
-    }
   }
 
   /**
    * Its session may need a moment, then it must end: it holds locks, and might commit at any time. If it's gone already,
    * and there was a crash, whoever is in progress under its id is another.
    */
-  async #isGone(transaction: TransactionIdentity, session: Session, elapsedMillis: number): Promise<boolean> {
-    if (elapsedMillis < GRACE_MILLIS) return false
-    await this.#ask(session, fence(transaction))
-    const [there] = await this.#ask(session, whereIs(transaction))
-    if (there?.wait_event === 'SyncRep') throw new NotYet('the transaction waits for a synchronous standby')
-    if (there || session.witness.server.statisticsStart === transaction.statisticsStart) return false
-    // It may have ended between the two questions.
-    return (await this.#statusOf(transaction, session)) === 'in progress'
-  }
-
-  #ask({ connection }: Session, sql: string): ReturnType<typeof ask> {
-    return ask(connection, sql, this.#parts.clock, ANSWER_MILLIS)
-  }
-
-  #meet(): Promise<Session> {
-    const session = this.#session ?? this.#open()
-    this.#session = session
-    session.catch(() => {
-      if (this.#session === session) this.#session = undefined
+  #inquire(transaction: TransactionIdentity, attempt: InquiryAttempt): Promise<CommitVerdict> {
+    return this.#with(attempt, async (ask) => {
+      const first = await this.#hear(transaction, ask)
+      const verdict = judge(transaction, first.witness, first.status)
+      if (verdict !== 'in progress') return verdict
+      if (attempt.elapsedMillis < GRACE_MILLIS) throw new NotYet('the transaction is still in progress')
+      await ask(fence(transaction))
+      const { witness, there, status } = await this.#hear(transaction, ask)
+      const last = judge(transaction, witness, status)
+      if (last !== 'in progress') return last
+      if (there?.waitEvent === 'SyncRep') throw new NotYet('the transaction waits for a synchronous standby')
+      if (there || witness.server.statisticsStart === transaction.statisticsStart)
+        throw new NotYet('the transaction is still in progress')
+      return 'aborted'
     })
-    return session
   }
 
-  async #open(): Promise<Session> {
-    const connection = await this.#parts.connector.openAside()
-    const [row] = await ask(connection, WHO_ARE_YOU, this.#parts.clock, ANSWER_MILLIS).catch((error: unknown) => {
-      void connection.close(ANSWER_MILLIS, error)
-      throw error
-    })
-    const server = readServer(row?.server)
-    if (server)
-      return {
-        connection,
-        witness: { server, nextTransactionId: String(row?.next_xid), isFirstCheckpoint: row?.is_first === 'true' },
-      }
-    void connection.close(ANSWER_MILLIS, undefined)
+  async #hear(transaction: TransactionIdentity, ask: Ask): Promise<Testimony> {
+    const testimony = await hear(transaction, ask)
+    if (testimony) return testimony
+    this.#leave() // Another connection may lead to another server.
     throw new NotYet('the server is a standby')
   }
 
-  #leave(): void {
-    this.#session?.then(({ connection }) => connection.close(ANSWER_MILLIS, undefined)).catch(() => {})
-    this.#session = undefined
+  /**
+   * Asks over the shared connection, one after the other: nobody's statements get into another's transaction. A connection
+   * that fails is left, and the next who asks opens another.
+   */
+  #with<Result>({ signal }: InquiryAttempt, inquire: (ask: Ask) => Promise<Result>): Promise<Result> {
+    const turn = this.#lastTurn.then(async () => {
+      signal.throwIfAborted() // Nobody would close what was opened now.
+      const connection = await this.#connect()
+      try {
+        return await inquire((sql) => ask(connection, sql, this.#parts.clock, ANSWER_MILLIS))
+      } catch (error) {
+        if (!(error instanceof NotYet)) this.#leave()
+        throw error
+      }
+    })
+    this.#lastTurn = turn.catch(() => {})
+    return turn
   }
+
+  #connect(): Promise<Connection> {
+    const connection = this.#connection ?? this.#parts.connector.openAside()
+    this.#connection = connection
+    connection.catch(() => {
+      if (this.#connection === connection) this.#connection = undefined
+    })
+    return connection
+  }
+
+  #leave(): void {
+    this.#connection?.then((connection) => connection.close(ANSWER_MILLIS, undefined)).catch(() => {})
+    this.#connection = undefined
+  }
+}
+
+/** By 08P01 a pooler that is full refuses, too; and to ask once more does no harm. */
+function mayAskAgain({ cause }: ConnectError): boolean {
+  return codeOf(cause) === '08P01' || mayConnectAgain(cause, true)
 }

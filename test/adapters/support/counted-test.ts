@@ -1,4 +1,4 @@
-import { test as base } from '../../../faults/support/aimed-test.ts'
+import { test as base } from '../../faults/support/aimed-test.ts'
 
 const SET_UP = `
   create sequence if not exists runs;
