@@ -1,0 +1,157 @@
+import fc, { type Arbitrary } from 'fast-check'
+import type { Mishap, Trouble } from './mishaps.ts'
+import type { Manner } from './orm.ts'
+import type { Step } from './work.ts'
+
+/** One transaction. */
+export interface TransactionPlan {
+  readonly runBy: 'pool.transaction' | Manner
+  readonly steps: readonly Step[]
+  /** Its function throws at the end. */
+  readonly throws: boolean
+  readonly retries: number
+  /** 0 for none. */
+  readonly timeoutMillis: number
+  /** How many events later that is written which isn't awaited at all. */
+  readonly lateBy: number
+  /** Its signal is aborted after so many events; never, if it is undefined. */
+  readonly abortsAfter: number | undefined
+}
+
+/** Several at once, on one pool, what goes wrong, and in which order what can happen does. */
+export interface Plan {
+  readonly connections: number
+  readonly isPooled: boolean
+  readonly invalidateOnDisconnect: 'all' | 'one'
+  readonly transactions: readonly TransactionPlan[]
+  readonly mishaps: readonly Mishap[]
+  /** One each time: which of all that could happen then does; 0 is what has waited longest. -1 is that time passes. */
+  readonly choices: readonly number[]
+}
+
+const steps: Arbitrary<Step> = fc.oneof(
+  { weight: 12, arbitrary: fc.constantFrom<Step>('write', 'write', 'write with values', 'write in a function') },
+  { weight: 3, arbitrary: fc.constantFrom<Step>('read', 'take long') },
+  {
+    weight: 4,
+    arbitrary: fc.constantFrom<Step>('write in a savepoint', 'write in a savepoint, undone', 'fail in a savepoint'),
+  },
+  { weight: 3, arbitrary: fc.constantFrom<Step>('conflict once', 'conflict once, in COMMIT') },
+  { weight: 2, arbitrary: fc.constantFrom<Step>('fail', 'fail, swallowed') },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom<Step>(
+      'write twice in one text',
+      'write late',
+      'write, not awaited',
+      'write when it may be over',
+    ),
+  },
+)
+
+const manners = fc.constantFrom<Manner>(
+  'plainly',
+  'wraps errors',
+  'never rolls back',
+  'never releases',
+  'discards after each failure',
+  'tells of the failure of ROLLBACK',
+  'commits again if COMMIT fails',
+  'swallows the failure of COMMIT',
+  'takes every failure for a conflict',
+  'fails of a conflict after COMMIT',
+  'spreads its work over two transactions',
+)
+
+const transaction: Arbitrary<TransactionPlan> = fc.record({
+  runBy: fc.oneof(fc.constant('pool.transaction' as const), manners),
+  steps: fc.array(steps, { minLength: 1, maxLength: 4, size: 'max' }),
+  throws: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
+  retries: fc.constantFrom(3, 2, 1, 0),
+  timeoutMillis: fc.constantFrom(0, 0, 0, 300),
+  lateBy: fc.nat({ max: 40 }),
+  abortsAfter: fc.oneof(
+    { weight: 5, arbitrary: fc.constant(undefined) },
+    { weight: 1, arbitrary: fc.nat({ max: 60 }) },
+  ),
+})
+
+const downMillis = fc.constantFrom(0, 100, 900, 5000)
+
+const trouble: Arbitrary<Trouble> = fc.oneof(
+  {
+    weight: 14,
+    arbitrary: fc.record({
+      do: fc.constant('cut' as const),
+      how: fc.constantFrom('fin' as const, 'reset' as const, 'silence' as const),
+      kept: fc.nat({ max: 2 }),
+    }),
+  },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant('stall' as const),
+      what: fc.constantFrom('requests' as const, 'answers' as const, 'session' as const, 'disk' as const),
+      // Shorter than a COMMIT is waited for; as long as one takes to be asked about, and fenced; longer than patience.
+      millis: fc.constantFrom(30, 150, 260, 420, 600, 4000),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constantFrom('terminate' as const, 'reset statistics' as const, 'checkpoint' as const),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('fall' as const),
+      how: fc.constantFrom(
+        'crash of a session' as const,
+        'immediate restart' as const,
+        'fast restart' as const,
+        'failover' as const,
+      ),
+      downMillis,
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('refuse' as const), downMillis }) },
+)
+
+const target = fc.oneof(
+  { weight: 8, arbitrary: fc.record({ at: fc.constant('commit' as const), nth: fc.constantFrom(1, 1, 2, 3) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      at: fc.constantFrom('begin' as const, 'write' as const, 'probe' as const, 'rollback' as const),
+      nth: fc.constantFrom(1, 1, 2, 3, 5),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ at: fc.constant('inquiry' as const), nth: fc.constantFrom(1, 2, 3, 4, 5, 6) }) },
+  { weight: 1, arbitrary: fc.record({ at: fc.constant('start-up' as const), nth: fc.integer({ min: 1, max: 4 }) }) },
+  { weight: 2, arbitrary: fc.record({ at: fc.constant('anything' as const), nth: fc.integer({ min: 1, max: 30 }) }) },
+)
+
+const moment = fc.constantFrom('before' as const, 'meanwhile' as const, 'afterwards' as const)
+
+/** A misfortune seldom comes alone. */
+const mishaps: Arbitrary<Mishap[]> = fc
+  .record({ target, troubles: fc.array(fc.record({ moment, trouble }), { minLength: 1, maxLength: 3, size: 'max' }) })
+  .map(({ target, troubles }) => troubles.map((each) => ({ ...target, ...each })))
+
+/** Plans for small pools: there are never many connections, and always something wrong. */
+export const plans: Arbitrary<Plan> = fc.record({
+  connections: fc.integer({ min: 1, max: 3 }),
+  isPooled: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
+  invalidateOnDisconnect: fc.constantFrom('all' as const, 'one' as const),
+  transactions: fc.array(transaction, { minLength: 1, maxLength: 4, size: 'max' }),
+  mishaps: fc.array(mishaps, { minLength: 1, maxLength: 4, size: 'max' }).map((each) => each.flat()),
+  choices: fc.array(
+    fc.oneof(
+      { weight: 6, arbitrary: fc.constant(0) },
+      { weight: 10, arbitrary: fc.nat({ max: 11 }) },
+      { weight: 1, arbitrary: fc.constant(-1) },
+    ),
+    { maxLength: 150, size: 'max' },
+  ),
+})

@@ -1,0 +1,152 @@
+import { AsyncResource } from 'node:async_hooks'
+import { Pool, runTransaction } from '@holdfast/core'
+import { vi } from 'vitest'
+import { Judge, type Told } from './judge.ts'
+import { Network } from './network.ts'
+import { orm } from './orm.ts'
+import type { Plan, TransactionPlan } from './plans.ts'
+import { ModelServer } from './server.ts'
+import { perform, type Tx } from './work.ts'
+
+// Whatever hangs on a moment happens before the event loop has gone round a few times.
+const ROUNDS = 3
+const { setImmediate: setRealImmediate } = globalThis
+const MOST_EVENTS = 5000
+const LONGEST_MILLIS = 600_000
+
+/** How long the pool asks, and waits for a connection. */
+const PATIENCE_MILLIS = 2000
+
+/** What has come of a plan. */
+export interface Outcome {
+  readonly complaints: readonly string[]
+  /** What happened, in order. */
+  readonly trace: readonly string[]
+}
+
+/** Carries out a plan, on fake timers, and has it judged. */
+export async function play(plan: Plan): Promise<Outcome> {
+  return await new Play(plan).run()
+}
+
+class Play {
+  readonly #plan: Plan
+  readonly #server = new ModelServer()
+  readonly #network: Network
+  readonly #judge: Judge
+  readonly #pool: Pool
+  readonly #signals: readonly AbortController[]
+  readonly #told: (Told | undefined)[]
+  readonly #trace: string[] = []
+  readonly #startedAt = performance.now()
+  readonly #late: { readonly at: number; readonly run: () => void }[] = []
+  #events = 0
+
+  constructor(plan: Plan) {
+    this.#plan = plan
+    this.#network = new Network(this.#server, plan.mishaps, plan.isPooled)
+    this.#judge = new Judge(this.#network, PATIENCE_MILLIS)
+    this.#signals = plan.transactions.map(() => new AbortController())
+    this.#told = plan.transactions.map(() => undefined)
+    const silent = (): void => {}
+    this.#pool = new Pool({
+      host: 'db.example',
+      port: 5432,
+      user: 'app',
+      password: 'secret',
+      database: 'app',
+      ssl: false,
+      stream: this.#network.makeSocket as never,
+      max: plan.connections,
+      invalidateOnDisconnect: plan.invalidateOnDisconnect,
+      connectionTimeoutMillis: PATIENCE_MILLIS,
+      commitTimeoutMillis: 200,
+      query_timeout: 400,
+      logger: { debug: silent, info: silent, warn: silent, error: silent },
+    })
+  }
+
+  async run(): Promise<Outcome> {
+    const { transactions } = this.#plan
+    for (const [index, transaction] of transactions.entries()) {
+      void this.#start(`t${index}`, transaction, this.#signals[index] as AbortController).then((told) => {
+        this.#told[index] = told
+        this.#trace.push(`t${index} is told ${'resolved' in told ? 'that it is written' : String(told.error)}`)
+      })
+    }
+    await this.#happen(() => this.#told.every((told) => told !== undefined))
+    for (const [index, told] of this.#told.entries()) if (!told) this.#judge.complaints.push(`t${index} is never told`)
+    await this.#end()
+    for (const [index, told] of this.#told.entries())
+      if (told) this.#judge.judge(`t${index}`, transactions[index] as TransactionPlan, told)
+    return {
+      complaints: [...this.#server.complaints, ...this.#judge.complaints],
+      trace: this.#trace,
+    }
+  }
+
+  /** Whatever is on its way yet arrives, and may yet be carried out. */
+  async #end(): Promise<void> {
+    let hasEnded = false
+    void this.#pool.end().then(() => {
+      hasEnded = true
+    })
+    await this.#happen(() => hasEnded && this.#network.possibilities.length === 0 && vi.getTimerCount() === 0)
+    this.#judge.judgeLeftovers(this.#plan.transactions)
+    if (!hasEnded) this.#judge.complaints.push('the pool never ends')
+    this.#network.silence()
+    await letItHappen()
+    vi.clearAllTimers()
+  }
+
+  #start(key: string, plan: TransactionPlan, { signal }: AbortController): Promise<Told> {
+    const { runBy, steps, throws, retries, timeoutMillis, lateBy, abortsAfter } = plan
+    const later = (task: () => void): void => {
+      this.#late.push({ at: this.#events + lateBy, run: AsyncResource.bind(task) })
+    }
+    const work = async (tx: Tx, { attempt }: { attempt: number }): Promise<void> => {
+      this.#trace.push(`${key} attempt ${attempt}`)
+      await perform(tx, steps, key, this.#judge.begins(key, attempt, later))
+      if (throws) throw new Error('of the application')
+    }
+    const options = {
+      retry: { retries, minTimeout: 0, maxTimeout: 0 },
+      timeoutMillis,
+      ...(abortsAfter !== undefined && { signal }),
+    }
+    const running =
+      runBy === 'pool.transaction'
+        ? this.#pool.transaction(work as never, options)
+        : runTransaction<Tx, void>(orm(this.#pool, runBy), work, options)
+    return running.then(
+      () => ({ resolved: true }),
+      (error: unknown) => ({ error }),
+    )
+  }
+
+  /** Lets one thing after the other happen, as the plan chooses, until this is so. */
+  async #happen(isOver: () => boolean): Promise<void> {
+    while (this.#events < MOST_EVENTS && performance.now() - this.#startedAt < LONGEST_MILLIS) {
+      for (const [index, { abortsAfter }] of this.#plan.transactions.entries())
+        if (abortsAfter === this.#events) this.#signals[index]?.abort(new Error('given up'))
+      for (const { at, run } of this.#late) if (at === this.#events) run()
+      await letItHappen()
+      if (isOver()) return
+      const choice = this.#plan.choices[this.#events++] ?? 0
+      const { possibilities } = this.#network
+      if (choice === -1) this.#network.hurry()
+      const chosen = choice === -1 ? undefined : possibilities[choice % possibilities.length]
+      if (chosen) {
+        this.#trace.push(chosen.what)
+        chosen.happen()
+      } else if (vi.getTimerCount() > 0) {
+        vi.advanceTimersToNextTimer()
+        this.#trace.push(`${Math.round(performance.now() - this.#startedAt)} ms`)
+      } else if (possibilities.length === 0) return
+    }
+  }
+}
+
+async function letItHappen(): Promise<void> {
+  for (let round = 0; round < ROUNDS; round++) await new Promise<void>((resolve) => setRealImmediate(resolve))
+}

@@ -1,0 +1,263 @@
+import { answerTo } from './questions.ts'
+import type { ModelServer } from './server.ts'
+import { type Command, commandsIn } from './sql.ts'
+import { ModelTransaction } from './transaction.ts'
+import { done, failure, nothingAsked, prepared, type Request, type Row, ready, type Status } from './wire.ts'
+
+type Statement = Extract<Request, { kind: 'statement' }>
+
+/** What a session does with what it has to say. */
+export interface Outlet {
+  /** Whether the driver is there yet. */
+  readonly isInUse: boolean
+  /** The whole answer to one statement. */
+  answer(messages: readonly Buffer[]): void
+  /** It is gone: with a last word, or without; politely, or not. */
+  close(lastWord: Buffer | undefined, how: 'fin' | 'reset'): void
+}
+
+/** What a command has come to. */
+export interface Outcome {
+  readonly tag?: string
+  readonly rows?: readonly Row[]
+  readonly error?: readonly [code: string, message: string]
+}
+
+/**
+ * One session of the model server. It goes through what it has received one by one, and stops where something might come
+ * between: at work on COMMIT, behind it and before its answer, in a slow statement. `goOn` is its next step.
+ */
+export class ModelSession {
+  readonly pid: number
+  /** The pid that the protocol names: another one, behind a pooler. */
+  readonly protocolPid: number
+  readonly key: number
+  readonly start: string
+  transaction: ModelTransaction | undefined
+  /** Somebody wants it to end; it does in between two statements, or where it has stopped. */
+  isTerminated = false
+  /** Its client is gone, as it will notice when it listens again. */
+  isForsaken = false
+  readonly #server: ModelServer
+  readonly #outlet: Outlet
+  readonly #input: Statement[] = []
+  #status: Status = 'I'
+  #work: Generator<void, void> | undefined
+  #isCancelled = false
+  #isAlive = true
+
+  constructor(server: ModelServer, outlet: Outlet, isPooled: boolean) {
+    this.#server = server
+    this.#outlet = outlet
+    this.start = server.now()
+    this.pid = server.admit(this)
+    this.protocolPid = isPooled ? this.pid + 10_000 : this.pid
+    this.key = Number(this.start.slice(-9))
+  }
+
+  get isAlive(): boolean {
+    return this.#isAlive
+  }
+
+  /** Whether it has a client. */
+  get isInUse(): boolean {
+    return this.#outlet.isInUse
+  }
+
+  /** Whether it is in the midst of something. */
+  get isAtWork(): boolean {
+    return this.#isAlive && this.#work !== undefined
+  }
+
+  get mayDie(): boolean {
+    return this.#isAlive && this.isTerminated
+  }
+
+  get mayNotice(): boolean {
+    return this.#isAlive && this.isForsaken && !this.#work && this.#input.length === 0
+  }
+
+  /** Whether what it has received, and not begun, has this in it. */
+  willReceive(isIt: (text: string) => boolean): boolean {
+    return this.#isAlive && !this.isTerminated && this.#input.some(({ text }) => isIt(text))
+  }
+
+  receive(statement: Statement): void {
+    if (!this.#isAlive) return
+    this.#input.push(statement)
+    this.#listen()
+  }
+
+  goOn(): void {
+    this.#step()
+    this.#listen()
+  }
+
+  cancel(): void {
+    this.#isCancelled = this.#work !== undefined
+  }
+
+  /** It ends, and with it what it hasn't committed. */
+  end(how: 'told' | 'fin' | 'reset'): void {
+    if (!this.#isAlive) return
+    this.#isAlive = false
+    this.#work = undefined
+    this.#abort()
+    this.#server.sessions.delete(this)
+    const lastWord = failure('FATAL', '57P01', 'terminating connection due to administrator command')
+    this.#outlet.close(how === 'told' ? lastWord : undefined, how === 'reset' ? 'reset' : 'fin')
+  }
+
+  #listen(): void {
+    while (this.#isAlive && !this.#work && !this.isTerminated) {
+      const statement = this.#input.shift()
+      if (!statement) return
+      this.#isCancelled = false
+      this.#work = this.#carryOut(statement)
+      this.#step()
+    }
+  }
+
+  #step(): void {
+    if (this.#work?.next().done) this.#work = undefined
+  }
+
+  *#carryOut({ text, values }: Statement): Generator<void, void> {
+    const answer = values ? prepared() : []
+    let failed: Outcome['error']
+    for (const command of this.#commandsIn(text, values)) {
+      const { tag, rows, error } = yield* this.#do(command)
+      failed = error
+      if (error) break
+      answer.push(...(tag ? done(tag, rows) : [nothingAsked()]))
+    }
+    // A statement by itself is a transaction by itself.
+    if (!failed && this.#status === 'I') failed = yield* this.#commit()
+    if (failed) {
+      this.#fail()
+      answer.push(failure('ERROR', ...failed))
+    }
+    this.#outlet.answer([...answer, ready(this.#status)])
+  }
+
+  #commandsIn(text: string, values: readonly string[] | undefined): Command[] {
+    try {
+      return commandsIn(text, values)
+    } catch (error) {
+      this.#server.complaints.push(String(error))
+      return [{ do: 'fail' }]
+    }
+  }
+
+  *#do(command: Command): Generator<void, Outcome> {
+    if (this.#status === 'E' && !['rollback', 'rollback to', 'commit', 'nothing'].includes(command.do))
+      return refused('25P02', 'current transaction is aborted, commands ignored until end of transaction block')
+    switch (command.do) {
+      case 'begin':
+        this.#status = 'T'
+        this.#open()
+        return { tag: 'BEGIN' }
+      case 'commit':
+        return yield* this.#end()
+      case 'rollback':
+        this.#abort()
+        this.#status = 'I'
+        return { tag: 'ROLLBACK' }
+      case 'slow':
+        yield
+        return this.#isCancelled ? refused('57014', 'canceling statement due to user request') : { tag: 'SELECT 0' }
+      case 'nothing':
+        return {}
+      case 'savepoint':
+      case 'release':
+      case 'rollback to':
+        return this.#nest(command.do, command.name)
+      case 'write':
+      case 'write late':
+      case 'doom':
+        return this.#write(command)
+      case 'conflict':
+        return this.#server.happensFirst(command.key) ? CONFLICT : { tag: 'SELECT 0' }
+      case 'fail':
+        return refused('22012', 'division by zero')
+      case 'read':
+      case 'probe':
+      case 'who are you':
+      case 'limits':
+      case 'status':
+      case 'where is':
+      case 'terminate':
+        return answerTo(command, this, this.#server)
+    }
+  }
+
+  #write(command: Extract<Command, { do: 'write' | 'write late' | 'doom' }>): Outcome {
+    const transaction = this.#open()
+    if (command.do === 'write') {
+      this.#server.assignId(transaction)
+      transaction.write(command.label)
+      return { tag: 'INSERT 0 1' }
+    }
+    if (command.do === 'doom') transaction.isDoomed = this.#server.happensFirst(command.key)
+    else transaction.writeLate(command.label)
+    return { tag: 'SELECT 0' }
+  }
+
+  #nest(what: 'savepoint' | 'release' | 'rollback to', name: string): Outcome {
+    const transaction = this.transaction
+    if (this.#status === 'I' || !transaction) return refused('25P01', 'no transaction is in progress')
+    if (what === 'savepoint') transaction.save(name)
+    else if (!(what === 'release' ? transaction.release(name) : transaction.undoTo(name)))
+      return refused('3B001', `savepoint "${name}" does not exist`)
+    this.#status = 'T'
+    return { tag: what.split(' ')[0]?.toUpperCase() ?? '' }
+  }
+
+  *#end(): Generator<void, Outcome> {
+    const hasFailed = this.#status === 'E'
+    if (hasFailed) this.#abort()
+    const error = hasFailed ? undefined : yield* this.#commit()
+    this.#status = 'I'
+    return error ? { error } : { tag: hasFailed ? 'ROLLBACK' : 'COMMIT' }
+  }
+
+  /** Stops before it is carried out, and once more before that is told. */
+  *#commit(): Generator<void, Outcome['error']> {
+    const { transaction } = this
+    if (!transaction) return undefined
+    const isSeen = transaction.labels.length > 0
+    transaction.isCommitting = true
+    if (isSeen || transaction.isDoomed) yield
+    if (transaction.isDoomed) {
+      this.#abort()
+      return CONFLICT.error
+    }
+    if (isSeen) this.#server.assignId(transaction)
+    this.#server.commit(transaction)
+    this.transaction = undefined
+    if (isSeen) yield
+    return undefined
+  }
+
+  #open(): ModelTransaction {
+    this.transaction ??= new ModelTransaction()
+    return this.transaction
+  }
+
+  #abort(): void {
+    if (this.transaction) this.#server.abort(this.transaction)
+    this.transaction = undefined
+  }
+
+  /** Within a block its transaction waits for ROLLBACK; its savepoints are there yet. */
+  #fail(): void {
+    if (this.#status === 'T' && this.transaction) this.#status = 'E'
+    if (this.#status === 'I') this.#abort()
+  }
+}
+
+const CONFLICT = refused('40001', 'could not serialize access')
+
+function refused(code: string, message: string): Outcome {
+  return { error: [code, message] }
+}

@@ -1,0 +1,74 @@
+/** What a statement asks of the model server. */
+export type Command =
+  | { readonly do: 'begin' | 'commit' | 'rollback' | 'slow' | 'fail' | 'nothing' }
+  | { readonly do: 'read' }
+  | { readonly do: 'savepoint' | 'release' | 'rollback to'; readonly name: string }
+  /** At once, or by COMMIT alone. */
+  | { readonly do: 'write' | 'write late'; readonly label: string }
+  /** The first time only: as this statement, or not before COMMIT. */
+  | { readonly do: 'conflict'; readonly key: string }
+  | { readonly do: 'doom'; readonly key: string }
+  | { readonly do: 'probe'; readonly isWhole: boolean }
+  | { readonly do: 'who are you' | 'limits' }
+  | { readonly do: 'status'; readonly id: bigint }
+  | { readonly do: 'where is' | 'terminate'; readonly which: SessionCondition }
+
+/** Which session is meant: all that the text says, and no more. */
+export interface SessionCondition {
+  readonly pid?: number
+  readonly start?: string
+  /** 32 bits of it. */
+  readonly transactionId?: bigint
+}
+
+const GRAMMAR: readonly (readonly [RegExp, (groups: Record<string, string>, text: string) => Command])[] = [
+  [/^$/, () => ({ do: 'nothing' })],
+  [/^(?:begin|start transaction)\b/, () => ({ do: 'begin' })],
+  [/^(?:commit|end)$/, () => ({ do: 'commit' })],
+  [/^rollback to (?:savepoint )?(?<name>\w+)$/, ({ name = '' }) => ({ do: 'rollback to', name })],
+  [/^rollback$/, () => ({ do: 'rollback' })],
+  [/^savepoint (?<name>\w+)$/, ({ name = '' }) => ({ do: 'savepoint', name })],
+  [/^release (?:savepoint )?(?<name>\w+)$/, ({ name = '' }) => ({ do: 'release', name })],
+  [/^insert into ledger values \('?(?<label>[^')]+)'?\)$/, ({ label = '' }) => ({ do: 'write', label })],
+  [/^select write\('(?<label>[^']+)'\)$/, ({ label = '' }) => ({ do: 'write', label })],
+  [/^notify ledger, '(?<label>[^']+)'$/, ({ label = '' }) => ({ do: 'write late', label })],
+  [/^select conflict\('(?<key>[^']+)'\)$/, ({ key = '' }) => ({ do: 'conflict', key })],
+  [/^select doom\('(?<key>[^']+)'\)$/, ({ key = '' }) => ({ do: 'doom', key })],
+  [/^select slow\(\)$/, () => ({ do: 'slow' })],
+  [/^select fail\(\)$/, () => ({ do: 'fail' })],
+  [/^select 1$/, () => ({ do: 'read' })],
+  [/pg_xact_status\('(?<id>\d+)'/, ({ id = '' }) => ({ do: 'status', id: BigInt(id) })],
+  [/pg_terminate_backend/, (_, text) => ({ do: 'terminate', which: conditionIn(text) })],
+  [/^select wait_event, backend_xid/, (_, text) => ({ do: 'where is', which: conditionIn(text) })],
+  [/pg_control_checkpoint/, () => ({ do: 'who are you' })],
+  [/pg_current_xact_id_if_assigned/, (_, text) => ({ do: 'probe', isWhole: text.includes('pg_control_system') })],
+  [/pg_roles/, () => ({ do: 'limits' })],
+]
+
+/** The commands in a text. Throws what names the text, if the model doesn't know it: then the pool asks something new. */
+export function commandsIn(text: string, values: readonly string[] | undefined): Command[] {
+  const parts = text.split(';').map((part) => part.trim())
+  const statements = parts.length > 1 ? parts.filter((part) => part !== '') : parts
+  if (statements.length === 0) return [{ do: 'nothing' }]
+  return statements.map((statement) => commandIn(statement, values))
+}
+
+function commandIn(statement: string, values: readonly string[] | undefined): Command {
+  const plain = statement.replaceAll(/\$(\d)/g, (_, place) => values?.[Number(place) - 1] ?? '')
+  for (const [pattern, command] of GRAMMAR) {
+    const match = pattern.exec(plain) ?? pattern.exec(plain.toLowerCase())
+    if (match) return command(match.groups ?? {}, plain)
+  }
+  throw new Error(`The model server doesn't know: ${statement}`)
+}
+
+function conditionIn(text: string): SessionCondition {
+  const pid = /\bpid = (\d+)/.exec(text)?.[1]
+  const start = /::text = '(\d+)'/.exec(text)?.[1]
+  const transactionId = /backend_xid = '(\d+)'/.exec(text)?.[1]
+  return {
+    ...(pid !== undefined && { pid: Number(pid) }),
+    ...(start !== undefined && { start }),
+    ...(transactionId !== undefined && { transactionId: BigInt(transactionId) }),
+  }
+}

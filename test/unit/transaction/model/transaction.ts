@@ -1,0 +1,53 @@
+/** An open transaction of the model server: what it has written, seen by nobody yet. */
+export class ModelTransaction {
+  /** It has one from its first write on. */
+  id: bigint | undefined
+  /** COMMIT will be refused. */
+  isDoomed = false
+  /** At work on COMMIT: it may be carried out at any time. */
+  isCommitting = false
+  #labels: string[] = []
+  #late: string[] = []
+  readonly #savepoints: { readonly name: string; readonly labels: string[]; readonly late: string[] }[] = []
+
+  /** What becomes visible when it commits. */
+  get labels(): readonly string[] {
+    return [...this.#labels, ...this.#late]
+  }
+
+  /** Whether it writes nothing before COMMIT, but then. */
+  get writesLate(): boolean {
+    return this.#late.length > 0
+  }
+
+  write(label: string): void {
+    this.#labels.push(label)
+  }
+
+  writeLate(label: string): void {
+    this.#late.push(label)
+  }
+
+  save(name: string): void {
+    this.#savepoints.push({ name, labels: [...this.#labels], late: [...this.#late] })
+  }
+
+  /** Forgets a savepoint and those within; false if there is none of this name. */
+  release(name: string): boolean {
+    const at = this.#savepoints.findLastIndex((each) => each.name === name)
+    if (at === -1) return false
+    this.#savepoints.length = at
+    return true
+  }
+
+  /** Undoes what came behind a savepoint, and keeps that; false if there is none of this name. */
+  undoTo(name: string): boolean {
+    const savepoint = this.#savepoints.findLast((each) => each.name === name)
+    if (!savepoint) return false
+    this.release(name)
+    this.#labels = [...savepoint.labels]
+    this.#late = [...savepoint.late]
+    this.save(name)
+    return true
+  }
+}

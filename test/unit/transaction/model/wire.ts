@@ -1,0 +1,159 @@
+/** What a client sends, as far as a server acts on it; what belongs together (Parse to Sync) in one piece. */
+export type Request =
+  | { readonly kind: 'start-up' }
+  | { readonly kind: 'cancel'; readonly pid: number; readonly key: number }
+  | { readonly kind: 'statement'; readonly text: string; readonly values: readonly string[] | undefined }
+  | { readonly kind: 'goodbye' }
+
+const CANCEL_REQUEST = 80877102
+
+/** Reads what the driver writes. */
+export class RequestReader {
+  #unread: Buffer = Buffer.alloc(0)
+  #hasBegun = false
+  #text = ''
+  #values: string[] = []
+
+  /** The requests that these bytes complete. */
+  read(chunk: Buffer): Request[] {
+    this.#unread = Buffer.concat([this.#unread, chunk])
+    const requests: Request[] = []
+    for (let frame = this.#next(); frame; frame = this.#next()) {
+      const request = this.#hasBegun ? this.#take(String.fromCharCode(frame[0] ?? 0), frame.subarray(5)) : begin(frame)
+      this.#hasBegun = true
+      if (request) requests.push(request)
+    }
+    return requests
+  }
+
+  /** The first packet has no letter. */
+  #next(): Buffer | undefined {
+    const letters = this.#hasBegun ? 1 : 0
+    if (this.#unread.length < letters + 4) return undefined
+    const length = letters + this.#unread.readInt32BE(letters)
+    if (this.#unread.length < length) return undefined
+    const frame = this.#unread.subarray(0, length)
+    this.#unread = this.#unread.subarray(length)
+    return frame
+  }
+
+  #take(letter: string, body: Buffer): Request | undefined {
+    switch (letter) {
+      case 'Q':
+        return { kind: 'statement', text: body.toString('utf8', 0, body.indexOf(0)), values: undefined }
+      case 'P': {
+        const text = body.indexOf(0) + 1
+        this.#text = body.toString('utf8', text, body.indexOf(0, text))
+        return undefined
+      }
+      case 'B':
+        this.#values = valuesIn(body)
+        return undefined
+      case 'S':
+        return { kind: 'statement', text: this.#text, values: this.#values }
+      case 'X':
+        return { kind: 'goodbye' }
+      default:
+        return undefined
+    }
+  }
+}
+
+function begin(packet: Buffer): Request {
+  if (packet.readInt32BE(4) !== CANCEL_REQUEST) return { kind: 'start-up' }
+  return { kind: 'cancel', pid: packet.readInt32BE(8), key: packet.readInt32BE(12) }
+}
+
+/** Of a Bind: behind the names of portal and statement, and the formats. */
+function valuesIn(body: Buffer): string[] {
+  let at = body.indexOf(0, body.indexOf(0) + 1) + 1
+  at += 2 + 2 * body.readInt16BE(at)
+  const count = body.readInt16BE(at)
+  at += 2
+  return Array.from({ length: count }, () => {
+    const length = body.readInt32BE(at)
+    const value = body.toString('utf8', at + 4, at + 4 + length)
+    at += 4 + length
+    return value
+  })
+}
+
+/** What the protocol says of a session. */
+export type Status = 'I' | 'T' | 'E'
+
+/** A row of texts, by column. */
+export type Row = Readonly<Record<string, string | null>>
+
+/** Says that the client is let in. */
+export function welcome(pid: number, key: number): Buffer[] {
+  return [
+    message('R', int32(0)),
+    ...Object.entries({ server_version: '18.0', client_encoding: 'UTF8', in_hot_standby: 'off' }).map(([name, value]) =>
+      message('S', text(name), text(value)),
+    ),
+    message('K', int32(pid), int32(key)),
+    ready('I'),
+  ]
+}
+
+/** Says that the server waits for the next statement. */
+export function ready(status: Status): Buffer {
+  return message('Z', Buffer.from(status))
+}
+
+/** Says that a statement is done, and what it has found. */
+export function done(tag: string, rows?: readonly Row[]): Buffer[] {
+  return [...(rows?.length ? table(rows) : []), message('C', text(tag))]
+}
+
+/** Says that there was no statement. */
+export function nothingAsked(): Buffer {
+  return message('I')
+}
+
+/** Says that a statement was parsed, and bound. */
+export function prepared(): Buffer[] {
+  return [message('1'), message('2')]
+}
+
+/** Says what went wrong. */
+export function failure(severity: 'ERROR' | 'FATAL', code: string, what: string): Buffer {
+  const fields = { S: severity, V: severity, C: code, M: what }
+  return message('E', ...Object.entries(fields).map(([field, value]) => text(field + value)), Buffer.alloc(1))
+}
+
+function table(rows: readonly Row[]): Buffer[] {
+  const names = Object.keys(rows[0] ?? {})
+  // Of no table, of type text, of any length, as text.
+  const column = (name: string): Buffer =>
+    Buffer.concat([text(name), Buffer.from('00000000000000000019ffffffffffff0000', 'hex')])
+  return [
+    message('T', int16(names.length), ...names.map(column)),
+    ...rows.map((row) => message('D', int16(names.length), ...names.map((name) => cell(row[name] ?? null)))),
+  ]
+}
+
+function cell(value: string | null): Buffer {
+  return value === null ? int32(-1) : Buffer.concat([int32(Buffer.byteLength(value)), Buffer.from(value)])
+}
+
+function message(letter: string, ...parts: readonly Buffer[]): Buffer {
+  const body = Buffer.concat(parts)
+  return Buffer.concat([Buffer.from(letter), int32(body.length + 4), body])
+}
+
+function text(value: string): Buffer {
+  return Buffer.from(`${value}\0`)
+}
+
+function int16(value: number): Buffer {
+  const bytes = Buffer.alloc(2)
+  bytes.writeInt16BE(value)
+  return bytes
+}
+
+function int32(value: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeInt32BE(value)
+  return bytes
+}

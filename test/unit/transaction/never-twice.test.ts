@@ -1,0 +1,43 @@
+import fc from 'fast-check'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { plans } from './model/plans.ts'
+import { play } from './model/play.ts'
+
+/**
+ * Random transactions, faults and interleavings, with the true pool and the true driver on a model of the server.
+ * `npm test` takes the same ones each time; with HOLDFAST_RUNS there are as many, and new ones. A failure prints a seed
+ * and a path, and
+ *
+ *     HOLDFAST_SEED=<seed> HOLDFAST_PATH=<path> npx vitest run --project unit test/unit/transaction/never-twice.test.ts
+ *
+ * replays it.
+ */
+const { HOLDFAST_RUNS, HOLDFAST_SEED, HOLDFAST_PATH } = process.env
+const numRuns = Number(HOLDFAST_RUNS ?? 1000)
+const seed = HOLDFAST_SEED ? Number(HOLDFAST_SEED) : HOLDFAST_RUNS ? undefined : 8_500_124
+
+beforeEach(() => {
+  vi.useFakeTimers({
+    toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance', 'Date'],
+  })
+  vi.spyOn(Math, 'random').mockReturnValue(0)
+})
+
+afterEach(() => {
+  vi.restoreAllMocks()
+  vi.useRealTimers()
+})
+
+test('work never runs again that may be committed, and what is told of it is true, whatever is lost in whichever order', {
+  timeout: 60_000 + numRuns * 50,
+}, async () => {
+  const property = fc.asyncProperty(plans, async (plan) => {
+    const { complaints, trace } = await play(plan)
+    expect(complaints, trace.join('\n')).toEqual([])
+  })
+  await fc.assert(property, {
+    numRuns,
+    ...(seed !== undefined && { seed }),
+    ...(HOLDFAST_PATH && { path: HOLDFAST_PATH }),
+  })
+})
