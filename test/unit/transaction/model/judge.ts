@@ -110,13 +110,13 @@ export class Judge {
   judgeLeftovers(plans: readonly TransactionPlan[]): void {
     const { links, isPooled } = this.#network
     if (isPooled || this.#isHardToAsk()) return
-    // A text that was lost may have had a COMMIT in it: who is at that isn't ended.
-    const isUntellable = (label: string): boolean =>
-      plans.some(
-        ({ steps }, index) => label.startsWith(`t${index}.`) && steps.some((step) => UNTELLABLE.includes(step)),
-      )
+    // A text that was lost may have had a COMMIT in it: who is at that isn't ended. Nor is who is given back like that.
+    const isExcused = (label: string): boolean => {
+      const plan = plans[Number(/^t(\d+)/.exec(label)?.[1])]
+      return plan?.runBy === 'never rolls back' || plan?.steps.some((step) => UNTELLABLE.includes(step)) === true
+    }
     for (const { number, session } of links)
-      if (session?.isAlive && session.transaction?.id !== undefined && !session.transaction.labels.some(isUntellable))
+      if (session?.isAlive && session.transaction?.id !== undefined && !session.transaction.labels.some(isExcused))
         this.complaints.push(`session ${number} keeps its locks`)
   }
 
