@@ -3,6 +3,7 @@ import { TransactionRolledBackError } from '../errors.ts'
 import { asksForCommit, onlyRollsBack } from '../policy/loss.ts'
 import type { StatementKind } from '../policy/statement-kind.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
+import type { Attempt } from '../runtime/attempt.ts'
 import type { Cancel } from '../runtime/clock.ts'
 import type { ClientOwner } from './client-owner.ts'
 import type { Statement } from './statements.ts'
@@ -13,12 +14,16 @@ export type Callback = (error: Error | null, result?: QueryResult) => void
 /** Tags by which the server tells that it has ended a transaction, or begun one. */
 const ENDS: ReadonlySet<string> = new Set(['BEGIN', 'START TRANSACTION', 'COMMIT', 'ROLLBACK', 'PREPARE TRANSACTION'])
 
+/** What may end a transaction, or hide what does. */
+const MAY_COMMIT: ReadonlySet<StatementKind> = new Set(['commit', 'opaque', 'hidden'])
+
 /** One call of the holder's: from the statement that he gives to what he is told of it, once. */
 export class Call {
   readonly statement: Statement
   readonly #owner: ClientOwner
   readonly #kind: StatementKind
   readonly #callback: Callback
+  readonly #attempt: Attempt | undefined
   #cancelLimit: Cancel | undefined
   #forgetSignal: (() => void) | undefined
   #isOver = false
@@ -29,6 +34,8 @@ export class Call {
     this.#owner = owner
     this.#kind = kind
     this.#callback = callback
+    this.#attempt = owner.lease.attempt
+    if (this.#attempt && MAY_COMMIT.has(kind)) this.#attempt.expectCommit(owner.lease, this.statement)
   }
 
   /** Gives it `timeoutMillis`, or what holds without. */
@@ -51,6 +58,7 @@ export class Call {
   refused(error: Error): void {
     this.#isTold = true
     this.#forgetSignal?.()
+    this.#attempt?.expectNoMore(this.statement)
     if (!this.#isOver) this.#end(error)
   }
 
@@ -61,7 +69,8 @@ export class Call {
     const { text } = this.statement
     const failure = owner.firstFailure
     this.#end(error ?? undefined)
-    if (owner.lease.attempt && hasCommitted(result)) owner.lease.attempt.noteCommit(owner.lease)
+    if (this.#attempt && hasCommitted(result)) this.#attempt.noteCommit(owner.lease)
+    this.#attempt?.expectNoMore(this.statement)
     if (this.#kind === 'work' && ENDS.has(result?.command ?? '')) owner.identification?.loseTrack()
     if (error) this.#tellOf(error)
     else if (result?.command === 'ROLLBACK' && asksForCommit(text)) this.#tell(new TransactionRolledBackError(failure))

@@ -318,7 +318,8 @@ export class Connection implements ClientOwner {
   }
 
   #note(cause: unknown): Loss {
-    if (this.#internals.readyForQuery) this.#statements.settle()
+    // What has failed in a transaction that had failed before has done nothing.
+    if (this.#internals.readyForQuery || this.transactionStatus === 'E') this.#statements.settle()
     const use = {
       status: this.transactionStatus,
       underWay: this.#statements.sentTexts(),

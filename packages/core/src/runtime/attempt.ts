@@ -22,6 +22,8 @@ export class Attempt {
   #hasCommitted = false
   /** Those that were lost with a COMMIT, or may have been. */
   readonly #lost = new Set<Holding>()
+  /** Statements without an answer so far that may commit: an ORM need not wait for them. */
+  readonly #pending = new Set<object>()
 
   constructor(number: number, outer?: Attempt, origin?: Error) {
     this.number = number
@@ -41,7 +43,7 @@ export class Attempt {
 
   /** Whether the server may have committed: then the work must never run again. */
   get mayHaveCommitted(): boolean {
-    return this.#hasCommitted || this.#lost.size > 0
+    return this.#hasCommitted || this.#lost.size > 0 || this.#pending.size > 0
   }
 
   /** Takes note of a lease; those from before the work begins are the transaction's own. */
@@ -52,6 +54,16 @@ export class Attempt {
   /** The work begins: whatever it acquires is its own business. */
   begin(): void {
     this.#hasBegun = true
+  }
+
+  /** Something is sent on this lease that may commit. */
+  expectCommit(lease: Holding, statement: object): void {
+    if (this.#own.has(lease)) this.#pending.add(statement)
+  }
+
+  /** It was answered, or lost: then whoever knows of that has noted it before. */
+  expectNoMore(statement: object): void {
+    this.#pending.delete(statement)
   }
 
   /** A COMMIT was answered on this lease, or found out to be carried out. */

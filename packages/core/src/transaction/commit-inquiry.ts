@@ -17,7 +17,9 @@ import type { Clock, KeepsAlive } from '../runtime/clock.ts'
 import { outOfScope } from '../runtime/scope.ts'
 import { type Ask, hear, type Testimony } from './testimony.ts'
 
-const ANSWER_MILLIS = 5000
+const LONGEST_ANSWER_MILLIS = 5000
+/** So many connections may fall silent before patience ends. */
+const LEAST_TRIES = 3
 /** How long a session may go on with a COMMIT whose client is gone, before it is fenced. */
 const GRACE_MILLIS = 250
 const PACE = { retries: Number.POSITIVE_INFINITY, minTimeout: 50, maxTimeout: 500, factor: 1.5, randomize: true }
@@ -47,12 +49,14 @@ class NotYet extends Error {}
  */
 export class CommitInquiry {
   readonly #parts: InquiryParts
+  readonly #answerMillis: number
   #connection: Promise<Connection> | undefined
   #lastTurn: Promise<unknown> = Promise.resolve()
   #underWay = 0
 
   constructor(parts: InquiryParts) {
     this.#parts = parts
+    this.#answerMillis = Math.min(LONGEST_ANSWER_MILLIS, parts.patienceMillis / LEAST_TRIES)
   }
 
   /** Asks until the server knows, or patience ends. Never rejects. */
@@ -148,7 +152,7 @@ export class CommitInquiry {
       signal.throwIfAborted() // Nobody would close what was opened now.
       const connection = await this.#connect()
       try {
-        return await inquire((sql) => ask(connection, sql, this.#parts.clock, ANSWER_MILLIS))
+        return await inquire((sql) => ask(connection, sql, this.#parts.clock, this.#answerMillis))
       } catch (error) {
         if (!(error instanceof NotYet)) this.#leave()
         throw error
@@ -168,7 +172,7 @@ export class CommitInquiry {
   }
 
   #leave(): void {
-    this.#connection?.then((connection) => connection.close(ANSWER_MILLIS, undefined)).catch(() => {})
+    this.#connection?.then((connection) => connection.close(this.#answerMillis, undefined)).catch(() => {})
     this.#connection = undefined
   }
 }

@@ -12,8 +12,6 @@ const UNTELLABLE: readonly Step[] = [
   'write late',
   'write, not awaited',
   'write when it may be over',
-  // Its COMMIT can only roll back, and was lost before the server had answered what failed.
-  'fail, swallowed',
 ]
 
 /** Knows what was done, and holds what is told against what is true. */

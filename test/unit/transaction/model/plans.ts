@@ -60,6 +60,7 @@ const manners = fc.constantFrom<Manner>(
   'swallows the failure of COMMIT',
   'takes every failure for a conflict',
   'fails of a conflict after COMMIT',
+  'fails of a conflict while COMMIT runs',
   'spreads its work over two transactions',
 )
 
