@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { EventEmitter } from 'node:events'
 import { ConnectionLostError, type Pool, type PoolOptions, PoolTimeoutError } from '@holdfast/core'
 import pg from 'pg'
 import { test as base, expect } from 'vitest'
@@ -139,6 +140,31 @@ test('a pool that never met a primary keeps its standby: the write is a mistake 
   const { rows } = await pool.query('select pg_backend_pid() as pid')
   await expect(pool.query("insert into paid values ('a')")).rejects.toMatchObject({ name: 'error', code: '25006' })
   expect((await pool.query('select pg_backend_pid() as pid')).rows).toEqual(rows)
+})
+
+test('a pooler that greets with what its server was long ago shuts nobody out', async ({ primary }) => {
+  let isStale = false
+  class Greeted extends pg.Client {
+    constructor(config?: pg.ClientConfig) {
+      super(config)
+      const { connection } = this as unknown as { connection: EventEmitter }
+      const emit = connection.emit.bind(connection)
+      connection.emit = (event, message, ...more) => {
+        const isRole = isStale && event === 'parameterStatus' && message.parameterName === 'in_hot_standby'
+        return emit(event, isRole ? { ...message, parameterValue: 'on' } : message, ...more)
+      }
+    }
+  }
+  await using pool = holdfast({ ...primary.config(), Client: Greeted })
+  await pool.query('select 1')
+  isStale = true
+  pool.invalidate()
+  const writing = pool.transaction((tx) => tx.query("insert into paid values ('a')"), {
+    accessMode: 'read only',
+    retry: false,
+  })
+  expect(await rejection(writing)).toMatchObject({ name: 'ConnectionLostError', code: '25006' })
+  await settles(pool.query("insert into paid values ('b')"), 'the next statement')
 })
 
 test('a write in a read-only transaction on the primary is a mistake as well, and runs once', async ({ primary }) => {

@@ -44,7 +44,7 @@ export const COLUMNS: readonly Column[] = [
   ),
   number(
     'unknown',
-    'transactions whose error says that nobody can know what became of them',
+    'transactions whose error says that nobody can know what became of them; single statements are among the errors',
     ({ unknown }) => unknown,
     false,
   ),

@@ -31,13 +31,24 @@ export const NOTES: readonly Term[] = [
     term: 'errors with Holdfast',
     meaning:
       'what was in flight on a connection when it was killed may have been carried out, so a single statement is reported, ' +
-      'never repeated; so is a COMMIT of which not even the server can tell. Other transactions are run again. Every other column is to be 0',
+      'never repeated; so is a COMMIT of which not even the server can tell. Other transactions are run again. From hangs to misreported, and leaked, every column is to be 0',
   },
   {
     term: 'back after, with Holdfast',
     meaning:
       'sometimes later than stock when connects are refused: one probe knocks, with backoff, and everybody waits for it ' +
       'without an error; otherwise every caller knocks and gets one',
+  },
+  {
+    term: 'crashes',
+    meaning:
+      'a process that dies of a lost COMMIT has told nobody anything: nothing is misreported then, nor submitted again',
+  },
+  {
+    term: 'ok, with Holdfast',
+    meaning:
+      'sometimes fewer than stock where single connections are killed again and again: each time the others are taken for dead, ' +
+      'too, and opened anew (invalidateOnDisconnect)',
   },
   {
     term: 'query_timeout',

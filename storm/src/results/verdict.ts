@@ -5,7 +5,7 @@ import { phaseResult } from './phase-result.ts'
 
 /** What is said of a storm in which Holdfast did nothing that it must not do. */
 export const HELD =
-  'Holdfast lost nothing, doubled nothing, misreported nothing, leaked nothing, and neither crashed nor hung.'
+  'Holdfast lost nothing, doubled nothing, misreported nothing, left nothing astray and no slot behind, and neither crashed nor hung.'
 
 /** A statement takes some milliseconds; on a machine that has no time for it, what hangs may hang for that. */
 const MOST_CALM_MILLIS = 150

@@ -8,9 +8,12 @@ import { type LeasedClient, type LeasedClientClass, leasedClientClass } from './
 import type { ClientOwner } from './client-owner.ts'
 import { Connection, type ConnectionListener, type ConnectionSettings } from './connection.ts'
 import { endOf, internalsOf } from './driver.ts'
+import { ask } from './exchange.ts'
 import type { CommitSettings } from './lost-commit.ts'
 import { joinWrites } from './single-write.ts'
 import { HAS_NODE_SOCKETS, makeSocket } from './socket.ts'
+
+const ANSWER_MILLIS = 5000
 
 /** What it takes to open a connection. */
 export interface ConnectorOptions {
@@ -79,7 +82,7 @@ export class Connector {
     const { client } = connection
     await this.#bounded(connection, async () => {
       await this.#connect(connection)
-      if (connection.role.objection) throw new ConnectError(connection.endpoint, connection.role.objection)
+      await this.#refuseStandby(connection)
       onEstablished()
       await onConnect?.(client)
       if (verify)
@@ -109,6 +112,15 @@ export class Connector {
       throw new ConnectError(connection.endpoint, tellingOf(error, connection.loss))
     })
     joinWrites(internalsOf(connection.client).connection.stream) // Not before: TLS replaces the socket.
+  }
+
+  /** A pooler may greet with what was true of its server long ago, so the server itself is asked before it is refused. */
+  async #refuseStandby(connection: Connection): Promise<void> {
+    const { objection } = connection.role
+    if (!objection) return
+    const [row] = await ask(connection, 'select pg_catalog.pg_is_in_recovery()::text as is', this.#clock, ANSWER_MILLIS)
+    if (row?.is === 'true') throw new ConnectError(connection.endpoint, objection)
+    connection.role.note(false)
   }
 
   /** Does again what a reset of the session has undone: what `onConnect` has set. */

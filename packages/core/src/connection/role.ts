@@ -24,7 +24,7 @@ export class Role {
   constructor({ connection }: DriverInternals, pool: PrimaryKnown) {
     this.#pool = pool
     connection.on('parameterStatus', (message: { readonly parameterName: string; readonly parameterValue: string }) => {
-      if (message.parameterName === 'in_hot_standby') this.#note(message.parameterValue === 'on')
+      if (message.parameterName === 'in_hot_standby') this.note(message.parameterValue === 'on')
     })
   }
 
@@ -41,7 +41,8 @@ export class Role {
     return true
   }
 
-  #note(isStandby: boolean): void {
+  /** What the server is found to be. */
+  note(isStandby: boolean): void {
     this.#isStandby = isStandby
     if (isStandby) return
     this.#pool.wasMet = true
