@@ -59,6 +59,18 @@ describe('COMMIT is swallowed on its way, and the session keeps its locks', () =
     await expectHealthy(pool, cluster, aimedAt.application_name)
   })
 
+  test('Holdfast: nor does one that has written nothing keep its table locked', async ({ cluster, aimed, aimedAt }) => {
+    await using pool = holdfast({ ...aimedAt, commitTimeoutMillis: 200 })
+    aimed.aim({ statement: COMMIT, point: 'before-forward' }, 'swallow')
+    const work = pool.transaction(async (tx) => {
+      await tx.query('lock table entry in exclusive mode')
+      await tx.query('select count(*) from entry')
+      return tx.attempt
+    })
+    expect(await settles(work, 'the transaction')).toBe(2)
+    await expectHealthy(pool, cluster, aimedAt.application_name)
+  })
+
   test('Holdfast: nor are locks kept by a session that was lost before COMMIT was sent', async ({
     cluster,
     aimed,

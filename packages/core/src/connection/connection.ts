@@ -301,9 +301,9 @@ export class Connection implements ClientOwner {
 
   /** A server that doesn't know of the loss would keep the locks of the open transaction, against whoever tries again. */
   #endSession({ phase, cause }: Loss): void {
-    const session = this.identification?.session
-    if (phase === 'transaction' && session && severityOf(cause) === undefined)
-      void this.#settings.commits?.fence(session)
+    const { session, known } = this.identification ?? {}
+    const isRolledBack = phase === 'transaction' || (phase === 'commit' && known === 'nothing written')
+    if (isRolledBack && session && severityOf(cause) === undefined) void this.#settings.commits?.fence(session)
   }
 
   endedByHolder(): void {
