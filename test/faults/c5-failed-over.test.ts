@@ -1,29 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { CommitOutcomeUnknownError, type Pool, type PoolOptions } from '@holdfast/core'
-import { test as base, expect } from 'vitest'
+import { expect } from 'vitest'
 import { initialiseAnew } from '../commits/support/initialise-anew.ts'
 import { together } from '../commits/support/strikes.ts'
-import { AimedProxy, Cluster, type NamedAct, type Point, until } from '../support/index.ts'
+import { AimedProxy, type Cluster, type NamedAct, type Point, until } from '../support/index.ts'
+import { test } from './support/failover-test.ts'
 import { holdfast } from './support/pools.ts'
 import { rejection, settles, unattended } from './support/settling.ts'
 
 const COMMIT = /^commit$/i
-
-/** Servers for one test: what happens here happens to a server once. */
-const test = base
-  // biome-ignore lint/correctness/noEmptyPattern: vitest reads from the pattern what a fixture needs.
-  .extend('primary', async ({}, { onCleanup }) => {
-    const primary = await Cluster.start()
-    onCleanup(() => primary[Symbol.asyncDispose]())
-    await primary.query('create table paid (id text)')
-    await primary.query('grant all on paid to app')
-    return primary
-  })
-  .extend('standby', async ({ primary }, { onCleanup }) => {
-    const standby = await primary.standby()
-    onCleanup(() => standby[Symbol.asyncDispose]())
-    return standby
-  })
 
 /** A pool, and the address where it finds its server, whichever that is. */
 class Application implements AsyncDisposable {

@@ -2,32 +2,18 @@ import { randomUUID } from 'node:crypto'
 import type { EventEmitter } from 'node:events'
 import { ConnectionLostError, type Pool, type PoolOptions, PoolTimeoutError } from '@holdfast/core'
 import pg from 'pg'
-import { test as base, expect } from 'vitest'
-import { Cluster, FaultProxy, until } from '../support/index.ts'
+import { expect } from 'vitest'
+import { type Cluster, FaultProxy, until } from '../support/index.ts'
+import { test as base } from './support/failover-test.ts'
 import { holdfast } from './support/pools.ts'
 import { rejection, settles, unattended } from './support/settling.ts'
 
 /** A name that leads to the primary, and may be moved. */
-const test = base
-  // biome-ignore lint/correctness/noEmptyPattern: vitest reads from the pattern what a fixture needs.
-  .extend('primary', async ({}, { onCleanup }) => {
-    const primary = await Cluster.start()
-    onCleanup(() => primary[Symbol.asyncDispose]())
-    await primary.query('create table paid (id text)')
-    await primary.query('grant all on paid to app')
-    return primary
-  })
-  .extend('standby', async ({ primary }, { onCleanup }) => {
-    const standby = await primary.standby()
-    onCleanup(() => standby[Symbol.asyncDispose]())
-    await until(async () => (await standby.query("select from pg_class where relname = 'paid'")).length === 1)
-    return standby
-  })
-  .extend('address', async ({ primary }, { onCleanup }) => {
-    const address = await FaultProxy.start(primary)
-    onCleanup(() => address[Symbol.asyncDispose]())
-    return address
-  })
+const test = base.extend('address', async ({ primary }, { onCleanup }) => {
+  const address = await FaultProxy.start(primary)
+  onCleanup(() => address[Symbol.asyncDispose]())
+  return address
+})
 
 /** A pool that has worked on the primary, and whose next connections lead to the standby. */
 async function moved(address: FaultProxy, standby: Cluster, options: PoolOptions): Promise<Pool> {

@@ -1,5 +1,5 @@
-import { type Act, AimError, type Point } from '@holdfast/test/support'
-import { aimedOf, type Fault, type Scene } from './fault.ts'
+import { AimError, type NamedAct, type Point } from '@holdfast/test/support'
+import { aimedOf, type Effect, type Fault, type Scene } from './fault.ts'
 
 const COMMIT = /^commit\b/i
 /** By turns: it never reaches the server, which rolls back; or it is carried out, and the reply never comes. */
@@ -17,12 +17,7 @@ export const commitsReset: Fault = {
   title: 'COMMIT lost, RST',
   story: `The connection is reset while COMMIT is on its way, ${RESETS} times: by turns before the server gets it, and after it has carried it out.`,
   needs: 'server',
-  async strike(scene) {
-    for (let count = 0; count < RESETS; count++) {
-      await scene.act('kills', () => hitCommit(scene, count, 'rst'))
-      await scene.wait(PAUSE_MILLIS)
-    }
-  },
+  strike: (scene) => hitCommits(scene, { times: RESETS, effect: 'kills', act: 'rst' }),
 }
 
 /** SCENARIOS C4. */
@@ -31,23 +26,28 @@ export const commitsSilenced: Fault = {
   title: 'COMMIT lost, silent',
   story: `The connection turns into a black hole while COMMIT is on its way, ${SILENCES} times: by turns before the server gets it, which then keeps its locks, and after it has carried it out.`,
   needs: 'server',
-  async strike(scene) {
-    for (let count = 0; count < SILENCES; count++) {
-      await scene.act('silences', () =>
-        hitCommit(scene, count, (link) => {
-          scene.ground.silence(link)
-          return 'swallow'
-        }),
-      )
-      await scene.wait(PAUSE_MILLIS)
-    }
-  },
+  strike: (scene) => hitCommits(scene, { times: SILENCES, effect: 'silences', act: 'swallow' }),
 }
 
-async function hitCommit(scene: Scene, count: number, act: Act): Promise<void> {
-  const point = POINTS[count % POINTS.length] as Point
+interface Hits {
+  readonly times: number
+  readonly effect: Effect
+  readonly act: NamedAct
+}
+
+async function hitCommits(scene: Scene, { times, effect, act }: Hits): Promise<void> {
+  for (let count = 0; count < times; count++) {
+    const point = POINTS[count % POINTS.length] as Point
+    await scene.act(effect, () => hitCommit(scene, point, act))
+    await scene.wait(PAUSE_MILLIS)
+  }
+}
+
+async function hitCommit(scene: Scene, point: Point, act: NamedAct): Promise<void> {
   const shot = aimedOf(scene).aim({ statement: COMMIT, point, timeoutMillis: PATIENCE_MILLIS }, act)
-  await shot.fired.catch((error: unknown) => {
+  try {
+    scene.ground.cutWhenHealed(await shot.fired)
+  } catch (error) {
     if (!(error instanceof AimError) || error.code === 'AIM_PROXY_CLOSED') throw error
-  })
+  }
 }

@@ -26,7 +26,7 @@ export class Ground implements AsyncDisposable {
   readonly schema: string
   readonly #direct: pg.ClientConfig
   readonly #dispose: () => Promise<void>
-  readonly #silenced = new Set<AimedLink>()
+  readonly #hit = new Set<AimedLink>()
 
   constructor(parts: {
     readonly proxy: FaultProxy
@@ -49,8 +49,8 @@ export class Ground implements AsyncDisposable {
   /** The network works, and takes its usual time; of what was silenced, both ends learn that it is dead. */
   async healNetwork(): Promise<void> {
     await this.proxy.heal()
-    for (const link of this.#silenced) link.cut('rst')
-    this.#silenced.clear()
+    for (const link of this.#hit) link.cut('rst')
+    this.#hit.clear()
     this.proxy.delay(SETTINGS.networkDelayMillis)
   }
 
@@ -66,10 +66,9 @@ export class Ground implements AsyncDisposable {
     }
   }
 
-  /** Silences a connection for good: its bytes vanish, nobody is told. */
-  silence(link: AimedLink): void {
-    this.#silenced.add(link)
-    link.swallow()
+  /** A connection that was hit: both of its ends learn that it is dead, if they don't know yet, when the network heals. */
+  cutWhenHealed(link: AimedLink): void {
+    this.#hit.add(link)
   }
 
   /** The service's sessions. */

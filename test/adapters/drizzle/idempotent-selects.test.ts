@@ -2,7 +2,7 @@ import type { PoolOptions } from '@holdfast/core'
 import { describe, expect } from 'vitest'
 import { expectHealthy } from '../../faults/support/health.ts'
 import { rejection, settles } from '../../faults/support/settling.ts'
-import { test } from '../support/counted-test.ts'
+import { LOSSES, test } from '../support/counted-test.ts'
 import { busyBackend, kill, written } from '../support/health.ts'
 import { EDITIONS } from './support/editions.ts'
 
@@ -26,11 +26,7 @@ describe.each(EDITIONS)(
     const select = (db: Reader): Promise<unknown> => db.select().from(counted).execute()
 
     describe('a SELECT of the query builder', () => {
-      test.for([
-        ['before it has reached the server', 'before-forward', 'rst', 1],
-        ['when it was run, by RST', 'on-reply', 'rst', 2],
-        ['when it was run, by FIN', 'on-reply', 'fin', 2],
-      ] as const)(
+      test.for(LOSSES)(
         'is sent again when its connection is lost %s',
         async ([, point, act, times], { cluster, aimed, aimedAt, runs }) => {
           const db = open(aimedAt)

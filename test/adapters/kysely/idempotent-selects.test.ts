@@ -6,7 +6,7 @@ import { expectHealthy } from '../../faults/support/health.ts'
 import { holdfast } from '../../faults/support/pools.ts'
 import { rejection, settles } from '../../faults/support/settling.ts'
 import { until } from '../../support/index.ts'
-import { test } from '../support/counted-test.ts'
+import { LOSSES, test } from '../support/counted-test.ts'
 import { busyBackend, kill, written } from '../support/health.ts'
 
 interface Database {
@@ -38,11 +38,7 @@ afterEach(() => {
 })
 
 describe('a SELECT of the query builder', () => {
-  test.for([
-    ['before it has reached the server', 'before-forward', 'rst', 1],
-    ['when it was run, by RST', 'on-reply', 'rst', 2],
-    ['when it was run, by FIN', 'on-reply', 'fin', 2],
-  ] as const)(
+  test.for(LOSSES)(
     'is sent again when its connection is lost %s',
     async ([, point, act, times], { cluster, aimed, aimedAt, runs }) => {
       await using pool = holdfast({ ...aimedAt, max: 1 })

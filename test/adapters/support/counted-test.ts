@@ -19,3 +19,10 @@ export const test = base.extend('runs', async ({ cluster }) => {
     return row?.called ? Number(row.last) : 0
   }
 })
+
+/** Where a statement is lost, by what, and how often it has run when it is sent again. */
+export const LOSSES = [
+  ['before it has reached the server', 'before-forward', 'rst', 1],
+  ['when it was run, by RST', 'on-reply', 'rst', 2],
+  ['when it was run, by FIN', 'on-reply', 'fin', 2],
+] as const

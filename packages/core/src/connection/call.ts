@@ -58,7 +58,6 @@ export class Call {
   refused(error: Error): void {
     this.#isTold = true
     this.#forgetSignal?.()
-    this.#attempt?.expectNoMore(this.statement)
     if (!this.#isOver) this.#end(error)
   }
 
@@ -70,7 +69,6 @@ export class Call {
     const failure = owner.firstFailure
     this.#end(error ?? undefined)
     if (this.#attempt && hasCommitted(result)) this.#attempt.noteCommit(owner.lease)
-    this.#attempt?.expectNoMore(this.statement)
     if (this.#kind === 'work' && ENDS.has(result?.command ?? '')) owner.identification?.loseTrack()
     if (error) this.#tellOf(error)
     else if (result?.command === 'ROLLBACK' && asksForCommit(text)) this.#tell(new TransactionRolledBackError(failure))
@@ -100,6 +98,7 @@ export class Call {
     this.#isOver = true
     this.#cancelLimit?.()
     this.#owner.end(this.statement, error)
+    this.#attempt?.expectNoMore(this.statement)
   }
 }
 

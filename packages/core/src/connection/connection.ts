@@ -43,6 +43,7 @@ export interface ConnectionSettings extends ConnectionListener {
   readonly allowExitOnIdle: boolean
   /** How to find out what became of a lost COMMIT; undefined if nobody wants to know. */
   readonly commits: CommitSettings | undefined
+  /** What is known of the servers, shared by the connections of a pool. */
   readonly primary: PrimaryKnown
 }
 

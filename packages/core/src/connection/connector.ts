@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import pg, { type Client, type ClientConfig, type PoolClient } from 'pg'
 import { ConnectError, type Loss, messageOf, noAnswer } from '../errors.ts'
 import { attemptMillis } from '../policy/backoff.ts'
+import { RESET_TIMEOUT_MILLIS } from '../policy/reset.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
 import { type LeasedClient, type LeasedClientClass, leasedClientClass } from './client.ts'
@@ -12,8 +13,6 @@ import { ask } from './exchange.ts'
 import type { CommitSettings } from './lost-commit.ts'
 import { joinWrites } from './single-write.ts'
 import { HAS_NODE_SOCKETS, makeSocket } from './socket.ts'
-
-const ANSWER_MILLIS = 5000
 
 /** What it takes to open a connection. */
 export interface ConnectorOptions {
@@ -118,8 +117,9 @@ export class Connector {
   async #refuseStandby(connection: Connection): Promise<void> {
     const { objection } = connection.role
     if (!objection) return
-    const [row] = await ask(connection, 'select pg_catalog.pg_is_in_recovery()::text as is', this.#clock, ANSWER_MILLIS)
-    if (row?.is === 'true') throw new ConnectError(connection.endpoint, objection)
+    const inRecovery = 'select pg_catalog.pg_is_in_recovery()::text as answer'
+    const [row] = await ask(connection, inRecovery, this.#clock, RESET_TIMEOUT_MILLIS)
+    if (row?.answer === 'true') throw new ConnectError(connection.endpoint, objection)
     connection.role.note(false)
   }
 

@@ -54,7 +54,6 @@ export class Gate {
   }
 
   #next(): void {
-    if (this.#early.length === 0 && this.#holds === 0) return this.#pulse() // Nearly always.
     const early = this.#internals.readyForQuery === true ? this.#early.shift() : undefined
     if (early) this.#internals._queryQueue.unshift(early)
     if (early || this.#holds === 0) this.#pulse()

@@ -47,8 +47,7 @@ export class Statements {
   end(statement: Statement, how: 'answered' | 'failed', alive: boolean): void {
     if (alive) this.#failed = how === 'failed' ? statement : undefined
     const index = this.#underWay.indexOf(statement)
-    if (index === 0) this.#underWay.shift()
-    else if (index > 0) this.#underWay.splice(index, 1)
+    if (index !== -1) this.#underWay.splice(index, 1)
     const next = this.#underWay[0]
     if (next && alive && next.queued === undefined) next.sent = true
   }

@@ -22,7 +22,7 @@ const PASSING_MESSAGES = [
   'There was an error establishing an SSL connection', // The postmaster could not fork a backend.
   'Client network socket disconnected before secure TLS connection was established',
 ]
-// PgBouncer's code for all that it refuses, a wrong password included.
+const REFUSED_BY_POOLER = '08P01' // For PgBouncer whatever it refuses, a wrong password included.
 const POOLER_IS_FULL = /^no more connections allowed/
 const DISCONNECT_MESSAGES = [
   'Connection terminated',
@@ -44,8 +44,13 @@ export function mayConnectAgain(error: unknown, hasConnectedBefore: boolean): bo
   // An unknown host is a typo, unless the name has worked before: then it's a hiccup of the resolver.
   if (code === 'ENOTFOUND') return hasConnectedBefore
   if (factsOf(code).connectAgain) return true
-  if (code === '08P01') return POOLER_IS_FULL.test(messageOf(error))
+  if (code === REFUSED_BY_POOLER) return POOLER_IS_FULL.test(messageOf(error))
   return code === undefined && PASSING_MESSAGES.includes(messageOf(error))
+}
+
+/** The same for a question of the pool's own, after others have connected: to ask a pooler once more does no harm. */
+export function mayAskAgain(error: unknown): boolean {
+  return codeOf(error) === REFUSED_BY_POOLER || mayConnectAgain(error, true)
 }
 
 /**

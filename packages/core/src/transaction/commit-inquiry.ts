@@ -2,8 +2,8 @@ import pRetry from 'p-retry'
 import type { Connection } from '../connection/connection.ts'
 import type { Connector } from '../connection/connector.ts'
 import { ask } from '../connection/exchange.ts'
-import { ConnectError, codeOf, messageOf } from '../errors.ts'
-import { mayConnectAgain } from '../policy/classify-error.ts'
+import { ConnectError, messageOf } from '../errors.ts'
+import { mayAskAgain } from '../policy/classify-error.ts'
 import {
   type CommitVerdict,
   endSession,
@@ -22,6 +22,7 @@ const LONGEST_ANSWER_MILLIS = 5000
 const LEAST_TRIES = 3
 /** How long a session may go on with a COMMIT whose client is gone, before it is fenced. */
 const GRACE_MILLIS = 250
+const IN_PROGRESS = 'the transaction is still in progress'
 const PACE = { retries: Number.POSITIVE_INFINITY, minTimeout: 50, maxTimeout: 500, factor: 1.5, randomize: true }
 
 /** What an inquiry takes. */
@@ -38,6 +39,11 @@ interface InquiryAttempt {
   readonly elapsedMillis: number
   /** Aborted when its patience has ended. */
   readonly signal: AbortSignal
+}
+
+/** What was heard, and what comes of it. */
+interface Heard extends Testimony {
+  readonly verdict: ReturnType<typeof judge>
 }
 
 /** The question can't be answered yet. */
@@ -96,7 +102,7 @@ export class CommitInquiry {
         signal: patience.signal,
         shouldRetry: ({ error }) => {
           trouble = error
-          return error instanceof NotYet || !(error instanceof ConnectError) || mayAskAgain(error)
+          return error instanceof NotYet || !(error instanceof ConnectError) || mayAskAgain(error.cause)
         },
       })
     } catch (error) {
@@ -122,23 +128,20 @@ export class CommitInquiry {
   #inquire(transaction: TransactionIdentity, attempt: InquiryAttempt): Promise<CommitVerdict> {
     return this.#with(attempt, async (ask) => {
       const first = await this.#hear(transaction, ask)
-      const verdict = judge(transaction, first.witness, first.status)
-      if (verdict !== 'in progress') return verdict
-      if (attempt.elapsedMillis < GRACE_MILLIS) throw new NotYet('the transaction is still in progress')
+      if (first.verdict !== 'in progress') return first.verdict
+      if (attempt.elapsedMillis < GRACE_MILLIS) throw new NotYet(IN_PROGRESS)
       await ask(fence(transaction))
-      const { witness, there, status } = await this.#hear(transaction, ask)
-      const last = judge(transaction, witness, status)
-      if (last !== 'in progress') return last
+      const { verdict, there, witness } = await this.#hear(transaction, ask)
+      if (verdict !== 'in progress') return verdict
       if (there?.waitEvent === 'SyncRep') throw new NotYet('the transaction waits for a synchronous standby')
-      if (there || witness.server.statisticsStart === transaction.statisticsStart)
-        throw new NotYet('the transaction is still in progress')
+      if (there || witness.server.statisticsStart === transaction.statisticsStart) throw new NotYet(IN_PROGRESS)
       return 'aborted'
     })
   }
 
-  async #hear(transaction: TransactionIdentity, ask: Ask): Promise<Testimony> {
+  async #hear(transaction: TransactionIdentity, ask: Ask): Promise<Heard> {
     const testimony = await hear(transaction, ask)
-    if (testimony) return testimony
+    if (testimony) return { ...testimony, verdict: judge(transaction, testimony.witness, testimony.status) }
     this.#leave() // Another connection may lead to another server.
     throw new NotYet('the server is a standby')
   }
@@ -175,9 +178,4 @@ export class CommitInquiry {
     this.#connection?.then((connection) => connection.close(this.#answerMillis, undefined)).catch(() => {})
     this.#connection = undefined
   }
-}
-
-/** By 08P01 a pooler that is full refuses, too; and to ask once more does no harm. */
-function mayAskAgain({ cause }: ConnectError): boolean {
-  return codeOf(cause) === '08P01' || mayConnectAgain(cause, true)
 }

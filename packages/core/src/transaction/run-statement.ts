@@ -45,7 +45,6 @@ export function runSpecially(
   values: unknown[] | undefined,
   third: unknown,
 ): Promise<QueryResult> | undefined {
-  if (third === undefined && typeof query === 'string') return undefined
   try {
     const options = statementOptionsOf(query, third)
     return options && runStatement(source, query, values, options)
