@@ -31,18 +31,18 @@ export async function runBench(
     for (const all of built.contests) {
       const contest = contestant ? onlyWith(contestant, all) : all
       const title = `${name}: ${contest.name}`
-      const { rounds, warmUps } = contest.isSteady ? steady(pace) : pace
+      const { rounds, heats, warmUps } = contest.isSteady ? steady(pace) : pace
       listener.began(title)
       const onRound = (round: number): void => listener.round(title, round, rounds)
-      const samples = await interleave(contest, { rounds, warmUps, random: Math.random, signal, onRound })
+      const samples = await interleave(contest, { rounds, heats, warmUps, random: Math.random, signal, onRound })
       results.push(...contestResults(name, contest, samples))
     }
   }
   return results
 }
 
-function steady({ rounds }: Pace): Pick<Pace, 'rounds' | 'warmUps'> {
-  return { rounds: Math.min(rounds, STEADY_ROUNDS), warmUps: 0 }
+function steady({ rounds }: Pace): Pick<Pace, 'rounds' | 'heats' | 'warmUps'> {
+  return { rounds: Math.min(rounds, STEADY_ROUNDS), heats: 1, warmUps: 0 }
 }
 
 function onlyWith(contestant: ContestantName, contest: Contest): Contest {

@@ -6,7 +6,11 @@ export type Samples = ReadonlyMap<ContestantName, readonly Sample[]>
 
 /** How a contest is run. */
 export interface InterleaveOptions {
+  /** In all heats together. */
   readonly rounds: number
+  /** How often everybody leaves, and enters anew; once per round at most. */
+  readonly heats: number
+  /** Rounds at the beginning of each heat that don't count. */
   readonly warmUps: number
   /** From 0 to below 1, as `Math.random`. */
   readonly random: () => number
@@ -17,31 +21,47 @@ export interface InterleaveOptions {
 
 /**
  * Measures the contestants in short turns: each once per round, in an order that chance decides. What else goes on at
- * the machine then hits all of them alike, and nobody always comes after the same other one.
+ * the machine then hits all of them alike, and nobody always comes after the same other one. They enter anew for each
+ * heat, in another order: where its connections and sessions come to lie in memory makes each pool a little faster or
+ * slower for as long as it lives; two that are the same in all else differ by a percent or two.
  *
  * @throws The signal's reason, when it is aborted; everybody has left by then.
  */
 export async function interleave(contest: Contest, options: InterleaveOptions): Promise<Samples> {
-  const { rounds, warmUps, random, signal, onRound } = options
+  const { rounds, onRound } = options
+  const heats = Math.min(options.heats, rounds)
+  const samples = new Map<ContestantName, Sample[]>(contest.contestants.map(({ name }) => [name, []]))
+  let round = 0
+  for (let heat = 1; heat <= heats; heat++) {
+    const last = Math.round((rounds * heat) / heats)
+    await runHeat(contest, options, last - round, (sampled) => {
+      for (const [name, sample] of sampled) samples.get(name)?.push(sample)
+      onRound?.(++round)
+    })
+  }
+  return samples
+}
+
+async function runHeat(
+  contest: Contest,
+  { warmUps, random, signal }: InterleaveOptions,
+  rounds: number,
+  onRound: (sampled: ReadonlyMap<ContestantName, Sample>) => void,
+): Promise<void> {
   const entrants = new Map<ContestantName, Entrant>()
-  const samples = new Map<ContestantName, Sample[]>()
   try {
-    for (const { name, enter } of contest.contestants) {
-      entrants.set(name, await enter())
-      samples.set(name, [])
-    }
+    for (const { name, enter } of shuffled(contest.contestants, random)) entrants.set(name, await enter())
     for (let round = 1 - warmUps; round <= rounds; round++) {
+      const sampled = new Map<ContestantName, Sample>()
       for (const [name, entrant] of shuffled([...entrants], random)) {
         signal.throwIfAborted()
-        const sample = await entrant.measure()
-        if (round > 0) samples.get(name)?.push(sample)
+        sampled.set(name, await entrant.measure())
       }
-      if (round > 0) onRound?.(round)
+      if (round > 0) onRound(sampled)
     }
   } finally {
     for (const entrant of entrants.values()) await entrant[Symbol.asyncDispose]()
   }
-  return samples
 }
 
 /** The same things in an order that chance decides (Fisher and Yates). */

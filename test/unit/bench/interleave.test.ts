@@ -8,6 +8,7 @@ const NAMES = ['holdfast', 'pg-pool', 'tarn'] as const satisfies readonly Contes
 /** A contest whose measurements are numbered, and that takes down who was measured when, and who has left. */
 function recorded(onMeasure: (name: ContestantName) => void = () => {}) {
   const measured: ContestantName[] = []
+  const entered: ContestantName[] = []
   const left: ContestantName[] = []
   const contest: Contest = {
     name: 'recorded',
@@ -15,6 +16,7 @@ function recorded(onMeasure: (name: ContestantName) => void = () => {}) {
     contestants: NAMES.map((name) => ({
       name,
       async enter() {
+        entered.push(name)
         return {
           async measure() {
             onMeasure(name)
@@ -28,7 +30,7 @@ function recorded(onMeasure: (name: ContestantName) => void = () => {}) {
     })),
     goals: [],
   }
-  return { contest, measured, left }
+  return { contest, measured, entered, left }
 }
 
 /** Numbers in [0, 1) that never end, and are not all alike. */
@@ -37,7 +39,7 @@ function cycling(): () => number {
   return () => (turn++ * 0.37) % 1
 }
 
-const options = () => ({ rounds: 4, warmUps: 1, random: cycling(), signal: new AbortController().signal })
+const options = () => ({ rounds: 4, heats: 1, warmUps: 1, random: cycling(), signal: new AbortController().signal })
 
 test('measures everybody once per round, in orders that differ', async () => {
   const { contest, measured } = recorded()
@@ -55,6 +57,30 @@ test('keeps what was measured round by round, without the warm-up', async () => 
     const turns = measured.flatMap((who, index) => (who === name ? [index + 1] : []))
     expect(samples.get(name)).toEqual(turns.slice(1).map((number) => ({ number })))
   }
+})
+
+test('lets everybody leave, and enter anew, for each heat, in orders that differ', async () => {
+  const { contest, measured, entered, left } = recorded()
+  const rounds: number[] = []
+  const samples = await interleave(contest, {
+    ...options(),
+    rounds: 7,
+    heats: 3,
+    onRound: (round) => rounds.push(round),
+  })
+  expect(measured).toHaveLength((7 + 3) * 3)
+  expect(rounds).toEqual([1, 2, 3, 4, 5, 6, 7])
+  for (const name of NAMES) expect(samples.get(name)).toHaveLength(7)
+  const heats = [0, 1, 2].map((heat) => entered.slice(heat * 3, heat * 3 + 3))
+  for (const heat of heats) expect(heat.toSorted()).toEqual(NAMES.toSorted())
+  expect(new Set(heats.map((heat) => heat.join())).size).toBeGreaterThan(1)
+  expect(left).toHaveLength(9)
+})
+
+test('has no more heats than rounds', async () => {
+  const { contest, entered } = recorded()
+  await interleave(contest, { ...options(), rounds: 2, heats: 5 })
+  expect(entered).toHaveLength(6)
 })
 
 test('lets everybody leave when it is called off, and measures nobody any more', async () => {
