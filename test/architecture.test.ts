@@ -39,7 +39,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 /** What each part may import from outside the package. Types of pg and Node are free: they vanish. */
 const MAY_IMPORT_PACKAGES: Record<string, readonly string[]> = {
   pool: ['pg'],
-  connection: ['pg', 'node:net'],
+  connection: ['pg', 'node:net', 'node:util'],
   engine: ['p-retry'],
   transaction: ['p-retry'],
   guard: ['node:cluster', 'node:os'],

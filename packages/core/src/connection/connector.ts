@@ -8,9 +8,11 @@ import { afterPatience } from '../runtime/deadline.ts'
 import { type LeasedClient, type LeasedClientClass, leasedClientClass } from './client.ts'
 import type { ClientOwner } from './client-owner.ts'
 import { Connection, type ConnectionListener, type ConnectionSettings } from './connection.ts'
+import { readDirectly } from './direct-read.ts'
 import { endOf, internalsOf } from './driver.ts'
 import { ask } from './exchange.ts'
 import type { CommitSettings } from './lost-commit.ts'
+import { rememberShapes } from './row-shape.ts'
 import { joinWrites } from './single-write.ts'
 import { HAS_NODE_SOCKETS, makeSocket } from './socket.ts'
 
@@ -65,6 +67,7 @@ export class Connector {
     const makeClient = (owner: ClientOwner): LeasedClient => {
       const client = new this.#clientClass(this.#clientConfig(), owner)
       this.#addStartupOptions(client)
+      rememberShapes(client)
       return client
     }
     return new Connection(++this.#lastId, makeClient, { ...this.#settings, ...listener })
@@ -110,7 +113,9 @@ export class Connector {
     await connection.client.connect().catch((error: unknown) => {
       throw new ConnectError(connection.endpoint, tellingOf(error, connection.loss))
     })
-    joinWrites(internalsOf(connection.client).connection.stream) // Not before: TLS replaces the socket.
+    const { stream } = internalsOf(connection.client).connection // Not before: TLS replaces the socket.
+    joinWrites(stream)
+    readDirectly(stream)
   }
 
   /** A pooler may greet with what was true of its server long ago, so the server itself is asked before it is refused. */

@@ -30,9 +30,20 @@ export interface DriverInternals {
   /** Whether the socket is alive, and nobody has ended the client. */
   readonly _queryable: boolean
   readonly _ending: boolean
+  /** The statement that the server works on, or what else its answers go to: a cursor. */
+  _getActiveQuery(): object | null | undefined
+  /** Told what the rows will be made of. */
+  _handleRowDescription(message: { readonly fields: FieldDescription[] }): void
   /** Statements that wait for the one that the server works on. */
   readonly _queryQueue: unknown[]
   _pulseQueryQueue(): void
+}
+
+/** One column of the rows that a statement returns, as the server describes it. */
+export interface FieldDescription {
+  name: string
+  readonly dataTypeID: number
+  readonly format?: 'text' | 'binary'
 }
 
 /** The private parts of a client. */

@@ -1,3 +1,5 @@
+import { KnownTexts } from './known-texts.ts'
+
 /**
  * What a statement can do to the transaction that it runs in:
  * - `begin`: opens one, and does nothing else;
@@ -42,19 +44,16 @@ const QUOTED =
 const HAS_COMMENT = /--|\/\*/
 const SEVERAL = /;\s*[^\s;]/
 
-// Programs send the same texts again and again; those that write their values into them are forgotten now and then.
-const KNOWN = [new Map<string, StatementKind>(), new Map<string, StatementKind>()] as const
-const MOST_KNOWN = 500
+const KNOWN = [new KnownTexts<StatementKind>(), new KnownTexts<StatementKind>()] as const
 
 /** The kind of a statement; `undefined` stands for one that is known to the server by its name only. */
 export function kindOf(text: string | undefined, hasValues: boolean): StatementKind {
   if (text === undefined) return 'opaque'
   const known = KNOWN[hasValues ? 1 : 0]
-  const before = known.get(text)
+  const before = known.of(text)
   if (before) return before
-  if (known.size >= MOST_KNOWN) known.clear()
   const kind = read(text, hasValues)
-  known.set(text, kind)
+  known.learn(text, kind)
   return kind
 }
 

@@ -1,0 +1,27 @@
+import { expect, test } from 'vitest'
+import { KnownTexts } from '../../../packages/core/src/policy/known-texts.ts'
+
+test('knows of a text what was learned last', () => {
+  const known = new KnownTexts<number>()
+  expect(known.of('select 1')).toBeUndefined()
+  known.learn('select 1', 1)
+  known.learn('select 1', 2)
+  expect(known.of('select 1')).toBe(2)
+  expect(known.of('select 2')).toBeUndefined()
+})
+
+test('does not grow with a program whose texts are all different', () => {
+  const known = new KnownTexts<number>()
+  const count = 10_000
+  for (let number = 1; number <= count; number++) known.learn(`select ${number}`, number)
+  const kept = Array.from({ length: count }, (_, index) => known.of(`select ${index + 1}`)).filter(Boolean)
+  expect(kept.length).toBeLessThanOrEqual(500)
+  expect(known.of(`select ${count}`)).toBe(count)
+})
+
+test('a text that changes its fact costs the others nothing', () => {
+  const known = new KnownTexts<number>()
+  for (let number = 1; number <= 500; number++) known.learn(`select ${number}`, number)
+  known.learn('select 500', -1)
+  expect(known.of('select 1')).toBe(1)
+})
