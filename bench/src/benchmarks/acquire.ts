@@ -8,6 +8,7 @@ import type { Caller } from '../run/turns.ts'
 import { scriptedClient } from '../scripted/client.ts'
 
 const MAX = 10
+const ScriptedClient = scriptedClient()
 
 // Of the pool alone. With callers in line the promise of each weighs as much as the pool, and weighs the same for all.
 const GOALS: readonly Goal[] = [{ metric: THROUGHPUT.name, peer: 'pg-pool', atLeast: 3 }]
@@ -46,7 +47,7 @@ function contest(name: string, callers: number, sliceMillis: number): Contest {
 }
 
 function holdfast(): Acquirer {
-  const pool = new Pool({ Client: scriptedClient(), max: MAX })
+  const pool = new Pool({ Client: ScriptedClient, max: MAX })
   return {
     async caller(turns) {
       while (turns.next()) {
@@ -59,7 +60,7 @@ function holdfast(): Acquirer {
 }
 
 function pgPool(): Acquirer {
-  const pool = new pg.Pool({ Client: scriptedClient(), max: MAX })
+  const pool = new pg.Pool({ Client: ScriptedClient, max: MAX })
   return {
     async caller(turns) {
       while (turns.next()) {
@@ -99,8 +100,6 @@ function generic(): Acquirer {
     },
   }
 }
-
-const ScriptedClient = scriptedClient()
 
 async function open(): Promise<pg.Client> {
   const client = new ScriptedClient()

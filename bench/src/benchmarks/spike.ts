@@ -11,6 +11,7 @@ const MAX = 30
 const REQUESTS = 50
 const REQUEST_MILLIS = 2
 const CONNECT_MILLIS = 20
+const ScriptedClient = scriptedClient(CONNECT_MILLIS)
 
 const MIDDLE: Metric = { name: 'p50', unit: 'ms', better: 'less' }
 const TAIL: Metric = { name: 'p99', unit: 'ms', better: 'less' }
@@ -53,7 +54,7 @@ export const spike: Benchmark = {
 }
 
 async function oneSpike(make: (settings: Settings) => Spiked): Promise<Sample> {
-  const pool = make({ Client: scriptedClient(CONNECT_MILLIS), max: MAX })
+  const pool = make({ Client: ScriptedClient, max: MAX })
   try {
     const warm = await Promise.all(Array.from({ length: WARM }, () => pool.connect()))
     for (const client of warm) client.release()

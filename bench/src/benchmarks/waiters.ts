@@ -6,6 +6,7 @@ import { type ClientClass, scriptedClient } from '../scripted/client.ts'
 
 const MAX = 10
 const WAITERS = 10_000
+const ScriptedClient = scriptedClient()
 
 const COST: Metric = { name: 'cost per waiter', unit: 'ns', better: 'less' }
 
@@ -44,7 +45,7 @@ function contest(name: string, connectionTimeoutMillis: number, sliceMillis: num
     return {
       name: contestant as keyof typeof POOLS,
       async enter() {
-        const pool: WaitedFor = make({ Client: scriptedClient(), max: MAX, connectionTimeoutMillis })
+        const pool: WaitedFor = make({ Client: ScriptedClient, max: MAX, connectionTimeoutMillis })
         return {
           measure: async () => ({ [COST.name]: await nanosPerWaiter(pool, sliceMillis) }),
           [Symbol.asyncDispose]: () => pool.end(),

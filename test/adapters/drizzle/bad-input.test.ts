@@ -137,7 +137,7 @@ describe('two copies of pg', () => {
     const { printed } = await installation.run(output[0].code)
     const [plain, subclass, renamed] = printed.split('\n')
     expect([plain, renamed]).toEqual(['true', 'true'])
-    expect(subclass).toMatch(/^OptionsError Drizzle does not recognise `client` \(\w{1,2}\) as a pool/)
+    expect(subclass).toMatch(/^OptionsError Drizzle does not recognise `client` \([\w$]{1,2}\) as a pool/)
   })
 
   test('Holdfast: one copy of pg, and any name will do', async () => {

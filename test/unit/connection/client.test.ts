@@ -34,6 +34,13 @@ describe('the class of clients', () => {
     expect(leasedClientClass(TracingClient).prototype).toBeInstanceOf(TracingClient)
   })
 
+  test('is the same for all pools with the same client', () => {
+    class TracingClient extends pg.Client {}
+    expect(leasedClientClass()).toBe(leasedClientClass(pg.Client))
+    expect(leasedClientClass(TracingClient)).toBe(leasedClientClass(TracingClient))
+    expect(leasedClientClass(TracingClient)).not.toBe(leasedClientClass())
+  })
+
   test('is not derived from anything else', () => {
     expect(() => leasedClientClass(42 as never)).toThrow(expect.objectContaining({ code: 'HOLDFAST_INVALID_OPTION' }))
   })

@@ -36,9 +36,11 @@ interface QueryConfig {
   readonly callback?: Callback
 }
 
+// One for all pools: V8 takes what is done to several classes for several things, and then does each of them slower.
+const CLASSES = new WeakMap<typeof Client, LeasedClientClass>()
+
 /**
- * Derives the class of leased clients from the driver's (or the user's) client class. Its name must not contain
- * "Pool": Drizzle takes such a client for a pool, and runs one transaction on several.
+ * The class of leased clients that is derived from the driver's (or the user's) client class.
  *
  * @throws {OptionsError} for pg-native, whose socket can't be watched.
  */
@@ -47,7 +49,13 @@ export function leasedClientClass(base: typeof Client = Client): LeasedClientCla
     throw new OptionsError([
       '`Client` must be the JavaScript client of pg: pg-native has no socket that could be watched.',
     ])
+  const derived = CLASSES.get(base) ?? derive(base)
+  CLASSES.set(base, derived)
+  return derived
+}
 
+/** Its name must not contain "Pool": Drizzle takes such a client for a pool, and runs one transaction on several. */
+function derive(base: typeof Client): LeasedClientClass {
   return class LeasedClient extends base implements AsyncDisposable {
     static {
       Object.defineProperty(LeasedClient, 'name', { value: 'LeasedClient' })
