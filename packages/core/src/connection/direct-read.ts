@@ -4,7 +4,7 @@ import { HAS_NODE_SOCKETS } from './socket.ts'
 
 /**
  * Has a socket hand what arrives straight to the driver. After each arrival Node would look in another tick whether there
- * is more to be read, although a socket that is read tells that by itself; the tick costs as much as the pool does.
+ * is more to be read, although a socket that is read tells that by itself; the tick costs a third of what the pool does.
  */
 export function readDirectly(stream: Duplex): void {
   if (!HAS_NODE_SOCKETS || !isPushedTo(stream)) return

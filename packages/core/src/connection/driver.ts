@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
-import { type Client, Query, type QueryResult } from 'pg'
+import { type Client, Query, type QueryResult, type types } from 'pg'
 import type { TransactionStatus } from '../policy/reset.ts'
 
 /**
@@ -44,6 +44,28 @@ export interface FieldDescription {
   name: string
   readonly dataTypeID: number
   readonly format?: 'text' | 'binary'
+}
+
+/** The driver's own statement, as far as it is told what its rows will be made of. */
+export interface DescribedQuery {
+  readonly text: string
+  readonly callback: unknown
+  readonly _result: DescribedResult
+  /** Whether the result is to keep the rows. */
+  _accumulateRows: unknown
+  handleRowDescription(message: { readonly fields: FieldDescription[] }): void
+  listeners(event: 'row'): unknown[]
+}
+
+/** Its result. */
+export interface DescribedResult {
+  /** Null until it is complete. */
+  readonly command: string | null
+  readonly _types: Pick<typeof types, 'getTypeParser'> | undefined
+  fields: FieldDescription[]
+  _parsers: unknown[] | undefined
+  /** Each row begins as a copy of it. */
+  _prebuiltEmptyResultObject: object | null
 }
 
 /** The private parts of a client. */

@@ -1,26 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { type Client, Query, types } from 'pg'
 import { KnownTexts } from '../policy/known-texts.ts'
-import { type FieldDescription, internalsOf } from './driver.ts'
-
-/** What the driver keeps of a statement, and of its result, when it is told what the rows will be made of. */
-interface DriverQuery {
-  readonly text: string
-  readonly callback: unknown
-  readonly _result: DriverResult
-  _accumulateRows: unknown
-  handleRowDescription(message: { readonly fields: FieldDescription[] }): void
-  listeners(event: 'row'): unknown[]
-}
-
-interface DriverResult {
-  readonly command: string | null
-  readonly _types: Pick<typeof types, 'getTypeParser'> | undefined
-  fields: FieldDescription[]
-  _parsers: unknown[] | undefined
-  /** Each row begins as a copy of it. */
-  _prebuiltEmptyResultObject: object | null
-}
+import { type DescribedQuery, type FieldDescription, internalsOf } from './driver.ts'
 
 /** What the rows of a statement have been like. */
 interface RowShape {
@@ -50,12 +31,12 @@ export function rememberShapes(client: Client): void {
 }
 
 const SHAPES = new KnownTexts<RowShape>()
-const HANDLE = (Query.prototype as unknown as DriverQuery).handleRowDescription
+const HANDLE = (Query.prototype as unknown as DescribedQuery).handleRowDescription
 
 /** The driver's own statement, in its first result; not a cursor, or one that describes its rows in another way. */
-function isPlain(query: object | null | undefined): query is DriverQuery {
+function isPlain(query: object | null | undefined): query is DescribedQuery {
   if (!IS_DRIVER_KNOWN || !query) return false
-  const { text, handleRowDescription, _result: result } = query as DriverQuery
+  const { text, handleRowDescription, _result: result } = query as DescribedQuery
   return handleRowDescription === HANDLE && typeof text === 'string' && result.command === null
 }
 
@@ -66,7 +47,7 @@ function isOf({ names }: RowShape, fields: readonly FieldDescription[]): boolean
 }
 
 /** What the driver does in its place. */
-function describeAs({ names, empty }: RowShape, query: DriverQuery, fields: FieldDescription[]): void {
+function describeAs({ names, empty }: RowShape, query: DescribedQuery, fields: FieldDescription[]): void {
   const result = query._result
   const parsers = new Array(fields.length)
   for (let index = 0; index < fields.length; index++) {
@@ -86,7 +67,7 @@ const IS_DRIVER_KNOWN = ((): boolean => {
   const fieldsOf = (): FieldDescription[] => [{ name: 'a', dataTypeID: types.builtins.INT4, format: 'text' }]
   const [its, ours] = [0, 1].map(() => {
     const query = new Query<never, never>({ text: '', types, callback } as never)
-    return query as unknown as DriverQuery
+    return query as unknown as DescribedQuery
   })
   its?.handleRowDescription?.({ fields: fieldsOf() })
   if (!its?._result?._prebuiltEmptyResultObject || !ours?._result) return false
