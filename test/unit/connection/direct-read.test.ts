@@ -93,6 +93,29 @@ describe.each(KINDS)('$kind, read directly', ({ make }) => {
     expect(Buffer.concat(received).equals(sent)).toBe(true)
   })
 
+  test.each(['within an arrival', 'between two'])('goes on for who reads on in another way, from %s', async (when) => {
+    const { here, there } = await connected(make)
+    let received = ''
+    function readOn(): void {
+      here.removeListener('data', first)
+      here.pause()
+      here.on('readable', () => {
+        received += here.read() ?? ''
+      })
+    }
+    function first(chunk: Buffer): void {
+      received += chunk
+      if (when === 'within an arrival') readOn()
+    }
+    here.on('data', first)
+    there.write('one')
+    await vi.waitFor(() => expect(received).toBe('one'))
+    await turn()
+    if (when === 'between two') readOn()
+    there.write('two')
+    await vi.waitFor(() => expect(received).toBe('onetwo'))
+  })
+
   test('keeps what comes before anybody listens', async () => {
     const { here, there } = await connected(make)
     there.write('early')
@@ -151,6 +174,20 @@ test('a socket that reads in a way of its own is left alone: Node looks for more
   const read = vi.spyOn(here, 'read')
   there.write('one')
   await vi.waitFor(() => expect(read).toHaveBeenCalled())
+})
+
+test('a socket that is pushed to in a way of its own is left alone', async () => {
+  let pushed = 0
+  class OwnSocket extends net.Socket {
+    override push(chunk: unknown, encoding?: BufferEncoding): boolean {
+      pushed += (chunk as Buffer | null)?.length ?? 0
+      return super.push(chunk, encoding)
+    }
+  }
+  const { here, there } = await connected(() => new OwnSocket())
+  here.on('data', () => {})
+  there.write('one')
+  await vi.waitFor(() => expect(pushed).toBe(3))
 })
 
 test('a stream that reads when it is asked is left alone', () => {

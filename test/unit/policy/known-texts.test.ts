@@ -25,3 +25,10 @@ test('a text that changes its fact costs the others nothing', () => {
   known.learn('select 500', -1)
   expect(known.of('select 1')).toBe(1)
 })
+
+test('keeps no text of a size that only values have', () => {
+  const known = new KnownTexts<number>()
+  const text = `insert into entry values ${"('a'),".repeat(2000)}('b')`
+  known.learn(text, 1)
+  expect(known.of(text)).toBeUndefined()
+})

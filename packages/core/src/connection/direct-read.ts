@@ -17,7 +17,7 @@ export function readDirectly(stream: Duplex): void {
   }
 }
 
-/** Whether it is Node that reads, and goes on until it is stopped: other streams read when they are asked. */
-function isPushedTo(stream: Duplex): boolean {
-  return stream._read === Socket.prototype._read
+/** Whether it is Node that reads, until it is stopped, and pushes: other streams read when they are asked. */
+function isPushedTo({ _read, push }: Duplex): boolean {
+  return _read === Socket.prototype._read && push === Socket.prototype.push
 }

@@ -5,7 +5,7 @@ import type { TransactionStatus } from '../policy/reset.ts'
 
 /**
  * What the pool relies on in a `pg.Client` beyond its documented surface; read in pg 8.21 to 8.23. Nothing else in the
- * package touches the driver's private parts.
+ * package says what the driver's private parts are.
  */
 export interface DriverInternals {
   /** Whether the server has answered everything that was sent (ReadyForQuery). */
@@ -66,6 +66,7 @@ export interface DescribedResult {
   _parsers: unknown[] | undefined
   /** Each row begins as a copy of it. */
   _prebuiltEmptyResultObject: object | null
+  addFields(fields: FieldDescription[]): void
 }
 
 /** The private parts of a client. */

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
-import { type Client, Query, types } from 'pg'
+import { Client, Query, Result, types } from 'pg'
 import { KnownTexts } from '../policy/known-texts.ts'
-import { type DescribedQuery, type FieldDescription, internalsOf } from './driver.ts'
+import { type DescribedQuery, type DescribedResult, type FieldDescription, internalsOf } from './driver.ts'
 
 /** What the rows of a statement have been like. */
 interface RowShape {
@@ -12,32 +12,41 @@ interface RowShape {
 /**
  * Remembers what the rows of each statement look like. The driver finds it out anew for each execution, and how it does is
  * what costs most in all of its JavaScript: it makes an empty row property by property, in an object of a kind that V8
- * knows no short ways for. What the server describes is compared each time, and the types' parsers are looked up each time,
- * since both may change.
+ * knows no short ways for. The names of the columns are compared each time, and the parsers of their types are looked up
+ * each time, since both may change. Where anything else has put itself in the way, or the driver isn't one that is known,
+ * all is left to the driver.
  */
 export function rememberShapes(client: Client): void {
   const internals = internalsOf(client)
   const { _handleRowDescription: handle } = internals
+  if (!IS_DRIVER_KNOWN || handle !== HANDLE) return
   internals._handleRowDescription = (message) => {
     const query = internals._getActiveQuery()
-    if (!isPlain(query)) return handle.call(internals, message)
     const { fields } = message
-    const shape = SHAPES.of(query.text)
-    if (shape && isOf(shape, fields)) return describeAs(shape, query, fields)
-    handle.call(internals, message)
-    const { _prebuiltEmptyResultObject: empty } = query._result
-    if (empty) SHAPES.learn(query.text, { names: fields.map(({ name }) => name), empty })
+    if (query && isPlain(query) && fields.length > 0) describeAs(shapeOf(query.text, fields), query, fields)
+    else handle.call(internals, message)
   }
 }
 
+const HANDLE = internalsOf(Client.prototype)._handleRowDescription
+const { handleRowDescription: DESCRIBE } = Query.prototype as unknown as DescribedQuery
+const { addFields: ADD_FIELDS } = Result.prototype as unknown as DescribedResult
 const SHAPES = new KnownTexts<RowShape>()
-const HANDLE = (Query.prototype as unknown as DescribedQuery).handleRowDescription
 
 /** The driver's own statement, in its first result; not a cursor, or one that describes its rows in another way. */
-function isPlain(query: object | null | undefined): query is DescribedQuery {
-  if (!IS_DRIVER_KNOWN || !query) return false
+function isPlain(query: object): query is DescribedQuery {
   const { text, handleRowDescription, _result: result } = query as DescribedQuery
-  return handleRowDescription === HANDLE && typeof text === 'string' && result.command === null
+  const isDriversOwn = handleRowDescription === DESCRIBE && result.addFields === ADD_FIELDS
+  return isDriversOwn && typeof text === 'string' && result.command === null
+}
+
+function shapeOf(text: string, fields: readonly FieldDescription[]): RowShape {
+  const known = SHAPES.of(text)
+  if (known && isOf(known, fields)) return known
+  const names = fields.map(({ name }) => name)
+  const shape = { names, empty: Object.fromEntries(names.map((name) => [name, null])) }
+  SHAPES.learn(text, shape)
+  return shape
 }
 
 function isOf({ names }: RowShape, fields: readonly FieldDescription[]): boolean {
@@ -61,16 +70,20 @@ function describeAs({ names, empty }: RowShape, query: DescribedQuery, fields: F
   query._accumulateRows = query.callback || query.listeners('row').length === 0
 }
 
-/** Whether the driver does just that: another version may do more, and is left to it. */
+/** Whether this version of the driver, with whatever was put around it so far, does just that. */
 const IS_DRIVER_KNOWN = ((): boolean => {
   const callback = (): void => {}
-  const fieldsOf = (): FieldDescription[] => [{ name: 'a', dataTypeID: types.builtins.INT4, format: 'text' }]
-  const [its, ours] = [0, 1].map(() => {
-    const query = new Query<never, never>({ text: '', types, callback } as never)
-    return query as unknown as DescribedQuery
-  })
-  its?.handleRowDescription?.({ fields: fieldsOf() })
-  if (!its?._result?._prebuiltEmptyResultObject || !ours?._result) return false
-  describeAs({ names: ['a'], empty: { a: null } }, ours, fieldsOf())
-  return isDeepStrictEqual(its, ours)
+  const names = ['snake_case', 'Of Words'] // Whoever renames columns renames these.
+  const fieldsOf = (): FieldDescription[] =>
+    names.map((name) => ({ name, dataTypeID: types.builtins.INT4, format: 'text' }))
+  try {
+    const client = Object.create(Client.prototype)
+    const [its, ours] = [0, 1].map(() => new Query<never, never>({ text: '', types, callback } as never))
+    client._activeQuery = its
+    internalsOf(client)._handleRowDescription({ fields: fieldsOf() })
+    describeAs(shapeOf('', fieldsOf()), ours as unknown as DescribedQuery, fieldsOf())
+    return internalsOf(client)._getActiveQuery() === its && isDeepStrictEqual(its, ours)
+  } catch {
+    return false
+  }
 })()

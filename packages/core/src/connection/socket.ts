@@ -22,6 +22,8 @@ export function makeSocket({ ssl }: SocketConfig): Duplex {
       callback: (length: number, buffer: Uint8Array) => socket.push(Buffer.from(buffer.subarray(0, length))),
     },
   } as object)
+  // With a buffer of its own a paused socket stops reading, and would not begin again for this kind of reader.
+  socket.on('newListener', (event) => event === 'readable' && process.nextTick(() => socket.read(0)))
   return socket
 }
 
