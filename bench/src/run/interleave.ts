@@ -22,8 +22,8 @@ export interface InterleaveOptions {
 /**
  * Measures the contestants in short turns: each once per round, in an order that chance decides. What else goes on at
  * the machine then hits all of them alike, and nobody always comes after the same other one. They enter anew for each
- * heat, in an order that chance decides, too: where its connections and sessions come to lie in memory makes each pool a little faster or
- * slower for as long as it lives; two that are the same in all else differ by a percent or two.
+ * heat, in an order that chance decides, too: where its connections and sessions come to lie in memory makes each pool a
+ * little faster or slower for as long as it lives; two that are the same in all else differ by a percent or two.
  *
  * @throws The signal's reason, when it is aborted; everybody has left by then.
  */

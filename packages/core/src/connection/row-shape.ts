@@ -43,10 +43,13 @@ function isPlain(query: object): query is DescribedQuery {
 function shapeOf(text: string, fields: readonly FieldDescription[]): RowShape {
   const known = SHAPES.of(text)
   if (known && isOf(known, fields)) return known
-  const names = fields.map(({ name }) => name)
-  const shape = { names, empty: Object.fromEntries(names.map((name) => [name, null])) }
+  const shape = newShape(fields.map(({ name }) => name))
   SHAPES.learn(text, shape)
   return shape
+}
+
+function newShape(names: readonly string[]): RowShape {
+  return { names, empty: Object.fromEntries(names.map((name) => [name, null])) }
 }
 
 function isOf({ names }: RowShape, fields: readonly FieldDescription[]): boolean {
@@ -81,7 +84,7 @@ const IS_DRIVER_KNOWN = ((): boolean => {
     const [its, ours] = [0, 1].map(() => new Query<never, never>({ text: '', types, callback } as never))
     client._activeQuery = its
     internalsOf(client)._handleRowDescription({ fields: fieldsOf() })
-    describeAs(shapeOf('', fieldsOf()), ours as unknown as DescribedQuery, fieldsOf())
+    describeAs(newShape(names), ours as unknown as DescribedQuery, fieldsOf())
     return internalsOf(client)._getActiveQuery() === its && isDeepStrictEqual(its, ours)
   } catch {
     return false

@@ -1,6 +1,6 @@
 // Programs send the same texts again and again; those that write their values into them are forgotten now and then.
 const MOST_KNOWN = 500
-// Longer ones are mostly made of values, and would only be kept from being forgotten.
+// Longer ones are mostly made of values, which don't come again: they would only take memory.
 const LONGEST_KNOWN = 10_000
 
 /** What has been found out about the texts of statements, so that it needn't be found out each time. */
