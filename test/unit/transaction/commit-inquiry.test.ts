@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Connection } from '../../../packages/core/src/connection/connection.ts'
-import type { DriverQuery } from '../../../packages/core/src/connection/driver.ts'
+import type { DriverQuery } from '../../../packages/core/src/driver/internals.ts'
 import type { ServerIdentity, TransactionIdentity } from '../../../packages/core/src/policy/commit-outcome.ts'
 import { systemClock } from '../../../packages/core/src/runtime/clock.ts'
 import { CommitInquiry } from '../../../packages/core/src/transaction/commit-inquiry.ts'

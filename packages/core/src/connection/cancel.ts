@@ -1,7 +1,7 @@
 import { type Client, Connection as Protocol } from 'pg'
+import { internalsOf } from '../driver/internals.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
-import { internalsOf } from './driver.ts'
 
 /** How to reach the server once more. */
 export interface CancelSettings {

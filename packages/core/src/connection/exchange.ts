@@ -1,8 +1,8 @@
+import { internalsOf, type StatementDone, sendStatement } from '../driver/internals.ts'
 import { severityOf } from '../policy/classify-error.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
 import type { Connection } from './connection.ts'
-import { internalsOf, type StatementDone, sendStatement } from './driver.ts'
 
 /** One row of what the pool asked for: texts by column. */
 export type Row = Readonly<Record<string, unknown>>

@@ -1,5 +1,5 @@
 import type { Client } from 'pg'
-import { type DriverInternals, type DriverQuery, internalsOf } from './driver.ts'
+import { type DriverInternals, type DriverQuery, internalsOf } from '../driver/internals.ts'
 
 /**
  * Stands between the driver and its line of statements, which it goes through one by one, each when the one before it is

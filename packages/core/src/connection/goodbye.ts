@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
+import { type EndClient, internalsOf } from '../driver/internals.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
-import { type EndClient, internalsOf } from './driver.ts'
 
 /** How to part from a server. */
 export interface Goodbye {

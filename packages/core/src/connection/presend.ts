@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type { Client } from 'pg'
-import { type DriverQuery, internalsOf } from './driver.ts'
+import { type DriverQuery, internalsOf } from '../driver/internals.ts'
 
 /** Calls `around` when the driver sends a statement that it keeps in line. */
 export function whenSent(query: DriverQuery, around: (submit: () => Error | null) => Error | null): void {

@@ -1,5 +1,5 @@
+import type { DriverInternals } from '../driver/internals.ts'
 import { codeOf } from '../errors.ts'
-import type { DriverInternals } from './driver.ts'
 
 /** What a pool has found out about the servers that it was led to. */
 export interface PrimaryKnown {

@@ -1,5 +1,5 @@
 import type { LeasedClient } from '../connection/client.ts'
-import { internalsOf } from '../connection/driver.ts'
+import { internalsOf } from '../driver/internals.ts'
 import { codeOf, HoldfastError } from '../errors.ts'
 import { type Callback, callbackOf, type QueryArguments, type Reader, readerOf } from './statement-call.ts'
 
