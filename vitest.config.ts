@@ -1,19 +1,25 @@
-import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
-/** Tests see the packages as published, from `dist`; coverage (HOLDFAST_TEST_SRC=1) sees the same code as sources. */
-const alias = process.env.HOLDFAST_TEST_SRC
-  ? ['core', 'drizzle', 'kysely', 'typeorm'].map((name) => ({
-      find: new RegExp(`^@holdfast/${name}$`),
-      replacement: fileURLToPath(new URL(`packages/${name}/src/index.ts`, import.meta.url)),
-    }))
-  : []
+/**
+ * Tests see the packages by their names, and their sources behind these: what was edited is what is tested. With
+ * HOLDFAST_TEST_BUILT=1 (`npm run test:packed`) they see what is published instead.
+ */
+const CONDITION = '@holdfast/source'
+const isBuilt = process.env.HOLDFAST_TEST_BUILT !== undefined
+// Vite's own for the server, which a list replaces.
+const conditions = [...(isBuilt ? [] : [CONDITION]), 'module', 'node', 'development|production']
+// For the processes that tests start.
+const nodeOptions = [process.env.NODE_OPTIONS, ...(isBuilt ? [] : [`--conditions=${CONDITION}`])]
+  .filter(Boolean)
+  .join(' ')
 
 export default defineConfig({
-  resolve: { alias },
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
   // TypeORM's entities are classes with decorators of the old kind.
   oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
   test: {
+    env: { NODE_OPTIONS: nodeOptions },
     coverage: { provider: 'v8', include: ['packages/*/src/**/*.ts'], reporter: ['text-summary', 'lcov'] },
     projects: [
       {
@@ -24,6 +30,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'server',
+          globalSetup: 'test/support/build-packages.ts',
           include: [
             'test/support/**/*.test.ts',
             'test/integration/**/*.test.ts',

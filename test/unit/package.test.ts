@@ -67,3 +67,14 @@ test('a pool that was never used lets the process end', async () => {
     console.log('"done"')`
   expect(await outputOf('module', program)).toBe('done')
 })
+
+test('tests run the sources, so that no earlier build is tested in their place', async () => {
+  const [byName, bySource] = await Promise.all([
+    import('@holdfast/core'),
+    import('../../packages/core/src/pool.ts') as Promise<{ Pool: unknown }>,
+  ])
+  expect(byName.Pool).toBe(bySource.Pool)
+  expect(await outputOf('module', `console.log(JSON.stringify(import.meta.resolve('@holdfast/core')))`)).toBe(
+    new URL('../../packages/core/src/index.ts', import.meta.url).href,
+  )
+})
