@@ -5,6 +5,7 @@ import { describeHarmless } from './contract/harmless.ts'
 import { describeIdle } from './contract/idle.ts'
 import { describeKilled } from './contract/killed.ts'
 import { describeLostCommit } from './contract/lost-commit.ts'
+import { describeOutlived } from './contract/outlived.ts'
 import { describeRetry } from './contract/retry.ts'
 import { describeReturned } from './contract/returned.ts'
 import { describeStalled } from './contract/stalled.ts'
@@ -25,6 +26,7 @@ export function describeContract(subject: Subject): void {
     describeLostCommit(subject)
     describeRetry(subject)
     describeGivenUp(subject)
+    describeOutlived(subject)
     describeReturned(subject)
     describeAcquire(subject)
   })

@@ -1,14 +1,26 @@
-import { NestedTransactionError } from '@holdfast/core'
+import { NestedTransactionError, type Transaction } from '@holdfast/core'
 import { describe, expect } from 'vitest'
 import { test } from '../faults/support/fault-test.ts'
 import { expectHealthy } from '../faults/support/health.ts'
 import { holdfast } from '../faults/support/pools.ts'
 import { rejection, settles } from '../faults/support/settling.ts'
 import { deferred } from '../support/deferred.ts'
+import { until } from '../support/index.ts'
+
+const SHORT = { connectionTimeoutMillis: 500 }
+const NESTED = { name: 'NestedTransactionError', code: 'HOLDFAST_NESTED_TRANSACTION' }
+
+const LOCK = 'select pg_advisory_xact_lock(4713)'
+/** By a trigger that is deferred to it, COMMIT waits for the lock. */
+const LOCK_AT_COMMIT = `
+  create table slow (id int);
+  grant all on slow to app;
+  create function lock() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(4713); return null; end $$;
+  create constraint trigger lock after insert on slow deferrable initially deferred for each row execute function lock()`
 
 describe('a transaction in the function of another, without its tx', () => {
-  test('on the only connection: told at once, with both stacks', async ({ cluster, direct }) => {
-    await using pool = holdfast({ ...direct, max: 1, connectionTimeoutMillis: 60_000 })
+  test('on the only connection: told at the deadline, with both stacks', async ({ cluster, direct }) => {
+    await using pool = holdfast({ ...direct, ...SHORT, max: 1 })
     async function payOut(): Promise<unknown> {
       return await pool.transaction((tx) => tx.query('select 1'))
     }
@@ -30,16 +42,58 @@ describe('a transaction in the function of another, without its tx', () => {
     await using pool = holdfast({ ...direct, max: 3, connectionTimeoutMillis: 60_000 })
     let inside = 0
     const all = deferred()
-    const nest = (): Promise<unknown> =>
+    const nest = (options = {}): Promise<unknown> =>
       pool.transaction(async () => {
         if (++inside === 3) all.resolve()
         await all.promise
-        return pool.transaction((tx) => tx.query('select 1'))
+        return pool.transaction((tx) => tx.query('select 1'), options)
       })
-    const ends = await settles(Promise.allSettled([nest(), nest(), nest()]), 'all three')
+    const ends = await settles(Promise.allSettled([nest(SHORT), nest(), nest()]), 'all three')
     const failures = ends.filter(({ status }) => status === 'rejected')
     expect(failures).toMatchObject([{ reason: { name: 'NestedTransactionError' } }])
     await expectHealthy(pool, cluster, direct.application_name)
+  })
+
+  test('several whose deadlines pass together: each is told why', async ({ cluster, direct }) => {
+    await using pool = holdfast({ ...direct, ...SHORT, max: 2 })
+    let inside = 0
+    const all = deferred()
+    const nest = (): Promise<unknown> =>
+      pool.transaction(async () => {
+        if (++inside === 2) all.resolve()
+        await all.promise
+        return pool.transaction((tx) => tx.query('select 1'))
+      })
+    const ends = await settles(Promise.allSettled([nest(), nest()]), 'both')
+    expect(ends).toMatchObject([{ reason: NESTED }, { reason: NESTED }])
+    await expectHealthy(pool, cluster, direct.application_name)
+  })
+
+  test.for(['inner', 'outer'] as const)(
+    'is told when the timeoutMillis of the %s one has passed',
+    async (whose, { cluster, direct }) => {
+      await using pool = holdfast({ ...direct, max: 1, connectionTimeoutMillis: 60_000 })
+      const [outer, inner] = whose === 'outer' ? [{ timeoutMillis: 300 }, {}] : [{}, { timeoutMillis: 300 }]
+      const nested = pool.transaction(() => pool.transaction((tx) => tx.query('select 1'), inner), outer)
+      expect(await rejection(nested)).toMatchObject({ ...NESTED, cause: { message: expect.stringContaining('outer') } })
+      await expectHealthy(pool, cluster, direct.application_name)
+    },
+  )
+
+  test('beside one whose function waits for a statement of the pool: is told as well', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 2, connectionTimeoutMillis: 60_000 })
+    let inside = 0
+    const all = deferred()
+    const within = (work: () => Promise<unknown>): Promise<unknown> =>
+      pool.transaction(async () => {
+        if (++inside === 2) all.resolve()
+        await all.promise
+        return work()
+      })
+    const nested = within(() => pool.transaction((tx) => tx.query('select 1'), SHORT))
+    const plain = within(() => pool.query('select 1 as one'))
+    expect(await rejection(nested)).toMatchObject(NESTED)
+    expect(await settles(plain, 'the other')).toMatchObject({ rows: [{ one: 1 }] })
   })
 
   test('is served while a connection may come: another transaction, or a statement, will end', async ({ direct }) => {
@@ -48,5 +102,67 @@ describe('a transaction in the function of another, without its tx', () => {
     const result = await pool.transaction(() => pool.transaction(() => 'inner'))
     expect(result).toBe('inner')
     await statement
+  })
+})
+
+describe('a transaction that is begun in the function of another, and not awaited there', () => {
+  test.for([
+    ['goes on', (tx: Transaction) => tx.query('select pg_sleep(0.2)')],
+    ['has returned', () => undefined],
+  ] as const)('has its turn on the only connection: the outer one %s', async ([_how, rest], { cluster, direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    let inner: Promise<unknown> | undefined
+    const outer = pool.transaction(async (tx) => {
+      inner = pool.transaction(() => 'inner')
+      await rest(tx)
+      return 'outer'
+    })
+    expect(await settles(outer, 'the outer one')).toBe('outer')
+    expect(await settles(inner as Promise<unknown>, 'the inner one')).toBe('inner')
+    await expectHealthy(pool, cluster, direct.application_name)
+  })
+
+  test.for([
+    ['still works', LOCK, ''],
+    ['is being committed', 'insert into slow values (1)', LOCK_AT_COMMIT],
+  ] as const)(
+    'and waits in vain, while the outer one %s: that is no deadlock',
+    async ([_how, statement, setUp], { cluster, direct }) => {
+      await using pool = holdfast({ ...direct, ...SHORT, max: 1 })
+      await cluster.withAdmin(async (admin) => {
+        await admin.query(`${setUp}; select pg_advisory_lock(4713)`)
+        let inner: Promise<Error> | undefined
+        const outer = pool.transaction(async (tx) => {
+          inner = rejection(pool.transaction(() => 'inner'))
+          await tx.query(statement)
+        })
+        await until(() => inner)
+        expect(await inner).toMatchObject({ name: 'PoolTimeoutError', details: { leased: 1 } })
+        await admin.query('select pg_advisory_unlock(4713)')
+        await settles(outer, 'the outer one')
+      })
+      await expectHealthy(pool, cluster, direct.application_name)
+    },
+  )
+
+  test('a worker whose jobs begin the next one goes on, on one connection', async ({ cluster, direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const ends: number[] = []
+    await settles(
+      new Promise<void>((resolve, reject) => {
+        const job = (number: number): void => {
+          const done = pool.transaction(async (tx) => {
+            await tx.query('select 1')
+            if (number < 200) setImmediate(job, number + 1)
+            else done.then(() => resolve(), reject)
+          })
+          done.then(() => ends.push(number), reject)
+        }
+        job(1)
+      }),
+      'all jobs',
+    )
+    expect(ends).toHaveLength(200)
+    await expectHealthy(pool, cluster, direct.application_name)
   })
 })

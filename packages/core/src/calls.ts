@@ -6,7 +6,7 @@ import { failure } from './connection/stack.ts'
 import type { Caller } from './engine/caller.ts'
 import { type AcquireOptions, checkAcquireOptions } from './options/acquire-options.ts'
 import { withoutUndefined } from './options/check.ts'
-import { currentScope, inThisContext, type Scope, thisContext } from './runtime/scope.ts'
+import { currentScope, endedAttempt, inThisContext, type Scope, thisContext } from './runtime/scope.ts'
 
 /** What `connect(callback)` calls: pg's three arguments. */
 export type ConnectCallback = (
@@ -137,7 +137,8 @@ export function runOn(
 
 /** What the caller wishes, over what holds where he calls. */
 export function wishes(given: AcquireOptions | undefined): Scope | undefined {
-  const scoped = currentScope()
+  const begunIn = endedAttempt()
+  const scoped = begunIn ? { ...currentScope(), begunIn } : currentScope()
   if (!given) return scoped
   checkAcquireOptions('connect', given)
   return scoped ? { ...scoped, ...withoutUndefined(given) } : given

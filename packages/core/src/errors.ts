@@ -251,14 +251,16 @@ export class TransactionTimeoutError extends HoldfastError {
 }
 
 /**
- * A transaction was asked for in the function of another, without its `tx`, and would have waited for ever: every
- * connection is held by a transaction whose function waits for one. `cause` has the stack of the outer one.
+ * A transaction was asked for in the function of another, without its `tx`, and waited in vain until its deadline
+ * (`connectionTimeoutMillis`, `timeoutMillis`; without one, until nothing had happened for a minute): every connection is
+ * held by a transaction whose function still runs, does nothing at the server, and has asked for another connection.
+ * `cause` has the stack of the outer one.
  */
 export class NestedTransactionError extends HoldfastError {
   constructor(connections: number, outer: Error | undefined) {
     super(
       'HOLDFAST_NESTED_TRANSACTION',
-      `This transaction would wait for ever: ${connections === 1 ? 'the only connection is' : `all ${connections} connections are`} held by transactions whose functions wait for another one. Use the \`tx\` that the function is given (\`tx.savepoint\` nests), or raise \`max\``,
+      `This transaction waited in vain for a connection: ${connections === 1 ? 'the only one is' : `all ${connections} are`} held by transactions whose functions have asked for another one. Use the \`tx\` that the function is given (\`tx.savepoint\` nests), or raise \`max\``,
       outer && { cause: outer },
     )
   }

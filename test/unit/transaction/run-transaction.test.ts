@@ -5,7 +5,7 @@ import {
   PoolTimeoutError,
   TransactionTimeoutError,
 } from '../../../packages/core/src/errors.ts'
-import { currentScope } from '../../../packages/core/src/runtime/scope.ts'
+import { currentScope, type Scope } from '../../../packages/core/src/runtime/scope.ts'
 import type { RetryInfo, RunOptions } from '../../../packages/core/src/transaction/run-options.ts'
 import { runTransaction, type Transact } from '../../../packages/core/src/transaction/run-transaction.ts'
 import { serverError } from '../../support/fake-client.ts'
@@ -252,21 +252,29 @@ describe('onRetry', () => {
 })
 
 describe('the scope', () => {
+  const reason = new Error('the user has left')
+
   test('has all wishes for the ORM, and for the work only the signal', async () => {
-    const { signal } = new AbortController()
-    let forOrm: unknown
-    let forWork: unknown
+    const controller = new AbortController()
+    let forOrm: Scope | undefined
+    let forWork: Scope | undefined
     const transact: Transact<'tx', unknown> = (work) => {
       forOrm = currentScope()
       return work('tx')
     }
     const work = () => {
       forWork = currentScope()
+      controller.abort(reason)
     }
-    await runTransaction(transact, work, { signal, connectionTimeoutMillis: 5, resetOnReturn: 'discard' })
+    const options = { connectionTimeoutMillis: 5, resetOnReturn: 'discard' } as const
+    await runTransaction(transact, work, { ...options, signal: controller.signal })
     const attempt = expect.objectContaining({ number: 1 })
-    expect(forOrm).toEqual({ signal, connectionTimeoutMillis: 5, resetOnReturn: 'discard', attempt })
+    // One of the attempt's own, which is aborted when that is which was given.
+    const signal = forOrm?.signal
+    expect(signal?.reason).toBe(reason)
+    expect(forOrm).toEqual({ ...options, signal, attempt })
     expect(forWork).toEqual({ signal, attempt })
+    expect(forWork?.signal).toBe(signal)
   })
 })
 

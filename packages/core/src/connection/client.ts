@@ -4,10 +4,9 @@ import { OptionsError, ReleaseError } from '../errors.ts'
 import { onlyRollsBack } from '../policy/loss.ts'
 import { kindOf, type StatementKind, takesEffectLate } from '../policy/statement-kind.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
-import { currentScope, inThisContext, type Scope } from '../runtime/scope.ts'
+import { currentScope, endedAttempt, inThisContext } from '../runtime/scope.ts'
 import { Call, type Callback, refuse } from './call.ts'
 import type { ClientOwner } from './client-owner.ts'
-import type { Lease } from './lease.ts'
 import { inOneWrite, whenSent } from './presend.ts'
 import { failure } from './stack.ts'
 import type { Statement } from './statements.ts'
@@ -129,7 +128,7 @@ function derive(base: typeof Client): LeasedClientClass {
       const timeout = isText ? undefined : config.query_timeout
       const scope = owner.isInUse ? currentScope() : undefined
       const given = (isText ? undefined : config.signal) ?? scope?.signal
-      const refusal = owner.refusal(text) ?? strangersRefusal(scope, owner.lease) ?? reasonToRefuse(given, text)
+      const refusal = owner.refusal(text) ?? strangersRefusal(owner) ?? reasonToRefuse(given, text)
       if (refusal) return refuse(owner, text, refusal, callback)
       const kind = !isText && config.rows ? 'opaque' : kindOf(text, hasValues(values, config))
       const call = new Call(owner, text, kind, callback)
@@ -227,7 +226,7 @@ function hasValues(values: unknown[] | undefined, config: string | QueryConfig):
 }
 
 /** Work that runs on when its attempt has ended must not meet the session of whoever leases this connection now. */
-function strangersRefusal(scope: Scope | undefined, lease: Lease): Error | undefined {
-  if (!scope?.attempt?.isStrangerTo(lease)) return undefined
+function strangersRefusal({ isInUse, lease }: ClientOwner): Error | undefined {
+  if (!isInUse || !endedAttempt()?.isStrangerTo(lease)) return undefined
   return new ReleaseError('The transaction of this client has ended: it may not be used any more.')
 }

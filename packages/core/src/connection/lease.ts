@@ -21,6 +21,8 @@ export class Lease {
   holder: string | undefined = undefined
   /** The attempt at a transaction that it is part of. */
   attempt: Attempt | undefined = undefined
+  /** The attempt, ended by then, in which whoever acquired it was begun. */
+  begunIn: Attempt | undefined = undefined
   /** Whether it has been told to last too long. */
   isOverdue = false
   /** Whether anything was sent. */
@@ -33,6 +35,7 @@ export class Lease {
     this.since = now
     this.resetOnReturn = terms?.options?.resetOnReturn
     this.attempt = terms?.options?.attempt
+    this.begunIn = terms?.options?.begunIn
     this.holder = terms?.stack
     this.isOverdue = false
     this.hasWorked = false

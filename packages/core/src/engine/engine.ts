@@ -10,13 +10,12 @@ import type { Interruption, Publisher } from '../telemetry/events.ts'
 import type { Caller } from './caller.ts'
 import { Checkups } from './checkups.ts'
 import { Closing } from './closing.ts'
-import { deadlockOf } from './deadlock.ts'
+import { isStill, lookForDeadlock } from './deadlock.ts'
 import { Departures } from './departures.ts'
 import { Distrust } from './distrust.ts'
 import { Inventory } from './inventory.ts'
 import { Line } from './line.ts'
 import { Opening } from './opening.ts'
-import { Outage } from './outage.ts'
 import { Returns } from './returns.ts'
 import { Supply } from './supply.ts'
 import { timeoutError } from './timeout-error.ts'
@@ -41,8 +40,6 @@ export interface EngineParts {
  * is the only door into idle, `Departures` the only way out.
  */
 export class Engine {
-  /** Where it is told what happens. */
-  readonly publisher: Publisher
   readonly #options: ResolvedOptions
   readonly #parts: EngineParts
   readonly #inventory: Inventory
@@ -58,25 +55,30 @@ export class Engine {
   readonly #closing: Closing
   readonly #isLeaseHeard: () => boolean
 
-  constructor(given: EngineParts) {
-    const { options, clock, publisher } = given
-    const inventory = new Inventory(options.lifo)
-    const departures = new Departures(inventory, publisher, options.closeTimeoutMillis)
-    const trust = new Trust(options)
-    const parts = { ...given, inventory, departures, trust, outage: new Outage(publisher) }
+  constructor(parts: EngineParts) {
+    const { options, clock, publisher } = parts
     this.#parts = parts
-    this.publisher = publisher
     this.#options = options
     this.#isLeaseHeard = publisher.isHeard('connection-leased')
-    this.#inventory = inventory
-    this.#departures = departures
-    this.#trust = trust
+    this.#inventory = new Inventory(options.lifo)
+    this.#departures = new Departures(this.#inventory, publisher, options.closeTimeoutMillis)
+    this.#trust = new Trust(options)
     this.#line = new Line({
       ...parts,
-      timeoutError: (waitedMillis, now) => {
-        const { lastFailure } = this.#supply
-        return timeoutError({ inventory, max: options.max, waiting: this.#line.size, waitedMillis, lastFailure }, now)
-      },
+      lookForDeadlock: () =>
+        lookForDeadlock({ inventory: this.#inventory, first: () => this.#line.first, max: options.max }),
+      isStill: (now) => isStill(this.#inventory, now),
+      timeoutError: (waitedMillis, now) =>
+        timeoutError(
+          {
+            inventory: this.#inventory,
+            max: options.max,
+            waiting: this.#line.size,
+            waitedMillis,
+            lastFailure: this.#supply.lastFailure,
+          },
+          now,
+        ),
       spare: () => options.max - this.#inventory.count('leased') - this.#inventory.count('resetting'),
       onEmpty: () => {
         this.#supply.stopProbing()
@@ -91,15 +93,22 @@ export class Engine {
     })
     this.#distrust = new Distrust({
       ...parts,
+      inventory: this.#inventory,
+      departures: this.#departures,
+      trust: this.#trust,
       slowDown: () => this.#supply.slowDown(),
       restartTimers: () => this.#upkeep.restart(),
     })
     this.#checkups = new Checkups({
       ...parts,
+      inventory: this.#inventory,
+      trust: this.#trust,
       makeAvailable: (connection, now, idleSince) => this.#makeAvailable(connection, now, true, idleSince),
     })
     this.#closing = new Closing({
       ...parts,
+      inventory: this.#inventory,
+      departures: this.#departures,
       line: this.#line,
       openings: () => this.#supply.underWay,
       stopChores: () => {
@@ -109,6 +118,9 @@ export class Engine {
     })
     this.#opening = new Opening({
       ...parts,
+      inventory: this.#inventory,
+      departures: this.#departures,
+      trust: this.#trust,
       onLost: (connection, loss, reach) => {
         this.#distrust.lost(connection, loss, reach)
         this.#dispatch(clock.now())
@@ -140,7 +152,7 @@ export class Engine {
     })
   }
 
-  get inventory(): Pick<Inventory, 'size' | 'idleCount' | 'expiredCount' | 'all' | 'occupancy'> {
+  get inventory(): Pick<Inventory, 'size' | 'idleCount' | 'all' | 'occupancy'> {
     return this.#inventory
   }
 
@@ -148,9 +160,13 @@ export class Engine {
     return this.#line.size
   }
 
+  /** How many leased ones will be retired for their age when they come back. */
+  get expiredCount(): number {
+    return this.#inventory.expiredCount(this.#parts.clock.now())
+  }
+
   /** Leases a connection at once, if one lies idle that needs no proof and nobody waits. */
   acquireNow(terms: LeaseTerms | undefined): Connection | undefined {
-    terms?.options?.attempt?.acquiresFrom(this.publisher)
     if (this.#closing.hasBegun || this.#line.first || terms?.options?.signal?.aborted) return undefined
     const now = this.#parts.clock.now()
     this.#distrust.guard(now)
@@ -170,10 +186,7 @@ export class Engine {
     const signal = caller.options?.signal
     if (signal?.aborted) return this.#line.refuse(caller, abortReason(signal))
     const now = this.#parts.clock.now()
-    if (!this.#line.join(caller, now)) return
-    this.#dispatch(now)
-    const deadlock = deadlockOf(caller, this.#inventory, this.#line, this.#options.max)
-    if (deadlock) this.#line.failLast(1, () => deadlock)
+    if (this.#line.join(caller, now)) this.#dispatch(now)
   }
 
   /** Takes a connection back when its lease ends; its caller may ask never to see it again. Cannot fail. */
@@ -251,7 +264,7 @@ export class Engine {
   }
 
   #tellLeased(connection: Connection, waitedMillis: number): void {
-    if (this.#isLeaseHeard()) this.publisher.publish({ type: 'connection-leased', connection, waitedMillis })
+    if (this.#isLeaseHeard()) this.#parts.publisher.publish({ type: 'connection-leased', connection, waitedMillis })
   }
 
   /** Straight on to the first waiter if it needs no ping, else back to the idle ones. */

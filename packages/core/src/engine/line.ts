@@ -1,10 +1,11 @@
-import { PoolOverloadedError } from '../errors.ts'
+import { PoolOverloadedError, TransactionTimeoutError } from '../errors.ts'
 import type { ResolvedOptions } from '../options/resolved-options.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
 import type { Cancel, Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
 import type { Publisher } from '../telemetry/events.ts'
 import type { Caller } from './caller.ts'
+import { isNested, STANDSTILL_MILLIS } from './deadlock.ts'
 import { Waiter, Waiters } from './waiters.ts'
 
 /** What the line of callers works with. */
@@ -14,6 +15,10 @@ export interface LineParts {
   readonly publisher: Publisher
   /** How many connections aren't in use: open ones, and those that may be opened. */
   readonly spare: () => number
+  /** Judges whether those who wait now wait for each other: answers what to tell one of them then. */
+  readonly lookForDeadlock: () => (caller: Caller) => Error | undefined
+  /** Whether so much time has passed without anything that nothing more will come. */
+  readonly isStill: (now: number) => boolean
   /** What to tell somebody whose deadline has passed. */
   readonly timeoutError: (waitedMillis: number, now: number) => Error
   /** Nobody waits any more. */
@@ -54,6 +59,7 @@ export class Line {
     this.#listenToSignal(waiter)
     if (ownTimeout === undefined) this.#watch(timeout)
     else this.#watchAlone(waiter, timeout)
+    if (timeout === Number.POSITIVE_INFINITY && isNested(caller)) this.#watchForDeadlock(waiter)
     return true
   }
 
@@ -109,9 +115,10 @@ export class Line {
   /** Times out those whose deadline has passed, and watches the first of the others. */
   #timeOutDue(): void {
     const now = this.#parts.clock.now()
+    const deadlockOf = this.#parts.lookForDeadlock()
     let waiter = this.#firstSharing()
     // The timer counts as set meanwhile: who joins in a callback must not set it for himself, for he isn't the first.
-    for (; waiter && waiter.until <= now; waiter = this.#firstSharing()) this.#timeOut(waiter, now)
+    for (; waiter && waiter.until <= now; waiter = this.#firstSharing()) this.#timeOut(waiter, now, deadlockOf)
     this.#cancelTimer?.() // He may have: then everybody had left.
     this.#cancelTimer = undefined
     if (waiter) this.#watch(waiter.until - now)
@@ -124,30 +131,56 @@ export class Line {
     return waiter
   }
 
-  #timeOut(waiter: Waiter<Caller>, now: number): void {
+  #timeOut(waiter: Waiter<Caller>, now: number, deadlockOf: (caller: Caller) => Error | undefined): void {
+    const deadlock = deadlockOf(waiter.caller)
     // Composed with the waiter gone: it tells of the others.
     this.#waiters.leave(waiter)
-    const error = this.#parts.timeoutError(now - waiter.since, now)
+    const error = deadlock ?? this.#parts.timeoutError(now - waiter.since, now)
     this.#noteEmpty()
     this.refuse(waiter.caller, error, now - waiter.since)
   }
 
   /** A deadline of one's own comes out of order. */
   #watchAlone(waiter: Waiter<Caller>, millis: number): void {
-    const { clock } = this.#parts
-    const cancelSignal = waiter.cancel
-    const cancelTimer = afterPatience(clock, millis, 'process', () => this.#timeOut(waiter, clock.now()))
-    waiter.cancel = () => {
-      cancelSignal?.()
-      cancelTimer()
+    const { clock, lookForDeadlock } = this.#parts
+    const judge = (): void => this.#timeOut(waiter, clock.now(), lookForDeadlock())
+    alsoCancel(waiter, afterPatience(clock, millis, 'process', judge))
+  }
+
+  /** Without a deadline a deadlock would last for good. */
+  #watchForDeadlock(waiter: Waiter<Caller>): void {
+    const { clock, isStill, lookForDeadlock } = this.#parts
+    let cancel: Cancel
+    const look = (): void => {
+      const deadlock = isStill(clock.now()) ? lookForDeadlock()(waiter.caller) : undefined
+      if (deadlock) this.#fail(waiter, deadlock)
+      else cancel = afterPatience(clock, STANDSTILL_MILLIS, 'process', look)
     }
+    cancel = afterPatience(clock, STANDSTILL_MILLIS, 'process', look)
+    alsoCancel(waiter, () => cancel())
   }
 
   #listenToSignal(waiter: Waiter<Caller>): void {
     const signal = waiter.caller.options?.signal
     if (!signal) return
-    const giveUp = (): void => this.#fail(waiter, abortReason(signal))
+    const giveUp = (): void => this.#fail(waiter, this.#reasonOf(signal, waiter.caller))
     signal.addEventListener('abort', giveUp, { once: true })
     waiter.cancel = () => signal.removeEventListener('abort', giveUp)
+  }
+
+  /** The deadline of a transaction comes as a signal: what kept it from beginning tells more. */
+  #reasonOf(signal: AbortSignal, caller: Caller): Error {
+    const reason = abortReason(signal)
+    const isDeadline = reason instanceof TransactionTimeoutError
+    return (isDeadline && this.#parts.lookForDeadlock()(caller)) || reason
+  }
+}
+
+/** Has this taken back, too, when the waiter leaves. */
+function alsoCancel(waiter: Waiter<Caller>, cancel: Cancel): void {
+  const { cancel: before } = waiter
+  waiter.cancel = () => {
+    before?.()
+    cancel()
   }
 }

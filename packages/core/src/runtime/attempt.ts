@@ -2,22 +2,8 @@
 interface Holding {
   readonly number: number
   readonly attempt: Attempt | undefined
+  readonly begunIn?: Attempt | undefined
   isHeld(number: number): boolean
-}
-
-/** An attempt at a transaction that begins after another has failed. */
-export interface TransactionRerun {
-  /** From 2. */
-  readonly attempt: number
-  /** Why the attempt before failed. */
-  readonly error: unknown
-  /** How long ago that was, in milliseconds. */
-  readonly pausedMillis: number
-}
-
-/** Where a pool tells of it. */
-interface RerunPublisher {
-  publish(event: { readonly type: 'transaction-retried' } & TransactionRerun): void
 }
 
 /**
@@ -27,13 +13,13 @@ interface RerunPublisher {
 export class Attempt {
   /** From 1. */
   readonly number: number
-  /** Of the transaction in whose function this one is run. */
-  readonly outer: Attempt | undefined
   /** Where the transaction was asked for. */
   readonly origin: Error | undefined
+  #outer: Attempt | undefined
   readonly #own = new Map<Holding, { readonly number: number; readonly release: () => void }>()
-  #publisher: RerunPublisher | undefined
+  readonly #whenEnded: (() => void)[] = []
   #hasBegun = false
+  #hasReturned = false
   #hasEnded = false
   #hasCommitted = false
   /** Those that were lost with a COMMIT, or may have been. */
@@ -43,8 +29,15 @@ export class Attempt {
 
   constructor(number: number, outer?: Attempt, origin?: Error) {
     this.number = number
-    this.outer = outer
+    this.#outer = outer
     this.origin = origin
+  }
+
+  /** Of the transaction in whose function this one was asked for, while that lasts; else of the one around that. */
+  get outer(): Attempt | undefined {
+    let outer = this.#outer
+    while (outer?.hasEnded) outer = outer.#outer
+    return outer
   }
 
   /** Whether its function runs, or has run. */
@@ -52,24 +45,19 @@ export class Attempt {
     return this.#hasBegun
   }
 
-  /** Whether this is it, or a transaction around it. */
-  isWithin(other: Attempt | undefined): boolean {
-    return this === other || this.outer?.isWithin(other) === true
+  /** Whether its function runs: it may wait for something. */
+  get isAtWork(): boolean {
+    return this.#hasBegun && !this.#hasReturned
+  }
+
+  /** Whether it is over: what it was given holds for nobody any more. */
+  get hasEnded(): boolean {
+    return this.#hasEnded
   }
 
   /** Whether the server may have committed: then the work must never run again. */
   get mayHaveCommitted(): boolean {
     return this.#hasCommitted || this.#lost.size > 0 || this.#pending.size > 0
-  }
-
-  /** Takes note of the pool that its own connection is asked of: that one hears when the transaction runs again. */
-  acquiresFrom(publisher: RerunPublisher): void {
-    if (!this.#hasBegun) this.#publisher ??= publisher
-  }
-
-  /** It has failed, and the next attempt begins. */
-  runsAgain(rerun: TransactionRerun): void {
-    this.#publisher?.publish({ type: 'transaction-retried', ...rerun })
   }
 
   /** Takes note of a lease; those from before the work begins are the transaction's own. */
@@ -80,6 +68,26 @@ export class Attempt {
   /** The work begins: whatever it acquires is its own business. */
   begin(): void {
     this.#hasBegun = true
+  }
+
+  /** The function has settled: it waits for nothing any more. */
+  returned(): void {
+    this.#hasReturned = true
+  }
+
+  /** Does this when the attempt ends. */
+  whenEnded(task: () => void): void {
+    this.#whenEnded.push(task)
+  }
+
+  /** Is aborted when `signal` is, while the attempt lasts: what runs on after its end is not given up by it. */
+  follow(signal: AbortSignal): AbortSignal {
+    if (signal.aborted) return signal
+    const own = new AbortController()
+    const abort = (): void => own.abort(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    this.whenEnded(() => signal.removeEventListener('abort', abort))
+    return own.signal
   }
 
   /** Something is sent on this lease that may commit. */
@@ -103,15 +111,20 @@ export class Attempt {
     else this.#lost.delete(lease)
   }
 
-  /** It is over: what its ORM still holds (Drizzle 0.45, after a failed BEGIN) is released. */
+  /**
+   * It is over: what its ORM still holds (Drizzle 0.45, after a failed BEGIN) is released, and of those around it only
+   * one that lasts is remembered, or each job that begins the next one would keep all before it.
+   */
   end(): void {
     this.#hasEnded = true
+    this.#outer = this.outer
+    for (const task of this.#whenEnded.splice(0)) task()
     for (const [lease, { number, release }] of this.#own) if (lease.isHeld(number)) release()
   }
 
   /** Whether work that runs on after the end would meet somebody else's session here. */
   isStrangerTo(lease: Holding): boolean {
-    if (!this.#hasEnded || lease.attempt === this) return false
+    if (!this.#hasEnded || lease.attempt === this || lease.begunIn === this) return false
     const own = this.#own.get(lease)
     return own !== undefined && own.number !== lease.number
   }

@@ -78,21 +78,13 @@ async function runAttempts<Tx, Result>(
   let end: (() => Result) | undefined
   const outer = currentScope()?.attempt
   const origin = new Error('The outer transaction was asked for here')
-  let failed: { readonly attempt: Attempt; readonly error: Error; readonly at: number } | undefined
   const tryOnce = async (number: number): Promise<void> => {
     const attempt = new Attempt(number, outer, origin)
-    if (failed) {
-      const { attempt: last, error, at } = failed
-      last.runsAgain({ attempt: number, error, pausedMillis: systemClock.now() - at })
-    }
     try {
       const result = await runAttempt(attempt, transact, fn, acquire)
       end = () => result
     } catch (error) {
-      if (mayRunAgain(error, attempt)) {
-        failed = { attempt, error, at: systemClock.now() }
-        throw error
-      }
+      if (mayRunAgain(error, attempt)) throw error
       end = () => {
         throw signal?.aborted && isCausedBy(error, signal.reason) ? abortReason(signal) : error
       }
@@ -122,14 +114,21 @@ async function runAttempt<Tx, Result>(
   acquire: AcquireOptions,
 ): Promise<Result> {
   const outer = currentScope()
+  const own = acquire.signal && { signal: attempt.follow(acquire.signal) }
   // What its own statements are given up by holds for what the work does elsewhere, too; how it acquires doesn't.
-  const inner = { ...outer, ...(acquire.signal && { signal: acquire.signal }), attempt }
+  const inner = { ...outer, ...own, attempt }
   const work = (tx: Tx): Promise<Result> => {
     attempt.begin()
-    return inScope(inner, async () => fn(tx, { attempt: attempt.number }))
+    return inScope(inner, async () => {
+      try {
+        return await fn(tx, { attempt: attempt.number })
+      } finally {
+        attempt.returned()
+      }
+    })
   }
   try {
-    return await inScope({ ...outer, ...acquire, attempt }, () => transact(work, attempt.number))
+    return await inScope({ ...outer, ...acquire, ...own, attempt }, () => transact(work, attempt.number))
   } finally {
     attempt.end()
   }

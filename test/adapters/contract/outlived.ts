@@ -1,0 +1,69 @@
+import { describe, expect } from 'vitest'
+import { test } from '../../faults/support/fault-test.ts'
+import { rejection, settles } from '../../faults/support/settling.ts'
+import { deferred } from '../../support/deferred.ts'
+import type { Database, Subject } from '../subject.ts'
+import { expectHealthy, written } from '../support/health.ts'
+import { open } from '../support/open.ts'
+
+class HasLeft extends Error {}
+
+/** Uses the database as work does that runs on: what was begun in the transaction is in its async context for good. */
+async function runOn(database: Database, id: string): Promise<void> {
+  await database.insert(id)
+  await database.run('select 1')
+  await database.transaction((tx) => tx.insert(`${id}, in a transaction`), { retry: false })
+}
+
+/** What a transaction leaves to work that was begun in it, and outlives it: nothing. */
+export function describeOutlived(subject: Subject): void {
+  if (!subject.retries) return
+
+  describe('C: work that was begun in a transaction, and runs on after it', () => {
+    test.for(['committed', 'rolled back', 'given up'] as const)(
+      'is not given up by the signal of that transaction, which was %s',
+      async (end, { cluster, direct, applicationName }) => {
+        const id = `outlived, ${end}`
+        await using database = await open(subject, direct)
+        const controller = new AbortController()
+        const isOver = deferred()
+        let poller: Promise<void> | undefined
+        const transaction = database.transaction(
+          async () => {
+            poller = isOver.promise.then(() => runOn(database, id))
+            if (end === 'rolled back') throw new Error('of the application')
+            if (end === 'given up') controller.abort(new HasLeft())
+          },
+          { retry: false, signal: controller.signal },
+        )
+        if (end === 'committed') await transaction
+        else await rejection(transaction)
+        controller.abort(new HasLeft())
+        isOver.resolve()
+        await settles(poller as Promise<void>, 'the poller')
+        expect(await written(cluster, id, `${id}, in a transaction`)).toEqual([id, `${id}, in a transaction`])
+        await expectHealthy(database, { cluster, applicationName })
+      },
+    )
+
+    test('ends what it has under way, though the signal is aborted then', async ({
+      cluster,
+      direct,
+      applicationName,
+    }) => {
+      await using database = await open(subject, direct)
+      const controller = new AbortController()
+      let audit: Promise<unknown> | undefined
+      await database.transaction(
+        async (tx) => {
+          await tx.run('select 1')
+          audit = database.run('select pg_sleep(0.3)')
+        },
+        { retry: false, signal: controller.signal },
+      )
+      controller.abort(new HasLeft())
+      await settles(audit as Promise<unknown>, 'the audit')
+      await expectHealthy(database, { cluster, applicationName })
+    })
+  })
+}
