@@ -41,7 +41,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 /** What each part may import from outside the package. Types of pg and Node are free: they vanish. */
 const MAY_IMPORT_PACKAGES: Record<string, readonly string[]> = {
   pool: ['pg'],
-  connection: ['pg', 'node:net', 'node:util'],
+  connection: ['pg', 'node:events', 'node:net', 'node:util'],
   driver: ['pg'],
   engine: ['p-retry'],
   transaction: ['p-retry'],

@@ -8,6 +8,8 @@ import type { Statement } from './statements.ts'
 export interface ClientOwner {
   /** The present lease, or the last. */
   readonly lease: Lease
+  /** Notes that the connection is gone, of this cause; the first one counts. */
+  lose(cause: unknown): void
   /** Whether the connection was lost. */
   readonly isLost: boolean
   /** Whether it is leased: what runs outside, hooks and resets, has nothing to do with whoever set it off. */

@@ -1,3 +1,4 @@
+import { errorMonitor } from 'node:events'
 import { Client, type ClientConfig, type PoolClient } from 'pg'
 import { type DriverQuery, internalsOf } from '../driver/internals.ts'
 import { OptionsError, ReleaseError } from '../errors.ts'
@@ -92,6 +93,14 @@ function derive(base: typeof Client): LeasedClientClass {
     override end(callback?: any): any {
       this.#owner.endedByHolder()
       return super.end(callback)
+    }
+
+    /** Hears of the end by itself and not by a listener, which callers could remove. Nobody else has to listen. */
+    override emit(event: string | symbol, ...all: unknown[]): boolean {
+      const isOver = event === 'error' || event === 'end'
+      if (isOver && #owner in this) this.#owner.lose(all[0] ?? new Error('Connection terminated unexpectedly'))
+      if (event !== 'error' || this.listenerCount('error') > 0) return super.emit(event, ...all)
+      return super.emit(errorMonitor, ...all)
     }
 
     release(): void {

@@ -1,4 +1,3 @@
-import type { Client } from 'pg'
 import { type DriverInternals, type EndClient, internalsOf } from '../driver/internals.ts'
 import { type Endpoint, type Loss, lossError, ReleaseError } from '../errors.ts'
 import { concernsOthers, endsSession, severityOf } from '../policy/classify-error.ts'
@@ -11,6 +10,7 @@ import type { ClientOwner } from './client-owner.ts'
 import { Gate } from './gate.ts'
 import { sayGoodbye } from './goodbye.ts'
 import { Identification } from './identification.ts'
+import { keepListening } from './kept-listeners.ts'
 import { Lease, type LeaseTerms } from './lease.ts'
 import { type CommitSettings, settleCommit } from './lost-commit.ts'
 import { type PrimaryKnown, Role } from './role.ts'
@@ -335,14 +335,12 @@ export class Connection implements ClientOwner {
   #listen(): void {
     const { connection } = this.#internals
     // Before the driver's own listener, so that a statement which fails of FATAL is already known to be lost.
-    connection.prependListener('errorMessage', (error: Error) => {
+    const hear = (error: Error): void => {
       if (endsSession(error) || this.role.hasLostPrimary(error)) this.lose(error)
-    })
-    // Without a listener of ours a loss would end the process.
-    ;(this.client as Client).on('error', (error) => this.lose(error))
-    connection.on('end', () => {
+    }
+    keepListening(connection, 'errorMessage', hear, 'first')
+    keepListening(connection, 'end', () => {
       this.#ended = true
     })
-    this.client.on('end', () => this.lose(new Error('Connection terminated unexpectedly')))
   }
 }

@@ -11,6 +11,7 @@ import type { ClientOwner } from './client-owner.ts'
 import { Connection, type ConnectionListener, type ConnectionSettings } from './connection.ts'
 import { readDirectly } from './direct-read.ts'
 import { ask } from './exchange.ts'
+import { keepListeners } from './kept-listeners.ts'
 import type { CommitSettings } from './lost-commit.ts'
 import { rememberShapes } from './row-shape.ts'
 import { joinWrites } from './single-write.ts'
@@ -113,7 +114,11 @@ export class Connector {
     await connection.client.connect().catch((error: unknown) => {
       throw new ConnectError(connection.endpoint, tellingOf(error, connection.loss))
     })
-    const { stream } = internalsOf(connection.client).connection // Not before: TLS replaces the socket.
+    const protocol = internalsOf(connection.client).connection
+    const { stream } = protocol // Not before: TLS replaces the socket.
+    keepListeners(protocol, protocol.eventNames())
+    // Not what reads: COPY takes the socket's data over for a while.
+    keepListeners(stream, ['error', 'close'])
     joinWrites(stream)
     readDirectly(stream)
   }

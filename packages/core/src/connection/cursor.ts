@@ -1,5 +1,6 @@
 import type { EventEmitter } from 'node:events'
 import type { Cancel } from '../runtime/clock.ts'
+import { keepListening } from './kept-listeners.ts'
 
 /** What is called at the end, with what pg calls it with. */
 export type Callback = (error?: Error | null, result?: unknown) => void
@@ -75,12 +76,12 @@ function ask(session: Session, start: (done: Callback) => void, callback: Callba
     if (isSettled) return
     isSettled = true
     cancelLimit?.()
-    connection.off('end', lost)
+    forgetEnd()
     callback(...answer)
   }
   const lost = (): void => settle(session.explain(new Error('Connection terminated unexpectedly')))
   const cancelLimit = session.isOver() ? undefined : session.limit()
-  connection.on('end', lost)
+  const forgetEnd = keepListening(connection, 'end', lost)
   start(settle)
 }
 

@@ -3,6 +3,7 @@ import { severityOf } from '../policy/classify-error.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
 import type { Connection } from './connection.ts'
+import { keepListening } from './kept-listeners.ts'
 
 /** One row of what the pool asked for: texts by column. */
 export type Row = Readonly<Record<string, unknown>>
@@ -56,8 +57,8 @@ export function synchronized(connection: Connection, clock: Clock, timeoutMillis
     const settle = (): void => {
       cancelPatience()
       cancelLook()
-      protocol.off('readyForQuery', look)
-      protocol.off('end', settle)
+      forgetReady()
+      forgetEnd()
       connection.cancellation.onOver = undefined
       resolve(connection.inSync && !connection.isLost)
     }
@@ -67,8 +68,8 @@ export function synchronized(connection: Connection, clock: Clock, timeoutMillis
     const cancelPatience = afterPatience(clock, timeoutMillis, 'nothing', settle)
     // A statement that the driver itself refused is over without a word of the server.
     const cancelLook = clock.afterPendingInput(look)
-    protocol.on('readyForQuery', look)
-    protocol.on('end', settle)
+    const forgetReady = keepListening(protocol, 'readyForQuery', look)
+    const forgetEnd = keepListening(protocol, 'end', settle)
     connection.cancellation.onOver = look
   })
 }

@@ -1,5 +1,6 @@
 import type { Client } from 'pg'
 import { type DriverInternals, type DriverQuery, internalsOf } from '../driver/internals.ts'
+import { keepListening } from './kept-listeners.ts'
 
 /**
  * Stands between the driver and its line of statements, which it goes through one by one, each when the one before it is
@@ -22,8 +23,8 @@ export class Gate {
     const giveBack = (): void => {
       internals._queryQueue.unshift(...this.#early.splice(0))
     }
-    connection.prependListener('error', giveBack)
-    connection.prependListener('end', giveBack)
+    keepListening(connection, 'error', giveBack, 'first')
+    keepListening(connection, 'end', giveBack, 'first')
   }
 
   /** Whether the server has answered everything that was sent, so that what is asked now is sent now. */

@@ -2,6 +2,7 @@ import type { Client } from 'pg'
 import { type EndClient, internalsOf } from '../driver/internals.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
+import { keepListening } from './kept-listeners.ts'
 
 /** How to part from a server. */
 export interface Goodbye {
@@ -19,7 +20,7 @@ export function sayGoodbye(client: Client, { endClient, clock, how, timeoutMilli
   return new Promise((resolve) => {
     const closed = (): void => {
       cancel()
-      connection.off('end', closed)
+      forgetEnd()
       stream.off('close', closed)
       resolve()
     }
@@ -27,8 +28,8 @@ export function sayGoodbye(client: Client, { endClient, clock, how, timeoutMilli
       stream.destroy()
       closed()
     })
+    const forgetEnd = keepListening(connection, 'end', closed)
     if (stream.closed) return closed()
-    connection.on('end', closed)
     // The driver has no listener on a socket that it failed to connect at all.
     stream.on('close', closed)
     try {

@@ -1,5 +1,12 @@
 import type { DriverInternals } from '../driver/internals.ts'
 import { codeOf } from '../errors.ts'
+import { keepListening } from './kept-listeners.ts'
+
+/** What the server says of one of its settings. */
+interface ParameterStatus {
+  readonly parameterName: string
+  readonly parameterValue: string
+}
 
 /** What a pool has found out about the servers that it was led to. */
 export interface PrimaryKnown {
@@ -23,8 +30,8 @@ export class Role {
 
   constructor({ connection }: DriverInternals, pool: PrimaryKnown) {
     this.#pool = pool
-    connection.on('parameterStatus', (message: { readonly parameterName: string; readonly parameterValue: string }) => {
-      if (message.parameterName === 'in_hot_standby') this.note(message.parameterValue === 'on')
+    keepListening(connection, 'parameterStatus', ({ parameterName, parameterValue }: ParameterStatus) => {
+      if (parameterName === 'in_hot_standby') this.note(parameterValue === 'on')
     })
   }
 
