@@ -15,6 +15,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'connection',
     'telemetry',
     'transaction',
+    'sql',
     'policy',
     'runtime',
     'options',

@@ -238,6 +238,35 @@ describe('what else a transaction can do', () => {
     })
   })
 
+  test('pg_notify gets no id before its COMMIT, either: unknown', async ({ cluster, proxy, config }) => {
+    await using pool = holdfast(config)
+    await cluster.withAdmin(async (listener) => {
+      await listener.query('listen news')
+      const heard = once(listener, 'notification')
+      const shot = proxy.aim({ statement: COMMIT, point: 'on-reply' }, 'rst')
+      const { told, error } = await answerOf(inTurn(pool, 'begin', "select pg_notify('news', 'paid')", 'commit'))
+      await shot.fired
+      await settles(heard, 'the notification')
+      expect([told, isRetryable(error)]).toEqual(['unknown', false])
+    })
+  })
+
+  test.for<[Point, string, number]>([
+    ['before-forward', 'not written', 0],
+    ['on-reply', 'written', 1],
+  ])(
+    'a write that calls pg_notify has an id (%s): %s',
+    async ([point, expected, times], { cluster, proxy, config }) => {
+      await using pool = holdfast(config)
+      const shot = proxy.aim({ statement: COMMIT, point }, 'rst')
+      const id = `told ${point}`
+      const insert = `with it as (insert into entry values ('${id}') returning id) select pg_notify('news', id) from it`
+      const { told } = await answerOf(inTurn(pool, 'begin', insert, 'commit'))
+      await shot.fired
+      expect([told, await timesWritten(cluster, id)]).toEqual([expected, times])
+    },
+  )
+
   test('NOTIFY beside a write shares its fate', async ({ cluster, proxy, config }) => {
     await using pool = holdfast(config)
     const shot = proxy.aim({ statement: COMMIT, point: 'before-forward' }, 'rst')

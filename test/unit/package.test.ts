@@ -46,6 +46,7 @@ test('the package exports what it promises, and nothing else', async () => {
     'checkRunOptions',
     'isDisconnect',
     'isRetryable',
+    'isSelect',
     'runTransaction',
     'scope',
   ])

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { asksForCommit, onlyRollsBack, outcomeOfLoss, phaseOfLoss } from '../../../packages/core/src/policy/loss.ts'
+import { outcomeOfLoss, phaseOfLoss } from '../../../packages/core/src/policy/loss.ts'
+import { asksForCommit, onlyRollsBack } from '../../../packages/core/src/sql/statement.ts'
 
 describe('the phase of a loss', () => {
   test.each([

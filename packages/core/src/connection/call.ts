@@ -1,10 +1,9 @@
 import { type QueryResult, Result, types } from 'pg'
 import { TransactionRolledBackError } from '../errors.ts'
-import { asksForCommit, onlyRollsBack } from '../policy/loss.ts'
-import type { StatementKind } from '../policy/statement-kind.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
 import type { Attempt } from '../runtime/attempt.ts'
 import type { Cancel } from '../runtime/clock.ts'
+import { asksForCommit, mayCommit, onlyRollsBack, type StatementKind } from '../sql/statement.ts'
 import type { ClientOwner } from './client-owner.ts'
 import type { Statement } from './statements.ts'
 
@@ -13,9 +12,6 @@ export type Callback = (error: Error | null, result?: QueryResult) => void
 
 /** Tags by which the server tells that it has ended a transaction, or begun one. */
 const ENDS: ReadonlySet<string> = new Set(['BEGIN', 'START TRANSACTION', 'COMMIT', 'ROLLBACK', 'PREPARE TRANSACTION'])
-
-/** What may end a transaction, or hide what does. */
-const MAY_COMMIT: ReadonlySet<StatementKind> = new Set(['commit', 'opaque', 'hidden'])
 
 /** One call of the holder's: from the statement that he gives to what he is told of it, once. */
 export class Call {
@@ -35,7 +31,7 @@ export class Call {
     this.#kind = kind
     this.#callback = callback
     this.#attempt = owner.lease.attempt
-    if (this.#attempt && MAY_COMMIT.has(kind)) this.#attempt.expectCommit(owner.lease, this.statement)
+    if (this.#attempt && mayCommit(text)) this.#attempt.expectCommit(owner.lease, this.statement)
   }
 
   /** Gives it `timeoutMillis`, or what holds without. */

@@ -2,7 +2,7 @@ import type { Client, QueryResult } from 'pg'
 import { type DriverInternals, type DriverQuery, enqueue, internalsOf, queryOf } from '../driver/internals.ts'
 import { codeOf } from '../errors.ts'
 import { PROBE, readServer, type ServerIdentity, type TransactionIdentity } from '../policy/commit-outcome.ts'
-import type { StatementKind } from '../policy/statement-kind.ts'
+import type { StatementKind } from '../sql/statement.ts'
 import type { Gate } from './gate.ts'
 
 /** What is known of the open transaction: who it is; that it has no id, so wrote nothing; or nothing, and why. */
@@ -108,16 +108,16 @@ export class Identification {
   }
 
   #mustProbe(kind: StatementKind): boolean {
-    return this.#trial === 'passed' && kind === 'work' && !this.#identity
+    return this.#trial === 'passed' && mayWrite(kind) && !this.#identity
   }
 
   #note(kind: StatementKind, isInside: boolean): void {
     if (kind === 'commit' || kind === 'rollback') this.#hasEnded = true
-    if (kind === 'late' || kind === 'hidden') this.#mayWriteLate = true
+    if (kind === 'late' || kind === 'both' || kind === 'hidden') this.#mayWriteLate = true
     if (kind === 'opaque' || kind === 'hidden') {
       // It may have ended this transaction, and begun another.
       this.loseTrack()
-    } else if (kind === 'work' && isInside && this.#trial !== 'passed') this.#hasGaps = true
+    } else if (mayWrite(kind) && isInside && this.#trial !== 'passed') this.#hasGaps = true
   }
 
   /** In its turn: what is asked next waits for the answer. */
@@ -156,4 +156,9 @@ export class Identification {
       this.#hasGaps = true
     }
   }
+}
+
+/** Whether a statement may write at once, so that a probe behind it can be told an id. */
+function mayWrite(kind: StatementKind): boolean {
+  return kind === 'work' || kind === 'both'
 }

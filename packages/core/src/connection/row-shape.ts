@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { Client, Query, Result, types } from 'pg'
 import { type DescribedQuery, type DescribedResult, type FieldDescription, internalsOf } from '../driver/internals.ts'
-import { KnownTexts } from '../policy/known-texts.ts'
+import { KnownTexts } from '../sql/known-texts.ts'
 
 /** What the rows of a statement have been like. */
 interface RowShape {

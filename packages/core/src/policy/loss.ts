@@ -1,13 +1,6 @@
 import type { CommitOutcome, Loss, LossPhase } from '../errors.ts'
+import { readSql } from '../sql/statement.ts'
 import type { TransactionStatus } from './reset.ts'
-
-const BEGINS = /^\s*(?:begin|start\s+transaction)\b[^;]*;?\s*$/i
-const ROLLS_BACK = /^\s*(?:rollback|abort)\b[^;]*;?\s*$/i
-const COMMITS = /^\s*(?:commit|end|prepare\s+transaction)\b/i
-const NAMES_COMMIT = /\b(?:commit|end|prepare\s+transaction)\b/i
-const NAMES_ROLLBACK = /\b(?:rollback|abort)\b/i
-const HAS_COMMENT = /--|\/\*/
-const SEVERAL_STATEMENTS = /;\s*\S/
 
 /** What a lease was doing. */
 export interface Use {
@@ -31,11 +24,12 @@ export function judgeLoss(use: Use | undefined, takesNoWrites: boolean): Pick<Lo
 export function phaseOfLoss(status: TransactionStatus, underWay: readonly (string | undefined)[]): LossPhase {
   const inTransaction = status === 'T' || status === 'E'
   const [first] = underWay
+  const only = underWay.length === 1 && first !== undefined ? readSql(first) : undefined
   // A failed transaction can only be rolled back, whatever the one statement that was sent then says.
-  if (status === 'E' && underWay.length === 1 && isSingle(first)) return 'transaction'
+  if (status === 'E' && only?.isSingle) return 'transaction'
   if (inTransaction) return underWay.every(staysInTransaction) ? 'transaction' : 'commit'
   if (underWay.length === 0) return 'idle'
-  return underWay.length === 1 && isSingle(first) && BEGINS.test(first) ? 'transaction' : 'query'
+  return only?.isInTransactionOfItsOwn ? 'transaction' : 'query'
 }
 
 /**
@@ -48,30 +42,12 @@ export function outcomeOfLoss(phase: LossPhase, hasWorked: boolean): CommitOutco
 }
 
 /**
- * Whether this statement of an open transaction can't have ended it, or can only have rolled it back with nothing
- * behind. Whatever can't be told (a cursor, several statements in one text) counts as a possible COMMIT.
+ * Whether this text can't have had the open transaction committed, or can only have rolled it back with nothing behind.
+ * What can't be told (a cursor) counts as a possible COMMIT. A procedure or a block can't commit inside of a transaction.
  */
 function staysInTransaction(text: string | undefined, index: number, all: readonly unknown[]): boolean {
-  if (!isSingle(text) || mayCommit(text)) return false
+  if (text === undefined) return false
+  const sql = readSql(text)
   const isLast = index === all.length - 1
-  return isLast || !/^\s*(?:rollback|abort)\b/i.test(text)
-}
-
-/** A procedure can't commit inside of a transaction. Comments nest, so behind one the mere word is enough. */
-function mayCommit(text: string): boolean {
-  return COMMITS.test(text) || (HAS_COMMENT.test(text) && NAMES_COMMIT.test(text))
-}
-
-/** Whether this statement only undoes: on a connection lost before COMMIT it is already true. */
-export function onlyRollsBack(text: string | undefined): boolean {
-  return isSingle(text) && ROLLS_BACK.test(text) && !/\b(?:prepared|chain)\b/i.test(text)
-}
-
-/** Whether this text asks for a COMMIT, and for no ROLLBACK: if it was answered with ROLLBACK, nothing was written. */
-export function asksForCommit(text: string | undefined): boolean {
-  return text !== undefined && NAMES_COMMIT.test(text) && !NAMES_ROLLBACK.test(text)
-}
-
-function isSingle(text: string | undefined): text is string {
-  return text !== undefined && !SEVERAL_STATEMENTS.test(text)
+  return !sql.mayCommit && (isLast || !sql.mayEnd)
 }

@@ -1,6 +1,6 @@
 import type { LeasedClient } from '../connection/client.ts'
 import { HoldfastError, ReleaseError } from '../errors.ts'
-import { transactionControlIn } from './control.ts'
+import { transactionControlIn } from '../sql/statement.ts'
 import { requireFunction } from './require-function.ts'
 import { type QueryArguments, refuse, textOf } from './statement-call.ts'
 import type { Work } from './work.ts'

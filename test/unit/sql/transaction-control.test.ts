@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { transactionControlIn } from '../../../packages/core/src/transaction/control.ts'
+import { transactionControlIn } from '../../../packages/core/src/sql/statement.ts'
 
 test.each([
   ['COMMIT', 'COMMIT'],

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { kindOf, type StatementKind } from '../../../packages/core/src/policy/statement-kind.ts'
+import { kindOf, type StatementKind } from '../../../packages/core/src/sql/statement.ts'
 
 const TEXTS: Readonly<Record<StatementKind, readonly string[]>> = {
   begin: [
@@ -29,6 +29,9 @@ const TEXTS: Readonly<Record<StatementKind, readonly string[]>> = {
     'commit; -- done',
     'commit; /* done */',
     "commit prepared 'a'",
+    '/* a /* b */ c */ commit',
+    '; commit',
+    ';; /* none */ ; commit',
   ],
   rollback: [
     'rollback',
@@ -86,6 +89,19 @@ const TEXTS: Readonly<Record<StatementKind, readonly string[]>> = {
     'constructor',
     '__proto__',
     'vacuum',
+    '/* a /* b */ */ select 1',
+    "select 'a; b'",
+    "select 'a', 'first; second'",
+    'select 1; -- done',
+    'select 1; /* done; */',
+    'do $$ begin perform 1; perform 2; end $$',
+    "do 'begin perform 1; end'",
+    "select 'notify'",
+    "select 'C:\\dir\\'",
+    "select e'it\\'s; commit'",
+    'create function f() returns int begin atomic select 1; select 2; end',
+    'create rule r as on insert to t do also (select 1; select 2)',
+    'declare_cursor',
     'listen a',
   ],
   late: [
@@ -95,12 +111,22 @@ const TEXTS: Readonly<Record<StatementKind, readonly string[]>> = {
     'DECLARE a BINARY CURSOR WITH HOLD FOR SELECT 1',
     'declare a cursor /* but */ with /* a */ hold for select 1',
     '/* a */ declare a cursor with hold for select 1',
+    '/* a /* b */ */ declare a cursor with hold for select 1',
+    'declare "a" no scroll cursor with hold for select 1',
+    "do $$ begin perform pg_notify('a', 'b'); end $$",
     "do $$ begin execute 'declare a cursor with hold for select 1'; end $$",
   ],
+  both: [
+    "select pg_notify('a', 'b')",
+    "select pg_catalog.PG_NOTIFY('a', 'b')",
+    `select "pg_notify"('a', 'b')`,
+    "with a as (insert into b values (1) returning c) select pg_notify('a', c) from a",
+  ],
   hidden: [
+    "select 1; select pg_notify('a', 'b')",
+    'notify a /* not closed',
     'notify a; notify b',
     'select 1; declare a cursor with hold for select 1',
-    '/* a /* b */ */ declare a cursor with hold for select 1',
     "select '\\'; notify a; --'",
   ],
   opaque: [
@@ -108,15 +134,12 @@ const TEXTS: Readonly<Record<StatementKind, readonly string[]>> = {
     'insert into a values (1); commit',
     'commit; begin',
     'commit;commit',
-    '; commit',
     "select 'a'; select 'b'",
     'copy a from stdin',
     'copy a to stdout',
     "prepare transaction 'a'",
     'prepare a as select 1',
     "rollback prepared 'a'",
-    '/* a /* b */ c */ commit',
-    '/* a /* b */ */ select 1',
     "select '\\'; commit; --'",
     'select 1 /* not closed; commit',
     'select 1 as a$b$; commit; select 1 as a$b$', // A name may have a $ in it.

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { KnownTexts } from '../../../packages/core/src/policy/known-texts.ts'
+import { KnownTexts } from '../../../packages/core/src/sql/known-texts.ts'
 
 test('knows of a text what was learned last', () => {
   const known = new KnownTexts<number>()

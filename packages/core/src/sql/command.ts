@@ -1,0 +1,78 @@
+/**
+ * What a statement can do to the transaction that it runs in:
+ * - `begin`: opens one, and does nothing else;
+ * - `commit`: ends it, and has its work written;
+ * - `rollback`: ends it, and undoes its work;
+ * - `setup`: neither writes nor ends it, and may have to come before its first snapshot (SET TRANSACTION, LOCK);
+ * - `work`: may write, and leaves it open;
+ * - `late`: takes effect when the transaction commits, and not before: NOTIFY, a cursor that is to outlive it;
+ * - `both`: may write, and something of it takes effect late: a query that calls pg_notify;
+ * - `opaque`: can't be told from its text: several statements, COPY, what only the driver knows;
+ * - `hidden`: that, and what is late may be in it.
+ */
+export type StatementKind = 'begin' | 'commit' | 'rollback' | 'setup' | 'work' | 'late' | 'both' | 'opaque' | 'hidden'
+
+/** What the first words of a statement say. */
+export interface Command {
+  /**
+   * Its name in lower case: the first word, and what belongs to it where that matters: `commit and chain`,
+   * `commit prepared`, `rollback to`, `rollback and chain`, `rollback prepared`, `prepare transaction`. END is `commit`,
+   * ABORT is `rollback`, START TRANSACTION is `begin`. Empty where the statement doesn't begin with a word.
+   */
+  readonly name: string
+  readonly kind: StatementKind
+  /** How it ends an open transaction, if it does. */
+  readonly ends: 'commit' | 'rollback' | undefined
+}
+
+const KINDS: ReadonlyMap<string, StatementKind> = new Map<string, StatementKind>([
+  ['savepoint', 'setup'],
+  ['release', 'setup'],
+  ['set', 'setup'],
+  ['reset', 'setup'],
+  ['show', 'setup'],
+  ['lock', 'setup'],
+  ['declare', 'setup'],
+  ['close', 'setup'],
+  ['notify', 'late'], // Delivered by COMMIT, without an id before it.
+  ['copy', 'opaque'],
+  ['prepare', 'opaque'],
+])
+
+/** The command that begins with these words, in lower case; `isAll` says that the statement has nothing else. */
+export function commandOf(words: readonly string[], isAll: boolean): Command {
+  const [first = '', second] = words
+  switch (first) {
+    case 'begin':
+      return { name: 'begin', kind: 'begin', ends: undefined }
+    case 'start':
+      if (second === 'transaction') return { name: 'begin', kind: 'begin', ends: undefined }
+      break
+    case 'commit':
+    case 'end':
+      return { name: commitName(words), kind: 'commit', ends: 'commit' }
+    case 'rollback':
+    case 'abort':
+      return rollback(words, isAll)
+    case 'prepare':
+      // PREPARE TRANSACTION leaves no open transaction behind, and what it has prepared can be committed.
+      if (second === 'transaction') return { name: 'prepare transaction', kind: 'opaque', ends: 'commit' }
+  }
+  return { name: first, kind: KINDS.get(first) ?? 'work', ends: undefined }
+}
+
+function commitName(words: readonly string[]): string {
+  if (words[1] === 'prepared') return 'commit prepared'
+  return words.includes('chain') && !words.includes('no') ? 'commit and chain' : 'commit'
+}
+
+/** Only what is written as PostgreSQL's grammar has it is believed to roll back: the server refuses the rest. */
+function rollback(words: readonly string[], isAll: boolean): Command {
+  const isLong = words[1] === 'work' || words[1] === 'transaction'
+  const rest = words.slice(isLong ? 2 : 1)
+  if (rest[0] === 'to' && words[0] === 'rollback') return { name: 'rollback to', kind: 'setup', ends: undefined }
+  const what = isAll ? rest.join(' ') : undefined
+  if (what === '' || what === 'and no chain') return { name: 'rollback', kind: 'rollback', ends: 'rollback' }
+  if (what === 'and chain') return { name: 'rollback and chain', kind: 'rollback', ends: 'rollback' }
+  return { name: rest[0] === 'prepared' ? 'rollback prepared' : '', kind: 'opaque', ends: 'rollback' }
+}
