@@ -36,6 +36,7 @@ test('the map of the architecture has every file of the engine and of the connec
   for (const [heading, folder] of [
     ['### In the engine', 'engine'],
     ['### In the connection', 'connection'],
+    ['### In the driver', 'driver'],
   ] as const) {
     const named = rowsOf(sectionOf(text, heading)).flatMap(([files = '']) => files.split(', ').map(nameIn))
     const files = await readdir(new URL(`packages/core/src/${folder}/`, REPOSITORY))

@@ -228,6 +228,7 @@ class Wire extends EventEmitter {
   }
 
   bind(): void {}
+  close(): void {}
   describe(): void {}
   execute(): void {}
   flush(): void {}

@@ -10,8 +10,16 @@ import type { Statement } from './statements.ts'
 /** What the driver calls when a statement has ended, and what its caller is told by. */
 export type Callback = (error: Error | null, result?: QueryResult) => void
 
-/** Tags by which the server tells that it has ended a transaction, or begun one. */
-const ENDS: ReadonlySet<string> = new Set(['BEGIN', 'START TRANSACTION', 'COMMIT', 'ROLLBACK', 'PREPARE TRANSACTION'])
+/** Tags by which the server tells that it has ended a transaction or begun one, or dropped prepared statements. */
+const EFFECTS: ReadonlyMap<string, 'transaction' | 'statements'> = new Map([
+  ['BEGIN', 'transaction'],
+  ['START TRANSACTION', 'transaction'],
+  ['COMMIT', 'transaction'],
+  ['ROLLBACK', 'transaction'],
+  ['PREPARE TRANSACTION', 'transaction'],
+  ['DISCARD', 'statements'],
+  ['DEALLOCATE', 'statements'],
+])
 
 /** One call of the holder's: from the statement that he gives to what he is told of it, once. */
 export class Call {
@@ -65,7 +73,9 @@ export class Call {
     const failure = owner.firstFailure
     this.#end(error ?? undefined)
     if (this.#attempt && hasCommitted(result)) this.#attempt.noteCommit(owner.lease)
-    if (this.#kind === 'work' && ENDS.has(result?.command ?? '')) owner.identification?.loseTrack()
+    const effect = this.#kind === 'work' ? EFFECTS.get(result?.command ?? '') : undefined
+    if (effect === 'transaction') owner.identification?.loseTrack()
+    else if (effect) owner.prepared.dropAll()
     if (error) this.#tellOf(error)
     else if (result?.command === 'ROLLBACK' && asksForCommit(text)) this.#tell(new TransactionRolledBackError(failure))
     else this.#tell(null, result)

@@ -42,6 +42,7 @@ export class Cancellation {
 
   abort(statement: Statement, reason: Error): void {
     const { client, statements, pipelined, end } = this.#parts
+    statement.isGivenUp = true
     const { _queryQueue: queue } = internalsOf(client)
     const place = statement.queued === undefined ? -1 : queue.indexOf(statement.queued)
     if (place !== -1) {

@@ -1,3 +1,4 @@
+import type { PreparedStatements } from '../driver/prepared-statements.ts'
 import type { Cancel } from '../runtime/clock.ts'
 import type { Gate } from './gate.ts'
 import type { Identification } from './identification.ts'
@@ -29,6 +30,8 @@ export interface ClientOwner {
   limit(timeoutMillis: number | undefined, isCommit?: boolean): Cancel | undefined
   /** Before the driver's line of statements. */
   readonly gate: Gate
+  /** What the driver believes of the session's prepared statements. */
+  readonly prepared: PreparedStatements
   /** What knows of the open transaction; undefined where nobody wants to. */
   readonly identification: Identification | undefined
   /** Finds out whether a lost COMMIT was carried out; undefined if it wasn't lost, or nobody wants to know. */

@@ -1,6 +1,7 @@
 import { errorMonitor } from 'node:events'
 import { Client, type ClientConfig, type PoolClient } from 'pg'
 import { type DriverQuery, internalsOf } from '../driver/internals.ts'
+import type { Named } from '../driver/prepared-statements.ts'
 import { OptionsError, ReleaseError } from '../errors.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
 import { currentScope, endedAttempt, inThisContext } from '../runtime/scope.ts'
@@ -145,6 +146,7 @@ function derive(base: typeof Client): LeasedClientClass {
       if (given && kind !== 'commit' && kind !== 'rollback') call.obey(given)
       try {
         const query = isText ? config : copyOf(config)
+        if (!isText && config.name) owner.prepared.use(query as Named)
         // A statement by itself, on a connection that waits for nothing: most are.
         if (kind === 'work' && owner.gate.isIdle && (owner.identification?.isOutside ?? true))
           send(query, values, call.answered)
@@ -191,6 +193,7 @@ function derive(base: typeof Client): LeasedClientClass {
       if (callback && typeof callback !== 'function') throw new TypeError('callback is not a function')
       const timeout = submittable.query_timeout || this.#queryTimeout
       submittable.query_timeout = 0
+      owner.prepared.use(submittable as Named)
       const refusal = owner.refusal()
       const statement = refusal ? undefined : owner.begin(submittable.text)
       // Nothing can be sent behind it, nor told of what it did.

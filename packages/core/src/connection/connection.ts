@@ -1,4 +1,5 @@
 import { type DriverInternals, type EndClient, internalsOf } from '../driver/internals.ts'
+import { type PreparedKnown, PreparedStatements } from '../driver/prepared-statements.ts'
 import { type Endpoint, type Loss, lossError, ReleaseError } from '../errors.ts'
 import { concernsOthers, endsSession, severityOf } from '../policy/classify-error.ts'
 import { judgeLoss } from '../policy/loss.ts'
@@ -13,7 +14,7 @@ import { sayGoodbye } from './goodbye.ts'
 import { Identification } from './identification.ts'
 import { keepListening } from './kept-listeners.ts'
 import { Lease, type LeaseTerms } from './lease.ts'
-import { type CommitSettings, settleCommit } from './lost-commit.ts'
+import { type CommitSettings, fenceLost, settleCommit } from './lost-commit.ts'
 import { type PrimaryKnown, Role } from './role.ts'
 import { SignsOfLife } from './signs-of-life.ts'
 import { type ConnectionState, mayMove } from './state.ts'
@@ -46,6 +47,8 @@ export interface ConnectionSettings extends ConnectionListener {
   readonly commits: CommitSettings | undefined
   /** What is known of the servers, shared by the connections of a pool. */
   readonly primary: PrimaryKnown
+  /** What is known of prepared statements, shared by the connections of a pool. */
+  readonly prepared: PreparedKnown
 }
 
 /** One session, from the first SYN to the last FIN. Knows its state, its facts, and when it died. */
@@ -67,6 +70,7 @@ export class Connection implements ClientOwner {
   readonly cancellation: Cancellation
   readonly gate: Gate
   readonly role: Role
+  readonly prepared: PreparedStatements
 
   /** The batch it was opened in: those of an older one are stale. */
   generation = 0
@@ -89,6 +93,11 @@ export class Connection implements ClientOwner {
     this.#internals = internalsOf(this.client)
     this.gate = new Gate(this.client)
     this.role = new Role(this.#internals, settings.primary)
+    this.prepared = new PreparedStatements(
+      this.#internals,
+      settings.prepared,
+      settings.pipelined ? undefined : this.#statements,
+    )
     this.identification = settings.commits && new Identification(this.client, this.gate, settings.commits)
     this.cancellation = new Cancellation({
       ...settings,
@@ -204,7 +213,7 @@ export class Connection implements ClientOwner {
     if (this.#loss || this.isGone()) return
     const loss = this.#note(cause)
     this.destroy()
-    this.#endSession(loss)
+    fenceLost(loss, this.identification, this.#settings.commits)
     this.#settings.onLost(this, loss, reach)
   }
 
@@ -233,13 +242,6 @@ export class Connection implements ClientOwner {
     this.move('closing')
     this.client.unref()
     this.move('closed')
-  }
-
-  /** Prepared statements are gone: the driver must send them anew. */
-  forgetStatements(): void {
-    const { connection } = this.#internals
-    connection.parsedStatements = {}
-    connection.submittedNamedStatements = {}
   }
 
   /** Lets code of the user's use the client outside a lease, while it runs. */
@@ -299,13 +301,6 @@ export class Connection implements ClientOwner {
 
   abort(statement: Statement, reason: Error): void {
     this.cancellation.abort(statement, reason)
-  }
-
-  /** A server that doesn't know of the loss would keep the locks of the open transaction, against whoever tries again. */
-  #endSession({ phase, cause }: Loss): void {
-    const { session, known } = this.identification ?? {}
-    const isRolledBack = phase === 'transaction' || (phase === 'commit' && known === 'nothing written')
-    if (isRolledBack && session && severityOf(cause) === undefined) void this.#settings.commits?.fence(session)
   }
 
   endedByHolder(): void {

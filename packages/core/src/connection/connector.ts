@@ -59,6 +59,7 @@ export class Connector {
       allowExitOnIdle: options.allowExitOnIdle,
       // Where statements are sent before others are answered, or by other means than the driver's, nothing rides along.
       primary: { wasMet: false, isMissed: false },
+      prepared: { epoch: 0 },
       commits: pipeline === true || hasOwnQuery(options.Client) ? undefined : options.commits,
     }
   }

@@ -1,6 +1,7 @@
 import type { Loss } from '../errors.ts'
+import { severityOf } from '../policy/classify-error.ts'
 import type { CommitVerdict, ServerIdentity, TransactionIdentity } from '../policy/commit-outcome.ts'
-import type { Identified } from './identification.ts'
+import type { Identification, Identified } from './identification.ts'
 
 /** How lost COMMITs are dealt with. */
 export interface CommitSettings {
@@ -29,4 +30,15 @@ export async function settleCommit(loss: Loss, known: Identified, { find }: Comm
   if (verdict === 'aborted') return { isCommitted: false, loss: { ...loss, commitOutcome: 'aborted' } }
   const unknown = { why: verdict.unknown, transaction: isIdentified ? known : undefined }
   return { isCommitted: false, loss: { ...loss, unknown } }
+}
+
+/** A server that doesn't know of the loss would keep the locks of the open transaction, against the next attempt. */
+export function fenceLost(
+  { phase, cause }: Loss,
+  identification: Identification | undefined,
+  commits: CommitSettings | undefined,
+): void {
+  const { session, known } = identification ?? {}
+  const isRolledBack = phase === 'transaction' || (phase === 'commit' && known === 'nothing written')
+  if (isRolledBack && session && severityOf(cause) === undefined) void commits?.fence(session)
 }

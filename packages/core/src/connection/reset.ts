@@ -39,7 +39,7 @@ export async function reset(connection: Connection, policy: ResetPolicy, tools: 
 async function carryOut(connection: Connection, plan: ResetPlan, { clock, replayHook }: ResetTools): Promise<string> {
   const { call } = plan
   for (const statement of plan.statements) await ask(connection, statement, clock, RESET_TIMEOUT_MILLIS)
-  if (plan.dropsStatements) connection.forgetStatements()
+  if (plan.dropsStatements) connection.prepared.forgetAll()
   if (plan.undoesHook)
     await bounded(connection, clock, 'onConnect, replayed after the reset', () => connection.serve(replayHook))
   if (!call) return plan.statements.join('; ')

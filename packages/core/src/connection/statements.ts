@@ -8,6 +8,8 @@ export interface Statement {
   readonly mark: number
   /** What the driver keeps in its place as long as it hasn't sent it. */
   queued: unknown
+  /** Whether its caller waits for it no longer. */
+  isGivenUp: boolean
 }
 
 /** The holder's statements that have not ended, in the order in which the driver sends them. */
@@ -23,7 +25,13 @@ export class Statements {
 
   /** Enters a statement. The driver sends one at a time, unless it pipelines. */
   begin(text: string | undefined, mark: number): Statement {
-    const statement: Statement = { text, mark, queued: undefined, sent: this.#pipelined || this.#underWay.length === 0 }
+    const statement: Statement = {
+      text,
+      mark,
+      queued: undefined,
+      sent: this.#pipelined || this.#underWay.length === 0,
+      isGivenUp: false,
+    }
     this.#underWay.push(statement)
     return statement
   }
@@ -31,6 +39,25 @@ export class Statements {
   /** Whether none is under way. */
   get isEmpty(): boolean {
     return this.#underWay.length === 0
+  }
+
+  /** The one that the server works on, unless it works on a statement of the pool's own. */
+  get first(): Statement | undefined {
+    return this.#underWay[0]
+  }
+
+  /** Whether the caller waits for what the server works on. */
+  isWanted(): boolean {
+    return this.first?.isGivenUp === false
+  }
+
+  /** The driver is to send what the server works on once more. Returns what is to be called when it does. */
+  requeued(query: object): () => void {
+    const { first } = this
+    if (first) first.queued = query
+    return () => {
+      if (first) first.queued = undefined
+    }
   }
 
   /** Whether this one is still under way. */

@@ -16,6 +16,12 @@ export interface DriverInternals {
     /** Prepared statements that the server knows, and those on their way to it. */
     parsedStatements: Record<string, string>
     submittedNamedStatements: Record<string, string>
+    /** Sends Parse. */
+    parse(statement: { readonly name?: string | undefined }, ...rest: unknown[]): void
+    /** Sends Close, for a statement (S) or a portal (P). */
+    close(what: { readonly type: string; readonly name?: string | undefined }, ...rest: unknown[]): void
+    /** Sends Sync: the end of what belongs together. */
+    sync(): void
   }
   readonly connectionParameters: {
     query_timeout: number | false
@@ -32,6 +38,8 @@ export interface DriverInternals {
   readonly _ending: boolean
   /** The statement that the server works on, or what else its answers go to: a cursor. */
   _getActiveQuery(): object | null | undefined
+  /** Told what the server refuses. */
+  _handleErrorMessage(message: Error): void
   /** Told what the rows will be made of. */
   _handleRowDescription(message: { readonly fields: FieldDescription[] }): void
   /** Statements that wait for the one that the server works on. */
@@ -103,9 +111,15 @@ export function enqueue(internals: DriverInternals, query: DriverQuery): void {
   internals._pulseQueryQueue()
 }
 
+/** Puts a statement in front of the driver's line: sent when the server is ready, before all that waits. */
+export function enqueueFirst(internals: DriverInternals, query: DriverQuery): void {
+  internals._queryQueue.unshift(query)
+}
+
 /** What the driver keeps of a statement. */
 export interface DriverQuery {
   submit(connection: unknown): Error | null
+  handleError(error: Error, connection: unknown): void
   callback?: StatementDone
 }
 

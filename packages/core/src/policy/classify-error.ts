@@ -1,5 +1,6 @@
 import { ConnectionLostError, codeOf, messageOf } from '../errors.ts'
 import { factsOf } from './sqlstate.ts'
+import { isStale } from './stale-statement.ts'
 
 /** Whether this message of the server ends the session it arrived in: the connection must never be leased again. */
 export function endsSession(message: unknown): boolean {
@@ -68,13 +69,13 @@ export function isDisconnect(error: unknown): boolean {
 
 /**
  * Whether the whole transaction may be run again because nothing of it can have been written: it was lost before
- * COMMIT was sent, rolled back by the server (40001, 40P01), or not let in (53300, 57P03). A lost COMMIT, 40003 and
- * 08007 never are. Walks `cause` and TypeORM's `driverError`.
+ * COMMIT was sent, rolled back by the server (40001, 40P01), not let in (53300, 57P03), or it met a prepared statement
+ * that was stale and has been forgotten since. A lost COMMIT, 40003 and 08007 never are. Walks `cause` and TypeORM's `driverError`.
  */
 export function isRetryable(error: unknown): boolean {
   const lost = findInChain(error, isConnectionLost)
   if (lost) return lost.commitOutcome === 'aborted'
-  return someInChain(error, (each) => factsOf(codeOf(each)).retryTransaction === true)
+  return someInChain(error, (each) => factsOf(codeOf(each)).retryTransaction === true || isStale(each))
 }
 
 /** Whether `cause` is this error, or what it was caused by. */

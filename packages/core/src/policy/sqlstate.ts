@@ -5,12 +5,18 @@
  * - `ownFault`: only that session is concerned; says nothing about its neighbours.
  * - `connectAgain`: seen while connecting, it passes by itself.
  * - `retryTransaction`: nothing of the transaction was written, and the same work may succeed.
+ * - `stale`: told at Bind of a statement that was prepared before, it was prepared for what has changed since. Forget that
+ *   statement, those of the session, or those of every session of the pool.
+ * - `spoils`: of this routine and message, the session itself is at fault, and will be until it ends. Told when a connection
+ *   comes back: it is retired.
  */
 export interface CodeFacts {
   readonly disconnect?: true
   readonly ownFault?: true
   readonly connectAgain?: true
   readonly retryTransaction?: true
+  readonly stale?: 'statement' | 'session' | 'pool'
+  readonly spoils?: RegExp
 }
 
 /**
@@ -24,15 +30,32 @@ const SQLSTATES: Readonly<Record<string, CodeFacts>> = {
   '08003': { disconnect: true, connectAgain: true }, // connection_does_not_exist
   '08006': { disconnect: true, connectAgain: true }, // connection_failure
   '08P01': { disconnect: true, ownFault: true }, // protocol_violation
+  '0A000': { stale: 'pool' }, // feature_not_supported: cached plan must not change result type
   '25P03': { disconnect: true, ownFault: true }, // idle_in_transaction_session_timeout
   '25P04': { disconnect: true, ownFault: true }, // transaction_timeout
+  '26000': { stale: 'session' }, // invalid_sql_statement_name: DISCARD ALL, DEALLOCATE, a pooler
   '40001': { retryTransaction: true }, // serialization_failure
   '40P01': { retryTransaction: true }, // deadlock_detected
+  '42704': { stale: 'pool', spoils: /^GetUserNameFromId:/ }, // undefined_object: the session's role was dropped
+  '42804': { stale: 'pool', spoils: /^plpgsql_param_eval/ }, // datatype_mismatch: a plan in a function is stale
   '53300': { connectAgain: true, retryTransaction: true }, // too_many_connections
   '57P01': { disconnect: true, connectAgain: true }, // admin_shutdown
   '57P02': { disconnect: true, connectAgain: true }, // crash_shutdown
   '57P03': { connectAgain: true, retryTransaction: true }, // cannot_connect_now
+  '57P04': { disconnect: true }, // database_dropped
   '57P05': { disconnect: true, ownFault: true }, // idle_session_timeout
+  XX000: { stale: 'pool', spoils: /: (?:cache lookup failed|could not open relation with OID)/ }, // internal_error
+}
+
+/**
+ * Classes of SQLSTATEs, for those that aren't named above.
+ *
+ * - 22, data_exception: a value that a parameter of the present type might take;
+ * - 42, syntax_error_or_access_rule_violation: what worked when the statement was prepared doesn't any more.
+ */
+const CLASSES: Readonly<Record<string, CodeFacts>> = {
+  '22': { stale: 'statement' },
+  '42': { stale: 'pool' },
 }
 
 /**
@@ -63,5 +86,9 @@ export function factsOf(code: string | undefined): CodeFacts {
   if (code === undefined) return NOTHING_KNOWN
   // ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC and its kin: bytes were damaged. A bad certificate has other codes.
   if (code.startsWith('ERR_SSL_')) return TLS_DAMAGE
-  return SQLSTATES[code] ?? ERRNOS[code] ?? NOTHING_KNOWN
+  return SQLSTATES[code] ?? ERRNOS[code] ?? CLASSES[classOf(code)] ?? NOTHING_KNOWN
+}
+
+function classOf(code: string): string {
+  return code.length === 5 ? code.slice(0, 2) : ''
 }
