@@ -2,14 +2,25 @@ import diagnostics_channel from 'node:diagnostics_channel'
 import { readFile } from 'node:fs/promises'
 import type { Pool, PoolEventMessage, PoolEventType } from '@holdfast/core'
 import { describe, expect, vi } from 'vitest'
-import { test } from '../faults/support/fault-test.ts'
+import { test } from '../faults/support/aimed-test.ts'
 import { holdfast, warmUp } from '../faults/support/pools.ts'
 import { rejection, unattended } from '../faults/support/settling.ts'
-import { type Cluster, type ClusterConfig, freePort, until } from '../support/index.ts'
+import {
+  type AimedProxy,
+  type Cluster,
+  type ClusterConfig,
+  type FaultProxy,
+  freePort,
+  until,
+} from '../support/index.ts'
 
 interface Scene {
   readonly cluster: Cluster
   readonly direct: ClusterConfig & { readonly application_name: string }
+  readonly proxy: FaultProxy
+  readonly proxied: ClusterConfig
+  readonly aimed: AimedProxy
+  readonly aimedAt: ClusterConfig
   /** Resolves when the event has been told. */
   readonly told: () => Promise<unknown>
 }
@@ -88,6 +99,48 @@ const PROVOCATIONS: Record<PoolEventType, Provoke> = {
     return pool
   },
   'capacity-exceeded': (scene) => usedOnce(scene, { max: 10_000 }),
+  async recovered({ proxy, proxied, direct, told }) {
+    const pool = holdfast({ ...proxied, name: direct.application_name, max: 1 })
+    proxy.refuse()
+    const statement = pool.query('select 1')
+    await until(() => pool.waitingCount === 1, { what: 'the statement to wait' })
+    await proxy.heal()
+    await Promise.all([statement, told()])
+    return pool
+  },
+  async 'transaction-retried'(scene) {
+    const pool = await usedOnce(scene)
+    await pool.transaction(async (tx) => {
+      if (tx.attempt === 1) await tx.query("do $$ begin raise sqlstate '40001'; end $$")
+    })
+    return pool
+  },
+  async 'statement-retried'({ aimed, aimedAt, direct }) {
+    const pool = holdfast({ ...aimedAt, name: direct.application_name })
+    aimed.aim({ statement: /^select 3/, point: 'on-reply' }, 'rst')
+    await pool.query({ text: 'select 3', idempotent: true })
+    return pool
+  },
+  async 'commit-resolved'({ aimed, aimedAt, direct }) {
+    const pool = holdfast({ ...aimedAt, name: direct.application_name })
+    aimed.aim({ statement: /^commit$/i, point: 'on-reply' }, 'rst')
+    await pool.transaction((tx) => tx.query('insert into entry values ($1)', ['resolved']))
+    return pool
+  },
+  async 'session-fenced'({ proxy, proxied, direct, told }) {
+    const pool = holdfast({ ...proxied, name: direct.application_name, query_timeout: 300 })
+    const transaction = pool.transaction(
+      async (tx) => {
+        await tx.query('insert into entry values ($1)', ['fenced'])
+        proxy.swallow({ connections: 'existing' })
+        await tx.query('select 1')
+      },
+      { retry: false },
+    )
+    await rejection(transaction)
+    await told()
+    return pool
+  },
   async 'pool-closed'(scene) {
     const pool = await usedOnce(scene)
     await pool.end()
@@ -118,7 +171,7 @@ async function documentedFields(): Promise<Map<string, string[]>> {
 describe('node:diagnostics_channel', () => {
   test.for(Object.entries(PROVOCATIONS) as [PoolEventType, Provoke][])(
     'holdfast:%s tells what is documented',
-    async ([type, provoke], { cluster, direct }) => {
+    async ([type, provoke], { cluster, direct, proxy, proxied, aimed, aimedAt }) => {
       const heard: PoolEventMessage[] = []
       const hear = (message: unknown): void => {
         const told = message as PoolEventMessage
@@ -126,7 +179,7 @@ describe('node:diagnostics_channel', () => {
       }
       diagnostics_channel.subscribe(`holdfast:${type}`, hear)
       const told = (): Promise<PoolEventMessage> => until(() => heard[0], { what: `a message on holdfast:${type}` })
-      const pool = unattended(provoke({ cluster, direct, told }))
+      const pool = unattended(provoke({ cluster, direct, proxy, proxied, aimed, aimedAt, told }))
       try {
         const message = await told()
         expect(message).toMatchObject({ type, pool: { name: direct.application_name } })

@@ -48,6 +48,7 @@ export function makeEngine(
               timeoutMillis: options.commitTimeoutMillis,
               find: (transaction) => inquiry.find(transaction),
               fence: (session) => inquiry.fence(session),
+              onResolved: (resolved) => publisher.publish({ type: 'commit-resolved', ...resolved }),
               isRefused: false,
             },
       clientConfig,
@@ -65,6 +66,7 @@ export function makeEngine(
     connector,
     clock,
     patienceMillis: Math.min(options.connectionTimeoutMillis, LONGEST_INQUIRY_MILLIS),
+    onFenced: (fenced) => publisher.publish({ type: 'session-fenced', ...fenced }),
   })
   /** Warns once if the pools of this service can want more connections than the server grants. */
   async function examine(connection: Connection): Promise<void> {

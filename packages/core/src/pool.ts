@@ -59,7 +59,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
       totalCount: count((pool) => pool.#engine.inventory.size),
       idleCount: count((pool) => pool.#engine.inventory.idleCount),
       waitingCount: count((pool) => pool.#engine.waitingCount),
-      expiredCount: count((pool) => pool.#engine.expiredCount),
+      expiredCount: count((pool) => pool.#engine.inventory.expiredCount(systemClock.now())),
       // What pg-pool's own `connect` ends in, when an instrumentation has put itself around it.
       _isFull: { value: () => false },
       newClient: {
@@ -187,7 +187,9 @@ export class Pool extends pg.Pool implements AsyncDisposable {
       return undefined
     }
     const done: ResultCallback | undefined = typeof values === 'function' ? values : callback
-    const special = typeof done === 'function' ? undefined : runSpecially(this as StatementSource, query, values, done)
+    const { publisher } = this.#engine
+    const special =
+      typeof done === 'function' ? undefined : runSpecially(this as StatementSource, publisher, query, values, done)
     if (special) return special
     const parameters = typeof values === 'function' ? undefined : values
     if (done) return this.#run(query, parameters, done)

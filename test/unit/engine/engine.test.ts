@@ -609,7 +609,7 @@ describe('retirement on release', () => {
     using rig = new Rig({ maxLifetimeSeconds: 10 })
     const call = await rig.lease()
     await rig.clock.advance(10_000)
-    expect(rig.engine.expiredCount).toBe(1)
+    expect(rig.engine.inventory.expiredCount(rig.clock.now())).toBe(1)
     call.release()
     expect(rig.retired).toEqual(['1 expired'])
   })

@@ -99,6 +99,40 @@ describe('under debug', () => {
       'info',
       'Connections belong to pid 17, attempting to check out in pid 18; dropping all',
     ],
+    [sample('recovered'), 'info', 'Connected again after 4.3 s, 12 attempts failed'],
+    [sample('recovered', { failedAttempts: 1 }), 'info', 'Connected again after 4.3 s, 1 attempt failed'],
+    [sample('recovered', { afterMillis: 12.4, failedAttempts: 0 }), 'info', 'Connected again after 12 ms'],
+    [
+      sample('transaction-retried'),
+      'info',
+      'Transaction runs again, attempt 2 after 57 ms (reason: 40001: could not serialize access due to concurrent update)',
+    ],
+    [
+      sample('statement-retried'),
+      'info',
+      'Statement runs again, attempt 2 after 57 ms, as it is idempotent (reason: Connection terminated unexpectedly)',
+    ],
+    [
+      sample('statement-retried', { reason: 'never-ran' }),
+      'info',
+      'Statement runs again, attempt 2 after 57 ms, as nothing of it ran (reason: Connection terminated unexpectedly)',
+    ],
+    [
+      sample('statement-retried', { reason: 'stale-session' }),
+      'info',
+      'Statement runs again, attempt 2 after 57 ms, as nothing of it ran in a stale session (reason: Connection terminated unexpectedly)',
+    ],
+    [sample('commit-resolved'), 'info', 'COMMIT lost on connection 3 (backend 1234) resolved in 31 ms: committed'],
+    [
+      sample('commit-resolved', { verdict: 'unknown', why: 'the server is\nanother system' }),
+      'info',
+      'COMMIT lost on connection 3 (backend 1234) resolved in 31 ms: unknown (reason: the server is another system)',
+    ],
+    [
+      sample('session-fenced'),
+      'info',
+      'Terminated backend 1234 in 260 ms: its connection is lost, and its transaction was open',
+    ],
   ])('$0.type is written as: $2', (event, level, text) => {
     expect(echoed(event)).toEqual([[level, text]])
   })

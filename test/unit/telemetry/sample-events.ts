@@ -33,6 +33,11 @@ const SAMPLES: Samples = {
   'process-stood-still': {},
   'process-changed': { from: 17, to: 18 },
   'capacity-exceeded': { max: 10, workers: 4, available: 30 },
+  recovered: { afterMillis: 4321, failedAttempts: 12 },
+  'transaction-retried': { attempt: 2, error: conflict(), pausedMillis: 57.2 },
+  'statement-retried': { attempt: 2, error: loss.cause, pausedMillis: 57.2, reason: 'idempotent' },
+  'commit-resolved': { connection, verdict: 'committed', why: undefined, tookMillis: 31.4 },
+  'session-fenced': { backendPid: 1234, tookMillis: 260.1 },
   'pool-closed': {},
 }
 
@@ -45,6 +50,11 @@ export function sample<Type extends PoolEventType>(
   facts: Partial<Samples[Type]> = {},
 ): Extract<PoolEvent, { type: Type }> {
   return { type, ...SAMPLES[type], ...facts } as unknown as Extract<PoolEvent, { type: Type }>
+}
+
+/** What comes of two transactions that can't be serialized. */
+function conflict(): Error & { code: string } {
+  return Object.assign(new Error('could not serialize access due to concurrent update'), { code: '40001' })
 }
 
 /** What comes of a wrong port. */

@@ -70,7 +70,7 @@ function textOf({
 }
 
 function inquiryOf(pooler: Pooler): CommitInquiry {
-  return new CommitInquiry({ connector: pooler, clock: systemClock, patienceMillis: 3000 })
+  return new CommitInquiry({ connector: pooler, clock: systemClock, patienceMillis: 3000, onFenced: () => {} })
 }
 
 const OLD: Server = { identity: OURS, status: 'in progress' }

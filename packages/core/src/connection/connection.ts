@@ -282,11 +282,11 @@ export class Connection implements ClientOwner {
   }
 
   outcomeOf(commit: Statement): Promise<boolean> | undefined {
-    const { commits } = this.#settings
+    const { commits, clock } = this.#settings
     if (!commits || !this.identification || this.#loss?.phase !== 'commit') return undefined
     // If this one wasn't sent, something that was sent before it may have committed.
     if (!commit.sent) return undefined
-    return settleCommit(this.#loss, this.identification.known, commits).then(({ isCommitted, loss }) => {
+    return settleCommit(this, this.#loss, this.identification.known, commits, clock).then(({ isCommitted, loss }) => {
       this.#loss = loss
       this.lease.attempt?.noteLoss(this.lease, loss.commitOutcome === 'unknown')
       if (isCommitted) this.lease.attempt?.noteCommit(this.lease)

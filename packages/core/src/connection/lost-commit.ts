@@ -1,6 +1,8 @@
-import type { Loss } from '../errors.ts'
+import type { PoolClient } from 'pg'
+import type { CommitOutcome, Loss } from '../errors.ts'
 import { severityOf } from '../policy/classify-error.ts'
 import type { CommitVerdict, ServerIdentity, TransactionIdentity } from '../policy/commit-outcome.ts'
+import type { Clock } from '../runtime/clock.ts'
 import type { Identification, Identified } from './identification.ts'
 
 /** How lost COMMITs are dealt with. */
@@ -11,8 +13,20 @@ export interface CommitSettings {
   readonly find: (transaction: TransactionIdentity) => Promise<CommitVerdict>
   /** Ends a session whose client is gone, if the server doesn't know of that. */
   readonly fence: (session: ServerIdentity | TransactionIdentity) => Promise<void>
+  /** Told when it is known what became of a lost COMMIT, or that it can't be known. */
+  readonly onResolved: (resolved: ResolvedCommit) => void
   /** Whether the server can be asked for the ids of its transactions, as far as any connection of the pool has found out. */
   isRefused: boolean
+}
+
+/** What became of a COMMIT whose answer was lost. */
+export interface ResolvedCommit {
+  /** Where it was lost. */
+  readonly connection: { readonly id: number; readonly client: PoolClient; readonly backendPid: number | null }
+  readonly verdict: 'committed' | CommitOutcome
+  /** Why it is unknown. */
+  readonly why: string | undefined
+  readonly tookMillis: number
 }
 
 /** What is found out: whether the COMMIT was carried out, and the loss as it is to be told from now on. */
@@ -21,8 +35,26 @@ export interface Settled {
   readonly loss: Loss
 }
 
-/** Finds out what became of a transaction whose COMMIT was lost, by what is known of it. */
-export async function settleCommit(loss: Loss, known: Identified, { find }: CommitSettings): Promise<Settled> {
+/** Finds out what became of a transaction whose COMMIT was lost on this connection, by what is known of it, and tells. */
+export async function settleCommit(
+  connection: ResolvedCommit['connection'],
+  loss: Loss,
+  known: Identified,
+  { find, onResolved }: CommitSettings,
+  clock: Pick<Clock, 'now'>,
+): Promise<Settled> {
+  const startedAt = clock.now()
+  const settled = await settle(loss, known, find)
+  onResolved({
+    connection,
+    verdict: settled.isCommitted ? 'committed' : settled.loss.commitOutcome,
+    why: settled.loss.unknown?.why,
+    tookMillis: clock.now() - startedAt,
+  })
+  return settled
+}
+
+async function settle(loss: Loss, known: Identified, find: CommitSettings['find']): Promise<Settled> {
   if (known === 'nothing written') return { isCommitted: false, loss: { ...loss, commitOutcome: 'aborted' } }
   const isIdentified = !('unknown' in known)
   const verdict = isIdentified ? await find(known) : known

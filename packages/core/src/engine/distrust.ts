@@ -3,6 +3,7 @@ import type { Loss } from '../errors.ts'
 import type { Interruption, Publisher } from '../telemetry/events.ts'
 import type { Departures } from './departures.ts'
 import type { Inventory } from './inventory.ts'
+import type { Outage } from './outage.ts'
 import type { Trust } from './trust.ts'
 
 /** What distrust works on. */
@@ -11,6 +12,7 @@ export interface DistrustParts {
   readonly departures: Departures
   readonly trust: Trust
   readonly publisher: Publisher
+  readonly outage: Outage
   /** Whether the process stood still, or became another one, since the last time this was asked. */
   readonly interruption: (now: number) => Interruption | undefined
   /** The server may have restarted: open gently. */
@@ -46,8 +48,9 @@ export class Distrust {
   }
 
   #condemnOlder(generation: number, cause: unknown, wasAsked: boolean): void {
-    const { departures, publisher, slowDown } = this.#parts
+    const { departures, publisher, outage, slowDown } = this.#parts
     slowDown()
+    if (!wasAsked) outage.lostAll()
     // Told before its consequences. Who acquires in a listener finds the others stale already.
     publisher.publish({ type: 'pool-invalidated', generation, cause, wasAsked })
     for (const connection of this.#unleased()) departures.retire(connection, 'stale', cause)

@@ -16,6 +16,7 @@ import { Distrust } from './distrust.ts'
 import { Inventory } from './inventory.ts'
 import { Line } from './line.ts'
 import { Opening } from './opening.ts'
+import { Outage } from './outage.ts'
 import { Returns } from './returns.ts'
 import { Supply } from './supply.ts'
 import { timeoutError } from './timeout-error.ts'
@@ -40,6 +41,8 @@ export interface EngineParts {
  * is the only door into idle, `Departures` the only way out.
  */
 export class Engine {
+  /** Where it is told what happens. */
+  readonly publisher: Publisher
   readonly #options: ResolvedOptions
   readonly #parts: EngineParts
   readonly #inventory: Inventory
@@ -55,30 +58,27 @@ export class Engine {
   readonly #closing: Closing
   readonly #isLeaseHeard: () => boolean
 
-  constructor(parts: EngineParts) {
-    const { options, clock, publisher } = parts
+  constructor(given: EngineParts) {
+    const { options, clock, publisher } = given
+    const inventory = new Inventory(options.lifo)
+    const departures = new Departures(inventory, publisher, options.closeTimeoutMillis)
+    const trust = new Trust(options)
+    const parts = { ...given, inventory, departures, trust, outage: new Outage(publisher) }
     this.#parts = parts
+    this.publisher = publisher
     this.#options = options
     this.#isLeaseHeard = publisher.isHeard('connection-leased')
-    this.#inventory = new Inventory(options.lifo)
-    this.#departures = new Departures(this.#inventory, publisher, options.closeTimeoutMillis)
-    this.#trust = new Trust(options)
+    this.#inventory = inventory
+    this.#departures = departures
+    this.#trust = trust
     this.#line = new Line({
       ...parts,
-      lookForDeadlock: () =>
-        lookForDeadlock({ inventory: this.#inventory, first: () => this.#line.first, max: options.max }),
-      isStill: (now) => isStill(this.#inventory, now),
-      timeoutError: (waitedMillis, now) =>
-        timeoutError(
-          {
-            inventory: this.#inventory,
-            max: options.max,
-            waiting: this.#line.size,
-            waitedMillis,
-            lastFailure: this.#supply.lastFailure,
-          },
-          now,
-        ),
+      lookForDeadlock: () => lookForDeadlock({ inventory, first: () => this.#line.first, max: options.max }),
+      isStill: (now) => isStill(inventory, now),
+      timeoutError: (waitedMillis, now) => {
+        const { lastFailure } = this.#supply
+        return timeoutError({ inventory, max: options.max, waiting: this.#line.size, waitedMillis, lastFailure }, now)
+      },
       spare: () => options.max - this.#inventory.count('leased') - this.#inventory.count('resetting'),
       onEmpty: () => {
         this.#supply.stopProbing()
@@ -93,22 +93,15 @@ export class Engine {
     })
     this.#distrust = new Distrust({
       ...parts,
-      inventory: this.#inventory,
-      departures: this.#departures,
-      trust: this.#trust,
       slowDown: () => this.#supply.slowDown(),
       restartTimers: () => this.#upkeep.restart(),
     })
     this.#checkups = new Checkups({
       ...parts,
-      inventory: this.#inventory,
-      trust: this.#trust,
       makeAvailable: (connection, now, idleSince) => this.#makeAvailable(connection, now, true, idleSince),
     })
     this.#closing = new Closing({
       ...parts,
-      inventory: this.#inventory,
-      departures: this.#departures,
       line: this.#line,
       openings: () => this.#supply.underWay,
       stopChores: () => {
@@ -118,9 +111,6 @@ export class Engine {
     })
     this.#opening = new Opening({
       ...parts,
-      inventory: this.#inventory,
-      departures: this.#departures,
-      trust: this.#trust,
       onLost: (connection, loss, reach) => {
         this.#distrust.lost(connection, loss, reach)
         this.#dispatch(clock.now())
@@ -152,7 +142,7 @@ export class Engine {
     })
   }
 
-  get inventory(): Pick<Inventory, 'size' | 'idleCount' | 'all' | 'occupancy'> {
+  get inventory(): Pick<Inventory, 'size' | 'idleCount' | 'expiredCount' | 'all' | 'occupancy'> {
     return this.#inventory
   }
 
@@ -160,13 +150,9 @@ export class Engine {
     return this.#line.size
   }
 
-  /** How many leased ones will be retired for their age when they come back. */
-  get expiredCount(): number {
-    return this.#inventory.expiredCount(this.#parts.clock.now())
-  }
-
   /** Leases a connection at once, if one lies idle that needs no proof and nobody waits. */
   acquireNow(terms: LeaseTerms | undefined): Connection | undefined {
+    terms?.options?.attempt?.acquiresFrom(this.publisher)
     if (this.#closing.hasBegun || this.#line.first || terms?.options?.signal?.aborted) return undefined
     const now = this.#parts.clock.now()
     this.#distrust.guard(now)
@@ -264,7 +250,7 @@ export class Engine {
   }
 
   #tellLeased(connection: Connection, waitedMillis: number): void {
-    if (this.#isLeaseHeard()) this.#parts.publisher.publish({ type: 'connection-leased', connection, waitedMillis })
+    if (this.#isLeaseHeard()) this.publisher.publish({ type: 'connection-leased', connection, waitedMillis })
   }
 
   /** Straight on to the first waiter if it needs no ping, else back to the idle ones. */

@@ -23,6 +23,13 @@ export class Inventory {
     return this.#idle.length
   }
 
+  /** How many have been ready for a lease, and are still there. */
+  get openCount(): number {
+    let count = 0
+    for (const connection of this.#alive) if (connection.openedAt !== undefined) count++
+    return count
+  }
+
   /** How many are in this state. */
   count(state: ConnectionState): number {
     let count = 0

@@ -10,6 +10,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Publisher } from '../telemetry/events.ts'
 import type { Departures } from './departures.ts'
 import type { Inventory } from './inventory.ts'
+import type { Outage } from './outage.ts'
 import type { Trust } from './trust.ts'
 
 /** What opening a connection takes. */
@@ -21,6 +22,7 @@ export interface OpeningParts {
   readonly inventory: Inventory
   readonly departures: Departures
   readonly trust: Trust
+  readonly outage: Outage
   /** Told when the connection dies later on. */
   readonly onLost: (connection: Connection, loss: Loss, reach: LossReach) => void
   /** Told when its holder gives it back. */
@@ -37,7 +39,7 @@ export class Opening {
 
   /** Opens a connection, which takes its slot at once. Undefined if it was retired meanwhile. */
   async open(): Promise<Connection | undefined> {
-    const { connector, inventory, publisher, clock, departures } = this.#parts
+    const { connector, inventory, publisher, clock, departures, outage } = this.#parts
     const connection = connector.make({
       onLost: (lost, loss, reach) => {
         if (!lost.is('opening')) this.#parts.onLost(lost, loss, reach) // While it's opening, we hear of it here.
@@ -46,6 +48,7 @@ export class Opening {
     })
     connection.startedAt = clock.now()
     inventory.add(connection)
+    outage.tries(connection.startedAt)
     try {
       await connector.establish(connection, () => this.#established(connection))
       if (!connection.is('opening')) return undefined
@@ -55,6 +58,7 @@ export class Opening {
         connection,
         tookMillis: connection.openedAt - connection.startedAt,
       })
+      outage.succeeded(connection.openedAt, inventory.openCount === 1)
       await this.#quiet(connection)
       // Left open by a hook, or a listener. If it can't be ended here, it can't on the next connection either.
       if (!connection.isLost && connection.transactionStatus !== 'I') await this.#endTransaction(connection)
@@ -63,6 +67,7 @@ export class Opening {
     } catch (error) {
       // It has left the pool meanwhile, and its slot may be another's: how it ended is nobody's concern.
       if (connection.isGone()) return undefined
+      outage.failed(connection.startedAt, error)
       publisher.publish({ type: 'connect-failed', error })
       departures.retire(connection, 'lost', error)
       throw error instanceof Error ? error : new Error(String(error), { cause: error })

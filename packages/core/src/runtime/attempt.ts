@@ -6,6 +6,21 @@ interface Holding {
   isHeld(number: number): boolean
 }
 
+/** An attempt at a transaction that begins after another has failed. */
+export interface TransactionRerun {
+  /** From 2. */
+  readonly attempt: number
+  /** Why the attempt before failed. */
+  readonly error: unknown
+  /** How long ago that was, in milliseconds. */
+  readonly pausedMillis: number
+}
+
+/** Where a pool tells of it. */
+interface RerunPublisher {
+  publish(event: { readonly type: 'transaction-retried' } & TransactionRerun): void
+}
+
 /**
  * One attempt at a transaction, as whoever leases its connection and sends its statements must know it: an ORM that runs
  * the transaction tells nobody what became of it. It is found by the scope in which the ORM acquires.
@@ -18,6 +33,7 @@ export class Attempt {
   #outer: Attempt | undefined
   readonly #own = new Map<Holding, { readonly number: number; readonly release: () => void }>()
   readonly #whenEnded: (() => void)[] = []
+  #publisher: RerunPublisher | undefined
   #hasBegun = false
   #hasReturned = false
   #hasEnded = false
@@ -58,6 +74,16 @@ export class Attempt {
   /** Whether the server may have committed: then the work must never run again. */
   get mayHaveCommitted(): boolean {
     return this.#hasCommitted || this.#lost.size > 0 || this.#pending.size > 0
+  }
+
+  /** Takes note of the pool that its own connection is asked of: that one hears when the transaction runs again. */
+  acquiresFrom(publisher: RerunPublisher): void {
+    if (!this.#hasBegun) this.#publisher ??= publisher
+  }
+
+  /** It has failed, and the next attempt begins. */
+  runsAgain(rerun: TransactionRerun): void {
+    this.#publisher?.publish({ type: 'transaction-retried', ...rerun })
   }
 
   /** Takes note of a lease; those from before the work begins are the transaction's own. */

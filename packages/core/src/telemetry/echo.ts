@@ -1,10 +1,10 @@
 import type { Logger } from '../options/logger.ts'
 import type { EchoLevel } from '../options/resolved-options.ts'
 import type { RetireReason } from '../policy/retirement.ts'
-import type { EventConnection, PoolEvent, PoolEventType } from './events.ts'
+import type { EventConnection, PoolEvent, PoolEventType, StatementRetryReason } from './events.ts'
 import type { Listener } from './listener.ts'
 import type { PoolStatus } from './status.ts'
-import { millis, prefixOf, reasonOf, withBackend } from './wording.ts'
+import { duration, millis, oneLine, prefixOf, reasonOf, withBackend } from './wording.ts'
 
 /** What the echo needs. */
 export interface EchoParts {
@@ -34,6 +34,11 @@ const LOUDEST: Record<PoolEventType, 'debug' | 'info' | 'none'> = {
   'process-stood-still': 'info',
   'process-changed': 'info',
   'capacity-exceeded': 'none',
+  recovered: 'info',
+  'transaction-retried': 'info',
+  'statement-retried': 'info',
+  'commit-resolved': 'info',
+  'session-fenced': 'info',
   'pool-closed': 'info',
 }
 
@@ -86,6 +91,22 @@ function lineOf(event: PoolEvent, status: () => PoolStatus): Line | undefined {
         'info',
         `Connections belong to pid ${event.from}, attempting to check out in pid ${event.to}; dropping all`,
       ]
+    case 'recovered':
+      return ['info', `Connected again after ${duration(event.afterMillis)}${afterFailures(event.failedAttempts)}`]
+    case 'transaction-retried':
+      return ['info', `Transaction runs again, ${attemptOf(event)} (reason: ${reasonOf(event.error)})`]
+    case 'statement-retried':
+      return [
+        'info',
+        `Statement runs again, ${attemptOf(event)}, ${MAY_RUN_AGAIN[event.reason]} (reason: ${reasonOf(event.error)})`,
+      ]
+    case 'commit-resolved':
+      return ['info', resolutionOf(event)]
+    case 'session-fenced':
+      return [
+        'info',
+        `Terminated backend ${event.backendPid} in ${millis(event.tookMillis)}: its connection is lost, and its transaction was open`,
+      ]
     case 'pool-closed':
       return ['info', `Pool closed. ${status()}`]
     case 'lease-overdue':
@@ -110,6 +131,32 @@ const RETIRED: Record<RetireReason, (id: EventConnection['id'], cause: unknown) 
   'idle-timeout': (id) => ['debug', `Closing connection ${id}, idle for too long`],
   disposed: (id) => ['debug', `Closing connection ${id}`],
   'pool-closed': (id) => ['debug', `Closing connection ${id}`],
+}
+
+const MAY_RUN_AGAIN: Record<StatementRetryReason, string> = {
+  idempotent: 'as it is idempotent',
+  'never-ran': 'as nothing of it ran',
+  'stale-session': 'as nothing of it ran in a stale session',
+}
+
+function attemptOf({ attempt, pausedMillis }: { readonly attempt: number; readonly pausedMillis: number }): string {
+  return `attempt ${attempt} after ${millis(pausedMillis)}`
+}
+
+function afterFailures(count: number): string {
+  if (count === 0) return ''
+  return count === 1 ? ', 1 attempt failed' : `, ${count} attempts failed`
+}
+
+function resolutionOf({
+  connection,
+  verdict,
+  why,
+  tookMillis,
+}: Extract<PoolEvent, { type: 'commit-resolved' }>): string {
+  const lost = `COMMIT lost on ${withBackend(connection)}`
+  const because = why === undefined ? '' : ` (reason: ${oneLine(why)})`
+  return `${lost} resolved in ${millis(tookMillis)}: ${verdict}${because}`
 }
 
 function discardOf(cause: unknown): string {

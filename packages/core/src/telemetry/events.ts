@@ -79,7 +79,54 @@ export type PoolEvent =
       /** What the server, the role and the database grant. */
       readonly available: number
     }
+  /** Connections can be opened again: after attempts that failed, or after the loss of all that were open. */
+  | {
+      readonly type: 'recovered'
+      /** Since the first attempt to connect of the outage began. */
+      readonly afterMillis: number
+      /** How many attempts failed in between; 0 if the first one succeeded. */
+      readonly failedAttempts: number
+    }
+  /** A transaction runs again as a whole. Nothing of the attempt before was written. */
+  | ({ readonly type: 'transaction-retried' } & Rerun)
+  /** A statement of `pool.query` runs again by itself. */
+  | ({ readonly type: 'statement-retried'; readonly reason: StatementRetryReason } & Rerun)
+  /** The answer to a COMMIT was lost, and the pool has asked what became of it. */
+  | {
+      readonly type: 'commit-resolved'
+      /** The connection on which COMMIT was lost. */
+      readonly connection: EventConnection
+      readonly verdict: 'committed' | 'aborted' | 'unknown'
+      /** Why the outcome is unknown; undefined if it isn't. */
+      readonly why: string | undefined
+      readonly tookMillis: number
+    }
+  /** A session whose connection was lost was still in its transaction, and was terminated, so that its locks are free. */
+  | {
+      readonly type: 'session-fenced'
+      /** Its `pid` in `pg_stat_activity`. */
+      readonly backendPid: number
+      readonly tookMillis: number
+    }
   | { readonly type: 'pool-closed' }
+
+/** Something that failed and runs again. */
+interface Rerun {
+  /** The attempt that begins now: 2 is the first retry. */
+  readonly attempt: number
+  /** Why the attempt before failed. */
+  readonly error: unknown
+  /** How long ago that was. */
+  readonly pausedMillis: number
+}
+
+/**
+ * Why a statement of `pool.query` may run again:
+ * - `idempotent`: its caller has said that running it twice is harmless;
+ * - `never-ran`: the server, or what stands before it, refused the statement before anything of it ran;
+ * - `stale-session`: the session's own state was in the way (a cached plan, a forgotten statement), and nothing ran.
+ */
+export type StatementRetryReason = 'idempotent' | 'never-ran' | 'stale-session'
 
 /** What may have happened to the process: it stood still, or it is a copy of the one in which the pool was made. */
 export type Interruption = Extract<PoolEvent, { type: 'process-stood-still' | 'process-changed' }>

@@ -18,10 +18,20 @@ export function millis(duration: number): string {
   return `${Math.round(duration)} ms`
 }
 
+/** A duration that may be long, for people: `12 ms`, `4.3 s`. */
+export function duration(length: number): string {
+  return length < 1000 ? millis(length) : `${(length / 1000).toFixed(1)} s`
+}
+
+/** A text in one line, free of control characters. */
+export function oneLine(text: string): string {
+  return text.replaceAll(/\p{Cc}+\s*/gu, ' ')
+}
+
 /** Why something happened: the code, if there is one, and the message, in one line whatever is in it. */
 export function reasonOf(cause: unknown): string {
   if (cause === undefined || cause === null || typeof cause === 'boolean') return 'none given'
   const kind = codeOf(cause) ?? (cause instanceof Error && cause.name !== 'Error' ? cause.name : undefined)
-  const message = messageOf(cause).replaceAll(/\p{Cc}+\s*/gu, ' ')
+  const message = oneLine(messageOf(cause))
   return kind ? `${kind}: ${message}` : message
 }

@@ -31,6 +31,8 @@ export interface InquiryParts {
   readonly clock: Clock
   /** How long one goes on, in milliseconds. */
   readonly patienceMillis: number
+  /** Told when a session has been terminated that was still in the transaction of a lost connection. */
+  readonly onFenced: (fenced: { readonly backendPid: number; readonly tookMillis: number }) => void
 }
 
 /** One try of an inquiry. */
@@ -39,6 +41,12 @@ interface InquiryAttempt {
   readonly elapsedMillis: number
   /** Aborted when its patience has ended. */
   readonly signal: AbortSignal
+}
+
+/** Whether a session was told to end, over all tries. */
+interface Fencing {
+  readonly startedAt: number
+  wasTold: boolean
 }
 
 /** What was heard, and what comes of it. */
@@ -72,15 +80,17 @@ export class CommitInquiry {
   /** Ends a session whose client is gone, unless it ends by itself in time. Never rejects. */
   readonly fence = (session: ServerIdentity | TransactionIdentity): Promise<void> =>
     outOfScope(async () => {
-      await this.#patiently((attempt) => this.#end(session, attempt), 'nothing').catch(() => {})
+      const fencing = this.#fencing()
+      await this.#patiently((attempt) => this.#end(session, attempt, fencing), 'nothing').catch(() => {})
     })
 
   async #find(transaction: TransactionIdentity): Promise<CommitVerdict> {
-    const startedAt = this.#parts.clock.now()
+    const fencing = this.#fencing()
     try {
-      return await this.#patiently((attempt) => this.#inquire(transaction, attempt), 'process')
+      return await this.#patiently((attempt) => this.#inquire(transaction, attempt, fencing), 'process')
     } catch (error) {
-      return { unknown: `no answer within ${Math.round(this.#parts.clock.now() - startedAt)} ms: ${messageOf(error)}` }
+      const tookMillis = this.#parts.clock.now() - fencing.startedAt
+      return { unknown: `no answer within ${Math.round(tookMillis)} ms: ${messageOf(error)}` }
     }
   }
 
@@ -113,11 +123,23 @@ export class CommitInquiry {
     }
   }
 
-  async #end(session: ServerIdentity | TransactionIdentity, attempt: InquiryAttempt): Promise<void> {
+  #fencing(): Fencing {
+    return { startedAt: this.#parts.clock.now(), wasTold: false }
+  }
+
+  /** The session is gone. If it was told to go, that is news, once. */
+  #tellFenced({ backendPid }: ServerIdentity, fencing: Fencing): void {
+    if (!fencing.wasTold) return
+    fencing.wasTold = false
+    this.#parts.onFenced({ backendPid, tookMillis: this.#parts.clock.now() - fencing.startedAt })
+  }
+
+  async #end(session: ServerIdentity | TransactionIdentity, attempt: InquiryAttempt, fencing: Fencing): Promise<void> {
     if (attempt.elapsedMillis < GRACE_MILLIS) throw new NotYet('its end may have been noticed')
     await this.#with(attempt, async (ask) => {
-      await ask(endSession(session))
+      if ((await ask(endSession(session))).length > 0) fencing.wasTold = true
       if ((await ask(whereIs(session))).length > 0) throw new NotYet('the session is there yet')
+      this.#tellFenced(session, fencing)
     })
   }
 
@@ -125,13 +147,15 @@ export class CommitInquiry {
    * Its session may need a moment, then it must end: it holds locks, and might commit at any time. If it's gone already,
    * and there was a crash, whoever is in progress under its id is another.
    */
-  #inquire(transaction: TransactionIdentity, attempt: InquiryAttempt): Promise<CommitVerdict> {
+  #inquire(transaction: TransactionIdentity, attempt: InquiryAttempt, fencing: Fencing): Promise<CommitVerdict> {
     return this.#with(attempt, async (ask) => {
       const first = await this.#hear(transaction, ask)
+      if (!first.there) this.#tellFenced(transaction, fencing)
       if (first.verdict !== 'in progress') return first.verdict
       if (attempt.elapsedMillis < GRACE_MILLIS) throw new NotYet(IN_PROGRESS)
-      await ask(fence(transaction))
+      if ((await ask(fence(transaction))).length > 0) fencing.wasTold = true
       const { verdict, there, witness } = await this.#hear(transaction, ask)
+      if (!there) this.#tellFenced(transaction, fencing)
       if (verdict !== 'in progress') return verdict
       if (there?.waitEvent === 'SyncRep') throw new NotYet('the transaction waits for a synchronous standby')
       if (there || witness.server.statisticsStart === transaction.statisticsStart) throw new NotYet(IN_PROGRESS)

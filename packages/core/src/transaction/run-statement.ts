@@ -5,6 +5,8 @@ import { Problems, withoutUndefined } from '../options/check.ts'
 import { checkGroupKeys } from '../options/check-keys.ts'
 import { TRANSACTION_RETRY } from '../options/defaults.ts'
 import { isDisconnect, isRetryable } from '../policy/classify-error.ts'
+import { systemClock } from '../runtime/clock.ts'
+import type { Publisher } from '../telemetry/events.ts'
 import type { RunOptions } from './run-options.ts'
 import type { Transaction } from './transaction.ts'
 
@@ -41,13 +43,14 @@ const KEYS: Record<keyof StatementOptions, true> = { signal: true, idempotent: t
 /** Runs a statement that asks for more than to be sent, by its config or the third argument; undefined if it doesn't. */
 export function runSpecially(
   source: StatementSource,
+  publisher: Publisher,
   query: string | QueryConfig,
   values: unknown[] | undefined,
   third: unknown,
 ): Promise<QueryResult> | undefined {
   try {
     const options = statementOptionsOf(query, third)
-    return options && runStatement(source, query, values, options)
+    return options && runStatement(source, publisher, query, values, options)
   } catch (error) {
     return Promise.reject(error)
   }
@@ -78,6 +81,7 @@ function statementOptionsOf(query: unknown, third: unknown): StatementOptions | 
 /** Runs a statement in one of these ways. */
 async function runStatement(
   source: StatementSource,
+  publisher: Publisher,
   query: string | QueryConfig,
   values: unknown[] | undefined,
   { signal, idempotent, exactlyOnce }: StatementOptions,
@@ -91,9 +95,24 @@ async function runStatement(
   if (exactlyOnce) return await source.transaction((tx) => tx.query(statement), signal ? { signal } : {})
   const abortable = signal ? { ...statement, signal } : statement
   if (!idempotent) return await source.query(abortable)
-  return await pRetry(() => source.query(abortable), {
+  let failed: { readonly error: Error; readonly at: number } | undefined
+  const tryOnce = (attempt: number): Promise<QueryResult> => {
+    if (failed)
+      publisher.publish({
+        type: 'statement-retried',
+        reason: 'idempotent',
+        attempt,
+        error: failed.error,
+        pausedMillis: systemClock.now() - failed.at,
+      })
+    return source.query(abortable)
+  }
+  return await pRetry(tryOnce, {
     ...TRANSACTION_RETRY,
     ...(signal && { signal }),
+    onFailedAttempt: ({ error }) => {
+      failed = { error, at: systemClock.now() }
+    },
     shouldRetry: ({ error }) => !(error instanceof PoolTimeoutError) && (isDisconnect(error) || isRetryable(error)),
   })
 }

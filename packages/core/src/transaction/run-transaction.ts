@@ -78,13 +78,21 @@ async function runAttempts<Tx, Result>(
   let end: (() => Result) | undefined
   const outer = currentScope()?.attempt
   const origin = new Error('The outer transaction was asked for here')
+  let failed: { readonly attempt: Attempt; readonly error: Error; readonly at: number } | undefined
   const tryOnce = async (number: number): Promise<void> => {
     const attempt = new Attempt(number, outer, origin)
+    if (failed) {
+      const { attempt: last, error, at } = failed
+      last.runsAgain({ attempt: number, error, pausedMillis: systemClock.now() - at })
+    }
     try {
       const result = await runAttempt(attempt, transact, fn, acquire)
       end = () => result
     } catch (error) {
-      if (mayRunAgain(error, attempt)) throw error
+      if (mayRunAgain(error, attempt)) {
+        failed = { attempt, error, at: systemClock.now() }
+        throw error
+      }
       end = () => {
         throw signal?.aborted && isCausedBy(error, signal.reason) ? abortReason(signal) : error
       }

@@ -1,0 +1,49 @@
+import { ConnectError, codeOf } from '../errors.ts'
+import type { Publisher } from '../telemetry/events.ts'
+
+/**
+ * Knows since when no connection could be opened, and tells when one can be again. A server that is merely full (class 53)
+ * refuses and accepts in turn, so it only counts as away if nothing was open meanwhile.
+ */
+export class Outage {
+  readonly #publisher: Publisher
+  #hasLostAll = false
+  #since: number | undefined
+  #failedAttempts = 0
+  #wasAway = false
+
+  constructor(publisher: Publisher) {
+    this.#publisher = publisher
+  }
+
+  /** Every open connection was condemned, since one was lost. */
+  lostAll(): void {
+    this.#hasLostAll = true
+  }
+
+  /** An attempt to connect begins. After a loss the outage counts from here: before, nobody knew the server to be away. */
+  tries(at: number): void {
+    if (this.#hasLostAll) this.#since ??= at
+  }
+
+  /** The attempt that began at `startedAt` failed. */
+  failed(startedAt: number, error: unknown): void {
+    this.#since ??= startedAt
+    this.#failedAttempts++
+    const cause = error instanceof ConnectError ? error.cause : error
+    this.#wasAway ||= !codeOf(cause)?.startsWith('53')
+  }
+
+  /** A connection was opened; `isOnlyOne` if the pool has no other that is open. */
+  succeeded(now: number, isOnlyOne: boolean): void {
+    const since = this.#since
+    const failedAttempts = this.#failedAttempts
+    const isRecovery = this.#wasAway || isOnlyOne
+    this.#hasLostAll = false
+    this.#since = undefined
+    this.#failedAttempts = 0
+    this.#wasAway = false
+    if (since !== undefined && isRecovery)
+      this.#publisher.publish({ type: 'recovered', afterMillis: now - since, failedAttempts })
+  }
+}
