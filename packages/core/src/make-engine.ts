@@ -79,5 +79,13 @@ export function makeEngine(
     if (available !== undefined && max * workers > available)
       publisher.publish({ type: 'capacity-exceeded', max, workers, available })
   }
-  return new Engine({ options, connector, clock, publisher, interruption: (now) => guard.look(now), examine })
+  return new Engine({
+    options,
+    connector,
+    clock,
+    publisher,
+    interruption: (now) => guard.look(now),
+    examine,
+    hurryInquiries: (millis) => inquiry.hurry(millis),
+  })
 }

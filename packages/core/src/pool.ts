@@ -29,6 +29,7 @@ import type { AcquireOptions } from './options/acquire-options.ts'
 import { withoutUndefined } from './options/check.ts'
 import { DEFAULTS } from './options/defaults.ts'
 import { type DisposeOptions, resolveDispose } from './options/dispose-options.ts'
+import { resolveDrain } from './options/drain-options.ts'
 import type { PoolOptions } from './options/pool-options.ts'
 import { resolveOptions } from './options/resolve-options.ts'
 import type { ResolvedOptions } from './options/resolved-options.ts'
@@ -73,6 +74,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   readonly #engine: Engine
   readonly #options: ResolvedOptions
   #ended: Promise<void> | undefined
+  #isEndAsked = false
   /** What the `connect` that is under way through pg-pool's own was asked for. */
   #asked: AcquireOptions | undefined
 
@@ -84,7 +86,9 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     super(given as PoolConfig)
     this.#options = resolved
     Object.assign(this, { Client: clientThatListens((options.Client ?? undefined) as typeof pg.Client | undefined) })
-    this.#adoptOptions(resolved)
+    // What others read in `pool.options`: the counts in force, as pg.Pool shows them.
+    const { max, min, maxUses, allowExitOnIdle } = resolved
+    Object.assign(this.options, { max, min, maxUses, allowExitOnIdle })
     this.#engine = makeEngine(this, given, resolved, () => this.#clientConfig())
   }
 
@@ -272,18 +276,34 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   override end(): Promise<void>
   override end(callback: (error?: Error) => void): void
   override end(callback?: (error?: Error) => void): Promise<void> | undefined {
-    const ended = this.#ended ? Promise.reject(new PoolClosedError('Called end on pool more than once')) : this.#end()
+    const twice = this.#isEndAsked ? new PoolClosedError('Called end on pool more than once') : undefined
+    this.#isEndAsked = true
+    const ended = twice ? Promise.reject(twice) : this.#end()
     if (!callback) return ended
     ended.then(() => callback(), callback)
     return undefined
   }
 
+  /**
+   * For a graceful shutdown: from now on the pool has `millis` left. Until then every caller is served, new ones too; then
+   * the pool closes, whoever waits is refused, and whatever runs is cut off. Resolves with true as soon as nothing is in use
+   * and nobody waits (then call `end()`), with false when the time was up before and all is closed. Called again, it can
+   * only leave less time.
+   *
+   * @throws {OptionsError} when `millis` isn't a number from 0 to 2^31 - 1.
+   */
+  async drain(millis: number): Promise<boolean> {
+    return await this.#engine.drain(resolveDrain(millis), () => void this.#end())
+  }
+
   /** Ends the pool, or waits for the end that is under way: for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await (this.#ended ?? this.#end())
+    this.#isEndAsked = true
+    await this.#end()
   }
 
   #end(): Promise<void> {
+    if (this.#ended) return this.#ended
     // pg-pool's own, over lists that are always empty: an instrumentation has put itself around it.
     super.end(() => {})
     Object.assign(this, { ended: false })
@@ -341,12 +361,6 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   #whoAsks(method: (...args: never[]) => unknown): string | undefined {
     if (this.#options.leakDetectionMillis === Number.POSITIVE_INFINITY) return undefined
     return stackAbove('Acquired here', method)
-  }
-
-  /** What others read in `pool.options`: the counts in force, as pg.Pool shows them. */
-  #adoptOptions(resolved: ResolvedOptions): void {
-    const { max, min, maxUses, allowExitOnIdle } = resolved
-    Object.assign(this.options, { max, min, maxUses, allowExitOnIdle })
   }
 
   /** pg's own share of the options. The pool's timeouts replace the driver's, which would fire on their own. */

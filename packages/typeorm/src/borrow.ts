@@ -1,4 +1,5 @@
-import { OptionsError, Pool } from '@holdfast/core'
+import { setTimeout } from 'node:timers/promises'
+import { type LeasedClient, OptionsError, Pool, PoolClosedError } from '@holdfast/core'
 import pg from 'pg'
 import { attune } from './attune.ts'
 
@@ -15,7 +16,20 @@ export function borrow(pool: Pool): object {
     const said = Object.keys(config).filter((key) => config[key] !== undefined)
     if (said.length > 0) throw new OptionsError(said.map((key) => `\`${key}\` must be absent: it is the pool's.`))
     const [status, addListener] = [pool.status.bind(pool), pool.addListener.bind(pool)]
-    return attune(Object.assign(new Pool(), { status, addListener, end: process.nextTick }), () => pool.connect())
+    let until = Number.POSITIVE_INFINITY
+    const isQuiet = (): boolean => pool.status().leased === 0 && pool.waitingCount === 0
+    // The pool is its owner's: only this data source is refused.
+    const drain = async (millis: number): Promise<boolean> => {
+      const late = performance.now() + millis
+      until = Math.min(until, late)
+      while (!isQuiet() && performance.now() < late) await setTimeout(10)
+      return isQuiet()
+    }
+    const lease = async (): Promise<LeasedClient> => {
+      if (performance.now() >= until) throw new PoolClosedError('The data source has been drained')
+      return pool.connect()
+    }
+    return attune(Object.assign(new Pool(), { status, addListener, drain, end: process.nextTick }), lease)
   }
   return { ...pg, Pool: BorrowedPool }
 }

@@ -1,31 +1,18 @@
-import { type ConnectCallback, OptionsError, Pool, PoolClosedError } from '@holdfast/core'
+import { OptionsError, Pool } from '@holdfast/core'
 import type { DataSource } from 'typeorm'
 import type { PostgresDriver } from 'typeorm/driver/postgres/PostgresDriver.js'
-import { Replica } from './replica.ts'
 
 /**
- * For a graceful shutdown: from now on the data source gets no connection, and this waits, for `millis` at most, until
- * its pools have none in use, so that `destroy()`, which cuts off what runs, finds nothing to cut off. Whether it does.
+ * For a graceful shutdown: `pool.drain(millis)` for every pool of the data source. Until the time is up everything is served,
+ * then whoever waits is refused (`PoolClosedError`) and whatever runs is cut off. Resolves with true as soon as nothing runs,
+ * so that `destroy()` finds nothing to cut off; with false when the time was up before.
  *
- * @throws {OptionsError} when the pools aren't Holdfast's.
+ * @throws {OptionsError} when `millis` is no time, or the pools aren't Holdfast's.
  */
 export async function drain(dataSource: DataSource, millis: number): Promise<boolean> {
   if (!(millis >= 0 && millis < 2 ** 31)) throw new OptionsError([`\`millis\` must be 0 to 2^31 - 1, got ${millis}.`])
-  const late = new Promise<false>((end) => AbortSignal.timeout(millis).addEventListener('abort', () => end(false)))
-  return Promise.race([late, Promise.all(poolsOf(dataSource).map(drained)).then(() => true)])
-}
-
-function drained(pool: Pool): Promise<void> {
-  const no = new PoolClosedError('The data source has been drained')
-  Object.assign(pool, { connect: (tell?: ConnectCallback) => (tell ? process.nextTick(tell, no) : Promise.reject(no)) })
-  return new Promise((resolve) => {
-    const look = (): void => {
-      // In line for a replica that is away is whoever looks whether it is back.
-      if (pool.status().leased === 0 && (pool instanceof Replica || pool.status().waiting === 0)) resolve()
-    }
-    for (const event of ['release', 'remove']) pool.addListener(event, () => setImmediate(look))
-    look()
-  })
+  const areQuiet = await Promise.all(poolsOf(dataSource).map((pool) => pool.drain(millis)))
+  return areQuiet.every(Boolean)
 }
 
 /** The pools that TypeORM has made. @throws {OptionsError} when they aren't ours, or this TypeORM isn't supported. */

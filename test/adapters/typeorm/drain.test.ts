@@ -3,7 +3,7 @@ import { drain, transaction } from '@holdfast/typeorm'
 import type { DataSource } from 'typeorm'
 import { describe, expect } from 'vitest'
 import { test } from '../../faults/support/fault-test.ts'
-import { isPending, rejection, settles, unattended } from '../../faults/support/settling.ts'
+import { isPending, rejection, settles } from '../../faults/support/settling.ts'
 import { deferred } from '../../support/deferred.ts'
 import { until } from '../../support/index.ts'
 import { Entry } from '../subjects/typeorm-stock.ts'
@@ -24,7 +24,7 @@ describe('drain()', () => {
     }
   })
 
-  test('waits for what runs and for who is in line; new work is refused; destroy() then finds nothing', async ({
+  test('waits for what runs and for who is in line; new work is served; destroy() then finds nothing', async ({
     cluster,
     direct,
     applicationName,
@@ -40,17 +40,15 @@ describe('drain()', () => {
     const inLine = source.manager.insert(Entry, { id: 'in line' })
     await until(() => poolOf(source).waitingCount === 1)
     const drained = drain(source, LONG)
-    expect(await rejection(source.manager.insert(Entry, { id: 'new' }))).toMatchObject({
-      code: 'HOLDFAST_POOL_CLOSED',
-      message: 'The data source has been drained',
-    })
+    const asked = source.manager.insert(Entry, { id: 'new' })
     expect(await isPending(drained)).toBe(true)
     goOn.resolve()
     expect(await settles(drained, 'drain()')).toBe(true)
-    await settles(Promise.all([running, inLine]), 'what was running')
+    await settles(Promise.all([running, inLine, asked]), 'what was running')
     await source.destroy()
     expect(await written(cluster, 'running', 'running on', 'in line', 'new')).toEqual([
       'in line',
+      'new',
       'running',
       'running on',
     ])
@@ -77,14 +75,22 @@ describe('drain()', () => {
     await source.destroy()
   })
 
-  test('says so when time is up, and waits no longer', async ({ cluster, direct, applicationName }) => {
-    const source = await connected({ ...addressOf(direct), applicationName })
-    const running = unattended(source.query('select pg_sleep(60)'))
+  test('says so when time is up: what runs is cut off, who waits is refused', async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
+    const source = await connected({ ...addressOf(direct), applicationName, poolSize: 1 })
+    const running = rejection(source.query('select pg_sleep(60)'))
     await busyBackend({ cluster, applicationName }, 'pg_sleep')
+    const waiting = rejection(source.query('select 1'))
+    await until(() => poolOf(source).waitingCount === 1)
     expect(await settles(drain(source, 50), 'drain()')).toBe(false)
-    expect(await isPending(running)).toBe(true)
-    await source.destroy()
-    await rejection(running)
+    const TIME_IS_UP = 'The pool was drained, and its time was up after 50 ms'
+    expect(await settles(running, 'what ran')).toMatchObject({ driverError: { cause: { message: TIME_IS_UP } } })
+    expect(await settles(waiting, 'who waited')).toMatchObject({ code: 'HOLDFAST_POOL_CLOSED', message: TIME_IS_UP })
+    expect(await rejection(source.query('select 1'))).toMatchObject({ message: TIME_IS_UP })
+    await settles(source.destroy(), 'destroy()')
   })
 
   test('is done at once when nothing runs; twice is the same; initialize() works again afterwards', async ({
@@ -118,9 +124,10 @@ describe('drain()', () => {
     expect(replicasOf(source)[0]?.status().leased).toBe(1)
     const drained = drain(source, LONG)
     expect(await isPending(drained)).toBe(true)
-    expect(await rejection(source.createQueryRunner('slave').query('select 1'))).toMatchObject({
-      code: 'HOLDFAST_POOL_CLOSED',
-    })
+    const another = source.createQueryRunner('slave')
+    await another.query('select 1')
+    await another.release()
+    expect(await isPending(drained)).toBe(true)
     await runner.release()
     expect(await settles(drained, 'drain()')).toBe(true)
     await source.destroy()

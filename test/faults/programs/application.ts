@@ -21,11 +21,13 @@ export interface Order {
     | 'client.query'
     | 'release'
     | 'end'
+    | 'drain'
     | 'counts'
     | 'prepare for thaw'
     | 'results of thaw'
   readonly client?: string
   readonly text?: string
+  readonly millis?: number
   readonly statements?: readonly string[]
 }
 
@@ -52,7 +54,7 @@ const pool: pg.Pool = library === 'stock' ? new pg.Pool(options as pg.PoolConfig
 const clients = new Map<string, pg.PoolClient>()
 let resultsOfThaw: Promise<unknown> | undefined
 
-async function obey({ act, client: name = '', text = '', statements = [] }: Order): Promise<unknown> {
+async function obey({ act, client: name = '', text = '', millis = 0, statements = [] }: Order): Promise<unknown> {
   switch (act) {
     case 'greet':
       return undefined
@@ -70,6 +72,8 @@ async function obey({ act, client: name = '', text = '', statements = [] }: Orde
       return clients.get(name)?.release()
     case 'end':
       return pool.end()
+    case 'drain':
+      return (pool as Pool).drain(millis)
     case 'counts':
       return { total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }
     case 'prepare for thaw':

@@ -85,6 +85,11 @@ export class Application implements AsyncDisposable {
     await this.#tell({ act: 'end' })
   }
 
+  /** `pool.drain`. */
+  async drain(millis: number): Promise<boolean> {
+    return (await this.#tell({ act: 'drain', millis })) as boolean
+  }
+
   /** Counts of the pool. */
   async counts(): Promise<{ total: number; idle: number; waiting: number }> {
     return (await this.#tell({ act: 'counts' })) as { total: number; idle: number; waiting: number }

@@ -19,12 +19,21 @@ export interface ClosingParts {
   readonly openings: () => number
   /** Stops whatever would go on by itself. */
   readonly stopChores: () => void
+  /** Leaves the questions about lost COMMITs so many milliseconds. */
+  readonly hurryInquiries?: ((millis: number) => void) | undefined
 }
+
+/** How long goodbyes and questions may take when the time of a draining pool is up, in milliseconds. */
+const LONGEST_FAREWELL_MILLIS = 500
 
 /** The end of a pool: whoever was promised a connection gets it, leased ones may come back, and all of it is bounded. */
 export class Closing {
   readonly #parts: ClosingParts
   #hasBegun = false
+  #hasCutOff = false
+  #isOver = false
+  /** Why callers are refused; undefined for pg's own words. */
+  #reason: string | undefined
   #closed: Promise<void> | undefined
 
   constructor(parts: ClosingParts) {
@@ -33,6 +42,31 @@ export class Closing {
 
   get hasBegun(): boolean {
     return this.#hasBegun
+  }
+
+  /** Whether somebody was refused or cut off since the time of a drain was up. */
+  get hasCutOff(): boolean {
+    return this.#hasCutOff
+  }
+
+  /** What a caller is told who comes too late. */
+  refusal(): PoolClosedError {
+    return new PoolClosedError(this.#reason)
+  }
+
+  /** The time of a drain is up: closes all, and leaves nobody any more time. */
+  cutOff(millis: number): void {
+    if (this.#isOver) return
+    const { options, clock, inventory, line, departures, hurryInquiries } = this.#parts
+    const reason = `The pool was drained, and its time was up after ${millis} ms`
+    this.#hasCutOff ||= line.size > 0 || inventory.count('leased') > 0
+    this.#reason = reason
+    const farewellMillis = Math.min(options.closeTimeoutMillis, LONGEST_FAREWELL_MILLIS)
+    hurryInquiries?.(farewellMillis)
+    void this.begin()
+    this.#refuseBeyond(0)
+    for (const connection of inventory.all()) connection.lose(new PoolClosedError(reason), 'own')
+    clock.schedule(farewellMillis, () => departures.destroyAll(), 'process')
   }
 
   /** Closes all, for `closeTimeoutMillis` at most. Resolves when all is closed. */
@@ -71,11 +105,12 @@ export class Closing {
     await departures.allClosed()
     cancel()
     this.#refuseBeyond(0) // An attempt that was for somebody may have been dropped.
+    this.#isOver = true
     publisher.publish({ type: 'pool-closed' })
   }
 
   #refuseBeyond(served: number): void {
     const { line } = this.#parts
-    line.failLast(line.size - served, () => new PoolClosedError())
+    line.failLast(line.size - served, () => this.refusal())
   }
 }

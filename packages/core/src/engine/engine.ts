@@ -1,7 +1,7 @@
 import type { Connection } from '../connection/connection.ts'
 import type { Connector } from '../connection/connector.ts'
 import type { LeaseTerms } from '../connection/lease.ts'
-import { ConnectError, PoolClosedError } from '../errors.ts'
+import { ConnectError } from '../errors.ts'
 import type { ResolvedOptions } from '../options/resolved-options.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
@@ -13,6 +13,7 @@ import { Closing } from './closing.ts'
 import { isStill, lookForDeadlock } from './deadlock.ts'
 import { Departures } from './departures.ts'
 import { Distrust } from './distrust.ts'
+import { Drainage } from './drainage.ts'
 import { Inventory } from './inventory.ts'
 import { Line } from './line.ts'
 import { Opening } from './opening.ts'
@@ -34,6 +35,8 @@ export interface EngineParts {
   readonly interruption: (now: number) => Interruption | undefined
   /** Asks the server, once and in the background, what the pool should know of it. */
   readonly examine?: ((connection: Connection) => Promise<void>) | undefined
+  /** Leaves the questions about lost COMMITs so many milliseconds. */
+  readonly hurryInquiries?: ((millis: number) => void) | undefined
 }
 
 /**
@@ -56,6 +59,7 @@ export class Engine {
   readonly #trust: Trust
   readonly #distrust: Distrust
   readonly #closing: Closing
+  readonly #drainage: Drainage
   readonly #isLeaseHeard: () => boolean
 
   constructor(given: EngineParts) {
@@ -109,6 +113,7 @@ export class Engine {
         this.#supply.stopProbing()
       },
     })
+    this.#drainage = new Drainage({ ...parts, line: this.#line, closing: this.#closing })
     this.#opening = new Opening({
       ...parts,
       onLost: (connection, loss, reach) => {
@@ -168,7 +173,7 @@ export class Engine {
   acquire(caller: Caller): void {
     const ready = this.acquireNow(caller)
     if (ready) return caller.leased(ready)
-    if (this.#closing.hasBegun) return this.#line.refuse(caller, new PoolClosedError())
+    if (this.#closing.hasBegun) return this.#line.refuse(caller, this.#closing.refusal())
     const signal = caller.options?.signal
     if (signal?.aborted) return this.#line.refuse(caller, abortReason(signal))
     const now = this.#parts.clock.now()
@@ -202,6 +207,11 @@ export class Engine {
    */
   close(): Promise<void> {
     return this.#closing.begin()
+  }
+
+  /** Serves everybody for `millis` at most, then closes: see `Drainage`. */
+  drain(millis: number, onTimeUp: () => void): Promise<boolean> {
+    return this.#drainage.begin(millis, onTimeUp)
   }
 
   #dispatch(now: number): void {

@@ -67,10 +67,20 @@ export class CommitInquiry {
   #connection: Promise<Connection> | undefined
   #lastTurn: Promise<unknown> = Promise.resolve()
   #underWay = 0
+  #patienceMillis: number
+  /** Ends the patience of those that are under way. */
+  readonly #patiences = new Set<AbortController>()
 
   constructor(parts: InquiryParts) {
     this.#parts = parts
+    this.#patienceMillis = parts.patienceMillis
     this.#answerMillis = Math.min(LONGEST_ANSWER_MILLIS, parts.patienceMillis / LEAST_TRIES)
+  }
+
+  /** The pool is about to be gone: leaves so many milliseconds to what is asked now, and to what will be. */
+  hurry(millis: number): void {
+    this.#patienceMillis = Math.min(this.#patienceMillis, millis)
+    for (const patience of this.#patiences) this.#parts.clock.schedule(millis, () => patience.abort(), 'nothing')
   }
 
   /** Asks until the server knows, or patience ends. Never rejects. */
@@ -99,14 +109,15 @@ export class CommitInquiry {
     attempt: (attempt: InquiryAttempt) => Promise<Result>,
     keepsAlive: KeepsAlive,
   ): Promise<Result> {
-    const { clock, patienceMillis } = this.#parts
+    const { clock } = this.#parts
     const startedAt = clock.now()
     const patience = new AbortController()
-    const cancel = clock.schedule(patienceMillis, () => patience.abort(), keepsAlive)
+    this.#patiences.add(patience)
+    const cancel = clock.schedule(this.#patienceMillis, () => patience.abort(), keepsAlive)
     let trouble: unknown
     this.#underWay++
     try {
-      return await pRetry(() => attempt({ elapsedMillis: clock.now() - startedAt, signal: patience.signal }), {
+      const found = pRetry(() => attempt({ elapsedMillis: clock.now() - startedAt, signal: patience.signal }), {
         ...PACE,
         unref: keepsAlive === 'nothing',
         signal: patience.signal,
@@ -115,10 +126,12 @@ export class CommitInquiry {
           return error instanceof NotYet || !(error instanceof ConnectError) || mayAskAgain(error.cause)
         },
       })
+      return await Promise.race([found, endOf(patience.signal)]) // An attempt that is under way may take long.
     } catch (error) {
       throw trouble ?? error
     } finally {
       cancel()
+      this.#patiences.delete(patience)
       if (--this.#underWay === 0) this.#leave()
     }
   }
@@ -202,4 +215,11 @@ export class CommitInquiry {
     this.#connection?.then((connection) => connection.close(this.#answerMillis, undefined)).catch(() => {})
     this.#connection = undefined
   }
+}
+
+/** Rejects when the signal is aborted. */
+function endOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
 }
