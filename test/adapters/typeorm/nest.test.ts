@@ -1,0 +1,82 @@
+import { describe, expect } from 'vitest'
+import { test } from '../../faults/support/fault-test.ts'
+import { settles } from '../../faults/support/settling.ts'
+import { until } from '../../support/index.ts'
+import { written } from '../support/health.ts'
+import { NestApplication } from './support/nest.ts'
+
+/** More than `settles` waits, so that only a drain can explain an end. */
+const PATIENT_MILLIS = 60_000
+
+describe('a NestJS application that gets SIGTERM', () => {
+  test('under load answers every request that it has taken, and is gone', async ({ cluster }) => {
+    await using application = await NestApplication.start({
+      url: cluster.url,
+      recipe: 'drain',
+      drainMillis: PATIENT_MILLIS,
+      closeTimeoutMillis: PATIENT_MILLIS,
+    })
+    const statuses = application.load(20)
+    await until(() => (application.told.begun ?? 0) > 200)
+    application.terminate()
+    await application.isGone()
+    expect(new Set(await settles(statuses, 'the load'))).toEqual(new Set([200]))
+    const { begun = 0, done } = application.told.requests ?? {}
+    expect(begun).toBeGreaterThan(200)
+    expect(done).toBe(begun)
+  })
+
+  test('during an outage, with requests waiting for a connection, is gone when its time is up', async ({
+    cluster,
+    proxy,
+  }) => {
+    await using application = await NestApplication.start({
+      url: proxy.url(cluster.url),
+      recipe: 'drain',
+      drainMillis: 200,
+      closeTimeoutMillis: PATIENT_MILLIS,
+    })
+    proxy.cut('rst')
+    proxy.refuse()
+    const waiting = [application.status('work'), application.status('work')]
+    await until(() => application.told.begun === 2)
+    application.terminate()
+    await application.isGone()
+    expect(await Promise.all(waiting)).toEqual([500, 500])
+    expect(application.told.requests).toEqual({ begun: 2, done: 0 })
+  })
+
+  test('without the recipe waits for them: as long as they have patience', async ({ cluster, proxy }) => {
+    await using application = await NestApplication.start({
+      url: proxy.url(cluster.url),
+      recipe: 'nothing',
+      drainMillis: 0,
+      closeTimeoutMillis: 1,
+    })
+    proxy.cut('rst')
+    proxy.refuse()
+    const waiting = application.status('work', false)
+    await until(() => application.told.begun === 1)
+    application.terminate()
+    // It takes no more requests, but goes on waiting for this one.
+    await until(async () => (await application.status('nowhere', false)) === undefined)
+    await proxy.heal()
+    expect(await settles(waiting, 'the request')).toBe(200)
+    await application.isGone()
+  })
+
+  test('finishes what runs in the background before TypeORM closes the pool', async ({ cluster }) => {
+    await using application = await NestApplication.start({
+      url: cluster.url,
+      recipe: 'drain',
+      drainMillis: PATIENT_MILLIS,
+      closeTimeoutMillis: 1,
+    })
+    expect(await application.status('background')).toBe(200)
+    await until(() => application.told.isInBackground === true)
+    application.terminate()
+    await application.isGone()
+    expect(application.told.failure).toBeUndefined()
+    expect(await written(cluster, 'in the background')).toEqual(['in the background'])
+  })
+})
