@@ -52,6 +52,19 @@ describe('drain() while there is work', () => {
     await pool.end()
   })
 
+  test('with { close: false } only waits, and closes nothing, in time or too late', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, ...PATIENT, max: 1 })
+    const client = await pool.connect()
+    expect(await settles(pool.drain(50, { close: false }), 'drain() in vain')).toBe(false)
+    const drained = pool.drain(LONG, { close: false })
+    expect(await isPending(drained)).toBe(true)
+    client.release()
+    expect(await settles(drained, 'drain()')).toBe(true)
+    expect((await pool.query('select 1 as it')).rows).toEqual([{ it: 1 }])
+    await expect(pool.drain(50, { close: 'no' } as never)).rejects.toThrow('`drain.close` must be one of true, false')
+    await expect(pool.drain(50, { closes: false } as never)).rejects.toThrow('did you mean `close`?')
+  })
+
   test('a caller who gives up in line is not waited for', async ({ direct }) => {
     const pool = holdfast({ ...direct, max: 1, connectionTimeoutMillis: 400 })
     const client = await pool.connect()

@@ -25,6 +25,7 @@ export {
 export { NullPool, type NullPoolOptions } from './null-pool.ts'
 export type { AcquireOptions } from './options/acquire-options.ts'
 export type { DisposeOptions } from './options/dispose-options.ts'
+export type { DrainOptions } from './options/drain-options.ts'
 export type { Logger } from './options/logger.ts'
 export type {
   PoolOptions,

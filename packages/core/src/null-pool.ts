@@ -1,4 +1,5 @@
 import type { PoolOptions } from './options/pool-options.ts'
+import { copyOptions } from './options/secrets.ts'
 import { Pool } from './pool.ts'
 
 /** What a `NullPool` takes: everything but what concerns keeping connections. */
@@ -22,7 +23,6 @@ export class NullPool extends Pool {
 
   /** @throws {OptionsError} that names every option that can't work. */
   constructor(options: NullPoolOptions = {}) {
-    const { password } = options // Not enumerable in the options of another pool.
-    super({ ...options, password, min: 0, maxIdle: 0, maxUses: 1 })
+    super({ ...copyOptions(options), min: 0, maxIdle: 0, maxUses: 1 })
   }
 }

@@ -26,13 +26,13 @@ import type { Engine } from './engine/engine.ts'
 import { PoolClosedError } from './errors.ts'
 import { makeEngine } from './make-engine.ts'
 import type { AcquireOptions } from './options/acquire-options.ts'
-import { withoutUndefined } from './options/check.ts'
 import { DEFAULTS } from './options/defaults.ts'
 import { type DisposeOptions, resolveDispose } from './options/dispose-options.ts'
-import { resolveDrain } from './options/drain-options.ts'
+import { type DrainOptions, resolveDrain } from './options/drain-options.ts'
 import type { PoolOptions } from './options/pool-options.ts'
 import { resolveOptions } from './options/resolve-options.ts'
 import type { ResolvedOptions } from './options/resolved-options.ts'
+import { copyOptions, showOptions } from './options/secrets.ts'
 import { systemClock } from './runtime/clock.ts'
 import { type ConnectionInspection, inspectionOf } from './telemetry/inspect.ts'
 import { type PoolStatus, statusOf } from './telemetry/status.ts'
@@ -81,14 +81,11 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   /** @throws {OptionsError} that names every option that can't work. */
   constructor(options: PoolOptions = {}) {
     const resolved = resolveOptions(options)
-    const { password } = options // Not enumerable in the options of another pool.
-    const given = { ...withoutUndefined(options), ...(password === undefined ? {} : { password }) }
+    const given = copyOptions(options)
     super(given as PoolConfig)
     this.#options = resolved
     Object.assign(this, { Client: clientThatListens((options.Client ?? undefined) as typeof pg.Client | undefined) })
-    // What others read in `pool.options`: the counts in force, as pg.Pool shows them.
-    const { max, min, maxUses, allowExitOnIdle } = resolved
-    Object.assign(this.options, { max, min, maxUses, allowExitOnIdle })
+    showOptions(this.options, resolved)
     this.#engine = makeEngine(this, given, resolved, () => this.#clientConfig())
   }
 
@@ -276,9 +273,9 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   override end(): Promise<void>
   override end(callback: (error?: Error) => void): void
   override end(callback?: (error?: Error) => void): Promise<void> | undefined {
-    const twice = this.#isEndAsked ? new PoolClosedError('Called end on pool more than once') : undefined
+    const again = this.#isEndAsked && Promise.reject(new PoolClosedError('Called end on pool more than once'))
+    const ended = again || this.#end()
     this.#isEndAsked = true
-    const ended = twice ? Promise.reject(twice) : this.#end()
     if (!callback) return ended
     ended.then(() => callback(), callback)
     return undefined
@@ -288,12 +285,12 @@ export class Pool extends pg.Pool implements AsyncDisposable {
    * For a graceful shutdown: from now on the pool has `millis` left. Until then every caller is served, new ones too; then
    * the pool closes, whoever waits is refused, and whatever runs is cut off. Resolves with true as soon as nothing is in use
    * and nobody waits (then call `end()`), with false when the time was up before and all is closed. Called again, it can
-   * only leave less time.
+   * only leave less time. With `{ close: false }` it only waits, and closes nothing: for who shares the pool.
    *
-   * @throws {OptionsError} when `millis` isn't a number from 0 to 2^31 - 1.
+   * @throws {OptionsError} when `millis` isn't a number from 0 to 2^31 - 1, or an option can't work.
    */
-  async drain(millis: number): Promise<boolean> {
-    return await this.#engine.drain(resolveDrain(millis), () => void this.#end())
+  async drain(millis: number, options: DrainOptions = {}): Promise<boolean> {
+    return await this.#engine.drain(millis, resolveDrain(millis, options) ? () => void this.#end() : undefined)
   }
 
   /** Ends the pool, or waits for the end that is under way: for `await using`. */
@@ -365,8 +362,8 @@ export class Pool extends pg.Pool implements AsyncDisposable {
 
   /** pg's own share of the options. The pool's timeouts replace the driver's, which would fire on their own. */
   #clientConfig(): PoolConfig {
-    const { connectionTimeoutMillis, query_timeout, ...config } = this.options
-    return { keepAlive: DEFAULTS.keepAlive, ...config, password: this.options.password }
+    const { connectionTimeoutMillis, query_timeout, ...config } = copyOptions(this.options)
+    return { keepAlive: DEFAULTS.keepAlive, ...config }
   }
 }
 

@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises'
 import { type LeasedClient, OptionsError, Pool, PoolClosedError } from '@holdfast/core'
 import pg from 'pg'
 import { attune } from './attune.ts'
@@ -16,18 +15,13 @@ export function borrow(pool: Pool): object {
     const said = Object.keys(config).filter((key) => config[key] !== undefined)
     if (said.length > 0) throw new OptionsError(said.map((key) => `\`${key}\` must be absent: it is the pool's.`))
     const [status, addListener] = [pool.status.bind(pool), pool.addListener.bind(pool)]
-    let until = Number.POSITIVE_INFINITY
-    const isQuiet = (): boolean => pool.status().leased === 0 && pool.waitingCount === 0
-    // The pool is its owner's: only this data source is refused.
-    const drain = async (millis: number): Promise<boolean> => {
-      const late = performance.now() + millis
-      until = Math.min(until, late)
-      while (!isQuiet() && performance.now() < late) await setTimeout(10)
-      return isQuiet()
-    }
-    const lease = async (): Promise<LeasedClient> => {
-      if (performance.now() >= until) throw new PoolClosedError('The data source has been drained')
-      return pool.connect()
+    const closing = new AbortController()
+    const lease = (): Promise<LeasedClient> => pool.connect({ signal: closing.signal })
+    // The pool is its owner's: only this data source is refused when its time is up.
+    const drain = (millis: number): Promise<boolean> => {
+      const close = (): void => closing.abort(new PoolClosedError('The data source has been drained'))
+      AbortSignal.timeout(millis).addEventListener('abort', close)
+      return pool.drain(millis, { close: false })
     }
     return attune(Object.assign(new Pool(), { status, addListener, drain, end: process.nextTick }), lease)
   }

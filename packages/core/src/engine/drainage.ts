@@ -29,17 +29,19 @@ export class Drainage {
 
   /**
    * Resolves with true as soon as nothing is in use and nobody waits; with false if the time was up before, when all is
-   * closed. Of several deadlines the earliest holds. Calls `onTimeUp` when the pool closes.
+   * closed. Of several deadlines the earliest holds. Calls `onTimeUp` when the pool closes; without that it never closes,
+   * and only this wait ends.
    */
-  async begin(millis: number, onTimeUp: () => void): Promise<boolean> {
+  async begin(millis: number, onTimeUp: (() => void) | undefined): Promise<boolean> {
     const { clock, closing } = this.#parts
-    this.#limit(millis, onTimeUp)
+    const until = onTimeUp ? Number.POSITIVE_INFINITY : clock.now() + millis
+    if (onTimeUp) this.#limit(millis, onTimeUp)
     // What the callers who have just been answered ask for next is in line by then.
     await new Promise<void>((resolve) => clock.afterPendingInput(resolve))
-    while (!closing.hasCutOff && !this.#isQuiet())
+    while (!closing.hasCutOff && !this.#isQuiet() && clock.now() < until)
       await new Promise<void>((resolve) => clock.schedule(LOOK_MILLIS, resolve, 'process'))
     if (closing.hasBegun) await closing.begin()
-    return !closing.hasCutOff
+    return !closing.hasCutOff && this.#isQuiet()
   }
 
   #limit(millis: number, onTimeUp: () => void): void {

@@ -210,7 +210,7 @@ export class Engine {
   }
 
   /** Serves everybody for `millis` at most, then closes: see `Drainage`. */
-  drain(millis: number, onTimeUp: () => void): Promise<boolean> {
+  drain(millis: number, onTimeUp: (() => void) | undefined): Promise<boolean> {
     return this.#drainage.begin(millis, onTimeUp)
   }
 
