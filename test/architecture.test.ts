@@ -27,7 +27,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'make-engine': ['engine', 'transaction', 'connection', 'guard', 'telemetry', 'policy', 'runtime', 'options'],
   calls: ['engine', 'connection', 'runtime', 'options'],
   transaction: ['engine', 'connection', 'driver', 'telemetry', 'sql', 'policy', 'runtime', 'options', 'errors'],
-  guard: ['telemetry', 'runtime', 'options', 'errors'],
+  guard: ['telemetry', 'policy', 'runtime', 'options', 'errors'],
   engine: ['connection', 'telemetry', 'policy', 'runtime', 'options', 'errors'],
   connection: ['driver', 'sql', 'policy', 'runtime', 'options', 'errors'],
   driver: ['policy', 'runtime', 'options', 'errors'],

@@ -13,6 +13,7 @@ export const DOCUMENTS: readonly string[] = [
   'examples/README.md',
   'docs/architecture.md',
   'docs/benchmarks.md',
+  'docs/driver.md',
   'docs/drizzle.md',
   'docs/failure-modes.md',
   'docs/kysely.md',

@@ -3,6 +3,7 @@ import { TransactionRolledBackError } from '../errors.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
 import type { Attempt } from '../runtime/attempt.ts'
 import type { Cancel } from '../runtime/clock.ts'
+import { runUsersCode } from '../runtime/users-code.ts'
 import { asksForCommit, mayCommit, onlyRollsBack, type StatementKind } from '../sql/statement.ts'
 import type { ClientOwner } from './client-owner.ts'
 import type { Statement } from './statements.ts'
@@ -97,7 +98,7 @@ export class Call {
     if (this.#isTold) return
     this.#isTold = true
     this.#forgetSignal?.()
-    this.#callback(error, result)
+    runUsersCode(() => this.#callback(error, result))
   }
 
   #end(error: Error | undefined): void {

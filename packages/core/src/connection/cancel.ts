@@ -1,5 +1,6 @@
 import { type Client, Connection as Protocol } from 'pg'
-import { internalsOf } from '../driver/internals.ts'
+import { guardReading } from '../driver/guarded-reading.ts'
+import { internalsOf, type ReadingProtocol } from '../driver/internals.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
 
@@ -24,7 +25,11 @@ export function requestCancel(client: Client, { clock, stream, timeoutMillis }: 
   const { ssl, sslnegotiation } = connectionParameters
   return new Promise<void>((resolve) => {
     // Throws if the user's way of making sockets does.
-    const protocol = new Protocol({ ssl, sslNegotiation: sslnegotiation, stream } as object) as CancelProtocol
+    const protocol = new Protocol({
+      ssl,
+      sslNegotiation: sslnegotiation,
+      stream,
+    } as object) as unknown as CancelProtocol
     const cancelPatience = afterPatience(clock, timeoutMillis, 'nothing', close)
     function close(): void {
       cancelPatience()
@@ -34,6 +39,7 @@ export function requestCancel(client: Client, { clock, stream, timeoutMillis }: 
     function send(): void {
       protocol.cancel(processID, secretKey)
     }
+    guardReading(protocol, close)
     protocol.on('error', close)
     protocol.on('end', close)
     if (!ssl) protocol.once('connect', send)
@@ -47,8 +53,7 @@ export function requestCancel(client: Client, { clock, stream, timeoutMillis }: 
 }
 
 /** The driver's protocol layer, of which @types/pg knows but half. */
-interface CancelProtocol extends Protocol {
-  connect(portOrPath: number | string, host?: string): void
+interface CancelProtocol extends ReadingProtocol {
   requestSsl(): void
   cancel(processID: number | null, secretKey: number | null): void
 }

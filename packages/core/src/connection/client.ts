@@ -1,10 +1,12 @@
 import { errorMonitor } from 'node:events'
 import { Client, type ClientConfig, type PoolClient } from 'pg'
+import { clarified } from '../driver/guarded-reading.ts'
 import { type DriverQuery, internalsOf } from '../driver/internals.ts'
 import type { Named } from '../driver/prepared-statements.ts'
 import { OptionsError, ReleaseError } from '../errors.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
 import { currentScope, endedAttempt, inThisContext } from '../runtime/scope.ts'
+import { runUsersCode } from '../runtime/users-code.ts'
 import { kindOf, onlyRollsBack, type StatementKind, takesEffectLate } from '../sql/statement.ts'
 import { Call, type Callback, refuse } from './call.ts'
 import type { ClientOwner } from './client-owner.ts'
@@ -95,12 +97,16 @@ function derive(base: typeof Client): LeasedClientClass {
       return super.end(callback)
     }
 
-    /** Hears of the end by itself and not by a listener, which callers could remove. Nobody else has to listen. */
+    /**
+     * Hears of the end by itself and not by a listener, which callers could remove. Nobody else has to listen; who does may
+     * throw, which is no fault of what was read.
+     */
     override emit(event: string | symbol, ...all: unknown[]): boolean {
       const isOver = event === 'error' || event === 'end'
-      if (isOver && #owner in this) this.#owner.lose(all[0] ?? new Error('Connection terminated unexpectedly'))
-      if (event !== 'error' || this.listenerCount('error') > 0) return super.emit(event, ...all)
-      return super.emit(errorMonitor, ...all)
+      if (isOver && #owner in this)
+        this.#owner.lose(clarified(all[0] ?? new Error('Connection terminated unexpectedly')))
+      if (this.listenerCount(event) > 0) return runUsersCode(() => super.emit(event, ...all)) ?? true
+      return event === 'error' ? super.emit(errorMonitor, ...all) : false
     }
 
     release(): void {

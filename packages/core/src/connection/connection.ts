@@ -1,3 +1,4 @@
+import { clarified } from '../driver/guarded-reading.ts'
 import { type DriverInternals, type EndClient, internalsOf } from '../driver/internals.ts'
 import { type PreparedKnown, PreparedStatements } from '../driver/prepared-statements.ts'
 import { type Endpoint, type Loss, lossError, ReleaseError } from '../errors.ts'
@@ -332,7 +333,7 @@ export class Connection implements ClientOwner {
     const { connection } = this.#internals
     // Before the driver's own listener, so that a statement which fails of FATAL is already known to be lost.
     const hear = (error: Error): void => {
-      if (endsSession(error) || this.role.hasLostPrimary(error)) this.lose(error)
+      if (endsSession(clarified(error)) || this.role.hasLostPrimary(error)) this.lose(error)
     }
     keepListening(connection, 'errorMessage', hear, 'first')
     keepListening(connection, 'end', () => {

@@ -1,7 +1,9 @@
 import type { Duplex } from 'node:stream'
 import pg, { type Client, type ClientConfig, type PoolClient } from 'pg'
+import { clarified, guardReading } from '../driver/guarded-reading.ts'
 import { endOf, internalsOf } from '../driver/internals.ts'
 import { ConnectError, type Loss, messageOf, noAnswer } from '../errors.ts'
+import { truthIn } from '../policy/answer.ts'
 import { attemptMillis } from '../policy/backoff.ts'
 import { RESET_TIMEOUT_MILLIS } from '../policy/reset.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -68,6 +70,7 @@ export class Connector {
   make(listener: ConnectionListener): Connection {
     const makeClient = (owner: ClientOwner): LeasedClient => {
       const client = new this.#clientClass(this.#clientConfig(), owner)
+      guardReading(internalsOf(client).connection, (fault) => owner.lose(fault))
       this.#addStartupOptions(client)
       rememberShapes(client)
       return client
@@ -130,7 +133,8 @@ export class Connector {
     if (!objection) return
     const inRecovery = 'select pg_catalog.pg_is_in_recovery()::text as answer'
     const [row] = await ask(connection, inRecovery, this.#clock, RESET_TIMEOUT_MILLIS)
-    if (row?.answer === 'true') throw new ConnectError(connection.endpoint, objection)
+    // What says neither leaves it at what it has said by itself.
+    if (truthIn(row?.answer) !== false) throw new ConnectError(connection.endpoint, objection)
     connection.role.note(false)
   }
 
@@ -175,5 +179,5 @@ function hasOwnQuery(base: typeof Client | undefined): boolean {
 /** What the driver has emitted before tells more than the end that followed from it. */
 function tellingOf(error: unknown, loss: Loss | undefined): unknown {
   const isMereEnd = messageOf(error) === 'Connection terminated unexpectedly'
-  return isMereEnd && loss ? loss.cause : error
+  return isMereEnd && loss ? loss.cause : clarified(error)
 }

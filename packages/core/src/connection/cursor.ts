@@ -1,5 +1,6 @@
 import type { EventEmitter } from 'node:events'
 import type { Cancel } from '../runtime/clock.ts'
+import { runUsersCode } from '../runtime/users-code.ts'
 import { keepListening } from './kept-listeners.ts'
 
 /** What is called at the end, with what pg calls it with. */
@@ -77,7 +78,7 @@ function ask(session: Session, start: (done: Callback) => void, callback: Callba
     isSettled = true
     cancelLimit?.()
     forgetEnd()
-    callback(...answer)
+    runUsersCode(() => callback(...answer))
   }
   const lost = (): void => settle(session.explain(new Error('Connection terminated unexpectedly')))
   const cancelLimit = session.isOver() ? undefined : session.limit()

@@ -1,41 +1,60 @@
+import { violation } from '../driver/guarded-reading.ts'
 import { internalsOf, type StatementDone, sendStatement } from '../driver/internals.ts'
+import { type Row, rowsIn } from '../policy/answer.ts'
 import { severityOf } from '../policy/classify-error.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
 import type { Connection } from './connection.ts'
 import { keepListening } from './kept-listeners.ts'
 
-/** One row of what the pool asked for: texts by column. */
-export type Row = Readonly<Record<string, unknown>>
-
 // The empty query: the cheapest thing that the server must answer.
 const PING = ';'
 const LONGEST_HEAD = 40
 
 /**
- * Sends a statement of the pool, resolves with its rows, and rejects with its error. A server that does not answer within
+ * Asks the server, and resolves with its rows; as {@link tell}. Whoever is answered with two results, or with none, is told
+ * what somebody else has asked for: then the connection is lost.
+ */
+export async function ask(
+  connection: Connection,
+  sql: string,
+  clock: Clock,
+  timeoutMillis: number,
+): Promise<readonly Row[]> {
+  const rows = rowsIn(await tell(connection, sql, clock, timeoutMillis))
+  if (rows) return rows
+  const error = violation(new Error(`The answer to ${nameOf(sql)} is not one result`))
+  connection.lose(error, 'own')
+  throw error
+}
+
+/**
+ * Sends a statement of the pool, or several, and rejects with its error. A server that does not answer within
  * `timeoutMillis` has lost the connection; an SQL error has not.
  */
-export function ask(connection: Connection, sql: string, clock: Clock, timeoutMillis: number): Promise<readonly Row[]> {
+export function tell(connection: Connection, sql: string, clock: Clock, timeoutMillis: number): Promise<unknown> {
   const statement = connection.begin(sql)
   return new Promise((resolve, reject) => {
     const cancel = afterPatience(clock, timeoutMillis, 'nothing', () => {
-      const what = sql === PING ? 'a ping' : headOf(sql)
       // A statement may be slow, or wait for a lock; who doesn't answer a ping is dead, and the others most likely, too.
-      connection.lose(new Error(`No answer to ${what} within ${timeoutMillis} ms`), sql === PING ? 'all' : 'suspect')
+      connection.lose(
+        new Error(`No answer to ${nameOf(sql)} within ${timeoutMillis} ms`),
+        sql === PING ? 'all' : 'suspect',
+      )
     })
     const done: StatementDone = (error, result) => {
       cancel()
       if (error && severityOf(error) === undefined) connection.lose(error)
       connection.end(statement, error ?? undefined)
       if (error) reject(error)
-      else resolve(result?.rows ?? [])
+      else resolve(result)
     }
     sendStatement(connection.client, sql, done)
   })
 }
 
-function headOf(sql: string): string {
+function nameOf(sql: string): string {
+  if (sql === PING) return 'a ping'
   return sql.length > LONGEST_HEAD ? `${sql.slice(0, LONGEST_HEAD)}…` : sql
 }
 

@@ -1,6 +1,7 @@
 import type { Client, QueryResult } from 'pg'
 import { type DriverInternals, type DriverQuery, enqueue, internalsOf, queryOf } from '../driver/internals.ts'
 import { codeOf } from '../errors.ts'
+import { digitsIn, numberIn, type Row, rowsIn } from '../policy/answer.ts'
 import { PROBE, readServer, type ServerIdentity, type TransactionIdentity } from '../policy/commit-outcome.ts'
 import type { StatementKind } from '../sql/statement.ts'
 import type { Gate } from './gate.ts'
@@ -131,26 +132,29 @@ export class Identification {
     // Not PostgreSQL, too old, or forbidden: then it is so for all, and each would only have it written to the server's log.
     if (error) this.#pool.isRefused = /^(?:42|0A)/.test(codeOf(error) ?? '')
     if (error) return
-    const { pid, server } = result?.rows[0] ?? {}
-    if (!/^\d+$/.test(pid)) return
+    const row = rowsIn(result)?.[0]
+    const pid = numberIn(row?.pid)
+    if (pid === undefined) return
     this.#trial = 'passed'
-    this.#server = readServer(server)
-    this.#isPooled = Number(pid) !== this.#internals.processID
+    this.#server = readServer(row?.server)
+    this.#isPooled = pid !== this.#internals.processID
   }
 
   #probe(): DriverQuery {
     const sql = this.#server && !this.#isPooled ? PROBE.short : PROBE.whole
     return queryOf(sql, (error, result) => {
-      if (error) this.#hasGaps = true
-      else this.#learn(result?.rows[0] ?? {})
+      const row = error ? undefined : rowsIn(result)?.[0]
+      if (row) this.#learn(row)
+      else this.#hasGaps = true
     })
   }
 
-  #learn({ xid, pid, server }: { xid?: string | null; pid?: string; server?: string }): void {
+  #learn({ xid, pid, server }: Row): void {
     if (server !== undefined) this.#server = readServer(server)
-    if (!xid) return
-    if (/^\d+$/.test(xid) && this.#server && String(this.#server.backendPid) === pid)
-      this.#identity = { ...this.#server, transactionId: xid }
+    if (xid === null) return
+    const transactionId = digitsIn(xid)
+    if (transactionId && this.#server && this.#server.backendPid === numberIn(pid))
+      this.#identity = { ...this.#server, transactionId }
     else {
       this.#isPooled = true
       this.#hasGaps = true

@@ -1,4 +1,6 @@
 import pg, { type ClientConfig } from 'pg'
+import { guardReading } from '../driver/guarded-reading.ts'
+import { internalsOf } from '../driver/internals.ts'
 
 /**
  * What is found as `pool.Client`: whoever makes clients of his own by it (Kysely, to cancel a query) may listen to nothing,
@@ -9,6 +11,11 @@ export function clientThatListens(base: typeof pg.Client = pg.Client): typeof pg
     constructor(config?: string | ClientConfig) {
       super(config)
       this.on('error', () => {})
+      const { connection } = internalsOf(this)
+      guardReading(connection, (fault) => {
+        connection.emit('error', fault)
+        connection.stream.destroy()
+      })
     }
   }
 }

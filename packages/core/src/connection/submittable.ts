@@ -1,6 +1,7 @@
-import type { EventEmitter } from 'node:events'
+import { EventEmitter } from 'node:events'
 import { Query } from 'pg'
 import type { Cancel } from '../runtime/clock.ts'
+import { runUsersCode } from '../runtime/users-code.ts'
 import { answerAlways, type Callback, type Cursor, cursorOf, type Session } from './cursor.ts'
 
 /**
@@ -34,6 +35,7 @@ export function accompany(submittable: Submittable, callback: Callback | undefin
   const { handleError, handleReadyForQuery } = submittable
   let end: 'answered' | 'failed' | undefined
   const cursor = cursorOf(submittable)
+  if (submittable instanceof EventEmitter) shieldListeners(submittable)
   if (cursor) answerAlways(cursor, submittable, session, () => end === 'failed')
   const cancelLimit = cursor ? undefined : limitAnswers(submittable, session)
   const callBack = callback && callBackOnce(submittable, callback)
@@ -66,10 +68,9 @@ function callBackOnce(submittable: Submittable, callback: Callback): { expect(er
   submittable.callback = (error, result) => {
     if (isCalled) return
     isCalled = true
-    own?.call(submittable, error, result)
     const reason = error ?? failure
-    if (reason) callback(reason)
-    else callback(null, result)
+    if (own) runUsersCode(() => own.call(submittable, error, result))
+    runUsersCode(() => (reason ? callback(reason) : callback(null, result)))
   }
   return {
     expect: (error) => {
@@ -77,6 +78,12 @@ function callBackOnce(submittable: Submittable, callback: Callback): { expect(er
     },
     settle: () => submittable.callback?.(),
   }
+}
+
+/** Who listens to rows and data may throw: that is no fault of what was read. */
+function shieldListeners(submittable: EventEmitter): void {
+  const { emit } = submittable
+  submittable.emit = (...details) => runUsersCode(() => emit.apply(submittable, details)) ?? true
 }
 
 /** A stream that reads has the time for each portion, everything else for the whole, as with the driver. */

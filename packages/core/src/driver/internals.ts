@@ -11,8 +11,7 @@ export interface DriverInternals {
   /** Whether the server has answered everything that was sent (ReadyForQuery). */
   readonly readyForQuery?: boolean
   /** The protocol layer: emits `errorMessage` and `readyForQuery`; its stream is replaced when TLS starts. */
-  readonly connection: EventEmitter & {
-    readonly stream: Duplex
+  readonly connection: ReadingProtocol & {
     /** Prepared statements that the server knows, and those on their way to it. */
     parsedStatements: Record<string, string>
     submittedNamedStatements: Record<string, string>
@@ -45,6 +44,16 @@ export interface DriverInternals {
   /** Statements that wait for the one that the server works on. */
   readonly _queryQueue: unknown[]
   _pulseQueryQueue(): void
+}
+
+/** The driver's protocol layer, as far as it acts when a socket has something to tell. In pg 8.21 it has one method less. */
+export interface ReadingProtocol extends EventEmitter {
+  readonly stream: Duplex
+  connect(port: number | string, host?: string): unknown
+  /** Has what arrives be parsed, and each message be emitted. Called once more when TLS replaces the socket. */
+  attachListeners(stream: Duplex): void
+  upgradeToSSL?(host: unknown, reportStreamError: unknown): void
+  startup(config: unknown): void
 }
 
 /** One column of the rows that a statement returns, as the server describes it. */
@@ -98,9 +107,12 @@ export function sendStatement(client: Client, sql: string, done: StatementDone):
   enqueue(internals, queryOf(sql, done))
 }
 
+/** Answers to the pool are texts, whatever the application has the driver make of them. */
+const TEXTS = { getTypeParser: () => String }
+
 /** A statement of the pool, as the driver takes it. */
 export function queryOf(sql: string, done: StatementDone): DriverQuery {
-  const query = new Query<never, never>(sql) as unknown as DriverQuery
+  const query = new Query<never, never>({ text: sql, types: TEXTS } as never) as unknown as DriverQuery
   query.callback = done
   return query
 }

@@ -1,8 +1,9 @@
 import cluster from 'node:cluster'
 import { availableParallelism } from 'node:os'
+import { numberIn, type Row, truthIn } from '../policy/answer.ts'
 
 /** Asks a server for rows of texts. */
-export type Ask = (sql: string) => Promise<readonly Readonly<Record<string, unknown>>[]>
+export type Ask = (sql: string) => Promise<readonly Row[]>
 
 /**
  * How many connections the server, the role that logged in and this database grant; -1 stands for no limit of their own. Slots that
@@ -17,14 +18,17 @@ const LIMITS = `select r.rolsuper as superuser, r.rolconnlimit as role, d.datcon
   from pg_catalog.pg_roles r, pg_catalog.pg_database d
   where r.rolname = session_user and d.datname = current_database()`
 
+const LIMITING = ['server', 'reserved', 'role', 'database'] as const
+
 /** How many connections this user may have to this database, all processes together; undefined if nobody can tell. */
 export async function availableConnections(ask: Ask): Promise<number | undefined> {
   const [limits] = await ask(LIMITS)
-  if (!limits) return undefined
-  const [server, reserved, role, database] = [limits.server, limits.reserved, limits.role, limits.database].map(Number)
-  if (limits.superuser === true || limits.superuser === 't') return server
-  const granted = [role, database].filter((limit) => limit !== undefined && limit >= 0) as number[]
-  return Math.min((server ?? 0) - (reserved ?? 0), ...granted)
+  const [server, reserved, role, database] = LIMITING.map((column) => numberIn(limits?.[column]))
+  const isSuperuser = truthIn(limits?.superuser)
+  if (isSuperuser) return server
+  if (isSuperuser === undefined || server === undefined || reserved === undefined) return undefined
+  if (role === undefined || database === undefined) return undefined
+  return Math.min(server - reserved, ...[role, database].filter((limit) => limit >= 0))
 }
 
 /**

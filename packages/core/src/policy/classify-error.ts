@@ -12,6 +12,11 @@ export function endsSession(message: unknown): boolean {
   return factsOf(codeOf(message)).disconnect === true
 }
 
+/** Whether the driver says that it received what it didn't wait for: an answer without a question, or of an unknown kind. */
+export function isUnexpectedMessage(error: unknown): boolean {
+  return severityOf(error) === undefined && UNEXPECTED_MESSAGE.test(messageOf(error))
+}
+
 /** Whether a loss by this cause condemns the connections beside it, or was that session's own fault. */
 export function concernsOthers(cause: unknown): boolean {
   return factsOf(codeOf(cause)).ownFault !== true
@@ -25,6 +30,7 @@ const PASSING_MESSAGES = [
 ]
 const REFUSED_BY_POOLER = '08P01' // For PgBouncer whatever it refuses, a wrong password included.
 const POOLER_IS_FULL = /^no more connections allowed/
+const UNEXPECTED_MESSAGE = /^(?:Received unexpected \w+ message from backend|received invalid response: )/
 const DISCONNECT_MESSAGES = [
   'Connection terminated',
   'Connection terminated unexpectedly',
@@ -45,6 +51,8 @@ export function mayConnectAgain(error: unknown, hasConnectedBefore: boolean): bo
   // An unknown host is a typo, unless the name has worked before: then it's a hiccup of the resolver.
   if (code === 'ENOTFOUND') return hasConnectedBefore
   if (factsOf(code).connectAgain) return true
+  // Not the server's word, but what the driver makes of none: bytes were damaged, or there is no PostgreSQL at all.
+  if (code === REFUSED_BY_POOLER && severityOf(error) === undefined) return hasConnectedBefore
   if (code === REFUSED_BY_POOLER) return POOLER_IS_FULL.test(messageOf(error))
   return code === undefined && PASSING_MESSAGES.includes(messageOf(error))
 }

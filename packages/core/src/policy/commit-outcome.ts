@@ -1,3 +1,5 @@
+import { digitsIn, numberIn } from './answer.ts'
+
 /** Which server this is, as far as the ids of its transactions mean something, and which session of it. */
 export interface ServerIdentity {
   /** The process that serves the session; behind a pooler it isn't the one that the protocol names. */
@@ -88,6 +90,9 @@ function microseconds(time: string): string {
   return `(extract(epoch from ${time}) * 1000000)::bigint`
 }
 
+const TIME = /^\d{1,20}(?:\.\d{1,20})?$/
+const TIMELINE = /^[\dA-F]{8}$/i
+
 /** Reads what a session says of its server; undefined if it makes no sense, or there is none that could commit. */
 export function readServer(text: unknown): ServerIdentity | undefined {
   const parts = typeof text === 'string' ? text.split(' ') : []
@@ -99,8 +104,11 @@ export function readServer(text: unknown): ServerIdentity | undefined {
     postmasterStart = '',
     statisticsStart = '',
   ] = parts
-  if (parts.length !== 6 || !/^\d+$/.test(pid) || !/^[\d.]+$/.test(backendStart)) return undefined
-  return { backendPid: Number(pid), backendStart, systemIdentifier, timeline, postmasterStart, statisticsStart }
+  const backendPid = numberIn(digitsIn(pid))
+  const isTold = [backendStart, postmasterStart, statisticsStart].every((time) => TIME.test(time))
+  if (parts.length !== 6 || backendPid === undefined || !isTold) return undefined
+  if (digitsIn(systemIdentifier) === undefined || !TIMELINE.test(timeline)) return undefined
+  return { backendPid, backendStart, systemIdentifier, timeline, postmasterStart, statisticsStart }
 }
 
 /** What the server that was asked says of itself. */

@@ -1,5 +1,5 @@
-import type { Row } from '../connection/exchange.ts'
 import { codeOf } from '../errors.ts'
+import { digitsIn, type Row, truthIn, wordIn } from '../policy/answer.ts'
 import {
   readServer,
   type TransactionIdentity,
@@ -37,20 +37,32 @@ export async function hear(transaction: TransactionIdentity, ask: Ask): Promise<
 
 async function hearWithin(transaction: TransactionIdentity, ask: Ask): Promise<Testimony | undefined> {
   const [row] = await ask(WHO_ARE_YOU)
-  const server = readServer(row?.server)
-  if (!server) return undefined
+  if (!row) return undefined
+  const witness = witnessIn(row)
   const [session] = await ask(whereIs(transaction))
   return {
-    witness: { server, nextTransactionId: String(row?.next_xid), isFirstCheckpoint: row?.is_first === 'true' },
+    witness,
     there: session && { waitEvent: session.wait_event },
     status: await statusOf(transaction, ask),
   }
 }
 
+function witnessIn({ server: told, next_xid, is_first }: Row): Witness {
+  const server = readServer(told)
+  const nextTransactionId = digitsIn(next_xid)
+  const isFirstCheckpoint = truthIn(is_first)
+  if (!server || nextTransactionId === undefined || isFirstCheckpoint === undefined)
+    throw new Error('what the server says of itself makes no sense')
+  return { server, nextTransactionId, isFirstCheckpoint }
+}
+
 async function statusOf(transaction: TransactionIdentity, ask: Ask): Promise<TransactionStatusThere> {
   try {
     const [row] = await ask(whatBecameOf(transaction))
-    return (row?.status ?? null) as TransactionStatusThere
+    if (row?.status === null) return null
+    const status = wordIn(row?.status, ['committed', 'aborted', 'in progress'])
+    if (!status) throw new Error('what the server says of the transaction makes no sense')
+    return status
   } catch (error) {
     if (codeOf(error) === FUTURE) return 'future'
     throw error

@@ -1,0 +1,88 @@
+import { codeOf } from '../errors.ts'
+import { isUnexpectedMessage } from '../policy/classify-error.ts'
+import { whileDriverReads } from '../runtime/users-code.ts'
+import { Framing } from './framing.ts'
+import type { ReadingProtocol } from './internals.ts'
+
+type DataListener = (chunk: Buffer) => void
+
+/**
+ * Keeps within its connection what the driver throws when a server sends what it doesn't expect. The driver parses messages
+ * and acts on them in the socket's own events, where an exception would end the process. `onFault` is told of the first,
+ * and ends the socket. What the user's code throws in there is not caught: see `runUsersCode`.
+ *
+ * Comes before `connect`. A protocol layer of another kind is left as it is.
+ */
+export function guardReading(protocol: ReadingProtocol, onFault: (fault: Error) => void): void {
+  const { attachListeners, startup, upgradeToSSL } = protocol
+  if (typeof attachListeners !== 'function') return
+  let isOver = false
+
+  function fail(fault: unknown): void {
+    if (isOver) return
+    isOver = true
+    onFault(violation(fault))
+  }
+  function attempt<Input>(act: (input: Input) => void, input: Input): void {
+    try {
+      whileDriverReads(act, input)
+    } catch (fault) {
+      if (isBug(fault)) throw fault
+      fail(fault)
+    }
+  }
+  function guard(listener: DataListener, framing: Framing): DataListener {
+    return (chunk) => {
+      if (isOver) return
+      const fault = framing.check(chunk)
+      if (!fault) return attempt(listener, chunk)
+      if (fault.readable > 0) attempt(listener, chunk.subarray(0, fault.readable))
+      fail(new Error(`The server sent what is no message: ${fault.reason}`))
+    }
+  }
+  /** In the place of what is attached, so that whoever looks for the driver's listener finds one. */
+  protocol.attachListeners = (stream) => {
+    const others = stream.listeners('data')
+    attachListeners.call(protocol, stream)
+    const framing = new Framing()
+    for (const listener of stream.listeners('data') as DataListener[]) {
+      if (others.includes(listener)) continue
+      stream.removeListener('data', listener)
+      stream.on('data', guard(listener, framing))
+    }
+  }
+  // Options of a wrong type: not the server's fault.
+  function begin(act: () => void): void {
+    try {
+      act()
+    } catch (problem) {
+      protocol.emit('error', problem)
+    }
+  }
+  protocol.startup = (config) => begin(() => startup.call(protocol, config))
+  if (upgradeToSSL) protocol.upgradeToSSL = (host, report) => begin(() => upgradeToSSL.call(protocol, host, report))
+}
+
+/** An error of the driver's, or of the server's, that says what it is: some have no message, or no code. */
+export function clarified<Cause>(cause: Cause): Cause {
+  if (isUnexpectedMessage(cause)) violation(cause)
+  // An AggregateError has none, either, and tells by its errors.
+  if (cause instanceof Error && !cause.message && 'severity' in cause)
+    cause.message = 'The server sent an error without a message'
+  return cause
+}
+
+/** Ours: never caught. */
+function isBug(fault: unknown): boolean {
+  return fault instanceof Error && fault.message.startsWith('BUG: ')
+}
+
+/** What the driver can't go on from, with PostgreSQL's code for it: protocol_violation. */
+export function violation(fault: unknown): Error {
+  const error = fault instanceof Error ? fault : new Error('The driver could not read an answer', { cause: fault })
+  const code = codeOf(error)
+  // A code of Node's tells what the driver stumbled over, not what that means.
+  if (Object.isExtensible(error) && (code === undefined || code.startsWith('ERR_')))
+    Object.assign(error, { code: '08P01' })
+  return error
+}
