@@ -1,12 +1,13 @@
-import type { AsyncResource } from 'node:async_hooks'
 import type { QueryResult } from 'pg'
 import type { LeasedClient } from './connection/client.ts'
 import type { Connection } from './connection/connection.ts'
+import type { LeaseTerms } from './connection/lease.ts'
 import { failure } from './connection/stack.ts'
 import type { Caller } from './engine/caller.ts'
 import { type AcquireOptions, checkAcquireOptions } from './options/acquire-options.ts'
 import { withoutUndefined } from './options/check.ts'
-import { currentScope, endedAttempt, inThisContext, type Scope, thisContext } from './runtime/scope.ts'
+import { markForAnyContext } from './runtime/context.ts'
+import { currentScope, endedAttempt, type Scope } from './runtime/scope.ts'
 
 /** What `connect(callback)` calls: pg's three arguments. */
 export type ConnectCallback = (
@@ -50,7 +51,7 @@ export class CallbackCall implements Caller {
   readonly #callback: ConnectCallback
 
   constructor(callback: ConnectCallback, options: Scope | undefined, stack: string | undefined) {
-    this.#callback = inThisContext(callback)
+    this.#callback = callback
     this.options = options
     this.stack = stack
   }
@@ -66,6 +67,13 @@ export class CallbackCall implements Caller {
   }
 }
 
+/** Where the connection of a `query()` goes back to. */
+export interface Returning {
+  takeBack(connection: Connection): void
+  /** Whether code of the user's runs at its return. */
+  isReturnHeard(terms: LeaseTerms): boolean
+}
+
 /** One call of `query()`: the lease lasts as long as the statement. */
 export class QueryCall implements Caller {
   readonly options: Scope | undefined
@@ -73,45 +81,37 @@ export class QueryCall implements Caller {
   readonly #query: unknown
   readonly #values: unknown[] | undefined
   readonly #done: ResultCallback
-  readonly #takeBack: (connection: Connection) => void
-  #hasRun = false
-  #context: AsyncResource | undefined
+  readonly #isPromise: boolean
+  readonly #pool: Returning
 
+  /** `isPromise` says that `done` only settles one. */
   constructor(
     query: unknown,
     values: unknown[] | undefined,
     done: ResultCallback,
-    takeBack: (connection: Connection) => void,
+    isPromise: boolean,
+    pool: Returning,
     options: Scope | undefined,
     stack: string | undefined,
   ) {
     this.#query = query
     this.#values = values
     this.#done = done
-    this.#takeBack = takeBack
+    this.#isPromise = isPromise
+    this.#pool = pool
     this.options = options
     this.stack = stack
   }
 
-  /** Will be served in somebody else's time, and shall run in its own context all the same. */
-  keepContext(): void {
-    if (!this.#hasRun) this.#context = thisContext()
-  }
-
   leased(connection: Connection): void {
-    this.#hasRun = true
-    if (this.#context) this.#context.runInAsyncScope(this.#start, this, connection)
-    else this.#start(connection)
+    const giveBack = (): void => this.#pool.takeBack(connection)
+    const isAnyContextFine = this.#isPromise && !this.#pool.isReturnHeard(this)
+    runOn(connection.client, this.#query, this.#values, giveBack, this.#done, isAnyContextFine)
   }
 
   failed(error: Error): void {
-    this.#hasRun = true
     // A callback that throws must not end the round in which the others are told.
     process.nextTick(this.#done, error)
-  }
-
-  #start(connection: Connection): void {
-    runOn(connection.client, this.#query, this.#values, () => this.#takeBack(connection), this.#done)
   }
 }
 
@@ -122,12 +122,15 @@ export function runOn(
   values: unknown[] | undefined,
   giveBack: () => void,
   done: ResultCallback,
+  isAnyContextFine: boolean,
 ): void {
+  const answered = (error: Error | null, result: QueryResult): void => {
+    giveBack()
+    done(error ?? undefined, result)
+  }
+  if (isAnyContextFine) markForAnyContext(answered)
   try {
-    client.query(query as string, values as unknown[], (error: Error | null, result: QueryResult) => {
-      giveBack()
-      done(error ?? undefined, result)
-    })
+    client.query(query as string, values as unknown[], answered)
   } catch (error) {
     // Refused before anything was sent: not a query at all.
     giveBack()

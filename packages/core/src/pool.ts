@@ -19,7 +19,6 @@ import {
   wishesIn,
 } from './calls.ts'
 import type { LeasedClient } from './connection/client.ts'
-import type { Connection } from './connection/connection.ts'
 import { clientThatListens } from './connection/listening-client.ts'
 import { failure, stackAbove } from './connection/stack.ts'
 import type { Engine } from './engine/engine.ts'
@@ -193,9 +192,9 @@ export class Pool extends pg.Pool implements AsyncDisposable {
       typeof done === 'function' ? undefined : runSpecially(this as StatementSource, publisher, query, values, done)
     if (special) return special
     const parameters = typeof values === 'function' ? undefined : values
-    if (done) return this.#run(query, parameters, done)
+    if (done) return this.#run(query, parameters, done, false)
     return new Promise((resolve) => {
-      this.#run(query, parameters, (error, result) => resolve(error ? failure(error) : result))
+      this.#run(query, parameters, (error, result) => resolve(error ? failure(error) : result), true)
     })
   }
 
@@ -331,15 +330,13 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     query: string | (QueryConfig & StatementOptions) | Submittable,
     values: unknown[] | undefined,
     done: ResultCallback,
+    isPromise: boolean,
   ): void {
     if (this.connect !== ownConnect || isInstrumented()) return this.#runThroughConnect(query, values, done)
     const options = wishes(wishesIn(query))
-    const call = new QueryCall(query, values, done, this.#takeBack, options, this.#whoAsks(this.query))
-    this.#engine.acquire(call)
-    call.keepContext()
+    const stack = this.#whoAsks(this.query)
+    this.#engine.acquire(new QueryCall(query, values, done, isPromise, this.#engine, options, stack))
   }
-
-  readonly #takeBack = (connection: Connection): void => this.#engine.takeBack(connection)
 
   /** Whoever overrides `connect` (a tenant's role, a search path) means every statement, as with pg. */
   #runThroughConnect(query: unknown, values: unknown[] | undefined, done: ResultCallback): void {
@@ -347,7 +344,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     try {
       this.connect((error, client) => {
         if (error || !client) done(error)
-        else runOn(client, query, values, () => client.release(), done)
+        else runOn(client, query, values, () => client.release(), done, false)
       })
     } finally {
       this.#asked = undefined

@@ -3,6 +3,7 @@ import { TransactionRolledBackError } from '../errors.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
 import type { Attempt } from '../runtime/attempt.ts'
 import type { Cancel } from '../runtime/clock.ts'
+import { onAbort } from '../runtime/on-abort.ts'
 import { runUsersCode } from '../runtime/users-code.ts'
 import { asksForCommit, mayCommit, onlyRollsBack, type StatementKind } from '../sql/statement.ts'
 import type { ClientOwner } from './client-owner.ts'
@@ -30,7 +31,7 @@ export class Call {
   readonly #callback: Callback
   readonly #attempt: Attempt | undefined
   #cancelLimit: Cancel | undefined
-  #forgetSignal: (() => void) | undefined
+  #forgetSignal: Cancel | undefined
   #isOver = false
   #isTold = false
 
@@ -50,13 +51,11 @@ export class Call {
 
   /** Has the server stop, and tells the caller at once, when he gives up; what comes afterwards is nobody's concern. */
   obey(signal: AbortSignal): void {
-    const giveUp = (): void => {
+    this.#forgetSignal = onAbort(signal, () => {
       const reason = abortReason(signal)
       this.#owner.abort(this.statement, reason)
       this.#tell(reason)
-    }
-    signal.addEventListener('abort', giveUp, { once: true })
-    this.#forgetSignal = () => signal.removeEventListener('abort', giveUp)
+    })
   }
 
   /** The driver didn't take it, and throws: there is nobody to tell. */

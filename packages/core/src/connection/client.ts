@@ -5,7 +5,8 @@ import { type DriverQuery, internalsOf } from '../driver/internals.ts'
 import type { Named } from '../driver/prepared-statements.ts'
 import { OptionsError, ReleaseError } from '../errors.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
-import { currentScope, endedAttempt, inThisContext } from '../runtime/scope.ts'
+import { inItsContext } from '../runtime/context.ts'
+import { currentScope, endedAttempt } from '../runtime/scope.ts'
 import { runUsersCode } from '../runtime/users-code.ts'
 import { kindOf, onlyRollsBack, type StatementKind, takesEffectLate } from '../sql/statement.ts'
 import { Call, type Callback, refuse } from './call.ts'
@@ -82,9 +83,8 @@ function derive(base: typeof Client): LeasedClientClass {
       const values = typeof second === 'function' ? undefined : second
       const callback: Callback | undefined = typeof second === 'function' ? second : (third ?? first.callback)
       if (callback && typeof callback !== 'function') throw new TypeError('callback is not a function')
-      // What the callback asks for is asked in the scope in which this was.
-      if (callback)
-        return this.#run(first, values, currentScope() ? inThisContext(callback) : callback, this.#sendWithCallback)
+      // It is the socket that calls back, and whoever asked that is called.
+      if (callback) return this.#run(first, values, inItsContext(callback), this.#sendWithCallback)
       const send = base.prototype.query === Client.prototype.query ? this.#sendWithCallback : this.#sendForPromise
       return new Promise((resolve) => {
         this.#run(first, values, (error, result) => resolve(error ? failure(error) : result), send)

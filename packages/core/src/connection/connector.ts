@@ -1,12 +1,14 @@
+import type { AsyncResource } from 'node:async_hooks'
 import type { Duplex } from 'node:stream'
 import pg, { type Client, type ClientConfig, type PoolClient } from 'pg'
 import { clarified, guardReading } from '../driver/guarded-reading.ts'
-import { endOf, internalsOf } from '../driver/internals.ts'
+import { endOf, internalsOf, openSocketBy } from '../driver/internals.ts'
 import { ConnectError, type Loss, messageOf, noAnswer } from '../errors.ts'
 import { truthIn } from '../policy/answer.ts'
 import { attemptMillis } from '../policy/backoff.ts'
 import { RESET_TIMEOUT_MILLIS } from '../policy/reset.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { inNoContext } from '../runtime/context.ts'
 import { afterPatience } from '../runtime/deadline.ts'
 import { type LeasedClient, type LeasedClientClass, leasedClientClass } from './client.ts'
 import type { ClientOwner } from './client-owner.ts'
@@ -35,6 +37,8 @@ export interface ConnectorOptions {
   readonly commits: CommitSettings | undefined
   readonly verify: ((client: PoolClient, done: (error?: Error) => void) => void) | undefined
 }
+
+type Password = (this: unknown, ...args: unknown[]) => string | Promise<string>
 
 /** Makes connections, and opens them. */
 export class Connector {
@@ -66,16 +70,20 @@ export class Connector {
     }
   }
 
-  /** Makes a connection that isn't open yet. */
-  make(listener: ConnectionListener): Connection {
+  /**
+   * Makes a connection that isn't open yet, on behalf of one caller if there is one. Its socket outlives whoever that is,
+   * so it is made, and opened, in nobody's context.
+   */
+  make(listener: ConnectionListener, opener?: AsyncResource): Connection {
     const makeClient = (owner: ClientOwner): LeasedClient => {
-      const client = new this.#clientClass(this.#clientConfig(), owner)
+      const client = new this.#clientClass(this.#clientConfig(opener), owner)
       guardReading(internalsOf(client).connection, (fault) => owner.lose(fault))
+      openSocketBy(client, inNoContext)
       this.#addStartupOptions(client)
       rememberShapes(client)
       return client
     }
-    return new Connection(++this.#lastId, makeClient, { ...this.#settings, ...listener })
+    return inNoContext(() => new Connection(++this.#lastId, makeClient, { ...this.#settings, ...listener }))
   }
 
   /**
@@ -144,10 +152,14 @@ export class Connector {
   }
 
   /** With sockets of ours, unless the user makes them. */
-  #clientConfig(): ClientConfig {
+  #clientConfig(opener: AsyncResource | undefined): ClientConfig {
     const config = this.#options.clientConfig()
     const isOurs = HAS_NODE_SOCKETS && config.stream === undefined
-    return isOurs ? { ...config, stream: makeSocket as () => Duplex } : config
+    return {
+      ...config,
+      ...(isOurs && { stream: makeSocket as () => Duplex }),
+      ...(opener && typeof config.password === 'function' && { password: askedIn(opener, config.password) }),
+    }
   }
 
   /** Beside the user's own, wherever they come from: the driver has put them together by now. */
@@ -168,6 +180,13 @@ export class Connector {
       })
       open().then(resolve, reject).finally(cancel)
     })
+  }
+}
+
+/** The driver asks for the password when the server does: in the context of the socket. */
+function askedIn(opener: AsyncResource, password: Password): Password {
+  return function (this: unknown, ...args) {
+    return opener.runInAsyncScope(password, this, ...args)
   }
 }
 

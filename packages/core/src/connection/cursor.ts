@@ -1,5 +1,6 @@
 import type { EventEmitter } from 'node:events'
 import type { Cancel } from '../runtime/clock.ts'
+import { inThisContext } from '../runtime/context.ts'
 import { runUsersCode } from '../runtime/users-code.ts'
 import { keepListening } from './kept-listeners.ts'
 
@@ -47,7 +48,7 @@ export function answerAlways(
 
   cursor.read = (count, callback) => {
     if (!callback) return promised((done) => cursor.read(count, done))
-    ask(session, (done) => read.call(cursor, count, done), callback)
+    ask(session, (done) => read.call(cursor, count, done), inThisContext(callback))
     return undefined
   }
   cursor.close = (callback) => {
@@ -58,7 +59,11 @@ export function answerAlways(
       else if (hasFailed()) session.connection.once('readyForQuery', () => done())
       else close.call(cursor, done)
     }
-    ask(session, start, () => callback())
+    ask(
+      session,
+      start,
+      inThisContext(() => callback()),
+    )
     return undefined
   }
   submittable.submit = (connection) => {

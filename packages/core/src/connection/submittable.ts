@@ -1,6 +1,8 @@
 import { EventEmitter } from 'node:events'
 import { Query } from 'pg'
+import { CALLED_BY_DRIVER } from '../driver/internals.ts'
 import type { Cancel } from '../runtime/clock.ts'
+import { thisContext } from '../runtime/context.ts'
 import { runUsersCode } from '../runtime/users-code.ts'
 import { answerAlways, type Callback, type Cursor, cursorOf, type Session } from './cursor.ts'
 
@@ -58,6 +60,25 @@ export function accompany(submittable: Submittable, callback: Callback | undefin
     handleReadyForQuery.call(submittable, connection)
     callBack?.settle()
   }
+  runInThisContext(submittable)
+}
+
+/** Has whatever comes from the server, and through it each event of the submittable's, arrive in the caller's context. */
+function runInThisContext(submittable: Submittable): void {
+  const context = thisContext()
+  const methods = submittable as unknown as Record<string, unknown>
+  const bind = (name: string): void => {
+    const method = methods[name]
+    if (typeof method !== 'function') return
+    methods[name] = (...args: unknown[]) => context.runInAsyncScope(method as () => unknown, submittable, ...args)
+  }
+  CALLED_BY_DRIVER.filter((name) => !isDriversOwn(submittable, name)).forEach(bind)
+  if (isSource(submittable)) bind('push') // What it tells of its data comes from here.
+}
+
+/** Where the driver's own statement calls nobody, it is left as it is: its rows are described in a faster way. */
+function isDriversOwn(submittable: object, name: (typeof CALLED_BY_DRIVER)[number]): boolean {
+  return name === 'handleRowDescription' && submittable instanceof Query
 }
 
 /** Calls back once, at the end: also for those that know no callback, or forget the error. */

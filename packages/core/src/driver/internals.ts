@@ -86,9 +86,33 @@ export interface DescribedResult {
   addFields(fields: FieldDescription[]): void
 }
 
+/** What the driver calls on what it was given to submit: when it is its turn, and for each message of the server. */
+export const CALLED_BY_DRIVER = [
+  'submit',
+  'handleRowDescription',
+  'handleDataRow',
+  'handlePortalSuspended',
+  'handleCommandComplete',
+  'handleEmptyQuery',
+  'handleCopyInResponse',
+  'handleCopyData',
+  'handleReadyForQuery',
+  'handleError',
+] as const
+
 /** The private parts of a client. */
 export function internalsOf(client: Client): DriverInternals {
   return client as unknown as DriverInternals
+}
+
+/**
+ * Has a client open its socket by `run`. Not the client as a whole: a `connect` of the user's, or of an instrumentation,
+ * does more than that.
+ */
+export function openSocketBy(client: Client, run: (open: () => void) => void): void {
+  const protocol = internalsOf(client).connection as { connect?: (...to: unknown[]) => void }
+  const { connect } = protocol
+  if (typeof connect === 'function') protocol.connect = (...to) => run(() => connect.apply(protocol, to))
 }
 
 /** What a statement of the pool ended with. */

@@ -2,6 +2,7 @@ import type { Connection } from '../connection/connection.ts'
 import { ping } from '../connection/exchange.ts'
 import type { ResolvedOptions } from '../options/resolved-options.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { inNoContext } from '../runtime/context.ts'
 import type { Publisher } from '../telemetry/events.ts'
 import type { Inventory } from './inventory.ts'
 import type { Trust } from './trust.ts'
@@ -28,7 +29,16 @@ export class Checkups {
   }
 
   /** Pings it: for the first waiter, or so that nobody on the way forgets it. */
-  async ping(connection: Connection): Promise<void> {
+  ping(connection: Connection): Promise<void> {
+    return inNoContext(() => this.#ping(connection))
+  }
+
+  /** Lets the server be examined over it. */
+  examine(connection: Connection): Promise<void> {
+    return inNoContext(() => this.#examine(connection))
+  }
+
+  async #ping(connection: Connection): Promise<void> {
     const { options, clock, publisher, trust } = this.#parts
     const startedAt = clock.now()
     this.#take(connection)
@@ -40,8 +50,7 @@ export class Checkups {
     this.#giveBack(connection, now)
   }
 
-  /** Lets the server be examined over it. */
-  async examine(connection: Connection): Promise<void> {
+  async #examine(connection: Connection): Promise<void> {
     this.#take(connection)
     await this.#parts.examine?.(connection)
     if (connection.is('checking')) this.#giveBack(connection, this.#parts.clock.now())

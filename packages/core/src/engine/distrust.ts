@@ -1,5 +1,6 @@
 import type { Connection, LossReach } from '../connection/connection.ts'
 import type { Loss } from '../errors.ts'
+import { inNoContext } from '../runtime/context.ts'
 import type { Interruption, Publisher } from '../telemetry/events.ts'
 import type { Departures } from './departures.ts'
 import type { Inventory } from './inventory.ts'
@@ -29,8 +30,12 @@ export class Distrust {
     this.#parts = parts
   }
 
-  /** A connection died. */
+  /** A connection died. That concerns all, and nobody who happens to be at work when it is noticed. */
   lost(connection: Connection, loss: Loss, reach: LossReach): void {
+    inNoContext(() => this.#lost(connection, loss, reach))
+  }
+
+  #lost(connection: Connection, loss: Loss, reach: LossReach): void {
     const { departures, trust, publisher } = this.#parts
     const wasPinged = connection.is('checking')
     const wasLeased = connection.is('leased')
@@ -76,9 +81,11 @@ export class Distrust {
     const interrupted = interruption(now)
     // Where there is nothing, nothing can have suffered; nor does upkeep look then, so that time seems to have stood still.
     if (!interrupted || (interrupted.type === 'process-stood-still' && inventory.size === 0)) return
-    publisher.publish(interrupted)
-    if (interrupted.type === 'process-stood-still') this.#suspectAll()
-    else this.#becomeAnotherProcess()
+    inNoContext(() => {
+      publisher.publish(interrupted)
+      if (interrupted.type === 'process-stood-still') this.#suspectAll()
+      else this.#becomeAnotherProcess()
+    })
   }
 
   #suspectAll(): void {

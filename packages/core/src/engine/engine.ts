@@ -1,3 +1,4 @@
+import type { AsyncResource } from 'node:async_hooks'
 import type { Connection } from '../connection/connection.ts'
 import type { Connector } from '../connection/connector.ts'
 import type { LeaseTerms } from '../connection/lease.ts'
@@ -6,6 +7,7 @@ import type { ResolvedOptions } from '../options/resolved-options.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { inNoContext } from '../runtime/context.ts'
 import type { Interruption, Publisher } from '../telemetry/events.ts'
 import type { Caller } from './caller.ts'
 import { Checkups } from './checkups.ts'
@@ -19,6 +21,7 @@ import { Line } from './line.ts'
 import { Opening } from './opening.ts'
 import { Outage } from './outage.ts'
 import { Returns } from './returns.ts'
+import { Selection } from './selection.ts'
 import { Supply } from './supply.ts'
 import { timeoutError } from './timeout-error.ts'
 import { Trust } from './trust.ts'
@@ -57,6 +60,7 @@ export class Engine {
   readonly #supply: Supply
   readonly #upkeep: Upkeep
   readonly #trust: Trust
+  readonly #selection: Selection
   readonly #distrust: Distrust
   readonly #closing: Closing
   readonly #drainage: Drainage
@@ -75,6 +79,7 @@ export class Engine {
     this.#inventory = inventory
     this.#departures = departures
     this.#trust = trust
+    this.#selection = new Selection({ ...parts, isClosing: () => this.#closing.hasBegun })
     this.#line = new Line({
       ...parts,
       lookForDeadlock: () => lookForDeadlock({ inventory, first: () => this.#line.first, max: options.max }),
@@ -86,12 +91,12 @@ export class Engine {
       spare: () => options.max - this.#inventory.count('leased') - this.#inventory.count('resetting'),
       onEmpty: () => {
         this.#supply.stopProbing()
-        if (this.#closing.hasBegun) this.#closing.retireUnneeded()
+        if (this.#closing.hasBegun) inNoContext(() => this.#closing.retireUnneeded())
       },
     })
     this.#returns = new Returns({
       ...parts,
-      flawOf: (connection, now) => this.#flawOf(connection, now),
+      flawOf: (connection, now) => this.#selection.flawOf(connection, now),
       retire: (connection, reason, cause) => this.#retireAndServe(connection, reason, cause),
       makeAvailable: (connection, now) => this.#makeAvailable(connection, now),
     })
@@ -125,10 +130,10 @@ export class Engine {
     this.#supply = new Supply({
       max: options.max,
       connectRetry: options.connectRetry,
-      openOne: () => this.#open(),
+      openOne: (opener) => this.#open(opener),
       hasRoom: () => this.#inventory.size < options.max,
       isWanted: () => this.#line.size > 0 && !this.#closing.hasBegun,
-      onFailed: (error, whom) => this.#fail(error, whom),
+      onFailed: (error, whom) => this.#line.failFirst(whom === 'everybody' ? this.#line.size : 1, () => copyOf(error)),
       onPace: () => (this.#closing.hasBegun ? this.#closing.refuseTheRest() : this.#dispatch(clock.now())),
     })
     this.#upkeep = new Upkeep({
@@ -161,7 +166,7 @@ export class Engine {
     if (this.#closing.hasBegun || this.#line.first || terms?.options?.signal?.aborted) return undefined
     const now = this.#parts.clock.now()
     this.#distrust.guard(now)
-    const ready = this.#takeReady(now)
+    const ready = this.#selection.takeReady(now)
     if (ready) {
       this.#grant(ready, terms, now)
       this.#tellLeased(ready, 0)
@@ -183,6 +188,11 @@ export class Engine {
   /** Takes a connection back when its lease ends; its caller may ask never to see it again. Cannot fail. */
   takeBack(connection: Connection, discard?: Error | boolean): void {
     this.#returns.take(connection, discard)
+  }
+
+  /** Whether code of the user's runs when the connection of such a lease comes back. */
+  isReturnHeard(terms: LeaseTerms): boolean {
+    return this.#returns.isHeard(terms)
   }
 
   /** Condemns every connection opened so far: idle ones close now, leased ones when they come back. */
@@ -216,7 +226,7 @@ export class Engine {
 
   #dispatch(now: number): void {
     while (this.#line.first) {
-      const ready = this.#takeReady(now)
+      const ready = this.#selection.takeReady(now)
       if (!ready) break
       this.#serveFirst(ready, now)
     }
@@ -227,31 +237,22 @@ export class Engine {
     let missing = this.#line.size - this.#inventory.count('checking')
     for (; missing > 0 && this.#inventory.next; missing--) void this.#checkups.ping(this.#inventory.next)
     missing -= this.#inventory.count('opening')
-    if (missing > 0 && room > 0) this.#supply.open(Math.min(missing, room))
-  }
-
-  /** The idle connection that can be leased without a ping, if there is one. The one whose turn it is decides for all. */
-  #takeReady(now: number): Connection | undefined {
-    for (let connection = this.#inventory.next; connection; connection = this.#inventory.next) {
-      const flaw = this.#flawOf(connection, now)
-      if (!flaw) {
-        if (this.#trust.mustPing(connection, now)) return undefined
-        this.#inventory.takeIdle(connection)
-        return connection
-      }
-      this.#departures.retire(connection, flaw)
-    }
-    return undefined
+    if (missing <= 0 || room <= 0) return
+    // One is for the last in line alone, in whose call this mostly is; several are for whoever comes first.
+    const opener = missing === 1 ? this.#line.last?.context : undefined
+    this.#supply.open(Math.min(missing, room), opener)
   }
 
   #serveFirst(connection: Connection, now: number): void {
-    const { caller, since } = this.#line.first as Waiter<Caller>
+    const { caller, since, context } = this.#line.first as Waiter<Caller>
     // Granted before the line is empty: what is on its way for nobody is retired when the pool closes. Told after it: a
     // listener may do what moves the line.
     this.#grant(connection, caller, now)
     this.#line.shift()
-    this.#tellLeased(connection, now - since)
-    caller.leased(connection)
+    context.runInAsyncScope(() => {
+      this.#tellLeased(connection, now - since)
+      caller.leased(connection)
+    })
   }
 
   #grant(connection: Connection, terms: LeaseTerms | undefined, now: number): void {
@@ -265,7 +266,7 @@ export class Engine {
 
   /** Straight on to the first waiter if it needs no ping, else back to the idle ones. */
   #makeAvailable(connection: Connection, now: number, isProven = false, idleSince = now): void {
-    const flaw = this.#line.first ? this.#trust.flawOf(connection, now) : this.#flawOf(connection, now)
+    const flaw = this.#line.first ? this.#trust.flawOf(connection, now) : this.#selection.flawOf(connection, now)
     if (flaw) return this.#retireAndServe(connection, flaw)
     if (this.#line.first) {
       if (isProven || !this.#trust.mustPing(connection, now)) return this.#serveFirst(connection, now)
@@ -278,8 +279,8 @@ export class Engine {
     this.#dispatch(now)
   }
 
-  async #open(): Promise<boolean> {
-    const connection = await this.#opening.open()
+  async #open(opener: AsyncResource | undefined): Promise<boolean> {
+    const connection = await this.#opening.open(opener)
     if (!connection) return false
     const now = this.#parts.clock.now()
     this.#upkeep.lookBy(now + HEARTBEAT_MILLIS)
@@ -291,14 +292,9 @@ export class Engine {
     this.#departures.retire(connection, reason, cause)
     this.#dispatch(this.#parts.clock.now())
   }
+}
 
-  #flawOf(connection: Connection, now: number): RetireReason | undefined {
-    return this.#closing.hasBegun ? 'pool-closed' : this.#trust.flawOf(connection, now)
-  }
-
-  #fail(error: Error, whom: 'everybody' | 'first'): void {
-    // Each gets an error of his own, with his own stack.
-    const copy = (): Error => (error instanceof ConnectError ? new ConnectError(error.endpoint, error.cause) : error)
-    this.#line.failFirst(whom === 'everybody' ? this.#line.size : 1, copy)
-  }
+/** Each caller gets an error of its own, with its own stack. */
+function copyOf(error: Error): Error {
+  return error instanceof ConnectError ? new ConnectError(error.endpoint, error.cause) : error
 }

@@ -3,6 +3,7 @@ import type { ResolvedOptions } from '../options/resolved-options.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
 import type { Cancel, Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
+import { onAbort } from '../runtime/on-abort.ts'
 import type { Publisher } from '../telemetry/events.ts'
 import type { Caller } from './caller.ts'
 import { isNested, STANDSTILL_MILLIS } from './deadlock.ts'
@@ -42,6 +43,10 @@ export class Line {
 
   get first(): Waiter<Caller> | undefined {
     return this.#waiters.first
+  }
+
+  get last(): Waiter<Caller> | undefined {
+    return this.#waiters.last
   }
 
   /** Joins the end of the line; false if the caller was refused. */
@@ -97,7 +102,11 @@ export class Line {
   #fail(waiter: Waiter<Caller>, error: Error): void {
     this.#waiters.leave(waiter)
     this.#noteEmpty()
-    this.refuse(waiter.caller, error, this.#parts.clock.now() - waiter.since)
+    this.#tellRefused(waiter, error, this.#parts.clock.now())
+  }
+
+  #tellRefused({ context, caller, since }: Waiter<Caller>, error: Error, now: number): void {
+    context.runInAsyncScope(this.refuse, this, caller, error, now - since)
   }
 
   #noteEmpty(): void {
@@ -137,7 +146,7 @@ export class Line {
     this.#waiters.leave(waiter)
     const error = deadlock ?? this.#parts.timeoutError(now - waiter.since, now)
     this.#noteEmpty()
-    this.refuse(waiter.caller, error, now - waiter.since)
+    this.#tellRefused(waiter, error, now)
   }
 
   /** A deadline of one's own comes out of order. */
@@ -163,9 +172,7 @@ export class Line {
   #listenToSignal(waiter: Waiter<Caller>): void {
     const signal = waiter.caller.options?.signal
     if (!signal) return
-    const giveUp = (): void => this.#fail(waiter, this.#reasonOf(signal, waiter.caller))
-    signal.addEventListener('abort', giveUp, { once: true })
-    waiter.cancel = () => signal.removeEventListener('abort', giveUp)
+    waiter.cancel = onAbort(signal, () => this.#fail(waiter, this.#reasonOf(signal, waiter.caller)))
   }
 
   /** The deadline of a transaction comes as a signal: what kept it from beginning tells more. */

@@ -1,4 +1,5 @@
-import type { Connection, LossReach } from '../connection/connection.ts'
+import type { AsyncResource } from 'node:async_hooks'
+import type { Connection, ConnectionListener, LossReach } from '../connection/connection.ts'
 import type { Connector } from '../connection/connector.ts'
 import { synchronized } from '../connection/exchange.ts'
 import { reset } from '../connection/reset.ts'
@@ -7,6 +8,7 @@ import type { ResolvedOptions } from '../options/resolved-options.ts'
 import { expiryOf } from '../policy/lifetime.ts'
 import { RESET_TIMEOUT_MILLIS } from '../policy/reset.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { inContext } from '../runtime/context.ts'
 import type { Publisher } from '../telemetry/events.ts'
 import type { Departures } from './departures.ts'
 import type { Inventory } from './inventory.ts'
@@ -37,18 +39,27 @@ export class Opening {
     this.#parts = parts
   }
 
-  /** Opens a connection, which takes its slot at once. Undefined if it was retired meanwhile. */
-  async open(): Promise<Connection | undefined> {
-    const { connector, inventory, publisher, clock, departures, outage } = this.#parts
-    const connection = connector.make({
+  /**
+   * Opens a connection, which takes its slot at once. Undefined if it was retired meanwhile. The user's hooks run in the
+   * context of the one on whose behalf it is opened, if it is one.
+   */
+  async open(opener?: AsyncResource): Promise<Connection | undefined> {
+    const { connector, inventory, clock, outage } = this.#parts
+    const listener: ConnectionListener = {
       onLost: (lost, loss, reach) => {
         if (!lost.is('opening')) this.#parts.onLost(lost, loss, reach) // While it's opening, we hear of it here.
       },
       onReleased: this.#parts.onReleased,
-    })
+    }
+    const connection = connector.make(listener, opener)
     connection.startedAt = clock.now()
     inventory.add(connection)
     outage.tries(connection.startedAt)
+    return await inContext(opener, () => this.#complete(connection))
+  }
+
+  async #complete(connection: Connection): Promise<Connection | undefined> {
+    const { connector, publisher, clock, departures, inventory, outage } = this.#parts
     try {
       await connector.establish(connection, () => this.#established(connection))
       if (!connection.is('opening')) return undefined

@@ -1,5 +1,6 @@
 import type { Connection } from '../connection/connection.ts'
 import type { Connector } from '../connection/connector.ts'
+import type { LeaseTerms } from '../connection/lease.ts'
 import { reset } from '../connection/reset.ts'
 import type { ResolvedOptions } from '../options/resolved-options.ts'
 import { resetPlan } from '../policy/reset.ts'
@@ -24,10 +25,19 @@ export interface ReturnsParts {
 export class Returns {
   readonly #parts: ReturnsParts
   readonly #isReleaseHeard: () => boolean
+  readonly #isCloseHeard: () => boolean
 
   constructor(parts: ReturnsParts) {
     this.#parts = parts
     this.#isReleaseHeard = parts.publisher.isHeard('connection-released')
+    this.#isCloseHeard = parts.publisher.isHeard('connection-closed')
+  }
+
+  /** Whether code of the user's runs at the end of such a lease: that of a listener, a reset, a hook that is replayed. */
+  isHeard({ options }: LeaseTerms): boolean {
+    const policy = options?.resetOnReturn ?? this.#parts.options.resetOnReturn
+    const mayCall = typeof policy === 'function' || policy === 'session' || policy === 'discard'
+    return mayCall || this.#isReleaseHeard() || this.#isCloseHeard()
   }
 
   /** Takes a connection back, whose caller may ask never to see it again. Cannot fail. */

@@ -1,16 +1,20 @@
+import type { AsyncResource } from 'node:async_hooks'
 import pRetry from 'p-retry'
 import { ConnectError } from '../errors.ts'
 import type { Retry } from '../options/resolved-options.ts'
 import { FIRST_PACE, quickened, UNPACED } from '../policy/backoff.ts'
 import { mayConnectAgain } from '../policy/classify-error.ts'
-import { outOfScope } from '../runtime/scope.ts'
+import { inNoContext } from '../runtime/context.ts'
 
 /** What supply asks of the engine. */
 export interface SupplyParts {
   readonly max: number
   readonly connectRetry: Retry | false
-  /** Opens one connection; it has joined the pool when this resolves, unless the pool has dropped it meanwhile. */
-  readonly openOne: () => Promise<boolean>
+  /**
+   * Opens one connection, on behalf of one caller if there is one; it has joined the pool when this resolves, unless the
+   * pool has dropped it meanwhile.
+   */
+  readonly openOne: (opener: AsyncResource | undefined) => Promise<boolean>
   /** Whether a connection more may be opened. */
   readonly hasRoom: () => boolean
   /** Whether anybody waits for a connection. */
@@ -47,11 +51,11 @@ export class Supply {
     return this.#lastFailure
   }
 
-  /** Opens up to `count` more connections, as far as the pace allows. */
-  open(count: number): void {
+  /** Opens up to `count` more connections, as far as the pace allows; on behalf of one caller if there is one. */
+  open(count: number, opener?: AsyncResource): void {
     if (this.#probe) return
     const allowed = Math.min(count, this.#pace - this.#underWay)
-    for (let started = 0; started < allowed; started++) outOfScope(() => this.#start())
+    for (let started = 0; started < allowed; started++) inNoContext(() => this.#start(opener))
   }
 
   /** The server may have restarted: begin gently. */
@@ -65,10 +69,11 @@ export class Supply {
     this.#probe = undefined
   }
 
-  #start(): void {
+  #start(opener: AsyncResource | undefined): void {
     this.#underWay++
     const probe = new AbortController()
-    pRetry(() => this.#attempt(probe), {
+    // Whoever tries again does so for all.
+    pRetry((number) => this.#attempt(probe, number === 1 ? opener : undefined), {
       ...(this.#parts.connectRetry || { retries: 0 }),
       signal: probe.signal,
       shouldRetry: () => this.#probe === probe,
@@ -81,12 +86,12 @@ export class Supply {
       })
   }
 
-  async #attempt(probe: AbortController): Promise<void> {
+  async #attempt(probe: AbortController, opener: AsyncResource | undefined): Promise<void> {
     // While its failure was on its way here, somebody else may have taken the slot: he goes on, then.
     if (this.#probe === probe && !this.#parts.hasRoom()) return
     let hasJoined: boolean
     try {
-      hasJoined = await this.#parts.openOne()
+      hasJoined = await this.#parts.openOne(opener)
     } catch (error) {
       this.#lastFailure = error
       // At once: while p-retry thinks it over, nobody may take the slot that the probe goes on to use.

@@ -1,9 +1,14 @@
+import type { AsyncResource } from 'node:async_hooks'
+import { thisContext } from '../runtime/context.ts'
+
 /** A caller in line, and its place: a node of a doubly linked list, so that leaving costs the same from anywhere. */
 export class Waiter<Caller> {
   readonly caller: Caller
   readonly since: number
   /** When its patience ends, by its own deadline or the pool's. */
   readonly until: number
+  /** Where it joined: it is served, or refused, in somebody else's time, and shall hear of that in its own context. */
+  readonly context: AsyncResource = thisContext()
   /** Takes back what would have it leave by itself: a signal's listener, a timer of its own. */
   cancel: (() => void) | undefined = undefined
   previous: Waiter<Caller> | undefined = undefined
@@ -28,6 +33,10 @@ export class Waiters<Caller> {
 
   get first(): Waiter<Caller> | undefined {
     return this.#first
+  }
+
+  get last(): Waiter<Caller> | undefined {
+    return this.#last
   }
 
   /** Joins the end of the line. */

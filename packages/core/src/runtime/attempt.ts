@@ -1,3 +1,5 @@
+import { follow } from './on-abort.ts'
+
 /** What an attempt knows of a lease. */
 interface Holding {
   readonly number: number
@@ -108,12 +110,9 @@ export class Attempt {
 
   /** Is aborted when `signal` is, while the attempt lasts: what runs on after its end is not given up by it. */
   follow(signal: AbortSignal): AbortSignal {
-    if (signal.aborted) return signal
-    const own = new AbortController()
-    const abort = (): void => own.abort(signal.reason)
-    signal.addEventListener('abort', abort, { once: true })
-    this.whenEnded(() => signal.removeEventListener('abort', abort))
-    return own.signal
+    const { signal: own, leave } = follow(signal)
+    this.whenEnded(leave)
+    return own
   }
 
   /** Something is sent on this lease that may commit. */

@@ -1,3 +1,5 @@
+import { inNoContext } from './context.ts'
+
 /** What a timer keeps alive: a caller who awaits keeps the process, a background chore keeps nothing. */
 export type KeepsAlive = 'process' | 'nothing'
 
@@ -10,7 +12,7 @@ export interface Clock {
   now(): number
   /** Wall-clock milliseconds since the epoch: what the server has lived through meanwhile. */
   wall(): number
-  /** Runs `task` once after `delayMillis`; `Infinity` means never. */
+  /** Runs `task` once after `delayMillis`; `Infinity` means never. A background chore runs in nobody's context. */
   schedule(delayMillis: number, task: () => void, keepsAlive: KeepsAlive): Cancel
   /** Runs `task` after input that already lies in the sockets has been read. */
   afterPendingInput(task: () => void): Cancel
@@ -29,8 +31,9 @@ export const systemClock: Clock = {
   wall: () => Date.now(),
   schedule(delayMillis, task, keepsAlive) {
     if (delayMillis > LONGEST_TIMER_MILLIS) return nothingToCancel
-    const timer = setTimeout(task, delayMillis)
-    if (keepsAlive === 'nothing') timer.unref()
+    const isChore = keepsAlive === 'nothing'
+    const timer = isChore ? inNoContext(() => setTimeout(task, delayMillis)) : setTimeout(task, delayMillis)
+    if (isChore) timer.unref()
     return () => clearTimeout(timer)
   },
   afterPendingInput(task) {

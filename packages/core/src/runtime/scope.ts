@@ -1,4 +1,4 @@
-import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { type AcquireOptions, checkAcquireOptions } from '../options/acquire-options.ts'
 import { withoutUndefined } from '../options/check.ts'
 import type { Attempt } from './attempt.ts'
@@ -103,21 +103,4 @@ function within(place: Place | undefined, wishes: AcquireOptions): Place {
     wishes: { ...place?.wishes, ...wishes },
     around: place?.around,
   }
-}
-
-/** Runs what belongs to no caller, such as opening a connection, whose sockets would keep his scope for ever. */
-export function outOfScope<Result>(work: () => Result): Result {
-  return isUsed ? storage.run(undefined, work) : work()
-}
-
-/** The scope, and every other async context, of whoever asks, to run something in later. */
-export function thisContext(): AsyncResource {
-  // `AsyncLocalStorage.snapshot` does the same at several times the price.
-  return new AsyncResource('HoldfastWaiter')
-}
-
-/** Has `task` run in the context of whoever called this. */
-export function inThisContext<Args extends unknown[]>(task: (...args: Args) => void): (...args: Args) => void {
-  const context = thisContext()
-  return (...args) => context.runInAsyncScope(task, undefined, ...args)
 }

@@ -14,7 +14,7 @@ import {
   whereIs,
 } from '../policy/commit-outcome.ts'
 import type { Clock, KeepsAlive } from '../runtime/clock.ts'
-import { outOfScope } from '../runtime/scope.ts'
+import { inNoContext } from '../runtime/context.ts'
 import { type Ask, hear, type Testimony } from './testimony.ts'
 
 const LONGEST_ANSWER_MILLIS = 5000
@@ -85,11 +85,11 @@ export class CommitInquiry {
 
   /** Asks until the server knows, or patience ends. Never rejects. */
   readonly find = (transaction: TransactionIdentity): Promise<CommitVerdict> =>
-    outOfScope(() => this.#find(transaction))
+    inNoContext(() => this.#find(transaction))
 
   /** Ends a session whose client is gone, unless it ends by itself in time. Never rejects. */
   readonly fence = (session: ServerIdentity | TransactionIdentity): Promise<void> =>
-    outOfScope(async () => {
+    inNoContext(async () => {
       const fencing = this.#fencing()
       await this.#patiently((attempt) => this.#end(session, attempt, fencing), 'nothing').catch(() => {})
     })

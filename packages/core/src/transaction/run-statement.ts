@@ -6,6 +6,7 @@ import { checkGroupKeys } from '../options/check-keys.ts'
 import { TRANSACTION_RETRY } from '../options/defaults.ts'
 import { isDisconnect, isRetryable } from '../policy/classify-error.ts'
 import { systemClock } from '../runtime/clock.ts'
+import { follow } from '../runtime/on-abort.ts'
 import type { Publisher } from '../telemetry/events.ts'
 import type { RunOptions } from './run-options.ts'
 import type { Transaction } from './transaction.ts'
@@ -107,14 +108,15 @@ async function runStatement(
       })
     return source.query(abortable)
   }
+  const following = signal && follow(signal)
   return await pRetry(tryOnce, {
     ...TRANSACTION_RETRY,
-    ...(signal && { signal }),
+    ...(following && { signal: following.signal }),
     onFailedAttempt: ({ error }) => {
       failed = { error, at: systemClock.now() }
     },
     shouldRetry: ({ error }) => !(error instanceof PoolTimeoutError) && (isDisconnect(error) || isRetryable(error)),
-  })
+  }).finally(following?.leave)
 }
 
 function pick({ signal, idempotent, exactlyOnce }: StatementOptions): StatementOptions {

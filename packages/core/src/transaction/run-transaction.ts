@@ -5,6 +5,7 @@ import { isCausedBy, isRetryable } from '../policy/classify-error.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
 import { Attempt } from '../runtime/attempt.ts'
 import { systemClock } from '../runtime/clock.ts'
+import { follow } from '../runtime/on-abort.ts'
 import { currentScope, inScope } from '../runtime/scope.ts'
 import { requireFunction } from './require-function.ts'
 import { type ResolvedRunOptions, type RunOptions, resolveRunOptions } from './run-options.ts'
@@ -103,13 +104,16 @@ async function runAttempts<Tx, Result>(
     lastFailure = error
     if (retriesLeft > 0) onRetry?.({ attempt: attemptNumber, error, delayMillis: retryDelay })
   }
-  const options = { ...(retry || { retries: 0 }), ...(signal && { signal }), onFailedAttempt }
+  const following = signal && follow(signal)
+  const options = { ...(retry || { retries: 0 }), ...(following && { signal: following.signal }), onFailedAttempt }
   try {
     await pRetry(tryOnce, options)
   } catch (error) {
     if (end) return (end as () => Result)()
     if (error instanceof TransactionTimeoutError && lastFailure) error.cause = lastFailure
     throw error
+  } finally {
+    following?.leave()
   }
   return (end as () => Result)()
 }

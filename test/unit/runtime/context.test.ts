@@ -1,0 +1,42 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { expect, test, vi } from 'vitest'
+import { inItsContext, inNoContext, markForAnyContext } from '../../../packages/core/src/runtime/context.ts'
+
+const callers = new AsyncLocalStorage<string>()
+
+test('work in no context finds nobody, and neither does what it begins', async () => {
+  const found = await callers.run('somebody', () =>
+    inNoContext(async () => {
+      const first = callers.getStore()
+      await Promise.resolve()
+      const later = await new Promise((resolve) => setImmediate(() => resolve(callers.getStore())))
+      return [first, callers.getStore(), later]
+    }),
+  )
+  expect(found).toEqual([undefined, undefined, undefined])
+  expect(callers.run('somebody', () => inNoContext(() => callers.run('another', () => callers.getStore())))).toBe(
+    'another',
+  )
+})
+
+test("no context is nobody's also where the package is loaded by a request", async () => {
+  const found = await callers.run('the first request', async () => {
+    vi.resetModules()
+    const fresh = await import('../../../packages/core/src/runtime/context.ts')
+    expect(fresh.inNoContext).not.toBe(inNoContext)
+    return fresh.inNoContext(() => callers.getStore())
+  })
+  expect(found).toBeUndefined()
+})
+
+test('a callback runs in the context of whoever gave it, with its own `this`, unless any context will do', () => {
+  const bound = callers.run('the giver', () =>
+    inItsContext(function (this: unknown, word: string) {
+      return [this, word, callers.getStore()]
+    }),
+  )
+  expect(callers.run('another', () => bound.call('it', 'word'))).toEqual(['it', 'word', 'the giver'])
+  const callback = (): string | undefined => callers.getStore()
+  markForAnyContext(callback)
+  expect(callers.run('the giver', () => inItsContext(callback))).toBe(callback)
+})
