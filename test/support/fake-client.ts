@@ -39,6 +39,8 @@ export class FakeServer {
   readonly nextWelcomes: Welcome[] = []
   /** Whether sessions opened from now on answer nothing, like a flow that a firewall forgot. */
   silent = false
+  /** Whether anybody takes up a connection at all: else each SYN is swallowed. */
+  isReachable = true
   /** Whether a goodbye closes the socket. */
   hearsGoodbyes = true
   /** Whether a destroyed socket is ever reported as closed. */
@@ -94,6 +96,11 @@ export class FakeBackend {
     this.wire = new Wire(this)
   }
 
+  /** Whether the server takes up the connection. */
+  get isReachable(): boolean {
+    return this.#server.isReachable
+  }
+
   /** Whether the socket is open. */
   get isOpen(): boolean {
     return !this.wire.stream.destroyed
@@ -103,6 +110,11 @@ export class FakeBackend {
   accept(): void {
     this.wire.emit('backendKeyData', { processID: this.pid, secretKey: 0 })
     this.readyForQuery()
+  }
+
+  /** Says something to whoever waits to be connected: a step of the login. */
+  utter(): void {
+    this.wire.stream.bytesRead++
   }
 
   /** Turns away whoever waits to be connected, or cuts a connection, as the operating system does: with an error. */
@@ -212,7 +224,8 @@ class Wire extends EventEmitter {
 
   connect(): void {
     this._connecting = true
-    soon(() => this.emit('connect'))
+    this.stream.connecting = !this.#backend.isReachable
+    if (!this.stream.connecting) soon(() => this.emit('connect'))
   }
 
   startup(): void {
@@ -252,6 +265,9 @@ class Wire extends EventEmitter {
 
 class Socket extends EventEmitter {
   destroyed = false
+  connecting = false
+  /** What the client has heard: of a login, that there is somebody. */
+  bytesRead = 0
   isRef = true
   readonly #backend: FakeBackend
 

@@ -34,7 +34,10 @@ function prepare(options: Partial<ConnectorOptions> = {}): Fixture {
   )
   const lost = vi.fn()
   const connection = connector.make({ onLost: lost, onReleased: () => {} })
-  void connector.establish(connection, () => {}).catch(() => {})
+  void connector
+    .logIn(connection)
+    .then(() => connector.runHooks(connection))
+    .catch(() => {})
   return { clock, server, connection, lost, [Symbol.dispose]: () => clock[Symbol.dispose]() }
 }
 

@@ -31,7 +31,7 @@ async function withStaleStatement(): Promise<Fixture> {
     clock,
   )
   const connection = connector.make({ onLost: () => {}, onReleased: () => {} })
-  void connector.establish(connection, () => {})
+  void connector.logIn(connection)
   await clock.advance(0)
   connection.grant(clock.now())
   const backend = server.backend()

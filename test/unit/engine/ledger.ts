@@ -103,7 +103,7 @@ export class Ledger {
     const { engine, server } = this.rig
     this.interruptions++
     if (type === 'process-changed') {
-      for (const { id } of engine.inventory.all()) this.abandoned.add(id)
+      for (const { id } of [...engine.inventory.all(), ...engine.inventory.asides]) this.abandoned.add(id)
       this.condemnAll()
       return
     }

@@ -37,7 +37,8 @@ export function look(ledger: Ledger): void {
     const expected = visit.state === 'waiting' && visit.controller ? 1 : 0
     if (visit.listeners !== expected) ledger.complaints.push(`${visit.listeners} listeners are on a signal`)
   }
-  const known = new Set(all.map(({ id }) => id))
+  if (inventory.asides.size > 1) ledger.complaints.push(`${inventory.asides.size} log in beside others, and one may`)
+  const known = new Set([...all, ...inventory.asides].map(({ id }) => id))
   server.backends.forEach(({ isOpen }, index) => {
     const number = index + 1
     if (known.has(number) || ledger.abandoned.has(number)) return

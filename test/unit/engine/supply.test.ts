@@ -89,15 +89,134 @@ describe('while the server is away', () => {
     expect(rig.server.backends).toHaveLength(2)
   })
 
-  test('an attempt that hangs is given up after its share of the deadline, and tried again', async () => {
+  test('beside a login that is silent for its share of the deadline another one begins, and the first ready serves', async () => {
     using rig = new Rig({ connectionTimeoutMillis: 9000 })
     rig.server.nextWelcomes.push('hang')
     const call = rig.call()
-    await rig.clock.advance(3049)
+    await rig.clock.advance(2999)
     expect(rig.server.backends).toHaveLength(1)
-    expect(rig.server.backend(1).isOpen).toBe(false)
     await rig.clock.advance(1)
     expect(call.leased.id).toBe(2)
+    expect(rig.server.backend(1).isOpen).toBe(false)
+  })
+
+  test('a SYN that nobody answers is followed by another one after 2 s, then after twice as long each time', async () => {
+    using rig = new Rig({ max: 1 })
+    rig.server.isReachable = false
+    rig.call()
+    const begun: number[] = []
+    for (let second = 0; second < 29; second++) {
+      await rig.clock.advance(1000)
+      if (rig.server.backends.length > begun.length + 1) begun.push(second + 1)
+    }
+    expect(begun).toEqual([2, 6, 14])
+    expect(rig.server.backends.filter(({ isOpen }) => isOpen)).toHaveLength(2) // The first, and the last.
+  })
+
+  test('a login that has said something is waited for, for nine tenths of the deadline without a word', async () => {
+    using rig = new Rig()
+    rig.server.welcome = 'hang'
+    const call = rig.call()
+    await rig.clock.advance(0)
+    rig.server.backend(1).utter()
+    await rig.clock.advance(12_000)
+    expect(rig.server.backends).toHaveLength(1)
+    rig.server.backend(1).accept()
+    await rig.clock.advance(0)
+    expect(call.leased.id).toBe(1)
+  })
+
+  test('a login that has said something long ago gets another one beside it', async () => {
+    using rig = new Rig()
+    rig.server.nextWelcomes.push('hang')
+    const call = rig.call()
+    await rig.clock.advance(0)
+    rig.server.backend(1).utter()
+    await rig.clock.advance(29_999)
+    expect(call.leased.id).toBe(2)
+  })
+
+  test('one login is begun beside many silent ones, and the place that it wins is the first', async () => {
+    using rig = new Rig({ max: 5 })
+    rig.server.welcome = 'hang'
+    const calls = callers(rig, 5)
+    await rig.clock.advance(10_000)
+    expect(rig.server.backends).toHaveLength(6)
+    rig.server.backend(6).accept()
+    await rig.clock.advance(0)
+    expect(served(calls)).toBe(1)
+    expect(rig.server.backend(1).isOpen).toBe(false)
+    expect(rig.server.backends.filter(({ isOpen }) => isOpen)).toHaveLength(6) // And the next beside the second.
+  })
+
+  test('the one beside is dropped when all that it was for are ready', async () => {
+    using rig = new Rig({ max: 2 })
+    rig.server.welcome = 'hang'
+    const calls = callers(rig, 2)
+    await rig.clock.advance(10_000)
+    rig.server.backend(1).accept()
+    await rig.clock.advance(0)
+    expect(rig.server.backend(3).isOpen).toBe(true)
+    rig.server.backend(2).accept()
+    await rig.clock.advance(0)
+    expect(served(calls)).toBe(2)
+    expect(rig.server.backend(3).isOpen).toBe(false)
+    expect(rig.counts.total).toBe(2)
+  })
+
+  test('when the silent one fails, the one beside has its place', async () => {
+    using rig = new Rig({ max: 1 })
+    rig.server.welcome = 'hang'
+    const call = rig.call()
+    await rig.clock.advance(10_000)
+    rig.server.backend(1).fail(systemError('ECONNRESET'))
+    await rig.clock.advance(0)
+    expect(rig.counts.total).toBe(1)
+    rig.server.backend(2).accept()
+    await rig.clock.advance(0)
+    expect(call.leased.id).toBe(2)
+  })
+
+  test('nothing is begun beside a silent login when nobody waits, and at once when somebody comes', async () => {
+    using rig = new Rig({ connectionTimeoutMillis: 900 })
+    rig.server.nextWelcomes.push('hang')
+    rig.call()
+    await rig.clock.advance(20_000)
+    expect(rig.server.backends).toHaveLength(1)
+    const call = rig.call()
+    await rig.clock.advance(0)
+    expect(call.leased.id).toBe(2)
+  })
+
+  test('a login that nobody waits for is given up after a minute', async () => {
+    using rig = new Rig({ connectionTimeoutMillis: 0 })
+    rig.server.welcome = 'hang'
+    const controller = new AbortController()
+    rig.call({ signal: controller.signal })
+    controller.abort()
+    await rig.clock.advance(59_000)
+    expect(rig.server.backend(1).isOpen).toBe(true)
+    await rig.clock.advance(11_000)
+    expect(rig.server.backend(1).isOpen).toBe(false)
+    expect(rig.counts.total).toBe(0)
+  })
+
+  test('where callers wait as long as it takes, a login may take an hour', async () => {
+    using rig = new Rig({ connectionTimeoutMillis: 0 })
+    rig.server.welcome = 'hang'
+    const call = rig.call()
+    await rig.clock.advance(3_600_000)
+    rig.server.backend(1).accept()
+    await rig.clock.advance(0)
+    expect(call.leased.id).toBe(1)
+  })
+
+  test('without `connectRetry` nothing is begun beside a silent login', async () => {
+    using rig = new Rig({ connectRetry: false })
+    rig.server.welcome = 'hang'
+    rig.call()
+    await rig.clock.advance(29_000)
+    expect(rig.server.backends).toHaveLength(1)
   })
 
   test.each([
@@ -252,6 +371,17 @@ describe('what a hook throws', () => {
     await rig.clock.advance(0)
     expect(call.error).toBe(mistake)
   })
+})
+
+test('a hook that never ends is given up in time for another connection', async () => {
+  let calls = 0
+  using rig = new Rig(
+    { connectionTimeoutMillis: 10_000 },
+    { onConnect: () => (++calls === 1 ? new Promise(() => {}) : undefined) },
+  )
+  const call = rig.call()
+  await rig.clock.advance(9999)
+  expect(call.leased.id).toBe(2)
 })
 
 test('a hook is awaited before anyone gets the connection', async () => {

@@ -1,5 +1,12 @@
 import { expect, test } from 'vitest'
-import { attemptMillis, FIRST_PACE, quickened, UNPACED } from '../../../packages/core/src/policy/backoff.ts'
+import {
+  FIRST_PACE,
+  hooksMillis,
+  longestLoginMillis,
+  quickened,
+  silenceMillis,
+  UNPACED,
+} from '../../../packages/core/src/policy/backoff.ts'
 
 test.each([
   { max: 1, paces: [UNPACED] },
@@ -14,26 +21,40 @@ test.each([
   expect(seen).toEqual(paces)
 })
 
-test.each([
-  { deadline: 30_000, attempt: 10_000 },
-  { deadline: 9000, attempt: 3000 },
-  { deadline: 1500, attempt: 1000 },
-  { deadline: 500, attempt: 500 },
-  { deadline: 600_000, attempt: 10_000 },
-  { deadline: Number.POSITIVE_INFINITY, attempt: 10_000 },
-])('one attempt may take $attempt ms where callers wait $deadline ms', ({ deadline, attempt }) => {
-  expect(attemptMillis(deadline, 0)).toBe(attempt)
-})
-
-test('an attempt lasts a whole number of milliseconds, since its error tells how many', () => {
-  expect(Number.isInteger(attemptMillis(10_000, 0))).toBe(true)
-})
+const FOR_EVER = Number.POSITIVE_INFINITY
 
 test.each([
-  { silentAttempts: 0, attempt: 10_000 },
-  { silentAttempts: 1, attempt: 20_000 },
-  { silentAttempts: 2, attempt: 30_000 }, // Not beyond the deadline.
-  { silentAttempts: 9, attempt: 30_000 },
-])('after $silentAttempts attempts without an answer the next may take $attempt ms', ({ silentAttempts, attempt }) => {
-  expect(attemptMillis(30_000, silentAttempts)).toBe(attempt)
+  { deadline: 30_000, unreached: 2000, reached: 10_000, heard: 27_000 },
+  { deadline: 9000, unreached: 2000, reached: 3000, heard: 8100 },
+  { deadline: 5000, unreached: 1667, reached: 1667, heard: 4500 },
+  { deadline: 1500, unreached: 1000, reached: 1000, heard: 1350 },
+  { deadline: 500, unreached: 1000, reached: 1000, heard: 1000 },
+  { deadline: 600_000, unreached: 2000, reached: 10_000, heard: 60_000 },
+  { deadline: FOR_EVER, unreached: 2000, reached: 10_000, heard: 60_000 },
+])(
+  'where callers wait $deadline ms a login may be silent for $unreached, $reached or $heard ms',
+  ({ deadline, ...expected }) => {
+    const [unreached, reached, heard] = (['unreached', 'reached', 'heard'] as const).map((stage) =>
+      silenceMillis(stage, deadline, 0),
+    )
+    expect({ unreached, reached, heard }).toEqual(expected)
+    expect(hooksMillis(deadline)).toBe(expected.heard)
+  },
+)
+
+test.each([
+  { inVain: 0, millis: 10_000 },
+  { inVain: 1, millis: 20_000 },
+  { inVain: 2, millis: 40_000 },
+  { inVain: 9, millis: 60_000 },
+])('after $inVain in a row that were begun in vain it may be silent for $millis ms', ({ inVain, millis }) => {
+  expect(silenceMillis('reached', 30_000, inVain)).toBe(millis)
+})
+
+test.each([
+  { deadline: 500, longest: 60_000 },
+  { deadline: 90_000, longest: 90_000 },
+  { deadline: FOR_EVER, longest: 60_000 },
+])('where callers wait $deadline ms a login may last $longest ms', ({ deadline, longest }) => {
+  expect(longestLoginMillis(deadline)).toBe(longest)
 })

@@ -5,7 +5,7 @@ import { clarified, guardReading } from '../driver/guarded-reading.ts'
 import { endOf, internalsOf, openSocketBy } from '../driver/internals.ts'
 import { ConnectError, type Loss, messageOf, noAnswer } from '../errors.ts'
 import { truthIn } from '../policy/answer.ts'
-import { attemptMillis } from '../policy/backoff.ts'
+import { hooksMillis } from '../policy/backoff.ts'
 import { RESET_TIMEOUT_MILLIS } from '../policy/reset.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
@@ -16,10 +16,15 @@ import { Connection, type ConnectionListener, type ConnectionSettings } from './
 import { readDirectly } from './direct-read.ts'
 import { ask } from './exchange.ts'
 import { keepListeners } from './kept-listeners.ts'
+import { Logins } from './logins.ts'
 import type { CommitSettings } from './lost-commit.ts'
 import { rememberShapes } from './row-shape.ts'
 import { joinWrites } from './single-write.ts'
 import { HAS_NODE_SOCKETS, makeSocket } from './socket.ts'
+
+/** What the pool asks for itself, it asks for no longer than this, also where callers wait as long as it takes. */
+const LONGEST_QUESTION_MILLIS = 60_000
+const CLOSE_MILLIS = 1000
 
 /** What it takes to open a connection. */
 export interface ConnectorOptions {
@@ -47,8 +52,6 @@ export class Connector {
   readonly #clientClass: LeasedClientClass
   readonly #settings: Omit<ConnectionSettings, keyof ConnectionListener>
   #lastId = 0
-  /** How many in a row were given up without an answer. */
-  #silentAttempts = 0
 
   /** @throws {OptionsError} if the client class can't be used. */
   constructor(options: ConnectorOptions, clock: Clock) {
@@ -87,23 +90,29 @@ export class Connector {
   }
 
   /**
-   * Connects, tells `onEstablished`, and runs the user's hooks. Bounded by itself, since the caller's deadline doesn't
-   * end it: a connection that comes too late for one caller is there for the next.
+   * Connects, however long that takes: who begins it decides when it has taken too long.
    *
-   * @throws {ConnectError} if the server can't be reached, or refuses. What a hook throws goes through untouched.
+   * @throws {ConnectError} if the server can't be reached, or refuses.
    */
-  async establish(connection: Connection, onEstablished: () => void): Promise<void> {
-    const { onConnect, verify } = this.#options
+  async logIn(connection: Connection): Promise<void> {
+    await this.#connect(connection)
+    await this.#refuseStandby(connection)
+  }
+
+  /**
+   * Runs the user's hooks with a connection that is logged in, for as long as they may take.
+   *
+   * @throws {ConnectError} if that is too long. What a hook throws goes through untouched.
+   */
+  async runHooks(connection: Connection): Promise<void> {
+    const { onConnect, verify, connectionTimeoutMillis } = this.#options
     const { client } = connection
-    await this.#bounded(connection, async () => {
-      await this.#connect(connection)
-      await this.#refuseStandby(connection)
-      onEstablished()
-      await onConnect?.(client)
-      if (verify)
-        await new Promise<void>((resolve, reject) => verify(client, (error) => (error ? reject(error) : resolve())))
-    })
-    this.#silentAttempts = 0
+    if (onConnect || verify)
+      await this.#bounded(connection, hooksMillis(connectionTimeoutMillis), async () => {
+        await onConnect?.(client)
+        if (verify)
+          await new Promise<void>((resolve, reject) => verify(client, (error) => (error ? reject(error) : resolve())))
+      })
     connection.signs.answered(this.#clock.now(), connection.signs.mark)
   }
 
@@ -114,12 +123,32 @@ export class Connector {
    * @throws {ConnectError} if the server can't be reached, or refuses.
    */
   async openAside(): Promise<Connection> {
-    const connection = this.make({ onLost: () => {}, onReleased: () => {} })
-    // Whoever waits for its answers keeps the process alive by himself.
-    connection.client.unref()
-    await this.#bounded(connection, () => this.#connect(connection))
-    connection.client.unref() // TLS has replaced the socket.
-    return connection
+    const drop = (connection: Connection, cause: Error): void => void connection.close(CLOSE_MILLIS, cause)
+    const logins = new Logins({
+      clock: this.#clock,
+      deadlineMillis: Math.min(this.#options.connectionTimeoutMillis, LONGEST_QUESTION_MILLIS),
+      maySpareOne: true,
+      make: () => this.make({ onLost: () => {}, onReleased: () => {} }),
+      logIn: (connection) => {
+        // Whoever waits for its answers keeps the process alive by itself.
+        connection.client.unref()
+        return this.#connect(connection)
+      },
+      isWanted: () => true,
+      onSpare: () => {},
+      onDropped: drop,
+      onFailure: () => {},
+      onLoggedIn: ({ client }) => client.unref(), // TLS has replaced the socket.
+    })
+    let last: Connection | undefined
+    try {
+      return (await logins.logIn((connection) => {
+        last = connection
+      })) as Connection
+    } catch (error) {
+      if (last) drop(last, error as Error)
+      throw error
+    }
   }
 
   async #connect(connection: Connection): Promise<void> {
@@ -170,15 +199,13 @@ export class Connector {
     parameters.options = `${parameters.options ?? ''} -c client_connection_check_interval=${check}`.trim()
   }
 
-  #bounded(connection: Connection, open: () => Promise<void>): Promise<void> {
-    const millis = attemptMillis(this.#options.connectionTimeoutMillis, this.#silentAttempts)
+  #bounded(connection: Connection, millis: number, run: () => Promise<void>): Promise<void> {
     return new Promise((resolve, reject) => {
       const cancel = afterPatience(this.#clock, millis, 'nothing', () => {
-        this.#silentAttempts++
         reject(new ConnectError(connection.endpoint, noAnswer(millis)))
         connection.destroy()
       })
-      open().then(resolve, reject).finally(cancel)
+      run().then(resolve, reject).finally(cancel)
     })
   }
 }

@@ -43,7 +43,7 @@ export class Departures {
 
   /** Waits for nobody's goodbye any longer. */
   destroyAll(): void {
-    for (const connection of this.#closing.keys()) connection.destroy()
+    for (const connection of [...this.#closing.keys(), ...this.#inventory.asides]) connection.destroy()
   }
 
   #sendOff(connection: Connection, reason: RetireReason, cause: unknown, close: (why: Error) => Promise<void>): void {
@@ -62,6 +62,6 @@ export class Departures {
   }
 
   #isAllClosed(): boolean {
-    return this.#inventory.size + this.#closing.size === 0
+    return this.#inventory.size + this.#inventory.asides.size + this.#closing.size === 0
   }
 }

@@ -96,7 +96,7 @@ export class Distrust {
   #becomeAnotherProcess(): void {
     const { inventory, departures, trust, restartTimers } = this.#parts
     trust.renew()
-    for (const connection of inventory.all()) departures.abandon(connection, 'foreign')
+    for (const connection of [...inventory.all(), ...inventory.asides]) departures.abandon(connection, 'foreign')
     restartTimers()
   }
 

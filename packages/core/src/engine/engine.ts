@@ -31,7 +31,7 @@ import type { Waiter } from './waiters.ts'
 /** What the engine is built from. */
 export interface EngineParts {
   readonly options: ResolvedOptions
-  readonly connector: Pick<Connector, 'make' | 'establish' | 'replayHook'>
+  readonly connector: Pick<Connector, 'make' | 'logIn' | 'runHooks' | 'replayHook'>
   readonly clock: Clock
   readonly publisher: Publisher
   /** Whether the process stood still, or became another one, since the last time this was asked. */
@@ -72,6 +72,7 @@ export class Engine {
     const departures = new Departures(inventory, publisher, options.closeTimeoutMillis)
     const trust = new Trust(options)
     const parts = { ...given, inventory, departures, trust, outage: new Outage(publisher) }
+    const isWanted = (): boolean => this.#line.size > 0 && !this.#closing.hasBegun
     this.#parts = parts
     this.publisher = publisher
     this.#options = options
@@ -121,6 +122,7 @@ export class Engine {
     this.#drainage = new Drainage({ ...parts, line: this.#line, closing: this.#closing })
     this.#opening = new Opening({
       ...parts,
+      isWanted,
       onLost: (connection, loss, reach) => {
         this.#distrust.lost(connection, loss, reach)
         this.#dispatch(clock.now())
@@ -132,7 +134,7 @@ export class Engine {
       connectRetry: options.connectRetry,
       openOne: (opener) => this.#open(opener),
       hasRoom: () => this.#inventory.size < options.max,
-      isWanted: () => this.#line.size > 0 && !this.#closing.hasBegun,
+      isWanted,
       onFailed: (error, whom) => this.#line.failFirst(whom === 'everybody' ? this.#line.size : 1, () => copyOf(error)),
       onPace: () => (this.#closing.hasBegun ? this.#closing.refuseTheRest() : this.#dispatch(clock.now())),
     })
@@ -152,7 +154,7 @@ export class Engine {
     })
   }
 
-  get inventory(): Pick<Inventory, 'size' | 'idleCount' | 'expiredCount' | 'all' | 'occupancy'> {
+  get inventory(): Pick<Inventory, 'size' | 'idleCount' | 'expiredCount' | 'all' | 'asides' | 'occupancy'> {
     return this.#inventory
   }
 
@@ -230,6 +232,7 @@ export class Engine {
       if (!ready) break
       this.#serveFirst(ready, now)
     }
+    this.#opening.hurry()
     const room = this.#options.max - this.#inventory.size
     if (!this.#line.first || (room <= 0 && this.#inventory.idleCount === 0)) return
     // What is left idle must prove itself first. Whoever comes first, proven, opened or released, serves the first; so it

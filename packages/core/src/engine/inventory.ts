@@ -5,6 +5,8 @@ import type { PoolTimeoutDetails } from '../errors.ts'
 /** What takes a slot of the pool, and in which state: every count is derived here. */
 export class Inventory {
   readonly #alive = new Set<Connection>()
+  /** Logging in beside one that has a slot and is silent: they have none. */
+  readonly #asides = new Set<Connection>()
   /** In the order in which they came to lie idle: the last is the freshest. */
   readonly #idle: Connection[] = []
   readonly #lifo: boolean
@@ -47,6 +49,11 @@ export class Inventory {
     return [...this.#alive]
   }
 
+  /** Those that log in beside another one, which has the slot. */
+  get asides(): ReadonlySet<Connection> {
+    return this.#asides
+  }
+
   /** The idle ones, the longest idle first; a copy. */
   idle(): Connection[] {
     return [...this.#idle]
@@ -72,7 +79,13 @@ export class Inventory {
 
   /** Gives a connection a slot. */
   add(connection: Connection): void {
+    this.#asides.delete(connection)
     this.#alive.add(connection)
+  }
+
+  /** Notes a connection that logs in beside another one: it takes no slot, unless that becomes free for it. */
+  addAside(connection: Connection): void {
+    this.#asides.add(connection)
   }
 
   /** Enters a connection among the idle, by the time since when it has been. */
@@ -98,6 +111,7 @@ export class Inventory {
   /** Frees the slot of a connection. */
   remove(connection: Connection): void {
     this.#alive.delete(connection)
+    this.#asides.delete(connection)
     this.#removeIdle(connection)
   }
 

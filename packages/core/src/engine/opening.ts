@@ -2,6 +2,7 @@ import type { AsyncResource } from 'node:async_hooks'
 import type { Connection, ConnectionListener, LossReach } from '../connection/connection.ts'
 import type { Connector } from '../connection/connector.ts'
 import { synchronized } from '../connection/exchange.ts'
+import { Logins } from '../connection/logins.ts'
 import { reset } from '../connection/reset.ts'
 import type { Loss } from '../errors.ts'
 import type { ResolvedOptions } from '../options/resolved-options.ts'
@@ -17,14 +18,19 @@ import type { Trust } from './trust.ts'
 
 /** What opening a connection takes. */
 export interface OpeningParts {
-  readonly options: Pick<ResolvedOptions, 'maxLifetimeMillis' | 'maxLifetimeJitter' | 'resetOnReturn'>
-  readonly connector: Pick<Connector, 'make' | 'establish'>
+  readonly options: Pick<
+    ResolvedOptions,
+    'connectionTimeoutMillis' | 'connectRetry' | 'maxLifetimeMillis' | 'maxLifetimeJitter' | 'resetOnReturn'
+  >
+  readonly connector: Pick<Connector, 'make' | 'logIn' | 'runHooks'>
   readonly clock: Clock
   readonly publisher: Publisher
   readonly inventory: Inventory
   readonly departures: Departures
   readonly trust: Trust
   readonly outage: Outage
+  /** Whether anybody waits for a connection. */
+  readonly isWanted: () => boolean
   /** Told when the connection dies later on. */
   readonly onLost: (connection: Connection, loss: Loss, reach: LossReach) => void
   /** Told when its holder gives it back. */
@@ -34,9 +40,32 @@ export interface OpeningParts {
 /** The way in: one attempt to open a connection, from taking a slot to an established session. */
 export class Opening {
   readonly #parts: OpeningParts
+  readonly #logins: Logins
 
   constructor(parts: OpeningParts) {
     this.#parts = parts
+    const { connector, inventory, publisher, clock, departures, outage, isWanted, options } = parts
+    const listener: ConnectionListener = {
+      onLost: (lost, loss, reach) => {
+        if (!lost.is('opening')) parts.onLost(lost, loss, reach) // While it's opening, we hear of it here.
+      },
+      onReleased: parts.onReleased,
+    }
+    this.#logins = new Logins({
+      clock,
+      deadlineMillis: options.connectionTimeoutMillis,
+      maySpareOne: options.connectRetry !== false,
+      make: (opener) => connector.make(listener, opener),
+      logIn: (connection, opener) => inContext(opener, () => connector.logIn(connection)),
+      isWanted,
+      onSpare: (connection) => inventory.addAside(connection),
+      onDropped: (connection, cause) => departures.retire(connection, 'lost', cause),
+      onFailure: (error, { startedAt }) => {
+        outage.failed(startedAt, error)
+        publisher.publish({ type: 'connect-failed', error })
+      },
+      onLoggedIn: (connection) => this.#established(connection),
+    })
   }
 
   /**
@@ -44,45 +73,53 @@ export class Opening {
    * context of the one on whose behalf it is opened, if it is one.
    */
   async open(opener?: AsyncResource): Promise<Connection | undefined> {
-    const { connector, inventory, clock, outage } = this.#parts
-    const listener: ConnectionListener = {
-      onLost: (lost, loss, reach) => {
-        if (!lost.is('opening')) this.#parts.onLost(lost, loss, reach) // While it's opening, we hear of it here.
-      },
-      onReleased: this.#parts.onReleased,
+    const { inventory, outage } = this.#parts
+    let taken: Connection | undefined
+    const take = (connection: Connection): void => {
+      taken = connection
+      inventory.add(connection)
+      outage.tries(connection.startedAt)
     }
-    const connection = connector.make(listener, opener)
-    connection.startedAt = clock.now()
-    inventory.add(connection)
-    outage.tries(connection.startedAt)
-    return await inContext(opener, () => this.#complete(connection))
+    try {
+      const connection = await this.#logins.logIn(take, opener)
+      return connection && (await inContext(opener, () => this.#complete(connection)))
+    } catch (error) {
+      if (!taken) throw error // The user's class couldn't make a client.
+      return this.#failed(taken, error)
+    }
   }
 
   async #complete(connection: Connection): Promise<Connection | undefined> {
-    const { connector, publisher, clock, departures, inventory, outage } = this.#parts
-    try {
-      await connector.establish(connection, () => this.#established(connection))
-      if (!connection.is('opening')) return undefined
-      connection.openedAt = clock.now()
-      publisher.publish({
-        type: 'connection-opened',
-        connection,
-        tookMillis: connection.openedAt - connection.startedAt,
-      })
-      outage.succeeded(connection.openedAt, inventory.openCount === 1)
-      await this.#quiet(connection)
-      // Left open by a hook, or a listener. If it can't be ended here, it can't on the next connection either.
-      if (!connection.isLost && connection.transactionStatus !== 'I') await this.#endTransaction(connection)
-      if (connection.loss) throw connection.loss.cause
-      return connection.isGone() ? undefined : connection
-    } catch (error) {
-      // It has left the pool meanwhile, and its slot may be another's: how it ended is nobody's concern.
-      if (connection.isGone()) return undefined
-      outage.failed(connection.startedAt, error)
-      publisher.publish({ type: 'connect-failed', error })
-      departures.retire(connection, 'lost', error)
-      throw error instanceof Error ? error : new Error(String(error), { cause: error })
-    }
+    const { connector, publisher, clock, inventory, outage } = this.#parts
+    await connector.runHooks(connection)
+    if (!connection.is('opening')) return undefined
+    connection.openedAt = clock.now()
+    publisher.publish({
+      type: 'connection-opened',
+      connection,
+      tookMillis: connection.openedAt - connection.startedAt,
+    })
+    outage.succeeded(connection.openedAt, inventory.openCount === 1)
+    await this.#quiet(connection)
+    // Left open by a hook, or a listener. If it can't be ended here, it can't on the next connection either.
+    if (!connection.isLost && connection.transactionStatus !== 'I') await this.#endTransaction(connection)
+    if (connection.loss) throw connection.loss.cause
+    return connection.isGone() ? undefined : connection
+  }
+
+  #failed(connection: Connection, error: unknown): undefined {
+    const { publisher, departures, outage } = this.#parts
+    // It has left the pool meanwhile, and its slot may be another's: how it ended is nobody's concern.
+    if (connection.isGone()) return
+    outage.failed(connection.startedAt, error)
+    publisher.publish({ type: 'connect-failed', error })
+    departures.retire(connection, 'lost', error)
+    throw error instanceof Error ? error : new Error(String(error), { cause: error })
+  }
+
+  /** Somebody waits: nobody shall wait in vain for a login that is silent. */
+  hurry(): void {
+    this.#logins.hurry()
   }
 
   /**
