@@ -32,3 +32,12 @@ test('keeps no text of a size that only values have', () => {
   known.learn(text, 1)
   expect(known.of(text)).toBeUndefined()
 })
+
+test('keeps a text that is asked for again and again, however many others come', () => {
+  const known = new KnownTexts<number>()
+  known.learn('select $1', -1)
+  for (let number = 1; number <= 10_000; number++) {
+    known.learn(`select ${number}`, number)
+    expect(known.of('select $1')).toBe(-1)
+  }
+})

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { factsOfQuery } from '../../../packages/core/src/sql/query.ts'
 import { readText } from '../../../packages/core/src/sql/reading.ts'
 import { isSelect, kindOf, onlyRollsBack, takesEffectLate } from '../../../packages/core/src/sql/statement.ts'
 import { CountedText } from './counted-text.ts'
@@ -46,6 +47,12 @@ describe.each([true, false])('with backslashes that escape: %s', (escapes) => {
     readText(counted.asString(), escapes)
     expect(counted.steps / text.length).toBeLessThan(MOST_LOOKS)
     expect(counted.steps).toBeGreaterThanOrEqual(text.length / 2)
+  })
+
+  test.each(Object.entries(TEXTS))('a text of %s is searched for functions in linear time, too', (_what, text) => {
+    const counted = new CountedText(text)
+    factsOfQuery(counted.asString(), escapes)
+    expect(counted.steps / text.length).toBeLessThan(MOST_LOOKS)
   })
 })
 

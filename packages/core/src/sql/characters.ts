@@ -35,6 +35,11 @@ export function lowered(code: number): number {
   return code >= 65 && code <= 90 ? code + 32 : code
 }
 
+/** A word in lower case, as the server takes it: only letters of ASCII have a lower case. */
+export function lowerCase(word: string): string {
+  return word.replaceAll(/[A-Z]+/g, (capitals) => capitals.toLowerCase())
+}
+
 /** The class of each character of ASCII; none of them for brackets and what else stands for itself. */
 function classes(): Uint8Array {
   const table = new Uint8Array(128)

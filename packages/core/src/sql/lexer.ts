@@ -93,7 +93,7 @@ export class Lexer {
     const kind = classOf(code)
     if (kind === LETTER) return this.#wordOrPrefix(code)
     if (kind === DIGIT) return this.#number()
-    if (code === QUOTE) return this.#plainLiteral(start)
+    if (code === QUOTE) return this.#literal(start, this.#endOfPlain)
     if (code === DOUBLE_QUOTE) return this.#name(start)
     if (code === DOLLAR) return this.#dollar()
     if (code === DOT && classOf(text.charCodeAt(start + 1)) === DIGIT) return this.#number()
@@ -161,12 +161,12 @@ export class Lexer {
     const next = text.charCodeAt(start + 1)
     const letter = lowered(code)
     if (next === QUOTE) {
-      if (letter === LOWER_E) return this.#escapedLiteral(start + 1)
-      if (letter === LOWER_B || letter === LOWER_X) return this.#bits(start + 1)
+      if (letter === LOWER_E) return this.#literal(start + 1, this.#endOfEscaped)
+      if (letter === LOWER_B || letter === LOWER_X) return this.#literal(start + 1, this.#endOfBits)
     }
     if (letter === LOWER_U && next === AMPERSAND) {
       const quote = text.charCodeAt(start + 2)
-      if (quote === QUOTE) return this.#doubledQuotes(start + 2, QUOTE, 'string')
+      if (quote === QUOTE) return this.#literal(start + 2, this.#endOfUnicode)
       if (quote === DOUBLE_QUOTE) return this.#name(start + 2)
     }
     let at = start + 1
@@ -205,59 +205,58 @@ export class Lexer {
     return 'operator'
   }
 
-  #plainLiteral(quote: number): TokenType {
-    if (this.#escapes) return this.#escapedLiteral(quote, true)
-    return this.#doubledQuotes(quote, QUOTE, 'string', true)
-  }
-
   #name(quote: number): TokenType {
-    return this.#doubledQuotes(quote, DOUBLE_QUOTE, 'name')
+    this.end = this.#endOfDoubled(quote, DOUBLE_QUOTE)
+    return 'name'
   }
 
-  /** Ends with the first quote that isn't doubled. */
-  #doubledQuotes(from: number, quote: number, type: TokenType, isPlain = false): TokenType {
-    const { text } = this
-    const { length } = text
-    for (let at = from + 1; at < length; at++) {
-      const code = text.charCodeAt(at)
-      if (code === BACKSLASH && isPlain) this.hasBackslash = true
-      if (code !== quote) continue
-      if (text.charCodeAt(at + 1) !== quote) {
-        this.end = at + 1
-        return type
-      }
-      at++
-    }
-    this.end = this.#leaveOpen('quote', from)
-    return type
-  }
-
-  /** Bits and bytes, as in `b'01'`: no quote is doubled in them. */
-  #bits(quote: number): TokenType {
-    const close = this.text.indexOf("'", quote + 1)
-    this.end = close === -1 ? this.#leaveOpen('quote', quote) : close + 1
-    return 'string'
-  }
-
-  /** Goes on behind its quote, with the same rules, where another one follows on a later line. */
-  #escapedLiteral(quote: number, isPlain = false): TokenType {
+  /** A literal goes on behind its quote, by the same rules, where another quote follows on a later line. */
+  #literal(quote: number, endOf: (quote: number) => number): TokenType {
     let from: number | undefined = quote
     while (from !== undefined) {
-      this.end = this.#endOfEscaped(from, isPlain)
+      this.end = endOf.call(this, from)
       from = this.unclosed ? undefined : this.#continuation()
     }
     return 'string'
   }
 
-  #endOfEscaped(quote: number, isPlain: boolean): number {
+  /** One without a sign before its quote: of this alone the setting decides whether a backslash escapes. */
+  #endOfPlain(quote: number): number {
+    const end = this.#escapes ? this.#endOfEscaped(quote) : this.#endOfDoubled(quote, QUOTE)
+    const backslash = this.hasBackslash ? -1 : this.text.slice(quote, end).indexOf('\\')
+    if (backslash !== -1) this.hasBackslash = true
+    return end
+  }
+
+  #endOfUnicode(quote: number): number {
+    return this.#endOfDoubled(quote, QUOTE)
+  }
+
+  /** Ends with the first quote that isn't doubled. */
+  #endOfDoubled(from: number, quote: number): number {
+    const { text } = this
+    const { length } = text
+    for (let at = from + 1; at < length; at++) {
+      if (text.charCodeAt(at) !== quote) continue
+      if (text.charCodeAt(at + 1) !== quote) return at + 1
+      at++
+    }
+    return this.#leaveOpen('quote', from)
+  }
+
+  /** Bits and bytes, as in `b'01'`: no quote is doubled in them. */
+  #endOfBits(quote: number): number {
+    const close = this.text.indexOf("'", quote + 1)
+    return close === -1 ? this.#leaveOpen('quote', quote) : close + 1
+  }
+
+  #endOfEscaped(quote: number): number {
     const { text } = this
     const { length } = text
     for (let at = quote + 1; at < length; at++) {
       const code = text.charCodeAt(at)
-      if (code === BACKSLASH) {
-        if (isPlain) this.hasBackslash = true
-        at++
-      } else if (code === QUOTE) {
+      if (code === BACKSLASH) at++
+      else if (code === QUOTE) {
         if (text.charCodeAt(at + 1) !== QUOTE) return at + 1
         at++
       }

@@ -1,3 +1,4 @@
+import { lowerCase } from './characters.ts'
 import { type Command, commandOf, type StatementKind } from './command.ts'
 import { Lexer, type Unclosed } from './lexer.ts'
 
@@ -22,6 +23,8 @@ export interface SqlStatement extends Command {
 /** A text, read with one setting of `standard_conforming_strings`. */
 export interface Reading {
   readonly statements: readonly SqlStatement[]
+  /** Whether it can't be told where one of them ends. */
+  readonly isAmbiguous: boolean
   /** What never closes, if anything, and where it begins. */
   readonly unclosed: Unclosed | undefined
   readonly unclosedAt: number
@@ -59,9 +62,9 @@ export function readText(text: string, escapes: boolean): Reading {
   const reader = new Reader(lexer)
   while (lexer.next() !== 'end') reader.take()
   reader.finish()
-  const { statements } = reader
+  const { statements, isAmbiguous } = reader
   const { unclosed, unclosedAt, hasBackslash, hasNul } = lexer
-  return { statements, unclosed, unclosedAt, hasBackslash, hasNul }
+  return { statements, isAmbiguous, unclosed, unclosedAt, hasBackslash, hasNul }
 }
 
 function isWrite(lexer: Lexer): boolean {
@@ -77,6 +80,7 @@ function lateKind(name: string, kind: StatementKind): StatementKind {
 class Reader {
   readonly #lexer: Lexer
   readonly statements: SqlStatement[] = []
+  isAmbiguous = false
   #words: string[] = []
   /** The first word is still to come, or more of the first words may. */
   #isAtHead = true
@@ -147,14 +151,13 @@ class Reader {
 
   #takeWord(before: Before): void {
     const lexer = this.#lexer
-    if (this.#isAtHead && this.#words.length < MOST_WORDS) this.#words.push(lexer.written.toLowerCase())
+    if (this.#isAtHead && this.#words.length < MOST_WORDS) this.#words.push(lowerCase(lexer.written))
     else this.#hasMore = true
     const [first] = this.#words
-    if (first === 'declare') {
-      if (lexer.is('with')) this.#before = 'with'
-      else if (before === 'with' && lexer.is('hold')) this.#isLate = true
-    } else if (first === 'create') this.#takeWordOfCreate(before)
-    if (lexer.is('returning')) this.#hasReturning = true
+    if (first === 'create') this.#takeWordOfCreate(before)
+    if (lexer.is('with')) this.#before = 'with'
+    else if (before === 'with' && lexer.is('hold')) this.#isLate = true
+    else if (lexer.is('returning')) this.#hasReturning = true
     else if (lexer.is('pg_notify')) this.#isLate = true
     else if (isWrite(lexer)) this.#hasWrites ||= before !== 'for'
     else if (lexer.is('for') || lexer.is('key')) this.#before = 'for' // FOR UPDATE, FOR NO KEY UPDATE
@@ -165,6 +168,9 @@ class Reader {
     const lexer = this.#lexer
     if (this.#isInBody) {
       if (before === 'start of a statement in a body' && lexer.is('end')) this.#isInBody = false
+      // A body in a body, or a column with an odd name: it can't be told which END is whose.
+      else if (before === 'begin' && lexer.is('atomic')) this.isAmbiguous = true
+      else if (lexer.is('begin')) this.#before = 'begin'
     } else if (before === 'begin' && lexer.is('atomic')) {
       this.#isInBody = true
       this.#before = 'start of a statement in a body'

@@ -1,8 +1,10 @@
 import type { StatementKind } from './command.ts'
 import { KnownTexts } from './known-texts.ts'
+import { type CalledFunction, factsOfQuery } from './query.ts'
 import { namesLate, type Reading, readText, type SqlStatement } from './reading.ts'
 
 export type { StatementKind } from './command.ts'
+export type { CalledFunction } from './query.ts'
 export type { SqlStatement } from './reading.ts'
 
 /**
@@ -10,9 +12,12 @@ export type { SqlStatement } from './reading.ts'
  * careful side: it may commit, it is several statements, it is no read, it doesn't only roll back.
  *
  * It can't be sure where the text reads differently with the two settings of `standard_conforming_strings`, where a
- * comment never closes, and where a NUL character stands, at which the protocol ends the text.
+ * comment never closes, where a NUL character stands, at which the protocol ends the text, and where a function of the SQL
+ * standard (BEGIN ATOMIC) has another in its body.
  */
 export class SqlText {
+  readonly #text: string
+  #query: Query | undefined
   /** The statements in their order, as `standard_conforming_strings = on` has them. */
   readonly statements: readonly SqlStatement[]
   /** Whether it can be told where each statement begins and ends. */
@@ -26,6 +31,7 @@ export class SqlText {
 
   constructor(text: string) {
     const standard = readText(text, false)
+    this.#text = text
     this.statements = standard.statements
     this.isSure = isSureOf(text, standard)
     this.isLate = this.isSure ? this.statements.some(({ isLate }) => isLate) : namesLate(text)
@@ -68,11 +74,45 @@ export class SqlText {
     return this.isSingle && this.statements[0]?.isSelect === true
   }
 
+  /**
+   * Whether it is a plain read: one SELECT, VALUES, TABLE or WITH that writes nothing, locks nothing, and calls no function
+   * but such as pg_catalog calls immutable or stable. What its text can't show is listed at `factsOfQuery`: a read may run
+   * twice only where the server holds it to reading. Its rows may depend on the session (settings, temporary tables).
+   */
+  get isRead(): boolean {
+    return this.otherFunctions?.length === 0
+  }
+
+  /**
+   * The functions because of which it is no plain read: where the database knows that each of them is immutable or stable,
+   * it is one. Undefined where it is none for another reason.
+   */
+  get otherFunctions(): readonly CalledFunction[] | undefined {
+    this.#query ??= this.isSelect ? queryOf(this.#text) : NO_READ
+    return this.#query.otherFunctions
+  }
+
   /** Whether it asks for a COMMIT, and for no ROLLBACK. */
   get asksForCommit(): boolean {
     const asks = this.statements.map(({ ends }) => ends)
     return asks.includes('commit') && !asks.includes('rollback')
   }
+}
+
+/** What is found out about a text when somebody asks whether it is a read. */
+interface Query {
+  readonly otherFunctions: readonly CalledFunction[] | undefined
+}
+
+const NO_READ: Query = { otherFunctions: undefined }
+
+/** Reads it with both settings of `standard_conforming_strings`, unless the server refuses it with the second one. */
+function queryOf(text: string): Query {
+  const standard = factsOfQuery(text, false)
+  const other = standard.hasBackslash ? factsOfQuery(text, true) : undefined
+  const facts = other && !other.isUnclosed ? [standard, other] : [standard]
+  if (facts.some(({ locks, isUnclosed }) => locks || isUnclosed)) return NO_READ
+  return { otherFunctions: facts.flatMap(({ otherFunctions }) => otherFunctions) }
 }
 
 const KNOWN = new KnownTexts<SqlText>()
@@ -141,8 +181,8 @@ const CONTROL = /^(?:start|prepare)\s+transaction\b|^\w+/i
  * either, unless something might hide behind the quote, should we be wrong.
  */
 function isSureOf(text: string, standard: Reading): boolean {
-  const { unclosed, unclosedAt, hasBackslash, hasNul } = standard
-  if (hasNul || unclosed === 'comment' || (unclosed && text.includes(';', unclosedAt))) return false
+  const { isAmbiguous, unclosed, unclosedAt, hasBackslash, hasNul } = standard
+  if (isAmbiguous || hasNul || unclosed === 'comment' || (unclosed && text.includes(';', unclosedAt))) return false
   if (!hasBackslash) return true
   const other = readText(text, true)
   return other.unclosed !== undefined || isSame(standard.statements, other.statements)
