@@ -3,13 +3,18 @@ process.env.HOLDFAST_RUNS ??= '40'
 process.env.HOLDFAST_SEED ??= '1'
 
 /**
- * Changes the engine and the policies, one operator at a time, and looks whether a unit test notices: `npm run mutation`,
+ * Changes the engine, the policies and the reader of SQL, one operator at a time, and looks whether a unit test notices: `npm run mutation`,
  * some ten minutes. What was judged before, and hasn't changed since, isn't judged again; `-- --force` judges all anew.
  *
  * @type {import('@stryker-mutator/api/core').PartialStrykerOptions}
  */
 export default {
-  mutate: ['packages/core/src/engine/**/*.ts', 'packages/core/src/policy/**/*.ts'],
+  mutate: [
+    'packages/core/src/engine/**/*.ts',
+    'packages/core/src/policy/**/*.ts',
+    'packages/core/src/sql/**/*.ts',
+    '!packages/core/src/sql/stable-functions.ts',
+  ],
   // What isn't part of a unit test needs no copy. Stryker would read the root's tsconfig by an API that TypeScript 7 hasn't.
   ignorePatterns: ['/.ci', '/.turbo', '/docs', '/scripts', '/tsconfig.json', 'dist', 'coverage'],
   testRunner: 'vitest',
