@@ -108,7 +108,7 @@ export class FakeBackend {
 
   /** Lets in whoever waits to be connected. */
   accept(): void {
-    this.wire.emit('backendKeyData', { processID: this.pid, secretKey: 0 })
+    this.wire.emit('backendKeyData', { processID: this.pid, secretKey: null })
     this.readyForQuery()
   }
 

@@ -47,9 +47,18 @@ export function requestCancel(client: Client, { clock, stream, timeoutMillis }: 
       if (sslnegotiation !== 'direct') protocol.once('connect', () => protocol.requestSsl())
       protocol.once('sslconnect', send)
     }
+    // Of itself it keeps no process alive. TLS replaces the socket.
+    unref(protocol)
+    protocol.once('sslconnect', () => unref(protocol))
     if (host?.startsWith('/')) protocol.connect(`${host}/.s.PGSQL.${port}`)
     else protocol.connect(port, host)
   }).catch(() => {})
+}
+
+/** A socket of the user's own making may know no such thing. */
+function unref({ stream }: CancelProtocol): void {
+  const socket: { unref?(): void } = stream as object
+  socket.unref?.()
 }
 
 /** The driver's protocol layer, of which @types/pg knows but half. */

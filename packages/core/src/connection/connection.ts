@@ -10,8 +10,8 @@ import { onlyRollsBack } from '../sql/statement.ts'
 import { Cancellation } from './cancellation.ts'
 import type { LeasedClient } from './client.ts'
 import type { ClientOwner } from './client-owner.ts'
+import { Farewell } from './farewell.ts'
 import { Gate } from './gate.ts'
-import { sayGoodbye } from './goodbye.ts'
 import { Identification } from './identification.ts'
 import { keepListening } from './kept-listeners.ts'
 import { Lease, type LeaseTerms } from './lease.ts'
@@ -59,9 +59,9 @@ export class Connection implements ClientOwner {
   readonly #settings: ConnectionSettings
   readonly #internals: DriverInternals
   readonly #statements: Statements
+  readonly #farewell: Farewell
   #state: ConnectionState = 'opening'
   #loss: Loss | undefined
-  #ended = false
   #isServing = false
   #isEndedByHolder = false
   /** What the server has refused since it last did what it was told: the reason of all that it refused afterwards. */
@@ -100,6 +100,7 @@ export class Connection implements ClientOwner {
       settings.pipelined ? undefined : this.#statements,
     )
     this.identification = settings.commits && new Identification(this.client, this.gate, settings.commits)
+    this.#farewell = new Farewell({ ...settings, client: this.client, statements: this.#statements })
     this.cancellation = new Cancellation({
       ...settings,
       client: this.client,
@@ -208,11 +209,12 @@ export class Connection implements ClientOwner {
 
   /**
    * Notes that the session is dead, and destroys its socket: there is nobody to say goodbye to. The first cause
-   * counts, later ones follow from it.
+   * counts, later ones follow from it. A server that may live is told before to stop its statement.
    */
-  lose(cause: unknown, reach: LossReach = concernsOthers(cause) ? 'all' : 'own'): void {
+  lose(cause: unknown, reach: LossReach = concernsOthers(cause) ? 'all' : 'own', mayLive = false): void {
     if (this.#loss || this.isGone()) return
     const loss = this.#note(cause)
+    if (mayLive) this.#farewell.stop()
     this.destroy()
     fenceLost(loss, this.identification, this.#settings.commits)
     this.#settings.onLost(this, loss, reach)
@@ -223,18 +225,20 @@ export class Connection implements ClientOwner {
    * that still run are lost, by this cause.
    */
   async close(timeoutMillis: number, cause: unknown): Promise<void> {
-    if (!this.#loss && !this.inSync) this.#note(cause)
+    if (!this.#loss && !this.inSync) {
+      this.#note(cause)
+      this.#farewell.stop()
+    }
     this.move('closing')
-    const { endClient, clock } = this.#settings
     const isWell = !this.isLost && this.inSync
     const how = this.#isEndedByHolder ? 'wait' : isWell ? 'polite' : 'destroy'
-    if (!this.#ended) await sayGoodbye(this.client, { endClient, clock, how, timeoutMillis })
+    await this.#farewell.part(how, timeoutMillis)
     this.move('closed')
   }
 
-  /** Ends the socket without a word. */
+  /** Ends the socket without a word; as soon as the statement has been told to stop. */
   destroy(): void {
-    this.#internals.connection.stream.destroy()
+    this.#farewell.destroy()
   }
 
   /** Lets the socket be: whoever else holds it goes on talking. It keeps no process alive. */
@@ -297,7 +301,7 @@ export class Connection implements ClientOwner {
 
   limit(timeoutMillis: number | undefined, isCommit = false): Cancel | undefined {
     const isFindable = isCommit && this.identification?.isPossible === true
-    return limitStatement(this.#settings, timeoutMillis, isFindable, (late) => this.lose(late, 'suspect'))
+    return limitStatement(this.#settings, timeoutMillis, isFindable, (late) => this.lose(late, 'suspect', true))
   }
 
   abort(statement: Statement, reason: Error): void {
@@ -307,7 +311,9 @@ export class Connection implements ClientOwner {
   endedByHolder(): void {
     if (this.#loss || this.isGone()) return
     this.#isEndedByHolder = true
-    this.#settings.onLost(this, this.#note(new Error('The client was ended by its holder')), 'own')
+    const loss = this.#note(new Error('The client was ended by its holder'))
+    this.#farewell.stop()
+    this.#settings.onLost(this, loss, 'own')
   }
 
   #remember(error: Error | undefined): void {
@@ -336,8 +342,5 @@ export class Connection implements ClientOwner {
       if (endsSession(clarified(error)) || this.role.hasLostPrimary(error)) this.lose(error)
     }
     keepListening(connection, 'errorMessage', hear, 'first')
-    keepListening(connection, 'end', () => {
-      this.#ended = true
-    })
   }
 }

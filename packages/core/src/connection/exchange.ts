@@ -37,10 +37,9 @@ export function tell(connection: Connection, sql: string, clock: Clock, timeoutM
   return new Promise((resolve, reject) => {
     const cancel = afterPatience(clock, timeoutMillis, 'nothing', () => {
       // A statement may be slow, or wait for a lock; who doesn't answer a ping is dead, and the others most likely, too.
-      connection.lose(
-        new Error(`No answer to ${nameOf(sql)} within ${timeoutMillis} ms`),
-        sql === PING ? 'all' : 'suspect',
-      )
+      const late = new Error(`No answer to ${nameOf(sql)} within ${timeoutMillis} ms`)
+      if (sql === PING) connection.lose(late, 'all')
+      else connection.lose(late, 'suspect', true)
     })
     const done: StatementDone = (error, result) => {
       cancel()

@@ -1,3 +1,5 @@
+import { mayCommit } from '../sql/statement.ts'
+
 /** One statement of the holder, from the call to its end. */
 export interface Statement {
   /** Undefined where the driver alone knows it: a cursor, a stream. */
@@ -58,6 +60,12 @@ export class Statements {
     return () => {
       if (first) first.queued = undefined
     }
+  }
+
+  /** Whether the server works on something that it can be told to stop: not on what may be a COMMIT. */
+  get mayBeStopped(): boolean {
+    const sent = this.#underWay.filter((each) => each.sent)
+    return sent.length > 0 && !sent.some(({ text }) => text !== undefined && mayCommit(text))
   }
 
   /** Whether this one is still under way. */

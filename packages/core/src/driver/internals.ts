@@ -152,6 +152,18 @@ export function enqueueFirst(internals: DriverInternals, query: DriverQuery): vo
   internals._queryQueue.unshift(query)
 }
 
+/**
+ * Has the driver believe that its socket was closed, so that it tells all who wait for an answer. What still arrives is
+ * thrown away.
+ */
+export function detach(client: Client): void {
+  const { connection } = internalsOf(client)
+  const { stream } = connection
+  stream.removeAllListeners('data')
+  stream.on('data', () => {})
+  connection.emit('end')
+}
+
 /** What the driver keeps of a statement. */
 export interface DriverQuery {
   submit(connection: unknown): Error | null

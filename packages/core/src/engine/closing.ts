@@ -99,7 +99,7 @@ export class Closing {
     const cancel = afterPatience(clock, options.closeTimeoutMillis, 'process', () => {
       this.#refuseBeyond(0)
       const why = new PoolClosedError(`Cut off by end() after ${options.closeTimeoutMillis} ms (closeTimeoutMillis)`)
-      for (const connection of inventory.all()) connection.lose(why, 'own')
+      for (const connection of inventory.all()) connection.lose(why, 'own', true)
       departures.destroyAll()
     })
     await departures.allClosed()
