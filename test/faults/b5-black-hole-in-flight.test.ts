@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
-import type { FaultProxy, Link } from '../support/index.ts'
+import { type FaultProxy, type Link, until } from '../support/index.ts'
 import { test } from './support/fault-test.ts'
 import { expectHealthy } from './support/health.ts'
 import { backendPid, countEvents, holdfast, StockPool, WAYS, warmUp } from './support/pools.ts'
@@ -73,6 +73,8 @@ describe('black hole while a statement is in flight', () => {
 
     expect(asked).toEqual([true, true])
     expect(kept.sort()).toEqual(pids.filter((pid) => pid !== victimPid).sort())
+    // Told when its socket is closed: after the server was told to stop.
+    await until(() => removed() > 0, { what: 'the removal to be told' })
     expect(removed()).toBe(1)
     await proxy.heal()
     await expectHealthy(pool, cluster, proxied.application_name)

@@ -230,8 +230,7 @@ export class Connection implements ClientOwner {
       this.#farewell.stop()
     }
     this.move('closing')
-    const isWell = !this.isLost && this.inSync
-    const how = this.#isEndedByHolder ? 'wait' : isWell ? 'polite' : 'destroy'
+    const how = this.#isEndedByHolder ? 'wait' : this.isLost || !this.inSync ? 'destroy' : 'polite'
     await this.#farewell.part(how, timeoutMillis)
     this.move('closed')
   }
