@@ -23,20 +23,43 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ],
   'null-pool': ['pool', 'options'],
   'check-pool': ['pool', 'errors'],
-  pool: ['calls', 'make-engine', 'engine', 'connection', 'transaction', 'telemetry', 'runtime', 'options', 'errors'],
+  pool: [
+    'calls',
+    'make-engine',
+    'engine',
+    'connection',
+    'transaction',
+    'telemetry',
+    'runtime',
+    'options',
+    'errors',
+    'thrown',
+  ],
   'make-engine': ['engine', 'transaction', 'connection', 'guard', 'telemetry', 'policy', 'runtime', 'options'],
-  calls: ['engine', 'connection', 'runtime', 'options'],
-  transaction: ['engine', 'connection', 'driver', 'telemetry', 'sql', 'policy', 'runtime', 'options', 'errors'],
+  calls: ['engine', 'connection', 'runtime', 'options', 'thrown'],
+  transaction: [
+    'engine',
+    'connection',
+    'driver',
+    'telemetry',
+    'sql',
+    'policy',
+    'runtime',
+    'options',
+    'errors',
+    'thrown',
+  ],
   guard: ['telemetry', 'policy', 'runtime', 'options', 'errors'],
-  engine: ['connection', 'telemetry', 'policy', 'runtime', 'options', 'errors'],
-  connection: ['driver', 'sql', 'policy', 'runtime', 'options', 'errors'],
-  driver: ['policy', 'runtime', 'options', 'errors'],
+  engine: ['connection', 'telemetry', 'policy', 'runtime', 'options', 'errors', 'thrown'],
+  connection: ['driver', 'sql', 'policy', 'runtime', 'options', 'errors', 'thrown'],
+  driver: ['policy', 'runtime', 'options', 'errors', 'thrown'],
   sql: [],
-  telemetry: ['runtime', 'policy', 'options', 'errors'],
-  policy: ['sql', 'options', 'errors'],
-  runtime: ['options', 'errors'],
-  options: ['errors'],
-  errors: [],
+  telemetry: ['runtime', 'policy', 'options', 'errors', 'thrown'],
+  policy: ['sql', 'options', 'errors', 'thrown'],
+  runtime: ['options', 'errors', 'thrown'],
+  options: ['errors', 'thrown'],
+  errors: ['thrown'],
+  thrown: [],
 }
 
 /** What each part may import from outside the package. Types of pg and Node are free: they vanish. */
@@ -160,7 +183,7 @@ test('only those who must load a package do', () => {
 test('policies load nothing but each other and the errors: they are pure', () => {
   const loaded = imports.filter(({ from, isType }) => partOf(from) === 'policy' && !isType)
   const forbidden = loaded.filter(
-    ({ target }) => !['policy', 'sql', 'errors'].includes(partOf(target)) || !target.endsWith('.ts'),
+    ({ target }) => !['policy', 'sql', 'errors', 'thrown'].includes(partOf(target)) || !target.endsWith('.ts'),
   )
   expect(forbidden.map(show)).toEqual([])
 })

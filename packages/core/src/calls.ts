@@ -8,6 +8,7 @@ import { type AcquireOptions, checkAcquireOptions } from './options/acquire-opti
 import { withoutUndefined } from './options/check.ts'
 import { markForAnyContext } from './runtime/context.ts'
 import { currentScope, endedAttempt, type Scope } from './runtime/scope.ts'
+import { toError } from './thrown.ts'
 
 /** What `connect(callback)` calls: pg's three arguments. */
 export type ConnectCallback = (
@@ -134,7 +135,7 @@ export function runOn(
   } catch (error) {
     // Refused before anything was sent: not a query at all.
     giveBack()
-    process.nextTick(done, error)
+    process.nextTick(done, error || toError(error))
   }
 }
 

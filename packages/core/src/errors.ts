@@ -1,3 +1,7 @@
+import { codeOf, messageOf } from './thrown.ts'
+
+export { codeOf, messageOf }
+
 /** The base of every error that Holdfast creates. Branch on `code`: it is stable, and survives two copies of the package. */
 export class HoldfastError extends Error {
   /** A SQLSTATE where PostgreSQL has one, else a name starting with `HOLDFAST_`. */
@@ -325,18 +329,6 @@ export class ReleaseError extends HoldfastError {
   static {
     pinName(ReleaseError, 'ReleaseError')
   }
-}
-
-/** Reads the `code` of anything thrown: a SQLSTATE, an errno, or undefined. */
-export function codeOf(error: unknown): string | undefined {
-  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined
-  return typeof error.code === 'string' ? error.code : undefined
-}
-
-/** The message of anything thrown. Node reports several failed addresses as an AggregateError without a message. */
-export function messageOf(error: unknown): string {
-  if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join(', ')
-  return error instanceof Error ? error.message : String(error)
 }
 
 function pinName(errorClass: { prototype: Error; name: string }, name: string): void {

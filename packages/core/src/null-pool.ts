@@ -1,3 +1,4 @@
+import { readOptions } from './options/check.ts'
 import type { PoolOptions } from './options/pool-options.ts'
 import { copyOptions } from './options/secrets.ts'
 import { Pool } from './pool.ts'
@@ -23,6 +24,6 @@ export class NullPool extends Pool {
 
   /** @throws {OptionsError} that names every option that can't work. */
   constructor(options: NullPoolOptions = {}) {
-    super({ ...copyOptions(options), min: 0, maxIdle: 0, maxUses: 1 })
+    super(readOptions('NullPool', () => ({ ...copyOptions(options), min: 0, maxIdle: 0, maxUses: 1 })))
   }
 }

@@ -9,8 +9,10 @@ import { inItsContext } from '../runtime/context.ts'
 import { currentScope, endedAttempt } from '../runtime/scope.ts'
 import { runUsersCode } from '../runtime/users-code.ts'
 import { kindOf, onlyRollsBack, type StatementKind, takesEffectLate } from '../sql/statement.ts'
+import { propertyOf } from '../thrown.ts'
 import { Call, type Callback, refuse } from './call.ts'
 import type { ClientOwner } from './client-owner.ts'
+import { sendByOwn } from './own-query.ts'
 import { inOneWrite, whenSent } from './presend.ts'
 import { failure } from './stack.ts'
 import type { Statement } from './statements.ts'
@@ -48,13 +50,23 @@ const CLASSES = new WeakMap<typeof Client, LeasedClientClass>()
  * @throws {OptionsError} for pg-native, whose socket can't be watched.
  */
 export function leasedClientClass(base: typeof Client = Client): LeasedClientClass {
-  if (typeof base !== 'function' || 'isConnected' in base.prototype)
+  if (typeof base !== 'function' || !hasSocket(base))
     throw new OptionsError([
       '`Client` must be the JavaScript client of pg: pg-native has no socket that could be watched.',
     ])
   const derived = CLASSES.get(base) ?? derive(base)
   CLASSES.set(base, derived)
   return derived
+}
+
+/** Not pg-native, nor what hides its prototype. */
+function hasSocket(base: typeof Client): boolean {
+  const prototype = propertyOf(base, 'prototype')
+  try {
+    return typeof prototype === 'object' && prototype !== null && !('isConnected' in prototype)
+  } catch {
+    return false
+  }
 }
 
 /** Its name must not contain "Pool": Drizzle takes such a client for a pool, and runs one transaction on several. */
@@ -83,9 +95,11 @@ function derive(base: typeof Client): LeasedClientClass {
       const values = typeof second === 'function' ? undefined : second
       const callback: Callback | undefined = typeof second === 'function' ? second : (third ?? first.callback)
       if (callback && typeof callback !== 'function') throw new TypeError('callback is not a function')
+      const isDrivers = base.prototype.query === Client.prototype.query
       // It is the socket that calls back, and whoever asked that is called.
-      if (callback) return this.#run(first, values, inItsContext(callback), this.#sendWithCallback)
-      const send = base.prototype.query === Client.prototype.query ? this.#sendWithCallback : this.#sendForPromise
+      if (callback)
+        return this.#run(first, values, inItsContext(callback), isDrivers ? this.#sendWithCallback : this.#sendByOwn)
+      const send = isDrivers ? this.#sendWithCallback : this.#sendForPromise
       return new Promise((resolve) => {
         this.#run(first, values, (error, result) => resolve(error ? failure(error) : result), send)
       })
@@ -131,9 +145,16 @@ function derive(base: typeof Client): LeasedClientClass {
     readonly #sendWithCallback: Send = (config, values, done) =>
       super.query(config as string, values as unknown[], done)
 
-    /** A `query` of the user's own may know no callbacks. */
+    /** A `query` of the user's own may know no callbacks, and may never settle. */
     readonly #sendForPromise: Send = (config, values, done) => {
-      Promise.resolve(super.query(config as string, values as unknown[])).then((result) => done(null, result), done)
+      const query = (): unknown => super.query(config as string, values as unknown[])
+      sendByOwn(this, query, () => true, done)
+    }
+
+    readonly #sendByOwn: Send = (config, values, done) => {
+      const query = (tell: Callback): unknown => super.query(config as string, values as unknown[], tell)
+      // It resolves with nothing if it leaves that to the callback.
+      sendByOwn(this, query, (result) => typeof result === 'object' && result !== null, done)
     }
 
     #run(config: string | QueryConfig, values: unknown[] | undefined, callback: Callback, send: Send): void {
@@ -231,7 +252,7 @@ function copyOf(config: QueryConfig): QueryConfig {
 
 /** A statement whose caller has given up isn't sent; but whoever gave up may always roll back. */
 function reasonToRefuse(signal: AbortSignal | undefined, text: string | undefined): Error | undefined {
-  if (signal !== undefined && typeof signal?.addEventListener !== 'function')
+  if (signal !== undefined && typeof propertyOf(signal, 'addEventListener') !== 'function')
     return new OptionsError(['`signal` must be an AbortSignal (of an AbortController it is `.signal`).'])
   return signal?.aborted && !onlyRollsBack(text) ? abortReason(signal) : undefined
 }

@@ -3,13 +3,14 @@ import type { Duplex } from 'node:stream'
 import pg, { type Client, type ClientConfig, type PoolClient } from 'pg'
 import { clarified, guardReading } from '../driver/guarded-reading.ts'
 import { endOf, internalsOf, openSocketBy } from '../driver/internals.ts'
-import { ConnectError, type Loss, messageOf, noAnswer } from '../errors.ts'
+import { ConnectError, type Loss, noAnswer } from '../errors.ts'
 import { truthIn } from '../policy/answer.ts'
 import { hooksMillis } from '../policy/backoff.ts'
 import { RESET_TIMEOUT_MILLIS } from '../policy/reset.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
 import { afterPatience } from '../runtime/deadline.ts'
+import { messageOf, toError } from '../thrown.ts'
 import { type LeasedClient, type LeasedClientClass, leasedClientClass } from './client.ts'
 import type { ClientOwner } from './client-owner.ts'
 import { Connection, type ConnectionListener, type ConnectionSettings } from './connection.ts'
@@ -20,7 +21,7 @@ import { Logins } from './logins.ts'
 import type { CommitSettings } from './lost-commit.ts'
 import { rememberShapes } from './row-shape.ts'
 import { joinWrites } from './single-write.ts'
-import { HAS_NODE_SOCKETS, makeSocket } from './socket.ts'
+import { checkedSockets, HAS_NODE_SOCKETS, makeSocket } from './socket.ts'
 
 /** What the pool asks for itself, it asks for no longer than this, also where callers wait as long as it takes. */
 const LONGEST_QUESTION_MILLIS = 60_000
@@ -62,7 +63,7 @@ export class Connector {
     this.#settings = {
       clock,
       endClient: endOf(Object.getPrototypeOf(this.#clientClass)),
-      stream: typeof stream === 'function' ? stream : undefined,
+      stream: typeof stream === 'function' ? checkedSockets(stream) : undefined,
       pipelined: pipeline === true,
       queryTimeoutMillis: options.queryTimeoutMillis,
       allowExitOnIdle: options.allowExitOnIdle,
@@ -183,11 +184,14 @@ export class Connector {
   /** With sockets of ours, unless the user makes them. */
   #clientConfig(opener: AsyncResource | undefined): ClientConfig {
     const config = this.#options.clientConfig()
-    const isOurs = HAS_NODE_SOCKETS && config.stream === undefined
+    const { password, stream } = config
+    const ask = typeof password === 'function' ? rejectingProperly(password) : undefined
+    const isOurs = HAS_NODE_SOCKETS && stream === undefined
     return {
       ...config,
       ...(isOurs && { stream: makeSocket as () => Duplex }),
-      ...(opener && typeof config.password === 'function' && { password: askedIn(opener, config.password) }),
+      ...(typeof stream === 'function' && { stream: checkedSockets(stream) as () => Duplex }),
+      ...(ask && { password: opener ? askedIn(opener, ask) : ask }),
     }
   }
 
@@ -214,6 +218,17 @@ export class Connector {
 function askedIn(opener: AsyncResource, password: Password): Password {
   return function (this: unknown, ...args) {
     return opener.runInAsyncScope(password, this, ...args)
+  }
+}
+
+/** The driver takes "nothing" for no error, and goes on without a password. */
+function rejectingProperly(password: Password): Password {
+  return async function (this: unknown, ...args) {
+    try {
+      return await password.apply(this, args)
+    } catch (error) {
+      throw toError(error)
+    }
   }
 }
 

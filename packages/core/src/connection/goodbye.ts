@@ -33,7 +33,8 @@ export function sayGoodbye(client: Client, { endClient, clock, how, timeoutMilli
     // The driver has no listener on a socket that it failed to connect at all.
     stream.on('close', closed)
     try {
-      if (how === 'polite') endClient(client)
+      // What a class of the user's own returns may reject.
+      if (how === 'polite') Promise.resolve(endClient(client)).catch(() => stream.destroy())
       else if (how === 'destroy') stream.destroy()
     } catch {
       stream.destroy() // A client class of the user's own: there is nobody to tell, and it shall be gone.

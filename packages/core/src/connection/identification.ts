@@ -1,9 +1,9 @@
 import type { Client, QueryResult } from 'pg'
 import { type DriverInternals, type DriverQuery, enqueue, internalsOf, queryOf } from '../driver/internals.ts'
-import { codeOf } from '../errors.ts'
 import { digitsIn, numberIn, type Row, rowsIn } from '../policy/answer.ts'
 import { PROBE, readServer, type ServerIdentity, type TransactionIdentity } from '../policy/commit-outcome.ts'
 import type { StatementKind } from '../sql/statement.ts'
+import { codeOf } from '../thrown.ts'
 import type { Gate } from './gate.ts'
 
 /** What is known of the open transaction: who it is; that it has no id, so wrote nothing; or nothing, and why. */

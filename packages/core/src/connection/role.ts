@@ -1,5 +1,5 @@
 import type { DriverInternals } from '../driver/internals.ts'
-import { codeOf } from '../errors.ts'
+import { codeOf } from '../thrown.ts'
 import { keepListening } from './kept-listeners.ts'
 
 /** What the server says of one of its settings. */

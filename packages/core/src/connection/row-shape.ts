@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { Client, Query, Result, types } from 'pg'
 import { type DescribedQuery, type DescribedResult, type FieldDescription, internalsOf } from '../driver/internals.ts'
 import { KnownTexts } from '../sql/known-texts.ts'
+import { toError } from '../thrown.ts'
 
 /** What the rows of a statement have been like. */
 interface RowShape {
@@ -23,8 +24,15 @@ export function rememberShapes(client: Client): void {
   internals._handleRowDescription = (message) => {
     const query = internals._getActiveQuery()
     const { fields } = message
-    if (query && isPlain(query) && fields.length > 0) describeAs(shapeOf(query.text, fields), query, fields)
-    else handle.call(internals, message)
+    try {
+      if (query && isPlain(query) && fields.length > 0) describeAs(shapeOf(query.text, fields), query, fields)
+      else handle.call(internals, message)
+    } catch (error) {
+      if (!(query instanceof Query))
+        throw error
+        // Of the user's, who chooses parsers. To be told when the server has said all; as the driver does with a parser's own.
+      ;(query as unknown as DescribedQuery)._canceledDueToError = error || toError(error)
+    }
   }
 }
 

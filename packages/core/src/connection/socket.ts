@@ -1,5 +1,7 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { OptionsError } from '../errors.ts'
+import { propertyOf } from '../thrown.ts'
 
 /** What the driver tells whoever makes its sockets. */
 export interface SocketConfig {
@@ -25,6 +27,29 @@ export function makeSocket({ ssl }: SocketConfig): Duplex {
   // With a buffer of its own a paused socket stops reading, and would not begin again for this kind of reader.
   socket.on('newListener', (event) => event === 'readable' && process.nextTick(() => socket.read(0)))
   return socket
+}
+
+/**
+ * A user's way of making sockets, looked at: the driver would fail of anything else where nobody could catch it.
+ *
+ * @throws {OptionsError} when it doesn't make a socket.
+ */
+export function checkedSockets(make: (config?: SocketConfig) => unknown): (config?: SocketConfig) => Duplex {
+  return (config) => {
+    const made = make(config)
+    if (['connect', 'on', 'write'].every((method) => typeof propertyOf(made, method) === 'function'))
+      return made as Duplex
+    letGo(made)
+    throw new OptionsError(['`stream` must return a socket, or be one: it got something that has no `connect`.'])
+  }
+}
+
+/** What a promise comes to is nobody's; it shall not stay open. */
+function letGo(made: unknown): void {
+  if (typeof propertyOf(made, 'then') !== 'function') return
+  Promise.resolve(made as PromiseLike<unknown>)
+    .then((socket) => (socket as Duplex).destroy())
+    .catch(() => {})
 }
 
 /** Whether Node's own sockets may be had at all: not in other runtimes, for which the driver has its own. */

@@ -1,4 +1,5 @@
 import { isAbortReason } from '../runtime/abort-reason.ts'
+import { isError } from '../thrown.ts'
 
 // An ORM, and the attempts at a transaction, take more frames than Node would show.
 const LONGEST_STACK = 50
@@ -11,9 +12,15 @@ export async function failure(error: unknown): Promise<never> {
   // By then somebody awaits this, from whom the stack is taken.
   await Promise.resolve()
   await Promise.resolve()
-  const isOurs = error instanceof Error && Object.isExtensible(error) && !isAbortReason(error)
-  if (isOurs) Error.captureStackTrace(error, failure)
+  if (isError(error) && !isAbortReason(error)) takeStack(error)
   throw error
+}
+
+/** Not of one that is frozen, or a Proxy that refuses. */
+function takeStack(error: Error): void {
+  try {
+    if (Object.isExtensible(error)) Error.captureStackTrace(error, failure)
+  } catch {}
 }
 
 /** The stack of whoever called this method. */

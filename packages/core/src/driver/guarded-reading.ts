@@ -1,6 +1,6 @@
-import { codeOf } from '../errors.ts'
 import { isUnexpectedMessage } from '../policy/classify-error.ts'
 import { whileDriverReads } from '../runtime/users-code.ts'
+import { codeOf, isError, messageOf } from '../thrown.ts'
 import { Framing } from './framing.ts'
 import type { ReadingProtocol } from './internals.ts'
 
@@ -66,23 +66,36 @@ export function guardReading(protocol: ReadingProtocol, onFault: (fault: Error) 
 /** An error of the driver's, or of the server's, that says what it is: some have no message, or no code. */
 export function clarified<Cause>(cause: Cause): Cause {
   if (isUnexpectedMessage(cause)) violation(cause)
-  // An AggregateError has none, either, and tells by its errors.
-  if (cause instanceof Error && !cause.message && 'severity' in cause)
-    cause.message = 'The server sent an error without a message'
+  if (isWordless(cause)) adorn(cause, { message: 'The server sent an error without a message' })
   return cause
+}
+
+/** Of the server's, not an AggregateError, which tells by its errors. */
+function isWordless(cause: unknown): cause is Error {
+  try {
+    return cause instanceof Error && !cause.message && 'severity' in cause
+  } catch {
+    return false
+  }
 }
 
 /** Ours: never caught. */
 function isBug(fault: unknown): boolean {
-  return fault instanceof Error && fault.message.startsWith('BUG: ')
+  return isError(fault) && messageOf(fault).startsWith('BUG: ')
 }
 
 /** What the driver can't go on from, with PostgreSQL's code for it: protocol_violation. */
 export function violation(fault: unknown): Error {
-  const error = fault instanceof Error ? fault : new Error('The driver could not read an answer', { cause: fault })
+  const error = isError(fault) ? fault : new Error('The driver could not read an answer', { cause: fault })
   const code = codeOf(error)
   // A code of Node's tells what the driver stumbled over, not what that means.
-  if (Object.isExtensible(error) && (code === undefined || code.startsWith('ERR_')))
-    Object.assign(error, { code: '08P01' })
+  if (code === undefined || code.startsWith('ERR_')) adorn(error, { code: '08P01' })
   return error
+}
+
+/** What was thrown may be frozen, or a Proxy that refuses. */
+function adorn(error: Error, facts: object): void {
+  try {
+    if (Object.isExtensible(error)) Object.assign(error, facts)
+  } catch {}
 }

@@ -70,6 +70,8 @@ export interface DescribedQuery {
   readonly _result: DescribedResult
   /** Whether the result is to keep the rows. */
   _accumulateRows: unknown
+  /** What became of a row, or of all, in this process: told when the server has said all. */
+  _canceledDueToError: unknown
   handleRowDescription(message: { readonly fields: FieldDescription[] }): void
   listeners(event: 'row'): unknown[]
 }
@@ -172,10 +174,10 @@ export interface DriverQuery {
 }
 
 /** Says goodbye by the driver's own method, past what a subclass overrides: `LeasedClient` takes an `end` for a loss. */
-export type EndClient = (client: Client) => void
+export type EndClient = (client: Client) => unknown
 
 /** The driver's own `end`, from its class. */
 export function endOf(base: typeof Client): EndClient {
-  const { end } = base.prototype as unknown as { end(this: Client, done: () => void): void }
+  const { end } = base.prototype as unknown as { end(this: Client, done: () => void): unknown }
   return (client) => end.call(client, () => {})
 }

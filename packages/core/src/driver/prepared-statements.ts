@@ -1,8 +1,8 @@
 import { Query } from 'pg'
-import { codeOf } from '../errors.ts'
 import { endsSession, severityOf } from '../policy/classify-error.ts'
 import { factsOf } from '../policy/sqlstate.ts'
 import { noteStale } from '../policy/stale-statement.ts'
+import { codeOf } from '../thrown.ts'
 import { type DriverInternals, type DriverQuery, enqueueFirst } from './internals.ts'
 
 /** What the connections of a pool know together of prepared statements. */

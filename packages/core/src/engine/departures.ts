@@ -1,6 +1,7 @@
 import type { Connection } from '../connection/connection.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import type { Publisher } from '../telemetry/events.ts'
+import { isError } from '../thrown.ts'
 import type { Inventory } from './inventory.ts'
 
 /** The only way out of the pool: frees the slot at once, and keeps a connection in sight until its socket is closed. */
@@ -50,7 +51,7 @@ export class Departures {
     if (connection.isGone()) return
     const wasOpen = connection.openedAt !== undefined
     this.#inventory.remove(connection)
-    const why = cause instanceof Error ? cause : new Error(`The pool closed it: ${reason}`)
+    const why = isError(cause) ? cause : new Error(`The pool closed it: ${reason}`)
     const closed = close(why).then(() => {
       this.#closing.delete(connection)
       if (wasOpen) this.#publisher.publish({ type: 'connection-closed', connection })

@@ -9,6 +9,7 @@ import { abortReason } from '../runtime/abort-reason.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
 import type { Interruption, Publisher } from '../telemetry/events.ts'
+import { isInstance } from '../thrown.ts'
 import type { Caller } from './caller.ts'
 import { Checkups } from './checkups.ts'
 import { Closing } from './closing.ts'
@@ -299,5 +300,5 @@ export class Engine {
 
 /** Each caller gets an error of its own, with its own stack. */
 function copyOf(error: Error): Error {
-  return error instanceof ConnectError ? new ConnectError(error.endpoint, error.cause) : error
+  return isInstance(error, ConnectError) ? new ConnectError(error.endpoint, error.cause) : error
 }

@@ -5,6 +5,7 @@ import type { Cancel, Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
 import { onAbort } from '../runtime/on-abort.ts'
 import type { Publisher } from '../telemetry/events.ts'
+import { isInstance } from '../thrown.ts'
 import type { Caller } from './caller.ts'
 import { isNested, STANDSTILL_MILLIS } from './deadlock.ts'
 import { Waiter, Waiters } from './waiters.ts'
@@ -178,7 +179,7 @@ export class Line {
   /** The deadline of a transaction comes as a signal: what kept it from beginning tells more. */
   #reasonOf(signal: AbortSignal, caller: Caller): Error {
     const reason = abortReason(signal)
-    const isDeadline = reason instanceof TransactionTimeoutError
+    const isDeadline = isInstance(reason, TransactionTimeoutError)
     return (isDeadline && this.#parts.lookForDeadlock()(caller)) || reason
   }
 }

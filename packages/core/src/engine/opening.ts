@@ -11,6 +11,7 @@ import { RESET_TIMEOUT_MILLIS } from '../policy/reset.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { inContext } from '../runtime/context.ts'
 import type { Publisher } from '../telemetry/events.ts'
+import { toError } from '../thrown.ts'
 import type { Departures } from './departures.ts'
 import type { Inventory } from './inventory.ts'
 import type { Outage } from './outage.ts'
@@ -114,7 +115,7 @@ export class Opening {
     outage.failed(connection.startedAt, error)
     publisher.publish({ type: 'connect-failed', error })
     departures.retire(connection, 'lost', error)
-    throw error instanceof Error ? error : new Error(String(error), { cause: error })
+    throw toError(error)
   }
 
   /** Somebody waits: nobody shall wait in vain for a login that is silent. */

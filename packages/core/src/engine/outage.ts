@@ -1,5 +1,6 @@
-import { ConnectError, codeOf } from '../errors.ts'
+import { ConnectError } from '../errors.ts'
 import type { Publisher } from '../telemetry/events.ts'
+import { codeOf, isInstance } from '../thrown.ts'
 
 /**
  * Knows since when no connection could be opened, and tells when one can be again. A server that is merely full (class 53)
@@ -30,7 +31,7 @@ export class Outage {
   failed(startedAt: number, error: unknown): void {
     this.#since ??= startedAt
     this.#failedAttempts++
-    const cause = error instanceof ConnectError ? error.cause : error
+    const cause = isInstance(error, ConnectError) ? error.cause : error
     this.#wasAway ||= !codeOf(cause)?.startsWith('53')
   }
 

@@ -5,6 +5,7 @@ import type { Retry } from '../options/resolved-options.ts'
 import { FIRST_PACE, quickened, UNPACED } from '../policy/backoff.ts'
 import { mayConnectAgain } from '../policy/classify-error.ts'
 import { inNoContext } from '../runtime/context.ts'
+import { isInstance } from '../thrown.ts'
 
 /** What supply asks of the engine. */
 export interface SupplyParts {
@@ -124,10 +125,10 @@ export class Supply {
     if (this.#probe && this.#probe !== probe) return
     const final = this.#parts.connectRetry !== false || !mayConnectAgain(causeOf(error), this.#hasConnected)
     // A hook of the user's may fail for one and not for the next; a wrong password is wrong for everybody.
-    this.#parts.onFailed(error, final && error instanceof ConnectError ? 'everybody' : 'first')
+    this.#parts.onFailed(error, final && isInstance(error, ConnectError) ? 'everybody' : 'first')
   }
 }
 
 function causeOf(error: unknown): unknown {
-  return error instanceof ConnectError ? error.cause : error
+  return isInstance(error, ConnectError) ? error.cause : error
 }

@@ -1,5 +1,6 @@
 import { OptionsError } from '../errors.ts'
-import { Problems } from './check.ts'
+import { propertyOf } from '../thrown.ts'
+import { Problems, readOptions } from './check.ts'
 import { checkGroupKeys } from './check-keys.ts'
 import { checkResetPolicy } from './check-values.ts'
 import type { ResetPolicy } from './pool-options.ts'
@@ -32,8 +33,10 @@ export const ACQUIRE_KEYS: readonly string[] = Object.keys(KEYS)
 export function checkAcquireOptions(of: string, given: AcquireOptions): void {
   const problems = new Problems()
   problems.group(of, given, '{ signal }')
-  checkGroupKeys(of, given, ACQUIRE_KEYS, problems)
-  addAcquireProblems(of, given, problems)
+  readOptions(of, () => {
+    checkGroupKeys(of, given, ACQUIRE_KEYS, problems)
+    addAcquireProblems(of, given, problems)
+  })
   if (problems.found.length > 0) throw new OptionsError(problems.found)
 }
 
@@ -46,6 +49,8 @@ export function addAcquireProblems(of: string, given: AcquireOptions, problems: 
   if (resetOnReturn !== undefined) checkResetPolicy(`${of}.resetOnReturn`, resetOnReturn, problems)
 }
 
-function isSignal(signal: AbortSignal | null): boolean {
-  return typeof signal?.addEventListener === 'function' && typeof signal.throwIfAborted === 'function'
+/** Whether a signal can be listened to, from whichever realm. */
+export function isSignal(signal: unknown): signal is AbortSignal {
+  const has = (method: string): boolean => typeof propertyOf(signal, method) === 'function'
+  return has('addEventListener') && has('throwIfAborted')
 }

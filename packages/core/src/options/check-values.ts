@@ -1,3 +1,4 @@
+import { propertyOf } from '../thrown.ts'
 import type { Problems } from './check.ts'
 import type { ResetPolicy } from './pool-options.ts'
 
@@ -13,13 +14,22 @@ export function checkResetPolicy(option: string, policy: unknown, problems: Prob
 /** Something that can be written to. */
 export function checkLogger(logger: unknown, problems: Problems): void {
   if (logger === undefined) return
-  const has = (method: string): boolean => typeof (logger as Record<string, unknown> | null)?.[method] === 'function'
+  const has = (method: string): boolean => typeof propertyOf(logger, method) === 'function'
   if (!LOGGER_METHODS.every(has)) problems.add('logger', `an object with ${LOGGER_METHODS.join(', ')}`, logger)
 }
 
 /** Code of the user's, or nothing. */
 export function checkHook(option: string, hook: unknown, problems: Problems): void {
   if (hook !== undefined && typeof hook !== 'function') problems.add(option, 'a function', hook)
+}
+
+/** What the driver reads of it when a pool is made. */
+export function checkSsl(ssl: unknown, problems: Problems): void {
+  try {
+    void (ssl as { key?: unknown } | undefined)?.key
+  } catch {
+    problems.add('ssl', 'true, false, or the options of tls.connect', ssl)
+  }
 }
 
 /** Where the server is, as far as a slip can be told from something unusual. */
@@ -32,6 +42,11 @@ export function checkAddress(
     problems.add('connectionString', 'a text, such as postgres://user@host/database', connectionString)
   if (host !== undefined && host !== null && typeof host !== 'string')
     problems.add('host', 'a name or an address', host)
-  const number = Number(port ?? 5432)
-  if (!Number.isInteger(number) || number < 0 || number > 65_535) problems.add('port', 'a number from 0 to 65535', port)
+  if (!isPort(port ?? 5432)) problems.add('port', 'a number from 0 to 65535', port)
+}
+
+function isPort(port: unknown): boolean {
+  if (typeof port !== 'number' && typeof port !== 'string') return false
+  const number = Number(port)
+  return Number.isInteger(number) && number >= 0 && number <= 65_535
 }

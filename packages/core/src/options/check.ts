@@ -1,4 +1,5 @@
 import { OptionsError } from '../errors.ts'
+import { isInstance, messageOf, textOf } from '../thrown.ts'
 
 type Infinite = 'finite' | 'or Infinity'
 
@@ -41,6 +42,34 @@ export class Problems {
   }
 }
 
+/**
+ * Reads options, whose getters may throw, and whose Proxies may be revoked; `of` is what they were given to.
+ *
+ * @throws {OptionsError} whatever happens.
+ */
+export function readOptions<Result>(of: string, read: () => Result): Result {
+  try {
+    return read()
+  } catch (error) {
+    if (isInstance(error, OptionsError)) throw error
+    throw new OptionsError([`\`${of}\` options can't be read: ${messageOf(error)}.`])
+  }
+}
+
+/** Whether this is an object whose properties can be read. */
+export function isReadable(value: unknown): value is object {
+  try {
+    return typeof value === 'object' && value !== null && Object.entries(value).length >= 0
+  } catch {
+    return false
+  }
+}
+
+/** Whether these are numbers, of which the first is more; nothing else can be compared without harm. */
+export function isMore(one: unknown, other: unknown): boolean {
+  return typeof one === 'number' && typeof other === 'number' && one > other
+}
+
 function orInfinity(infinite: Infinite): string {
   return infinite === 'finite' ? '' : ', or Infinity'
 }
@@ -49,8 +78,13 @@ function orInfinity(infinite: Infinite): string {
 function show(value: unknown): string {
   if (typeof value === 'string') return /:\/\/|=/.test(value) ? 'a connection string' : `'${value}'`
   if (typeof value === 'function') return 'a function'
-  if (typeof value !== 'object' || value === null) return String(value)
-  const keys = Object.keys(value)
+  if (typeof value !== 'object' || value === null) return textOf(value)
+  let keys: string[]
+  try {
+    keys = Object.keys(value)
+  } catch {
+    return 'an object that says nothing of itself'
+  }
   return Array.isArray(value) || keys.length === 0 ? 'an object without names' : `an object with ${keys.join(', ')}`
 }
 

@@ -1,5 +1,5 @@
 import { OptionsError } from '../errors.ts'
-import { Problems } from './check.ts'
+import { Problems, readOptions } from './check.ts'
 import { checkGroupKeys } from './check-keys.ts'
 
 /** What `dispose()` may be told. */
@@ -19,6 +19,10 @@ export interface DisposeOptions {
  * @throws {OptionsError} that names every problem at once.
  */
 export function resolveDispose(given: DisposeOptions): boolean {
+  return readOptions('dispose', () => resolve(given))
+}
+
+function resolve(given: DisposeOptions): boolean {
   const problems = new Problems()
   if (typeof given !== 'object' || given === null)
     problems.add('dispose options', 'an object, such as { close: false }', given)

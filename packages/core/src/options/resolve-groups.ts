@@ -1,4 +1,4 @@
-import { type Problems, withoutUndefined } from './check.ts'
+import { isReadable, type Problems, withoutUndefined } from './check.ts'
 import { checkGroupKeys } from './check-keys.ts'
 import { DEFAULTS } from './defaults.ts'
 import type { PrePingOptions } from './pool-options.ts'
@@ -12,7 +12,7 @@ export function resolvePrePing(
   problems: Problems,
 ): PrePing | false {
   if (given === false) return false
-  if (given !== true && (typeof given !== 'object' || given === null)) {
+  if (given !== true && !isReadable(given)) {
     problems.add('prePing', 'true, false, or { idleMillis, timeoutMillis }', given)
     return false
   }
@@ -22,7 +22,7 @@ export function resolvePrePing(
   const prePing = { ...DEFAULTS.prePing, timeoutMillis, ...chosen } as PrePing
   problems.number('prePing.idleMillis', prePing.idleMillis, 0)
   if (chosen.timeoutMillis !== undefined) problems.number('prePing.timeoutMillis', chosen.timeoutMillis, 1)
-  if (prePing.timeoutMillis >= deadlineMillis)
+  if (typeof prePing.timeoutMillis === 'number' && prePing.timeoutMillis >= deadlineMillis)
     problems.add(
       'prePing.timeoutMillis',
       `shorter than \`connectionTimeoutMillis\` (${deadlineMillis})`,
@@ -40,7 +40,7 @@ export function resolveRetry(
 ): Retry | false {
   if (given === false) return false
   if (given === true) return defaults
-  if (typeof given !== 'object' || given === null) {
+  if (!isReadable(given)) {
     problems.add(option, "true, false, or p-retry's options", given)
     return false
   }

@@ -1,7 +1,7 @@
 import { OptionsError } from '../errors.ts'
-import { Problems, withoutUndefined } from './check.ts'
+import { isMore, Problems, readOptions, withoutUndefined } from './check.ts'
 import { checkPoolKeys } from './check-keys.ts'
-import { checkAddress, checkHook, checkLogger, checkResetPolicy } from './check-values.ts'
+import { checkAddress, checkHook, checkLogger, checkResetPolicy, checkSsl } from './check-values.ts'
 import { DEFAULTS } from './defaults.ts'
 import { resolveEcho } from './echo.ts'
 import { asPgReads } from './pg-values.ts'
@@ -15,6 +15,10 @@ import type { ResolvedOptions } from './resolved-options.ts'
  * @throws {OptionsError} that names every problem at once.
  */
 export function resolveOptions(given: PoolOptions): ResolvedOptions {
+  return readOptions('Pool', () => resolve(given))
+}
+
+function resolve(given: PoolOptions): ResolvedOptions {
   const problems = new Problems()
   if (typeof given !== 'object' || given === null) {
     problems.add('options', 'an object, such as { connectionString }', given)
@@ -28,18 +32,21 @@ export function resolveOptions(given: PoolOptions): ResolvedOptions {
 
   problems.wholeNumber('max', value.max, 1)
   problems.wholeNumber('min', value.min, 0)
-  if (value.max >= 1 && value.min > value.max) problems.add('min', `at most \`max\` (${value.max})`, value.min)
+  if (typeof value.max === 'number' && value.max >= 1 && isMore(value.min, value.max))
+    problems.add('min', `at most \`max\` (${value.max})`, value.min)
   problems.number('connectionTimeoutMillis', value.connectionTimeoutMillis, 0, 'or Infinity')
   problems.number('idleTimeoutMillis', value.idleTimeoutMillis, 0, 'or Infinity')
   problems.number('maxLifetimeSeconds', value.maxLifetimeSeconds, 0, 'or Infinity')
   problems.number('maxLifetimeJitter', value.maxLifetimeJitter, 0)
-  if (value.maxLifetimeJitter > 1) problems.add('maxLifetimeJitter', 'a share from 0 to 1', value.maxLifetimeJitter)
+  if (isMore(value.maxLifetimeJitter, 1))
+    problems.add('maxLifetimeJitter', 'a share from 0 to 1', value.maxLifetimeJitter)
   problems.wholeNumber('maxUses', value.maxUses, 0, 'or Infinity')
   const { maxIdle = value.max } = value
   if (value.maxIdle !== undefined) {
     problems.wholeNumber('maxIdle', maxIdle, 0)
-    if (maxIdle > value.max) problems.add('maxIdle', `at most \`max\` (${value.max})`, maxIdle)
-    if (maxIdle >= 0 && maxIdle < value.min) problems.add('maxIdle', `at least \`min\` (${value.min})`, maxIdle)
+    if (isMore(maxIdle, value.max)) problems.add('maxIdle', `at most \`max\` (${value.max})`, maxIdle)
+    if (typeof maxIdle === 'number' && maxIdle >= 0 && isMore(value.min, maxIdle))
+      problems.add('maxIdle', `at least \`min\` (${value.min})`, maxIdle)
   }
   problems.wholeNumber('maxWaiting', value.maxWaiting, 0, 'or Infinity')
   problems.oneOf('lifo', value.lifo, [true, false])
@@ -56,6 +63,7 @@ export function resolveOptions(given: PoolOptions): ResolvedOptions {
   if (typeof value.name !== 'string' || value.name === '') problems.add('name', 'a name', value.name)
   for (const hook of ['onConnect', 'verify', 'log'] as const) checkHook(hook, value[hook], problems)
   checkAddress(value, problems)
+  checkSsl(value.ssl, problems)
   const echo = resolveEcho(value.echo, process.env.HOLDFAST_ECHO, problems)
   checkLogger(value.logger, problems)
   if (problems.found.length > 0) throw new OptionsError(problems.found)
@@ -97,5 +105,5 @@ function orNever(limit: number | null | undefined): number {
 
 /** What is told elsewhere to be too small shall not be told twice. */
 function atLeast(value: number, least: number): number {
-  return value >= least ? value : Number.POSITIVE_INFINITY
+  return typeof value === 'number' && value >= least ? value : Number.POSITIVE_INFINITY
 }

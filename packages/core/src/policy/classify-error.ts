@@ -1,4 +1,5 @@
-import { ConnectionLostError, codeOf, messageOf } from '../errors.ts'
+import { ConnectionLostError } from '../errors.ts'
+import { codeOf, errorsIn, isError, isInstance, messageOf, nameOf, propertyOf } from '../thrown.ts'
 import { factsOf } from './sqlstate.ts'
 import { isStale } from './stale-statement.ts'
 
@@ -42,7 +43,8 @@ const DISCONNECT_MESSAGES = [
  * unknown database, bad certificate) is final.
  */
 export function mayConnectAgain(error: unknown, hasConnectedBefore: boolean): boolean {
-  if (error instanceof AggregateError) return error.errors.some((each) => mayConnectAgain(each, hasConnectedBefore))
+  if (isInstance(error, AggregateError))
+    return leavesOf(error).some((each) => mayConnectAgain(each, hasConnectedBefore))
   const code = codeOf(error)
   // A Unix socket that is missing comes back with its server; a missing certificate file doesn't.
   if (code === 'ENOENT') return isSystemCall(error, 'connect')
@@ -82,7 +84,7 @@ export function isDisconnect(error: unknown): boolean {
  */
 export function isRetryable(error: unknown): boolean {
   const lost = findInChain(error, isConnectionLost)
-  if (lost) return lost.commitOutcome === 'aborted'
+  if (lost) return propertyOf(lost, 'commitOutcome') === 'aborted'
   return someInChain(error, (each) => factsOf(codeOf(each)).retryTransaction === true || isStale(each))
 }
 
@@ -93,10 +95,8 @@ export function isCausedBy(error: unknown, cause: unknown): boolean {
 
 // Two copies of the package may be loaded, so the name is asked and not the class.
 function isConnectionLost(error: unknown): error is ConnectionLostError {
-  return (
-    error instanceof ConnectionLostError ||
-    (error instanceof Error && /^(?:ConnectionLost|CommitOutcomeUnknown)Error$/.test(error.name))
-  )
+  if (isInstance(error, ConnectionLostError)) return true
+  return isError(error) && /^(?:ConnectionLost|CommitOutcomeUnknown)Error$/.test(nameOf(error) ?? '')
 }
 
 function isTlsCode(code: string | undefined): code is string {
@@ -104,19 +104,26 @@ function isTlsCode(code: string | undefined): code is string {
 }
 
 function isSystemCall(error: unknown, name: string): boolean {
-  return error instanceof Error && 'syscall' in error && error.syscall === name
+  return isError(error) && propertyOf(error, 'syscall') === name
 }
 
 /** What the server calls the severity of its message; undefined for whatever isn't the server's. */
 export function severityOf(error: unknown): unknown {
-  return typeof error === 'object' && error !== null && 'severity' in error ? error.severity : undefined
+  return propertyOf(error, 'severity')
 }
 
 const DEEPEST_CHAIN = 8
 
 // Not `instanceof Error`: Jest and node:vm have classes of their own.
-function isObject(each: unknown): each is Record<string, unknown> {
+function isObject(each: unknown): each is object {
   return typeof each === 'object' && each !== null
+}
+
+/** The errors that an AggregateError is made of, each of them once, though it may contain itself. */
+function leavesOf(error: AggregateError): unknown[] {
+  const seen = new Set<unknown>([error])
+  for (const each of seen) for (const inner of errorsIn(each)) seen.add(inner)
+  return [...seen].filter((each) => !isInstance(each, AggregateError))
 }
 
 function someInChain(error: unknown, test: (each: unknown) => boolean): boolean {
@@ -127,7 +134,7 @@ function findInChain<Found>(error: unknown, test: (each: unknown) => each is Fou
   let each = error
   for (let depth = 0; depth < DEEPEST_CHAIN && isObject(each); depth++) {
     if (test(each)) return each
-    each = each.driverError || each.cause
+    each = propertyOf(each, 'driverError') || propertyOf(each, 'cause')
   }
   return undefined
 }

@@ -1,3 +1,5 @@
+import { propertyOf } from '../thrown.ts'
+
 /** Seen by every copy of the package that may be loaded. */
 const STALE = Symbol.for('holdfast.staleStatement')
 
@@ -11,5 +13,5 @@ export function noteStale(error: object): void {
 
 /** Whether the same work will succeed in another attempt, where the statement is prepared once more. */
 export function isStale(error: unknown): boolean {
-  return typeof error === 'object' && error !== null && STALE in error
+  return propertyOf(error, STALE) === true
 }

@@ -1,6 +1,7 @@
 import type { Logger } from '../options/logger.ts'
 import type { EchoLevel } from '../options/resolved-options.ts'
 import type { RetireReason } from '../policy/retirement.ts'
+import { isError } from '../thrown.ts'
 import type { EventConnection, PoolEvent, PoolEventType, StatementRetryReason } from './events.ts'
 import type { Listener } from './listener.ts'
 import type { PoolStatus } from './status.ts'
@@ -160,7 +161,7 @@ function resolutionOf({
 }
 
 function discardOf(cause: unknown): string {
-  return cause instanceof Error ? `discarded, ${reasonOf(cause)}` : 'discarded'
+  return isError(cause) ? `discarded, ${reasonOf(cause)}` : 'discarded'
 }
 
 function lossOf({ connection, loss, wasPinged, wasLeased }: Extract<PoolEvent, { type: 'connection-lost' }>): string {

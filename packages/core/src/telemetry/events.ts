@@ -1,6 +1,7 @@
 import type { PoolClient } from 'pg'
 import type { Loss } from '../errors.ts'
 import type { RetireReason } from '../policy/retirement.ts'
+import { stackOf } from '../thrown.ts'
 
 /** The connection that an event is about. */
 export interface EventConnection {
@@ -176,12 +177,11 @@ export class Publisher {
   /** Tells every subscriber who listens. */
   publish(event: PoolEvent): void {
     for (const { subscriber, hears } of this.#subscriptions) {
-      if (!questionOf(hears, event.type)()) continue
       try {
-        subscriber(event)
+        if (questionOf(hears, event.type)()) subscriber(event)
       } catch (error) {
         // A listener's bug must cost neither a connection nor the caller who waits for it.
-        process.emitWarning(`A listener of pool '${this.#poolName}' threw on ${event.type}: ${describe(error)}`, {
+        process.emitWarning(`A listener of pool '${this.#poolName}' threw on ${event.type}: ${stackOf(error)}`, {
           type: 'HoldfastWarning',
           code: 'HOLDFAST_LISTENER_THREW',
         })
@@ -200,8 +200,4 @@ function questionOf(hears: Hears, type: PoolEventType): () => boolean {
 function either(one: () => boolean, other: () => boolean): () => boolean {
   if (one === never || other === always) return other
   return other === never ? one : () => one() || other()
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error)
 }

@@ -2,6 +2,7 @@ import { ConnectError } from '../errors.ts'
 import type { Logger } from '../options/logger.ts'
 import { mayConnectAgain } from '../policy/classify-error.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { isInstance } from '../thrown.ts'
 import type { PoolEvent, PoolEventType } from './events.ts'
 import type { Listener } from './listener.ts'
 import { millis, prefixOf, reasonOf, withBackend } from './wording.ts'
@@ -92,7 +93,7 @@ class Warnings {
   #hearFailure({ error }: EventOf<'connect-failed'>): void {
     const { clock, connectRetry, connectionTimeoutMillis } = this.#parts
     if (this.#hasToldOfRow || connectRetry === false) return
-    const cause = error instanceof ConnectError ? error.cause : error
+    const cause = isInstance(error, ConnectError) ? error.cause : error
     if (!mayConnectAgain(cause, this.#hasConnected)) return // Callers are told at once.
     const now = clock.now()
     if (now < this.#quietUntil) return

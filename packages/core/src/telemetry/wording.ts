@@ -1,5 +1,5 @@
-import { codeOf, messageOf } from '../errors.ts'
 import { DEFAULTS } from '../options/defaults.ts'
+import { codeOf, isError, messageOf, nameOf } from '../thrown.ts'
 import type { EventConnection } from './events.ts'
 
 /** What every line of a pool begins with: `[holdfast:orders 4711] `, or `[holdfast 4711] ` if it has no name. */
@@ -31,7 +31,8 @@ export function oneLine(text: string): string {
 /** Why something happened: the code, if there is one, and the message, in one line whatever is in it. */
 export function reasonOf(cause: unknown): string {
   if (cause === undefined || cause === null || typeof cause === 'boolean') return 'none given'
-  const kind = codeOf(cause) ?? (cause instanceof Error && cause.name !== 'Error' ? cause.name : undefined)
+  const name = isError(cause) ? nameOf(cause) : undefined
+  const kind = codeOf(cause) ?? (name === 'Error' ? undefined : name)
   const message = oneLine(messageOf(cause))
   return kind ? `${kind}: ${message}` : message
 }

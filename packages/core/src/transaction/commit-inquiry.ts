@@ -2,7 +2,7 @@ import pRetry from 'p-retry'
 import type { Connection } from '../connection/connection.ts'
 import type { Connector } from '../connection/connector.ts'
 import { ask } from '../connection/exchange.ts'
-import { ConnectError, messageOf } from '../errors.ts'
+import { ConnectError } from '../errors.ts'
 import { mayAskAgain } from '../policy/classify-error.ts'
 import {
   type CommitVerdict,
@@ -15,6 +15,7 @@ import {
 } from '../policy/commit-outcome.ts'
 import type { Clock, KeepsAlive } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
+import { isInstance, messageOf } from '../thrown.ts'
 import { type Ask, hear, type Testimony } from './testimony.ts'
 
 const LONGEST_ANSWER_MILLIS = 5000
@@ -194,7 +195,7 @@ export class CommitInquiry {
       try {
         return await inquire((sql) => ask(connection, sql, this.#parts.clock, this.#answerMillis))
       } catch (error) {
-        if (!(error instanceof NotYet)) this.#leave()
+        if (!isInstance(error, NotYet)) this.#leave()
         throw error
       }
     })

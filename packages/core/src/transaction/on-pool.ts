@@ -3,6 +3,7 @@ import { ReleaseError, TransactionRolledBackError } from '../errors.ts'
 import type { AcquireOptions } from '../options/acquire-options.ts'
 import { DEFAULTS } from '../options/defaults.ts'
 import { currentScope } from '../runtime/scope.ts'
+import { isInstance } from '../thrown.ts'
 import { beginStatement } from './begin.ts'
 import { requireFunction } from './require-function.ts'
 import { runResolved } from './run-transaction.ts'
@@ -66,7 +67,7 @@ async function transact<Result>(
  */
 async function commit(client: LeasedClient, work: Work): Promise<void> {
   const answer = await client.query('COMMIT').catch((error: unknown) => {
-    if (!(error instanceof TransactionRolledBackError)) throw error
+    if (!isInstance(error, TransactionRolledBackError)) throw error
   })
   if (!answer || answer.command === 'ROLLBACK') throw new TransactionRolledBackError(work.failure)
 }

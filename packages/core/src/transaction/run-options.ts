@@ -1,6 +1,6 @@
 import { OptionsError } from '../errors.ts'
 import { ACQUIRE_KEYS, type AcquireOptions, addAcquireProblems } from '../options/acquire-options.ts'
-import { Problems, withoutUndefined } from '../options/check.ts'
+import { Problems, readOptions, withoutUndefined } from '../options/check.ts'
 import { checkGroupKeys } from '../options/check-keys.ts'
 import { checkHook } from '../options/check-values.ts'
 import { TRANSACTION_RETRY } from '../options/defaults.ts'
@@ -80,6 +80,10 @@ export function checkRunOptions(of: string, options: RunOptions): void {
  * @throws {OptionsError} that names every problem at once.
  */
 export function resolveRunOptions(of: string, given: RunOptions): ResolvedRunOptions {
+  return readOptions(of, () => resolve(of, given))
+}
+
+function resolve(of: string, given: RunOptions): ResolvedRunOptions {
   const problems = new Problems()
   problems.group(of, given, '{ retry: false }')
   checkGroupKeys(of, withoutUndefined(given), RUN_KEYS, problems)

@@ -1,7 +1,7 @@
 import pRetry from 'p-retry'
 import type { QueryConfig, QueryResult } from 'pg'
 import { OptionsError, PoolTimeoutError } from '../errors.ts'
-import { Problems, withoutUndefined } from '../options/check.ts'
+import { Problems, readOptions, withoutUndefined } from '../options/check.ts'
 import { checkGroupKeys } from '../options/check-keys.ts'
 import { TRANSACTION_RETRY } from '../options/defaults.ts'
 import { isDisconnect, isRetryable } from '../policy/classify-error.ts'
@@ -50,7 +50,7 @@ export function runSpecially(
   third: unknown,
 ): Promise<QueryResult> | undefined {
   try {
-    const options = statementOptionsOf(query, third)
+    const options = readOptions('query', () => statementOptionsOf(query, third))
     return options && runStatement(source, publisher, query, values, options)
   } catch (error) {
     return Promise.reject(error)

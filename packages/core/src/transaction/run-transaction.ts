@@ -7,6 +7,7 @@ import { Attempt } from '../runtime/attempt.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { follow } from '../runtime/on-abort.ts'
 import { currentScope, inScope } from '../runtime/scope.ts'
+import { isError, isInstance } from '../thrown.ts'
 import { requireFunction } from './require-function.ts'
 import { type ResolvedRunOptions, type RunOptions, resolveRunOptions } from './run-options.ts'
 
@@ -110,7 +111,7 @@ async function runAttempts<Tx, Result>(
     await pRetry(tryOnce, options)
   } catch (error) {
     if (end) return (end as () => Result)()
-    if (error instanceof TransactionTimeoutError && lastFailure) error.cause = lastFailure
+    if (isInstance(error, TransactionTimeoutError) && lastFailure) error.cause = lastFailure
     throw error
   } finally {
     following?.leave()
@@ -148,6 +149,6 @@ async function runAttempt<Tx, Result>(
 
 /** Who has waited for a connection until the deadline has no time for more. */
 function mayRunAgain(error: unknown, attempt: Attempt): error is Error {
-  if (attempt.mayHaveCommitted || !(error instanceof Error) || error instanceof PoolTimeoutError) return false
+  if (attempt.mayHaveCommitted || !isError(error) || isInstance(error, PoolTimeoutError)) return false
   return isRetryable(error)
 }

@@ -1,4 +1,3 @@
-import { codeOf } from '../errors.ts'
 import { digitsIn, type Row, truthIn, wordIn } from '../policy/answer.ts'
 import {
   readServer,
@@ -9,6 +8,7 @@ import {
   whatBecameOf,
   whereIs,
 } from '../policy/commit-outcome.ts'
+import { codeOf } from '../thrown.ts'
 
 const FUTURE = '22023' // invalid_parameter_value: "transaction ID is in the future".
 

@@ -1,5 +1,5 @@
 import { OptionsError } from '../errors.ts'
-import { Problems, withoutUndefined } from '../options/check.ts'
+import { Problems, readOptions, withoutUndefined } from '../options/check.ts'
 import { checkGroupKeys } from '../options/check-keys.ts'
 import { type ResolvedRunOptions, RUN_KEYS, type RunOptions, resolveRun } from './run-options.ts'
 
@@ -54,6 +54,10 @@ const KEYS = [...Object.keys(MODE_KEYS), ...RUN_KEYS]
  * @throws {OptionsError} that names every problem at once.
  */
 export function resolveTransactionOptions(given: TransactionOptions): ResolvedTransactionOptions {
+  return readOptions('transaction', () => resolve(given))
+}
+
+function resolve(given: TransactionOptions): ResolvedTransactionOptions {
   const problems = new Problems()
   problems.group('transaction', given, "{ isolationLevel: 'serializable' }")
   const { isolationLevel, accessMode, deferrable, ...rest } = withoutUndefined(given)

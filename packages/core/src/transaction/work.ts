@@ -1,6 +1,8 @@
 import type { LeasedClient } from '../connection/client.ts'
 import { internalsOf } from '../driver/internals.ts'
-import { codeOf, HoldfastError } from '../errors.ts'
+import { HoldfastError } from '../errors.ts'
+import { severityOf } from '../policy/classify-error.ts'
+import { codeOf, isError } from '../thrown.ts'
 import { type Callback, callbackOf, type QueryArguments, type Reader, readerOf } from './statement-call.ts'
 
 const IN_FAILED_TRANSACTION = '25P02'
@@ -109,7 +111,7 @@ export class Work {
 
   #failed(error: unknown): void {
     // What the server has not refused has aborted nothing: a value that can't be sent, a caller who gave up.
-    if (!(error instanceof Error && 'severity' in error)) return
+    if (!isError(error) || severityOf(error) === undefined) return
     if (this.#failure === undefined) this.#failure = error
     else if (codeOf(error) === IN_FAILED_TRANSACTION && error.cause === undefined)
       Object.defineProperty(error, 'cause', { value: this.#failure, configurable: true, writable: true })

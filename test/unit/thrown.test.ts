@@ -1,0 +1,99 @@
+import { describe, expect, test, vi } from 'vitest'
+import { ConnectError, ConnectionLostError } from '../../packages/core/src/errors.ts'
+import {
+  concernsOthers,
+  endsSession,
+  isCausedBy,
+  isDisconnect,
+  isRetryable,
+  mayAskAgain,
+  mayConnectAgain,
+  severityOf,
+} from '../../packages/core/src/policy/classify-error.ts'
+import { Publisher } from '../../packages/core/src/telemetry/events.ts'
+import { reasonOf } from '../../packages/core/src/telemetry/wording.ts'
+import {
+  codeOf,
+  errorsIn,
+  isError,
+  messageOf,
+  nameOf,
+  propertyOf,
+  stackOf,
+  textOf,
+  toError,
+} from '../../packages/core/src/thrown.ts'
+import { ODD_VALUES } from '../support/odd-values.ts'
+
+describe.each(ODD_VALUES)('%s', (_name, make) => {
+  test('can be put into words', () => {
+    for (const words of [textOf, messageOf, stackOf, reasonOf]) expect(words(make())).toEqual(expect.any(String))
+  })
+
+  test('becomes an error that can be told', () => {
+    const given = make()
+    const error = toError(given)
+    expect(isError(error)).toBe(true)
+    expect(Object.is(error, given) || Object.is(error.cause, given)).toBe(true)
+  })
+
+  test('has a code and a name that are texts, if any', () => {
+    for (const read of [codeOf, nameOf]) expect(typeof (read(make()) ?? '')).toBe('string')
+    expect(Array.isArray(errorsIn(make()))).toBe(true)
+  })
+
+  test('is classified: nothing is known of it', () => {
+    for (const classify of [isDisconnect, isRetryable, endsSession, mayAskAgain]) expect(classify(make())).toBe(false)
+    expect(mayConnectAgain(make(), false)).toBe(false)
+    expect(concernsOthers(make())).toBe(true)
+    expect(severityOf(make())).toBeUndefined()
+    expect(isCausedBy(make(), new Error('another'))).toBe(false)
+  })
+
+  test('may be the cause of a loss, and of a failure to connect', () => {
+    const cause = make()
+    const lost = new ConnectionLostError({ cause, phase: 'query', commitOutcome: 'aborted' }, true)
+    expect([lost.code, isRetryable(lost), isDisconnect(lost)]).toEqual(['08006', true, true])
+    const refused = new ConnectError({ host: 'h', port: 1, database: undefined }, cause)
+    expect(refused.code).toBe('08001')
+  })
+
+  test('may be what a listener throws', () => {
+    using warning = vi.spyOn(process, 'emitWarning').mockReturnValue()
+    const publisher = new Publisher('odd')
+    const heard: string[] = []
+    const fail = (): never => {
+      throw make()
+    }
+    publisher.subscribe(fail)
+    publisher.subscribe(
+      () => {},
+      () => fail,
+    )
+    publisher.subscribe(({ type }) => heard.push(type))
+    publisher.publish({ type: 'pool-closed' })
+    expect(heard).toEqual(['pool-closed'])
+    expect(warning).toHaveBeenCalledTimes(2)
+  })
+})
+
+test('an AggregateError within itself is judged by the errors in it', () => {
+  const refused = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })
+  const outer = new AggregateError([], '')
+  outer.errors.push(outer, new AggregateError([refused, outer], ''))
+  expect(mayConnectAgain(outer, false)).toBe(true)
+  expect(messageOf(outer)).toContain('refused')
+})
+
+test('what wraps an odd value is still classified by itself', () => {
+  for (const [, make] of ODD_VALUES) {
+    const error = Object.assign(new Error('conflict'), { code: '40001', cause: make(), driverError: make() })
+    expect(isRetryable(error)).toBe(true)
+  }
+})
+
+test('a property is read of whatever has it', () => {
+  expect(propertyOf({ a: 1 }, 'a')).toBe(1)
+  expect(propertyOf(() => {}, 'length')).toBe(0)
+  expect(propertyOf('text', 'length')).toBeUndefined()
+})
