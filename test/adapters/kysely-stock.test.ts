@@ -108,8 +108,24 @@ describe('stock Kysely', () => {
     await settles(sql`select 1`.execute(kysely.db), 'the next statement')
   })
 
-  test('its hook for new connections runs once for each', async ({ cluster, direct, applicationName }) => {
-    await using pool = new Pool({ ...direct, max: 1, prePing: { idleMillis: 0 } })
+  test('its hook for new connections runs once for each lease, since each has a client of its own', async ({
+    direct,
+  }) => {
+    await using pool = new Pool({ ...direct, max: 1 })
+    const created = vi.fn(async () => {})
+    const db = new Kysely<Tables>({
+      dialect: new PostgresDialect({ pool: pool as PostgresPool, onCreateConnection: created }),
+    })
+    for (let time = 1; time <= 3; time++) await sql`select 1`.execute(db)
+    expect(created).toHaveBeenCalledTimes(3)
+  })
+
+  test('with clientPerLease: false its hook for new connections runs once for each', async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
+    await using pool = new Pool({ ...direct, max: 1, prePing: { idleMillis: 0 }, clientPerLease: false })
     const created = vi.fn(async () => {})
     const dialect = new PostgresDialect({ pool: pool as PostgresPool, onCreateConnection: created })
     const db = new Kysely<Tables>({ dialect })

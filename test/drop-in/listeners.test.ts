@@ -1,4 +1,5 @@
 import type { EventEmitter } from 'node:events'
+import { physicalClient } from '@holdfast/core'
 import type pg from 'pg'
 import { from, to } from 'pg-copy-streams'
 import Cursor from 'pg-cursor'
@@ -65,7 +66,7 @@ describe.each(LIBRARIES)('$library: listeners', ({ open }) => {
     await lease()
     await until(() => pool.idleCount === 1)
     const before = countListeners(emitters)
-    for (let time = 1; time <= 100; time++) expect(await lease()).toBe(client)
+    for (let time = 1; time <= 100; time++) expect(physicalClient(await lease())).toBe(physicalClient(client))
     await until(() => pool.idleCount === 1)
     expect(countListeners(emitters)).toEqual(before)
   })

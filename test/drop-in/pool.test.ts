@@ -1,3 +1,4 @@
+import { physicalClient } from '@holdfast/core'
 import { describe, expect } from 'vitest'
 import { test } from '../faults/support/fault-test.ts'
 import { rejection, settles } from '../faults/support/settling.ts'
@@ -66,7 +67,7 @@ describe.each(LIBRARIES)('$library: pool', ({ open }) => {
     const client = await pool.connect()
     const removed = told(pool, 'remove')
     client.release()
-    expect((await removed)[0]).toBe(client)
+    expect((await removed)[0]).toBe(physicalClient(client))
     expect(pool.totalCount).toBe(0)
     await until(async () => (await cluster.countSessions({ applicationName: direct.application_name })) === 0)
   })
@@ -79,7 +80,7 @@ describe.each(LIBRARIES)('$library: pool', ({ open }) => {
       used.push(await settles(pool.connect(), 'the next client'))
     }
     used.at(-1)?.release()
-    const [first, second, third, fourth] = used
+    const [first, second, third, fourth] = used.map(physicalClient)
     expect(second).toBe(first)
     expect(third).not.toBe(second)
     expect(fourth).toBe(third)
@@ -93,7 +94,7 @@ describe.each(LIBRARIES)('$library: pool', ({ open }) => {
     const removed = told(pool, 'remove')
     client.release()
     expect([pool.totalCount, pool.expiredCount]).toEqual([0, 0])
-    expect((await removed)[0]).toBe(client)
+    expect((await removed)[0]).toBe(physicalClient(client))
   })
 
   test('closes an idle client that expires', async ({ direct }) => {
@@ -217,7 +218,7 @@ describe.each(LIBRARIES)('$library: pool.end', ({ open }) => {
     clients[1]?.release()
     await settles(ended, 'end()')
     await until(() => removed.length === 2)
-    expect(new Set(removed)).toEqual(new Set(clients))
+    expect(new Set(removed)).toEqual(new Set(clients.map(physicalClient)))
   })
 })
 
@@ -227,8 +228,9 @@ describe.each(LIBRARIES)('$library: events of the pool', ({ open }) => {
     const order: unknown[][] = []
     for (const event of ['connect', 'acquire', 'release', 'remove', 'error'])
       pool.on(event as 'connect', (...all) => order.push([event, ...all]))
-    const client = await pool.connect()
-    client.release()
+    const lent = await pool.connect()
+    const client = physicalClient(lent)
+    lent.release()
     const again = await pool.connect()
     again.release()
     await cluster.terminateBackends({ applicationName: direct.application_name })

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { physicalClient } from '@holdfast/core'
 import type pg from 'pg'
 import { describe, expect, vi } from 'vitest'
 import { test } from '../faults/support/fault-test.ts'
@@ -27,19 +28,20 @@ describe.each(LIBRARIES)('$library: events', ({ open }) => {
   test('follow the life of a client', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const told = transcript(pool)
-    const client = await pool.connect()
+    const lent = await pool.connect()
+    const client = physicalClient(lent)
     expect(told).toEqual([
       ['connect', client],
       ['acquire', client],
     ])
-    client.release()
+    lent.release()
     expect(told.splice(0)).toEqual([
       ['connect', client],
       ['acquire', client],
       ['release', undefined, client],
     ])
     const again = await pool.connect()
-    expect(again).toBe(client)
+    expect(physicalClient(again)).toBe(client)
     const spoilt = new Error('spoilt')
     again.release(spoilt)
     await until(() => told.length === 3)
@@ -68,7 +70,7 @@ describe.each(LIBRARIES)('$library: events', ({ open }) => {
     await cluster.terminateBackends({ applicationName: direct.application_name })
     const [error, dead] = await settles(told, 'the event')
     expect(error).toMatchObject({ code: '57P01' })
-    expect(dead).toBe(client)
+    expect(dead).toBe(physicalClient(client))
   })
 })
 

@@ -47,6 +47,7 @@ test('the package exports what it promises, and nothing else', async () => {
     'isDisconnect',
     'isRetryable',
     'isSelect',
+    'physicalClient',
     'runTransaction',
     'scope',
   ])

@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { physicalClient } from '../../packages/core/src/connection/client-of-lease.ts'
 import { Pool } from '../../packages/core/src/pool.ts'
 import { FakeServer, serverError, systemError } from '../support/fake-client.ts'
 import { FakeClock } from '../support/fake-clock.ts'
@@ -270,7 +271,7 @@ describe('events', () => {
     const mistake = new Error('odd')
     client.release(mistake)
     await clock.advance(0)
-    expect(told.map((args) => args.at(-1) === client)).toEqual([true, true, true, true])
+    expect(told.map((args) => args.at(-1) === physicalClient(client))).toEqual([true, true, true, true])
     expect(told[2]?.[0]).toBe(mistake)
   })
 

@@ -1,6 +1,7 @@
 export type { ConnectCallback } from './calls.ts'
 export { checkPool } from './check-pool.ts'
 export type { LeasedClient } from './connection/client.ts'
+export { physicalClient } from './connection/client-of-lease.ts'
 export {
   type CommitOutcome,
   CommitOutcomeUnknownError,

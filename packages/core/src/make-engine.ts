@@ -56,6 +56,7 @@ export function makeEngine(
       connectionTimeoutMillis: options.connectionTimeoutMillis,
       queryTimeoutMillis: options.queryTimeoutMillis,
       allowExitOnIdle: options.allowExitOnIdle,
+      clientPerLease: options.clientPerLease,
       clientConnectionCheckMillis: options.clientConnectionCheckMillis,
       onConnect: given.onConnect,
       verify: given.verify,

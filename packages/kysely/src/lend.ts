@@ -1,9 +1,9 @@
-import { checkPool, type Pool } from '@holdfast/core'
+import { checkPool, type LeasedClient, type Pool } from '@holdfast/core'
 import type { PostgresPool } from 'kysely'
 import type { Client } from 'pg'
 
-/** The pool as Kysely uses it: its `Client` cancels queries, and is listened to by nobody. */
-export function lend(pool: Pool): PostgresPool {
+/** The pool as Kysely uses it, with what `leased` answers: its `Client` cancels queries, and is listened to by nobody. */
+export function lend(pool: Pool, leased: () => LeasedClient | undefined): PostgresPool {
   if (!pool.ending) checkPool('pool', pool) // One that has ended tells so itself.
   const { password } = pool.options // Not enumerable.
   class ControlClient extends (pool as unknown as { readonly Client: typeof Client }).Client {
@@ -14,5 +14,10 @@ export function lend(pool: Pool): PostgresPool {
       this.on('error', () => {})
     }
   }
-  return { Client: ControlClient as never, options: pool.options, connect: () => pool.connect(), end: () => pool.end() }
+  return {
+    Client: ControlClient as never,
+    options: pool.options,
+    connect: async () => leased() ?? (await pool.connect()),
+    end: () => pool.end(),
+  }
 }

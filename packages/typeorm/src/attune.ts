@@ -1,4 +1,4 @@
-import type { ConnectCallback, LeasedClient, Pool } from '@holdfast/core'
+import { type ConnectCallback, type LeasedClient, type Pool, physicalClient } from '@holdfast/core'
 
 /** Has TypeORM lease by `lease`, and hear of its connections what is good for it. */
 export function attune(pool: Pool, lease: () => Promise<LeasedClient> = pool.connect.bind(pool)): Pool {
@@ -8,10 +8,13 @@ export function attune(pool: Pool, lease: () => Promise<LeasedClient> = pool.con
     const isLook = isFirst
     isFirst = false
     client.on = (...heard: Parameters<typeof on>) => {
-      // What it listens to on the first connection (`logNotifications`) is meant for each.
-      if (isLook) pool.on('connect', (each) => each.on(...heard))
       // Told of a loss, its runner would give itself up, and hide the cause.
-      return (heard[0] as string) === 'error' ? client : on.apply(client, heard)
+      if ((heard[0] as string) === 'error') return client
+      if (!isLook) return on.apply(client, heard)
+      // What it listens to on the first connection (`logNotifications`) is meant for each, and for all of its leases.
+      pool.on('connect', (each) => each.on(...heard))
+      physicalClient(client).on(...heard)
+      return client
     }
     tell(undefined, client, (discard) => {
       Reflect.deleteProperty(client, 'on')

@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { leasedClientClass } from '../../../packages/core/src/connection/client.ts'
+import { physicalClient } from '../../../packages/core/src/connection/client-of-lease.ts'
 import { Pool } from '../../../packages/core/src/pool.ts'
 import { FakeServer, serverError, systemError } from '../../support/fake-client.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
@@ -73,7 +74,8 @@ describe('release', () => {
     const { release, [Symbol.dispose]: dispose, [Symbol.asyncDispose]: asyncDispose } = first
     first.release()
     const second = await soon(pool.connect())
-    expect(second).toBe(first)
+    expect(second).not.toBe(first)
+    expect(physicalClient(second)).toBe(physicalClient(first))
 
     expect(() => release()).toThrow(expect.objectContaining({ code: 'HOLDFAST_RELEASED' }))
     dispose()

@@ -24,6 +24,7 @@ function prepare(options: Partial<ConnectorOptions> = {}): Fixture {
       connectionTimeoutMillis: 30_000,
       queryTimeoutMillis: Number.POSITIVE_INFINITY,
       allowExitOnIdle: false,
+      clientPerLease: true,
       clientConnectionCheckMillis: 0,
       commits: undefined,
       onConnect: undefined,

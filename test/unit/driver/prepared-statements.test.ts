@@ -23,6 +23,7 @@ async function withStaleStatement(): Promise<Fixture> {
       connectionTimeoutMillis: 30_000,
       queryTimeoutMillis: Number.POSITIVE_INFINITY,
       allowExitOnIdle: false,
+      clientPerLease: true,
       clientConnectionCheckMillis: 0,
       commits: undefined,
       onConnect: undefined,

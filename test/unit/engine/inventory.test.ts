@@ -12,6 +12,7 @@ const connector = new Connector(
     connectionTimeoutMillis: 1000,
     queryTimeoutMillis: Number.POSITIVE_INFINITY,
     allowExitOnIdle: false,
+    clientPerLease: true,
     clientConnectionCheckMillis: 0,
     commits: undefined,
     onConnect: undefined,

@@ -63,6 +63,7 @@ export class Rig implements Disposable {
         connectionTimeoutMillis: resolved.connectionTimeoutMillis,
         queryTimeoutMillis: resolved.queryTimeoutMillis,
         allowExitOnIdle: resolved.allowExitOnIdle,
+        clientPerLease: resolved.clientPerLease,
         clientConnectionCheckMillis: 0,
         commits: undefined,
         onConnect: hooks.onConnect,

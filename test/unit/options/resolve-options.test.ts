@@ -33,6 +33,7 @@ describe('defaults', () => {
       leakDetectionMillis: Number.POSITIVE_INFINITY,
       clientConnectionCheckMillis: 0,
       allowExitOnIdle: false,
+      clientPerLease: true,
       prePing: { idleMillis: 500, timeoutMillis: 1000 },
       pingTimeoutMillis: 1000,
       invalidateOnDisconnect: 'all',

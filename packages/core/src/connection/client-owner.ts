@@ -38,6 +38,12 @@ export interface ClientOwner {
   outcomeOf(commit: Statement): Promise<boolean> | undefined
   /** Has the server cancel a statement, or takes it back if it hasn't been sent. */
   abort(statement: Statement, reason: Error): void
+  /**
+   * Ends the lease with this number.
+   *
+   * @throws {ReleaseError} if it was never lent, or has ended.
+   */
+  takeBack(number: number, discard?: Error | boolean): void
   /** The holder ended the client by himself. */
   endedByHolder(): void
 }

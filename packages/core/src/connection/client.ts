@@ -12,6 +12,7 @@ import { kindOf, onlyRollsBack, type StatementKind, takesEffectLate } from '../s
 import { propertyOf } from '../thrown.ts'
 import { Call, type Callback, refuse } from './call.ts'
 import type { ClientOwner } from './client-owner.ts'
+import { RELEASED } from './lease.ts'
 import { sendByOwn } from './own-query.ts'
 import { inOneWrite, whenSent } from './presend.ts'
 import { failure } from './stack.ts'
@@ -123,8 +124,9 @@ function derive(base: typeof Client): LeasedClientClass {
       return event === 'error' ? super.emit(errorMonitor, ...all) : false
     }
 
-    release(): void {
-      throw new ReleaseError('This client was not handed out by connect().')
+    /** Of the present lease, whoever holds it. The client of a lease has a `release` of its own. */
+    release(discard?: Error | boolean): void {
+      this.#owner.takeBack(this.#owner.lease.number, discard)
     }
 
     // Read when a scope is entered, so that leaving it late can't release the next lease.
@@ -221,6 +223,9 @@ function derive(base: typeof Client): LeasedClientClass {
       const timeout = submittable.query_timeout || this.#queryTimeout
       submittable.query_timeout = 0
       owner.prepared.use(submittable as Named)
+      const { lease } = owner
+      const { number } = lease
+      const isLent = lease.isHeld(number)
       const refusal = owner.refusal()
       const statement = refusal ? undefined : owner.begin(submittable.text)
       // Nothing can be sent behind it, nor told of what it did.
@@ -232,6 +237,7 @@ function derive(base: typeof Client): LeasedClientClass {
         explain: (error) => refusal ?? (statement ? owner.explain(error, statement) : error),
         limit: () => owner.limit(timeout),
         ended: (error) => statement && owner.end(statement, error),
+        refusal: () => (isLent && !lease.isHeld(number) ? new ReleaseError(RELEASED) : undefined),
       })
       if (!refusal) return super.query(submittable as never)
       process.nextTick(() => submittable.handleError(refusal, internals.connection))

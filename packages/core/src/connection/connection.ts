@@ -9,12 +9,13 @@ import type { Cancel, Clock } from '../runtime/clock.ts'
 import { onlyRollsBack } from '../sql/statement.ts'
 import { Cancellation } from './cancellation.ts'
 import type { LeasedClient } from './client.ts'
+import { type Lend, type Lender, lendingOf } from './client-of-lease.ts'
 import type { ClientOwner } from './client-owner.ts'
 import { Farewell } from './farewell.ts'
 import { Gate } from './gate.ts'
 import { Identification } from './identification.ts'
 import { keepListening } from './kept-listeners.ts'
-import { Lease, type LeaseTerms } from './lease.ts'
+import { Lease, type LeaseTerms, RELEASED } from './lease.ts'
 import { type CommitSettings, fenceLost, settleCommit } from './lost-commit.ts'
 import { type PrimaryKnown, Role } from './role.ts'
 import { SignsOfLife } from './signs-of-life.ts'
@@ -44,6 +45,8 @@ export interface ConnectionSettings extends ConnectionListener {
   readonly queryTimeoutMillis: number
   /** Whether an idle connection lets the process end. */
   readonly allowExitOnIdle: boolean
+  /** Whether each lease has a client of its own, or all the same. */
+  readonly clientPerLease: boolean
   /** How to find out what became of a lost COMMIT; undefined if nobody wants to know. */
   readonly commits: CommitSettings | undefined
   /** What is known of the servers, shared by the connections of a pool. */
@@ -53,13 +56,14 @@ export interface ConnectionSettings extends ConnectionListener {
 }
 
 /** One session, from the first SYN to the last FIN. Knows its state, its facts, and when it died. */
-export class Connection implements ClientOwner {
+export class Connection implements ClientOwner, Lender {
   readonly id: number
   readonly client: LeasedClient
   readonly #settings: ConnectionSettings
   readonly #internals: DriverInternals
   readonly #statements: Statements
   readonly #farewell: Farewell
+  readonly #lend: Lend
   #state: ConnectionState = 'opening'
   #loss: Loss | undefined
   #isServing = false
@@ -92,6 +96,7 @@ export class Connection implements ClientOwner {
     this.#statements = new Statements(settings.pipelined)
     this.client = makeClient(this)
     this.#internals = internalsOf(this.client)
+    this.#lend = lendingOf(this.client, settings.clientPerLease)
     this.gate = new Gate(this.client)
     this.role = new Role(this.#internals, settings.primary)
     this.prepared = new PreparedStatements(
@@ -192,19 +197,16 @@ export class Connection implements ClientOwner {
     this.#statements.settle()
   }
 
-  /** What the caller holds: the client, with a `release` that is for this lease alone. */
+  /** What the caller holds: a client for this lease alone, or the one of all leases with a `release` for this one. */
   handOver(): LeasedClient {
-    const { client, lease } = this
-    const { number } = lease
-    const release: LeasedClient['release'] = (discard) => {
-      if (!lease.isHeld(number))
-        throw new ReleaseError('Release called on client which has already been released to the pool.')
-      lease.end()
-      this.#settings.onReleased(this, discard)
-    }
-    client.release = release
-    lease.attempt?.leased(lease, release)
+    const client = this.#lend(this)
+    this.lease.attempt?.leased(this.lease, client.release)
     return client
+  }
+
+  takeBack(number: number, discard?: Error | boolean): void {
+    this.lease.end(number)
+    this.#settings.onReleased(this, discard)
   }
 
   /**
@@ -260,7 +262,7 @@ export class Connection implements ClientOwner {
     // An ORM that rolls back after a lost COMMIT tells this error in place of the other: it must not read as harmless.
     if (this.#loss) return lossError(this.#loss, this.#loss.phase === 'commit' && onlyRollsBack(text))
     if (this.is('leased') || this.is('opening') || this.#isServing) return undefined
-    return new ReleaseError('This client has been released to the pool: it may not be used any more.')
+    return new ReleaseError(RELEASED)
   }
 
   begin(text: string | undefined): Statement {

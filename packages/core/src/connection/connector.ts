@@ -36,6 +36,8 @@ export interface ConnectorOptions {
   readonly connectionTimeoutMillis: number
   readonly queryTimeoutMillis: number
   readonly allowExitOnIdle: boolean
+  /** Whether each lease has a client of its own. */
+  readonly clientPerLease: boolean
   /** 0 leaves it to the server's configuration. */
   readonly clientConnectionCheckMillis: number
   readonly onConnect: ((client: PoolClient) => unknown) | undefined
@@ -67,6 +69,7 @@ export class Connector {
       pipelined: pipeline === true,
       queryTimeoutMillis: options.queryTimeoutMillis,
       allowExitOnIdle: options.allowExitOnIdle,
+      clientPerLease: options.clientPerLease,
       // Where statements are sent before others are answered, or by other means than the driver's, nothing rides along.
       primary: { wasMet: false, isMissed: false },
       prepared: { epoch: 0 },

@@ -31,6 +31,8 @@ export interface Session {
   readonly explain: (error: Error) => Error
   /** Gives the server time for one answer. */
   readonly limit: () => Cancel | undefined
+  /** Why its user may ask for nothing more: the lease has ended. */
+  readonly refusal: () => Error | undefined
   /** Told once, with the error if there was one. */
   readonly ended: (error?: Error) => void
 }
@@ -40,15 +42,19 @@ export function answerAlways(
   cursor: Cursor,
   submittable: CursorHolder,
   session: Session,
-  hasFailed: () => boolean,
+  endOf: () => 'answered' | 'failed' | undefined,
 ): void {
+  const hasFailed = (): boolean => endOf() === 'failed'
   const { read, close } = cursor
   const { submit } = submittable
   let isClosed = false
 
   cursor.read = (count, callback) => {
     if (!callback) return promised((done) => cursor.read(count, done))
-    ask(session, (done) => read.call(cursor, count, done), inThisContext(callback))
+    // What has ended is read without a word to the server.
+    const refusal = endOf() ? undefined : session.refusal()
+    if (refusal) process.nextTick(callback, refusal)
+    else ask(session, (done) => read.call(cursor, count, done), inThisContext(callback))
     return undefined
   }
   cursor.close = (callback) => {

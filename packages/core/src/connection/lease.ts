@@ -1,6 +1,12 @@
+import type { EventEmitter } from 'node:events'
+import { ReleaseError } from '../errors.ts'
 import type { ResetPolicy } from '../options/pool-options.ts'
 import type { Attempt } from '../runtime/attempt.ts'
 import type { Scope } from '../runtime/scope.ts'
+import { LeaseListeners } from './lease-listeners.ts'
+
+/** What a statement is told that comes after the release. */
+export const RELEASED = 'This client has been released to the pool: it may not be used any more.'
 
 /** What a lease is granted for. */
 export interface LeaseTerms {
@@ -28,10 +34,12 @@ export class Lease {
   /** Whether anything was sent. */
   hasWorked = false
   #heldNumber = 0
+  #listeners: LeaseListeners | undefined = undefined
 
   /** Begins the next lease. */
   begin(now: number, terms: LeaseTerms | undefined): void {
-    this.#heldNumber = ++this.number
+    this.number++
+    if (this.#listeners) this.#forgetListeners(this.#listeners)
     this.since = now
     this.resetOnReturn = terms?.options?.resetOnReturn
     this.attempt = terms?.options?.attempt
@@ -41,13 +49,35 @@ export class Lease {
     this.hasWorked = false
   }
 
-  /** Whether the lease with this number hasn't been given back. */
+  /** Lent to a caller, who will give it back. A statement of `pool.query` needs no such caller. */
+  lend(): void {
+    this.#heldNumber = this.number
+  }
+
+  /** Whether the lease with this number was lent, and hasn't been given back. */
   isHeld(number: number): boolean {
     return this.#heldNumber === number
   }
 
-  /** Given back. */
-  end(): void {
+  /**
+   * The lease with this number is given back.
+   *
+   * @throws {ReleaseError} if it was never lent, or has been given back.
+   */
+  end(number: number): void {
+    if (!this.isHeld(number))
+      throw new ReleaseError('Release called on client which has already been released to the pool.')
     this.#heldNumber = 0
+  }
+
+  /** What its holder has put on the client, until the next lease begins. */
+  listenersOn(client: EventEmitter): LeaseListeners {
+    this.#listeners ??= new LeaseListeners(client)
+    return this.#listeners
+  }
+
+  #forgetListeners(listeners: LeaseListeners): void {
+    this.#listeners = undefined
+    listeners.removeAll()
   }
 }

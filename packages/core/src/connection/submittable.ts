@@ -23,6 +23,11 @@ export interface Submittable {
 
 type Stream = EventEmitter & { readonly closed: boolean; destroy(error: Error): void }
 
+interface Sink {
+  // biome-ignore lint/suspicious/noExplicitAny: the overloads of Node's Writable.
+  write(...all: any[]): boolean
+}
+
 interface Source {
   _read(size: number): void
   push(chunk: unknown, encoding?: unknown): boolean
@@ -38,9 +43,15 @@ export function accompany(submittable: Submittable, callback: Callback | undefin
   let end: 'answered' | 'failed' | undefined
   const cursor = cursorOf(submittable)
   if (submittable instanceof EventEmitter) shieldListeners(submittable)
-  if (cursor) answerAlways(cursor, submittable, session, () => end === 'failed')
+  if (cursor) answerAlways(cursor, submittable, session, () => end)
   const cancelLimit = cursor ? undefined : limitAnswers(submittable, session)
   const callBack = callback && callBackOnce(submittable, callback)
+  let refused: Error | undefined
+  if (isSink(submittable))
+    refuseWrites(submittable, () => {
+      if (!end) refused ??= session.refusal()
+      return refused
+    })
   const ended = (error?: Error): void => {
     cancelLimit?.()
     if (!end) session.ended(error)
@@ -48,7 +59,7 @@ export function accompany(submittable: Submittable, callback: Callback | undefin
   }
   submittable.handleError = (error, connection) => {
     ended(error)
-    const told = session.explain(error)
+    const told = refused ?? session.explain(error)
     const tell = (): void => handleError.call(submittable, told, connection)
     callBack?.expect(told)
     if (session.isOver() && isStream(submittable)) fail(submittable, told, tell)
@@ -79,6 +90,19 @@ function runInThisContext(submittable: Submittable): void {
 /** Where the driver's own statement calls nobody, it is left as it is: its rows are described in a faster way. */
 function isDriversOwn(submittable: object, name: (typeof CALLED_BY_DRIVER)[number]): boolean {
   return name === 'handleRowDescription' && submittable instanceof Query
+}
+
+/** A COPY takes nothing more once this answers with a reason. What it was given before is sent. */
+function refuseWrites(sink: Stream & Sink, refusal: () => Error | undefined): void {
+  const { write } = sink
+  sink.write = (...all: unknown[]) => {
+    const refused = refusal()
+    if (!refused) return write.apply(sink, all)
+    const callback = all.findLast((each) => typeof each === 'function')
+    if (callback) process.nextTick(callback as () => void, refused)
+    sink.destroy(refused)
+    return false
+  }
 }
 
 /** Calls back once, at the end: also for those that know no callback, or forget the error. */
@@ -146,6 +170,10 @@ function fail(stream: Stream, error: Error, tell: () => void): void {
 
 function isStream(submittable: object): submittable is Stream {
   return 'destroy' in submittable && 'closed' in submittable
+}
+
+function isSink(submittable: object): submittable is Stream & Sink {
+  return isStream(submittable) && 'write' in submittable
 }
 
 function isSource(submittable: object): submittable is Source {

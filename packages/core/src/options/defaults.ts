@@ -20,6 +20,8 @@ export const DEFAULTS: Defaults = Object.freeze({
   // A connection pooler in between may refuse what it doesn't know.
   clientConnectionCheckMillis: 0,
   allowExitOnIdle: false,
+  // Programs that must find the same object again are few, and a late statement in a stranger's transaction is worse.
+  clientPerLease: true,
   prePing: Object.freeze({
     // Under load connections are used more often than this, and the ping costs nothing.
     idleMillis: 500,

@@ -114,6 +114,14 @@ export interface PoolOptions extends Omit<PoolConfig, 'onConnect'> {
   /** Let the process end while connections lie idle. @default false */
   readonly allowExitOnIdle?: boolean | undefined
   /**
+   * Give each lease a client object of its own, which is refused for good after its release. With `false` all leases of a
+   * connection get the same object, as with pg, and one that is used after its release is refused only until somebody
+   * else has it. For programs that keep something per client object: see `physicalClient`.
+   *
+   * @default true
+   */
+  readonly clientPerLease?: boolean | undefined
+  /**
    * Runs on each new connection before anyone gets it, and is awaited. If it throws, the connection is closed and its
    * error reaches the first who waits.
    */

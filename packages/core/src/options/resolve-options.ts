@@ -54,6 +54,7 @@ function resolve(given: PoolOptions): ResolvedOptions {
   problems.number('leakDetectionMillis', value.leakDetectionMillis, 0)
   problems.wholeNumber('clientConnectionCheckMillis', value.clientConnectionCheckMillis, 0)
   problems.oneOf('allowExitOnIdle', value.allowExitOnIdle, [true, false])
+  problems.oneOf('clientPerLease', value.clientPerLease, [true, false])
   problems.oneOf('invalidateOnDisconnect', value.invalidateOnDisconnect, ['all', 'one'])
   checkResetPolicy('resetOnReturn', value.resetOnReturn, problems)
   problems.number('closeTimeoutMillis', value.closeTimeoutMillis, 0)
@@ -83,6 +84,7 @@ function resolve(given: PoolOptions): ResolvedOptions {
     leakDetectionMillis: orNever(value.leakDetectionMillis),
     clientConnectionCheckMillis: value.clientConnectionCheckMillis,
     allowExitOnIdle: value.allowExitOnIdle,
+    clientPerLease: value.clientPerLease,
     prePing,
     pingTimeoutMillis: (prePing || DEFAULTS.prePing).timeoutMillis,
     invalidateOnDisconnect: value.invalidateOnDisconnect,

@@ -30,6 +30,7 @@ export interface ResolvedOptions {
   /** 0 where the server's configuration decides. */
   readonly clientConnectionCheckMillis: number
   readonly allowExitOnIdle: boolean
+  readonly clientPerLease: boolean
   readonly prePing: PrePing | false
   /** Also for pings that have nothing to do with a lease. */
   readonly pingTimeoutMillis: number
@@ -60,6 +61,7 @@ export interface Defaults {
   readonly leakDetectionMillis: number
   readonly clientConnectionCheckMillis: number
   readonly allowExitOnIdle: boolean
+  readonly clientPerLease: boolean
   readonly prePing: PrePing
   readonly invalidateOnDisconnect: 'all' | 'one'
   readonly resetOnReturn: ResetPolicy

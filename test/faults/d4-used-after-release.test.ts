@@ -1,0 +1,405 @@
+import { type Pool, type PoolOptions, physicalClient, ReleaseError } from '@holdfast/core'
+import type pg from 'pg'
+import { from } from 'pg-copy-streams'
+import Cursor from 'pg-cursor'
+import QueryStream from 'pg-query-stream'
+import { describe, expect } from 'vitest'
+import { type Cluster, until } from '../support/index.ts'
+import { test } from './support/fault-test.ts'
+import { expectHealthy } from './support/health.ts'
+import { holdfast } from './support/pools.ts'
+import { rejection, settles } from './support/settling.ts'
+
+/** What a caller does with a client that it has released. Resolves with the error that it is told. */
+interface LateUse {
+  readonly use: string
+  late(former: pg.PoolClient): Promise<unknown>
+}
+
+const LATE_USES: readonly LateUse[] = [
+  { use: 'a commit', late: (former) => rejection(former.query('commit')) },
+  { use: 'a rollback', late: (former) => rejection(former.query('rollback')) },
+  { use: 'parameters', late: (former) => rejection(former.query('select $1::int', [1])) },
+  { use: 'a named statement', late: (former) => rejection(former.query({ name: 'late', text: 'select 1' })) },
+  {
+    use: 'a callback',
+    late: (former) => new Promise((resolve) => former.query('rollback', (error: unknown) => resolve(error))),
+  },
+  { use: 'a cursor', late: (former) => rejection(former.query(new Cursor('select 1')).read(1)) },
+  {
+    use: 'a stream',
+    late: (former) => rejection(former.query(new QueryStream('select 1')).toArray()),
+  },
+  {
+    use: 'a copy',
+    late: (former) =>
+      new Promise((resolve) => former.query(from('copy entry from stdin')).on('error', resolve).end('late\n')),
+  },
+  { use: 'an end', late: (former) => rejection((former as unknown as pg.Client).end()) },
+  {
+    use: 'an end with a callback',
+    late: (former) => new Promise((resolve) => void (former as unknown as pg.Client).end(resolve)),
+  },
+  { use: 'a release', late: async (former) => thrownBy(() => former.release()) },
+  { use: 'a release that discards', late: async (former) => thrownBy(() => former.release(true)) },
+]
+
+interface Meeting {
+  readonly pool: Pool
+  readonly cluster: Cluster
+  /** Ends the lease of the former holder. */
+  readonly release: () => void
+  readonly slow: SlowReset
+  readonly late: () => Promise<void>
+}
+
+/** Whoever has the connection when the late use comes; what it does must be as if nothing had come. */
+interface NextHolder {
+  readonly who: string
+  readonly options?: PoolOptions
+  hold(meeting: Meeting): Promise<void>
+}
+
+const idsIn = async (cluster: Cluster, id: string): Promise<unknown[]> =>
+  cluster.query('select id from entry where id = $1', [id])
+
+let lastId = 0
+const newId = (): string => `late-${++lastId}`
+
+/** A reset of the user's own that takes until it is told to end, once it is told to wait. */
+class SlowReset {
+  isWaiting = false
+  #mustWait = false
+  #end = (): void => {}
+
+  readonly reset = async (client: pg.ClientBase): Promise<void> => {
+    if (!this.#mustWait) return
+    await client.query('select 1')
+    await new Promise<void>((resolve) => {
+      this.#end = resolve
+      this.isWaiting = true
+    })
+    this.isWaiting = false
+    await client.query('select 2')
+  }
+
+  wait(): void {
+    this.#mustWait = true
+  }
+
+  end(): void {
+    this.#mustWait = false
+    this.#end()
+  }
+}
+
+const NEXT_HOLDERS: readonly NextHolder[] = [
+  {
+    who: 'nobody',
+    async hold({ release, late }) {
+      release()
+      await late()
+    },
+  },
+  {
+    who: 'a plain lease',
+    async hold({ pool, release, late }) {
+      release()
+      const next = await pool.connect()
+      const before = next.query('select 1 as one')
+      await late()
+      expect((await before).rows).toEqual([{ one: 1 }])
+      expect((await next.query('select 2 as two')).rows).toEqual([{ two: 2 }])
+      next.release()
+    },
+  },
+  {
+    who: 'a transaction that commits',
+    async hold({ pool, cluster, release, late }) {
+      release()
+      const id = newId()
+      const next = await pool.connect()
+      await next.query('begin')
+      await next.query('insert into entry values ($1)', [id])
+      await late()
+      expect((await next.query('commit')).command).toBe('COMMIT')
+      expect(await idsIn(cluster, id)).toEqual([{ id }])
+      next.release()
+    },
+  },
+  {
+    who: 'a transaction that rolls back',
+    async hold({ pool, cluster, release, late }) {
+      release()
+      const id = newId()
+      const next = await pool.connect()
+      await next.query('begin')
+      await next.query('insert into entry values ($1)', [id])
+      await late()
+      await next.query('rollback')
+      expect(await idsIn(cluster, id)).toEqual([])
+      next.release()
+    },
+  },
+  {
+    who: 'pool.transaction',
+    async hold({ pool, cluster, release, late }) {
+      release()
+      const id = newId()
+      await pool.transaction(async (tx) => {
+        await tx.query('insert into entry values ($1)', [id])
+        await late()
+      })
+      expect(await idsIn(cluster, id)).toEqual([{ id }])
+    },
+  },
+  {
+    who: 'pool.query',
+    async hold({ pool, cluster, release, late }) {
+      release()
+      await cluster.withAdmin(async (admin) => {
+        await admin.query('select pg_advisory_lock(12)')
+        const running = pool.query("select pg_advisory_lock_shared(12), 'done' as it")
+        await until(async () => (await cluster.query('select from pg_locks where not granted')).length > 0)
+        await late()
+        await admin.query('select pg_advisory_unlock(12)')
+        expect((await settles(running, 'the statement of pool.query')).rows).toMatchObject([{ it: 'done' }])
+      })
+    },
+  },
+  {
+    who: 'nobody, and is being reset',
+    async hold({ release, slow, late }) {
+      slow.wait()
+      release()
+      await until(() => slow.isWaiting)
+      await late()
+      slow.end()
+    },
+  },
+  {
+    who: 'nobody, and is being reset after another lease',
+    async hold({ pool, release, slow, late }) {
+      release()
+      const next = await pool.connect()
+      slow.wait()
+      await next.query('select 1')
+      next.release()
+      await until(() => slow.isWaiting)
+      await late()
+      slow.end()
+    },
+  },
+  {
+    who: 'a ping',
+    options: { prePing: { idleMillis: 0, timeoutMillis: 10_000 } },
+    async hold({ pool, release, late }) {
+      release()
+      await until(() => pool.idleCount === 1)
+      const next = pool.connect()
+      expect(pool.inspect().map(({ state }) => state)).toEqual(['checking'])
+      await late()
+      ;(await settles(next, 'the pinged client')).release()
+    },
+  },
+]
+
+function thrownBy(run: () => void): unknown {
+  try {
+    run()
+    return undefined
+  } catch (error) {
+    return error
+  }
+}
+
+describe.for(NEXT_HOLDERS)('after its release, when the connection belongs to $who, a client refuses', (holder) => {
+  test.for(LATE_USES)('$use', async ({ late }, { cluster, direct }) => {
+    const slow = new SlowReset()
+    await using pool = holdfast({ ...direct, max: 1, prePing: false, resetOnReturn: slow.reset, ...holder.options })
+    const former = await pool.connect()
+    await former.query('begin')
+    await former.query('commit')
+    const refuse = async (): Promise<void> => {
+      const error = await settles(late(former), 'the late use')
+      expect(error).toBeInstanceOf(ReleaseError)
+      expect(error).toMatchObject({
+        code: 'HOLDFAST_RELEASED',
+        message: expect.stringContaining('released to the pool'),
+      })
+    }
+    await holder.hold({ pool, cluster, slow, release: () => former.release(), late: refuse })
+    await expectHealthy(pool, cluster, direct.application_name)
+  })
+})
+
+describe('what was begun before the release', () => {
+  test('and stood in line, is done', async ({ cluster, direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const client = await pool.connect()
+    const statements = [1, 2, 3].map((number) => client.query('select $1::int as number', [number]))
+    client.release()
+    const rows = (await Promise.all(statements)).map((result) => result.rows)
+    expect(rows).toEqual([[{ number: 1 }], [{ number: 2 }], [{ number: 3 }]])
+    await expectHealthy(pool, cluster, direct.application_name)
+  })
+
+  test('a cursor, is read no further, and can be closed', async ({ cluster, direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const client = await pool.connect()
+    const cursor = client.query(new Cursor('select generate_series(1, 9) as it'))
+    expect(await cursor.read(2)).toEqual([{ it: 1 }, { it: 2 }])
+    client.release()
+    expect(await settles(rejection(cursor.read(2)), 'the late read')).toBeInstanceOf(ReleaseError)
+    await settles(cursor.close(), 'the late close')
+    expect(await backendsOf(pool)).toEqual([physicalPid(client)])
+    await expectHealthy(pool, cluster, direct.application_name)
+  })
+
+  test('a cursor that was read to its end, has nothing to say to the next holder', async ({ cluster, direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const client = await pool.connect()
+    const cursor = client.query(new Cursor('select 1 as it'))
+    await cursor.read(10)
+    await until(() => client.getTransactionStatus() === 'I')
+    client.release()
+    const next = await pool.connect()
+    const statement = next.query('select 2 as it')
+    expect(await settles(cursor.read(1), 'the late read')).toEqual([])
+    await settles(cursor.close(), 'the late close')
+    expect((await statement).rows).toEqual([{ it: 2 }])
+    next.release()
+    await expectHealthy(pool, cluster, direct.application_name)
+  })
+
+  test('a stream, ends with the error, and gives the connection back', async ({ cluster, direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const client = await pool.connect()
+    const stream = client.query(new QueryStream('select generate_series(1, 1000) as it', [], { highWaterMark: 5 }))
+    const rows: unknown[] = []
+    const failed = settles(
+      rejection(
+        (async () => {
+          for await (const row of stream) {
+            rows.push(row)
+            if (rows.length === 1) client.release()
+          }
+        })(),
+      ),
+      'the end of the stream',
+    )
+    expect(await failed).toBeInstanceOf(ReleaseError)
+    expect(rows.length).toBeLessThan(1000)
+    expect(await backendsOf(pool)).toEqual([physicalPid(client)])
+    await expectHealthy(pool, cluster, direct.application_name)
+  })
+
+  test('a COPY, takes nothing more and writes nothing', async ({ cluster, direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const client = await pool.connect()
+    const ingest = client.query(from('copy entry from stdin'))
+    const failed = new Promise((resolve) => ingest.on('error', resolve))
+    await new Promise((resolve) => ingest.write('copied-in-time\n', resolve))
+    client.release()
+    const told = new Promise((resolve) => ingest.write('copied-too-late\n', resolve))
+    expect(await settles(failed, 'the error of the stream')).toBeInstanceOf(ReleaseError)
+    expect(await settles(told, 'the callback of the write')).toBeInstanceOf(ReleaseError)
+    expect(await cluster.query("select id from entry where id like 'copied-%'")).toEqual([])
+    expect(await backendsOf(pool)).toEqual([physicalPid(client)])
+    await expectHealthy(pool, cluster, direct.application_name)
+  })
+})
+
+describe('listeners of a former holder', () => {
+  const NOTICE = "do $$ begin raise notice 'for the holder'; end $$"
+
+  test('hear nothing of the next lease, nor of a statement of pool.query', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const heard: string[] = []
+    const lease = async (name: string): Promise<void> => {
+      const client = await pool.connect()
+      client.on('notice', () => heard.push(name))
+      await client.query(NOTICE)
+      client.release()
+    }
+    await lease('first')
+    await pool.query(NOTICE)
+    await lease('second')
+    await pool.query(NOTICE)
+    expect(heard).toEqual(['first', 'second'])
+  })
+
+  test('do not pile up when each lease adds some', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const counts = new Set<number>()
+    for (let time = 1; time <= 50; time++) {
+      const client = await pool.connect()
+      client.on('error', () => {})
+      client.once('notice', () => {})
+      client.prependListener('end', () => {})
+      counts.add(client.listenerCount('error') + client.listenerCount('notice') + client.listenerCount('end'))
+      client.release()
+    }
+    expect([...counts]).toEqual([3])
+  })
+
+  test('that are added late hear nothing, and removing them late removes nobody else', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const heard: string[] = []
+    const listener = (): void => void heard.push('shared')
+    const former = await pool.connect()
+    former.on('notice', listener)
+    former.release()
+    const next = await pool.connect()
+    next.on('notice', listener)
+    former.on('notice', () => heard.push('late'))
+    former.off('notice', listener)
+    former.removeAllListeners()
+    expect(former.emit('notice', new Error('made up'))).toBe(false)
+    await next.query(NOTICE)
+    expect(heard).toEqual(['shared'])
+    next.release()
+  })
+
+  test('an error that is made up late does not end the connection', async ({ cluster, direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const former = await pool.connect()
+    former.release()
+    const next = await pool.connect()
+    expect(former.emit('error', new Error('made up'))).toBe(false)
+    expect((await next.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    next.release()
+    await expectHealthy(pool, cluster, direct.application_name)
+  })
+
+  test('stay until somebody else has the connection: the end is told', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const client = await pool.connect()
+    const ended = new Promise<void>((resolve) => client.once('end', resolve))
+    client.release()
+    await pool.end()
+    await settles(ended, 'the end')
+  })
+
+  test('that the program has put on the client itself stay with it', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const heard: unknown[] = []
+    pool.on('connect', (client) => client.on('notice', ({ message }) => heard.push(message)))
+    for (let time = 1; time <= 2; time++) {
+      const client = await pool.connect()
+      await client.query(NOTICE)
+      client.release()
+    }
+    expect(heard).toEqual(['for the holder', 'for the holder'])
+  })
+})
+
+/** The sessions of the pool, when all of them lie idle. */
+async function backendsOf(pool: Pool): Promise<(number | null)[]> {
+  await until(() => pool.idleCount > 0 && pool.idleCount === pool.totalCount)
+  return pool.inspect().map(({ backendPid }) => backendPid)
+}
+
+function physicalPid(client: pg.PoolClient): number {
+  return (physicalClient(client) as unknown as { readonly processID: number }).processID
+}

@@ -1,0 +1,196 @@
+import { once } from 'node:events'
+import { inspect } from 'node:util'
+import { physicalClient } from '@holdfast/core'
+import pg from 'pg'
+import pgPromise from 'pg-promise'
+import { describe, expect } from 'vitest'
+import { test } from '../faults/support/fault-test.ts'
+import { holdfast } from '../faults/support/pools.ts'
+import { rejection, settles } from '../faults/support/settling.ts'
+
+type Noted = pg.PoolClient & Record<string, unknown>
+
+describe('the client of a lease', () => {
+  test('is another one for each lease, in front of the same client', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const first = await pool.connect()
+    first.release()
+    const second = await pool.connect()
+    expect(second).not.toBe(first)
+    expect(physicalClient(second)).toBe(physicalClient(first))
+    expect(physicalClient(physicalClient(second))).toBe(physicalClient(second))
+    second.release()
+  })
+
+  test('is what pg lends, to all who ask', async ({ direct }) => {
+    class OwnClient extends pg.Client {}
+    await using pool = holdfast({ ...direct, max: 1, Client: OwnClient })
+    const client = await pool.connect()
+    for (const base of [OwnClient, pg.Client]) expect(client).toBeInstanceOf(base)
+    expect(Object.getPrototypeOf(client).constructor.name).toBe('LeasedClient')
+    expect('processID' in client).toBe(true)
+    expect(await Promise.resolve(client)).toBe(client)
+    expect(inspect(client)).toBe(inspect(physicalClient(client)))
+    expect(inspect(client)).not.toContain(direct.password)
+    client.release()
+  })
+
+  test('has the methods of a class of the user, whose private fields only the client itself can read', async ({
+    direct,
+  }) => {
+    class Tenants extends pg.Client {
+      #tenant = 'nobody'
+      async enter(tenant: string): Promise<this> {
+        await this.query('select 1')
+        this.#tenant = tenant
+        return this
+      }
+      get tenant(): string {
+        return this.#tenant
+      }
+    }
+    await using pool = holdfast({ ...direct, max: 1, Client: Tenants })
+    const client = (await pool.connect()) as unknown as Tenants & pg.PoolClient
+    await client.enter('one')
+    expect(client.tenant).toBe('one')
+    client.release()
+  })
+
+  test.for([
+    { facade: 'inherits from it', make: (client: pg.PoolClient) => Object.create(client) as pg.PoolClient },
+    { facade: 'is a Proxy', make: (client: pg.PoolClient) => new Proxy(client, {}) },
+    {
+      facade: 'is a Proxy by Reflect',
+      make: (client: pg.PoolClient) => new Proxy(client, { get: (...all) => Reflect.get(...all) }),
+    },
+  ])('can stand behind what $facade', async ({ make }, { direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const facade = make(await pool.connect()) as Noted
+    expect((await facade.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    expect(facade.processID).toBeGreaterThan(0)
+    expect(facade.escapeLiteral("it's")).toBe("'it''s'")
+    const notice = once(facade, 'notice')
+    await facade.query("do $$ begin raise notice 'heard'; end $$")
+    expect((await notice)[0]).toMatchObject({ message: 'heard' })
+    facade.release()
+    expect(await rejection(facade.query('select 1'))).toMatchObject({ code: 'HOLDFAST_RELEASED' })
+  })
+})
+
+describe('what is noted on a client', () => {
+  test('by a listener of the pool is found by the holder, and the other way round', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const found: unknown[] = []
+    pool.on('connect', (client) => Object.assign(client, { born: 'in connect' }))
+    pool.on('release', (_, client) => found.push((client as Noted).tenant))
+    const client = (await pool.connect()) as unknown as Noted
+    expect(client.born).toBe('in connect')
+    client.tenant = 'one'
+    client.release()
+    const next = (await pool.connect()) as unknown as Noted
+    expect(next.tenant).toBe('one')
+    next.tenant = 'two'
+    next.release()
+    expect(found).toEqual(['one', 'two'])
+  })
+
+  test('late is not found by the next holder', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const former = (await pool.connect()) as unknown as Noted
+    former.release()
+    const next = (await pool.connect()) as unknown as Noted
+    former.tenant = 'of the former'
+    former.binary = true
+    expect([next.tenant, next.binary]).toEqual([undefined, false])
+    next.release()
+  })
+
+  test('a setting of the driver takes effect', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const client = (await pool.connect()) as unknown as Noted
+    client.binary = true
+    expect((physicalClient(client) as unknown as Noted).binary).toBe(true)
+    client.binary = false
+    client.release()
+  })
+
+  test('a method that a holder has replaced is replaced for its lease', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const heard: unknown[] = []
+    const client = await pool.connect()
+    const { query } = client
+    client.query = ((...all: unknown[]) => {
+      heard.push(all[0])
+      return Reflect.apply(query, client, all)
+    }) as never
+    await client.query('select 1')
+    client.release()
+    const next = await pool.connect()
+    expect((await next.query('select 2 as two')).rows).toEqual([{ two: 2 }])
+    expect(heard).toEqual(['select 1'])
+    next.release()
+  })
+
+  test('a method that was replaced on the client itself is replaced for all leases', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const heard: unknown[] = []
+    pool.on('connect', (client) => {
+      const { query } = client
+      client.query = ((...all: unknown[]) => {
+        heard.push(all)
+        return Reflect.apply(query, client, all)
+      }) as never
+    })
+    for (let time = 1; time <= 2; time++) {
+      const client = await pool.connect()
+      await client.query('select $1::int', [time])
+      client.release()
+    }
+    expect(heard).toEqual([
+      ['select $1::int', [1]],
+      ['select $1::int', [2]],
+    ])
+  })
+
+  test('by pg-promise counts the uses of a connection', async ({ cluster }) => {
+    const uses: number[] = []
+    const pgp = pgPromise({ noWarnings: true, connect: ({ useCount }) => void uses.push(useCount) })
+    const { pg: driver } = pgp as unknown as { pg: { Pool: unknown } }
+    const { Pool } = driver
+    const { Pool: HoldfastPool } = await import('@holdfast/core')
+    driver.Pool = HoldfastPool
+    try {
+      const db = pgp({ connectionString: cluster.url, max: 1 })
+      for (let time = 1; time <= 4; time++) await db.one('select 1 as one')
+      expect(uses).toEqual([0, 1, 2, 3])
+      await db.$pool.end()
+    } finally {
+      driver.Pool = Pool
+    }
+  })
+})
+
+describe('clientPerLease: false', () => {
+  test('lends the same client each time, which is refused until somebody else has it', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 1, clientPerLease: false })
+    const first = await pool.connect()
+    expect(physicalClient(first)).toBe(first)
+    first.release()
+    expect(await rejection(first.query('select 1'))).toMatchObject({ code: 'HOLDFAST_RELEASED' })
+    expect(() => first.release()).toThrow('Release called on client which has already been released to the pool.')
+    const second = await pool.connect()
+    expect(second).toBe(first)
+    const { release } = second
+    expect((await settles(second.query('select 1 as one'), 'a statement')).rows).toEqual([{ one: 1 }])
+    release()
+    await using third = await pool.connect()
+    expect(() => release()).toThrow('Release called on client which has already been released to the pool.')
+    expect((await third.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+  })
+
+  test('is checked', () => {
+    expect(() => holdfast({ clientPerLease: 'no' as never })).toThrow(
+      "`clientPerLease` must be one of true, false, got 'no'.",
+    )
+  })
+})
