@@ -3,26 +3,44 @@ export const SPACE = 1
 export const LETTER = 2
 export const DIGIT = 4
 export const OPERATOR = 8
+const DOLLAR = 16
+
+/** The symbols that make the structure of a text. */
+export const OPENING = 40
+export const CLOSING = 41
+export const DOT = 46
+export const SEMICOLON = 59
 
 const TAB = 9
 const LINE_FEED = 10
 const CARRIAGE_RETURN = 13
-const DOLLAR = 36
+const UNDERSCORE = 95
 const CLASSES = classes()
 
 /** The class of a character, 0 for one that stands for itself. Beyond ASCII all are letters, behind the end there is none. */
 export function classOf(code: number): number {
-  return code < 128 ? (CLASSES[code] as number) : code >= 128 ? LETTER : 0
+  if (code >= 128) return LETTER
+  return code < 0 ? 0 : (CLASSES[code] as number)
+}
+
+/** The code of a character, -1 behind the end: with NaN, as `charCodeAt` has it, V8 would take all codes for fractions. */
+export function codeAt(text: string, at: number): number {
+  return at < text.length ? text.charCodeAt(at) : -1
 }
 
 /** Whether a name may go on with it. */
 export function isOfWord(code: number): boolean {
-  return isOfTag(code) || code === DOLLAR
+  return (classOf(code) & (LETTER | DIGIT | DOLLAR)) !== 0
 }
 
 /** Whether the tag of a dollar quote may go on with it. */
 export function isOfTag(code: number): boolean {
   return (classOf(code) & (LETTER | DIGIT)) !== 0
+}
+
+/** Whether a number may go on with it. */
+export function isOfNumber(code: number): boolean {
+  return classOf(code) === DIGIT || code === DOT || code === UNDERSCORE
 }
 
 /** Whether a line comment ends here. */
@@ -50,6 +68,7 @@ function classes(): Uint8Array {
   fill(' ', SPACE)
   fill('abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_', LETTER)
   fill('0123456789', DIGIT)
+  fill('$', DOLLAR)
   fill('~!@#^&|`?+-*/%<>=', OPERATOR)
   return table
 }

@@ -1,4 +1,17 @@
-import { classOf, DIGIT, isLineEnd, isOfTag, isOfWord, LETTER, lowered, OPERATOR, SPACE } from './characters.ts'
+import {
+  classOf,
+  codeAt,
+  DIGIT,
+  DOT,
+  isLineEnd,
+  isOfNumber,
+  isOfTag,
+  isOfWord,
+  LETTER,
+  lowered,
+  OPERATOR,
+  SPACE,
+} from './characters.ts'
 
 /**
  * What a token is:
@@ -22,12 +35,10 @@ const QUOTE = 39
 const STAR = 42
 const PLUS = 43
 const MINUS = 45
-const DOT = 46
 const SLASH = 47
 const COLON = 58
 const EQUALS = 61
 const BACKSLASH = 92
-const UNDERSCORE = 95
 const LOWER_B = 98
 const LOWER_E = 101
 const LOWER_U = 117
@@ -41,8 +52,8 @@ export class Lexer {
   readonly text: string
   readonly #escapes: boolean
   type: TokenType = 'end'
-  /** The one character of the present token, if that is a symbol; else an empty text. */
-  symbol = ''
+  /** The code of the present token, if that is a symbol of one character; else 0. */
+  symbol = 0
   /** Where the present token begins. */
   start = 0
   /** Where the next one may begin. */
@@ -65,7 +76,7 @@ export class Lexer {
   next(): TokenType {
     this.#skipSpace()
     this.start = this.end
-    this.symbol = ''
+    this.symbol = 0
     this.type = this.unclosed === undefined && this.end < this.text.length ? this.#token() : 'end'
     return this.type
   }
@@ -96,13 +107,13 @@ export class Lexer {
     if (code === QUOTE) return this.#literal(start, this.#endOfPlain)
     if (code === DOUBLE_QUOTE) return this.#name(start)
     if (code === DOLLAR) return this.#dollar()
-    if (code === DOT && classOf(text.charCodeAt(start + 1)) === DIGIT) return this.#number()
+    if (code === DOT && classOf(codeAt(text, start + 1)) === DIGIT) return this.#number()
     if (kind === OPERATOR) return this.#operator()
     if (code === 0) this.hasNul = true
-    const next = text.charCodeAt(start + 1)
+    const next = codeAt(text, start + 1)
     const isPair = code === COLON && (next === COLON || next === EQUALS)
     this.end = start + (isPair ? 2 : 1)
-    if (!isPair) this.symbol = String.fromCharCode(code)
+    if (!isPair) this.symbol = code
     return 'symbol'
   }
 
@@ -114,8 +125,8 @@ export class Lexer {
     while (at < length) {
       const code = text.charCodeAt(at)
       if (classOf(code) === SPACE) at++
-      else if (code === MINUS && text.charCodeAt(at + 1) === MINUS) at = this.#endOfLine(at)
-      else if (code === SLASH && text.charCodeAt(at + 1) === STAR) at = this.#endOfComment(at)
+      else if (code === MINUS && codeAt(text, at + 1) === MINUS) at = this.#endOfLine(at)
+      else if (code === SLASH && codeAt(text, at + 1) === STAR) at = this.#endOfComment(at)
       else break
     }
     this.end = at
@@ -125,7 +136,7 @@ export class Lexer {
   #endOfLine(from: number): number {
     const { text } = this
     let at = from
-    while (at < text.length && !isLineEnd(text.charCodeAt(at))) at++
+    while (at < text.length && !isLineEnd(codeAt(text, at))) at++
     return at
   }
 
@@ -136,7 +147,7 @@ export class Lexer {
     let depth = 0
     for (let at = from; at < length; at++) {
       const code = text.charCodeAt(at)
-      const next = text.charCodeAt(at + 1)
+      const next = codeAt(text, at + 1)
       if (code === SLASH && next === STAR) {
         depth++
         at++
@@ -158,19 +169,19 @@ export class Lexer {
   /** A word; or, where it stands right before a quote, the sign of a literal that isn't a plain one. */
   #wordOrPrefix(code: number): TokenType {
     const { text, start } = this
-    const next = text.charCodeAt(start + 1)
+    const next = codeAt(text, start + 1)
     const letter = lowered(code)
     if (next === QUOTE) {
       if (letter === LOWER_E) return this.#literal(start + 1, this.#endOfEscaped)
       if (letter === LOWER_B || letter === LOWER_X) return this.#literal(start + 1, this.#endOfBits)
     }
     if (letter === LOWER_U && next === AMPERSAND) {
-      const quote = text.charCodeAt(start + 2)
+      const quote = codeAt(text, start + 2)
       if (quote === QUOTE) return this.#literal(start + 2, this.#endOfUnicode)
       if (quote === DOUBLE_QUOTE) return this.#name(start + 2)
     }
     let at = start + 1
-    while (isOfWord(text.charCodeAt(at))) at++
+    while (isOfWord(codeAt(text, at))) at++
     this.end = at
     return 'word'
   }
@@ -178,13 +189,13 @@ export class Lexer {
   #number(): TokenType {
     const { text, start } = this
     let at = start
-    while (isOfNumber(text.charCodeAt(at))) at++
-    if (lowered(text.charCodeAt(at)) === LOWER_E) {
-      const sign = text.charCodeAt(at + 1)
+    while (isOfNumber(codeAt(text, at))) at++
+    if (lowered(codeAt(text, at)) === LOWER_E) {
+      const sign = codeAt(text, at + 1)
       const digits = sign === PLUS || sign === MINUS ? at + 2 : at + 1
-      if (classOf(text.charCodeAt(digits)) === DIGIT) {
+      if (classOf(codeAt(text, digits)) === DIGIT) {
         at = digits
-        while (isOfNumber(text.charCodeAt(at))) at++
+        while (isOfNumber(codeAt(text, at))) at++
       }
     }
     this.end = at
@@ -195,9 +206,9 @@ export class Lexer {
   #operator(): TokenType {
     const { text, start } = this
     let at = start + 1
-    while (classOf(text.charCodeAt(at)) === OPERATOR) {
+    while (classOf(codeAt(text, at)) === OPERATOR) {
       const code = text.charCodeAt(at)
-      const next = text.charCodeAt(at + 1)
+      const next = codeAt(text, at + 1)
       if ((code === MINUS && next === MINUS) || (code === SLASH && next === STAR)) break
       at++
     }
@@ -222,10 +233,19 @@ export class Lexer {
 
   /** One without a sign before its quote: of this alone the setting decides whether a backslash escapes. */
   #endOfPlain(quote: number): number {
-    const end = this.#escapes ? this.#endOfEscaped(quote) : this.#endOfDoubled(quote, QUOTE)
-    const backslash = this.hasBackslash ? -1 : this.text.slice(quote, end).indexOf('\\')
-    if (backslash !== -1) this.hasBackslash = true
-    return end
+    const { text } = this
+    const { length } = text
+    for (let at = quote + 1; at < length; at++) {
+      const code = text.charCodeAt(at)
+      if (code === BACKSLASH) {
+        this.hasBackslash = true
+        if (this.#escapes) at++
+      } else if (code === QUOTE) {
+        if (codeAt(text, at + 1) !== QUOTE) return at + 1
+        at++
+      }
+    }
+    return this.#leaveOpen('quote', quote)
   }
 
   #endOfUnicode(quote: number): number {
@@ -237,8 +257,8 @@ export class Lexer {
     const { text } = this
     const { length } = text
     for (let at = from + 1; at < length; at++) {
-      if (text.charCodeAt(at) !== quote) continue
-      if (text.charCodeAt(at + 1) !== quote) return at + 1
+      if (codeAt(text, at) !== quote) continue
+      if (codeAt(text, at + 1) !== quote) return at + 1
       at++
     }
     return this.#leaveOpen('quote', from)
@@ -257,7 +277,7 @@ export class Lexer {
       const code = text.charCodeAt(at)
       if (code === BACKSLASH) at++
       else if (code === QUOTE) {
-        if (text.charCodeAt(at + 1) !== QUOTE) return at + 1
+        if (codeAt(text, at + 1) !== QUOTE) return at + 1
         at++
       }
     }
@@ -271,7 +291,7 @@ export class Lexer {
     for (let at = this.end; at < text.length; ) {
       const code = text.charCodeAt(at)
       if (code === QUOTE) return hasLineEnd ? at : undefined
-      if (code === MINUS && text.charCodeAt(at + 1) === MINUS) at = this.#endOfLine(at)
+      if (code === MINUS && codeAt(text, at + 1) === MINUS) at = this.#endOfLine(at)
       else if (classOf(code) === SPACE) {
         hasLineEnd ||= isLineEnd(code)
         at++
@@ -284,13 +304,13 @@ export class Lexer {
   #dollar(): TokenType {
     const { text, start } = this
     let at = start + 1
-    if (classOf(text.charCodeAt(at)) === DIGIT) {
-      while (classOf(text.charCodeAt(at)) === DIGIT) at++
+    if (classOf(codeAt(text, at)) === DIGIT) {
+      while (classOf(codeAt(text, at)) === DIGIT) at++
       this.end = at
       return 'parameter'
     }
-    if (classOf(text.charCodeAt(at)) === LETTER) while (isOfTag(text.charCodeAt(at))) at++
-    if (text.charCodeAt(at) !== DOLLAR) {
+    if (classOf(codeAt(text, at)) === LETTER) while (isOfTag(codeAt(text, at))) at++
+    if (codeAt(text, at) !== DOLLAR) {
       this.end = start + 1
       return 'symbol'
     }
@@ -299,8 +319,4 @@ export class Lexer {
     this.end = close === -1 ? this.#leaveOpen('quote', start) : close + tag.length
     return 'string'
   }
-}
-
-function isOfNumber(code: number): boolean {
-  return classOf(code) === DIGIT || code === DOT || code === UNDERSCORE
 }

@@ -1,4 +1,4 @@
-import { lowerCase } from './characters.ts'
+import { CLOSING, DOT, lowerCase, OPENING } from './characters.ts'
 import { Lexer } from './lexer.ts'
 import { STABLE_FUNCTIONS } from './stable-functions.ts'
 
@@ -118,7 +118,7 @@ class Walk {
 
   #takeToken(): string {
     const lexer = this.#lexer
-    const { type, symbol } = lexer
+    const { type } = lexer
     if (type === 'word') {
       const word = lowerCase(lexer.written)
       this.#takeWord(word)
@@ -128,8 +128,8 @@ class Walk {
       this.#extendName(withoutQuotes(lexer.written))
       return '"'
     }
-    this.#takeOther(symbol)
-    return type === 'symbol' ? symbol || lexer.written : type
+    this.#takeOther(lexer.symbol)
+    return type === 'symbol' ? lexer.written : type
   }
 
   #takeWord(word: string): void {
@@ -150,11 +150,11 @@ class Walk {
     this.#beforeName = [this.#last, this.#secondLast]
   }
 
-  #takeOther(symbol: string): void {
-    if (symbol === '.' && this.#parts.length > 0) return
-    if (symbol === '(') this.#open()
+  #takeOther(symbol: number): void {
+    if (symbol === DOT && this.#parts.length > 0) return
+    if (symbol === OPENING) this.#open()
     else this.#level.isEmpty = false
-    if (symbol === ')') this.#close()
+    if (symbol === CLOSING) this.#close()
     else this.#isBehindDistinctOn = false
     this.#parts = []
   }

@@ -1,4 +1,4 @@
-import { lowerCase } from './characters.ts'
+import { CLOSING, lowerCase, OPENING, SEMICOLON } from './characters.ts'
 import { type Command, commandOf, type StatementKind } from './command.ts'
 import { Lexer, type Unclosed } from './lexer.ts'
 
@@ -106,7 +106,7 @@ class Reader {
     const lexer = this.#lexer
     const before = this.#before
     this.#before = undefined
-    if (lexer.symbol === ';' && this.#depth === 0) {
+    if (lexer.symbol === SEMICOLON && this.#depth === 0) {
       if (this.#isInBody) this.#before = 'start of a statement in a body'
       else this.finish()
       return
@@ -185,9 +185,9 @@ class Reader {
 
   #takeOther(): void {
     const lexer = this.#lexer
-    const isOpening = lexer.symbol === '('
+    const isOpening = lexer.symbol === OPENING
     if (isOpening) this.#depth++
-    else if (lexer.symbol === ')' && this.#depth > 0) this.#depth--
+    else if (lexer.symbol === CLOSING && this.#depth > 0) this.#depth--
     if (this.#words.length > 0 || !isOpening) {
       this.#isAtHead = false
       this.#hasMore = true
