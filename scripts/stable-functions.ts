@@ -29,7 +29,7 @@ export async function stableFunctionsFile(cluster: Cluster): Promise<string> {
   const [{ version } = { version: '' }] = await cluster.query(
     "select split_part(current_setting('server_version'), ' ', 1) as version",
   )
-  return `// Made by \`npm run stable-functions\` from the pg_proc of PostgreSQL ${version}. Don't edit it.
+  return `// Made by \`npm run functions\` from the pg_proc of PostgreSQL ${version}. Don't edit it.
 
 /** The functions of pg_catalog that are immutable or stable in all their overloads, and that a query may call. */
 export const STABLE_FUNCTIONS: ReadonlySet<string> = new Set(

@@ -296,7 +296,7 @@ describe('what else a transaction can do', () => {
   )
 })
 
-test.for(['commit', '/* paid */ commit', 'commit; -- paid'])(
+test.for(['commit', '/* paid */ commit', '/* paid /* in full */ */ commit', 'commit; -- paid'])(
   'a COMMIT that was sent is not given up, although its signal is aborted: %s',
   async (commit, { cluster, proxy, config }) => {
     await using pool = holdfast(config)

@@ -5,7 +5,7 @@ import { test } from '../faults/support/fault-test.ts'
 
 const FILE = new URL('../../packages/core/src/sql/stable-functions.ts', import.meta.url)
 
-test('the list of stable functions is what `npm run stable-functions` makes of this server', async ({ cluster }) => {
+test('the list of stable functions is what `npm run functions` makes of this server', async ({ cluster }) => {
   expect(await readFile(FILE, 'utf8')).toBe(await stableFunctionsFile(cluster))
 })
 

@@ -1,4 +1,4 @@
-// Made by `npm run stable-functions` from the pg_proc of PostgreSQL 18.4. Don't edit it.
+// Made by `npm run functions` from the pg_proc of PostgreSQL 18.4. Don't edit it.
 
 /** The functions of pg_catalog that are immutable or stable in all their overloads, and that a query may call. */
 export const STABLE_FUNCTIONS: ReadonlySet<string> = new Set(
