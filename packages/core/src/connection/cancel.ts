@@ -4,6 +4,14 @@ import { internalsOf, type ReadingProtocol } from '../driver/internals.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
 
+/** The user's way of making sockets, or the one socket that was given; undefined for the driver's own. */
+export type SocketSource = (() => unknown) | object | undefined
+
+/** Whether the server can be reached once more. The one socket is in use, and any other may lead elsewhere. */
+export function isReachable(stream: SocketSource): stream is (() => unknown) | undefined {
+  return typeof stream !== 'object'
+}
+
 /** How to reach the server once more. */
 export interface CancelSettings {
   readonly clock: Clock

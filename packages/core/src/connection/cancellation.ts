@@ -1,8 +1,9 @@
 import { internalsOf } from '../driver/internals.ts'
 import { RESET_TIMEOUT_MILLIS } from '../policy/reset.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { inNoContext } from '../runtime/context.ts'
 import { afterPatience } from '../runtime/deadline.ts'
-import { requestCancel } from './cancel.ts'
+import { isReachable, requestCancel, type SocketSource } from './cancel.ts'
 import type { LeasedClient } from './client.ts'
 import type { Gate } from './gate.ts'
 import type { SignsOfLife } from './signs-of-life.ts'
@@ -13,8 +14,7 @@ export interface CancellationParts {
   readonly client: LeasedClient
   readonly gate: Gate
   readonly clock: Clock
-  /** The user's way of making sockets, if he has one. */
-  readonly stream: (() => unknown) | undefined
+  readonly stream: SocketSource
   readonly pipelined: boolean
   readonly statements: Statements
   readonly signs: SignsOfLife
@@ -50,7 +50,7 @@ export class Cancellation {
       end(statement, reason)
     }
     // In a pipeline the server may be at work on somebody else's.
-    else if (statement.sent && statements.has(statement) && !pipelined) void this.#cancel(statement)
+    else if (statement.sent && statements.has(statement) && !pipelined) inNoContext(() => void this.#cancel(statement))
   }
 
   /**
@@ -59,6 +59,7 @@ export class Cancellation {
    */
   async #cancel(statement: Statement): Promise<void> {
     const { client, gate, clock, stream, statements, signs, lose } = this.#parts
+    if (!isReachable(stream)) return lose(new Error('Given up: a `stream` object leaves no way to cancel'))
     const cancelPatience = afterPatience(clock, RESET_TIMEOUT_MILLIS, 'nothing', () => {
       if (statements.has(statement)) lose(new Error('No answer to a cancel request'))
     })

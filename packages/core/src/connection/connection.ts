@@ -7,7 +7,7 @@ import { judgeLoss } from '../policy/loss.ts'
 import type { TransactionStatus } from '../policy/reset.ts'
 import type { Cancel, Clock } from '../runtime/clock.ts'
 import { onlyRollsBack } from '../sql/statement.ts'
-import { Cancellation } from './cancellation.ts'
+import { Cancellation, type CancellationParts } from './cancellation.ts'
 import type { LeasedClient } from './client.ts'
 import { type Lend, type Lender, lendingOf } from './client-of-lease.ts'
 import type { ClientOwner } from './client-owner.ts'
@@ -38,8 +38,7 @@ export interface ConnectionListener {
 export interface ConnectionSettings extends ConnectionListener {
   readonly clock: Clock
   readonly endClient: EndClient
-  /** The user's way of making sockets, if he has one. */
-  readonly stream: (() => unknown) | undefined
+  readonly stream: CancellationParts['stream']
   readonly pipelined: boolean
   /** The pool's `query_timeout`; `Infinity` for none. */
   readonly queryTimeoutMillis: number

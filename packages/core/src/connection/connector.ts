@@ -65,7 +65,7 @@ export class Connector {
     this.#settings = {
       clock,
       endClient: endOf(Object.getPrototypeOf(this.#clientClass)),
-      stream: typeof stream === 'function' ? checkedSockets(stream) : undefined,
+      stream: typeof stream === 'function' ? checkedSockets(stream) : stream || undefined,
       pipelined: pipeline === true,
       queryTimeoutMillis: options.queryTimeoutMillis,
       allowExitOnIdle: options.allowExitOnIdle,
@@ -73,7 +73,8 @@ export class Connector {
       // Where statements are sent before others are answered, or by other means than the driver's, nothing rides along.
       primary: { wasMet: false, isMissed: false },
       prepared: { epoch: 0 },
-      commits: pipeline === true || hasOwnQuery(options.Client) ? undefined : options.commits,
+      // And with one socket for all there is none to ask over.
+      commits: pipeline || hasOwnQuery(options.Client) || typeof stream === 'object' ? undefined : options.commits,
     }
   }
 

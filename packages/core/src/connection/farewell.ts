@@ -1,6 +1,7 @@
 import { detach, type EndClient, internalsOf } from '../driver/internals.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { requestCancel } from './cancel.ts'
+import { inNoContext } from '../runtime/context.ts'
+import { isReachable, requestCancel, type SocketSource } from './cancel.ts'
 import type { LeasedClient } from './client.ts'
 import { type Goodbye, sayGoodbye } from './goodbye.ts'
 import { keepListening } from './kept-listeners.ts'
@@ -14,8 +15,7 @@ export interface FarewellParts {
   readonly client: LeasedClient
   readonly endClient: EndClient
   readonly clock: Clock
-  /** The user's way of making sockets, if there is one. */
-  readonly stream: (() => unknown) | undefined
+  readonly stream: SocketSource
   readonly statements: Statements
 }
 
@@ -44,11 +44,13 @@ export class Farewell {
     const { client, clock, stream, statements } = this.#parts
     // A pooler may give no key to cancel with.
     if (this.#stopped || this.#isClosed || !statements.mayBeStopped || internalsOf(client).secretKey === null) return
+    if (!isReachable(stream)) return
     this.#isStopping = true
     this.#isPretending = true
     detach(client)
     this.#isPretending = false
-    this.#stopped = requestCancel(client, { clock, stream, timeoutMillis: STOP_TIMEOUT_MILLIS }).then(() => {
+    const request = { clock, stream, timeoutMillis: STOP_TIMEOUT_MILLIS }
+    this.#stopped = inNoContext(() => requestCancel(client, request)).then(() => {
       this.#isStopping = false
       this.destroy()
     })
