@@ -10,7 +10,7 @@ import QueryStream from 'pg-query-stream'
 import { describe, expect, onTestFinished } from 'vitest'
 import { test } from '../faults/support/fault-test.ts'
 import { rejection, settles, unattended } from '../faults/support/settling.ts'
-import { until } from '../support/index.ts'
+import { Cluster, until } from '../support/index.ts'
 
 const CALLERS = 12
 
@@ -268,6 +268,40 @@ describe('what opening a connection calls', () => {
     expect(failures.slice(0, 2)).toEqual(['the first', 'nobody'])
     for (const hook of HOOKS) expect([hook, found[hook]]).toEqual([hook, ['nobody']])
   })
+})
+
+test("a client class's own connect runs in its caller's context, and the socket that it opens belongs to nobody", async ({
+  direct,
+}) => {
+  const found: string[] = []
+  class Tokens extends pg.Client {}
+  const { connect } = pg.Client.prototype as unknown as { connect(this: pg.Client): Promise<void> }
+  Object.assign(Tokens.prototype, {
+    async connect(this: pg.Client): Promise<void> {
+      await Promise.resolve()
+      found.push(whoIs())
+      await connect.call(this)
+      found.push(whoIs())
+    },
+  })
+  await using pool = new Pool({ ...direct, max: 1, Client: Tokens })
+  const client = await callers.run('the caller', () => pool.connect())
+  expect(found).toEqual(['the caller', 'the caller'])
+  const told = whereTold(client, ['notice'])
+  await callers.run('another', () => client.query("do $$ begin raise notice 'hear'; end $$"))
+  client.release()
+  expect(told).toEqual(['notice: nobody'])
+})
+
+test('what comes over a socket without TLS runs where what comes over one with it does', async ({ direct }) => {
+  await using cluster = await Cluster.start({ tls: false })
+  await using pool = new Pool({ ...cluster.config(), max: 1, application_name: direct.application_name })
+  const client = await callers.run('the opener', () => pool.connect())
+  const told = whereTold(client, ['notice'])
+  await callers.run('another', () => client.query("do $$ begin raise notice 'hear'; end $$"))
+  const called = await callers.run('the caller', () => whoIsCalled((done) => client.query('select 1', done)))
+  client.release()
+  expect([...told, called]).toEqual(['notice: nobody', 'the caller'])
 })
 
 describe('a listener of remove runs in the context', () => {

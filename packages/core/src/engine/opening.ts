@@ -86,7 +86,8 @@ export class Opening {
       return connection && (await inContext(opener, () => this.#complete(connection)))
     } catch (error) {
       if (!taken) throw error // The user's class couldn't make a client.
-      return this.#failed(taken, error)
+      const failed = taken
+      return inContext(opener, () => this.#failed(failed, error))
     }
   }
 
