@@ -145,6 +145,7 @@ describe('under debug', () => {
     ],
     stale: ['info', 'Connection 3 invalidated due to pool invalidation; recycling'],
     expired: ['info', 'Connection 3 exceeded timeout; recycling'],
+    spoilt: ['info', 'Connection 3 has a session that is broken until it ends; recycling'],
     'used-up': ['info', 'Connection 3 exceeded maxUses; recycling'],
     'reset-failed': [
       'error',

@@ -97,12 +97,9 @@ export class Connection implements ClientOwner, Lender {
     this.#internals = internalsOf(this.client)
     this.#lend = lendingOf(this.client, settings.clientPerLease)
     this.gate = new Gate(this.client)
-    this.role = new Role(this.#internals, settings.primary)
-    this.prepared = new PreparedStatements(
-      this.#internals,
-      settings.prepared,
-      settings.pipelined ? undefined : this.#statements,
-    )
+    this.role = new Role(this.#internals, settings.primary, settings.clock)
+    const rerunner = settings.pipelined ? undefined : this.#statements
+    this.prepared = new PreparedStatements(this.#internals, settings.prepared, rerunner)
     this.identification = settings.commits && new Identification(this.client, this.gate, settings.commits)
     this.#farewell = new Farewell({ ...settings, client: this.client, statements: this.#statements })
     this.cancellation = new Cancellation({
@@ -272,6 +269,7 @@ export class Connection implements ClientOwner, Lender {
   end(statement: Statement, error?: Error): void {
     this.#statements.end(statement, error ? 'failed' : 'answered', !this.isLost)
     this.#remember(error)
+    if (error) this.role.judge(error)
     this.lease.hasWorked = true
     // What the driver itself refused says nothing of the server.
     const hasAnswered = !this.isLost && (!error || severityOf(error) !== undefined)

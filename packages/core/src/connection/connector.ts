@@ -71,7 +71,11 @@ export class Connector {
       allowExitOnIdle: options.allowExitOnIdle,
       clientPerLease: options.clientPerLease,
       // Where statements are sent before others are answered, or by other means than the driver's, nothing rides along.
-      primary: { wasMet: false, isMissed: false },
+      primary: {
+        wasMet: false,
+        isMissed: false,
+        births: { epoch: 0, checkedAt: Number.NEGATIVE_INFINITY, isMissed: false },
+      },
       prepared: { epoch: 0 },
       // And with one socket for all there is none to ask over.
       commits: pipeline || hasOwnQuery(options.Client) || typeof stream === 'object' ? undefined : options.commits,

@@ -1,5 +1,7 @@
 import type { DriverInternals } from '../driver/internals.ts'
+import type { Clock } from '../runtime/clock.ts'
 import { codeOf } from '../thrown.ts'
+import { type BirthsKnown, Fitness } from './fitness.ts'
 import { keepListening } from './kept-listeners.ts'
 
 /** What the server says of one of its settings. */
@@ -14,6 +16,8 @@ export interface PrimaryKnown {
   wasMet: boolean
   /** Whether one that takes none has refused one since. */
   isMissed: boolean
+  /** How sessions begin. */
+  readonly births: BirthsKnown
 }
 
 const READ_ONLY = '25006' // read_only_sql_transaction
@@ -26,13 +30,26 @@ const READ_ONLY = '25006' // read_only_sql_transaction
  */
 export class Role {
   readonly #pool: PrimaryKnown
+  readonly #fitness: Fitness
   #isStandby = false
 
-  constructor({ connection }: DriverInternals, pool: PrimaryKnown) {
+  constructor(internals: DriverInternals, pool: PrimaryKnown, clock: Clock) {
+    const { connection } = internals
     this.#pool = pool
+    this.#fitness = new Fitness(internals, pool.births, clock)
     keepListening(connection, 'parameterStatus', ({ parameterName, parameterValue }: ParameterStatus) => {
       if (parameterName === 'in_hot_standby') this.note(parameterValue === 'on')
     })
+  }
+
+  /** Whether the session is broken until it ends. */
+  get isSpoilt(): boolean {
+    return this.#fitness.isSpoilt
+  }
+
+  /** Judges what the server has refused. */
+  judge(error: Error): void {
+    this.#fitness.judge(error, this.#isStandby)
   }
 
   /** Why nobody should be given this connection; undefined if there is no reason. It passes when a primary is found. */

@@ -22,6 +22,7 @@ export class Trust {
   /** Why this connection may not be used again; undefined if it may. */
   flawOf(connection: Connection, now: number): RetireReason | undefined {
     if (connection.isLost) return 'lost'
+    if (connection.role.isSpoilt) return 'spoilt'
     return reasonToRetire(connection, this.#limits, now)
   }
 

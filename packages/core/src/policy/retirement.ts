@@ -5,6 +5,7 @@ export type RetireReason =
   | 'stale' // Opened before the last invalidation.
   | 'expired' // Older than `maxLifetimeSeconds`.
   | 'used-up' // Leased `maxUses` times.
+  | 'spoilt' // Its session is broken, and would be until it ends: stale caches, a dropped role, an outdated read-only default.
   | 'surplus' // `maxIdle` lie idle already.
   | 'disposed' // Opened before `dispose()`.
   | 'foreign' // Opened in the process that this one is a copy of.

@@ -122,6 +122,7 @@ const RETIRED: Record<RetireReason, (id: EventConnection['id'], cause: unknown) 
   stale: (id) => ['info', `Connection ${id} invalidated due to pool invalidation; recycling`],
   expired: (id) => ['info', `Connection ${id} exceeded timeout; recycling`],
   'used-up': (id) => ['info', `Connection ${id} exceeded maxUses; recycling`],
+  spoilt: (id) => ['info', `Connection ${id} has a session that is broken until it ends; recycling`],
   'reset-failed': (id, cause) => [
     'error',
     `Exception during reset or similar, on connection ${id}: ${reasonOf(cause)}`,
