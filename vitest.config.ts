@@ -49,6 +49,22 @@ export default defineConfig({
           hookTimeout: 60_000,
         },
       },
+      // Only when asked for (`npm run test:pgbouncer`): it must be installed.
+      ...(process.env.HOLDFAST_TEST_PGBOUNCER === undefined
+        ? []
+        : [
+            {
+              extends: true as const,
+              test: {
+                name: 'pgbouncer',
+                include: ['test/pgbouncer/**/*.test.ts'],
+                pool: 'forks' as const,
+                maxWorkers: 1,
+                testTimeout: 90_000,
+                hookTimeout: 60_000,
+              },
+            },
+          ]),
       {
         extends: true,
         test: {

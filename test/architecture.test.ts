@@ -36,7 +36,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'thrown',
   ],
   'make-engine': ['engine', 'transaction', 'connection', 'guard', 'telemetry', 'policy', 'runtime', 'options'],
-  calls: ['engine', 'connection', 'runtime', 'options', 'thrown'],
+  calls: ['engine', 'connection', 'runtime', 'options', 'errors', 'thrown'],
   transaction: [
     'engine',
     'connection',

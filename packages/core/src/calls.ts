@@ -1,11 +1,13 @@
 import type { QueryResult } from 'pg'
 import type { LeasedClient } from './connection/client.ts'
 import type { Connection } from './connection/connection.ts'
-import type { LeaseTerms } from './connection/lease.ts'
 import { failure } from './connection/stack.ts'
 import type { Caller } from './engine/caller.ts'
+import type { Engine } from './engine/engine.ts'
+import { neverRan } from './errors.ts'
 import { type AcquireOptions, checkAcquireOptions } from './options/acquire-options.ts'
 import { withoutUndefined } from './options/check.ts'
+import { systemClock } from './runtime/clock.ts'
 import { markForAnyContext } from './runtime/context.ts'
 import { currentScope, endedAttempt, type Scope } from './runtime/scope.ts'
 import { toError } from './thrown.ts'
@@ -68,12 +70,8 @@ export class CallbackCall implements Caller {
   }
 }
 
-/** Where the connection of a `query()` goes back to. */
-export interface Returning {
-  takeBack(connection: Connection): void
-  /** Whether code of the user's runs at its return. */
-  isReturnHeard(terms: LeaseTerms): boolean
-}
+/** Where the connection of a `query()` comes from, and goes back to. */
+export type Lender = Pick<Engine, 'acquireAgain' | 'takeBack' | 'isReturnHeard' | 'publisher'>
 
 /** One call of `query()`: the lease lasts as long as the statement. */
 export class QueryCall implements Caller {
@@ -83,7 +81,8 @@ export class QueryCall implements Caller {
   readonly #values: unknown[] | undefined
   readonly #done: ResultCallback
   readonly #isPromise: boolean
-  readonly #pool: Returning
+  readonly #pool: Lender
+  #failed: { readonly attempt: number; readonly error: Error; readonly at: number } | undefined
 
   /** `isPromise` says that `done` only settles one. */
   constructor(
@@ -91,7 +90,7 @@ export class QueryCall implements Caller {
     values: unknown[] | undefined,
     done: ResultCallback,
     isPromise: boolean,
-    pool: Returning,
+    pool: Lender,
     options: Scope | undefined,
     stack: string | undefined,
   ) {
@@ -105,9 +104,37 @@ export class QueryCall implements Caller {
   }
 
   leased(connection: Connection): void {
-    const giveBack = (): void => this.#pool.takeBack(connection)
-    const isAnyContextFine = this.#isPromise && !this.#pool.isReturnHeard(this)
-    runOn(connection.client, this.#query, this.#values, giveBack, this.#done, isAnyContextFine)
+    this.#tellRunsAgain()
+    const answered = (error: Error | null, result: QueryResult): void => {
+      this.#pool.takeBack(connection)
+      if (error && this.#runsAgain(connection, error)) return
+      this.#done(error ?? undefined, result)
+    }
+    // A statement that runs again does so in the context of its answer.
+    const isAnyContextFine = this.#isPromise && !this.options && !this.#pool.isReturnHeard(this)
+    if (isAnyContextFine) markForAnyContext(answered)
+    try {
+      connection.client.query(this.#query as string, this.#values as unknown[], answered)
+    } catch (error) {
+      // Refused before anything was sent: not a query at all.
+      this.#pool.takeBack(connection)
+      process.nextTick(this.#done, error || toError(error))
+    }
+  }
+
+  /** Whether it is certain that the statement never ran, and it runs again within its deadline. */
+  #runsAgain(connection: Connection, error: Error): boolean {
+    if (!neverRan(error) || isSubmittable(this.#query)) return false
+    this.#failed = { attempt: (this.#failed?.attempt ?? 0) + 1, error, at: systemClock.now() }
+    return this.#pool.acquireAgain(this, connection.lease.askedAt)
+  }
+
+  #tellRunsAgain(): void {
+    if (!this.#failed) return
+    const { attempt, error, at } = this.#failed
+    const pausedMillis = systemClock.now() - at
+    const facts = { reason: 'never-ran', attempt: attempt + 1, error, pausedMillis } as const
+    this.#pool.publisher.publish({ type: 'statement-retried', ...facts })
   }
 
   failed(error: Error): void {
@@ -116,27 +143,46 @@ export class QueryCall implements Caller {
   }
 }
 
-/** Runs one statement, and gives the client back before the caller is told. */
-export function runOn(
-  client: LeasedClient,
+/** Calls `connect()` with these wishes. */
+type Connect = (wishes: AcquireOptions | undefined, callback: ConnectCallback) => void
+
+/** Runs one statement through a `connect()` of the user's, and again, until then, if it certainly never ran. */
+export function runThrough(
+  connect: Connect,
   query: unknown,
   values: unknown[] | undefined,
-  giveBack: () => void,
   done: ResultCallback,
-  isAnyContextFine: boolean,
+  until: number,
+  asked: AcquireOptions | undefined = wishesIn(query),
 ): void {
-  const answered = (error: Error | null, result: QueryResult): void => {
-    giveBack()
-    done(error ?? undefined, result)
+  const answered: ResultCallback = (error, result) => {
+    const left = until - systemClock.now()
+    if (!error || !neverRan(error) || left <= 0 || isSubmittable(query)) return done(error, result)
+    const connectionTimeoutMillis = left === Number.POSITIVE_INFINITY ? 0 : left
+    runThrough(connect, query, values, done, until, { ...wishesIn(query), connectionTimeoutMillis })
   }
-  if (isAnyContextFine) markForAnyContext(answered)
+  connect(asked, (error, client) => {
+    if (error || !client) done(error)
+    else runOn(client, query, values, answered)
+  })
+}
+
+/** Runs one statement on a client of `connect()`, and gives it back before the caller is told. */
+function runOn(client: LeasedClient, query: unknown, values: unknown[] | undefined, done: ResultCallback): void {
   try {
-    client.query(query as string, values as unknown[], answered)
+    client.query(query as string, values as unknown[], (error: Error | null, result: QueryResult) => {
+      client.release()
+      done(error ?? undefined, result)
+    })
   } catch (error) {
-    // Refused before anything was sent: not a query at all.
-    giveBack()
+    client.release()
     process.nextTick(done, error || toError(error))
   }
+}
+
+/** A cursor or a stream has been used by then: it can't be sent to another connection. */
+function isSubmittable(query: unknown): boolean {
+  return typeof (query as { submit?: unknown } | null)?.submit === 'function'
 }
 
 /** What the caller wishes, over what holds where he calls. */

@@ -145,6 +145,8 @@ export interface Loss {
   readonly cause: unknown
   readonly phase: LossPhase
   readonly commitOutcome: CommitOutcome
+  /** Set when it is certain that nothing ran of what was under way outside of a transaction, and that the reason passes. */
+  readonly mayRunAgain?: true
   /** Set when the outcome of a COMMIT was asked for in vain. */
   readonly unknown?: UnknownCommit
 }
@@ -223,7 +225,17 @@ export class CommitOutcomeUnknownError extends ConnectionLostError {
 
 /** What to tell of a loss. */
 export function lossError(loss: Loss, sent: boolean): ConnectionLostError {
-  return loss.unknown ? new CommitOutcomeUnknownError(loss, sent, loss.unknown) : new ConnectionLostError(loss, sent)
+  if (loss.unknown) return new CommitOutcomeUnknownError(loss, sent, loss.unknown)
+  const error = new ConnectionLostError(loss, sent)
+  if (loss.mayRunAgain) NEVER_RAN.add(error)
+  return error
+}
+
+const NEVER_RAN = new WeakSet<Error>()
+
+/** Whether this error tells that the statement certainly never ran, so that it may be sent again, whatever it is. */
+export function neverRan(error: Error): boolean {
+  return NEVER_RAN.has(error)
 }
 
 const PHASES: Record<LossPhase, string> = {

@@ -14,7 +14,7 @@ import {
   type ConnectCallback,
   QueryCall,
   type ResultCallback,
-  runOn,
+  runThrough,
   wishes,
   wishesIn,
 } from './calls.ts'
@@ -340,15 +340,15 @@ export class Pool extends pg.Pool implements AsyncDisposable {
 
   /** Whoever overrides `connect` (a tenant's role, a search path) means every statement, as with pg. */
   #runThroughConnect(query: unknown, values: unknown[] | undefined, done: ResultCallback): void {
-    this.#asked = wishesIn(query)
-    try {
-      this.connect((error, client) => {
-        if (error || !client) done(error)
-        else runOn(client, query, values, () => client.release(), done, false)
-      })
-    } finally {
-      this.#asked = undefined
+    const connect = (asked: AcquireOptions | undefined, callback: ConnectCallback): void => {
+      this.#asked = asked
+      try {
+        this.connect(callback)
+      } finally {
+        this.#asked = undefined
+      }
     }
+    runThrough(connect, query, values, done, systemClock.now() + this.#options.connectionTimeoutMillis)
   }
 
   /** Where the caller is, if leaks are looked for: a stack isn't cheap. */

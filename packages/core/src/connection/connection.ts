@@ -2,8 +2,9 @@ import { clarified } from '../driver/guarded-reading.ts'
 import { type DriverInternals, type EndClient, internalsOf } from '../driver/internals.ts'
 import { type PreparedKnown, PreparedStatements } from '../driver/prepared-statements.ts'
 import { type Endpoint, type Loss, lossError, ReleaseError } from '../errors.ts'
-import { concernsOthers, endsSession, severityOf } from '../policy/classify-error.ts'
+import { endsSession, severityOf } from '../policy/classify-error.ts'
 import { judgeLoss } from '../policy/loss.ts'
+import { type LossReach, reachOf } from '../policy/loss-reach.ts'
 import type { TransactionStatus } from '../policy/reset.ts'
 import type { Cancel, Clock } from '../runtime/clock.ts'
 import { onlyRollsBack } from '../sql/statement.ts'
@@ -22,9 +23,6 @@ import { SignsOfLife } from './signs-of-life.ts'
 import { type ConnectionState, mayMove } from './state.ts'
 import { type Statement, Statements } from './statements.ts'
 import { limitStatement } from './time-limit.ts'
-
-/** How far the news of a loss reaches: every older connection is dead, is suspect, or isn't concerned. */
-export type LossReach = 'all' | 'suspect' | 'own'
 
 /** Whom a connection tells what happens to it. */
 export interface ConnectionListener {
@@ -187,9 +185,9 @@ export class Connection implements ClientOwner, Lender {
   }
 
   /** Is leased from now on. */
-  grant(now: number, terms?: LeaseTerms): void {
+  grant(now: number, terms?: LeaseTerms, askedAt: number = now): void {
     this.move('leased')
-    this.lease.begin(now, terms)
+    this.lease.begin(now, terms, askedAt)
     this.#statements.settle()
   }
 
@@ -209,7 +207,7 @@ export class Connection implements ClientOwner, Lender {
    * Notes that the session is dead, and destroys its socket: there is nobody to say goodbye to. The first cause
    * counts, later ones follow from it. A server that may live is told before to stop its statement.
    */
-  lose(cause: unknown, reach: LossReach = concernsOthers(cause) ? 'all' : 'own', mayLive = false): void {
+  lose(cause: unknown, reach: LossReach = reachOf(cause), mayLive = false): void {
     if (this.#loss || this.isGone()) return
     const loss = this.#note(cause)
     if (mayLive) this.#farewell.stop()
@@ -328,7 +326,7 @@ export class Connection implements ClientOwner, Lender {
       hasWorked: this.lease.hasWorked,
     }
     const isInUse = this.is('opening') || this.is('leased') || this.is('resetting')
-    this.#loss = { cause, ...judgeLoss(isInUse ? use : undefined, this.role.hasLostPrimary(cause)) }
+    this.#loss = judgeLoss(isInUse ? use : undefined, cause, this.role.hasLostPrimary(cause))
     this.lease.attempt?.noteLoss(this.lease, this.#loss.commitOutcome === 'unknown')
     return this.#loss
   }

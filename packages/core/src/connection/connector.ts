@@ -15,7 +15,7 @@ import { type LeasedClient, type LeasedClientClass, leasedClientClass } from './
 import type { ClientOwner } from './client-owner.ts'
 import { Connection, type ConnectionListener, type ConnectionSettings } from './connection.ts'
 import { readDirectly } from './direct-read.ts'
-import { ask } from './exchange.ts'
+import { ask, ping } from './exchange.ts'
 import { keepListeners } from './kept-listeners.ts'
 import { Logins } from './logins.ts'
 import type { CommitSettings } from './lost-commit.ts'
@@ -106,6 +106,16 @@ export class Connector {
   async logIn(connection: Connection): Promise<void> {
     await this.#connect(connection)
     await this.#refuseStandby(connection)
+  }
+
+  /**
+   * Has a connection that is logged in answer a ping: a pooler logs its clients in by itself, whether or not it has a server.
+   *
+   * @throws {ConnectError} if there is none.
+   */
+  async prove(connection: Connection): Promise<void> {
+    await ping(connection, this.#clock, hooksMillis(this.#options.connectionTimeoutMillis))
+    if (connection.loss) throw new ConnectError(connection.endpoint, connection.loss.cause)
   }
 
   /**

@@ -21,6 +21,8 @@ export class Lease {
   /** Counts up from 1: how often the connection has been leased. */
   number = 0
   since = 0
+  /** When its holder asked for it: its deadline counts from there. */
+  askedAt = 0
   /** What to reset the session by, if not by the pool's policy. */
   resetOnReturn: ResetPolicy | undefined = undefined
   /** Where it was acquired, if leaks are looked for. */
@@ -37,10 +39,11 @@ export class Lease {
   #listeners: LeaseListeners | undefined = undefined
 
   /** Begins the next lease. */
-  begin(now: number, terms: LeaseTerms | undefined): void {
+  begin(now: number, terms: LeaseTerms | undefined, askedAt: number): void {
     this.number++
     if (this.#listeners) this.#forgetListeners(this.#listeners)
     this.since = now
+    this.askedAt = askedAt
     this.resetOnReturn = terms?.options?.resetOnReturn
     this.attempt = terms?.options?.attempt
     this.begunIn = terms?.options?.begunIn

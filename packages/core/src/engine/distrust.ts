@@ -1,5 +1,6 @@
-import type { Connection, LossReach } from '../connection/connection.ts'
+import type { Connection } from '../connection/connection.ts'
 import type { Loss } from '../errors.ts'
+import type { LossReach } from '../policy/loss-reach.ts'
 import { inNoContext } from '../runtime/context.ts'
 import type { Interruption, Publisher } from '../telemetry/events.ts'
 import type { Departures } from './departures.ts'
@@ -39,12 +40,20 @@ export class Distrust {
     const { departures, trust, publisher } = this.#parts
     const wasPinged = connection.is('checking')
     const wasLeased = connection.is('leased')
-    if (reach === 'suspect') this.#suspectAll()
+    if (reach === 'suspect' || reach === 'server-away') this.#suspectAll()
+    if (reach === 'server-away') this.serverIsAway()
     // First of all: whoever acquires in a listener must not be given what is condemned.
     const generation = trust.isLostBy(connection, reach, wasPinged) ? trust.renew() : undefined
     departures.retire(connection, 'lost', loss.cause)
     if (generation !== undefined) this.#condemnOlder(generation, loss.cause, false)
     publisher.publish({ type: 'connection-lost', connection, loss, wasLeased, wasPinged })
+  }
+
+  /** What stands between lets connections be opened, and has no server for them. */
+  serverIsAway(): void {
+    const { trust, slowDown } = this.#parts
+    trust.serverIsAway()
+    slowDown()
   }
 
   /** Whatever was opened so far is taken for dead: idle ones go now, leased ones when they come back. */

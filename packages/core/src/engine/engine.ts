@@ -32,7 +32,7 @@ import type { Waiter } from './waiters.ts'
 /** What the engine is built from. */
 export interface EngineParts {
   readonly options: ResolvedOptions
-  readonly connector: Pick<Connector, 'make' | 'logIn' | 'runHooks' | 'replayHook'>
+  readonly connector: Pick<Connector, 'make' | 'logIn' | 'prove' | 'runHooks' | 'replayHook'>
   readonly clock: Clock
   readonly publisher: Publisher
   /** Whether the process stood still, or became another one, since the last time this was asked. */
@@ -124,6 +124,7 @@ export class Engine {
     this.#opening = new Opening({
       ...parts,
       isWanted,
+      onServerAway: () => this.#distrust.serverIsAway(),
       onLost: (connection, loss, reach) => {
         this.#distrust.lost(connection, loss, reach)
         this.#dispatch(clock.now())
@@ -188,14 +189,22 @@ export class Engine {
     if (this.#line.join(caller, now)) this.#dispatch(now)
   }
 
+  /** Leases a connection, in front of all who came later, to one whose statement never ran; false if it is too late. */
+  acquireAgain(caller: Caller, askedAt: number): boolean {
+    const now = this.#parts.clock.now()
+    if (this.#closing.hasBegun || !this.#line.rejoin(caller, askedAt, now)) return false
+    this.#dispatch(now)
+    return true
+  }
+
   /** Takes a connection back when its lease ends; its caller may ask never to see it again. Cannot fail. */
   takeBack(connection: Connection, discard?: Error | boolean): void {
     this.#returns.take(connection, discard)
   }
 
-  /** Whether code of the user's runs when the connection of such a lease comes back. */
+  /** Whether code of the user's runs when the connection of such a lease comes back, and the statement runs again. */
   isReturnHeard(terms: LeaseTerms): boolean {
-    return this.#returns.isHeard(terms)
+    return this.#returns.isHeard(terms) || this.#isLeaseHeard()
   }
 
   /** Condemns every connection opened so far: idle ones close now, leased ones when they come back. */
@@ -251,7 +260,7 @@ export class Engine {
     const { caller, since, context } = this.#line.first as Waiter<Caller>
     // Granted before the line is empty: what is on its way for nobody is retired when the pool closes. Told after it: a
     // listener may do what moves the line.
-    this.#grant(connection, caller, now)
+    this.#grant(connection, caller, now, since)
     this.#line.shift()
     context.runInAsyncScope(() => {
       this.#tellLeased(connection, now - since)
@@ -259,8 +268,8 @@ export class Engine {
     })
   }
 
-  #grant(connection: Connection, terms: LeaseTerms | undefined, now: number): void {
-    connection.grant(now, terms)
+  #grant(connection: Connection, terms: LeaseTerms | undefined, now: number, askedAt = now): void {
+    connection.grant(now, terms, askedAt)
     this.#upkeep.lookBy(now + this.#options.leakDetectionMillis)
   }
 

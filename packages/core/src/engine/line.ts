@@ -52,21 +52,40 @@ export class Line {
 
   /** Joins the end of the line; false if the caller was refused. */
   join(caller: Caller, now: number): boolean {
-    const { maxWaiting, connectionTimeoutMillis } = this.#parts.options
+    const { maxWaiting } = this.#parts.options
     // Who waits for a connection that may be opened or proven for him isn't in anybody's way.
     if (maxWaiting !== Number.POSITIVE_INFINITY && this.#waiters.size >= maxWaiting + this.#parts.spare()) {
       this.refuse(caller, new PoolOverloadedError(maxWaiting))
       return false
     }
-    const ownTimeout = caller.options?.connectionTimeoutMillis
-    const timeout = ownTimeout === undefined ? connectionTimeoutMillis : ownTimeout || Number.POSITIVE_INFINITY
+    const timeout = this.#timeoutOf(caller)
     const waiter = new Waiter(caller, now, now + timeout)
     this.#waiters.join(waiter)
     this.#listenToSignal(waiter)
-    if (ownTimeout === undefined) this.#watch(timeout)
+    if (caller.options?.connectionTimeoutMillis === undefined) this.#watch(timeout)
     else this.#watchAlone(waiter, timeout)
     if (timeout === Number.POSITIVE_INFINITY && isNested(caller)) this.#watchForDeadlock(waiter)
     return true
+  }
+
+  /**
+   * Joins in front of all who came later than `since`, with what is left of its deadline; false if that is nothing, or it
+   * has given up.
+   */
+  rejoin(caller: Caller, since: number, now: number): boolean {
+    const until = since + this.#timeoutOf(caller)
+    if (until <= now || caller.options?.signal?.aborted) return false
+    const waiter = new Waiter(caller, since, until)
+    this.#waiters.rejoin(waiter)
+    this.#listenToSignal(waiter)
+    if (caller.options?.connectionTimeoutMillis === undefined) this.#watchFirst(now)
+    else this.#watchAlone(waiter, until - now)
+    return true
+  }
+
+  #timeoutOf({ options }: Caller): number {
+    const { connectionTimeoutMillis = this.#parts.options.connectionTimeoutMillis } = options ?? {}
+    return connectionTimeoutMillis || Number.POSITIVE_INFINITY
   }
 
   /** The first has a connection now. */
@@ -129,8 +148,13 @@ export class Line {
     let waiter = this.#firstSharing()
     // The timer counts as set meanwhile: who joins in a callback must not set it for himself, for he isn't the first.
     for (; waiter && waiter.until <= now; waiter = this.#firstSharing()) this.#timeOut(waiter, now, deadlockOf)
-    this.#cancelTimer?.() // He may have: then everybody had left.
+    this.#watchFirst(now) // Who joined may have set it: then everybody had left.
+  }
+
+  #watchFirst(now: number): void {
+    this.#cancelTimer?.()
     this.#cancelTimer = undefined
+    const waiter = this.#firstSharing()
     if (waiter) this.#watch(waiter.until - now)
   }
 

@@ -1,12 +1,14 @@
 import type { AsyncResource } from 'node:async_hooks'
-import type { Connection, ConnectionListener, LossReach } from '../connection/connection.ts'
+import type { Connection, ConnectionListener } from '../connection/connection.ts'
 import type { Connector } from '../connection/connector.ts'
 import { synchronized } from '../connection/exchange.ts'
 import { Logins } from '../connection/logins.ts'
 import { reset } from '../connection/reset.ts'
-import type { Loss } from '../errors.ts'
+import { ConnectError, type Loss } from '../errors.ts'
 import type { ResolvedOptions } from '../options/resolved-options.ts'
 import { expiryOf } from '../policy/lifetime.ts'
+import type { LossReach } from '../policy/loss-reach.ts'
+import { poolerMeaning } from '../policy/pooler-words.ts'
 import { RESET_TIMEOUT_MILLIS } from '../policy/reset.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { inContext } from '../runtime/context.ts'
@@ -23,7 +25,7 @@ export interface OpeningParts {
     ResolvedOptions,
     'connectionTimeoutMillis' | 'connectRetry' | 'maxLifetimeMillis' | 'maxLifetimeJitter' | 'resetOnReturn'
   >
-  readonly connector: Pick<Connector, 'make' | 'logIn' | 'runHooks'>
+  readonly connector: Pick<Connector, 'make' | 'logIn' | 'prove' | 'runHooks'>
   readonly clock: Clock
   readonly publisher: Publisher
   readonly inventory: Inventory
@@ -32,6 +34,8 @@ export interface OpeningParts {
   readonly outage: Outage
   /** Whether anybody waits for a connection. */
   readonly isWanted: () => boolean
+  /** Told when what stands between has logged a connection in, and has no server for it. */
+  readonly onServerAway: () => void
   /** Told when the connection dies later on. */
   readonly onLost: (connection: Connection, loss: Loss, reach: LossReach) => void
   /** Told when its holder gives it back. */
@@ -57,7 +61,7 @@ export class Opening {
       deadlineMillis: options.connectionTimeoutMillis,
       maySpareOne: options.connectRetry !== false,
       make: (opener) => connector.make(listener, opener),
-      logIn: (connection, opener) => inContext(opener, () => connector.logIn(connection)),
+      logIn: (connection, opener) => inContext(opener, () => this.#logIn(connection)),
       isWanted,
       onSpare: (connection) => inventory.addAside(connection),
       onDropped: (connection, cause) => departures.retire(connection, 'lost', cause),
@@ -91,6 +95,14 @@ export class Opening {
     }
   }
 
+  async #logIn(connection: Connection): Promise<void> {
+    const { connector, trust } = this.#parts
+    await connector.logIn(connection)
+    if (!trust.isServerAway) return
+    await connector.prove(connection)
+    trust.proved()
+  }
+
   async #complete(connection: Connection): Promise<Connection | undefined> {
     const { connector, publisher, clock, inventory, outage } = this.#parts
     await connector.runHooks(connection)
@@ -109,10 +121,15 @@ export class Opening {
     return connection.isGone() ? undefined : connection
   }
 
-  #failed(connection: Connection, error: unknown): undefined {
-    const { publisher, departures, outage } = this.#parts
+  #failed(connection: Connection, reason: unknown): undefined {
+    const { publisher, departures, outage, onServerAway } = this.#parts
+    const { loss, endpoint } = connection
+    // What a hook throws then only follows from it, and the next attempt may fare better.
+    const isServerAway = loss !== undefined && poolerMeaning(loss.cause) === 'refused'
+    const error = isServerAway ? new ConnectError(endpoint, loss.cause) : reason
     // It has left the pool meanwhile, and its slot may be another's: how it ended is nobody's concern.
     if (connection.isGone()) return
+    if (isServerAway) onServerAway()
     outage.failed(connection.startedAt, error)
     publisher.publish({ type: 'connect-failed', error })
     departures.retire(connection, 'lost', error)

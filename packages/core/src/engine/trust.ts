@@ -1,6 +1,7 @@
-import type { Connection, LossReach } from '../connection/connection.ts'
+import type { Connection } from '../connection/connection.ts'
 import type { ResolvedOptions } from '../options/resolved-options.ts'
 import { MOST_FAILED_PINGS, mustPing } from '../policy/liveness.ts'
+import type { LossReach } from '../policy/loss-reach.ts'
 import { type RetireReason, reasonToRetire } from '../policy/retirement.ts'
 
 /** Which connections are believed to be alive: keeps what the policies need to know beyond a single connection. */
@@ -8,6 +9,7 @@ export class Trust {
   readonly #options: Pick<ResolvedOptions, 'prePing' | 'maxUses' | 'invalidateOnDisconnect'>
   readonly #limits: { currentGeneration: number; readonly maxUses: number }
   #failedPings = 0
+  #isServerAway = false
 
   constructor(options: Pick<ResolvedOptions, 'prePing' | 'maxUses' | 'invalidateOnDisconnect'>) {
     this.#options = options
@@ -28,11 +30,22 @@ export class Trust {
 
   /** Whether it must answer a ping before its next lease. */
   mustPing(connection: Connection, now: number): boolean {
-    return mustPing(connection.signs, this.#options.prePing, now)
+    return this.#isServerAway || mustPing(connection.signs, this.#options.prePing, now)
+  }
+
+  /** Whether a pooler has said that its server is away, and no ping has been answered since: then no login proves anything. */
+  get isServerAway(): boolean {
+    return this.#isServerAway
+  }
+
+  /** A pooler says that its server is away. */
+  serverIsAway(): void {
+    this.#isServerAway = true
   }
 
   /** A ping was answered. */
   proved(): void {
+    this.#isServerAway = false
     this.#failedPings = 0
   }
 

@@ -48,6 +48,19 @@ export class Waiters<Caller> {
     this.#size++
   }
 
+  /** Joins in front of all who came later. */
+  rejoin(waiter: Waiter<Caller>): void {
+    let next = this.#first
+    while (next && next.since <= waiter.since) next = next.next
+    if (!next) return this.join(waiter)
+    waiter.next = next
+    waiter.previous = next.previous
+    if (next.previous) next.previous.next = waiter
+    else this.#first = waiter
+    next.previous = waiter
+    this.#size++
+  }
+
   /** Leaves the line, from whichever place. */
   leave(waiter: Waiter<Caller>): void {
     waiter.cancel?.()

@@ -1,7 +1,11 @@
 import { ConnectionLostError } from '../errors.ts'
 import { codeOf, errorsIn, isError, isInstance, messageOf, nameOf, propertyOf } from '../thrown.ts'
+import { poolerMeaning } from './pooler-words.ts'
+import { severityOf } from './severity.ts'
 import { factsOf } from './sqlstate.ts'
 import { isStale } from './stale-statement.ts'
+
+export { severityOf } from './severity.ts'
 
 /** Whether this message of the server ends the session it arrived in: the connection must never be leased again. */
 export function endsSession(message: unknown): boolean {
@@ -30,7 +34,6 @@ const PASSING_MESSAGES = [
   'Client network socket disconnected before secure TLS connection was established',
 ]
 const REFUSED_BY_POOLER = '08P01' // For PgBouncer whatever it refuses, a wrong password included.
-const POOLER_IS_FULL = /^no more connections allowed/
 const UNEXPECTED_MESSAGE = /^(?:Received unexpected \w+ message from backend|received invalid response: )/
 const DISCONNECT_MESSAGES = [
   'Connection terminated',
@@ -55,7 +58,8 @@ export function mayConnectAgain(error: unknown, hasConnectedBefore: boolean): bo
   if (factsOf(code).connectAgain) return true
   // Not the server's word, but what the driver makes of none: bytes were damaged, or there is no PostgreSQL at all.
   if (code === REFUSED_BY_POOLER && severityOf(error) === undefined) return hasConnectedBefore
-  if (code === REFUSED_BY_POOLER) return POOLER_IS_FULL.test(messageOf(error))
+  const meaning = poolerMeaning(error)
+  if (meaning) return meaning !== 'final'
   return code === undefined && PASSING_MESSAGES.includes(messageOf(error))
 }
 
@@ -105,11 +109,6 @@ function isTlsCode(code: string | undefined): code is string {
 
 function isSystemCall(error: unknown, name: string): boolean {
   return isError(error) && propertyOf(error, 'syscall') === name
-}
-
-/** What the server calls the severity of its message; undefined for whatever isn't the server's. */
-export function severityOf(error: unknown): unknown {
-  return propertyOf(error, 'severity')
 }
 
 const DEEPEST_CHAIN = 8

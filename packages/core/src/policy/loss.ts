@@ -1,5 +1,6 @@
 import type { CommitOutcome, Loss, LossPhase } from '../errors.ts'
 import { readSql } from '../sql/statement.ts'
+import { poolerMeaning } from './pooler-words.ts'
 import type { TransactionStatus } from './reset.ts'
 
 /** What a lease was doing. */
@@ -11,10 +12,17 @@ export interface Use {
   readonly hasWorked: boolean
 }
 
-/** What a loss is: in the middle of this use, if of any. A server that takes no writes has written nothing. */
-export function judgeLoss(use: Use | undefined, takesNoWrites: boolean): Pick<Loss, 'phase' | 'commitOutcome'> {
+/** What a loss by this cause is: in the middle of this use, if of any. A server that takes no writes has written nothing. */
+export function judgeLoss(use: Use | undefined, cause: unknown, takesNoWrites: boolean): Loss {
+  const pooler = poolerMeaning(cause)
   const phase = use ? phaseOfLoss(use.status, use.underWay) : 'idle'
-  return { phase, commitOutcome: takesNoWrites ? 'aborted' : outcomeOfLoss(phase, use?.hasWorked === true) }
+  // It was passed on to no server; in a transaction one was at work.
+  const isRefused = pooler === 'refused' || pooler === 'final'
+  if (isRefused && use?.status === 'I' && use.underWay.length > 0) {
+    const commitOutcome = use.hasWorked ? 'unknown' : 'aborted'
+    return { cause, phase, commitOutcome, ...(pooler === 'refused' && { mayRunAgain: true }) }
+  }
+  return { cause, phase, commitOutcome: takesNoWrites ? 'aborted' : outcomeOfLoss(phase, use?.hasWorked === true) }
 }
 
 /**

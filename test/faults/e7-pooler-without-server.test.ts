@@ -1,0 +1,284 @@
+import { ConnectionLostError, isRetryable, type Pool, type PoolOptions, PoolTimeoutError } from '@holdfast/core'
+import pg from 'pg'
+import { describe, expect, test } from 'vitest'
+import { until } from '../support/index.ts'
+import { POOLER_SAYINGS } from '../support/pooler-sayings.ts'
+import { message, ScriptedServer, type ScriptedSession } from '../support/scripted-server.ts'
+import { holdfast as pinging, StockPool, WAYS, warmUp } from './support/pools.ts'
+import { rejection, settles } from './support/settling.ts'
+
+/** Without pings, so that the statement itself meets the words. */
+function holdfast(options: PoolOptions): Pool {
+  return pinging({ prePing: false, ...options })
+}
+
+/** A pooler that lets everybody in, whether or not it has a server. */
+class Pooler implements AsyncDisposable {
+  /** What it says in place of its server's answer; undefined while it has one. */
+  words: Buffer | undefined
+  /** What it says to those who log in. */
+  loginWords: Buffer | undefined
+  /** The statements that its server has run. */
+  readonly ran: string[] = []
+  /** How many statements it has refused. */
+  refused = 0
+  /** How many sessions were being opened, or asked for a sign of life, at the same time; since the first refusal. */
+  mostKnocking = 0
+  #knocking = 0
+  #server: ScriptedServer | undefined
+
+  static async start(): Promise<Pooler> {
+    const pooler = new Pooler()
+    pooler.#server = await ScriptedServer.start((session) => pooler.#serve(session))
+    return pooler
+  }
+
+  get server(): ScriptedServer {
+    return this.#server as ScriptedServer
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server[Symbol.asyncDispose]()
+  }
+
+  async #serve(session: ScriptedSession): Promise<void> {
+    await session.next()
+    if (this.refused > 0) this.mostKnocking = Math.max(this.mostKnocking, ++this.#knocking)
+    if (this.loginWords) return this.#refuse(session, this.loginWords)
+    session.send(message.loggedIn(session.number))
+    let status: 'I' | 'T' = 'I'
+    for (let asked = await session.next(); asked; asked = await session.next()) {
+      if (asked.letter !== 'Q') continue
+      this.#knocking = Math.max(0, this.#knocking - 1)
+      if (this.words) return this.#refuse(session, this.words)
+      const sql = asked.body.toString().replaceAll('\0', '')
+      if (/^begin/i.test(sql)) status = 'T'
+      if (/^commit/i.test(sql)) status = 'I'
+      if (sql === ';') session.send(message.empty())
+      else if (/^begin/i.test(sql)) session.send(message.done('BEGIN', status))
+      else {
+        this.ran.push(sql)
+        session.send(message.done(/^commit/i.test(sql) ? 'COMMIT' : 'INSERT 0 1', status))
+      }
+    }
+  }
+
+  #refuse(session: ScriptedSession, words: Buffer): void {
+    this.refused++
+    this.#knocking = 0
+    session.send(words)
+    session.close()
+  }
+}
+
+const AWAY = message.error('FATAL', '08P01', 'server login has been failing, try again later (server_login_retry)')
+const ENOUGH_REFUSALS = 4
+
+const REFUSED = POOLER_SAYINGS.filter(([, , meaning]) => meaning === 'refused')
+const FINAL = POOLER_SAYINGS.filter(([, , meaning]) => meaning === 'final')
+const LOST = POOLER_SAYINGS.filter(([, , meaning]) => meaning === 'lost')
+
+describe.each(REFUSED)('FATAL %s "%s"', (code, what) => {
+  const words = message.error('FATAL', code, what)
+
+  test('in place of an answer: a write is run again when the server is back, once, and one knocks meanwhile', async () => {
+    await using pooler = await Pooler.start()
+    await using pool = holdfast({ ...pooler.server.config(), max: 4 })
+    await warmUp(pool, 4)
+    pooler.words = words
+    const statement = pool.query('insert into t values (1)')
+    await until(() => pooler.refused >= ENOUGH_REFUSALS)
+    pooler.words = undefined
+    await settles(statement, 'the statement')
+    expect(pooler.ran.filter((sql) => sql.startsWith('insert'))).toEqual(['insert into t values (1)'])
+    expect(pooler.mostKnocking).toBe(1)
+  })
+
+  test('in place of a welcome: the caller waits until it passes', async () => {
+    await using pooler = await Pooler.start()
+    await using pool = holdfast({ ...pooler.server.config(), max: 4 })
+    pooler.loginWords = words
+    const statement = pool.query('insert into t values (1)')
+    await until(() => pooler.refused >= ENOUGH_REFUSALS)
+    pooler.loginWords = undefined
+    await settles(statement, 'the statement')
+    expect(pooler.ran).toEqual(['insert into t values (1)'])
+  })
+})
+
+describe.each(FINAL)('FATAL %s "%s"', (code, what) => {
+  const words = message.error('FATAL', code, what)
+
+  test('is told at once, and that nothing ran', async () => {
+    await using pooler = await Pooler.start()
+    await using pool = holdfast(pooler.server.config())
+    await pool.query('select 1')
+    pooler.words = words
+    const error = await rejection(pool.query('insert into t values (1)'))
+    expect(error).toMatchObject({ name: 'ConnectionLostError', code, commitOutcome: 'aborted' })
+    expect(pooler.refused).toBe(1)
+    pooler.loginWords = words
+    expect(await rejection(pool.query('insert into t values (2)'))).toMatchObject({ name: 'ConnectError', code })
+    expect(pooler.ran).toEqual(['select 1'])
+  })
+})
+
+describe.each(LOST)('FATAL %s "%s"', (code, what) => {
+  test('is told, and that nobody knows what became of the statement', async () => {
+    await using pooler = await Pooler.start()
+    await using pool = holdfast(pooler.server.config())
+    await pool.query('select 1')
+    pooler.words = message.error('FATAL', code, what)
+    const error = await rejection(pool.query('insert into t values (1)'))
+    expect(error).toBeInstanceOf(ConnectionLostError)
+    expect(error).toMatchObject({ code, commitOutcome: 'unknown', sent: true })
+    expect(pooler.refused).toBe(1)
+  })
+})
+
+describe('the server of a pooler is away', () => {
+  test('stock pg.Pool: an error for every statement', async () => {
+    await using pooler = await Pooler.start()
+    pooler.words = AWAY
+    await using pool = new StockPool(pooler.server.config())
+    const results = await Promise.allSettled(Array.from({ length: 5 }, () => pool.query('select 1')))
+    for (const result of results) expect(result).toMatchObject({ status: 'rejected', reason: { code: '08P01' } })
+  })
+
+  test('Holdfast: many callers wait, and are served in their order', async () => {
+    await using pooler = await Pooler.start()
+    await using pool = holdfast({ ...pooler.server.config(), max: 3 })
+    await warmUp(pool, 3)
+    pooler.words = AWAY
+    const first = Array.from({ length: 3 }, (_, index) => pool.query(`insert ${index}`))
+    await until(() => pooler.refused >= 3)
+    const others = Array.from({ length: 9 }, (_, index) => pool.query(`insert ${index + 3}`))
+    await until(() => pooler.refused >= 3 + ENOUGH_REFUSALS)
+    pooler.words = undefined
+    await settles(Promise.all([...first, ...others]), 'the callers')
+    const ran = pooler.ran.filter((sql) => sql.startsWith('insert'))
+    expect(ran.toSorted((one, other) => numberOf(one) - numberOf(other))).toEqual(
+      Array.from({ length: 12 }, (_, index) => `insert ${index}`),
+    )
+    // Those whose statements were refused come before those who came later.
+    expect(ran.slice(0, 3).map(numberOf).toSorted()).toEqual([0, 1, 2])
+  })
+
+  test('Holdfast: at the deadline it is told why', async () => {
+    await using pooler = await Pooler.start()
+    await using pool = holdfast({ ...pooler.server.config(), connectionTimeoutMillis: 1000 })
+    await pool.query('select 1')
+    pooler.words = AWAY
+    const error = await rejection(pool.query('insert into t values (1)'))
+    expect(error).toBeInstanceOf(PoolTimeoutError)
+    expect(error.cause).toMatchObject({
+      name: 'ConnectError',
+      message: expect.stringContaining('login has been failing'),
+    })
+    expect(pooler.ran).toEqual(['select 1'])
+    expect(pool.waitingCount).toBe(0)
+  })
+
+  test('Holdfast: a signal takes whoever waits out of the line', async () => {
+    await using pooler = await Pooler.start()
+    await using pool = holdfast(pooler.server.config())
+    await pool.query('select 1')
+    pooler.words = AWAY
+    const controller = new AbortController()
+    const statement = rejection(pool.query({ text: 'insert into t values (1)', signal: controller.signal } as never))
+    await until(() => pooler.refused >= ENOUGH_REFUSALS)
+    const reason = new Error('enough')
+    controller.abort(reason)
+    expect(await statement).toBe(reason)
+    expect(pooler.ran).toEqual(['select 1'])
+  })
+
+  test('Holdfast: end() refuses whoever waits', async () => {
+    await using pooler = await Pooler.start()
+    await using pool = holdfast(pooler.server.config())
+    await pool.query('select 1')
+    pooler.words = AWAY
+    const statement = rejection(pool.query('insert into t values (1)'))
+    await until(() => pooler.refused >= ENOUGH_REFUSALS)
+    await settles(pool.end(), 'end()')
+    expect(await statement).toMatchObject({ code: 'HOLDFAST_POOL_CLOSED' })
+  })
+
+  test('Holdfast: a transaction whose BEGIN is refused is run again as a whole', async () => {
+    await using pooler = await Pooler.start()
+    await using pool = holdfast({ ...pooler.server.config(), commitOutcome: 'report' })
+    await pool.query('select 1')
+    pooler.words = AWAY
+    const transaction = pool.transaction(async (tx) => {
+      await tx.query('insert into t values (1)')
+    })
+    await until(() => pooler.refused >= ENOUGH_REFUSALS)
+    pooler.words = undefined
+    await settles(transaction, 'the transaction')
+    expect(pooler.ran).toEqual(['select 1', 'insert into t values (1)', expect.stringMatching(/^commit/i)])
+  })
+
+  test('Holdfast: a hook that asks for something waits for the server as well', async () => {
+    await using pooler = await Pooler.start()
+    pooler.words = AWAY
+    await using pool = holdfast({
+      ...pooler.server.config(),
+      onConnect: async (client) => {
+        await client.query('set a = b')
+      },
+    })
+    const statement = pool.query('insert into t values (1)')
+    await until(() => pooler.refused >= ENOUGH_REFUSALS)
+    pooler.words = undefined
+    await settles(statement, 'the statement')
+    expect(pooler.ran).toEqual(['set a = b', 'insert into t values (1)'])
+  })
+
+  test('Holdfast: where `connect` is overridden, a statement runs again through it', async () => {
+    await using pooler = await Pooler.start()
+    const plain = holdfast(pooler.server.config())
+    let asked = 0
+    const { connect } = plain
+    await using pool = Object.assign(plain, {
+      connect: ((...args: []) => {
+        asked++
+        return connect.apply(plain, args as never)
+      }) as typeof connect,
+    })
+    await pool.query('select 1')
+    pooler.words = AWAY
+    const statement = pool.query('insert into t values (1)')
+    await until(() => pooler.refused >= ENOUGH_REFUSALS)
+    pooler.words = undefined
+    await settles(statement, 'the statement')
+    expect(pooler.ran).toEqual(['select 1', 'insert into t values (1)'])
+    expect(asked).toBe(3)
+  })
+
+  test('Holdfast: a stream is told, since it has been used', async () => {
+    await using pooler = await Pooler.start()
+    await using pool = holdfast(pooler.server.config())
+    await pool.query('select 1')
+    pooler.words = AWAY
+    const error = await rejection(pool.query(new pg.Query('insert into t values (1)')) as never)
+    expect(error).toBeInstanceOf(ConnectionLostError)
+    expect(isRetryable(error)).toBe(true)
+  })
+})
+
+describe.each(WAYS)('a session of its own, through $way', ({ way, run }) => {
+  test('Holdfast: what was refused may be run again, and says so', async () => {
+    await using pooler = await Pooler.start()
+    await using pool = holdfast({ ...pooler.server.config(), connectionTimeoutMillis: 1000 })
+    await pool.query('select 1')
+    pooler.words = AWAY
+    const error = await rejection(run(pool, 'begin'))
+    if (way === 'pool.connect') expect(error).toMatchObject({ commitOutcome: 'aborted', code: '08P01' })
+    else expect(error).toBeInstanceOf(PoolTimeoutError)
+    expect(isRetryable(error)).toBe(way === 'pool.connect')
+  })
+})
+
+function numberOf(sql: string): number {
+  return Number(/\d+/.exec(sql)?.[0])
+}

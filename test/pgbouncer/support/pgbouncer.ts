@@ -1,0 +1,101 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import fs from 'node:fs'
+import net from 'node:net'
+import os from 'node:os'
+import path from 'node:path'
+import type { Cluster, ClusterConfig } from '../../support/index.ts'
+import { freePort, until } from '../../support/index.ts'
+import { giveTo, serverAccount } from '../../support/server-account.ts'
+
+/** Ends it when our end of the pipe is closed, be it by a crash. */
+const SCRIPT = '"$0" "$1" & pid=$!; cat > /dev/null; kill -KILL $pid; wait'
+
+/** What is set in its pgbouncer.ini, beside where it listens and who may log in. */
+export type PgBouncerSettings = Readonly<Record<string, string | number>>
+
+/** Where it is installed; undefined if it isn't. */
+export function pgBouncerExecutable(): string | undefined {
+  const folders = [...(process.env.PATH ?? '').split(path.delimiter), '/usr/sbin', '/usr/local/sbin']
+  return folders.map((folder) => path.join(folder, 'pgbouncer')).find((file) => fs.existsSync(file))
+}
+
+/** A PgBouncer in front of a server, on a port of its own, which lets the server's own users in. */
+export class PgBouncer implements AsyncDisposable {
+  readonly host = '127.0.0.1'
+  readonly port: number
+  readonly #cluster: Cluster
+  readonly #directory: string
+  readonly #process: ChildProcess
+
+  private constructor(cluster: Cluster, port: number, directory: string, child: ChildProcess) {
+    this.#cluster = cluster
+    this.port = port
+    this.#directory = directory
+    this.#process = child
+  }
+
+  /** Starts one, and waits until it accepts connections. */
+  static async start(cluster: Cluster, settings: PgBouncerSettings = {}): Promise<PgBouncer> {
+    const executable = pgBouncerExecutable()
+    if (executable === undefined) throw new Error('PgBouncer is not installed: apt-get install pgbouncer')
+    const account = serverAccount()
+    const port = await freePort()
+    const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'holdfast-pgbouncer-'))
+    const write = (name: string, text: string): string => {
+      const file = path.join(directory, name)
+      fs.writeFileSync(file, text, { mode: 0o600 })
+      giveTo(account, file)
+      return file
+    }
+    giveTo(account, directory)
+    const { user, password } = cluster.config()
+    const users = write('users.txt', `"${user}" "${password}"\n`)
+    const lines = Object.entries({
+      listen_addr: '127.0.0.1',
+      listen_port: port,
+      unix_socket_dir: '',
+      auth_type: 'scram-sha-256',
+      auth_file: users,
+      pool_mode: 'transaction',
+      ignore_startup_parameters: 'extra_float_digits,options',
+      server_tls_sslmode: 'require',
+      ...settings,
+    }).map(([name, value]) => `${name} = ${value}`)
+    const target = `* = host=${cluster.host} port=${cluster.port}`
+    const config = write('pgbouncer.ini', `[databases]\n${target}\n[pgbouncer]\n${lines.join('\n')}\n`)
+    const child = spawn('/bin/sh', ['-c', SCRIPT, executable, config], {
+      ...account,
+      cwd: directory,
+      stdio: ['pipe', 'ignore', 'ignore'],
+    })
+    const pgbouncer = new PgBouncer(cluster, port, directory, child)
+    await until(() => accepts(port), { what: 'PgBouncer to accept connections' })
+    return pgbouncer
+  }
+
+  /** How a client gets to the server through it: without TLS. */
+  config(): ClusterConfig & { ssl: false } {
+    const { user, password, database } = this.#cluster.config()
+    return { host: this.host, port: this.port, user, password, database, ssl: false } as never
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const ended = once(this.#process, 'exit')
+    this.#process.stdin?.end()
+    await ended
+    fs.rmSync(this.#directory, { recursive: true, force: true })
+  }
+}
+
+async function accepts(port: number): Promise<boolean> {
+  const socket = net.connect(port, '127.0.0.1')
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    return false
+  } finally {
+    socket.destroy()
+  }
+}
