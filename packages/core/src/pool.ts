@@ -19,7 +19,7 @@ import {
   wishesIn,
 } from './calls.ts'
 import type { LeasedClient } from './connection/client.ts'
-import { clientThatListens } from './connection/listening-client.ts'
+import { addressIn, clientThatListens } from './connection/listening-client.ts'
 import { failure, stackAbove } from './connection/stack.ts'
 import type { Engine } from './engine/engine.ts'
 import { PoolClosedError } from './errors.ts'
@@ -84,7 +84,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     super(given as PoolConfig)
     this.#options = resolved
     Object.assign(this, { Client: clientThatListens((options.Client ?? undefined) as typeof pg.Client | undefined) })
-    showOptions(this.options, resolved)
+    showOptions(this.options, resolved, addressIn)
     this.#engine = makeEngine(this, given, resolved, () => this.#clientConfig())
   }
 

@@ -43,7 +43,7 @@ export function resolveConfig(config: HoldfastDialectConfig): ResolvedConfig {
   for (const [name, value] of Object.entries(given === undefined ? {} : options))
     if (value !== undefined) problems.push(`\`${name}\` can't be given beside \`pool\`: it is an option of one.`)
   if (problems.length > 0) throw new OptionsError(problems)
-  const { password } = config as PoolOptions // Not enumerable in the options of another pool.
-  const pool = given ?? new Pool({ ...(options as PoolOptions), password })
+  const { password, connectionString } = config as PoolOptions // Not enumerable in the options of another pool.
+  const pool = given ?? new Pool({ ...(options as PoolOptions), password, connectionString })
   return { ...rest, idempotentSelects, pool: typeof pool === 'function' ? pool : async () => pool }
 }

@@ -1,5 +1,6 @@
 import { propertyOf } from '../thrown.ts'
 import type { Problems } from './check.ts'
+import { readConnectionString } from './connection-string.ts'
 import type { ResetPolicy } from './pool-options.ts'
 
 const RESET_POLICIES: readonly ResetPolicy[] = ['rollback', 'commit', 'session', 'discard', 'none']
@@ -32,16 +33,40 @@ export function checkSsl(ssl: unknown, problems: Problems): void {
   }
 }
 
-/** Where the server is, as far as a slip can be told from something unusual. */
-export function checkAddress(
-  given: { connectionString?: unknown; host?: unknown; port?: unknown },
-  problems: Problems,
-): void {
+/** Where a whole URL may be given by mistake, and the variables that stand for these options. */
+const PLACES = [
+  ['host', 'PGHOST'],
+  ['user', 'PGUSER'],
+  ['database', 'PGDATABASE'],
+] as const
+
+/** Where the server is: the options, as given. */
+interface Address {
+  readonly connectionString?: unknown
+  readonly host?: unknown
+  readonly port?: unknown
+  readonly user?: unknown
+  readonly database?: unknown
+}
+
+/**
+ * Checks where the server is, as far as a slip can be told from something unusual. What isn't understood isn't repeated, for
+ * it may hold a password.
+ */
+export function checkAddress(given: Address, environment: NodeJS.ProcessEnv, problems: Problems): void {
   const { connectionString, host, port } = given
-  if (connectionString !== undefined && typeof connectionString !== 'string')
+  if (typeof connectionString === 'string') {
+    const read = readConnectionString(connectionString)
+    if ('problem' in read) problems.found.push(read.problem)
+  } else if (connectionString !== undefined && connectionString !== null)
     problems.add('connectionString', 'a text, such as postgres://user@host/database', connectionString)
   if (host !== undefined && host !== null && typeof host !== 'string')
     problems.add('host', 'a name or an address', host)
+  for (const [option, variable] of PLACES) {
+    const [name, place] = given[option] ? [option, given[option]] : [variable, environment[variable]]
+    if (typeof place === 'string' && place.includes('://') && (name === option || !connectionString))
+      problems.found.push(`\`${name}\` must not be a URL: that is what \`connectionString\` takes.`)
+  }
   if (!isPort(port ?? 5432)) problems.add('port', 'a number from 0 to 65535', port)
 }
 

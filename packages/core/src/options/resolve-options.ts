@@ -63,7 +63,7 @@ function resolve(given: PoolOptions): ResolvedOptions {
   if (value.query_timeout !== undefined) problems.number('query_timeout', value.query_timeout, 0)
   if (typeof value.name !== 'string' || value.name === '') problems.add('name', 'a name', value.name)
   for (const hook of ['onConnect', 'verify', 'log'] as const) checkHook(hook, value[hook], problems)
-  checkAddress(value, problems)
+  checkAddress(value, process.env, problems)
   checkSsl(value.ssl, problems)
   const echo = resolveEcho(value.echo, process.env.HOLDFAST_ECHO, problems)
   checkLogger(value.logger, problems)

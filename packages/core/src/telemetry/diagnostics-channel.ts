@@ -1,5 +1,5 @@
 import { type Channel, channel } from 'node:diagnostics_channel'
-import type { PoolEvent, PoolEventType } from './events.ts'
+import type { EventConnection, PoolEvent, PoolEventType } from './events.ts'
 import type { Listener } from './listener.ts'
 
 /**
@@ -29,8 +29,16 @@ export function diagnosticsChannel(poolName: string): Listener {
       const ofType = channelOf(type)
       return () => ofType.hasSubscribers
     },
-    subscriber: (event) => channelOf(event.type).publish({ ...event, pool } satisfies PoolEventMessage),
+    subscriber: (event) => channelOf(event.type).publish(messageOf(event, pool)),
   }
+}
+
+/** Plain facts: a log of messages must not print the statements that a connection is at. */
+function messageOf(event: PoolEvent, pool: PoolEventMessage['pool']): PoolEventMessage {
+  if (!('connection' in event)) return { ...event, pool }
+  const { id, backendPid, client } = event.connection
+  const connection = Object.defineProperty({ id, backendPid }, 'client', { value: client }) as EventConnection
+  return { ...event, connection, pool }
 }
 
 function channelOf(type: PoolEventType): Channel {

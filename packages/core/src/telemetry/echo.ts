@@ -2,10 +2,11 @@ import type { Logger } from '../options/logger.ts'
 import type { EchoLevel } from '../options/resolved-options.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import { isError } from '../thrown.ts'
+import { oneLine } from './escape.ts'
 import type { EventConnection, PoolEvent, PoolEventType, StatementRetryReason } from './events.ts'
 import type { Listener } from './listener.ts'
 import type { PoolStatus } from './status.ts'
-import { duration, millis, oneLine, prefixOf, reasonOf, withBackend } from './wording.ts'
+import { duration, millis, prefixOf, reasonOf, withBackend } from './wording.ts'
 
 /** What the echo needs. */
 export interface EchoParts {

@@ -2,11 +2,13 @@ import type { PoolClient } from 'pg'
 import type { Loss } from '../errors.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import { stackOf } from '../thrown.ts'
+import { escaped } from './escape.ts'
 
 /** The connection that an event is about. */
 export interface EventConnection {
   /** Counts up from 1 within a pool. */
   readonly id: number
+  /** Not enumerable, so that no log of an event prints what it is at. */
   readonly client: PoolClient
   readonly backendPid: number | null
 }
@@ -181,10 +183,13 @@ export class Publisher {
         if (questionOf(hears, event.type)()) subscriber(event)
       } catch (error) {
         // A listener's bug must cost neither a connection nor the caller who waits for it.
-        process.emitWarning(`A listener of pool '${this.#poolName}' threw on ${event.type}: ${stackOf(error)}`, {
-          type: 'HoldfastWarning',
-          code: 'HOLDFAST_LISTENER_THREW',
-        })
+        process.emitWarning(
+          `A listener of pool '${escaped(this.#poolName)}' threw on ${event.type}: ${stackOf(error)}`,
+          {
+            type: 'HoldfastWarning',
+            code: 'HOLDFAST_LISTENER_THREW',
+          },
+        )
       }
     }
   }
