@@ -97,14 +97,20 @@ describe.each(LOGGERS)('$name', ({ name, open }) => {
     const pool = holdfast({ ...direct, max: 2, name: 'orders', logger, echo: 'debug' })
     const pids = await warmUp(pool, 2)
     await cluster.stop('fast')
+    const stoppedAt = performance.now()
     await until(() => pool.totalCount === 0, { what: 'the idle connections to be given up' })
     const statement = pool.query('select 1')
     const CANNOT_CONNECT = /Cannot connect, trying again; callers wait for up to 15000 ms .*ECONNREFUSED/
     await until(() => levelsOf(lines(), CANNOT_CONNECT).length > 0, { what: 'the warning' })
+    await until(() => performance.now() - stoppedAt > 2500, { what: 'the outage to last' })
     await cluster.start()
     await settles(statement, 'the statement that waited for the server')
+    const recoveredAt = performance.now()
+    await until(() => performance.now() - recoveredAt > 1500, { what: 'upkeep to have looked' })
     await pool.end()
     await until(() => levelsOf(lines(), /Pool closed/).length > 0, { what: 'the last line' })
+    expect(levelsOf(lines(), /stood still/)).toEqual([])
+    expect(levelsOf(lines(), /^\S+ \d+\] HOLDFAST_CONNECT_FAILED: Cannot connect/)).toEqual([levels.warn])
 
     for (const { text } of lines()) expect(text).toMatch(new RegExp(`^\\[holdfast:orders ${process.pid}\\] \\S`))
     for (const pid of pids)
@@ -140,6 +146,7 @@ describe.each(LOGGERS)('$name', ({ name, open }) => {
       /^Connection \d lost while in pool/,
       /^Error on connect/,
       /^Created new connection \d+/,
+      /^Connected again after [\d.]+ m?s, \d+ attempts? failed$/,
       /^Connection \d+ checked out from pool after \d+ ms/,
       /^Connection \d+ being returned to pool/,
       /^Closed connection/,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { adminShutdown, serverError } from '../../support/fake-client.ts'
+import { adminShutdown, serverError, systemError } from '../../support/fake-client.ts'
 import { type Call, Rig } from './rig.ts'
 
 const told = (rig: Rig, type: string): unknown[] => rig.events.filter((event) => event.type === type)
@@ -206,6 +206,38 @@ describe('a process that stood still', () => {
     rig.clock.freeze(10_000)
     await rig.clock.advance(1)
     rig.call()
+    await rig.clock.advance(1000)
+    expect(told(rig, 'process-stood-still')).toHaveLength(1)
+  })
+
+  test.each([
+    ['refuses', systemError('ECONNREFUSED')],
+    ['is silent', 'hang'],
+  ] as const)('is not told of after an outage in which the server %s: only the pool slept', async (_how, welcome) => {
+    using rig = new Rig()
+    await rig.fill(2)
+    rig.server.welcome = welcome
+    rig.server.backend(1).fail(adminShutdown())
+    await rig.clock.advance(5000)
+    expect(rig.counts.total).toBe(0)
+    const waiting = [rig.call(), rig.call()]
+    await rig.clock.advance(9000)
+    waiting.push(rig.call())
+    await rig.clock.advance(9000)
+    rig.server.welcome = 'accept'
+    await rig.clock.advance(9000)
+    waiting.push(rig.call())
+    await rig.clock.advance(3000)
+    expect(waiting.filter((call) => call.connection)).not.toEqual([])
+    expect(told(rig, 'process-stood-still')).toEqual([])
+  })
+
+  test('is told of if it did while the first connection was being opened', async () => {
+    using rig = new Rig()
+    rig.server.welcome = 'hang'
+    rig.call()
+    await rig.clock.advance(500)
+    rig.clock.freeze(10_000)
     await rig.clock.advance(1000)
     expect(told(rig, 'process-stood-still')).toHaveLength(1)
   })

@@ -34,7 +34,8 @@ function warner(options: { connectRetry?: object | false; connectionTimeoutMilli
       logger.lines.splice(0).map(([level, message]) => {
         expect(level).toBe('warn')
         expect(message.slice(0, PREFIX.length)).toBe(PREFIX)
-        return message.slice(PREFIX.length)
+        expect(message.slice(PREFIX.length)).toMatch(/^HOLDFAST_[A-Z_]+: /)
+        return message.slice(PREFIX.length).replace(/^HOLDFAST_[A-Z_]+: /, '')
       }),
   }
 }
@@ -194,6 +195,20 @@ test('nothing else is heard of, or warned about', () => {
   for (const type of TYPES.filter((each) => !HEARD.includes(each))) tell(sample(type))
   tell(sample('connection-opened'))
   expect(said()).toEqual([])
+})
+
+test.each<[PoolEvent, string]>([
+  [sample('lease-overdue'), 'HOLDFAST_LEASE_OVERDUE'],
+  [sample('connection-released', { wasOverdue: true }), 'HOLDFAST_LATE_RELEASE'],
+  [sample('capacity-exceeded'), 'HOLDFAST_CAPACITY_EXCEEDED'],
+  [sample('connect-failed'), 'HOLDFAST_CONNECT_FAILED'],
+])('with a logger, $0.type is warned of with its code, %1', (event, code) => {
+  const logger = new RecordingLogger()
+  const parts = { name: 'orders', clock: { now: () => 0 }, connectRetry: {}, connectionTimeoutMillis: 30_000 }
+  warnings({ ...parts, logger }).subscriber(event)
+  expect(logger.lines).toEqual([
+    ['warn', expect.stringMatching(new RegExp(`^\\[holdfast:orders \\d+\\] ${code}: \\S`))],
+  ])
 })
 
 describe('without a logger', () => {

@@ -293,6 +293,10 @@ export class Engine {
   }
 
   async #open(opener: AsyncResource | undefined): Promise<boolean> {
+    const begunAt = this.#parts.clock.now()
+    // Where nothing is open, upkeep sleeps: how long ago its last look was tells nothing of the process.
+    if (this.#inventory.size === 0) this.#distrust.guard(begunAt)
+    this.#upkeep.lookBy(begunAt + HEARTBEAT_MILLIS)
     const connection = await this.#opening.open(opener)
     if (!connection) return false
     const now = this.#parts.clock.now()

@@ -108,7 +108,7 @@ class Warnings {
   #warn(code: string, text: string, detail?: string): void {
     const { logger, name } = this.#parts
     const message = prefixOf(name) + text
-    if (logger) logger.warn(detail ? `${message}\n${detail}` : message)
+    if (logger) logger.warn(`${prefixOf(name)}${code}: ${detail ? `${text}\n${detail}` : text}`)
     else process.emitWarning(message, { type: 'HoldfastWarning', code, ...(detail && { detail }) })
   }
 }
