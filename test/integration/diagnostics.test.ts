@@ -194,6 +194,27 @@ describe('node:diagnostics_channel', () => {
     },
   )
 
+  test('a statement that runs again in a stale session is told of, and so is the reason', async ({
+    cluster,
+    direct,
+  }) => {
+    const heard: unknown[] = []
+    const hear = (message: unknown): number => heard.push(message)
+    diagnostics_channel.subscribe('holdfast:statement-retried', hear)
+    try {
+      await using pool = holdfast({ ...direct, max: 1 })
+      await cluster.withAdmin((admin) => admin.query('create table stale (id int)'))
+      await cluster.withAdmin((admin) => admin.query('grant select on stale to app'))
+      const statement = { name: 'all', text: 'select * from stale' }
+      await pool.query(statement)
+      await cluster.withAdmin((admin) => admin.query('alter table stale add column more int'))
+      await pool.query(statement)
+      expect(heard).toMatchObject([{ reason: 'stale-session', attempt: 2, error: { code: '0A000' }, pausedMillis: 0 }])
+    } finally {
+      diagnostics_channel.unsubscribe('holdfast:statement-retried', hear)
+    }
+  })
+
   test('there are no other channels in the documentation', async () => {
     expect([...(await documentedFields()).keys()].toSorted()).toEqual(Object.keys(PROVOCATIONS).toSorted())
   })

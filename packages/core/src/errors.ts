@@ -97,6 +97,8 @@ export interface Endpoint {
   readonly host: string
   readonly port: number
   readonly database: string | undefined
+  /** What to look at, where nothing has said where the server is. */
+  readonly hint?: string
 }
 
 /**
@@ -109,14 +111,11 @@ export class ConnectError extends HoldfastError {
   readonly endpoint: Endpoint
 
   constructor(endpoint: Endpoint, cause: unknown) {
-    const { host, port, database } = endpoint
-    super(
-      codeOf(cause) ?? '08001',
-      `${messageOf(cause)} (connecting to ${host}:${port}${database === undefined ? '' : `, database ${database}`})`,
-      {
-        cause,
-      },
-    )
+    const { host, port, database, hint } = endpoint
+    const where = `${host}:${port}${database === undefined ? '' : `, database ${database}`}${hint ? `; ${hint}` : ''}`
+    super(codeOf(cause) ?? '08001', `${messageOf(cause)} (connecting to ${where})`, {
+      cause,
+    })
     this.endpoint = endpoint
   }
 

@@ -54,6 +54,9 @@ export function makeEngine(
       clientConfig,
       Client: (given.Client ?? undefined) as typeof Client | undefined,
       connectionTimeoutMillis: options.connectionTimeoutMillis,
+      hint: options.addressHint,
+      onStatementRerun: (attempt, error) =>
+        publisher.publish({ type: 'statement-retried', reason: 'stale-session', attempt, error, pausedMillis: 0 }),
       queryTimeoutMillis: options.queryTimeoutMillis,
       allowExitOnIdle: options.allowExitOnIdle,
       clientPerLease: options.clientPerLease,

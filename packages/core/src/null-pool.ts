@@ -24,6 +24,6 @@ export class NullPool extends Pool {
 
   /** @throws {OptionsError} that names every option that can't work. */
   constructor(options: NullPoolOptions = {}) {
-    super(readOptions('NullPool', () => ({ ...copyOptions(options), min: 0, maxIdle: 0, maxUses: 1 })))
+    super(readOptions('NullPool', () => ({ ...options, ...copyOptions(options), min: 0, maxIdle: 0, maxUses: 1 })))
   }
 }

@@ -2,6 +2,7 @@ import { checkRunOptions, OptionsError, Pool, type PoolOptions, type RunOptions 
 import { type NodePgDatabase, drizzle as stock } from 'drizzle-orm/node-postgres'
 import { isClient, requireClient } from './client.ts'
 import type { Drizzle, HoldfastDatabase } from './database.ts'
+import { PoolWithoutAddress } from './no-address.ts'
 import { repeatSelects } from './selects.ts'
 import { withRetry } from './transaction.ts'
 
@@ -28,8 +29,9 @@ function make(first: unknown, second?: Given): HoldfastDatabase {
   return withRetry(db as unknown as NodePgDatabase, retry)
 }
 
-/** Both forms as one config, in which it is told once where to connect. */
+/** Both forms as one config, in which it is told at most once where to connect. */
 function settings(first: unknown, second: Given | undefined): Given {
+  if (isAbsent(first)) return settings(second ?? {}, undefined)
   const isTarget = typeof first === 'string' || isClient(first)
   if (!isTarget && (typeof first !== 'object' || first === null))
     throw new OptionsError([`drizzle takes a connection string, a client or a config first, got ${String(first)}.`])
@@ -37,12 +39,18 @@ function settings(first: unknown, second: Given | undefined): Given {
   const extra = isTarget ? 'its first argument' : second && 'a second argument'
   const ways = [extra, config.client !== undefined && '`client`', config.connection !== undefined && '`connection`']
   const told = ways.filter(Boolean)
-  if (told.length !== 1)
-    throw new OptionsError([`drizzle needs one \`client\` or \`connection\`, got ${told.join(' and ') || 'neither'}.`])
+  if (told.length > 1)
+    throw new OptionsError([`drizzle needs one \`client\` or \`connection\`, got ${told.join(' and ')}.`])
   return isTarget ? { ...config, [isClient(first) ? 'client' : 'connection']: first } : config
 }
 
+/** A variable that isn't set. */
+function isAbsent(address: unknown): boolean {
+  return address === undefined || address === ''
+}
+
 function poolFor(connection: unknown): Pool {
+  if (isAbsent(connection)) return new PoolWithoutAddress()
   if (typeof connection === 'string') return new Pool({ connectionString: connection })
   if (typeof connection === 'object' && connection !== null && !isClient(connection))
     return new Pool(connection as PoolOptions)

@@ -38,6 +38,8 @@ export interface ConnectionSettings extends ConnectionListener {
   readonly endClient: EndClient
   readonly stream: CancellationParts['stream']
   readonly pipelined: boolean
+  /** See `Endpoint`. */
+  readonly hint: string | undefined
   /** The pool's `query_timeout`; `Infinity` for none. */
   readonly queryTimeoutMillis: number
   /** Whether an idle connection lets the process end. */
@@ -157,7 +159,8 @@ export class Connection implements ClientOwner, Lender {
   /** Where it leads to. */
   get endpoint(): Endpoint {
     const { host, port, database } = this.client as LeasedClient & { database?: string | undefined }
-    return { host, port, database }
+    const { hint } = this.#settings
+    return { host, port, database, ...(hint !== undefined && { hint }) }
   }
 
   get backendPid(): number | null {

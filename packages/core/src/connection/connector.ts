@@ -34,6 +34,10 @@ export interface ConnectorOptions {
   /** The user's client class; pg's own if absent. */
   readonly Client: typeof Client | undefined
   readonly connectionTimeoutMillis: number
+  /** Told when a statement runs again by itself, in a session that was stale. */
+  readonly onStatementRerun?: ((attempt: number, error: Error) => void) | undefined
+  /** See `Endpoint`. */
+  readonly hint?: string | undefined
   readonly queryTimeoutMillis: number
   readonly allowExitOnIdle: boolean
   /** Whether each lease has a client of its own. */
@@ -67,6 +71,7 @@ export class Connector {
       endClient: endOf(Object.getPrototypeOf(this.#clientClass)),
       stream: typeof stream === 'function' ? checkedSockets(stream) : stream || undefined,
       pipelined: pipeline === true,
+      hint: options.hint,
       queryTimeoutMillis: options.queryTimeoutMillis,
       allowExitOnIdle: options.allowExitOnIdle,
       clientPerLease: options.clientPerLease,
@@ -76,7 +81,7 @@ export class Connector {
         isMissed: false,
         births: { epoch: 0, checkedAt: Number.NEGATIVE_INFINITY, isMissed: false },
       },
-      prepared: { epoch: 0 },
+      prepared: { epoch: 0, onRerun: options.onStatementRerun },
       // And with one socket for all there is none to ask over.
       commits: pipeline || hasOwnQuery(options.Client) || typeof stream === 'object' ? undefined : options.commits,
     }

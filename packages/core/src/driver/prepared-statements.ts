@@ -9,6 +9,8 @@ import { type DriverInternals, type DriverQuery, enqueueFirst } from './internal
 export interface PreparedKnown {
   /** Counts how often those of all connections were found to be stale. */
   epoch: number
+  /** Told when a statement runs again by itself: which of its attempts begins, and why the one before failed. */
+  readonly onRerun?: ((attempt: number, error: Error) => void) | undefined
 }
 
 /** What a statement can be prepared by: a config of the caller's, or a `Query` of the driver's. */
@@ -54,6 +56,8 @@ export class PreparedStatements {
   readonly #taken = new Set<string>()
   /** The statement that was run again last: once more it is without a name, and then no more. */
   #cured: NamedQuery | undefined
+  /** How often that one runs. */
+  #attempts = 1
 
   /** Without a `rerunner` nothing runs again: in a pipeline others have been sent behind it. */
   constructor(internals: DriverInternals, pool: PreparedKnown, rerunner: Rerunner | undefined) {
@@ -72,6 +76,7 @@ export class PreparedStatements {
       Reflect.deleteProperty(query, 'handleError')
       if (told) Object.defineProperty(query, 'handleError', told)
       this.#runAgain(query)
+      this.#pool.onRerun?.(this.#attempts, message)
     }
   }
 
@@ -126,6 +131,7 @@ export class PreparedStatements {
     // A value may simply be wrong: then it is so in every attempt.
     if (!mayRun && stale !== 'statement') noteStale(message)
     this.#cured = query
+    this.#attempts = wasRunAgain ? this.#attempts + 1 : 2
     if (isTaken || wasRunAgain) withoutName(query)
     return mayRun
   }

@@ -75,3 +75,10 @@ function isPort(port: unknown): boolean {
   const number = Number(port)
   return Number.isInteger(number) && number >= 0 && number <= 65_535
 }
+
+/** What to tell where the server can't be reached: that the address was meant to be given, and isn't. */
+export function addressHint(given: object, environment: NodeJS.ProcessEnv): string | undefined {
+  const { connectionString, host } = given as Address
+  if (!('connectionString' in given) || connectionString || host || environment.PGHOST) return undefined
+  return 'nothing says where the server is: is the variable set that `connectionString` comes from, such as DATABASE_URL?'
+}

@@ -1,7 +1,7 @@
 import { OptionsError } from '../errors.ts'
 import { isMore, Problems, readOptions, withoutUndefined } from './check.ts'
 import { checkPoolKeys } from './check-keys.ts'
-import { checkAddress, checkHook, checkLogger, checkResetPolicy, checkSsl } from './check-values.ts'
+import { addressHint, checkAddress, checkHook, checkLogger, checkResetPolicy, checkSsl } from './check-values.ts'
 import { DEFAULTS } from './defaults.ts'
 import { resolveEcho } from './echo.ts'
 import { asPgReads } from './pg-values.ts'
@@ -94,6 +94,7 @@ function resolve(given: PoolOptions): ResolvedOptions {
     commitOutcome: value.commitOutcome,
     commitTimeoutMillis: orNever(value.commitTimeoutMillis),
     queryTimeoutMillis: orNever(value.query_timeout),
+    addressHint: addressHint(given, process.env),
     name: value.name,
     echo,
     logger: value.logger,

@@ -39,6 +39,8 @@ export interface ResolvedOptions {
   readonly connectRetry: Retry | false
   readonly closeTimeoutMillis: number
   readonly queryTimeoutMillis: number
+  /** What to tell where the server can't be reached and nothing has said where it is. */
+  readonly addressHint: string | undefined
   readonly commitOutcome: 'resolve' | 'report'
   readonly commitTimeoutMillis: number
   readonly name: string

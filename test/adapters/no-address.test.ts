@@ -1,0 +1,96 @@
+import { NullPool, type OptionsError, Pool } from '@holdfast/core'
+import { HoldfastDialect } from '@holdfast/kysely'
+import { holdfast } from '@holdfast/typeorm'
+import { Kysely, sql } from 'kysely'
+import { DataSource } from 'typeorm'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { rejection, settles } from '../faults/support/settling.ts'
+import { freePort } from '../support/index.ts'
+import { EDITIONS } from './drizzle/support/editions.ts'
+import { expectCause } from './support/causes.ts'
+
+/** What a program has that is built in a container: no `DATABASE_URL`, nor anything that stands for it. */
+const unset = process.env.HOLDFAST_NO_SUCH_VARIABLE
+
+let before: NodeJS.ProcessEnv
+beforeEach(async () => {
+  before = { ...process.env }
+  for (const variable of Object.keys(process.env)) if (variable.startsWith('PG')) delete process.env[variable]
+  process.env.PGPORT = `${await freePort()}` // Where nobody is, whatever runs on this machine.
+})
+afterEach(() => {
+  process.env = before
+})
+
+describe.each(EDITIONS)('drizzle on $edition', (edition) => {
+  const drizzle = edition.drizzle as unknown as (...params: unknown[]) => {
+    execute(sql: string): Promise<unknown>
+    transaction(fn: () => Promise<void>): Promise<void>
+    readonly $client: Pool
+  }
+
+  test.for<[unknown[]]>([
+    [[unset]],
+    [[unset, { schema: {} }]],
+    [['']],
+    [[{}]],
+    [[{ connection: unset }]],
+    [[{ connection: '', retry: true }]],
+    [[{ client: unset, idempotentSelects: true }]],
+  ])('is made without an address, and says so when it is used: %o', async ([params]) => {
+    const db = drizzle(...params)
+    const calls = [
+      db.execute('select 1'),
+      db.transaction(async () => {}),
+      db.$client.query('select 1'),
+      db.$client.connect(),
+    ]
+    for (const error of await Promise.all(calls.map(rejection)))
+      expectCause(error, {
+        code: 'HOLDFAST_INVALID_OPTION',
+        message: expect.stringContaining('is the variable set that it comes from, such as DATABASE_URL?'),
+      } satisfies Partial<Record<keyof OptionsError, unknown>>)
+    await settles(db.$client.end(), 'end()')
+  })
+})
+
+const HINT = {
+  message: expect.stringContaining(
+    'nothing says where the server is: is the variable set that `connectionString` comes from, such as DATABASE_URL?',
+  ),
+}
+const impatient = { connectionTimeoutMillis: 300, logger: { debug() {}, info() {}, warn() {}, error() {} } }
+
+describe("pg's defaults hold elsewhere, and the first use says that nothing else was given", () => {
+  test.for([
+    ['Pool', () => new Pool({ connectionString: unset, ...impatient })],
+    ['Pool, of an empty text', () => new Pool({ connectionString: '', ...impatient })],
+    ['NullPool', () => new NullPool({ connectionString: unset, ...impatient })],
+  ] as const)('%s', async ([, make]) => {
+    await using pool = make()
+    expectCause(await rejection(pool.query('select 1')), HINT)
+  })
+
+  test('HoldfastDialect', async () => {
+    const db = new Kysely({ dialect: new HoldfastDialect({ connectionString: unset, ...impatient }) })
+    expectCause(await rejection(sql`select 1`.execute(db)), HINT)
+    await db.destroy()
+  })
+
+  test("TypeORM's holdfast()", async () => {
+    const source = new DataSource(holdfast({ type: 'postgres', url: unset, holdfast: impatient }))
+    expectCause(await rejection(source.initialize()), HINT)
+  })
+
+  test('not to who has said where it is, by whichever means, nor to who relies on the defaults', async () => {
+    const pools = [new Pool({ connectionString: unset, host: '127.0.0.1', ...impatient }), new Pool(impatient)]
+    process.env.PGHOST = '127.0.0.1'
+    pools.push(new Pool({ connectionString: unset, ...impatient }))
+    for (const pool of pools) {
+      const { cause } = (await rejection(pool.query('select 1'))) as { cause?: Error }
+      expect(cause?.message).toMatch(/ECONNREFUSED/)
+      expect(cause?.message).not.toContain('DATABASE_URL')
+      await pool.end()
+    }
+  })
+})
