@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { rejection, settles } from '../faults/support/settling.ts'
 import { freePort } from '../support/index.ts'
 import { EDITIONS } from './drizzle/support/editions.ts'
-import { expectCause } from './support/causes.ts'
+import { causesOf, expectCause } from './support/causes.ts'
 
 /** What a program has that is built in a container: no `DATABASE_URL`, nor anything that stands for it. */
 const unset = process.env.HOLDFAST_NO_SUCH_VARIABLE
@@ -54,11 +54,12 @@ describe.each(EDITIONS)('drizzle on $edition', (edition) => {
   })
 })
 
-const HINT = {
-  message: expect.stringContaining(
-    'nothing says where the server is: is the variable set that `connectionString` comes from, such as DATABASE_URL?',
-  ),
-}
+const HINT =
+  'nothing says where the server is: is the variable set that `connectionString` comes from, such as DATABASE_URL?'
+const messagesOf = async (work: Promise<unknown>): Promise<string> =>
+  causesOf(await rejection(work))
+    .map(({ message }) => message)
+    .join('\n')
 const impatient = { connectionTimeoutMillis: 300, logger: { debug() {}, info() {}, warn() {}, error() {} } }
 
 describe("pg's defaults hold elsewhere, and the first use says that nothing else was given", () => {
@@ -68,18 +69,18 @@ describe("pg's defaults hold elsewhere, and the first use says that nothing else
     ['NullPool', () => new NullPool({ connectionString: unset, ...impatient })],
   ] as const)('%s', async ([, make]) => {
     await using pool = make()
-    expectCause(await rejection(pool.query('select 1')), HINT)
+    expect(await messagesOf(pool.query('select 1'))).toContain(HINT)
   })
 
   test('HoldfastDialect', async () => {
     const db = new Kysely({ dialect: new HoldfastDialect({ connectionString: unset, ...impatient }) })
-    expectCause(await rejection(sql`select 1`.execute(db)), HINT)
+    expect(await messagesOf(sql`select 1`.execute(db))).toContain(HINT)
     await db.destroy()
   })
 
   test("TypeORM's holdfast()", async () => {
     const source = new DataSource(holdfast({ type: 'postgres', url: unset, holdfast: impatient }))
-    expectCause(await rejection(source.initialize()), HINT)
+    expect(await messagesOf(source.initialize())).toContain(HINT)
   })
 
   test('not to who has said where it is, by whichever means, nor to who relies on the defaults', async () => {

@@ -48,7 +48,8 @@ export class Installation implements AsyncDisposable {
   /** Runs an ES module, or another file, to its end; resolves with what it printed, and how it ended. */
   async run(code: string, env: NodeJS.ProcessEnv = {}): Promise<{ printed: string; stderr: string; code: number }> {
     const given = { cwd: this.folder, env: { ...process.env, NODE_OPTIONS: '', ...env }, timeout: 30_000 }
-    const ended = execute(process.execPath, ['--input-type=module', '--eval', code], given)
+    // By a file: what is bundled is longer than a command line may be.
+    const ended = execute(process.execPath, [await this.write('program.mjs', code)], given)
     return ended.then(
       ({ stdout, stderr }) => ({ printed: stdout.trim(), stderr, code: 0 }),
       ({ stdout, stderr, code: failed }) => ({ printed: stdout.trim(), stderr, code: failed }),
