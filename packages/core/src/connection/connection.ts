@@ -1,5 +1,5 @@
 import { clarified } from '../driver/guarded-reading.ts'
-import { type DriverInternals, type EndClient, internalsOf } from '../driver/internals.ts'
+import { type DriverInternals, type EndClient, endpointOf, internalsOf } from '../driver/internals.ts'
 import { type PreparedKnown, PreparedStatements } from '../driver/prepared-statements.ts'
 import { type Endpoint, type Loss, lossError, ReleaseError } from '../errors.ts'
 import { endsSession, severityOf } from '../policy/classify-error.ts'
@@ -158,9 +158,7 @@ export class Connection implements ClientOwner, Lender {
 
   /** Where it leads to. */
   get endpoint(): Endpoint {
-    const { host, port, database } = this.client as LeasedClient & { database?: string | undefined }
-    const { hint } = this.#settings
-    return { host, port, database, ...(hint !== undefined && { hint }) }
+    return endpointOf(this.client, this.#settings.hint)
   }
 
   get backendPid(): number | null {

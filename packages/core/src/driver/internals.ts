@@ -1,6 +1,7 @@
 import type { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { type Client, Query, type QueryResult, type types } from 'pg'
+import type { Endpoint } from '../errors.ts'
 import type { TransactionStatus } from '../policy/reset.ts'
 
 /**
@@ -180,4 +181,10 @@ export type EndClient = (client: Client) => unknown
 export function endOf(base: typeof Client): EndClient {
   const { end } = base.prototype as unknown as { end(this: Client, done: () => void): unknown }
   return (client) => end.call(client, () => {})
+}
+
+/** Where a client leads to. */
+export function endpointOf(client: Client, hint: string | undefined): Endpoint {
+  const { host, port, database } = client as Client & { readonly database?: string | undefined }
+  return { host, port, database, ...(hint !== undefined && { hint }) }
 }
