@@ -79,7 +79,7 @@ describe("pg's defaults hold elsewhere, and the first use says that nothing else
   })
 
   test("TypeORM's holdfast()", async () => {
-    const source = new DataSource(holdfast({ type: 'postgres', url: unset, holdfast: impatient }))
+    const source = new DataSource(holdfast({ type: 'postgres', url: unset as string, holdfast: impatient }))
     expect(await messagesOf(source.initialize())).toContain(HINT)
   })
 
