@@ -293,16 +293,13 @@ export class Engine {
   }
 
   async #open(opener: AsyncResource | undefined): Promise<boolean> {
-    const begunAt = this.#parts.clock.now()
+    const { clock } = this.#parts
     // Where nothing is open, upkeep sleeps: how long ago its last look was tells nothing of the process.
-    if (this.#inventory.size === 0) this.#distrust.guard(begunAt)
-    this.#upkeep.lookBy(begunAt + HEARTBEAT_MILLIS)
+    if (this.#inventory.size === 0) this.#distrust.guard(clock.now())
+    this.#upkeep.lookBy(clock.now() + HEARTBEAT_MILLIS)
     const connection = await this.#opening.open(opener)
-    if (!connection) return false
-    const now = this.#parts.clock.now()
-    this.#upkeep.lookBy(now + HEARTBEAT_MILLIS)
-    this.#makeAvailable(connection, now, true)
-    return true
+    if (connection) this.#makeAvailable(connection, clock.now(), true)
+    return connection !== undefined
   }
 
   #retireAndServe(connection: Connection, reason: RetireReason, cause?: unknown): void {
