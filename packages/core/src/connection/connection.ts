@@ -309,7 +309,7 @@ export class Connection implements ClientOwner, Lender {
     if (this.#loss || this.isGone()) return
     this.#isEndedByHolder = true
     const loss = this.#note(new Error('The client was ended by its holder'))
-    this.#farewell.stop()
+    if (!this.#settings.pipelined) this.#farewell.stop() // There the driver waits for what was sent.
     this.#settings.onLost(this, loss, 'own')
   }
 
