@@ -66,7 +66,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 const MAY_IMPORT_PACKAGES: Record<string, readonly string[]> = {
   pool: ['pg'],
   connection: ['pg', 'node:events', 'node:net', 'node:util'],
-  driver: ['pg'],
+  driver: ['pg', 'node:module'],
   engine: ['p-retry'],
   transaction: ['p-retry'],
   guard: ['node:cluster', 'node:os'],

@@ -1,5 +1,6 @@
 import { errorMonitor } from 'node:events'
 import { Client, type ClientConfig, type PoolClient } from 'pg'
+import { checkDriver } from '../driver/check-driver.ts'
 import { clarified } from '../driver/guarded-reading.ts'
 import { type DriverQuery, internalsOf } from '../driver/internals.ts'
 import type { Named } from '../driver/prepared-statements.ts'
@@ -12,6 +13,7 @@ import { kindOf, onlyRollsBack, type StatementKind, takesEffectLate } from '../s
 import { propertyOf } from '../thrown.ts'
 import { Call, type Callback, refuse } from './call.ts'
 import type { ClientOwner } from './client-owner.ts'
+import { isForeign, standInFor } from './foreign-client.ts'
 import { RELEASED } from './lease.ts'
 import { sendByOwn } from './own-query.ts'
 import { inOneWrite, whenSent } from './presend.ts'
@@ -48,14 +50,14 @@ const CLASSES = new WeakMap<typeof Client, LeasedClientClass>()
 /**
  * The class of leased clients that is derived from the driver's (or the user's) client class.
  *
- * @throws {OptionsError} for pg-native, whose socket can't be watched.
+ * @throws {OptionsError} for pg-native, whose socket can't be watched, and for a driver that lacks what is relied on.
  */
 export function leasedClientClass(base: typeof Client = Client): LeasedClientClass {
   if (typeof base !== 'function' || !hasSocket(base))
     throw new OptionsError([
       '`Client` must be the JavaScript client of pg: pg-native has no socket that could be watched.',
     ])
-  const derived = CLASSES.get(base) ?? derive(base)
+  const derived = CLASSES.get(base) ?? derive(driverClassOf(base))
   CLASSES.set(base, derived)
   return derived
 }
@@ -68,6 +70,13 @@ function hasSocket(base: typeof Client): boolean {
   } catch {
     return false
   }
+}
+
+/** Of a class that is none, one that says so: not before it has said by itself why it doesn't connect. */
+function driverClassOf(base: typeof Client): typeof Client {
+  const driver = isForeign(base) ? standInFor(base as never) : base
+  checkDriver(driver)
+  return driver
 }
 
 /** Its name must not contain "Pool": Drizzle takes such a client for a pool, and runs one transaction on several. */

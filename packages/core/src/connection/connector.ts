@@ -13,6 +13,7 @@ import { afterPatience } from '../runtime/deadline.ts'
 import { messageOf, toError } from '../thrown.ts'
 import { type LeasedClient, type LeasedClientClass, leasedClientClass } from './client.ts'
 import type { ClientOwner } from './client-owner.ts'
+import { connectInAnyWay, refuseLateOpening } from './connecting.ts'
 import { Connection, type ConnectionListener, type ConnectionSettings } from './connection.ts'
 import { readDirectly } from './direct-read.ts'
 import { ask, ping } from './exchange.ts'
@@ -100,7 +101,10 @@ export class Connector {
       rememberShapes(client)
       return client
     }
-    return inNoContext(() => new Connection(++this.#lastId, makeClient, { ...this.#settings, ...listener }))
+    const connection = inNoContext(() => new Connection(++this.#lastId, makeClient, { ...this.#settings, ...listener }))
+    const { connection: protocol } = internalsOf(connection.client)
+    refuseLateOpening(protocol, () => !connection.isLost && !connection.isGone())
+    return connection
   }
 
   /**
@@ -176,10 +180,11 @@ export class Connector {
   }
 
   async #connect(connection: Connection): Promise<void> {
-    await connection.client.connect().catch((error: unknown) => {
+    const { client } = connection
+    await connectInAnyWay(client, () => internalsOf(client).readyForQuery === true).catch((error: unknown) => {
       throw new ConnectError(connection.endpoint, tellingOf(error, connection.loss))
     })
-    const protocol = internalsOf(connection.client).connection
+    const protocol = internalsOf(client).connection
     const { stream } = protocol // Not before: TLS replaces the socket.
     keepListeners(protocol, protocol.eventNames())
     // Not what reads: COPY takes the socket's data over for a while.
