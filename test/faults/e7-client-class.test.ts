@@ -182,7 +182,7 @@ test('Holdfast: a class that never calls back although its session is open has i
   await nothingIsLeft(cluster, direct.application_name)
 })
 
-test.for([
+test.for<{ what: string; connect: (callback: Connected) => unknown }>([
   {
     what: 'calls back with it',
     connect: (callback: Connected) => callback(new Error('no token')),

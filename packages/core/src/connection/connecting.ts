@@ -1,22 +1,55 @@
 import type { ReadingProtocol } from '../driver/internals.ts'
+import type { Cancel, Clock } from '../runtime/clock.ts'
+import { afterPatience } from '../runtime/deadline.ts'
 
 /** Whatever connects: told by a callback, by a promise, or by both. */
 export interface Connecting {
   connect(callback: (error?: unknown) => void): unknown
 }
 
+/** What is known of a client's login, beside what its class tells. */
+export interface LoginKnown {
+  readonly clock: Clock
+  /** How long its class may take to tell of a login that is done; longer says that it never will. */
+  readonly patienceMillis: number
+  /** Whether it is logged in. */
+  readonly isDone: () => boolean
+  /** Calls back when it is. */
+  readonly onDone: (callback: () => void) => void
+}
+
 /**
  * Has a client connect, in whichever way its class knows: pg takes a callback or returns a promise, and whoever derives from
- * it may have kept one of the two. A promise that is fulfilled while the callback has yet to be called says nothing: then it
- * is of what came before, such as the fetching of a token.
+ * it may have kept one of the two. A promise that is fulfilled while the login is not done says nothing: it is of what
+ * came before, such as the fetching of a token, and the callback is still to come.
  */
-export function connectInAnyWay(client: Connecting, isConnected: () => boolean): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const promise = client.connect((error) => (error ? reject(error) : resolve()))
+export function connectInAnyWay(
+  client: Connecting,
+  { clock, patienceMillis, isDone, onDone }: LoginKnown,
+): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
+    let isTold = false
+    let cancel: Cancel | undefined
+    const tell = (error?: unknown): void => {
+      if (isTold) return // It may call back twice.
+      isTold = true
+      cancel?.()
+      if (error) reject(error)
+      else resolve()
+    }
+    onDone(() => {
+      if (isTold) return
+      const late = `The login is done, but \`Client.connect\` hasn't called back within ${patienceMillis} ms`
+      cancel = afterPatience(clock, patienceMillis, 'nothing', () => tell(new Error(late)))
+    })
+    const promise = client.connect(tell)
     if (!isThenable(promise)) return
-    promise.then(() => {
-      if (isConnected()) resolve()
-    }, reject)
+    promise.then(
+      () => {
+        if (isDone()) tell()
+      },
+      (error: unknown) => tell(error ?? new Error('`Client.connect` has failed without an error')),
+    )
   })
 }
 

@@ -13,7 +13,7 @@ import { afterPatience } from '../runtime/deadline.ts'
 import { messageOf, toError } from '../thrown.ts'
 import { type LeasedClient, type LeasedClientClass, leasedClientClass } from './client.ts'
 import type { ClientOwner } from './client-owner.ts'
-import { connectInAnyWay, refuseLateOpening } from './connecting.ts'
+import { connectInAnyWay, type LoginKnown, refuseLateOpening } from './connecting.ts'
 import { Connection, type ConnectionListener, type ConnectionSettings } from './connection.ts'
 import { readDirectly } from './direct-read.ts'
 import { ask, ping } from './exchange.ts'
@@ -181,7 +181,13 @@ export class Connector {
 
   async #connect(connection: Connection): Promise<void> {
     const { client } = connection
-    await connectInAnyWay(client, () => internalsOf(client).readyForQuery === true).catch((error: unknown) => {
+    const login: LoginKnown = {
+      clock: this.#clock,
+      patienceMillis: Math.min(this.#options.connectionTimeoutMillis, LONGEST_QUESTION_MILLIS),
+      isDone: () => internalsOf(client).readyForQuery === true,
+      onDone: (callback) => client.once('connect', callback),
+    }
+    await connectInAnyWay(client, login).catch((error: unknown) => {
       throw new ConnectError(connection.endpoint, tellingOf(error, connection.loss))
     })
     const protocol = internalsOf(client).connection

@@ -1,6 +1,7 @@
 import { Client, type ClientConfig } from 'pg'
 import { OptionsError } from '../errors.ts'
-import { type Connecting, connectInAnyWay } from './connecting.ts'
+import { systemClock } from '../runtime/clock.ts'
+import { type Connecting, connectInAnyWay, type LoginKnown } from './connecting.ts'
 
 /** A class that can't serve statements: it has not even `query`. */
 export type ForeignClass = new (config: ClientConfig) => Connecting & { end?(): unknown; on?: unknown }
@@ -26,15 +27,17 @@ export function standInFor(Foreign: ForeignClass): typeof Client {
     // biome-ignore lint/suspicious/noExplicitAny: the overloads are those of pg.Client.
     override connect(callback?: any): any {
       const refused = this.#refuse()
-      if (!callback) return refused
-      refused.catch(callback)
+      return callback ? void refused.catch((error: unknown) => callback(error)) : refused
     }
 
     async #refuse(): Promise<never> {
       const foreign = new Foreign(this.#config)
-      await connectInAnyWay(foreign, () => true)
+      await connectInAnyWay(foreign, ANY_LOGIN)
       await foreign.end?.()
       throw new OptionsError(['`Client` must be a client class of pg, or be derived from it: this one has no `query`.'])
     }
   }
 }
+
+/** Nothing is known of it but what the class tells. */
+const ANY_LOGIN: LoginKnown = { clock: systemClock, patienceMillis: 0, isDone: () => true, onDone: () => {} }
