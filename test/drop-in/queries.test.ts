@@ -19,7 +19,7 @@ const WAYS = [
 ]
 
 /** https://node-postgres.com/features/queries and https://node-postgres.com/apis/result, both ways. */
-describe.each(LIBRARIES)('$library: queries', ({ open }) => {
+describe.each(LIBRARIES)('$library: queries', ({ library, open }) => {
   test.for(WAYS)('convert values of every kind, through $way', async ({ use }, { direct }) => {
     await using pool = open(direct)
     const bytes = Buffer.from([0, 1, 254, 255])
@@ -82,11 +82,15 @@ describe.each(LIBRARIES)('$library: queries', ({ open }) => {
     })
   })
 
-  test.for(WAYS)('leave the config object as it was, through $way', async ({ use }, { direct }) => {
+  test.for(WAYS)('leave the config object as it was, through $way', async ({ way, use }, { direct }) => {
     await using pool = open(direct)
     const config = Object.freeze({ text: 'select $1::int as it', values: Object.freeze([1]), query_timeout: 10_000 })
     await use(pool, async (runner) => {
+      // Before pg 8.23 its pool put a callback into it.
+      if (library === 'pg.Pool' && way === 'pool.query' && !('pipeline' in new pg.Client()))
+        return expect(await rejection(runner.query(config))).toBeInstanceOf(TypeError)
       for (let time = 1; time <= 2; time++) expect((await runner.query(config)).rows).toEqual([{ it: 1 }])
+      return undefined
     })
     expect(config).toEqual({ text: 'select $1::int as it', values: [1], query_timeout: 10_000 })
   })
