@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
 import { type Cluster, type ClusterConfig, until } from '../support/index.ts'
+import type { Termination } from './programs/terminate-all.ts'
 import type { Blockade } from './programs/while-blocked.ts'
 import { test } from './support/fault-test.ts'
 import { expectHealthy } from './support/health.ts'
@@ -15,10 +16,20 @@ const LOCK = 4711
 
 /** Blocks this process's event loop, while another process lets the server do its work; see the program. */
 function blockWhile(blockade: Blockade): void {
-  const program = fileURLToPath(new URL('programs/while-blocked.ts', import.meta.url))
+  runBlocked('while-blocked', blockade)
+}
+
+/** Blocks this process's event loop, while its sessions are terminated: the news lies unread in the sockets. */
+function terminateWhileBlocked({ cluster, direct }: Pick<Scene, 'cluster' | 'direct'>): void {
+  const config = cluster.config({ user: 'postgres' })
+  runBlocked('terminate-all', { config, applicationName: direct.application_name } satisfies Termination)
+}
+
+function runBlocked(name: string, task: unknown): void {
+  const program = fileURLToPath(new URL(`programs/${name}.ts`, import.meta.url))
   const { status, stderr } = spawnSync(
     process.execPath,
-    ['--experimental-strip-types', '--no-warnings', program, JSON.stringify(blockade)],
+    ['--experimental-strip-types', '--no-warnings', program, JSON.stringify(task)],
     { encoding: 'utf8' },
   )
   if (status !== 0) throw new Error(stderr)
@@ -82,5 +93,45 @@ describe.each(WAYS)('through $way', (way) => {
     const results = await settles(Promise.all(statements), 'the statements')
     expect(results.map(({ rows }) => rows[0].pid).sort()).toEqual(pids.sort())
     await expectHealthy(pool, cluster, direct.application_name)
+  })
+})
+
+describe.each(WAYS)('a statement in the tick in which the event loop was blocked, through $way', (way) => {
+  // Longer than the block, so that no connection is pinged: what lies in the sockets has to tell.
+  const prePing = { idleMillis: 60_000, timeoutMillis: PING_TIMEOUT_MILLIS }
+
+  test('stock pg.Pool sends it on a connection that is dead', async ({ cluster, direct }) => {
+    await using pool = new StockPool({ ...direct, max: 2 })
+    await warmUp(pool, 2)
+    terminateWhileBlocked({ cluster, direct })
+    expect(await rejection(way.run(pool, 'select 1'))).toMatchObject({ code: '57P01' })
+  })
+
+  test.for([
+    ['a promise', (next: () => void) => queueMicrotask(next)],
+    ['a timer', (next: () => void) => setTimeout(next)],
+    ['an immediate', (next: () => void) => setImmediate(next)],
+    ['the answer of a statement', undefined],
+  ] as const)('Holdfast reads the sockets first: in the tick of %s', async ([, enter], { cluster, direct }) => {
+    await using pool = holdfast({ ...direct, max: 2, prePing })
+    const before = await warmUp(pool, 2)
+    if (enter) await new Promise<void>(enter)
+    else await way.run(pool, 'select 1')
+    terminateWhileBlocked({ cluster, direct })
+    const statements = [1, 2, 3].map(() => way.run(pool, 'select pg_backend_pid() as pid'))
+    const pids = (await settles(Promise.all(statements), 'the statements')).map(({ rows }) => rows[0].pid)
+    expect(pids.filter((pid) => before.includes(pid))).toEqual([])
+    await expectHealthy(pool, cluster, direct.application_name)
+  })
+
+  test('Holdfast keeps a connection that has lived through the block', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 2, prePing })
+    const before = await warmUp(pool, 2)
+    // A timer, so that the loop is known to have been blocked.
+    await new Promise<void>((next) => setTimeout(next))
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2 * PING_TIMEOUT_MILLIS)
+    const statements = [1, 2, 3].map(() => way.run(pool, 'select pg_backend_pid() as pid'))
+    const pids = (await settles(Promise.all(statements), 'the statements')).map(({ rows }) => rows[0].pid)
+    expect(pids.filter((pid) => !before.includes(pid))).toEqual([])
   })
 })

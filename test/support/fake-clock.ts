@@ -16,6 +16,8 @@ const { setImmediate: setRealImmediate, clearImmediate: clearRealImmediate } = g
 export class FakeClock implements Clock, Disposable {
   /** What chance says, here and to p-retry, from 0 to below 1. */
   chance = 0
+  /** Whether the event loop may have been blocked, as the pool is told. */
+  isBlocked = false
   /** A blocked event loop finds this time when it goes on, whatever the fake timers have got to. */
   #blockedUntil = 0
   #wallAhead = 0
@@ -68,6 +70,14 @@ export class FakeClock implements Clock, Disposable {
     }
     const immediate = setRealImmediate(task)
     return () => clearRealImmediate(immediate)
+  }
+
+  afterReading(task: () => void): void {
+    this.afterPendingInput(task)
+  }
+
+  isBehind(): boolean {
+    return this.isBlocked
   }
 
   random(): number {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { mustPing } from '../../../packages/core/src/policy/liveness.ts'
+import { proofDue } from '../../../packages/core/src/policy/liveness.ts'
 
 const NOW = 10_000
 const prePing = { idleMillis: 500, timeoutMillis: 1000 }
@@ -19,5 +19,21 @@ test.each([
   { name: 'silent for long, prePing false', answeredAt: 0, suspect: false, prePing: false as const, pings: false },
   { name: 'suspect, prePing false', answeredAt: NOW, suspect: true, prePing: false as const, pings: false },
 ])('pings a connection $name: $pings', ({ answeredAt, suspect, prePing, pings }) => {
-  expect(mustPing({ answeredAt, suspect }, prePing, NOW)).toBe(pings)
+  expect(proofDue({ answeredAt, suspect }, prePing, NOW, () => false)).toBe(pings ? 'ping' : undefined)
+})
+
+test.each([
+  { name: 'heard from some time ago', answeredAt: NOW - 26, suspect: false, prePing, proof: 'read' },
+  { name: 'heard from just now', answeredAt: NOW - 25, suspect: false, prePing, proof: undefined },
+  { name: 'that must be pinged in any case', answeredAt: NOW - 500, suspect: false, prePing, proof: 'ping' },
+  { name: 'that is never pinged', answeredAt: 0, suspect: true, prePing: false as const, proof: 'read' },
+])('after a block of the event loop a connection $name owes: $proof', ({ answeredAt, suspect, prePing, proof }) => {
+  expect(proofDue({ answeredAt, suspect }, prePing, NOW, () => true)).toBe(proof)
+})
+
+test('whether the event loop was blocked is not asked about a connection that was heard from just now', () => {
+  const isBehind = (): never => {
+    throw new Error('Asked')
+  }
+  expect(proofDue({ answeredAt: NOW, suspect: false }, prePing, NOW, isBehind)).toBeUndefined()
 })

@@ -1,5 +1,5 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
-import { expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { systemClock } from '../../../packages/core/src/runtime/clock.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 
@@ -23,6 +23,11 @@ async function socketPair(): Promise<[Socket, Socket]> {
   const theirs = await accepted
   server.close()
   return [ours, theirs]
+}
+
+/** Keeps the event loop from turning. */
+function block(millis: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, millis)
 }
 
 test.each([2 ** 31, 1e12, Number.POSITIVE_INFINITY])('%d ms means never, not 1 ms', (delay) => {
@@ -75,12 +80,59 @@ test('a reply that arrived while the event loop was blocked is read first, altho
       'process',
     )
     theirs.write('x')
-    const until = performance.now() + 50
-    while (performance.now() < until);
+    block(50)
   })
   ours.destroy()
   theirs.destroy()
   expect(order).toEqual(['timer', 'reply', 'judged'])
+})
+
+test('what waits for the sockets to be read comes after their input, also when it is asked by an answer', async () => {
+  const order: string[] = []
+  const [[first, itsPeer], [second, secondPeer]] = await Promise.all([socketPair(), socketPair()])
+  await new Promise<void>((done) => {
+    second.on('data', () => order.push('unread'))
+    first.on('data', () => {
+      order.push('answer')
+      secondPeer.write('x')
+      block(50)
+      systemClock.afterReading(() => {
+        order.push('read')
+        done()
+      })
+    })
+    itsPeer.write('x')
+  })
+  for (const socket of [first, itsPeer, second, secondPeer]) socket.destroy()
+  expect(order).toEqual(['answer', 'unread', 'read'])
+})
+
+describe('whether the event loop is behind', () => {
+  const isBehind = (): boolean => systemClock.isBehind(systemClock.now())
+
+  test('is true until it is known, and false when the loop has turned', async () => {
+    isBehind()
+    await vi.waitFor(() => expect(isBehind()).toBe(false))
+  })
+
+  test('is true in the tick that has blocked it, and until the sockets are read', async () => {
+    isBehind()
+    await vi.waitFor(() => expect(isBehind()).toBe(false))
+    const answers: boolean[] = []
+    await new Promise<void>((done) => {
+      setTimeout(() => {
+        block(200)
+        answers.push(isBehind())
+        // Timers that have become due meanwhile fire before the sockets are polled.
+        setTimeout(() => {
+          answers.push(isBehind())
+          done()
+        })
+      })
+    })
+    expect(answers).toEqual([true, true])
+    await vi.waitFor(() => expect(isBehind()).toBe(false))
+  })
 })
 
 test('what waits for pending input can be taken back', async () => {

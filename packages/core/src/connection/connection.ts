@@ -86,6 +86,8 @@ export class Connection implements ClientOwner, Lender {
   idleSince = 0
   /** Whether another process may hold its socket, too: then it isn't told goodbye. */
   isShared = false
+  /** Whether it is being pinged. */
+  isPinged = false
   /** The present lease, or the last. */
   readonly lease: Lease = new Lease()
 

@@ -33,6 +33,12 @@ export class Checkups {
     return inNoContext(() => this.#ping(connection))
   }
 
+  /** Has a connection give the proof that it owes, for the first waiter. */
+  prove(connection: Connection, now: number): void {
+    if (this.#parts.trust.proofDue(connection, now) === 'read') inNoContext(() => this.#read(connection))
+    else void this.ping(connection)
+  }
+
   /** Lets the server be examined over it. */
   examine(connection: Connection): Promise<void> {
     return inNoContext(() => this.#examine(connection))
@@ -42,12 +48,23 @@ export class Checkups {
     const { options, clock, publisher, trust } = this.#parts
     const startedAt = clock.now()
     this.#take(connection)
+    connection.isPinged = true
     await ping(connection, clock, options.pingTimeoutMillis)
+    connection.isPinged = false
     if (!connection.is('checking')) return // Lost or condemned meanwhile: already retired.
     trust.proved()
     const now = clock.now()
     publisher.publish({ type: 'connection-pinged', connection, tookMillis: now - startedAt })
     this.#giveBack(connection, now)
+  }
+
+  /** The news of its end may lie unread, since the event loop was blocked. */
+  #read(connection: Connection): void {
+    const { clock } = this.#parts
+    this.#take(connection)
+    clock.afterReading(() => {
+      if (connection.is('checking')) this.#giveBack(connection, clock.now())
+    })
   }
 
   async #examine(connection: Connection): Promise<void> {

@@ -38,7 +38,7 @@ export class Distrust {
 
   #lost(connection: Connection, loss: Loss, reach: LossReach): void {
     const { departures, trust, publisher } = this.#parts
-    const wasPinged = connection.is('checking')
+    const wasPinged = connection.isPinged
     const wasLeased = connection.is('leased')
     if (reach === 'suspect' || reach === 'server-away') this.#suspectAll()
     if (reach === 'server-away') this.serverIsAway()

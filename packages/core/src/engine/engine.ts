@@ -71,7 +71,7 @@ export class Engine {
     const { options, clock, publisher } = given
     const inventory = new Inventory(options.lifo)
     const departures = new Departures(inventory, publisher, options.closeTimeoutMillis)
-    const trust = new Trust(options)
+    const trust = new Trust(options, clock)
     const parts = { ...given, inventory, departures, trust, outage: new Outage(publisher) }
     const isWanted = (): boolean => this.#line.size > 0 && !this.#closing.hasBegun
     this.#parts = parts
@@ -248,7 +248,7 @@ export class Engine {
     // What is left idle must prove itself first. Whoever comes first, proven, opened or released, serves the first; so it
     // is asked also for those for whom a connection is being opened, which may never come.
     let missing = this.#line.size - this.#inventory.count('checking')
-    for (; missing > 0 && this.#inventory.next; missing--) void this.#checkups.ping(this.#inventory.next)
+    for (; missing > 0 && this.#inventory.next; missing--) this.#checkups.prove(this.#inventory.next, now)
     missing -= this.#inventory.count('opening')
     if (missing <= 0 || room <= 0) return
     // One is for the last in line alone, in whose call this mostly is; several are for whoever comes first.
@@ -277,12 +277,12 @@ export class Engine {
     if (this.#isLeaseHeard()) this.publisher.publish({ type: 'connection-leased', connection, waitedMillis })
   }
 
-  /** Straight on to the first waiter if it needs no ping, else back to the idle ones. */
+  /** Straight on to the first waiter if it owes no proof, else back to the idle ones. */
   #makeAvailable(connection: Connection, now: number, isProven = false, idleSince = now): void {
     const flaw = this.#line.first ? this.#trust.flawOf(connection, now) : this.#selection.flawOf(connection, now)
     if (flaw) return this.#retireAndServe(connection, flaw)
     if (this.#line.first) {
-      if (isProven || !this.#trust.mustPing(connection, now)) return this.#serveFirst(connection, now)
+      if (isProven || !this.#trust.proofDue(connection, now)) return this.#serveFirst(connection, now)
     } else if (this.#inventory.idleCount >= this.#options.maxIdle) {
       return this.#departures.retire(connection, 'surplus')
     }

@@ -22,13 +22,13 @@ export class Selection {
     this.#parts = parts
   }
 
-  /** Takes the idle connection that can be leased without a ping, if there is one. The one whose turn it is decides for all. */
+  /** Takes the idle connection that can be leased without a proof, if there is one. The one whose turn it is decides for all. */
   takeReady(now: number): Connection | undefined {
     const { inventory, trust, departures } = this.#parts
     for (let connection = inventory.next; connection; connection = inventory.next) {
       const flaw = this.flawOf(connection, now)
       if (!flaw) {
-        if (trust.mustPing(connection, now)) return undefined
+        if (trust.proofDue(connection, now)) return undefined
         inventory.takeIdle(connection)
         return connection
       }

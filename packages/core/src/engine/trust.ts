@@ -1,18 +1,24 @@
 import type { Connection } from '../connection/connection.ts'
 import type { ResolvedOptions } from '../options/resolved-options.ts'
-import { MOST_FAILED_PINGS, mustPing } from '../policy/liveness.ts'
+import { MOST_FAILED_PINGS, type Proof, proofDue } from '../policy/liveness.ts'
 import type { LossReach } from '../policy/loss-reach.ts'
 import { type RetireReason, reasonToRetire } from '../policy/retirement.ts'
+import type { Clock } from '../runtime/clock.ts'
 
 /** Which connections are believed to be alive: keeps what the policies need to know beyond a single connection. */
 export class Trust {
   readonly #options: Pick<ResolvedOptions, 'prePing' | 'maxUses' | 'invalidateOnDisconnect'>
   readonly #limits: { currentGeneration: number; readonly maxUses: number }
+  readonly #isBehind: Clock['isBehind']
   #failedPings = 0
   #isServerAway = false
 
-  constructor(options: Pick<ResolvedOptions, 'prePing' | 'maxUses' | 'invalidateOnDisconnect'>) {
+  constructor(
+    options: Pick<ResolvedOptions, 'prePing' | 'maxUses' | 'invalidateOnDisconnect'>,
+    clock: Pick<Clock, 'isBehind'>,
+  ) {
     this.#options = options
+    this.#isBehind = (now) => clock.isBehind(now)
     this.#limits = { currentGeneration: 0, maxUses: options.maxUses }
   }
 
@@ -28,9 +34,10 @@ export class Trust {
     return reasonToRetire(connection, this.#limits, now)
   }
 
-  /** Whether it must answer a ping before its next lease. */
-  mustPing(connection: Connection, now: number): boolean {
-    return this.#isServerAway || mustPing(connection.signs, this.#options.prePing, now)
+  /** How it must prove itself before its next lease; undefined if it need not. */
+  proofDue(connection: Connection, now: number): Proof | undefined {
+    if (this.#isServerAway) return 'ping'
+    return proofDue(connection.signs, this.#options.prePing, now, this.#isBehind)
   }
 
   /** Whether a pooler has said that its server is away, and no ping has been answered since: then no login proves anything. */

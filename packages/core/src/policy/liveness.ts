@@ -8,10 +8,26 @@ export interface LivenessFacts {
   readonly suspect: boolean
 }
 
-/** Whether this connection must answer a ping before its next lease. */
-export function mustPing({ answeredAt, suspect }: LivenessFacts, prePing: PrePing | false, now: number): boolean {
-  if (prePing === false) return false
-  return suspect || now - answeredAt >= prePing.idleMillis
+/**
+ * How a connection proves that it is alive before its next lease:
+ * - `ping`: it must answer one;
+ * - `read`: what lies unread in its socket is read, which may be the news of its end.
+ */
+export type Proof = 'ping' | 'read'
+
+/** What the server has said so lately is taken for the present: no event loop that is blocked for less is told. */
+const FRESH_MILLIS = 25
+
+/** Which proof this connection owes; undefined if none. `isBehind` tells whether the event loop may have been blocked. */
+export function proofDue(
+  { answeredAt, suspect }: LivenessFacts,
+  prePing: PrePing | false,
+  now: number,
+  isBehind: (now: number) => boolean,
+): Proof | undefined {
+  const silentMillis = now - answeredAt
+  if (prePing !== false && (suspect || silentMillis >= prePing.idleMillis)) return 'ping'
+  return silentMillis > FRESH_MILLIS && isBehind(now) ? 'read' : undefined
 }
 
 /**
