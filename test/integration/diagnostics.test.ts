@@ -98,6 +98,11 @@ const PROVOCATIONS: Record<PoolEventType, Provoke> = {
     }
     return pool
   },
+  async 'transaction-left-open'(scene) {
+    const pool = await usedOnce(scene)
+    await pool.query('begin')
+    return pool
+  },
   'capacity-exceeded': (scene) => usedOnce(scene, { max: 10_000 }),
   async recovered({ proxy, proxied, direct, told }) {
     const pool = holdfast({ ...proxied, name: direct.application_name, max: 1 })

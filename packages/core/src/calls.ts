@@ -105,7 +105,9 @@ export class QueryCall implements Caller {
 
   leased(connection: Connection): void {
     this.#tellRunsAgain()
+    const wasInside = isInTransaction(connection.client)
     const answered = (error: Error | null, result: QueryResult): void => {
+      if (!wasInside && isInTransaction(connection.client)) tellLeftOpen(this.#pool)
       this.#pool.takeBack(connection)
       if (error && this.#runsAgain(connection, error)) return
       this.#done(error ?? undefined, result)
@@ -153,24 +155,33 @@ export function runThrough(
   values: unknown[] | undefined,
   done: ResultCallback,
   until: number,
+  pool: Pick<Lender, 'publisher'>,
   asked: AcquireOptions | undefined = wishesIn(query),
 ): void {
   const answered: ResultCallback = (error, result) => {
     const left = until - systemClock.now()
     if (!error || !neverRan(error) || left <= 0 || isSubmittable(query)) return done(error, result)
     const connectionTimeoutMillis = left === Number.POSITIVE_INFINITY ? 0 : left
-    runThrough(connect, query, values, done, until, { ...wishesIn(query), connectionTimeoutMillis })
+    runThrough(connect, query, values, done, until, pool, { ...wishesIn(query), connectionTimeoutMillis })
   }
   connect(asked, (error, client) => {
     if (error || !client) done(error)
-    else runOn(client, query, values, answered)
+    else runOn(client, query, values, answered, pool)
   })
 }
 
 /** Runs one statement on a client of `connect()`, and gives it back before the caller is told. */
-function runOn(client: LeasedClient, query: unknown, values: unknown[] | undefined, done: ResultCallback): void {
+function runOn(
+  client: LeasedClient,
+  query: unknown,
+  values: unknown[] | undefined,
+  done: ResultCallback,
+  pool: Pick<Lender, 'publisher'>,
+): void {
+  const wasInside = isInTransaction(client)
   try {
     client.query(query as string, values as unknown[], (error: Error | null, result: QueryResult) => {
+      if (!wasInside && isInTransaction(client)) tellLeftOpen(pool)
       client.release()
       done(error ?? undefined, result)
     })
@@ -178,6 +189,16 @@ function runOn(client: LeasedClient, query: unknown, values: unknown[] | undefin
     client.release()
     process.nextTick(done, error || toError(error))
   }
+}
+
+/** A statement by itself has begun a transaction, which ends as its connection comes back. */
+function tellLeftOpen({ publisher }: Pick<Lender, 'publisher'>): void {
+  publisher.publish({ type: 'transaction-left-open' })
+}
+
+/** Whether the server said so last; what an overridden `connect` hands out may not know. */
+function isInTransaction(client: Partial<LeasedClient>): boolean {
+  return client.getTransactionStatus?.() === 'T'
 }
 
 /** A cursor or a stream has been used by then: it can't be sent to another connection. */

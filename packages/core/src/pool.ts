@@ -348,7 +348,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
         this.#asked = undefined
       }
     }
-    runThrough(connect, query, values, done, systemClock.now() + this.#options.connectionTimeoutMillis)
+    runThrough(connect, query, values, done, systemClock.now() + this.#options.connectionTimeoutMillis, this.#engine)
   }
 
   /** Where the caller is, if leaks are looked for: a stack isn't cheap. */

@@ -167,9 +167,12 @@ describe('under debug', () => {
     expect(echoed(event)).toEqual([['info', 'Invalidate connection 3 (reason: discarded)']])
   })
 
-  test.each([['lease-overdue'], ['capacity-exceeded']] as const)('%s is left to the warnings', (type) => {
-    expect(echoed(sample(type))).toEqual([])
-  })
+  test.each([['lease-overdue'], ['capacity-exceeded'], ['transaction-left-open']] as const)(
+    '%s is left to the warnings',
+    (type) => {
+      expect(echoed(sample(type))).toEqual([])
+    },
+  )
 })
 
 describe('under info', () => {

@@ -32,6 +32,7 @@ const SAMPLES: Samples = {
   'pool-disposed': { generation: 2 },
   'process-stood-still': {},
   'process-changed': { from: 17, to: 18 },
+  'transaction-left-open': {},
   'capacity-exceeded': { max: 10, workers: 4, available: 30 },
   recovered: { afterMillis: 4321, failedAttempts: 12 },
   'transaction-retried': { attempt: 2, error: conflict(), pausedMillis: 57.2 },

@@ -190,7 +190,7 @@ describe('a server that cannot be reached', () => {
 
 test('nothing else is heard of, or warned about', () => {
   const { hears, tell, said } = warner()
-  const HEARD = ['connection-opened', 'connect-failed', 'lease-overdue', 'capacity-exceeded']
+  const HEARD = ['connection-opened', 'connect-failed', 'lease-overdue', 'transaction-left-open', 'capacity-exceeded']
   expect(TYPES.filter((type) => hears(type) === true)).toEqual(HEARD)
   for (const type of TYPES.filter((each) => !HEARD.includes(each))) tell(sample(type))
   tell(sample('connection-opened'))
@@ -227,6 +227,7 @@ describe('without a logger', () => {
     [sample('lease-overdue', { stack: undefined }), 'HOLDFAST_LEASE_OVERDUE', {}],
     [sample('connection-released', { wasOverdue: true }), 'HOLDFAST_LATE_RELEASE', {}],
     [sample('capacity-exceeded'), 'HOLDFAST_CAPACITY_EXCEEDED', {}],
+    [sample('transaction-left-open'), 'HOLDFAST_TRANSACTION_LEFT_OPEN', {}],
     [sample('connect-failed'), 'HOLDFAST_CONNECT_FAILED', {}],
   ])('$0.type is a warning of the process, by the code %1', (event, code, detail) => {
     warnings({

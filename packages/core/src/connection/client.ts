@@ -27,6 +27,8 @@ export interface LeasedClient extends PoolClient, AsyncDisposable, Disposable {
   ref(): void
   /** Lets the process end although its socket is open; missing in @types/pg. */
   unref(): void
+  /** What the server said last: idle, in a transaction, in a failed one; null before it said anything. Missing in @types/pg. */
+  getTransactionStatus(): 'I' | 'T' | 'E' | null
 }
 
 /** Makes clients that belong to a connection. */

@@ -36,6 +36,7 @@ const LOUDEST: Record<PoolEventType, 'debug' | 'info' | 'none'> = {
   'process-stood-still': 'info',
   'process-changed': 'info',
   'capacity-exceeded': 'none',
+  'transaction-left-open': 'none',
   recovered: 'info',
   'transaction-retried': 'info',
   'statement-retried': 'info',
@@ -113,6 +114,7 @@ function lineOf(event: PoolEvent, status: () => PoolStatus): Line | undefined {
       return ['info', `Pool closed. ${status()}`]
     case 'lease-overdue':
     case 'capacity-exceeded':
+    case 'transaction-left-open':
       return undefined
   }
 }

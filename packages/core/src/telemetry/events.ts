@@ -82,6 +82,8 @@ export type PoolEvent =
       /** What the server, the role and the database grant. */
       readonly available: number
     }
+  /** A statement of `pool.query` has begun a transaction: nothing else will be in it, and it ends as the connection comes back. */
+  | { readonly type: 'transaction-left-open' }
   /** Connections can be opened again: after attempts that failed, or after the loss of all that were open. */
   | {
       readonly type: 'recovered'

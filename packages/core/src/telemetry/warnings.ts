@@ -34,6 +34,7 @@ const RARE: ReadonlySet<PoolEventType> = new Set<PoolEventType>([
   'capacity-exceeded',
   'connect-failed',
   'connection-opened',
+  'transaction-left-open',
 ])
 
 class Warnings {
@@ -42,6 +43,7 @@ class Warnings {
   #overdue = 0
   #hasConnected = false
   #hasToldOfRow = false
+  #hasToldOfBegin = false
   #quietUntil = Number.NEGATIVE_INFINITY
 
   constructor(parts: WarningsParts) {
@@ -59,6 +61,7 @@ class Warnings {
     else if (event.type === 'capacity-exceeded') this.#tellCapacity(event)
     else if (event.type === 'connect-failed') this.#hearFailure(event)
     else if (event.type === 'connection-opened') this.#hearSuccess()
+    else if (event.type === 'transaction-left-open') this.#tellLeftOpen()
   }
 
   #tellOverdue({ connection, heldMillis, stack }: EventOf<'lease-overdue'>): void {
@@ -81,6 +84,17 @@ class Warnings {
     this.#warn(
       'HOLDFAST_CAPACITY_EXCEEDED',
       `${demand}, but the server grants ${available}. ${remedy}, or raise max_connections, or the connection limit of the role or the database`,
+    )
+  }
+
+  /** Once: whoever writes it so does it each time. */
+  #tellLeftOpen(): void {
+    if (this.#hasToldOfBegin) return
+    this.#hasToldOfBegin = true
+    this.#warn(
+      'HOLDFAST_TRANSACTION_LEFT_OPEN',
+      'A statement of pool.query() has begun a transaction, and nothing else will be in it: each statement of pool.query() ' +
+        'gets a connection of its own. A transaction needs pool.transaction(fn), or a client of pool.connect()',
     )
   }
 
