@@ -1,4 +1,4 @@
-import { codeOf, messageOf } from './thrown.ts'
+import { codeOf, isInstance, messageOf } from './thrown.ts'
 
 export { codeOf, messageOf }
 
@@ -122,6 +122,11 @@ export class ConnectError extends HoldfastError {
   static {
     pinName(ConnectError, 'ConnectError')
   }
+}
+
+/** Each caller who is told of the same failure to connect gets an error of its own, with its own stack. */
+export function copyOf(error: Error): Error {
+  return isInstance(error, ConnectError) ? new ConnectError(error.endpoint, error.cause) : error
 }
 
 /** Why an attempt to connect was, or would be, given up: with the errno of any other that took too long. */

@@ -3,12 +3,12 @@ import { type DriverInternals, type EndClient, endpointOf, internalsOf } from '.
 import { type PreparedKnown, PreparedStatements } from '../driver/prepared-statements.ts'
 import { type Endpoint, type Loss, lossError, ReleaseError } from '../errors.ts'
 import { endsSession, severityOf } from '../policy/classify-error.ts'
-import { judgeLoss } from '../policy/loss.ts'
-import { type LossReach, reachOf } from '../policy/loss-reach.ts'
+import type { LossReach } from '../policy/loss-reach.ts'
 import type { TransactionStatus } from '../policy/reset.ts'
 import type { Cancel, Clock } from '../runtime/clock.ts'
 import { onlyRollsBack } from '../sql/statement.ts'
 import { Cancellation, type CancellationParts } from './cancellation.ts'
+import { lossBy, orCareful, reachBy } from './careful-judgement.ts'
 import type { LeasedClient } from './client.ts'
 import { type Lend, type Lender, lendingOf } from './client-of-lease.ts'
 import type { ClientOwner } from './client-owner.ts'
@@ -210,7 +210,7 @@ export class Connection implements ClientOwner, Lender {
    * Notes that the session is dead, and destroys its socket: there is nobody to say goodbye to. The first cause
    * counts, later ones follow from it. A server that may live is told before to stop its statement.
    */
-  lose(cause: unknown, reach: LossReach = reachOf(cause), mayLive = false): void {
+  lose(cause: unknown, reach: LossReach = reachBy(cause), mayLive = false): void {
     if (this.#loss || this.isGone()) return
     const loss = this.#note(cause)
     if (mayLive) this.#farewell.stop()
@@ -329,7 +329,7 @@ export class Connection implements ClientOwner, Lender {
       hasWorked: this.lease.hasWorked,
     }
     const isInUse = this.is('opening') || this.is('leased') || this.is('resetting')
-    this.#loss = judgeLoss(isInUse ? use : undefined, cause, this.role.hasLostPrimary(cause))
+    this.#loss = lossBy(isInUse ? use : undefined, cause, this.role.hasLostPrimary(cause))
     this.lease.attempt?.noteLoss(this.lease, this.#loss.commitOutcome === 'unknown')
     return this.#loss
   }
@@ -338,7 +338,7 @@ export class Connection implements ClientOwner, Lender {
     const { connection } = this.#internals
     // Before the driver's own listener, so that a statement which fails of FATAL is already known to be lost.
     const hear = (error: Error): void => {
-      if (endsSession(clarified(error)) || this.role.hasLostPrimary(error)) this.lose(error)
+      if (orCareful(() => endsSession(clarified(error)) || this.role.hasLostPrimary(error), false)) this.lose(error)
     }
     keepListening(connection, 'errorMessage', hear, 'first')
   }

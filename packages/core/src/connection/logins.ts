@@ -114,10 +114,20 @@ export class Logins {
   }
 
   #start(login: Login, opener?: AsyncResource): void {
-    this.#parts.logIn(login.connection, opener).then(
-      () => this.#loggedIn(login),
-      (error: unknown) => this.#failed(login, error),
-    )
+    this.#parts
+      .logIn(login.connection, opener)
+      .then(
+        () => this.#loggedIn(login),
+        (error: unknown) => this.#failed(login, error),
+      )
+      .catch((error: unknown) => this.#giveUp(login, error))
+  }
+
+  /** A check has thrown: whoever has its place must not wait for it. */
+  #giveUp(login: Login, error: unknown): void {
+    const place = this.#placeOf(login)
+    if (place) this.#end(place, Promise.reject(error))
+    else if (login === this.#spare) this.#dropSpare(asError(error))
   }
 
   #watch(place: Place): void {

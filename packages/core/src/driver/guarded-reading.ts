@@ -65,7 +65,9 @@ export function guardReading(protocol: ReadingProtocol, onFault: (fault: Error) 
 
 /** An error of the driver's, or of the server's, that says what it is: some have no message, or no code. */
 export function clarified<Cause>(cause: Cause): Cause {
-  if (isUnexpectedMessage(cause)) violation(cause)
+  try {
+    if (isUnexpectedMessage(cause)) violation(cause)
+  } catch {} // What can't be looked at is told as it is.
   if (isWordless(cause)) adorn(cause, { message: 'The server sent an error without a message' })
   return cause
 }

@@ -24,6 +24,22 @@ export class Departures {
     this.#sendOff(connection, reason, cause, (why) => connection.close(this.#closeTimeoutMillis, why))
   }
 
+  /** Brings a connection to its next lease, or among the idle. If a check throws on the way, it is retired: no slot is lost. */
+  carefully(connection: Connection, bring: () => void): void {
+    const { number } = connection.lease
+    try {
+      bring()
+    } catch (error) {
+      this.rescue(connection, number, error)
+    }
+  }
+
+  /** An exception, unless a connection whose last lease was this one has got among the idle, or to its next lease. */
+  rescue(connection: Connection, lastLease: number, error: unknown): void {
+    const gotThere = connection.is('idle') || connection.lease.number !== lastLease
+    if (!gotThere) this.retire(connection, 'reset-failed', error)
+  }
+
   /** Retires a connection without a word to the server: its session may be somebody else's as well. */
   abandon(connection: Connection, reason: RetireReason): void {
     this.#sendOff(connection, reason, undefined, (why) => connection.abandon(why))

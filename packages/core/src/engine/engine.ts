@@ -2,14 +2,13 @@ import type { AsyncResource } from 'node:async_hooks'
 import type { Connection } from '../connection/connection.ts'
 import type { Connector } from '../connection/connector.ts'
 import type { LeaseTerms } from '../connection/lease.ts'
-import { ConnectError } from '../errors.ts'
+import { copyOf } from '../errors.ts'
 import type { ResolvedOptions } from '../options/resolved-options.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
 import type { Interruption, Publisher } from '../telemetry/events.ts'
-import { isInstance } from '../thrown.ts'
 import type { Caller } from './caller.ts'
 import { Checkups } from './checkups.ts'
 import { Closing } from './closing.ts'
@@ -109,7 +108,8 @@ export class Engine {
     })
     this.#checkups = new Checkups({
       ...parts,
-      makeAvailable: (connection, now, idleSince) => this.#makeAvailable(connection, now, true, idleSince),
+      makeAvailable: (connection, now, idleSince) =>
+        departures.carefully(connection, () => this.#makeAvailable(connection, now, true, idleSince)),
     })
     this.#closing = new Closing({
       ...parts,
@@ -186,7 +186,7 @@ export class Engine {
     const signal = caller.options?.signal
     if (signal?.aborted) return this.#line.refuse(caller, abortReason(signal))
     const now = this.#parts.clock.now()
-    if (this.#line.join(caller, now)) this.#dispatch(now)
+    if (this.#line.join(caller, now)) this.#line.carefully(caller, () => this.#dispatch(now))
   }
 
   /** Leases a connection, in front of all who came later, to one whose statement never ran; false if it is too late. */
@@ -298,7 +298,7 @@ export class Engine {
     if (this.#inventory.size === 0) this.#distrust.guard(clock.now())
     this.#upkeep.lookBy(clock.now() + HEARTBEAT_MILLIS)
     const connection = await this.#opening.open(opener)
-    if (connection) this.#makeAvailable(connection, clock.now(), true)
+    if (connection) this.#departures.carefully(connection, () => this.#makeAvailable(connection, clock.now(), true))
     return connection !== undefined
   }
 
@@ -306,9 +306,4 @@ export class Engine {
     this.#departures.retire(connection, reason, cause)
     this.#dispatch(this.#parts.clock.now())
   }
-}
-
-/** Each caller gets an error of its own, with its own stack. */
-function copyOf(error: Error): Error {
-  return isInstance(error, ConnectError) ? new ConnectError(error.endpoint, error.cause) : error
 }

@@ -5,7 +5,7 @@ import type { Cancel, Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
 import { onAbort } from '../runtime/on-abort.ts'
 import type { Publisher } from '../telemetry/events.ts'
-import { isInstance } from '../thrown.ts'
+import { isInstance, toError } from '../thrown.ts'
 import type { Caller } from './caller.ts'
 import { isNested, STANDSTILL_MILLIS } from './deadlock.ts'
 import { Waiter, Waiters } from './waiters.ts'
@@ -103,6 +103,16 @@ export class Line {
     }
   }
 
+  /** Serves those in line, in the call of the one that has just joined: who, unless served, is told if a check throws. */
+  carefully(caller: Caller, serve: () => void): void {
+    try {
+      serve()
+    } catch (error) {
+      const { last } = this.#waiters
+      if (last?.caller === caller) this.#fail(last, toError(error))
+    }
+  }
+
   /** Tells so many of the last that there is no connection for them, in order of arrival. */
   failLast(count: number, makeError: () => Error): void {
     let waiter = this.#waiters.first
@@ -144,7 +154,11 @@ export class Line {
   /** Times out those whose deadline has passed, and watches the first of the others. */
   #timeOutDue(): void {
     const now = this.#parts.clock.now()
-    const deadlockOf = this.#parts.lookForDeadlock()
+    let look: ReturnType<LineParts['lookForDeadlock']> | undefined
+    const deadlockOf = (caller: Caller): Error | undefined => {
+      look ??= this.#parts.lookForDeadlock()
+      return look(caller)
+    }
     let waiter = this.#firstSharing()
     // The timer counts as set meanwhile: who joins in a callback must not set it for himself, for he isn't the first.
     for (; waiter && waiter.until <= now; waiter = this.#firstSharing()) this.#timeOut(waiter, now, deadlockOf)
@@ -166,10 +180,10 @@ export class Line {
   }
 
   #timeOut(waiter: Waiter<Caller>, now: number, deadlockOf: (caller: Caller) => Error | undefined): void {
-    const deadlock = deadlockOf(waiter.caller)
+    const deadlock = orItsError(() => deadlockOf(waiter.caller))
     // Composed with the waiter gone: it tells of the others.
     this.#waiters.leave(waiter)
-    const error = deadlock ?? this.#parts.timeoutError(now - waiter.since, now)
+    const error = deadlock ?? orItsError(() => this.#parts.timeoutError(now - waiter.since, now))
     this.#noteEmpty()
     this.#tellRefused(waiter, error, now)
   }
@@ -177,7 +191,7 @@ export class Line {
   /** A deadline of one's own comes out of order. */
   #watchAlone(waiter: Waiter<Caller>, millis: number): void {
     const { clock, lookForDeadlock } = this.#parts
-    const judge = (): void => this.#timeOut(waiter, clock.now(), lookForDeadlock())
+    const judge = (): void => this.#timeOut(waiter, clock.now(), (caller) => lookForDeadlock()(caller))
     alsoCancel(waiter, afterPatience(clock, millis, 'process', judge))
   }
 
@@ -205,6 +219,15 @@ export class Line {
     const reason = abortReason(signal)
     const isDeadline = isInstance(reason, TransactionTimeoutError)
     return (isDeadline && this.#parts.lookForDeadlock()(caller)) || reason
+  }
+}
+
+/** What a waiter is told in place of what can't be found out. */
+function orItsError<Found>(find: () => Found): Found | Error {
+  try {
+    return find()
+  } catch (error) {
+    return toError(error)
   }
 }
 

@@ -122,6 +122,14 @@ export class Opening {
   }
 
   #failed(connection: Connection, reason: unknown): undefined {
+    try {
+      this.#judge(connection, reason)
+    } finally {
+      this.#parts.departures.retire(connection, 'lost', reason) // Though a check may have thrown.
+    }
+  }
+
+  #judge(connection: Connection, reason: unknown): undefined {
     const { publisher, departures, outage, onServerAway } = this.#parts
     const { loss, endpoint } = connection
     // What a hook throws then only follows from it, and the next attempt may fare better.

@@ -7,6 +7,7 @@ import { resetPlan } from '../policy/reset.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Publisher } from '../telemetry/events.ts'
+import type { Departures } from './departures.ts'
 
 /** What the way back takes. */
 export interface ReturnsParts {
@@ -17,6 +18,7 @@ export interface ReturnsParts {
   /** Why this connection may not be used again; undefined if it may. */
   readonly flawOf: (connection: Connection, now: number) => RetireReason | undefined
   readonly retire: (connection: Connection, reason: RetireReason, cause?: unknown) => void
+  readonly departures: Departures
   /** It is fit for its next lease. */
   readonly makeAvailable: (connection: Connection, now: number) => void
 }
@@ -42,6 +44,15 @@ export class Returns {
 
   /** Takes a connection back, whose caller may ask never to see it again. Cannot fail. */
   take(connection: Connection, discard: Error | boolean | undefined): void {
+    const { number } = connection.lease
+    try {
+      this.#take(connection, discard)
+    } catch (error) {
+      this.#parts.departures.rescue(connection, number, error)
+    }
+  }
+
+  #take(connection: Connection, discard: Error | boolean | undefined): void {
     const now = this.#parts.clock.now()
     this.#tell(connection, discard, now)
     if (!connection.is('leased')) return // Died meanwhile: already retired, its slot is long free.
@@ -81,6 +92,6 @@ export class Returns {
     const now = clock.now()
     if (outcome.by)
       publisher.publish({ type: 'connection-reset', connection, by: outcome.by, tookMillis: now - startedAt })
-    this.#parts.makeAvailable(connection, now)
+    this.#parts.departures.carefully(connection, () => this.#parts.makeAvailable(connection, now))
   }
 }

@@ -1,0 +1,209 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { Attempt } from '../../../packages/core/src/runtime/attempt.ts'
+import { serverError, systemError } from '../../support/fake-client.ts'
+import { type Call, Rig } from './rig.ts'
+
+/** Which call of a check throws, once. Every check asks, since nobody knows where the next mistake will be. */
+const mine = vi.hoisted(() => ({
+  name: '',
+  countdown: 0,
+  calls: new Map<string, number>(),
+  step(name: string): void {
+    this.calls.set(name, (this.calls.get(name) ?? 0) + 1)
+    if (name === this.name && --this.countdown === 0)
+      throw new RangeError(`Maximum call stack size exceeded in ${name}`)
+  },
+  lay<Module extends object>(module: Module): Module {
+    const wrap = ([name, value]: [string, unknown]): [string, unknown] => {
+      if (typeof value !== 'function' || value.prototype?.constructor?.toString().startsWith('class'))
+        return [name, value]
+      return [
+        name,
+        (...args: unknown[]) => {
+          this.step(name)
+          return value(...args)
+        },
+      ]
+    }
+    return Object.fromEntries(Object.entries(module).map(wrap)) as Module
+  },
+}))
+
+vi.mock('../../../packages/core/src/policy/retirement.ts', async (original) => mine.lay(await original<object>()))
+vi.mock('../../../packages/core/src/policy/liveness.ts', async (original) => mine.lay(await original<object>()))
+vi.mock('../../../packages/core/src/policy/reset.ts', async (original) => mine.lay(await original<object>()))
+vi.mock('../../../packages/core/src/policy/lifetime.ts', async (original) => mine.lay(await original<object>()))
+vi.mock('../../../packages/core/src/policy/backoff.ts', async (original) => mine.lay(await original<object>()))
+vi.mock('../../../packages/core/src/policy/loss.ts', async (original) => mine.lay(await original<object>()))
+vi.mock('../../../packages/core/src/policy/loss-reach.ts', async (original) => mine.lay(await original<object>()))
+vi.mock('../../../packages/core/src/policy/classify-error.ts', async (original) => mine.lay(await original<object>()))
+vi.mock('../../../packages/core/src/policy/sqlstate.ts', async (original) => mine.lay(await original<object>()))
+vi.mock('../../../packages/core/src/policy/pooler-words.ts', async (original) => mine.lay(await original<object>()))
+vi.mock('../../../packages/core/src/sql/statement.ts', async (original) => mine.lay(await original<object>()))
+vi.mock('../../../packages/core/src/engine/deadlock.ts', async (original) => mine.lay(await original<object>()))
+vi.mock('../../../packages/core/src/engine/timeout-error.ts', async (original) => mine.lay(await original<object>()))
+
+const MAX = 2
+const OPTIONS = {
+  max: MAX,
+  connectionTimeoutMillis: 5000,
+  maxLifetimeSeconds: 60,
+  idleTimeoutMillis: 20_000,
+  prePing: { idleMillis: 500, timeoutMillis: 300 },
+} as const
+
+/** Whatever goes wrong in a call is told to whom it concerns: here it is only to harm nobody else. */
+async function whatever(act: () => unknown): Promise<void> {
+  try {
+    await act()
+  } catch {}
+}
+
+function held(calls: Call[]): Call[] {
+  return calls.filter(({ connection }) => connection?.is('leased'))
+}
+
+/** A life of a pool in which every check is asked. */
+async function live(rig: Rig): Promise<void> {
+  const calls: Call[] = []
+  const ask = (options?: object): Promise<void> => whatever(() => calls.push(rig.call(options)))
+  const pass = (millis: number): Promise<void> => whatever(() => rig.clock.advance(millis))
+  const query = (sql: string): Promise<void> =>
+    whatever(async () => {
+      held(calls)[0]
+        ?.leased.client.query(sql)
+        .catch(() => {})
+      await rig.clock.advance(0)
+    })
+  const release = async (discard?: Error): Promise<void> => {
+    for (const call of held(calls)) await whatever(() => call.release(discard))
+    await pass(0)
+  }
+  const backends = () => rig.server.backends.filter(({ isOpen }) => isOpen)
+
+  for (let caller = 0; caller < MAX + 1; caller++) await ask()
+  await pass(0)
+  await query('select 1')
+  await query('begin')
+  await release()
+  await pass(10)
+  await release()
+  await pass(1000)
+  await ask() // Pinged first.
+  await pass(10)
+  await whatever(() => backends()[0]?.disappear())
+  await pass(10)
+  await ask()
+  await pass(10)
+  const outer = new Attempt(1)
+  await ask({ attempt: outer })
+  outer.begin()
+  await ask({ attempt: new Attempt(1, outer) })
+  await pass(6000) // Somebody waits in vain.
+  await release()
+  await ask()
+  await query('select 1')
+  await whatever(() => backends()[0]?.terminate(serverError('57P01', 'terminating connection', 'FATAL')))
+  await pass(10)
+  await release(new Error('unwell'))
+  rig.server.welcome = systemError('ECONNREFUSED')
+  await ask()
+  await pass(500)
+  rig.server.welcome = 'accept'
+  await pass(3000)
+  await release()
+  await whatever(() => rig.engine.invalidate(new Error('no longer trusted')))
+  await pass(30_000)
+  await ask()
+  await pass(70_000)
+  await release()
+}
+
+/** Every slot is there, and can be had. */
+async function expectAllSlots(rig: Rig): Promise<void> {
+  await whatever(() => rig.clock.advance(10_000))
+  for (const connection of rig.engine.inventory.all())
+    if (connection.is('leased')) await whatever(() => rig.engine.takeBack(connection))
+  await rig.clock.advance(10_000)
+  expect(rig.counts.waiting).toBe(0)
+  const calls = Array.from({ length: MAX }, () => rig.call())
+  await rig.clock.advance(2000)
+  console.log(
+    rig.events
+      .map((e) => e.type + ('connection' in e ? e.connection.id : '') + ('reason' in e ? e.reason : ''))
+      .join(' '),
+    rig.counts,
+    calls.map((c) => c.error),
+    rig.server.backends.map((b) => b.isOpen),
+    rig.server.welcome,
+  )
+  expect(calls.map(({ connection }) => connection?.state)).toEqual(calls.map(() => 'leased'))
+  for (const call of calls) call.release()
+  await rig.clock.advance(10)
+  expect(rig.counts).toEqual({ total: MAX, idle: MAX, waiting: 0 })
+}
+
+let unhandled: string[] = []
+const note = (error: unknown): void => void unhandled.push(String(error))
+beforeEach(() => {
+  unhandled = []
+  process.on('unhandledRejection', note)
+})
+afterEach(() => {
+  mine.name = ''
+  process.off('unhandledRejection', note)
+})
+
+test('a pool lives this life, in which every check is asked', async () => {
+  using rig = new Rig(OPTIONS)
+  await live(rig)
+  await expectAllSlots(rig)
+  const asked = [
+    'concernsOthers',
+    'endsSession',
+    'expiryOf',
+    'factsOf',
+    'isUnexpectedMessage',
+    'judgeLoss',
+    'kindOf',
+    'lookForDeadlock',
+    'mayConnectAgain',
+    'poolerMeaning',
+    'proofDue',
+    'quickened',
+    'reachOf',
+    'reasonToRetire',
+    'resetPlan',
+    'severityOf',
+    'silenceMillis',
+    'timeoutError',
+  ]
+  expect([...mine.calls.keys()]).toEqual(expect.arrayContaining(asked))
+})
+
+describe('an exception in a check costs no slot', () => {
+  test('whichever it is, and whenever it is asked', { timeout: 120_000 }, async () => {
+    mine.calls.clear()
+    {
+      using rig = new Rig(OPTIONS)
+      await live(rig)
+    }
+    const complaints: string[] = []
+    for (const [name, count] of [...mine.calls])
+      for (let call = 1; call <= Math.min(count, 40); call++) {
+        const rig = new Rig(OPTIONS)
+        mine.name = name
+        mine.countdown = call
+        await live(rig)
+        mine.name = ''
+        try {
+          await expectAllSlots(rig)
+        } catch (error) {
+          complaints.push(`${name}, call ${call}: ${String(error).split('\n')[0]}`)
+        }
+        await whatever(() => rig[Symbol.dispose]())
+      }
+    expect(complaints).toEqual([])
+    expect(unhandled).toEqual([])
+  })
+})
