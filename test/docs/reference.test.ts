@@ -47,7 +47,7 @@ test('the map of the architecture has every file of the engine and of the connec
 describe.each(DOCUMENTS)('%s', (document) => {
   test('names only commands that there are', async () => {
     const { scripts } = JSON.parse(await textOf('package.json')) as { scripts: Record<string, string> }
-    const named = [...(await textOf(document)).matchAll(/\bnpm (?:run ([\w:]+)|(start|test))\b/g)]
+    const named = [...(await textOf(document)).matchAll(/\bnpm (?:run ([\w:-]+)|(start|test))\b/g)]
     expect(named.map(([, script, short]) => script ?? short).filter((name) => !(`${name}` in scripts))).toEqual([])
   })
 

@@ -154,10 +154,10 @@ export class Link {
 
   /**
    * Ends delays and what was announced for the next record; what was held back is delivered. A dead link stays dead,
-   * but if its client has left, the server's next packet meets a reset, and so the server gets rid of its session.
+   * but when its client has left, the server's next packet meets a reset, and so the server gets rid of its session.
    */
   heal(): void {
-    if (this.isDead && !this.isOpen) return this.cut('rst')
+    if (this.isDead) void this.clientLeft.then(() => this.cut('rst'))
     for (const lane of this.#lanes('both')) lane.heal()
   }
 

@@ -56,5 +56,18 @@ test.each([
   { deadline: 90_000, longest: 90_000 },
   { deadline: FOR_EVER, longest: 60_000 },
 ])('where callers wait $deadline ms a login may last $longest ms', ({ deadline, longest }) => {
-  expect(longestLoginMillis(deadline)).toBe(longest)
+  expect(longestLoginMillis('heard', deadline, false)).toBe(longest)
+  expect(longestLoginMillis('reached', deadline, true)).toBe(longest)
 })
+
+test.each([
+  [3000, 3000],
+  [120_000, 60_000],
+  [Number.POSITIVE_INFINITY, 60_000],
+])(
+  'with a deadline of %d ms a login that nobody waits for ends after %d ms if nothing was ever heard',
+  (deadline, longest) => {
+    for (const stage of ['unreached', 'reached'] as const)
+      expect(longestLoginMillis(stage, deadline, false)).toBe(longest)
+  },
+)

@@ -151,11 +151,14 @@ export class Logins {
   }
 
   #lookLater(login: Login, look: () => void): void {
+    const { clock, deadlineMillis } = this.#parts
     const allowed = this.#allowed(login)
-    const silent = this.#parts.clock.now() - login.silentSince
-    const pause = silent < allowed ? Math.min(allowed - silent, allowed / LOOKS) : allowed
+    const silent = clock.now() - login.silentSince
+    const due = silent < allowed ? Math.min(allowed - silent, allowed / LOOKS) : allowed
+    // Meanwhile the last waiter may have left, and with it the reason to go on.
+    const pause = Math.min(due, silenceMillis(login.progress.stage, deadlineMillis, 0))
     login.cancelLook?.()
-    login.cancelLook = afterPatience(this.#parts.clock, Math.ceil(pause), 'nothing', look)
+    login.cancelLook = afterPatience(clock, Math.ceil(pause), 'nothing', look)
   }
 
   #isSilent(login: Login): boolean {
@@ -247,11 +250,12 @@ export class Logins {
     this.#parts.onDropped(spare.connection, cause)
   }
 
-  /** No single caller could wait so long, or nobody waits any more. */
+  /** No single caller could wait so long; or nobody waits, and nothing was heard. */
   #isTooLong(login: Login): boolean {
     const { clock, deadlineMillis, isWanted } = this.#parts
-    if (deadlineMillis === Number.POSITIVE_INFINITY && isWanted()) return false
-    return clock.now() - login.startedAt >= longestLoginMillis(deadlineMillis)
+    const wanted = isWanted()
+    if (deadlineMillis === Number.POSITIVE_INFINITY && wanted) return false
+    return clock.now() - login.startedAt >= longestLoginMillis(login.progress.stage, deadlineMillis, wanted)
   }
 
   #allowed(login: Login): number {

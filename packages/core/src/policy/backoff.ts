@@ -38,8 +38,12 @@ export function silenceMillis(stage: LoginStage, deadlineMillis: number, inVain:
   return Math.round(Math.min(first * 2 ** inVain, LONGEST_SILENCE_MILLIS))
 }
 
-/** How long a login may last altogether, unless somebody waits as long as it takes. */
-export function longestLoginMillis(deadlineMillis: number): number {
+/**
+ * How long a login may last altogether, unless somebody waits as long as it takes. One that nobody waits for any more, and
+ * on which nothing was ever heard, takes a slot for nothing.
+ */
+export function longestLoginMillis(stage: LoginStage, deadlineMillis: number, isWanted: boolean): number {
+  if (!isWanted && stage !== 'heard') return Math.min(deadlineMillis, LONGEST_SILENCE_MILLIS)
   return deadlineMillis === Number.POSITIVE_INFINITY
     ? LONGEST_SILENCE_MILLIS
     : Math.max(deadlineMillis, LONGEST_SILENCE_MILLIS)
