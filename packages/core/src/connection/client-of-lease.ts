@@ -85,7 +85,8 @@ function derive(common: LeasedClient, prototype: object): ClientOfLeaseClass {
     readonly [LEASED] = this
     readonly #lender: Lender
     readonly #number: number
-    #release: LeasedClient['release'] | undefined = undefined
+    // Not a method, since it is called by itself as well: `connect(callback)` gives it as its third argument.
+    release: LeasedClient['release'] = (discard) => ClientOfLease.#giveBack(this, discard)
     #methods: Map<PropertyKey, Method> | undefined = undefined
 
     constructor(lender: Lender) {
@@ -101,25 +102,15 @@ function derive(common: LeasedClient, prototype: object): ClientOfLeaseClass {
       const { client, lease, isLost } = self.#lender
       if (lease.isHeld(self.#number)) return (client.query as Method)(...call)
       // Nobody else gets a lost connection, and all calls on it tell of the loss.
-      if (isLost && self.#isLast) return (client.query as Method)(...call)
+      if (isLost && ClientOfLease.#isLast(self)) return (client.query as Method)(...call)
       return refuseCall(client, call as unknown as QueryCall, new ReleaseError(RELEASED))
-    }
-
-    // Not a method, since it is called by itself as well: `connect(callback)` gives it as its third argument.
-    get release(): LeasedClient['release'] {
-      const self = this[LEASED]
-      self.#release ??= (discard) => self.#giveBack(discard)
-      return self.#release
-    }
-
-    set release(replaced) {
-      this[LEASED].#release = replaced
     }
 
     end(callback?: unknown): unknown {
       const self = this[LEASED]
       const client = self.#lender.client as unknown as { readonly end: Method }
-      if (self.#isHeld || (self.#isLast && self.#lender.isGone())) return client.end(callback)
+      if (ClientOfLease.#isHeld(self) || (ClientOfLease.#isLast(self) && self.#lender.isGone()))
+        return client.end(callback)
       const refusal = new ReleaseError(RELEASED)
       if (typeof callback !== 'function') return Promise.reject(refusal)
       process.nextTick(callback as Method, refusal)
@@ -131,7 +122,7 @@ function derive(common: LeasedClient, prototype: object): ClientOfLeaseClass {
       const self = this[LEASED]
       const { release } = self
       return () => {
-        if (self.#isHeld) release()
+        if (ClientOfLease.#isHeld(self)) release()
       }
     }
 
@@ -141,63 +132,63 @@ function derive(common: LeasedClient, prototype: object): ClientOfLeaseClass {
     }
 
     on(event: string, listener: Method): unknown {
-      return this[LEASED].#listen('on', event, listener)
+      return ClientOfLease.#listen(this[LEASED], 'on', event, listener)
     }
 
     once(event: string, listener: Method): unknown {
-      return this[LEASED].#listen('once', event, listener)
+      return ClientOfLease.#listen(this[LEASED], 'once', event, listener)
     }
 
     prependListener(event: string, listener: Method): unknown {
-      return this[LEASED].#listen('prependListener', event, listener)
+      return ClientOfLease.#listen(this[LEASED], 'prependListener', event, listener)
     }
 
     prependOnceListener(event: string, listener: Method): unknown {
-      return this[LEASED].#listen('prependOnceListener', event, listener)
+      return ClientOfLease.#listen(this[LEASED], 'prependOnceListener', event, listener)
     }
 
     removeListener(event: string, listener: Method): unknown {
       const self = this[LEASED]
       const client = self.#lender.client as EventEmitter
-      const isOwn = self.#isLast && self.#lender.lease.listenersOn(client).remove(event, listener)
-      if (self.#isLast && !isOwn) client.removeListener(event, listener)
+      const isOwn = ClientOfLease.#isLast(self) && self.#lender.lease.listenersOn(client).remove(event, listener)
+      if (ClientOfLease.#isLast(self) && !isOwn) client.removeListener(event, listener)
       return self
     }
 
     removeAllListeners(...named: [event?: string]): unknown {
       const self = this[LEASED]
       const client = self.#lender.client as EventEmitter
-      if (!self.#isLast) return self
+      if (!ClientOfLease.#isLast(self)) return self
       client.removeAllListeners(...(named as [string]))
       self.#lender.lease.listenersOn(client).forget(named[0])
       return self
     }
 
     /** Nothing, when somebody else has had the connection since. */
-    #unlessPassedOn(name: string, all: readonly unknown[]): unknown {
-      const client = this.#lender.client as unknown as Record<string, Method>
-      return this.#isLast ? client[name]?.(...all) : undefined
+    static #unlessPassedOn(self: ClientOfLease, name: string, all: readonly unknown[]): unknown {
+      const client = self.#lender.client as unknown as Record<string, Method>
+      return ClientOfLease.#isLast(self) ? client[name]?.(...all) : undefined
     }
 
     emit(...all: unknown[]): unknown {
-      return this[LEASED].#unlessPassedOn('emit', all) ?? false
+      return ClientOfLease.#unlessPassedOn(this[LEASED], 'emit', all) ?? false
     }
 
     setMaxListeners(...all: unknown[]): unknown {
-      this[LEASED].#unlessPassedOn('setMaxListeners', all)
+      ClientOfLease.#unlessPassedOn(this[LEASED], 'setMaxListeners', all)
       return this[LEASED]
     }
 
     setTypeParser(...all: unknown[]): unknown {
-      return this[LEASED].#unlessPassedOn('setTypeParser', all)
+      return ClientOfLease.#unlessPassedOn(this[LEASED], 'setTypeParser', all)
     }
 
     ref(): void {
-      this[LEASED].#unlessPassedOn('ref', [])
+      ClientOfLease.#unlessPassedOn(this[LEASED], 'ref', [])
     }
 
     unref(): void {
-      this[LEASED].#unlessPassedOn('unref', [])
+      ClientOfLease.#unlessPassedOn(this[LEASED], 'unref', [])
     }
 
     get [ITSELF](): LeasedClient {
@@ -219,7 +210,7 @@ function derive(common: LeasedClient, prototype: object): ClientOfLeaseClass {
       const { client } = self.#lender
       const value: unknown = Reflect.get(client, key)
       if (typeof value !== 'function' || key === 'constructor' || Object.hasOwn(client, key)) return value
-      const method = self.#methods?.get(key) ?? self.#callOn(client, key)
+      const method = self.#methods?.get(key) ?? ClientOfLease.#callOn(self, client, key)
       self.#methods ??= new Map()
       self.#methods.set(key, method)
       return method
@@ -228,39 +219,41 @@ function derive(common: LeasedClient, prototype: object): ClientOfLeaseClass {
     /** What the client has is written to it, and what is new is noted on it: the next holder finds it. Methods aren't. */
     static write(self: ClientOfLease, key: PropertyKey, value: unknown): boolean {
       const { client } = self.#lender
-      if (self.#isLast && !isMethod(client, key)) return Reflect.set(client, key, value)
+      if (ClientOfLease.#isLast(self) && !isMethod(client, key)) return Reflect.set(client, key, value)
       return Reflect.defineProperty(self, key, { value, writable: true, enumerable: true, configurable: true })
     }
 
     /** With the client as `this`: it may have fields that only it can read. What returns the client returns this one. */
-    #callOn(client: LeasedClient, key: PropertyKey): Method {
+    static #callOn(self: ClientOfLease, client: LeasedClient, key: PropertyKey): Method {
       return (...all) => {
         const result = Reflect.apply(Reflect.get(client, key) as unknown as Method, client, all)
-        return result === client ? this : result
+        return result === client ? self : result
       }
     }
 
+    // Static, as are the others below: private methods of its own would cost each lease a field more.
+
     /** Whether nobody else has had the connection since. */
-    get #isLast(): boolean {
-      return this.#lender.lease.number === this.#number
+    static #isLast(self: ClientOfLease): boolean {
+      return self.#lender.lease.number === self.#number
     }
 
-    get #isHeld(): boolean {
-      return this.#lender.lease.isHeld(this.#number)
+    static #isHeld(self: ClientOfLease): boolean {
+      return self.#lender.lease.isHeld(self.#number)
     }
 
-    #giveBack(discard: Error | boolean | undefined): void {
-      if (notes.areSought && this.#isHeld)
-        notes.keep(this.#lender.client, this, (key) => isMethod(this.#lender.client, key))
-      this.#lender.takeBack(this.#number, discard)
+    static #giveBack(self: ClientOfLease, discard: Error | boolean | undefined): void {
+      const { client } = self.#lender
+      if (notes.areSought && ClientOfLease.#isHeld(self)) notes.keep(client, self, (key) => isMethod(client, key))
+      self.#lender.takeBack(self.#number, discard)
     }
 
-    #listen(how: Listening, event: string, listener: Method): unknown {
-      const { client, lease } = this.#lender
+    static #listen(self: ClientOfLease, how: Listening, event: string, listener: Method): unknown {
+      const { client, lease } = self.#lender
       const emitter = client as EventEmitter
       if (typeof listener !== 'function') return emitter[how](event, listener) // Throws Node's own TypeError.
-      if (this.#isLast) lease.listenersOn(emitter).add(how, event, listener, this)
-      return this
+      if (ClientOfLease.#isLast(self)) lease.listenersOn(emitter).add(how, event, listener, self)
+      return self
     }
   }
 

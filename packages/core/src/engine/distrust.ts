@@ -86,13 +86,18 @@ export class Distrust {
 
   /** Looks whether this is still the process it was, and whether it has run all the time. */
   guard(now: number): void {
-    const { interruption, publisher, inventory } = this.#parts
+    const { interruption, inventory } = this.#parts
     const interrupted = interruption(now)
     // Where there is nothing, nothing can have suffered; nor does upkeep look then, so that time seems to have stood still.
     if (!interrupted || (interrupted.type === 'process-stood-still' && inventory.size === 0)) return
+    this.#interrupted(interrupted)
+  }
+
+  /** In a function of its own: its closure costs nothing where nothing has happened. */
+  #interrupted(interruption: Interruption): void {
     inNoContext(() => {
-      publisher.publish(interrupted)
-      if (interrupted.type === 'process-stood-still') this.#suspectAll()
+      this.#parts.publisher.publish(interruption)
+      if (interruption.type === 'process-stood-still') this.#suspectAll()
       else this.#becomeAnotherProcess()
     })
   }

@@ -242,9 +242,10 @@ export class Engine {
       if (!ready) break
       this.#serveFirst(ready, now)
     }
+    if (!this.#line.first) return
     this.#opening.hurry()
     const room = this.#options.max - this.#inventory.size
-    if (!this.#line.first || (room <= 0 && this.#inventory.idleCount === 0)) return
+    if (room <= 0 && this.#inventory.idleCount === 0) return
     // What is left idle must prove itself first. Whoever comes first, proven, opened or released, serves the first; so it
     // is asked also for those for whom a connection is being opened, which may never come.
     let missing = this.#line.size - this.#inventory.count('checking')

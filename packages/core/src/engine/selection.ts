@@ -24,7 +24,7 @@ export class Selection {
 
   /** Takes the idle connection that can be leased without a proof, if there is one. The one whose turn it is decides for all. */
   takeReady(now: number): Connection | undefined {
-    const { inventory, trust, departures } = this.#parts
+    const { inventory, trust } = this.#parts
     for (let connection = inventory.next; connection; connection = inventory.next) {
       const flaw = this.flawOf(connection, now)
       if (!flaw) {
@@ -32,11 +32,14 @@ export class Selection {
         inventory.takeIdle(connection)
         return connection
       }
-      const flawed = connection
-      // It has aged by itself, and not on behalf of whoever is at work.
-      inNoContext(() => departures.retire(flawed, flaw))
+      this.#retire(connection, flaw)
     }
     return undefined
+  }
+
+  /** It has aged by itself, and not on behalf of the caller. In a function of its own: its closure costs the others nothing. */
+  #retire(connection: Connection, flaw: RetireReason): void {
+    inNoContext(() => this.#parts.departures.retire(connection, flaw))
   }
 
   /** Why this connection may not be used again; undefined if it may. */
