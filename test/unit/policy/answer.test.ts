@@ -93,6 +93,21 @@ test('whatever a server says of its limits, they are numbers, or unknown', async
   await fc.assert(property, { numRuns: 500 })
 })
 
+test.each(['server', 'reserved'])(
+  'a server whose limit `%s` is negative has said nothing of its limits',
+  async (column) => {
+    const limits = {
+      superuser: 'f',
+      role: '-1',
+      database: '-1',
+      server: '100',
+      reserved: '3',
+      [column]: '-9007199254740892',
+    }
+    expect(await availableConnections(async () => [limits])).toBeUndefined()
+  },
+)
+
 test('whatever a server says of itself, it is read completely, or not at all', () => {
   const part = fc.oneof(fc.constantFrom('42', '00000001', '', '1.5', '9'.repeat(100_000), "'", 'x'), fc.string())
   const property = fc.property(fc.array(part, { maxLength: 8 }), (parts) => {

@@ -28,6 +28,7 @@ export async function availableConnections(ask: Ask): Promise<number | undefined
   if (isSuperuser) return server
   if (isSuperuser === undefined || server === undefined || reserved === undefined) return undefined
   if (role === undefined || database === undefined) return undefined
+  if (server < 0 || reserved < 0) return undefined // No server says so; and what is left would be no number to believe in.
   return Math.min(server - reserved, ...[role, database].filter((limit) => limit >= 0))
 }
 
