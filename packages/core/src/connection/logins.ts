@@ -5,6 +5,7 @@ import { mayConnectAgain } from '../policy/classify-error.ts'
 import type { Cancel, Clock } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
 import { afterPatience } from '../runtime/deadline.ts'
+import { isInstance, toError } from '../thrown.ts'
 import type { Connection } from './connection.ts'
 import { LoginProgress } from './login-progress.ts'
 
@@ -127,7 +128,7 @@ export class Logins {
   #giveUp(login: Login, error: unknown): void {
     const place = this.#placeOf(login)
     if (place) this.#end(place, Promise.reject(error))
-    else if (login === this.#spare) this.#dropSpare(asError(error))
+    else if (login === this.#spare) this.#dropSpare(toError(error))
   }
 
   #watch(place: Place): void {
@@ -202,13 +203,13 @@ export class Logins {
     const spare = this.#spare
     if (!spare || !passes(error)) return this.#end(place, Promise.reject(error))
     this.#parts.onFailure(error, place.login.connection)
-    this.#take(place, spare, asError(error))
+    this.#take(place, spare, toError(error))
     this.#watch(place)
   }
 
   #spareFailed(spare: Login, error: unknown): void {
     this.#inVain++
-    this.#dropSpare(asError(error))
+    this.#dropSpare(toError(error))
     const silent = [...this.#places].filter(({ isSilent }) => isSilent)
     // Whoever isn't let in at all won't fare better than the one that was told so.
     const refused = passes(error)
@@ -288,9 +289,5 @@ function unneeded(): Error {
 }
 
 function passes(error: unknown): boolean {
-  return mayConnectAgain(error instanceof ConnectError ? error.cause : error, true)
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error), { cause: error })
+  return mayConnectAgain(isInstance(error, ConnectError) ? error.cause : error, true)
 }
