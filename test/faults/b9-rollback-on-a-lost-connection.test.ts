@@ -1,49 +1,30 @@
-import type pg from 'pg'
 import { describe, expect } from 'vitest'
-import { type Cluster, until } from '../support/index.ts'
 import { test } from './support/fault-test.ts'
 import { expectHealthy } from './support/health.ts'
-import { backendPid, holdfast, StockPool } from './support/pools.ts'
+import { holdfast, StockPool } from './support/pools.ts'
+import { NotEnoughMoney, refusedTransaction } from './support/refused-transaction.ts'
 import { rejection } from './support/settling.ts'
-
-class NotEnoughMoney extends Error {}
-
-/** A transaction as Drizzle and Kysely write it: the application refuses, but its connection is gone by then. */
-async function refusedTransaction(pool: pg.Pool, cluster: Cluster, rollback: string): Promise<void> {
-  const client = await pool.connect()
-  try {
-    await client.query('begin')
-    try {
-      await cluster.terminateBackends({ pid: await backendPid(client) })
-      await until(() => client.connection.stream.destroyed)
-      throw new NotEnoughMoney()
-    } catch (error) {
-      await client.query(rollback)
-      throw error
-    }
-  } finally {
-    client.release()
-  }
-}
 
 const ROLLBACKS = ['rollback', 'ROLLBACK;', 'rollback transaction', 'abort', 'rollback to savepoint sp1']
 
 describe('ROLLBACK on a lost connection', () => {
   test("stock pg.Pool: the rollback's error replaces the application's", async ({ cluster, direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
-    expect(await rejection(refusedTransaction(pool, cluster, 'rollback'))).not.toBeInstanceOf(NotEnoughMoney)
+    expect(await rejection(refusedTransaction(pool, cluster, { rollback: 'rollback' }))).not.toBeInstanceOf(
+      NotEnoughMoney,
+    )
   })
 
   test.for(ROLLBACKS)("Holdfast: the application's own error survives (%s)", async (rollback, { cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
-    expect(await rejection(refusedTransaction(pool, cluster, rollback))).toBeInstanceOf(NotEnoughMoney)
+    expect(await rejection(refusedTransaction(pool, cluster, { rollback }))).toBeInstanceOf(NotEnoughMoney)
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
   test('Holdfast: COMMIT PREPARED and a rollback that starts anew are refused', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     for (const statement of ['rollback and chain', "rollback prepared 'x'", 'rollback; select 1'])
-      expect(await rejection(refusedTransaction(pool, cluster, statement))).toMatchObject({
+      expect(await rejection(refusedTransaction(pool, cluster, { rollback: statement }))).toMatchObject({
         name: 'ConnectionLostError',
       })
     await expectHealthy(pool, cluster, direct.application_name)
