@@ -366,7 +366,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
 
 /** Instrumentations put themselves around pg-pool's `connect`, with shimmer's mark on it. */
 function isInstrumented(): boolean {
-  return '__original' in pg.Pool.prototype.connect
+  return '__original' in pgPool.connect
 }
 
 function count(read: (pool: Pool) => number): PropertyDescriptor {
@@ -379,3 +379,4 @@ function count(read: (pool: Pool) => number): PropertyDescriptor {
 }
 
 const ownConnect = Pool.prototype.connect
+const pgPool = pg.Pool.prototype

@@ -58,13 +58,13 @@ export class Returns {
     if (!connection.is('leased')) return // Died meanwhile: already retired, its slot is long free.
     if (discard) return this.#parts.retire(connection, 'discarded', discard)
     const policy = connection.lease.resetOnReturn ?? this.#parts.options.resetOnReturn
+    const isClean =
+      connection.inSync && resetPlan(policy, connection.transactionStatus, connection.lease.hasWorked) === 'keep'
+    if (isClean) return this.#parts.makeAvailable(connection, now)
     // A goodbye rolls back as well as a ROLLBACK would; only `commit` has something left to do on the old session.
     const flaw = this.#parts.flawOf(connection, now)
     if (flaw && policy !== 'commit') return this.#parts.retire(connection, flaw)
-    const isClean =
-      connection.inSync && resetPlan(policy, connection.transactionStatus, connection.lease.hasWorked) === 'keep'
-    if (isClean) this.#parts.makeAvailable(connection, now)
-    else void this.#reset(connection)
+    void this.#reset(connection)
   }
 
   #tell(connection: Connection, discard: Error | boolean | undefined, now: number): void {
