@@ -70,7 +70,7 @@ const MAY_IMPORT_PACKAGES: Record<string, readonly string[]> = {
   engine: ['p-retry'],
   transaction: ['p-retry'],
   guard: ['node:cluster', 'node:os'],
-  runtime: ['node:async_hooks'],
+  runtime: ['node:async_hooks', 'node:perf_hooks'],
   telemetry: ['node:diagnostics_channel'],
 }
 

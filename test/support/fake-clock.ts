@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks'
 import { vi } from 'vitest'
 import { type Cancel, type Clock, type KeepsAlive, systemClock } from '../../packages/core/src/runtime/clock.ts'
 
@@ -26,18 +27,7 @@ export class FakeClock implements Clock, Disposable {
 
   constructor() {
     // All but process.nextTick and microtasks, which are order and not time.
-    vi.useFakeTimers({
-      toFake: [
-        'setTimeout',
-        'clearTimeout',
-        'setInterval',
-        'clearInterval',
-        'setImmediate',
-        'clearImmediate',
-        'performance',
-        'Date',
-      ],
-    })
+    fakeTime({ immediates: true })
     vi.spyOn(Math, 'random').mockImplementation(() => this.chance)
   }
 
@@ -116,7 +106,22 @@ export class FakeClock implements Clock, Disposable {
   }
 
   [Symbol.dispose](): void {
-    vi.restoreAllMocks()
-    vi.useRealTimers()
+    realTime()
   }
+}
+
+/** Vitest's fake timers, and Node's own monotonic clock with them: that one is imported, and Vitest fakes the global. */
+export function fakeTime({ immediates }: { readonly immediates: boolean }): void {
+  const timers = ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance', 'Date'] as const
+  vi.useFakeTimers({ toFake: immediates ? [...timers, 'setImmediate', 'clearImmediate'] : [...timers] })
+  const faked = globalThis.performance
+  // Not by a spy, which would remember every call.
+  Object.defineProperty(performance, 'now', { value: () => faked.now(), configurable: true })
+}
+
+/** Undoes {@link fakeTime}, and all mocks. */
+export function realTime(): void {
+  vi.restoreAllMocks()
+  vi.useRealTimers()
+  Reflect.deleteProperty(performance, 'now') // Node's own is its prototype's.
 }

@@ -117,10 +117,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     }
     const stack = this.#whoAsks(this.connect)
     const ready = this.#engine.acquireNow(options || stack ? { options, stack } : undefined)
-    if (ready) return Promise.resolve(ready.handOver())
-    return new Promise<LeasedClient>((resolve) => {
-      this.#engine.acquire(new ConnectCall(resolve, options, stack))
-    })
+    return ready ? Promise.resolve(ready.handOver()) : this.#connectLater(options, stack)
   }
 
   /**
@@ -307,6 +304,11 @@ export class Pool extends pg.Pool implements AsyncDisposable {
       Object.assign(this, { ended: true })
     })
     return this.#ended
+  }
+
+  /** In a function of its own: its closure costs nothing where a connection is ready. */
+  #connectLater(options: AcquireOptions | undefined, stack: string | undefined): Promise<LeasedClient> {
+    return new Promise((resolve) => this.#engine.acquire(new ConnectCall(resolve, options, stack)))
   }
 
   #connectFor(callback: ConnectCallback, options: AcquireOptions | undefined): void {

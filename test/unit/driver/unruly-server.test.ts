@@ -3,6 +3,7 @@ import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import pg from 'pg'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { fakeTime, realTime } from '../../support/fake-clock.ts'
 import { exchanges, happen } from './model/exchange.ts'
 
 /**
@@ -23,16 +24,13 @@ const note = (reason: unknown): unknown => rejected.push(reason)
 beforeEach(() => {
   rejected.length = 0
   process.on('unhandledRejection', note)
-  vi.useFakeTimers({
-    toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance', 'Date'],
-  })
+  fakeTime({ immediates: false })
   vi.spyOn(Math, 'random').mockReturnValue(0)
 })
 
 afterEach(() => {
   process.off('unhandledRejection', note)
-  vi.restoreAllMocks()
-  vi.useRealTimers()
+  realTime()
 })
 
 test('stock pg.Pool: some exchanges end the process', { timeout: 60_000 }, async () => {

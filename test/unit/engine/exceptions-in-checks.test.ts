@@ -129,15 +129,6 @@ async function expectAllSlots(rig: Rig): Promise<void> {
   expect(rig.counts.waiting).toBe(0)
   const calls = Array.from({ length: MAX }, () => rig.call())
   await rig.clock.advance(2000)
-  console.log(
-    rig.events
-      .map((e) => e.type + ('connection' in e ? e.connection.id : '') + ('reason' in e ? e.reason : ''))
-      .join(' '),
-    rig.counts,
-    calls.map((c) => c.error),
-    rig.server.backends.map((b) => b.isOpen),
-    rig.server.welcome,
-  )
   expect(calls.map(({ connection }) => connection?.state)).toEqual(calls.map(() => 'leased'))
   for (const call of calls) call.release()
   await rig.clock.advance(10)

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { fakeTime, realTime } from '../../support/fake-clock.ts'
 import { plans } from './model/plans.ts'
 import { play } from './model/play.ts'
 
@@ -17,15 +18,12 @@ const numRuns = Number(HOLDFAST_RUNS ?? 1000)
 const seed = HOLDFAST_SEED ? Number(HOLDFAST_SEED) : HOLDFAST_RUNS ? undefined : 8_500_124
 
 beforeEach(() => {
-  vi.useFakeTimers({
-    toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance', 'Date'],
-  })
+  fakeTime({ immediates: false })
   vi.spyOn(Math, 'random').mockReturnValue(0)
 })
 
 afterEach(() => {
-  vi.restoreAllMocks()
-  vi.useRealTimers()
+  realTime()
 })
 
 test('work never runs again that may be committed, and what is told of it is true, whatever is lost in whichever order', {
