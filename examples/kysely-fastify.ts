@@ -1,5 +1,5 @@
 import { isDisconnect, Pool } from '@holdfast/core'
-import { HoldfastDialect, retrying } from '@holdfast/kysely'
+import { HoldfastDialect, withRetry } from '@holdfast/kysely'
 import Fastify from 'fastify'
 import { type Generated, Kysely } from 'kysely'
 import { jsonArrayFrom } from 'kysely/helpers/postgres'
@@ -60,7 +60,7 @@ interface NewOrder {
 app.post<Repeatable & NewOrder>('/orders', { schema: { headers, body: newOrder } }, async (request, reply) => {
   const key = request.headers['idempotency-key']
   const { cents } = request.body
-  const order = await retrying(db.transaction()).execute(async (trx) => {
+  const order = await withRetry(db.transaction()).execute(async (trx) => {
     await trx
       .insertInto('orders')
       .values({ key, cents })
@@ -75,7 +75,7 @@ app.post<Repeatable & OfOrder>('/orders/:id/pay', { schema: { headers, params } 
   const key = request.headers['idempotency-key']
   const { id } = request.params
   // Run again as a whole if its connection dies: either both are written or neither.
-  return retrying(db.transaction()).execute(async (trx) => {
+  return withRetry(db.transaction()).execute(async (trx) => {
     const order = await trx.selectFrom('orders').select('cents').where('id', '=', id).forUpdate().executeTakeFirst()
     if (!order) throw refusal(404, 'there is no such order')
     await trx
@@ -101,7 +101,7 @@ app.post<Repeatable & OfOrder>('/orders/:id/pay', { schema: { headers, params } 
 
 app.get<OfOrder>('/orders/:id', { schema: { params } }, async (request) => {
   // A transaction since a statement on its own isn't run again when its connection dies.
-  const order = await retrying(db.transaction().setAccessMode('read only')).execute((trx) =>
+  const order = await withRetry(db.transaction().setAccessMode('read only')).execute((trx) =>
     trx
       .selectFrom('orders')
       .select(['id', 'cents', 'status'])

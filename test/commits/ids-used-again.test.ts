@@ -79,7 +79,7 @@ test.for<[string, End, End | undefined]>([
     expect(await timesWritten(cluster, name)).toBe(0)
     // What the server began with after its one crash shows that the id was free.
     if (first === crash && !second) expect(isRetryable(error)).toBe(true)
-    else expect(error).toMatchObject({ commitOutcome: 'unknown', why: expect.stringContaining('crashed') })
+    else expect(error).toMatchObject({ commitOutcome: 'unknown', reason: expect.stringContaining('crashed') })
   },
 )
 

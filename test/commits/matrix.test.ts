@@ -51,7 +51,7 @@ function fateOf({ fate, point, swallows }: Place, kind: string): Fate {
 
 /** After a crash, an id that committed may be another's: who isn't told in time can't know. All else the server knows. */
 function isExcused({ answer, times }: Outcome, kind: string): boolean {
-  return kind === 'crash' && times === 1 && answer.told === 'unknown' && /crashed since/.test(answer.why ?? '')
+  return kind === 'crash' && times === 1 && answer.told === 'unknown' && /crashed since/.test(answer.reason ?? '')
 }
 
 /** Once, without retry: what is told is what is there. */

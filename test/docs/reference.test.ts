@@ -31,12 +31,13 @@ test('the README has every error, with its code', async () => {
   }
 })
 
-test('the map of the architecture has every file of the engine and of the connection', async () => {
+test('the map of the architecture has every file of the engine, the connection, the driver and of commit', async () => {
   const text = await textOf('docs/architecture.md')
   for (const [heading, folder] of [
     ['### In the engine', 'engine'],
     ['### In the connection', 'connection'],
     ['### In the driver', 'driver'],
+    ['### What became of a COMMIT', 'commit'],
   ] as const) {
     const named = rowsOf(sectionOf(text, heading)).flatMap(([files = '']) => files.split(', ').map(nameIn))
     const files = await readdir(new URL(`packages/core/src/${folder}/`, REPOSITORY))

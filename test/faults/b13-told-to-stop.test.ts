@@ -71,7 +71,7 @@ describe('query_timeout again and again', () => {
   })
 
   test('Holdfast: also a cursor, in a transaction', async ({ cluster, direct }) => {
-    await using pool = holdfast({ ...direct, max: 1, query_timeout: QUERY_TIMEOUT_MILLIS, commitOutcome: 'report' })
+    await using pool = holdfast({ ...direct, max: 1, query_timeout: QUERY_TIMEOUT_MILLIS, lostCommit: 'report' })
     const client = await pool.connect()
     await client.query('begin')
     const cursor = client.query(new Cursor(ENDLESS))
@@ -93,7 +93,7 @@ describe('query_timeout again and again', () => {
         create table slow (id int); grant all on slow to app;
         create constraint trigger wait after insert on slow deferrable initially deferred for each row execute function wait()`),
     )
-    await using pool = holdfast({ ...direct, max: 1, commitOutcome: 'report' })
+    await using pool = holdfast({ ...direct, max: 1, lostCommit: 'report' })
     const client = await pool.connect()
     await client.query('begin')
     await client.query('insert into slow values (1)')

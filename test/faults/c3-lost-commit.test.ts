@@ -62,7 +62,7 @@ describe.each(['fin', 'rst'] as const)('COMMIT was carried out, and its answer l
   })
 
   test("Holdfast, 'report': said to be unknown, and never run again", async ({ cluster, aimed, aimedAt }) => {
-    await using pool = holdfast({ ...aimedAt, commitOutcome: 'report' })
+    await using pool = holdfast({ ...aimedAt, lostCommit: 'report' })
     const shot = aimed.aim({ statement: COMMIT, point: 'on-reply' }, act)
     let attempts = 0
     const work = pool.transaction((tx) => {
@@ -175,7 +175,7 @@ describe('looking for it', () => {
   test('costs no round trip when statements are awaited one by one', async ({ proxy, proxied }) => {
     proxy.delay(15)
     await using resolving = holdfast({ ...proxied, prePing: false })
-    await using reporting = holdfast({ ...proxied, prePing: false, commitOutcome: 'report' })
+    await using reporting = holdfast({ ...proxied, prePing: false, lostCommit: 'report' })
     const timeOf = async (pool: pg.Pool): Promise<number> => {
       const startedAt = performance.now()
       await pay(pool, randomUUID())

@@ -91,9 +91,9 @@ test('the server fails over, and the standby lags behind: unknown, wherever COMM
     const next = application.pay()
     await settles(next.paid, 'the next payment')
     expect(await isPaid(standby, next.id)).toBe(true)
-    return { why: error.why, transaction: error.transaction }
+    return { reason: error.reason, transaction: error.transaction }
   })
-  const unknown = { why: FAILED_OVER, transaction: expect.objectContaining({ timeline: '00000001' }) }
+  const unknown = { reason: FAILED_OVER, transaction: expect.objectContaining({ timeline: '00000001' }) }
   expect(await Promise.all(errors)).toEqual(PLACES.map(() => unknown))
 })
 
@@ -108,7 +108,7 @@ test('the server fails over, and the standby has got everything: unknown as well
     return 'rst'
   })
   await shot.fired
-  expect(await rejection(paid)).toMatchObject({ code: '08007', why: FAILED_OVER })
+  expect(await rejection(paid)).toMatchObject({ code: '08007', reason: FAILED_OVER })
   expect([attempts(), await isPaid(standby, id)]).toEqual([1, true])
 })
 
@@ -123,7 +123,7 @@ test('the server fails over, and the old one lives on: nobody asks it', async ({
     return 'swallow'
   })
   await shot.fired
-  expect(await rejection(paid)).toMatchObject({ code: '08007', why: FAILED_OVER })
+  expect(await rejection(paid)).toMatchObject({ code: '08007', reason: FAILED_OVER })
   expect([await isPaid(primary, id), await isPaid(standby, id)]).toEqual([true, false])
 })
 
@@ -153,7 +153,7 @@ test('the way leads to a standby: it is never asked, the primary is waited for, 
 
   // It could tell.
   expect(await isPaid(standby, impatient.id)).toBe(true)
-  expect(await rejection(impatient.paid)).toMatchObject({ code: '08007', why: expect.stringContaining('a standby') })
+  expect(await rejection(impatient.paid)).toMatchObject({ code: '08007', reason: expect.stringContaining('a standby') })
   for (const { application } of [done, undone]) {
     application.address.retarget(primary)
     for (const link of application.address.links) link.cut('rst')
@@ -168,6 +168,6 @@ test('another system has taken the place of the server: unknown', async ({ prima
   const { address } = application
   const { paid, attempts } = application.pay()
   await address.aim({ statement: COMMIT, point: 'on-reply' }, () => initialiseAnew(primary)).fired
-  expect(await rejection(paid)).toMatchObject({ code: '08007', why: 'the server is another system' })
+  expect(await rejection(paid)).toMatchObject({ code: '08007', reason: 'the server is another system' })
   expect(attempts()).toBe(1)
 })

@@ -1,4 +1,4 @@
-import { type ResetFunction, type ResetInfo, type ResetPolicy, scope } from '@holdfast/core'
+import { type ResetFunction, type ResetInfo, type ResetPolicy, withPoolOptions } from '@holdfast/core'
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
 import { type Cluster, until } from '../support/index.ts'
@@ -413,12 +413,12 @@ describe("a caller's own wish", () => {
 
   test('Holdfast: a scope reaches every lease in it, however deep', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
-    await scope({ resetOnReturn: 'discard' }, async () => {
+    await withPoolOptions({ resetOnReturn: 'discard' }, async () => {
       await asAnOrm(pool, (client) => client.query(SET))
       expect((await pool.query('show lock_timeout')).rows).toEqual(UNSET)
       await pool.query(SET)
       expect((await pool.query('show lock_timeout')).rows).toEqual(UNSET)
-      await scope({ resetOnReturn: 'rollback' }, () => pool.query(SET))
+      await withPoolOptions({ resetOnReturn: 'rollback' }, () => pool.query(SET))
       expect((await pool.query('show lock_timeout')).rows).toEqual(STILL_SET)
     })
     await pool.query(SET)
@@ -429,7 +429,7 @@ describe("a caller's own wish", () => {
   test('Holdfast: a scope reaches a caller who had to wait, and nobody else', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const holder = await pool.connect()
-    const inScope = scope({ resetOnReturn: 'discard' }, () => pool.query(SET))
+    const inScope = withPoolOptions({ resetOnReturn: 'discard' }, () => pool.query(SET))
     const behind = pool.query('show lock_timeout')
     const setter = pool.query(SET)
     const last = pool.query('show lock_timeout')

@@ -35,7 +35,7 @@ describe('a connection that comes back clean', () => {
     async ({ request }, { proxy, proxied }) => {
       await using stock = new StockPool({ ...proxied, max: 1 })
       // Asking for the ids of transactions has a price of its own, but no round trip: see C3.
-      await using pool = holdfast({ ...proxied, max: 1, prePing: { idleMillis: 60_000 }, commitOutcome: 'report' })
+      await using pool = holdfast({ ...proxied, max: 1, prePing: { idleMillis: 60_000 }, lostCommit: 'report' })
       const stockBytes = await exchanged(stock, proxy, () => request(stock))
       expect(await exchanged(pool, proxy, () => request(pool))).toEqual(stockBytes)
     },

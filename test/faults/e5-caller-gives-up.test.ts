@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events'
-import { type AcquireOptions, Pool, scope } from '@holdfast/core'
+import { type AcquireOptions, Pool, withPoolOptions } from '@holdfast/core'
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
 import { Cluster, type ClusterConfig, until } from '../support/index.ts'
@@ -28,8 +28,14 @@ async function isWritten(cluster: Cluster, id: string): Promise<boolean> {
 const WAITING: readonly { how: string; ask(pool: Pool, signal: AbortSignal): Promise<unknown> }[] = [
   { how: 'connect({ signal })', ask: (pool, signal) => pool.connect({ signal }) },
   { how: 'query({ signal })', ask: (pool, signal) => pool.query({ text: 'select 1', signal }) },
-  { how: 'scope({ signal }) and connect()', ask: (pool, signal) => scope({ signal }, () => pool.connect()) },
-  { how: 'scope({ signal }) and query()', ask: (pool, signal) => scope({ signal }, () => pool.query('select 1')) },
+  {
+    how: 'withPoolOptions({ signal }) and connect()',
+    ask: (pool, signal) => withPoolOptions({ signal }, () => pool.connect()),
+  },
+  {
+    how: 'withPoolOptions({ signal }) and query()',
+    ask: (pool, signal) => withPoolOptions({ signal }, () => pool.query('select 1')),
+  },
   {
     how: 'a connect() of a subclass',
     ask: (pool, signal) => Object.setPrototypeOf(pool, TenantPool.prototype).query({ text: 'select 1', signal }),
@@ -165,7 +171,10 @@ describe('in line', () => {
 /** Everything that runs a statement with a signal. */
 const RUNNING: readonly { how: string; run(pool: Pool, text: string, signal: AbortSignal): Promise<unknown> }[] = [
   { how: 'pool.query({ signal })', run: (pool, text, signal) => pool.query({ text, signal }) },
-  { how: 'scope({ signal }) and pool.query', run: (pool, text, signal) => scope({ signal }, () => pool.query(text)) },
+  {
+    how: 'withPoolOptions({ signal }) and pool.query',
+    run: (pool, text, signal) => withPoolOptions({ signal }, () => pool.query(text)),
+  },
   {
     how: 'client.query({ signal })',
     async run(pool, text, signal) {
@@ -174,9 +183,9 @@ const RUNNING: readonly { how: string; run(pool: Pool, text: string, signal: Abo
     },
   },
   {
-    how: 'scope({ signal }) and client.query',
+    how: 'withPoolOptions({ signal }) and client.query',
     run: (pool, text, signal) =>
-      scope({ signal }, async () => {
+      withPoolOptions({ signal }, async () => {
         await using client = await pool.connect()
         await client.query(text)
       }),
@@ -419,7 +428,7 @@ describe("a scope's signal is its callers' own", () => {
     const hooks: pg.ClientBase[] = []
     await using pool = holdfast({ ...proxied, max: 1, onConnect })
     const controller = new AbortController()
-    const given = scope({ signal: controller.signal }, () => pool.query('select 1'))
+    const given = withPoolOptions({ signal: controller.signal }, () => pool.query('select 1'))
     const other = unattended(pool.query('select 1 as it'))
     await until(() => hooks.length === 1)
     controller.abort(new TakesTooLong())
@@ -438,7 +447,7 @@ describe("a scope's signal is its callers' own", () => {
       controller.abort(new TakesTooLong())
       sent.push(unattended(client.query("set app.tenant = 'ours'")))
     })
-    const given = scope({ signal: controller.signal }, () => pool.query('select 1'))
+    const given = withPoolOptions({ signal: controller.signal }, () => pool.query('select 1'))
     expect(await rejection(given)).toBeInstanceOf(TakesTooLong)
     await settles(Promise.all(sent), 'what the listener sent')
     expect((await pool.query("select current_setting('app.tenant') as it")).rows).toEqual([{ it: 'ours' }])
@@ -452,7 +461,7 @@ describe("a scope's signal is its callers' own", () => {
     }
     await using pool = holdfast({ ...direct, min: 1, max: 2, onConnect })
     const controller = new AbortController()
-    await scope({ signal: controller.signal }, () => pool.query('select 1'))
+    await withPoolOptions({ signal: controller.signal }, () => pool.query('select 1'))
     controller.abort(new TakesTooLong())
     await cluster.terminateBackends({ applicationName: direct.application_name })
     await until(() => hooks > 1 && pool.idleCount >= 1, { what: 'the pool to have its minimum again' })
@@ -472,7 +481,7 @@ describe("a scope's signal is its callers' own", () => {
     await using pool = holdfast({ ...direct, max: 1, resetOnReturn, onConnect })
     const pid = await backendPid(pool)
     const controller = new AbortController()
-    await scope({ signal: controller.signal }, async () => {
+    await withPoolOptions({ signal: controller.signal }, async () => {
       const client = await pool.connect()
       await client.query('select 1')
       controller.abort(new TakesTooLong())

@@ -206,7 +206,7 @@ describe('the server of a pooler is away', () => {
 
   test('Holdfast: a transaction whose BEGIN is refused is run again as a whole', async () => {
     await using pooler = await Pooler.start()
-    await using pool = holdfast({ ...pooler.server.config(), commitOutcome: 'report' })
+    await using pool = holdfast({ ...pooler.server.config(), lostCommit: 'report' })
     await pool.query('select 1')
     pooler.words = AWAY
     const transaction = pool.transaction(async (tx) => {

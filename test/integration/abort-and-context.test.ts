@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { NullPool, Pool, scope } from '@holdfast/core'
+import { NullPool, Pool, withPoolOptions } from '@holdfast/core'
 import pg from 'pg'
 import { describe, expect } from 'vitest'
 import { test } from '../faults/support/fault-test.ts'
@@ -120,7 +120,9 @@ describe('a signal', () => {
     await using pool = new Pool({ ...direct, max: 1 })
     const controller = new AbortController()
     controller.abort()
-    const query = scope({ signal: controller.signal }, () => scope({ signal: undefined }, () => pool.query('select 1')))
+    const query = withPoolOptions({ signal: controller.signal }, () =>
+      withPoolOptions({ signal: undefined }, () => pool.query('select 1')),
+    )
     expect(await rejection(query)).toBe(controller.signal.reason)
   })
 })
@@ -152,7 +154,7 @@ describe('the scope of one caller', () => {
   test('is not that of the connection which was opened for him', async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: 1 })
     const controller = new AbortController()
-    await scope({ signal: controller.signal }, () => pool.query('select 1'))
+    await withPoolOptions({ signal: controller.signal }, () => pool.query('select 1'))
     controller.abort()
     const answer = await new Promise<unknown>((resolve, reject) => {
       pool.query('select 1', (error: Error) => {
@@ -171,7 +173,7 @@ describe('the scope of one caller', () => {
     using client = await pool.connect()
     const controller = new AbortController()
     const failed = new Promise<Error>((resolve) => {
-      scope({ signal: controller.signal }, () => {
+      withPoolOptions({ signal: controller.signal }, () => {
         client.query('select 1', () => {
           controller.abort()
           client.query('select 2', (error: Error) => resolve(error))

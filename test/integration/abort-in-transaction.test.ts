@@ -1,4 +1,4 @@
-import { scope } from '@holdfast/core'
+import { withPoolOptions } from '@holdfast/core'
 import { describe, expect } from 'vitest'
 import { test } from '../faults/support/fault-test.ts'
 import { expectHealthy } from '../faults/support/health.ts'
@@ -15,7 +15,7 @@ describe('a statement given up in a transaction that has no id yet', () => {
       const pids = new Set(await warmUp(pool, 2))
       const controller = new AbortController()
       const reason = new Error('the user has left')
-      const aborted = scope({ signal: controller.signal }, () =>
+      const aborted = withPoolOptions({ signal: controller.signal }, () =>
         pool.transaction(async (tx) => {
           await tx.query(statement)
         }),

@@ -54,7 +54,7 @@ const PROVOCATIONS: Record<PoolEventType, Provoke> = {
     await rejection(pool.connect())
     return pool
   },
-  async 'lease-overdue'(scene) {
+  async 'connection-leak-suspected'(scene) {
     const pool = await usedOnce(scene, { leakDetectionMillis: 20 })
     await using _client = await pool.connect()
     await scene.told()
@@ -76,7 +76,7 @@ const PROVOCATIONS: Record<PoolEventType, Provoke> = {
     await pool.dispose()
     return pool
   },
-  async 'process-stood-still'(scene) {
+  async 'process-suspended'(scene) {
     const pool = await usedOnce(scene)
     const anHour = 3_600_000
     vi.setSystemTime(Date.now() + anHour)

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
-import { Pool, type PoolOptions, scope } from '@holdfast/core'
+import { Pool, type PoolOptions, withPoolOptions } from '@holdfast/core'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, vi } from 'vitest'
 import { test } from '../faults/support/fault-test.ts'
@@ -178,7 +178,7 @@ const TRIALS: readonly Trial[] = [
     run: (pool, odd) =>
       pool.transaction((tx) => tx.query(CONFLICT), { onRetry: odd.throws, retry: { retries: 2, minTimeout: 1 } }),
   },
-  { what: 'the work of a scope throws', run: (_pool, odd) => scope({}, () => odd.rejects()) },
+  { what: 'the work of a scope throws', run: (_pool, odd) => withPoolOptions({}, () => odd.rejects()) },
   {
     what: 'a signal is aborted with it while a statement runs',
     run: (pool, odd) => aborted(pool, odd, (signal) => pool.query({ text: 'select pg_sleep(60)', signal })),

@@ -1,4 +1,4 @@
-import { OptionsError, PoolTimeoutError, scope } from '@holdfast/core'
+import { OptionsError, PoolTimeoutError, withPoolOptions } from '@holdfast/core'
 import { describe, expect } from 'vitest'
 import { test } from '../faults/support/fault-test.ts'
 import { expectHealthy } from '../faults/support/health.ts'
@@ -6,12 +6,12 @@ import { holdfast } from '../faults/support/pools.ts'
 import { rejection, settles } from '../faults/support/settling.ts'
 import { until } from '../support/index.ts'
 
-describe('scope()', () => {
+describe('withPoolOptions()', () => {
   test('hands back what its work returns, or throws', async () => {
-    expect(scope({}, () => 42)).toBe(42)
-    expect(await scope({}, async () => 42)).toBe(42)
+    expect(withPoolOptions({}, () => 42)).toBe(42)
+    expect(await withPoolOptions({}, async () => 42)).toBe(42)
     expect(() =>
-      scope({}, () => {
+      withPoolOptions({}, () => {
         throw new RangeError('of the work')
       }),
     ).toThrow(RangeError)
@@ -22,7 +22,9 @@ describe('scope()', () => {
     await using _holder = await pool.connect()
     // biome-ignore lint/suspicious/noThenProperty: that is what makes it a query builder.
     const builder = { then: (...ends: Parameters<Promise<unknown>['then']>) => pool.query('select 1').then(...ends) }
-    const error = await rejection(scope({ connectionTimeoutMillis: 50 }, () => builder as PromiseLike<unknown>))
+    const error = await rejection(
+      withPoolOptions({ connectionTimeoutMillis: 50 }, () => builder as PromiseLike<unknown>),
+    )
     expect(error).toBeInstanceOf(PoolTimeoutError)
   })
 
@@ -38,14 +40,14 @@ describe('scope()', () => {
       { resetOnReturn: 'all' },
       null,
     ])
-      expect(() => scope(options as object, work)).toThrow(OptionsError)
+      expect(() => withPoolOptions(options as object, work)).toThrow(OptionsError)
     expect(hasBegun).toBe(false)
   })
 
   test("sets a deadline for every connection, instead of the pool's", async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1, connectionTimeoutMillis: 0, prePing: { timeoutMillis: 300 } })
     const holder = await pool.connect()
-    const inScope = scope({ connectionTimeoutMillis: 50 }, async () => {
+    const inScope = withPoolOptions({ connectionTimeoutMillis: 50 }, async () => {
       await new Promise((resolve) => setImmediate(resolve))
       return [await rejection(pool.query('select 1')), await rejection(pool.connect())]
     })
@@ -58,7 +60,7 @@ describe('scope()', () => {
   test('0 waits for ever, where the pool would not', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1, connectionTimeoutMillis: 100, prePing: { timeoutMillis: 50 } })
     const holder = await pool.connect()
-    const patient = scope({ connectionTimeoutMillis: 0 }, () => pool.query('select 1 as it'))
+    const patient = withPoolOptions({ connectionTimeoutMillis: 0 }, () => pool.query('select 1 as it'))
     await rejection(pool.query('select 2'))
     expect(pool.waitingCount).toBe(1)
     holder.release()
@@ -69,8 +71,8 @@ describe('scope()', () => {
     await using pool = holdfast({ ...direct, max: 1 })
     const holder = await pool.connect()
     const controller = new AbortController()
-    const waiting = scope({ signal: controller.signal }, () =>
-      scope({ connectionTimeoutMillis: 0 }, () => pool.query('select 1')),
+    const waiting = withPoolOptions({ signal: controller.signal }, () =>
+      withPoolOptions({ connectionTimeoutMillis: 0 }, () => pool.query('select 1')),
     )
     controller.abort(new RangeError('enough'))
     expect(await rejection(waiting)).toBeInstanceOf(RangeError)
@@ -80,7 +82,7 @@ describe('scope()', () => {
   test("what is passed to connect() is stronger, and what isn't passed still holds", async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const [outer, inner] = [new AbortController(), new AbortController()]
-    await scope({ signal: outer.signal, resetOnReturn: 'discard' }, async () => {
+    await withPoolOptions({ signal: outer.signal, resetOnReturn: 'discard' }, async () => {
       const client = await pool.connect({ signal: inner.signal })
       await client.query("set lock_timeout = '1h'")
       client.release()
@@ -98,7 +100,7 @@ describe('scope()', () => {
   test('ends with its work: what comes after it is free of it', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const controller = new AbortController()
-    await scope({ signal: controller.signal }, () => pool.query('select 1'))
+    await withPoolOptions({ signal: controller.signal }, () => pool.query('select 1'))
     controller.abort()
     expect((await pool.query('select 1 as it')).rows).toEqual([{ it: 1 }])
   })
@@ -106,12 +108,12 @@ describe('scope()', () => {
   test('of somebody else who waits does not reach me when he releases', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const controller = new AbortController()
-    const release = await scope({ signal: controller.signal }, async () => {
+    const release = await withPoolOptions({ signal: controller.signal }, async () => {
       const client = await pool.connect()
       return () => client.release()
     })
     const mine = pool.query('select 1 as it from pg_sleep(0.2)')
-    scope({ signal: controller.signal }, release)
+    withPoolOptions({ signal: controller.signal }, release)
     await until(() => pool.status().leased === 1 && pool.waitingCount === 0)
     controller.abort()
     expect((await settles(mine, 'my statement')).rows).toEqual([{ it: 1 }])
@@ -120,7 +122,7 @@ describe('scope()', () => {
   test('lets work that was given up roll back', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const controller = new AbortController()
-    await scope({ signal: controller.signal }, async () => {
+    await withPoolOptions({ signal: controller.signal }, async () => {
       const client = await pool.connect()
       await client.query("begin; insert into entry values ('given up in a scope')")
       controller.abort(new RangeError('enough'))

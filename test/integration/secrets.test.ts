@@ -101,7 +101,7 @@ test('no event, log line or error of a pool in trouble has the password, a state
   const client = await pool.connect()
   await client.query('begin')
   const running = rejection(client.query(`select pg_sleep(60), '${SQL}'`))
-  await until(() => told.has('lease-overdue'), { what: 'the lease to be overdue' })
+  await until(() => told.has('connection-leak-suspected'), { what: 'the lease to be overdue' })
   await fails(pool.query({ ...statement, signal: AbortSignal.abort() } as never))
   client.release(true)
   errors.push(await running)
@@ -141,7 +141,7 @@ test('no event, log line or error of a pool in trouble has the password, a state
       'connection-released',
       'connection-lost',
       'connection-retired',
-      'lease-overdue',
+      'connection-leak-suspected',
       'acquire-failed',
       'statement-retried',
       'transaction-retried',

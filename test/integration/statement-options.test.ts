@@ -44,7 +44,7 @@ describe('a write that must not run twice', () => {
   test('is written once, and said so, although its answer was lost', async ({ cluster, aimed, aimedAt }) => {
     await using pool = holdfast(aimedAt)
     const shot = aimed.aim({ statement: /^commit$/i, point: 'on-reply' }, 'rst')
-    const { rowCount } = await pool.query({ ...insert('exactly-once'), exactlyOnce: true })
+    const { rowCount } = await pool.query({ ...insert('exactly-once'), transactional: true })
     await shot.fired
     expect([rowCount, await count(cluster, 'exactly-once')]).toEqual([1, 1])
     await expectHealthy(pool, cluster, aimedAt.application_name)
@@ -53,15 +53,15 @@ describe('a write that must not run twice', () => {
   test('is written once, although it was lost on its way', async ({ cluster, aimed, aimedAt }) => {
     await using pool = holdfast(aimedAt)
     const shot = aimed.aim({ statement: /^insert/, point: 'on-reply' }, 'rst')
-    await pool.query('insert into entry values ($1)', ['on-its-way'], { exactlyOnce: true })
+    await pool.query('insert into entry values ($1)', ['on-its-way'], { transactional: true })
     await shot.fired
     expect(await count(cluster, 'on-its-way')).toBe(1)
   })
 
   test('is said to be unknown where nobody asks', async ({ cluster, aimed, aimedAt }) => {
-    await using pool = holdfast({ ...aimedAt, commitOutcome: 'report' })
+    await using pool = holdfast({ ...aimedAt, lostCommit: 'report' })
     const shot = aimed.aim({ statement: /^commit$/i, point: 'on-reply' }, 'rst')
-    const error = await rejection(pool.query({ ...insert('reported'), exactlyOnce: true }))
+    const error = await rejection(pool.query({ ...insert('reported'), transactional: true }))
     await shot.fired
     expect(error).toMatchObject({ commitOutcome: 'unknown' })
     expect(error).not.toBeInstanceOf(CommitOutcomeUnknownError)
@@ -77,7 +77,7 @@ test('a signal may be the third argument, too', async ({ direct }) => {
 })
 
 test.for([
-  [{ idempotent: true, exactlyOnce: true }, /exclude each other/],
+  [{ idempotent: true, transactional: true }, /exclude each other/],
   [{ idempotent: 'yes' }, /`query.idempotent` must be one of true, false, got 'yes'/],
   [{ idempotnt: true }, /`query.idempotnt` is not an option, did you mean `idempotent`/],
   ['idempotent', /must be an object/],

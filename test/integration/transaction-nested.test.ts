@@ -1,4 +1,4 @@
-import { NestedTransactionError, type Transaction } from '@holdfast/core'
+import { PoolDeadlockError, type Transaction } from '@holdfast/core'
 import { describe, expect } from 'vitest'
 import { test } from '../faults/support/fault-test.ts'
 import { expectHealthy } from '../faults/support/health.ts'
@@ -8,7 +8,7 @@ import { deferred } from '../support/deferred.ts'
 import { until } from '../support/index.ts'
 
 const SHORT = { connectionTimeoutMillis: 500 }
-const NESTED = { name: 'NestedTransactionError', code: 'HOLDFAST_NESTED_TRANSACTION' }
+const NESTED = { name: 'PoolDeadlockError', code: 'HOLDFAST_POOL_DEADLOCK' }
 
 const LOCK = 'select pg_advisory_xact_lock(4713)'
 /** By a trigger that is deferred to it, COMMIT waits for the lock. */
@@ -31,8 +31,8 @@ describe('a transaction in the function of another, without its tx', () => {
       })
     }
     const error = await rejection(closeAccount())
-    expect(error).toBeInstanceOf(NestedTransactionError)
-    expect(error).toMatchObject({ code: 'HOLDFAST_NESTED_TRANSACTION', message: expect.stringContaining('max') })
+    expect(error).toBeInstanceOf(PoolDeadlockError)
+    expect(error).toMatchObject({ code: 'HOLDFAST_POOL_DEADLOCK', message: expect.stringContaining('max') })
     expect(error.stack).toContain('payOut')
     expect((error.cause as Error).stack).toContain('closeAccount')
     await expectHealthy(pool, cluster, direct.application_name)
@@ -50,7 +50,7 @@ describe('a transaction in the function of another, without its tx', () => {
       })
     const ends = await settles(Promise.allSettled([nest(SHORT), nest(), nest()]), 'all three')
     const failures = ends.filter(({ status }) => status === 'rejected')
-    expect(failures).toMatchObject([{ reason: { name: 'NestedTransactionError' } }])
+    expect(failures).toMatchObject([{ reason: { name: 'PoolDeadlockError' } }])
     await expectHealthy(pool, cluster, direct.application_name)
   })
 

@@ -1,4 +1,4 @@
-import { ConnectionLostError, scope, type Transaction, type TransactionOptions } from '@holdfast/core'
+import { ConnectionLostError, type Transaction, type TransactionOptions, withPoolOptions } from '@holdfast/core'
 import type { QueryResult } from 'pg'
 import { describe, expect, expectTypeOf } from 'vitest'
 import { test } from '../faults/support/fault-test.ts'
@@ -242,7 +242,7 @@ describe('the signal of a scope', () => {
     await using pool = holdfast({ ...direct, max: 1 })
     const controller = new AbortController()
     const reason = new Error('the request is over')
-    const transaction = scope({ signal: controller.signal }, () =>
+    const transaction = withPoolOptions({ signal: controller.signal }, () =>
       pool.transaction(async (tx) => {
         await insert(tx, 'aborted by its scope')
         await tx.query("select pg_sleep('infinity')")
@@ -259,7 +259,7 @@ describe('the signal of a scope', () => {
   test('aborted while the function does something else: rolled back', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const controller = new AbortController()
-    const transaction = scope({ signal: controller.signal }, () =>
+    const transaction = withPoolOptions({ signal: controller.signal }, () =>
       pool.transaction(async (tx) => {
         await insert(tx, 'aborted between two statements')
         controller.abort()
@@ -279,7 +279,7 @@ describe('the signal of a scope', () => {
     await using keeper = holdfast({ ...cluster.config(), max: 1 })
     await keeper.query('select pg_advisory_lock($1)', [GATE])
     const controller = new AbortController()
-    const transaction = scope({ signal: controller.signal }, () =>
+    const transaction = withPoolOptions({ signal: controller.signal }, () =>
       pool.transaction(async (tx) => {
         await insert(tx, 'committed')
         await tx.query('insert into gated values (1)')

@@ -1,5 +1,5 @@
 import type { Pool, PoolOptions } from '@holdfast/core'
-import { HoldfastDialect, type HoldfastDialectConfig, type RetryingTransaction, retrying } from '@holdfast/kysely'
+import { HoldfastDialect, type HoldfastDialectConfig, type RetryableTransaction, withRetry } from '@holdfast/kysely'
 import type {
   Dialect,
   Generated,
@@ -72,7 +72,7 @@ describe('HoldfastDialect', () => {
 
 describe('retrying', () => {
   test("hands its function Kysely's own transaction, and the number of the attempt", () => {
-    void retrying(db.transaction()).execute(async (trx, info) => {
+    void withRetry(db.transaction()).execute(async (trx, info) => {
       expectTypeOf(trx).toEqualTypeOf<Transaction<Tables>>()
       expectTypeOf(info.attempt).toBeNumber()
     })
@@ -81,22 +81,22 @@ describe('retrying', () => {
   test("resolves with what Kysely's own execute would", () => {
     const select = (trx: Transaction<Tables>) => trx.selectFrom('account').select(['id', 'owner']).execute()
     const stock = db.transaction().execute(select)
-    const ours = retrying(db.transaction()).execute(select)
+    const ours = withRetry(db.transaction()).execute(select)
     expectTypeOf(ours).toEqualTypeOf<typeof stock>()
     expectTypeOf(ours).resolves.toEqualTypeOf<{ id: number; owner: string }[]>()
-    expectTypeOf(retrying(db.transaction()).execute(() => 7)).resolves.toBeNumber()
+    expectTypeOf(withRetry(db.transaction()).execute(() => 7)).resolves.toBeNumber()
   })
 
   test('takes the builder with whatever it was told, and keeps its tables', () => {
     const builder = db.transaction().setIsolationLevel('serializable').setAccessMode('read only')
-    expectTypeOf(retrying(builder)).toEqualTypeOf<RetryingTransaction<Tables>>()
+    expectTypeOf(withRetry(builder)).toEqualTypeOf<RetryableTransaction<Tables>>()
     const extended = db.$extendTables<{ session: { token: string } }>().transaction()
-    void retrying(extended).execute((trx) => {
+    void withRetry(extended).execute((trx) => {
       expectTypeOf(trx.selectFrom('session').select('token').executeTakeFirstOrThrow()).resolves.toEqualTypeOf<{
         token: string
       }>()
     })
-    void retrying(db.transaction()).execute((trx) => {
+    void withRetry(db.transaction()).execute((trx) => {
       // @ts-expect-error There is no such table.
       trx.selectFrom('nobody')
     })
@@ -105,21 +105,21 @@ describe('retrying', () => {
   test('takes retry, a signal, and how to acquire', () => {
     const { signal } = new AbortController()
     const builder = db.transaction()
-    expectTypeOf(retrying<Tables>).toBeCallableWith(builder, { retry: false })
-    expectTypeOf(retrying<Tables>).toBeCallableWith(builder, {
+    expectTypeOf(withRetry<Tables>).toBeCallableWith(builder, { retry: false })
+    expectTypeOf(withRetry<Tables>).toBeCallableWith(builder, {
       retry: { retries: 5 },
       signal,
       connectionTimeoutMillis: 500,
     })
     // @ts-expect-error The options of p-retry are under `retry`.
-    expectTypeOf(retrying<Tables>).toBeCallableWith(builder, { retries: 5 })
+    expectTypeOf(withRetry<Tables>).toBeCallableWith(builder, { retries: 5 })
   })
 
   test('takes nothing but the builder of a transaction', () => {
     expectTypeOf<Kysely<Tables>>().not.toExtend<TransactionBuilder<Tables>>()
     // @ts-expect-error A database.
-    expectTypeOf(retrying<Tables>).toBeCallableWith(db)
+    expectTypeOf(withRetry<Tables>).toBeCallableWith(db)
     // @ts-expect-error The work of a controlled transaction can't be repeated.
-    expectTypeOf(retrying<Tables>).toBeCallableWith(db.startTransaction())
+    expectTypeOf(withRetry<Tables>).toBeCallableWith(db.startTransaction())
   })
 })

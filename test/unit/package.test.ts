@@ -32,11 +32,11 @@ test('the package exports what it promises, and nothing else', async () => {
     'ConnectError',
     'ConnectionLostError',
     'HoldfastError',
-    'NestedTransactionError',
     'NullPool',
     'OptionsError',
     'Pool',
     'PoolClosedError',
+    'PoolDeadlockError',
     'PoolOverloadedError',
     'PoolTimeoutError',
     'ReleaseError',
@@ -49,7 +49,7 @@ test('the package exports what it promises, and nothing else', async () => {
     'isSelect',
     'physicalClient',
     'runTransaction',
-    'scope',
+    'withPoolOptions',
   ])
 })
 

@@ -18,7 +18,7 @@ const ACCOUNTS = `create table account (id int primary key, balance bigint not n
 
 const POOLS = {
   holdfast: (config) => new Pool(config),
-  'holdfast-report': (config) => new Pool({ ...config, commitOutcome: 'report' }),
+  'holdfast-report': (config) => new Pool({ ...config, lostCommit: 'report' }),
   'pg-pool': (config) => new pg.Pool(config),
 } satisfies Partial<Record<ContestantName, (config: pg.PoolConfig) => pg.Pool>>
 

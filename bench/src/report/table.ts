@@ -36,7 +36,7 @@ function heading({ benchmark, contest }: MetricResult, previous: MetricResult | 
 export function renderLegend(): string {
   const legend = {
     '+ select 1': 'on the client, before each use: how careful users make sure that it is alive',
-    "'report'": "with commitOutcome: 'report': nobody asks what became of a lost COMMIT",
+    "'report'": "with lostCommit: 'report': nobody asks what became of a lost COMMIT",
     median: 'of all rounds, on this machine, with whatever else it was doing: compare nothing but the ratios',
     'Holdfast is': 'how many times better than this contestant: the median over all rounds; above 1 Holdfast wins',
     'middle half': 'half of all rounds had a ratio between these two',

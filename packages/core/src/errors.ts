@@ -158,7 +158,7 @@ export interface Loss {
 /** What is known of a transaction whose outcome isn't. */
 export interface UnknownCommit {
   /** Why the server couldn't tell, or couldn't be asked. */
-  readonly why: string
+  readonly reason: string
   /** What to look for by hand, as far as it is known: `pg_xact_status` takes the id. */
   readonly transaction: TransactionFacts | undefined
 }
@@ -210,16 +210,16 @@ export class ConnectionLostError extends HoldfastError {
 export class CommitOutcomeUnknownError extends ConnectionLostError {
   override readonly code = '08007'
   /** Why the server couldn't tell, or couldn't be asked. */
-  readonly why: string
+  readonly reason: string
   /** The transaction, as far as it is known. */
   readonly transaction: TransactionFacts | undefined
 
-  constructor(loss: Loss, sent: boolean, { why, transaction }: UnknownCommit) {
+  constructor(loss: Loss, sent: boolean, { reason, transaction }: UnknownCommit) {
     super(loss, sent)
-    this.why = why
+    this.reason = reason
     this.transaction = transaction
     const which = transaction ? ` (transaction ${transaction.transactionId})` : ''
-    this.message = `The outcome of COMMIT is unknown${which}: ${why}; ${messageOf(loss.cause)}`
+    this.message = `The outcome of COMMIT is unknown${which}: ${reason}; ${messageOf(loss.cause)}`
   }
 
   static {
@@ -276,17 +276,17 @@ export class TransactionTimeoutError extends HoldfastError {
  * held by a transaction whose function still runs, does nothing at the server, and has asked for another connection.
  * `cause` has the stack of the outer one.
  */
-export class NestedTransactionError extends HoldfastError {
+export class PoolDeadlockError extends HoldfastError {
   constructor(connections: number, outer: Error | undefined) {
     super(
-      'HOLDFAST_NESTED_TRANSACTION',
+      'HOLDFAST_POOL_DEADLOCK',
       `This transaction waited in vain for a connection: ${connections === 1 ? 'the only one is' : `all ${connections} are`} held by transactions whose functions have asked for another one. Use the \`tx\` that the function is given (\`tx.savepoint\` nests), or raise \`max\``,
       outer && { cause: outer },
     )
   }
 
   static {
-    pinName(NestedTransactionError, 'NestedTransactionError')
+    pinName(PoolDeadlockError, 'PoolDeadlockError')
   }
 }
 

@@ -1,7 +1,6 @@
-export type { ConnectCallback } from './calls.ts'
 export { checkPool } from './check-pool.ts'
-export type { LeasedClient } from './connection/client.ts'
-export { physicalClient } from './connection/client-of-lease.ts'
+export { physicalClient } from './connection/leased-client.ts'
+export type { LeasedClient } from './connection/physical-client.ts'
 export {
   type CommitOutcome,
   CommitOutcomeUnknownError,
@@ -11,9 +10,9 @@ export {
   HoldfastError,
   type Loss,
   type LossPhase,
-  NestedTransactionError,
   OptionsError,
   PoolClosedError,
+  PoolDeadlockError,
   PoolOverloadedError,
   type PoolTimeoutDetails,
   PoolTimeoutError,
@@ -39,7 +38,8 @@ export type { RetryOptions } from './options/retry-options.ts'
 export { isDisconnect, isRetryable } from './policy/classify-error.ts'
 export type { RetireReason } from './policy/retirement.ts'
 export { Pool } from './pool.ts'
-export { scope } from './runtime/scope.ts'
+export type { ConnectCallback } from './pool-callers.ts'
+export { withPoolOptions } from './runtime/pool-options-scope.ts'
 export { isSelect } from './sql/statement.ts'
 export type { PoolEventMessage } from './telemetry/diagnostics-channel.ts'
 export type { EventConnection, PoolEvent, PoolEventType, StatementRetryReason } from './telemetry/events.ts'

@@ -8,22 +8,12 @@ import pg, {
   type QueryResultRow,
   type Submittable,
 } from 'pg'
-import {
-  CallbackCall,
-  ConnectCall,
-  type ConnectCallback,
-  QueryCall,
-  type ResultCallback,
-  runThrough,
-  wishes,
-  wishesIn,
-} from './calls.ts'
-import type { LeasedClient } from './connection/client.ts'
+import { composeEngine } from './compose.ts'
 import { addressIn, clientThatListens } from './connection/listening-client.ts'
+import type { LeasedClient } from './connection/physical-client.ts'
 import { failure, stackAbove } from './connection/stack.ts'
 import type { Engine } from './engine/engine.ts'
 import { PoolClosedError } from './errors.ts'
-import { makeEngine } from './make-engine.ts'
 import type { AcquireOptions } from './options/acquire-options.ts'
 import { DEFAULTS } from './options/defaults.ts'
 import { type DisposeOptions, resolveDispose } from './options/dispose-options.ts'
@@ -32,6 +22,16 @@ import type { PoolOptions } from './options/pool-options.ts'
 import { resolveOptions } from './options/resolve-options.ts'
 import type { ResolvedOptions } from './options/resolved-options.ts'
 import { copyOptions, showOptions } from './options/secrets.ts'
+import {
+  acquireOptionsFor,
+  acquireOptionsIn,
+  CallbackCall,
+  ConnectCall,
+  type ConnectCallback,
+  QueryCall,
+  type ResultCallback,
+  runThrough,
+} from './pool-callers.ts'
 import { systemClock } from './runtime/clock.ts'
 import { type ConnectionInspection, inspectionOf } from './telemetry/inspect.ts'
 import { type PoolStatus, statusOf } from './telemetry/status.ts'
@@ -85,7 +85,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     this.#options = resolved
     Object.assign(this, { Client: clientThatListens((options.Client ?? undefined) as typeof pg.Client | undefined) })
     showOptions(this.options, resolved, addressIn)
-    this.#engine = makeEngine(this, given, resolved, () => this.#clientConfig())
+    this.#engine = composeEngine(this, given, resolved, () => this.#clientConfig())
   }
 
   /**
@@ -104,7 +104,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     const callback = typeof first === 'function' ? first : undefined
     let options: AcquireOptions | undefined
     try {
-      options = wishes(typeof first === 'function' ? this.#asked : first)
+      options = acquireOptionsFor(typeof first === 'function' ? this.#asked : first)
     } catch (error) {
       if (!callback) return Promise.reject(error)
       process.nextTick(callback, error, undefined, () => {})
@@ -117,13 +117,13 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     }
     const stack = this.#whoAsks(this.connect)
     const ready = this.#engine.acquireNow(options || stack ? { options, stack } : undefined)
-    return ready ? Promise.resolve(ready.handOver()) : this.#connectLater(options, stack)
+    return ready ? Promise.resolve(ready.clientForLease()) : this.#connectLater(options, stack)
   }
 
   /**
    * Runs one statement on whichever connection is free. A plain SQL error leaves the connection in the pool.
    *
-   * With `idempotent` it is sent again when its connection is lost; with `exactlyOnce` it runs as a transaction of its own,
+   * With `idempotent` it is sent again when its connection is lost; with `transactional` it runs as a transaction of its own,
    * whose outcome is found out.
    *
    * @throws {ConnectionLostError} when the connection died while the statement ran: `sent` and `commitOutcome` tell.
@@ -335,7 +335,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     isPromise: boolean,
   ): void {
     if (this.connect !== ownConnect || isInstrumented()) return this.#runThroughConnect(query, values, done)
-    const options = wishes(wishesIn(query))
+    const options = acquireOptionsFor(acquireOptionsIn(query))
     const stack = this.#whoAsks(this.query)
     this.#engine.acquire(new QueryCall(query, values, done, isPromise, this.#engine, options, stack))
   }

@@ -5,7 +5,7 @@ import { HoldfastDriver } from './driver.ts'
 
 /**
  * Kysely's dialect for PostgreSQL, on a Holdfast pool: hooks that throw, waiters that give up and COMMITs that fail keep no
- * connection, streams need no set-up, and `retrying` runs transactions again.
+ * connection, streams need no set-up, and `withRetry` runs transactions again.
  * `db.destroy()` ends the pool, as with Kysely's own dialect: the one it made as well as the one it was given. Who shares
  * a pool ends it himself instead.
  */

@@ -1,4 +1,10 @@
-import { type LeasedClient, type Pool, physicalClient, scope, TransactionRolledBackError } from '@holdfast/core'
+import {
+  type LeasedClient,
+  type Pool,
+  physicalClient,
+  TransactionRolledBackError,
+  withPoolOptions,
+} from '@holdfast/core'
 import { type AbortableOperationOptions, type DatabaseConnection, PostgresDriver, type PostgresPool } from 'kysely'
 import type { ResolvedConfig } from './config.ts'
 import { lend } from './lend.ts'
@@ -34,7 +40,7 @@ export class HoldfastDriver extends PostgresDriver {
 
   override async acquireConnection(options?: AbortableOperationOptions): Promise<DatabaseConnection> {
     const lease = (): Promise<LeasedClient> => this.#pool.connect()
-    const client = await (options?.signal ? scope({ signal: options.signal }, lease) : lease())
+    const client = await (options?.signal ? withPoolOptions({ signal: options.signal }, lease) : lease())
     const connection = await this.#connectionOf(client, options)
     const physical = physicalClient(client)
     const { idempotentSelects, onCreateConnection, onReserveConnection } = this.#config

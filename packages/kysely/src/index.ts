@@ -1,3 +1,3 @@
 export type { HoldfastDialectConfig } from './config.ts'
 export { HoldfastDialect } from './dialect.ts'
-export { type RetryingTransaction, retrying } from './retrying.ts'
+export { type RetryableTransaction, withRetry } from './with-retry.ts'

@@ -54,7 +54,7 @@ export const STACKS: readonly Stack[] = [
     name: 'kysely-holdfast',
     family: 'kysely',
     title: 'Kysely + Holdfast',
-    about: 'the same code with HoldfastDialect of @holdfast/kysely, and retrying()',
+    about: 'the same code with HoldfastDialect of @holdfast/kysely, and withRetry()',
     isJudged: true,
     load: () => import('./kysely/holdfast.ts'),
   },

@@ -1,4 +1,4 @@
-import { scope } from '@holdfast/core'
+import { withPoolOptions } from '@holdfast/core'
 import { describe, expect } from 'vitest'
 import { test } from '../../faults/support/fault-test.ts'
 import { isPending, rejection, settles, unattended } from '../../faults/support/settling.ts'
@@ -65,7 +65,9 @@ export function describeAcquire(subject: Subject): void {
       async ({ run }, { cluster, direct, applicationName }) => {
         await using database = await open(subject, { ...direct, max: 1 })
         const { pid, end } = await hold(database)
-        const error = await rejection(scope({ connectionTimeoutMillis: 200 }, () => run(database, 'select 1')))
+        const error = await rejection(
+          withPoolOptions({ connectionTimeoutMillis: 200 }, () => run(database, 'select 1')),
+        )
         expectCause(error, {
           name: 'PoolTimeoutError',
           message: expect.stringMatching(/^timeout exceeded when trying to connect.*1 of 1 in use/),
@@ -107,7 +109,7 @@ export function describeAcquire(subject: Subject): void {
         await using database = await open(subject, { ...direct, max: 1 })
         const { end } = await hold(database)
         const controller = new AbortController()
-        const waiting = unattended(scope({ signal: controller.signal }, () => run(database, 'select 1')))
+        const waiting = unattended(withPoolOptions({ signal: controller.signal }, () => run(database, 'select 1')))
         await until(() => database.pool.waitingCount === 1)
         const behind = database.run('select 1 as one')
         await until(() => database.pool.waitingCount === 2)
@@ -126,7 +128,7 @@ export function describeAcquire(subject: Subject): void {
       async ({ run }, { cluster, direct, applicationName }) => {
         await using database = await open(subject, { ...direct, max: 1 })
         const controller = new AbortController()
-        const running = unattended(scope({ signal: controller.signal }, () => run(database, FOR_EVER)))
+        const running = unattended(withPoolOptions({ signal: controller.signal }, () => run(database, FOR_EVER)))
         const pid = await busyBackend({ cluster, applicationName }, FOR_EVER)
         const behind = backendPid(database)
         controller.abort(new TakesTooLong())

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { scope } from '@holdfast/core'
+import { withPoolOptions } from '@holdfast/core'
 import { describe, expect } from 'vitest'
 import type { Blockade } from '../../faults/programs/while-blocked.ts'
 import { test } from '../../faults/support/fault-test.ts'
@@ -218,7 +218,7 @@ export function describeIdle(subject: Subject): void {
 
 /** Somebody with less patience than the pool, which needs some to be warm on a busy machine. */
 function soon<T>(work: () => Promise<T>): Promise<T> {
-  return scope({ connectionTimeoutMillis: 1200 }, work)
+  return withPoolOptions({ connectionTimeoutMillis: 1200 }, work)
 }
 
 /** Blocks this process's event loop, while another process lets the server do its work; see the program. */

@@ -220,7 +220,7 @@ export function describeRetry(subject: Subject): void {
     test.for(AFTER_COMMIT)(
       'what may have been committed: $act of COMMIT, $point',
       async ({ point, act, isCommitted }, { cluster, aimed, aimedAt, applicationName }) => {
-        await using database = await open(subject, { ...aimedAt, query_timeout: 500, commitOutcome: 'report' })
+        await using database = await open(subject, { ...aimedAt, query_timeout: 500, lostCommit: 'report' })
         await database.run('select 1')
         const shot = aimed.aim({ statement: /^commit/i, point }, act)
         const id = `C3 ${act} ${point}`

@@ -1,4 +1,4 @@
-import { type ResetPolicy, scope } from '@holdfast/core'
+import { type ResetPolicy, withPoolOptions } from '@holdfast/core'
 import { describe, expect } from 'vitest'
 import { test } from '../../faults/support/fault-test.ts'
 import { rejection, settles } from '../../faults/support/settling.ts'
@@ -51,7 +51,7 @@ export function describeReturned(subject: Subject): void {
 
     test('D2: it is cleared for whoever asks for it in his scope', async ({ cluster, direct, applicationName }) => {
       await using database = await open(subject, { ...direct, max: 1 })
-      await scope({ resetOnReturn: 'session' }, () => expectCleared(database))
+      await withPoolOptions({ resetOnReturn: 'session' }, () => expectCleared(database))
       await expectHealthy(database, { cluster, applicationName })
     })
 

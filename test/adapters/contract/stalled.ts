@@ -34,7 +34,7 @@ export function describeStalled(subject: Subject): void {
   const options = {
     query_timeout: QUERY_TIMEOUT_MILLIS,
     prePing: { idleMillis: 60_000 },
-    commitOutcome: 'report',
+    lostCommit: 'report',
   } as const
 
   // Side by side: nearly all of it is waiting.

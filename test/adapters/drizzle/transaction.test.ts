@@ -208,7 +208,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
     })
 
     test('does not run again what may have committed', async ({ cluster, proxy, proxied }) => {
-      const db = open({ ...proxied, max: 1, commitOutcome: 'report' })
+      const db = open({ ...proxied, max: 1, lostCommit: 'report' })
       await using pool = db.$client
       const id = `acknowledgement lost, ${edition}`
       let calls = 0

@@ -1,5 +1,5 @@
 import { Pool } from '@holdfast/core'
-import { retrying } from '@holdfast/kysely'
+import { withRetry } from '@holdfast/kysely'
 import { type InflightQueryAbortStrategy, type Kysely, sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, vi } from 'vitest'
 import { test } from '../../faults/support/fault-test.ts'
@@ -185,7 +185,7 @@ describe('retrying is given a signal', () => {
     await using pool = holdfast({ ...direct, max: 1 })
     const controller = new AbortController()
     let attempts = 0
-    const transaction = retrying(kysely(pool).transaction(), { signal: controller.signal }).execute(async (trx) => {
+    const transaction = withRetry(kysely(pool).transaction(), { signal: controller.signal }).execute(async (trx) => {
       attempts++
       await trx.insertInto('entry').values({ id: 'given up' }).execute()
       await sql`select pg_sleep('infinity')`.execute(trx)
@@ -205,7 +205,7 @@ describe('retrying is given a signal', () => {
     const db = kysely(pool)
     const trx = await db.startTransaction().execute()
     const controller = new AbortController()
-    const waiting = rejection(retrying(db.transaction(), { signal: controller.signal }).execute(() => {}))
+    const waiting = rejection(withRetry(db.transaction(), { signal: controller.signal }).execute(() => {}))
     await until(() => pool.waitingCount === 1)
     controller.abort(new GivenUp())
     expect(await settles(waiting, 'the waiter')).toBeInstanceOf(GivenUp)

@@ -112,7 +112,7 @@ describe('the connection of a controlled transaction dies', () => {
     direct,
     applicationName,
   }) => {
-    await using pool = holdfast({ ...direct, max: 1, commitOutcome: 'report' })
+    await using pool = holdfast({ ...direct, max: 1, lostCommit: 'report' })
     const db = kysely(pool)
     await cluster.withAdmin(async (admin) => {
       await admin.query(`select pg_advisory_lock(${GATE})`)

@@ -1,4 +1,4 @@
-import { retrying } from '@holdfast/kysely'
+import { withRetry } from '@holdfast/kysely'
 import { CompiledQuery, type DatabaseConnection, sql } from 'kysely'
 import { describe, expect } from 'vitest'
 import { test } from '../../faults/support/fault-test.ts'
@@ -87,7 +87,7 @@ describe.each(HOOKS)('%s throws', (hook) => {
       },
     })
     // What the statement of a hook has done may be written: that isn't run again without being asked.
-    const lost = await rejection(retrying(db.transaction()).execute(() => {}))
+    const lost = await rejection(withRetry(db.transaction()).execute(() => {}))
     expect(lost).toMatchObject({ name: 'ConnectionLostError', code: '57P01', commitOutcome: 'unknown' })
     await expectHealthy(pool, cluster, direct.application_name)
   })

@@ -1,5 +1,5 @@
 import { ConnectionLostError, OptionsError, Pool } from '@holdfast/core'
-import { HoldfastDialect, retrying } from '@holdfast/kysely'
+import { HoldfastDialect, withRetry } from '@holdfast/kysely'
 import { Kysely, type LogEvent, sql } from 'kysely'
 import { afterEach, describe, expect, vi } from 'vitest'
 import { expectHealthy } from '../../faults/support/health.ts'
@@ -144,7 +144,7 @@ describe('is not sent again', () => {
     ['raw SQL', COUNTED, (db) => sql`select id from "counted"`.execute(db)],
     ['a SELECT in a transaction', COUNTED, (db) => db.transaction().execute(select)],
     ['a SELECT in a controlled transaction', COUNTED, async (db) => select(await db.startTransaction().execute())],
-    ['a SELECT of retrying, by itself', COUNTED, (db) => retrying(db.transaction(), { retry: false }).execute(select)],
+    ['a SELECT of retrying, by itself', COUNTED, (db) => withRetry(db.transaction(), { retry: false }).execute(select)],
     ['a SELECT on a connection()', COUNTED, (db) => db.connection().execute(select)],
     [
       'a SELECT on a connection() with a signal',

@@ -1,4 +1,4 @@
-import { retrying } from '@holdfast/kysely'
+import { withRetry } from '@holdfast/kysely'
 import { type Kysely, sql } from 'kysely'
 import Cursor from 'pg-cursor'
 import { describe, expect } from 'vitest'
@@ -110,7 +110,7 @@ describe.each(LOSSES)('a stream is read, and $loss', ({ code, happen }) => {
     await using pool = holdfast({ ...proxied, max: 1 })
     const db = kysely(pool)
     const id = `streamed: ${applicationName}`
-    const read = await retrying(db.transaction()).execute(async (trx, { attempt }) => {
+    const read = await withRetry(db.transaction()).execute(async (trx, { attempt }) => {
       await trx.insertInto('entry').values({ id }).execute()
       const seen: number[] = []
       for await (const { n } of numbers(trx, 5)) {
@@ -137,7 +137,7 @@ describe('leaving early', () => {
 
   test('by an error of its own, inside of a transaction, rolls back', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
-    const transaction = retrying(kysely(pool).transaction()).execute(async (trx) => {
+    const transaction = withRetry(kysely(pool).transaction()).execute(async (trx) => {
       await trx.insertInto('entry').values({ id: 'left a stream' }).execute()
       for await (const { n } of numbers(trx, 1000)) if (n === 2) throw new RangeError('enough')
     })

@@ -1,4 +1,4 @@
-import { scope } from '@holdfast/core'
+import { withPoolOptions } from '@holdfast/core'
 import { drizzle } from '@holdfast/drizzle'
 import { sql } from 'drizzle-orm'
 import type { Row, Subject } from '../subject.ts'
@@ -18,7 +18,7 @@ export const subject: Subject = {
       ids: () => idsOf(db),
       transaction: (fn, options) => db.transaction(async (tx, info) => fn(txOf(tx), info), options),
       prepared: preparedOf(db),
-      runUntil: (text, signal) => scope({ signal }, async () => (await db.execute<Row>(sql.raw(text))).rows),
+      runUntil: (text, signal) => withPoolOptions({ signal }, async () => (await db.execute<Row>(sql.raw(text))).rows),
       [Symbol.asyncDispose]: () => db.$client[Symbol.asyncDispose](),
     }
   },

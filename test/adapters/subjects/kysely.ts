@@ -1,5 +1,5 @@
 import { Pool } from '@holdfast/core'
-import { HoldfastDialect, retrying } from '@holdfast/kysely'
+import { HoldfastDialect, withRetry } from '@holdfast/kysely'
 import { CompiledQuery, type ControlledTransaction, Kysely, sql, type Transaction } from 'kysely'
 import type { Row, Subject, Tx } from '../subject.ts'
 import { statementsOf, type Tables } from './kysely-stock.ts'
@@ -34,7 +34,7 @@ function controlledOf(trx: ControlledTransaction<Tables>) {
   }
 }
 
-/** Kysely with `HoldfastDialect`, and `retrying` around its transactions. */
+/** Kysely with `HoldfastDialect`, and `withRetry` around its transactions. */
 export const subject: Subject = {
   name: 'Kysely',
   module: import.meta.url,
@@ -50,7 +50,7 @@ export const subject: Subject = {
       transaction: (fn, { isolationLevel, ...options } = {}) => {
         const builder = db.transaction()
         const chosen = isolationLevel ? builder.setIsolationLevel(isolationLevel as 'serializable') : builder
-        return retrying(chosen, options).execute((trx, info) => fn(txOf(trx), info))
+        return withRetry(chosen, options).execute((trx, info) => fn(txOf(trx), info))
       },
       stream: (text) =>
         db

@@ -1,4 +1,4 @@
-import { ConnectError, PoolTimeoutError, scope } from '@holdfast/core'
+import { ConnectError, PoolTimeoutError, withPoolOptions } from '@holdfast/core'
 import { transaction } from '@holdfast/typeorm'
 import type { DataSource } from 'typeorm'
 import { describe, expect } from 'vitest'
@@ -171,7 +171,7 @@ describe('replication', () => {
     const holder = source.createQueryRunner('slave')
     await holder.query('select 1')
     const giveUp = new AbortController()
-    const read = rejection(scope({ signal: giveUp.signal }, () => readers(source, 1)))
+    const read = rejection(withPoolOptions({ signal: giveUp.signal }, () => readers(source, 1)))
     const [pool] = replicasOf(source)
     await until(() => pool?.waitingCount === 1)
     const reason = new Error('given up')

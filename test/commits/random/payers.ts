@@ -11,7 +11,7 @@ export interface Payer extends AsyncDisposable {
 
 /** What an application was told: why nobody knows; or nothing if it believes that nothing was written. */
 export function reasonOfDoubt(error: unknown): string | undefined {
-  if (error instanceof CommitOutcomeUnknownError) return error.why
+  if (error instanceof CommitOutcomeUnknownError) return error.reason
   if (error instanceof ConnectionLostError && error.commitOutcome === 'unknown') return error.message
   return undefined
 }

@@ -13,7 +13,7 @@ export interface Answer {
   readonly told: Told
   readonly error?: unknown
   /** Why nobody knows. */
-  readonly why?: string
+  readonly reason?: string
 }
 
 const PROMISES: Readonly<Record<string, Told>> = { aborted: 'not written', unknown: 'unknown' }
@@ -27,7 +27,7 @@ export async function answerOf(transaction: Promise<unknown>): Promise<Answer> {
     const loss = causesOf(error).find(({ commitOutcome }) => typeof commitOutcome === 'string')
     if (!loss) return { told: 'failed', error }
     const told = PROMISES[loss.commitOutcome as string] ?? 'failed'
-    return { told, error, ...(typeof loss.why === 'string' && { why: loss.why }) }
+    return { told, error, ...(typeof loss.reason === 'string' && { reason: loss.reason }) }
   }
 }
 

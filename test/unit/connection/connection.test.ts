@@ -2,7 +2,7 @@ import pg from 'pg'
 import { describe, expect, test, vi } from 'vitest'
 import type { Connection } from '../../../packages/core/src/connection/connection.ts'
 import { Connector, type ConnectorOptions } from '../../../packages/core/src/connection/connector.ts'
-import { ping, synchronized } from '../../../packages/core/src/connection/exchange.ts'
+import { ping, synchronized } from '../../../packages/core/src/connection/internal-query.ts'
 import type { ConnectionState } from '../../../packages/core/src/connection/state.ts'
 import { codeOf } from '../../../packages/core/src/errors.ts'
 import { adminShutdown, FakeServer, serverError, systemError } from '../../support/fake-client.ts'
@@ -51,7 +51,7 @@ async function open(options?: Partial<ConnectorOptions>): Promise<Fixture> {
 
 async function leased(options?: Partial<ConnectorOptions>): Promise<Fixture> {
   const fixture = await open(options)
-  fixture.connection.grant(fixture.clock.now())
+  fixture.connection.startLease(fixture.clock.now())
   return fixture
 }
 
@@ -101,7 +101,7 @@ describe('a loss', () => {
     { name: 'a closed socket', strike: ({ server }: Fixture) => server.backend().disappear(), code: undefined },
   ])('by $name is noticed without anyone asking, and crashes nothing', async ({ strike, code }) => {
     using fixture = await open()
-    fixture.connection.rest(0)
+    fixture.connection.becomeIdle(0)
     strike(fixture)
     await fixture.clock.advance(0)
     expect(fixture.connection.isLost).toBe(true)
@@ -112,7 +112,7 @@ describe('a loss', () => {
 
   test('is told once, with its first cause', async () => {
     using fixture = await open()
-    fixture.connection.rest(0)
+    fixture.connection.becomeIdle(0)
     fixture.server.backend().terminate()
     await fixture.clock.advance(0)
     expect(fixture.lost).toHaveBeenCalledExactlyOnceWith(
@@ -199,7 +199,7 @@ describe('a ping', () => {
     const pinged = ping(fixture.connection, fixture.clock, 1000)
     await fixture.clock.advance(0)
     await pinged
-    expect(fixture.connection.signs.answeredAt).toBe(fixture.clock.now())
+    expect(fixture.connection.liveness.answeredAt).toBe(fixture.clock.now())
   })
 
   test('without an answer loses the connection', async () => {
@@ -353,13 +353,13 @@ describe('allowExitOnIdle', () => {
       using fixture = await open({ allowExitOnIdle })
       const { connection } = fixture
       const { stream } = fixture.server.backend().wire
-      connection.rest(0)
+      connection.becomeIdle(0)
       expect(stream.isRef).toBe(idle)
       connection.move('checking')
       expect(stream.isRef).toBe(true)
-      connection.grant(0)
+      connection.startLease(0)
       expect(stream.isRef).toBe(true)
-      connection.rest(0)
+      connection.becomeIdle(0)
       void connection.close(1000, cause)
       expect(stream.isRef).toBe(true)
     },

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import type { LeasedClient } from '../../../packages/core/src/connection/client.ts'
 import { Connector } from '../../../packages/core/src/connection/connector.ts'
+import type { LeasedClient } from '../../../packages/core/src/connection/physical-client.ts'
 import { type FakeBackend, FakeServer, serverError } from '../../support/fake-client.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 
@@ -34,7 +34,7 @@ async function withStaleStatement(): Promise<Fixture> {
   const connection = connector.make({ onLost: () => {}, onReleased: () => {} })
   void connector.logIn(connection)
   await clock.advance(0)
-  connection.grant(clock.now())
+  connection.startLease(clock.now())
   const backend = server.backend()
   backend.wire.parsedStatements.x = CONFIG.text
   // Bound without Parse, a statement has no text for this server.

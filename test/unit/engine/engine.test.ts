@@ -1,19 +1,19 @@
 import { describe, expect, test, vi } from 'vitest'
 import { adminShutdown, serverError, systemError } from '../../support/fake-client.ts'
-import { Rig } from './rig.ts'
+import { EngineFixture } from './engine-fixture.ts'
 
 const PING = ';'
 
 describe('an idle connection', () => {
   test('that is fresh is leased before acquire returns', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     await rig.fill(1)
 
     expect(rig.call().connection).toBeDefined()
   })
 
   test('is leased again, not a new one opened', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     await rig.fill(1)
 
     const first = rig.call()
@@ -23,7 +23,7 @@ describe('an idle connection', () => {
   })
 
   test('that was used last is leased first', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     await rig.fill(3)
     expect(rig.call().leased.id).toBe(3)
     expect(rig.call().leased.id).toBe(2)
@@ -32,7 +32,7 @@ describe('an idle connection', () => {
 
 describe('those who wait', () => {
   test('are served in the order they arrived', async () => {
-    using rig = new Rig({ max: 1 })
+    using rig = new EngineFixture({ max: 1 })
     const holder = await rig.lease()
     const calls = [rig.call(), rig.call(), rig.call()]
 
@@ -46,7 +46,7 @@ describe('those who wait', () => {
   })
 
   test('are served before whoever comes later, though a connection is being returned', async () => {
-    using rig = new Rig({ max: 1 })
+    using rig = new EngineFixture({ max: 1 })
     const holder = await rig.lease()
     const waiter = rig.call()
     holder.release()
@@ -56,7 +56,7 @@ describe('those who wait', () => {
   })
 
   test('take a returned connection if it comes before the one that is being opened for them', async () => {
-    using rig = new Rig({ max: 2 })
+    using rig = new EngineFixture({ max: 2 })
     const holder = await rig.lease()
     rig.server.welcome = 'hang'
     const waiter = rig.call()
@@ -71,7 +71,7 @@ describe('those who wait', () => {
   })
 
   test('take an opened connection if it comes before any is returned', async () => {
-    using rig = new Rig({ max: 2 })
+    using rig = new EngineFixture({ max: 2 })
     const holder = await rig.lease()
     const waiter = rig.call()
     await rig.clock.advance(0)
@@ -80,7 +80,7 @@ describe('those who wait', () => {
   })
 
   test('have as many connections opened for them as there is room, and no more', async () => {
-    using rig = new Rig({ max: 3 })
+    using rig = new EngineFixture({ max: 3 })
     const calls = Array.from({ length: 5 }, () => rig.call())
     expect(rig.counts).toEqual({ total: 3, idle: 0, waiting: 5 })
     await rig.clock.advance(0)
@@ -89,7 +89,7 @@ describe('those who wait', () => {
   })
 
   test('for less than there is room have only as many opened', async () => {
-    using rig = new Rig({ max: 10 })
+    using rig = new EngineFixture({ max: 10 })
     rig.call()
     rig.call()
     await rig.clock.advance(0)
@@ -99,7 +99,7 @@ describe('those who wait', () => {
 
 describe('the pre-ping', () => {
   test('proves a connection alive that lay idle for idleMillis', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     await rig.fill(1)
     await rig.clock.advance(500)
 
@@ -111,7 +111,7 @@ describe('the pre-ping', () => {
   })
 
   test('is left out for a connection that lay idle for less', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     await rig.fill(1)
     await rig.clock.advance(499)
     expect(rig.call().connection).toBeDefined()
@@ -119,13 +119,13 @@ describe('the pre-ping', () => {
   })
 
   test('is left out for a new connection', async () => {
-    using rig = new Rig({ prePing: { idleMillis: 0 } })
+    using rig = new EngineFixture({ prePing: { idleMillis: 0 } })
     await rig.lease()
     expect(rig.server.received).toEqual([])
   })
 
   test('comes every time with idleMillis 0', async () => {
-    using rig = new Rig({ prePing: { idleMillis: 0 } })
+    using rig = new EngineFixture({ prePing: { idleMillis: 0 } })
     const first = await rig.lease()
     first.release()
     const second = await rig.lease()
@@ -136,7 +136,7 @@ describe('the pre-ping', () => {
   })
 
   test('comes never with prePing false', async () => {
-    using rig = new Rig({ prePing: false, idleTimeoutMillis: 0 })
+    using rig = new EngineFixture({ prePing: false, idleTimeoutMillis: 0 })
     await rig.fill(1)
     await rig.clock.advance(3_600_000)
     expect(rig.call().connection).toBeDefined()
@@ -144,7 +144,7 @@ describe('the pre-ping', () => {
   })
 
   test('that gets no answer costs its timeout, then the caller has a new connection', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     await rig.fill(1)
     await rig.clock.advance(500)
     rig.server.backend(1).silent = true
@@ -159,7 +159,7 @@ describe('the pre-ping', () => {
   })
 
   test('that is answered with an SQL error is answered: a cancel request meant for the last holder came late', async () => {
-    using rig = new Rig({ max: 1 })
+    using rig = new EngineFixture({ max: 1 })
     await rig.fill(1)
     await rig.clock.advance(500)
     rig.server.backend(1).failures.set(PING, serverError('57014', 'canceling statement due to user request'))
@@ -171,7 +171,7 @@ describe('the pre-ping', () => {
   })
 
   test('that fails leaves the caller at his place in line', async () => {
-    using rig = new Rig({ max: 1 })
+    using rig = new EngineFixture({ max: 1 })
     await rig.fill(1)
     await rig.clock.advance(500)
     rig.server.backend(1).silent = true
@@ -186,7 +186,7 @@ describe('the pre-ping', () => {
   })
 
   test('serves whoever is first in line, not the one it was made for', async () => {
-    using rig = new Rig({ max: 2 })
+    using rig = new EngineFixture({ max: 2 })
     await rig.fill(2)
     await rig.clock.advance(500)
     rig.server.backend(2).silent = true
@@ -199,7 +199,7 @@ describe('the pre-ping', () => {
   })
 
   test('is answered by nobody three times in a row: the rest is retired unasked, and a new connection opened', async () => {
-    using rig = new Rig({ max: 6, invalidateOnDisconnect: 'one', prePing: { timeoutMillis: 100 } })
+    using rig = new EngineFixture({ max: 6, invalidateOnDisconnect: 'one', prePing: { timeoutMillis: 100 } })
     await rig.fill(6)
     await rig.clock.advance(500)
     for (const backend of rig.server.backends) backend.silent = true
@@ -207,12 +207,12 @@ describe('the pre-ping', () => {
     const call = rig.call()
     await rig.clock.advance(300)
     expect(rig.server.received.filter((sql) => sql === PING)).toHaveLength(3)
-    expect(rig.retired).toEqual(['6 lost', '5 lost', '4 lost', '1 stale', '2 stale', '3 stale'])
+    expect(rig.retired).toEqual(['6 lost', '5 lost', '4 lost', '1 invalidated', '2 invalidated', '3 invalidated'])
     expect(call.leased.id).toBe(7)
   })
 
   test('that succeeds in between starts the count of failures anew', async () => {
-    using rig = new Rig({ max: 6, invalidateOnDisconnect: 'one', prePing: { timeoutMillis: 100 } })
+    using rig = new EngineFixture({ max: 6, invalidateOnDisconnect: 'one', prePing: { timeoutMillis: 100 } })
     await rig.fill(6)
     await rig.clock.advance(500)
     for (const number of [6, 5, 3, 2]) rig.server.backend(number).silent = true
@@ -226,7 +226,7 @@ describe('the pre-ping', () => {
   })
 
   test('is not condemned by a blocked event loop while its answer lies in the socket', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     await rig.fill(1)
     await rig.clock.advance(500)
     const backend = rig.server.backend(1)
@@ -239,7 +239,7 @@ describe('the pre-ping', () => {
   })
 
   test('finds a connection that dies in the same moment: nobody gets it', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     await rig.fill(1)
     await rig.clock.advance(500)
     const call = rig.call()
@@ -252,35 +252,35 @@ describe('the pre-ping', () => {
 
 describe('one disconnect retires every connection opened before it, seen', () => {
   test('on an idle connection', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     await rig.fill(3)
     rig.server.backend(2).terminate()
-    expect(rig.retired.toSorted()).toEqual(['1 stale', '2 lost', '3 stale'])
+    expect(rig.retired.toSorted()).toEqual(['1 invalidated', '2 lost', '3 invalidated'])
   })
 
   test('by a ping', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     await rig.fill(3)
     await rig.clock.advance(500)
     rig.server.backend(3).silent = true
     rig.call()
     await rig.clock.advance(1000)
-    expect(rig.retired.toSorted()).toEqual(['1 stale', '2 stale', '3 lost'])
+    expect(rig.retired.toSorted()).toEqual(['1 invalidated', '2 invalidated', '3 lost'])
   })
 
   test('by a statement', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     await rig.fill(3)
     const call = rig.call()
     const query = call.leased.client.query('select 1').catch((error: unknown) => error)
     rig.server.backend(3).fail(systemError('ECONNRESET'))
     await rig.clock.advance(0)
     expect(await query).toMatchObject({ name: 'ConnectionLostError', code: 'ECONNRESET', sent: true })
-    expect(rig.retired.toSorted()).toEqual(['1 stale', '2 stale', '3 lost'])
+    expect(rig.retired.toSorted()).toEqual(['1 invalidated', '2 invalidated', '3 lost'])
   })
 
   test('the leased ones among them when they come back', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     const [first, second] = [rig.call(), rig.call()]
     await rig.clock.advance(0)
     rig.server.backend(1).terminate()
@@ -288,7 +288,7 @@ describe('one disconnect retires every connection opened before it, seen', () =>
 
     first.release()
     second.release()
-    expect(rig.retired).toEqual(['1 lost', '2 stale'])
+    expect(rig.retired).toEqual(['1 lost', '2 invalidated'])
   })
 })
 
@@ -298,7 +298,7 @@ describe('a disconnect retires only its own connection', () => {
     { name: 'by idle_in_transaction_session_timeout', reason: serverError('25P03', 'idle-in-transaction', 'FATAL') },
     { name: 'by transaction_timeout', reason: serverError('25P04', 'transaction timeout', 'FATAL') },
   ])('$name', async ({ reason }) => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     await rig.fill(3)
     rig.server.backend(2).terminate(reason)
     await rig.clock.advance(0)
@@ -307,7 +307,7 @@ describe('a disconnect retires only its own connection', () => {
   })
 
   test('by a holder who ended the client', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     await rig.fill(2)
     const call = rig.call()
     void call.leased.client.end()
@@ -316,7 +316,7 @@ describe('a disconnect retires only its own connection', () => {
   })
 
   test('by a holder who ended the client after releasing it', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     await rig.fill(2)
     const call = rig.call()
     call.release()
@@ -326,7 +326,7 @@ describe('a disconnect retires only its own connection', () => {
   })
 
   test('by a holder who discards it', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     await rig.fill(2)
     rig.call().release(new Error('odd'))
     await rig.clock.advance(0)
@@ -334,7 +334,7 @@ describe('a disconnect retires only its own connection', () => {
   })
 
   test("with invalidateOnDisconnect 'one'", async () => {
-    using rig = new Rig({ invalidateOnDisconnect: 'one' })
+    using rig = new EngineFixture({ invalidateOnDisconnect: 'one' })
     await rig.fill(3)
     rig.server.backend(2).terminate()
     await rig.clock.advance(0)
@@ -342,7 +342,7 @@ describe('a disconnect retires only its own connection', () => {
   })
 
   test('if that one was opened before the last invalidation: newer ones know better', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     const [old, other] = [rig.call(), rig.call()]
     await rig.clock.advance(0)
     rig.server.backend(1).terminate()
@@ -364,20 +364,20 @@ test('a disconnect seen while a new connection runs its hooks retires that one t
     new Promise((resolve) => {
       finish = resolve
     })
-  using rig = new Rig({ max: 1 }, { onConnect })
+  using rig = new EngineFixture({ max: 1 }, { onConnect })
   const call = rig.call()
   await rig.clock.advance(0)
   rig.engine.invalidate()
   finish()
   await rig.clock.advance(1)
-  expect(rig.retired).toEqual(['1 stale'])
+  expect(rig.retired).toEqual(['1 invalidated'])
   finish()
   await rig.clock.advance(1)
   expect(call.leased.id).toBe(2)
 })
 
 test('a connection that a `connect` listener ends is leased to nobody', async () => {
-  using rig = new Rig({ max: 1, connectRetry: false })
+  using rig = new EngineFixture({ max: 1, connectRetry: false })
   rig.publisher.subscribe((event) => {
     if (event.type === 'connection-opened' && event.connection.id === 1) void event.connection.client.end()
   })
@@ -390,7 +390,7 @@ test('a connection that a `connect` listener ends is leased to nobody', async ()
 })
 
 test('min is kept ready while the first lease still lasts', async () => {
-  using rig = new Rig({ min: 2 })
+  using rig = new EngineFixture({ min: 2 })
   await rig.lease()
   await rig.clock.advance(1000)
   expect(rig.counts).toEqual({ total: 3, idle: 2, waiting: 0 })
@@ -398,7 +398,7 @@ test('min is kept ready while the first lease still lasts', async () => {
 
 describe('a plain SQL error', () => {
   test('leaves the connection in the pool, once the server is ready again', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     const call = await rig.lease()
     const backend = rig.server.backend(1)
     backend.failures.set('insert', serverError('23505', 'duplicate key'))
@@ -419,7 +419,7 @@ describe('a plain SQL error', () => {
 
 describe('a leased connection that dies', () => {
   test('gives its slot back though nobody releases it', async () => {
-    using rig = new Rig({ max: 1 })
+    using rig = new EngineFixture({ max: 1 })
     await rig.lease()
     const waiter = rig.call()
     rig.server.backend(1).disappear()
@@ -428,7 +428,7 @@ describe('a leased connection that dies', () => {
   })
 
   test('is out of the pool from its FATAL on, before the socket closes', async () => {
-    using rig = new Rig({ max: 1 })
+    using rig = new EngineFixture({ max: 1 })
     const call = await rig.lease()
     rig.server.closesSockets = false
     rig.server.backend(1).send(adminShutdown())
@@ -439,7 +439,7 @@ describe('a leased connection that dies', () => {
   })
 
   test('can be released all the same, to no effect', async () => {
-    using rig = new Rig({ max: 1 })
+    using rig = new EngineFixture({ max: 1 })
     const call = await rig.lease()
     rig.server.backend(1).terminate()
     await rig.clock.advance(0)
@@ -451,7 +451,7 @@ describe('a leased connection that dies', () => {
 })
 
 test('a statement that runs into query_timeout makes the other connections suspect, and condemns none', async () => {
-  using rig = new Rig({ query_timeout: 2000, prePing: { idleMillis: 60_000 } })
+  using rig = new EngineFixture({ query_timeout: 2000, prePing: { idleMillis: 60_000 } })
   await rig.fill(2)
   const call = rig.call()
   rig.server.backend(2).silent = true
@@ -478,7 +478,7 @@ describe('on release', () => {
     { policy: 'none', before: ['begin', 'bad'], sent: ['Terminate'], retired: ['1 reset-failed'] },
     { policy: 'none', before: ['select 1'], sent: [], retired: [] },
   ] as const)("policy '$policy' sends after $before: $sent", async ({ policy, before, sent, retired }) => {
-    using rig = new Rig({ resetOnReturn: policy })
+    using rig = new EngineFixture({ resetOnReturn: policy })
     const call = await rig.lease()
     const backend = rig.server.backend(1)
     backend.failures.set('bad', serverError('42601', 'syntax error'))
@@ -495,7 +495,7 @@ describe('on release', () => {
   })
 
   test('nobody gets the connection before the reset is through', async () => {
-    using rig = new Rig({ max: 1 })
+    using rig = new EngineFixture({ max: 1 })
     const call = await rig.lease()
     const backend = rig.server.backend(1)
     void call.leased.client.query('begin')
@@ -513,7 +513,7 @@ describe('on release', () => {
   })
 
   test('a reset without an answer costs five seconds, then the connection', async () => {
-    using rig = new Rig({ max: 1, closeTimeoutMillis: 0 })
+    using rig = new EngineFixture({ max: 1, closeTimeoutMillis: 0 })
     const call = await rig.lease()
     void call.leased.client.query('begin')
     await rig.clock.advance(0)
@@ -529,7 +529,7 @@ describe('on release', () => {
   })
 
   test('a reset that fails costs the connection', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     const call = await rig.lease()
     void call.leased.client.query('begin')
     await rig.clock.advance(0)
@@ -540,7 +540,7 @@ describe('on release', () => {
   })
 
   test('a statement that still runs is waited for, then its transaction is rolled back', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     const call = await rig.lease()
     const backend = rig.server.backend(1)
     backend.silent = true
@@ -557,7 +557,7 @@ describe('on release', () => {
   })
 
   test('a statement that runs on for five seconds after its lease costs the connection', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     const call = await rig.lease()
     rig.server.backend(1).silent = true
     void call.leased.client.query('select pg_sleep(60)').catch(() => {})
@@ -568,7 +568,7 @@ describe('on release', () => {
   })
 
   test('a connection that dies during its reset costs its slot nothing', async () => {
-    using rig = new Rig({ max: 1 })
+    using rig = new EngineFixture({ max: 1 })
     const call = await rig.lease()
     void call.leased.client.query('begin')
     await rig.clock.advance(0)
@@ -584,29 +584,29 @@ describe('on release', () => {
     { policy: 'commit', sent: ['begin', 'COMMIT', 'Terminate'] },
     { policy: 'rollback', sent: ['begin', 'Terminate'] }, // The goodbye rolls back as well.
   ] as const)("policy '$policy' does its work on a connection that is to be retired, too", async ({ policy, sent }) => {
-    using rig = new Rig({ resetOnReturn: policy, maxUses: 1 })
+    using rig = new EngineFixture({ resetOnReturn: policy, maxUses: 1 })
     const call = await rig.lease()
     void call.leased.client.query('begin')
     await rig.clock.advance(0)
     call.release()
     await rig.clock.advance(0)
     expect(rig.server.received).toEqual(sent)
-    expect(rig.retired).toEqual(['1 used-up'])
+    expect(rig.retired).toEqual(['1 max-uses'])
   })
 })
 
 describe('retirement on release', () => {
   test('after maxUses leases', async () => {
-    using rig = new Rig({ maxUses: 2 })
+    using rig = new EngineFixture({ maxUses: 2 })
     const first = await rig.lease()
     first.release()
     expect(rig.retired).toEqual([])
     rig.call().release()
-    expect(rig.retired).toEqual(['1 used-up'])
+    expect(rig.retired).toEqual(['1 max-uses'])
   })
 
   test('beyond maxLifetimeSeconds', async () => {
-    using rig = new Rig({ maxLifetimeSeconds: 10 })
+    using rig = new EngineFixture({ maxLifetimeSeconds: 10 })
     const call = await rig.lease()
     await rig.clock.advance(10_000)
     expect(rig.engine.inventory.expiredCount(rig.clock.now())).toBe(1)
@@ -615,7 +615,7 @@ describe('retirement on release', () => {
   })
 
   test('of one that is retired serves whoever waits with a new one', async () => {
-    using rig = new Rig({ max: 1, maxUses: 1 })
+    using rig = new EngineFixture({ max: 1, maxUses: 1 })
     const call = await rig.lease()
     const waiter = rig.call()
     call.release()
@@ -626,7 +626,7 @@ describe('retirement on release', () => {
 
 describe('the deadline', () => {
   test('of a caller who finds the pool exhausted tells the numbers, and blames no server', async () => {
-    using rig = new Rig({ max: 2, connectionTimeoutMillis: 3000 })
+    using rig = new EngineFixture({ max: 2, connectionTimeoutMillis: 3000 })
     await rig.lease()
     await rig.clock.advance(1000)
     await rig.lease()
@@ -654,7 +654,7 @@ describe('the deadline', () => {
   })
 
   test('of a caller who finds the pool exhausted does not blame a server that has come back', async () => {
-    using rig = new Rig({ max: 1, connectionTimeoutMillis: 3000 })
+    using rig = new EngineFixture({ max: 1, connectionTimeoutMillis: 3000 })
     rig.server.nextWelcomes.push(systemError('ECONNREFUSED'))
     const holder = rig.call()
     await rig.clock.advance(50)
@@ -666,7 +666,7 @@ describe('the deadline', () => {
   })
 
   test('of a caller whose server is away has the last connect failure as cause', async () => {
-    using rig = new Rig({ connectionTimeoutMillis: 3000 })
+    using rig = new EngineFixture({ connectionTimeoutMillis: 3000 })
     rig.server.welcome = systemError('ECONNREFUSED')
     const call = rig.call()
     await rig.clock.advance(3000)
@@ -676,7 +676,7 @@ describe('the deadline', () => {
   })
 
   test('covers queue, ping and opening together', async () => {
-    using rig = new Rig({ max: 1, connectionTimeoutMillis: 3000 })
+    using rig = new EngineFixture({ max: 1, connectionTimeoutMillis: 3000 })
     const holder = await rig.lease()
     const call = rig.call()
     await rig.clock.advance(1500)
@@ -689,7 +689,7 @@ describe('the deadline', () => {
   })
 
   test('passes each caller on his own', async () => {
-    using rig = new Rig({ max: 1, connectionTimeoutMillis: 3000 })
+    using rig = new EngineFixture({ max: 1, connectionTimeoutMillis: 3000 })
     const holder = await rig.lease()
     const early = rig.call()
     await rig.clock.advance(1000)
@@ -703,7 +703,7 @@ describe('the deadline', () => {
   })
 
   test('does not keep from having what lies in the socket, after a blocked event loop', async () => {
-    using rig = new Rig({ connectionTimeoutMillis: 3000 })
+    using rig = new EngineFixture({ connectionTimeoutMillis: 3000 })
     rig.server.welcome = 'hang'
     const call = rig.call()
     await rig.clock.advance(0)
@@ -714,7 +714,7 @@ describe('the deadline', () => {
   })
 
   test('that is met leaves no timer behind', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     const call = rig.call()
     expect(rig.clock.timers('process')).toBe(1)
     await rig.clock.advance(0)
@@ -723,7 +723,7 @@ describe('the deadline', () => {
   })
 
   test('of 0 waits for ever', async () => {
-    using rig = new Rig({ max: 1, connectionTimeoutMillis: 0 })
+    using rig = new EngineFixture({ max: 1, connectionTimeoutMillis: 0 })
     const holder = await rig.lease()
     const call = rig.call()
     await rig.clock.advance(86_400_000)
@@ -737,7 +737,7 @@ describe('the deadline', () => {
     { whom: 'joins the pool', patient: false, counts: { total: 1, idle: 1, waiting: 0 } },
     { whom: 'is there for the next caller', patient: true, counts: { total: 1, idle: 0, waiting: 0 } },
   ])('does not end an attempt under way: what it opens $whom', async ({ patient, counts }) => {
-    using rig = new Rig({ max: 1, connectionTimeoutMillis: 30_000 })
+    using rig = new EngineFixture({ max: 1, connectionTimeoutMillis: 30_000 })
     const holder = await rig.lease()
     const impatient = rig.call()
     await rig.clock.advance(25_000)
@@ -756,7 +756,7 @@ describe('the deadline', () => {
 
 describe('end', () => {
   test('refuses whoever waits, and whoever comes', async () => {
-    using rig = new Rig({ max: 1 })
+    using rig = new EngineFixture({ max: 1 })
     await rig.lease()
     const waiter = rig.call()
     void rig.engine.close()
@@ -765,7 +765,7 @@ describe('end', () => {
   })
 
   test('says goodbye to idle connections and resolves when their sockets are closed', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     await rig.fill(2)
     const closed = vi.fn()
     void rig.engine.close().then(closed)
@@ -777,7 +777,7 @@ describe('end', () => {
   })
 
   test('waits for leased connections, and closes them when they come back', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     const call = await rig.lease()
     const closed = vi.fn()
     void rig.engine.close().then(closed)
@@ -792,7 +792,7 @@ describe('end', () => {
   })
 
   test('destroys leased connections after closeTimeoutMillis', async () => {
-    using rig = new Rig({ closeTimeoutMillis: 2000 })
+    using rig = new EngineFixture({ closeTimeoutMillis: 2000 })
     const call = await rig.lease()
     const closed = vi.fn()
     void rig.engine.close().then(closed)
@@ -806,7 +806,7 @@ describe('end', () => {
   })
 
   test('destroys what does not hear the goodbye after closeTimeoutMillis', async () => {
-    using rig = new Rig({ closeTimeoutMillis: 2000 })
+    using rig = new EngineFixture({ closeTimeoutMillis: 2000 })
     await rig.fill(2)
     rig.server.hearsGoodbyes = false
     const closed = vi.fn()
@@ -819,7 +819,7 @@ describe('end', () => {
   })
 
   test('counts from its call, for those too that come back late', async () => {
-    using rig = new Rig({ closeTimeoutMillis: 2000 })
+    using rig = new EngineFixture({ closeTimeoutMillis: 2000 })
     const call = await rig.lease()
     rig.server.hearsGoodbyes = false
     const closed = vi.fn()
@@ -831,7 +831,7 @@ describe('end', () => {
   })
 
   test('comes to an end though no socket ever tells that it is closed', async () => {
-    using rig = new Rig({ closeTimeoutMillis: 2000 })
+    using rig = new EngineFixture({ closeTimeoutMillis: 2000 })
     await rig.fill(1)
     rig.call()
     rig.server.closesSockets = false
@@ -842,7 +842,7 @@ describe('end', () => {
   })
 
   test('serves the first yet for whom a connection is on its way, and refuses the others at once', async () => {
-    using rig = new Rig({ max: 1 })
+    using rig = new EngineFixture({ max: 1 })
     const [first, second] = [rig.call(), rig.call()]
     const closed = rig.engine.close()
     expect(second.error).toMatchObject({ code: 'HOLDFAST_POOL_CLOSED' })
@@ -854,7 +854,7 @@ describe('end', () => {
   })
 
   test('ends an attempt to connect that hangs after closeTimeoutMillis, and tells whoever waited', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     rig.server.welcome = 'hang'
     const call = rig.call()
     await rig.clock.advance(0)
@@ -871,7 +871,7 @@ describe('end', () => {
   })
 
   test('tells whoever waits at once when the attempt that was for him fails', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     rig.server.nextWelcomes.push(systemError('ECONNREFUSED'))
     const call = rig.call()
     const closed = rig.engine.close()
@@ -882,7 +882,7 @@ describe('end', () => {
   })
 
   test('ends an attempt to connect at once that nobody waits for any more', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     rig.server.welcome = 'hang'
     const controller = new AbortController()
     rig.call({ signal: controller.signal })
@@ -895,7 +895,7 @@ describe('end', () => {
   })
 
   test('leaves no timer behind', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     await rig.fill(2)
     await rig.clock.advance(5000)
     const ended = rig.engine.close()
@@ -906,17 +906,17 @@ describe('end', () => {
   })
 
   test('of a pool that never connected resolves at once', async () => {
-    using rig = new Rig()
+    using rig = new EngineFixture()
     await expect(rig.engine.close()).resolves.toBeUndefined()
   })
 })
 
 describe('a process that stood still', () => {
   test.each([
-    { how: 'asleep with its machine', stop: async (rig: Rig) => rig.clock.freeze(10_000) },
-    { how: 'stopped', stop: (rig: Rig) => rig.clock.blockEventLoop(3000) },
+    { how: 'asleep with its machine', stop: async (rig: EngineFixture) => rig.clock.freeze(10_000) },
+    { how: 'stopped', stop: (rig: EngineFixture) => rig.clock.blockEventLoop(3000) },
   ])('($how) suspects every idle connection, whatever the bypass window says', async ({ stop }) => {
-    using rig = new Rig({ max: 2, prePing: { idleMillis: 60_000 } })
+    using rig = new EngineFixture({ max: 2, prePing: { idleMillis: 60_000 } })
     await rig.fill(2)
     await rig.clock.advance(10)
     await stop(rig)
@@ -931,7 +931,7 @@ describe('a process that stood still', () => {
   })
 
   test('does not ping a connection that has answered its holder since', async () => {
-    using rig = new Rig({ max: 1, prePing: { idleMillis: 60_000 } })
+    using rig = new EngineFixture({ max: 1, prePing: { idleMillis: 60_000 } })
     const call = await rig.lease()
     rig.clock.freeze(10_000)
     await rig.clock.advance(1)
@@ -944,7 +944,7 @@ describe('a process that stood still', () => {
   })
 
   test('takes no answer for a sign of life that was under way before', async () => {
-    using rig = new Rig({ max: 1, prePing: { idleMillis: 60_000 } })
+    using rig = new EngineFixture({ max: 1, prePing: { idleMillis: 60_000 } })
     const call = await rig.lease()
     const backend = rig.server.backend()
     backend.silent = true
@@ -963,14 +963,14 @@ describe('a process that stood still', () => {
   })
 
   test('is told from one that merely has nothing to do', async () => {
-    using rig = new Rig({ idleTimeoutMillis: 0, prePing: { idleMillis: 600_000 } })
+    using rig = new EngineFixture({ idleTimeoutMillis: 0, prePing: { idleMillis: 600_000 } })
     await rig.fill(1)
     await rig.clock.advance(300_000)
     expect(rig.call().connection).toBeDefined()
   })
 
   test('pings a connection that was leased meanwhile and not heard from since', async () => {
-    using rig = new Rig({ max: 1, prePing: { idleMillis: 60_000 } })
+    using rig = new EngineFixture({ max: 1, prePing: { idleMillis: 60_000 } })
     const call = await rig.lease()
     rig.clock.freeze(10_000)
     await rig.clock.advance(1)
@@ -985,20 +985,20 @@ describe('a process that stood still', () => {
 
 describe('invalidate', () => {
   test('closes idle connections now, leased ones when they come back, and spares the later ones', async () => {
-    using rig = new Rig({ max: 3 })
+    using rig = new EngineFixture({ max: 3 })
     await rig.fill(2)
     const call = rig.call()
     rig.engine.invalidate()
-    expect(rig.retired).toEqual(['1 stale'])
+    expect(rig.retired).toEqual(['1 invalidated'])
     const newer = await rig.lease()
     call.release()
     newer.release()
-    expect(rig.retired).toEqual(['1 stale', '2 stale'])
+    expect(rig.retired).toEqual(['1 invalidated', '2 invalidated'])
     expect(rig.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
   })
 
   test('condemns a connection in its ping, and the caller keeps his place', async () => {
-    using rig = new Rig({ max: 1 })
+    using rig = new EngineFixture({ max: 1 })
     await rig.fill(1)
     await rig.clock.advance(500)
     const call = rig.call()
@@ -1008,7 +1008,7 @@ describe('invalidate', () => {
   })
 
   test('does not let the caller wait for a ping that no longer matters', async () => {
-    using rig = new Rig({ max: 1 })
+    using rig = new EngineFixture({ max: 1 })
     await rig.fill(1)
     await rig.clock.advance(500)
     rig.server.backend(1).silent = true
@@ -1020,13 +1020,13 @@ describe('invalidate', () => {
   })
 
   test('condemns a connection in its reset', async () => {
-    using rig = new Rig({ max: 1 })
+    using rig = new EngineFixture({ max: 1 })
     const call = await rig.lease()
     void call.leased.client.query('begin')
     await rig.clock.advance(0)
     call.release()
     rig.engine.invalidate()
     await rig.clock.advance(0)
-    expect(rig.retired).toEqual(['1 stale'])
+    expect(rig.retired).toEqual(['1 invalidated'])
   })
 })

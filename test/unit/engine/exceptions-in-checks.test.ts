@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { Attempt } from '../../../packages/core/src/runtime/attempt.ts'
+import { TransactionAttempt } from '../../../packages/core/src/runtime/transaction-attempt.ts'
 import { serverError, systemError } from '../../support/fake-client.ts'
-import { type Call, Rig } from './rig.ts'
+import { type Call, EngineFixture } from './engine-fixture.ts'
 
 /** Which call of a check throws, once. Every check asks, since nobody knows where the next mistake will be. */
 const mine = vi.hoisted(() => ({
@@ -64,7 +64,7 @@ function held(calls: Call[]): Call[] {
 }
 
 /** A life of a pool in which every check is asked. */
-async function live(rig: Rig): Promise<void> {
+async function live(rig: EngineFixture): Promise<void> {
   const calls: Call[] = []
   const ask = (options?: object): Promise<void> => whatever(() => calls.push(rig.call(options)))
   const pass = (millis: number): Promise<void> => whatever(() => rig.clock.advance(millis))
@@ -95,10 +95,10 @@ async function live(rig: Rig): Promise<void> {
   await pass(10)
   await ask()
   await pass(10)
-  const outer = new Attempt(1)
+  const outer = new TransactionAttempt(1)
   await ask({ attempt: outer })
   outer.begin()
-  await ask({ attempt: new Attempt(1, outer) })
+  await ask({ attempt: new TransactionAttempt(1, outer) })
   await pass(6000) // Somebody waits in vain.
   await release()
   await ask()
@@ -121,10 +121,10 @@ async function live(rig: Rig): Promise<void> {
 }
 
 /** Every slot is there, and can be had. */
-async function expectAllSlots(rig: Rig): Promise<void> {
+async function expectAllSlots(rig: EngineFixture): Promise<void> {
   await whatever(() => rig.clock.advance(10_000))
   for (const connection of rig.engine.inventory.all())
-    if (connection.is('leased')) await whatever(() => rig.engine.takeBack(connection))
+    if (connection.is('leased')) await whatever(() => rig.engine.release(connection))
   await rig.clock.advance(10_000)
   expect(rig.counts.waiting).toBe(0)
   const calls = Array.from({ length: MAX }, () => rig.call())
@@ -147,7 +147,7 @@ afterEach(() => {
 })
 
 test('a pool lives this life, in which every check is asked', async () => {
-  using rig = new Rig(OPTIONS)
+  using rig = new EngineFixture(OPTIONS)
   await live(rig)
   await expectAllSlots(rig)
   const asked = [
@@ -177,13 +177,13 @@ describe('an exception in a check costs no slot', () => {
   test('whichever it is, and whenever it is asked', { timeout: 120_000 }, async () => {
     mine.calls.clear()
     {
-      using rig = new Rig(OPTIONS)
+      using rig = new EngineFixture(OPTIONS)
       await live(rig)
     }
     const complaints: string[] = []
     for (const [name, count] of [...mine.calls])
       for (let call = 1; call <= Math.min(count, 40); call++) {
-        const rig = new Rig(OPTIONS)
+        const rig = new EngineFixture(OPTIONS)
         mine.name = name
         mine.countdown = call
         await live(rig)

@@ -1,10 +1,10 @@
 import type { Connection } from '../../../packages/core/src/connection/connection.ts'
 import type { RetireReason } from '../../../packages/core/src/policy/retirement.ts'
-import type { Ledger } from './ledger.ts'
-import type { Visit } from './visit.ts'
+import type { ExpectedCounts } from './expected-counts.ts'
+import type { SimulatedCaller } from './simulated-caller.ts'
 
 /** Whether this connection may be leased to him. */
-export function inspectLease(ledger: Ledger, visit: Visit, connection: Connection): void {
+export function inspectLease(ledger: ExpectedCounts, visit: SimulatedCaller, connection: Connection): void {
   const { clock, server } = ledger.rig
   const { options } = ledger
   const now = clock.now()
@@ -28,7 +28,7 @@ export function inspectLease(ledger: Ledger, visit: Visit, connection: Connectio
   const ofTransactions = received.filter((sql) => /^(?:begin|commit|rollback)/i.test(sql))
   if (ofTransactions.at(-1) === 'begin') complain('the server has a transaction open')
   if (options.prePing) {
-    if (now - connection.signs.answeredAt > options.prePing.idleMillis) complain('it was silent for too long')
+    if (now - connection.liveness.answeredAt > options.prePing.idleMillis) complain('it was silent for too long')
     const suspectSince = ledger.suspect.get(connection)
     if (suspectSince !== undefined && received.length <= suspectSince) complain('it is suspect')
   }
@@ -38,7 +38,7 @@ export function inspectLease(ledger: Ledger, visit: Visit, connection: Connectio
 
 /** Whether it was reset as the holder before has wished, or the pool. */
 function inspectReset(
-  ledger: Ledger,
+  ledger: ExpectedCounts,
   connection: Connection,
   received: readonly string[],
   complain: (what: string) => void,
@@ -72,19 +72,20 @@ function inspectReset(
 }
 
 /** Whether this connection may go, for this reason. */
-export function inspectRetirement(ledger: Ledger, connection: Connection, reason: RetireReason): void {
+export function inspectRetirement(ledger: ExpectedCounts, connection: Connection, reason: RetireReason): void {
   const { engine, server } = ledger.rig
   if (reason === 'idle-timeout' && engine.inventory.idleCount < ledger.options.min)
     ledger.complaints.push(`only ${engine.inventory.idleCount} are left idle of ${ledger.options.min}`)
   const dues = ledger.dues.get(connection)
   if (dues?.policy !== 'commit' || dues.status !== 'T') return
-  const isAsItWishes = reason === 'lost' || reason === 'discarded' || reason === 'foreign' || reason === 'disposed'
+  const isAsItWishes =
+    reason === 'lost' || reason === 'discarded' || reason === 'other-process' || reason === 'disposed'
   if (!isAsItWishes && !server.backend(connection.id).received.slice(dues.received).includes('COMMIT'))
     ledger.complaints.push(`connection ${connection.id} was retired as ${reason} before its COMMIT`)
 }
 
 /** Whether he was told the truth. */
-export function inspectRefusal(ledger: Ledger, visit: Visit, error: Error & { code?: string }): void {
+export function inspectRefusal(ledger: ExpectedCounts, visit: SimulatedCaller, error: Error & { code?: string }): void {
   if (error.code === 'HOLDFAST_POOL_TIMEOUT') {
     if (ledger.rig.clock.now() < visit.until)
       ledger.complaints.push('somebody was told before his deadline that it has passed')
@@ -101,7 +102,7 @@ export function inspectRefusal(ledger: Ledger, visit: Visit, error: Error & { co
 }
 
 /** Whether an attempt to open a connection has failed of this. */
-function hasFailedOf(ledger: Ledger, error: Error): boolean {
+function hasFailedOf(ledger: ExpectedCounts, error: Error): boolean {
   return ledger.rig.events.some(
     (event) =>
       event.type === 'connect-failed' && (event.error === error || (event.error as Error).cause === error.cause),

@@ -26,10 +26,10 @@ function owned(inventory: Inventory, ...states: ('idle' | 'leased' | 'opening')[
     const connection = connector.make({ onLost: () => {}, onReleased: () => {} })
     inventory.add(connection)
     if (state === 'idle') {
-      connection.rest(index)
+      connection.becomeIdle(index)
       inventory.addIdle(connection)
     }
-    if (state === 'leased') connection.grant(index)
+    if (state === 'leased') connection.startLease(index)
     return connection
   })
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { histories, hooks, options } from './interleavings.ts'
-import { Scene } from './scene.ts'
+import { SimulatedPool } from './simulated-pool.ts'
 
 /**
  * Random histories of small pools. `npm test` takes the same ones each time; `npm run fuzz` takes many, and new ones. A
@@ -19,7 +19,7 @@ test('slots, waiters, sessions and sockets add up, whatever happens in whichever
   timeout: 60_000 + numRuns * 50,
 }, async () => {
   const property = fc.asyncProperty(options, hooks, histories, fc.boolean(), async (given, hook, history, recovers) => {
-    await using scene = new Scene(given, hook)
+    await using scene = new SimulatedPool(given, hook)
     for (const step of history) {
       await scene.perform(step)
       expect(scene.complaints, `after ${JSON.stringify(step)}`).toEqual([])

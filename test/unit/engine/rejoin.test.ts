@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Caller } from '../../../packages/core/src/engine/caller.ts'
 import { serverError } from '../../support/fake-client.ts'
-import { Rig } from './rig.ts'
+import { EngineFixture } from './engine-fixture.ts'
 
 /** One whose statement never ran, and that asks again. */
 class Again implements Caller {
@@ -23,24 +23,24 @@ class Again implements Caller {
 
 describe('one whose statement never ran', () => {
   test('is served before all who came later', async () => {
-    using rig = new Rig({ max: 1 })
+    using rig = new EngineFixture({ max: 1 })
     const holder = await rig.lease()
     await rig.clock.advance(100)
     const later = rig.call()
     const again = new Again()
-    expect(rig.engine.acquireAgain(again, 50)).toBe(true)
+    expect(rig.engine.reacquire(again, 50)).toBe(true)
     holder.release()
     expect(again.outcome).toBe('leased')
     expect(later.connection).toBeUndefined()
   })
 
   test('is served after those who asked before it', async () => {
-    using rig = new Rig({ max: 1 })
+    using rig = new EngineFixture({ max: 1 })
     const holder = await rig.lease()
     const earlier = rig.call()
     await rig.clock.advance(100)
     const again = new Again()
-    rig.engine.acquireAgain(again, 50)
+    rig.engine.reacquire(again, 50)
     holder.release()
     expect(earlier.connection).toBeDefined()
     expect(again.outcome).toBeUndefined()
@@ -50,12 +50,12 @@ describe('one whose statement never ran', () => {
     { whose: "the pool's", options: undefined },
     { whose: 'its own', options: { connectionTimeoutMillis: 1000 } },
   ])('has what is left of $whose deadline, and no more', async ({ options }) => {
-    using rig = new Rig({ max: 1, connectionTimeoutMillis: 1000 })
+    using rig = new EngineFixture({ max: 1, connectionTimeoutMillis: 1000 })
     await rig.lease()
     await rig.clock.advance(700)
     const later = rig.call()
     const again = new Again(options)
-    rig.engine.acquireAgain(again, 100)
+    rig.engine.reacquire(again, 100)
     await rig.clock.advance(399)
     expect(again.outcome).toBeUndefined()
     await rig.clock.advance(1)
@@ -69,17 +69,17 @@ describe('one whose statement never ran', () => {
     { when: 'its deadline has passed', options: undefined, askedAt: 0 },
     { when: 'it has given up', options: { signal: AbortSignal.abort() }, askedAt: 900 },
   ])('is refused when $when', async ({ options, askedAt }) => {
-    using rig = new Rig({ max: 1, connectionTimeoutMillis: 1000 })
+    using rig = new EngineFixture({ max: 1, connectionTimeoutMillis: 1000 })
     await rig.lease()
     await rig.clock.advance(1000)
-    expect(rig.engine.acquireAgain(new Again(options), askedAt)).toBe(false)
+    expect(rig.engine.reacquire(new Again(options), askedAt)).toBe(false)
     expect(rig.counts.waiting).toBe(0)
   })
 
   test('is refused when the pool is closed', async () => {
-    using rig = new Rig({ max: 1 })
+    using rig = new EngineFixture({ max: 1 })
     void rig.engine.close()
-    expect(rig.engine.acquireAgain(new Again(), 0)).toBe(false)
+    expect(rig.engine.reacquire(new Again(), 0)).toBe(false)
   })
 })
 
@@ -87,7 +87,7 @@ describe('a pooler says that its server is away', () => {
   const away = serverError('08P01', 'server login has been failing, try again later (server_login_retry)', 'FATAL')
 
   test('then each connection must answer a ping before it counts, until one has', async () => {
-    using rig = new Rig({ max: 2, prePing: false })
+    using rig = new EngineFixture({ max: 2, prePing: false })
     const [first, second] = [await rig.lease(), await rig.lease()]
     rig.server.backend(1).terminate(away)
     second.release()
@@ -102,7 +102,7 @@ describe('a pooler says that its server is away', () => {
   })
 
   test('a new one is asked as well, and one knocks while there is no answer', async () => {
-    using rig = new Rig({ max: 4, prePing: false })
+    using rig = new EngineFixture({ max: 4, prePing: false })
     const holder = await rig.lease()
     rig.server.backend(1).terminate(away)
     holder.release()

@@ -31,7 +31,7 @@ test.each([
   using clock = new FakeClock()
   const guard = new ProcessGuard(clock, () => 1)
   await happens(clock)
-  expect(guard.look(clock.now())).toEqual(stood ? { type: 'process-stood-still' } : undefined)
+  expect(guard.look(clock.now())).toEqual(stood ? { type: 'process-suspended' } : undefined)
 })
 
 test('tells of a standstill once', async () => {
@@ -39,7 +39,7 @@ test('tells of a standstill once', async () => {
   const guard = new ProcessGuard(clock, () => 1)
   clock.freeze(60_000)
   await clock.advance(1)
-  expect(guard.look(clock.now())).toEqual({ type: 'process-stood-still' })
+  expect(guard.look(clock.now())).toEqual({ type: 'process-suspended' })
   await clock.advance(1000)
   expect(guard.look(clock.now())).toBeUndefined()
 })
@@ -50,7 +50,7 @@ test('reads the wall clock once a millisecond, and misses nothing by it', async 
   clock.freeze(60_000)
   expect(guard.look(clock.now())).toBeUndefined()
   await clock.advance(1)
-  expect(guard.look(clock.now())).toEqual({ type: 'process-stood-still' })
+  expect(guard.look(clock.now())).toEqual({ type: 'process-suspended' })
 })
 
 test('tells once that this is another process, though its time begins anew', async () => {

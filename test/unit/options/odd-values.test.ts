@@ -4,7 +4,7 @@ import { NullPool } from '../../../packages/core/src/null-pool.ts'
 import { resolveDispose } from '../../../packages/core/src/options/dispose-options.ts'
 import { resolveOptions } from '../../../packages/core/src/options/resolve-options.ts'
 import { Pool } from '../../../packages/core/src/pool.ts'
-import { scope } from '../../../packages/core/src/runtime/scope.ts'
+import { withPoolOptions } from '../../../packages/core/src/runtime/pool-options-scope.ts'
 import { isError } from '../../../packages/core/src/thrown.ts'
 import { resolveRunOptions } from '../../../packages/core/src/transaction/run-options.ts'
 import { resolveTransactionOptions } from '../../../packages/core/src/transaction/transaction-options.ts'
@@ -69,12 +69,12 @@ describe.each(ODD_VALUES)('%s', (_name, make) => {
   test.each(RUN)('as `%s` of a transaction, a scope or a call is refused by an OptionsError, or taken', (option) => {
     expect(RECEPTIONS).toContain(receptionOf(() => resolveTransactionOptions(given(option, make()))))
     expect(RECEPTIONS).toContain(receptionOf(() => resolveRunOptions('transaction', given(option, make()))))
-    expect(RECEPTIONS).toContain(receptionOf(() => scope(given(option, make()), () => {})))
+    expect(RECEPTIONS).toContain(receptionOf(() => withPoolOptions(given(option, make()), () => {})))
   })
 
   test('as the options of a call is refused by an OptionsError, or taken', () => {
     expect(RECEPTIONS).toContain(receptionOf(() => resolveTransactionOptions(make() as never)))
-    expect(RECEPTIONS).toContain(receptionOf(() => scope(make() as never, () => {})))
+    expect(RECEPTIONS).toContain(receptionOf(() => withPoolOptions(make() as never, () => {})))
     expect(RECEPTIONS).toContain(receptionOf(() => resolveDispose((make() ?? {}) as never)))
   })
 

@@ -40,7 +40,7 @@ describe('defaults', () => {
       resetOnReturn: 'rollback',
       connectRetry: { retries: Number.POSITIVE_INFINITY, minTimeout: 50, maxTimeout: 1000, factor: 2, randomize: true },
       closeTimeoutMillis: 5000,
-      commitOutcome: 'resolve',
+      lostCommit: 'resolve',
       commitTimeoutMillis: 30_000,
       queryTimeoutMillis: Number.POSITIVE_INFINITY,
       name: 'holdfast',
@@ -192,7 +192,7 @@ describe('an option that can not work is refused', () => {
       { prePing: { timeoutMillis: 5000 }, connectionTimeoutMillis: 5000 },
       '`prePing.timeoutMillis` must be shorter than `connectionTimeoutMillis` (5000), got 5000.',
     ],
-    [{ commitOutcome: 'guess' }, "`commitOutcome` must be one of 'resolve', 'report', got 'guess'."],
+    [{ lostCommit: 'guess' }, "`lostCommit` must be one of 'resolve', 'report', got 'guess'."],
     [{ commitTimeoutMillis: -1 }, '`commitTimeoutMillis` must be a number from 0 on, got -1.'],
     [{ connectRetry: 'often' }, "`connectRetry` must be true, false, or p-retry's options, got 'often'."],
     [

@@ -7,11 +7,11 @@ const limits = { currentGeneration: 3, maxUses: 7 }
 
 test.each([
   { name: 'young, current and little used', facts: {}, reason: undefined },
-  { name: 'opened before the last invalidation', facts: { generation: 2 }, reason: 'stale' },
+  { name: 'opened before the last invalidation', facts: { generation: 2 }, reason: 'invalidated' },
   { name: 'at the end of its life', facts: { expiresAt: NOW }, reason: 'expired' },
   { name: 'past the end of its life', facts: { expiresAt: NOW - 1 }, reason: 'expired' },
-  { name: 'leased as often as allowed', facts: { uses: 7 }, reason: 'used-up' },
-  { name: 'stale and expired and used up', facts: { generation: 0, expiresAt: 0, uses: 9 }, reason: 'stale' },
+  { name: 'leased as often as allowed', facts: { uses: 7 }, reason: 'max-uses' },
+  { name: 'stale and expired and used up', facts: { generation: 0, expiresAt: 0, uses: 9 }, reason: 'invalidated' },
   { name: 'expired and used up', facts: { expiresAt: 0, uses: 9 }, reason: 'expired' },
 ])('judges a connection $name: $reason', ({ facts, reason }) => {
   expect(reasonToRetire({ ...fine, ...facts }, limits, NOW)).toBe(reason)

@@ -90,7 +90,7 @@ describe('under debug', () => {
     [sample('pool-disposed'), 'info', `Pool disposed. ${STATUS_LINE}`],
     [sample('pool-closed'), 'info', `Pool closed. ${STATUS_LINE}`],
     [
-      sample('process-stood-still'),
+      sample('process-suspended'),
       'info',
       'The process stood still, or its clock was set; every pooled connection needs a pre-ping',
     ],
@@ -124,7 +124,7 @@ describe('under debug', () => {
     ],
     [sample('commit-resolved'), 'info', 'COMMIT lost on connection 3 (backend 1234) resolved in 31 ms: committed'],
     [
-      sample('commit-resolved', { verdict: 'unknown', why: 'the server is\nanother system' }),
+      sample('commit-resolved', { verdict: 'unknown', reason: 'the server is\nanother system' }),
       'info',
       'COMMIT lost on connection 3 (backend 1234) resolved in 31 ms: unknown (reason: the server is another system)',
     ],
@@ -143,16 +143,16 @@ describe('under debug', () => {
       'info',
       'Invalidate connection 3 (reason: discarded, 57P01: terminating connection due to administrator command)',
     ],
-    stale: ['info', 'Connection 3 invalidated due to pool invalidation; recycling'],
+    invalidated: ['info', 'Connection 3 invalidated due to pool invalidation; recycling'],
     expired: ['info', 'Connection 3 exceeded timeout; recycling'],
     spoilt: ['info', 'Connection 3 has a session that is broken until it ends; recycling'],
-    'used-up': ['info', 'Connection 3 exceeded maxUses; recycling'],
+    'max-uses': ['info', 'Connection 3 exceeded maxUses; recycling'],
     'reset-failed': [
       'error',
       'Exception during reset or similar, on connection 3: 57P01: terminating connection due to administrator command',
     ],
-    foreign: ['info', 'Connection 3 belongs to another process; dropping it without a word'],
-    surplus: ['debug', 'Closing connection 3, more than maxIdle'],
+    'other-process': ['info', 'Connection 3 belongs to another process; dropping it without a word'],
+    'max-idle': ['debug', 'Closing connection 3, more than maxIdle'],
     'idle-timeout': ['debug', 'Closing connection 3, idle for too long'],
     disposed: ['debug', 'Closing connection 3'],
     'pool-closed': ['debug', 'Closing connection 3'],
@@ -167,7 +167,7 @@ describe('under debug', () => {
     expect(echoed(event)).toEqual([['info', 'Invalidate connection 3 (reason: discarded)']])
   })
 
-  test.each([['lease-overdue'], ['capacity-exceeded'], ['transaction-left-open']] as const)(
+  test.each([['connection-leak-suspected'], ['capacity-exceeded'], ['transaction-left-open']] as const)(
     '%s is left to the warnings',
     (type) => {
       expect(echoed(sample(type))).toEqual([])
@@ -219,7 +219,7 @@ describe('a line', () => {
 
   test('of a pool without a name of its own begins with the process alone', () => {
     const logger = new RecordingLogger()
-    echo({ name: 'holdfast', level: 'info', logger, status: () => STATUS }).subscriber(sample('process-stood-still'))
+    echo({ name: 'holdfast', level: 'info', logger, status: () => STATUS }).subscriber(sample('process-suspended'))
     expect(logger.lines[0]?.[1]).toMatch(new RegExp(`^\\[holdfast ${process.pid}\\] The process`))
   })
 })

@@ -9,7 +9,7 @@ const FACTS: ConnectionFacts = {
   idleSince: 5000,
   lease: { since: 4000, holder: 'Error\n    at handler' },
   uses: 2,
-  signs: { suspect: false },
+  liveness: { suspect: false },
 }
 
 test('an idle connection tells for how long it has been idle, and of no lease', () => {
@@ -52,5 +52,5 @@ test('a connection being opened has no age yet', () => {
 })
 
 test('a connection whose death is likely is suspect', () => {
-  expect(inspectionOf({ ...FACTS, signs: { suspect: true } }, 6000).isSuspect).toBe(true)
+  expect(inspectionOf({ ...FACTS, liveness: { suspect: true } }, 6000).isSuspect).toBe(true)
 })

@@ -18,7 +18,7 @@ const SAMPLES: Samples = {
   'connection-pinged': { connection, tookMillis: 0.8 },
   'connection-leased': { connection, waitedMillis: 0 },
   'acquire-failed': { error: new Error('timeout exceeded when trying to connect'), waitedMillis: 300 },
-  'lease-overdue': {
+  'connection-leak-suspected': {
     connection,
     heldMillis: 5000,
     stack: 'Error\n    at handler (app.ts:1:2)\n    at serve (app.ts:3:4)',
@@ -30,14 +30,14 @@ const SAMPLES: Samples = {
   'connection-closed': { connection },
   'pool-invalidated': { generation: 2, cause: loss.cause, wasAsked: false },
   'pool-disposed': { generation: 2 },
-  'process-stood-still': {},
+  'process-suspended': {},
   'process-changed': { from: 17, to: 18 },
   'transaction-left-open': {},
   'capacity-exceeded': { max: 10, workers: 4, available: 30 },
   recovered: { afterMillis: 4321, failedAttempts: 12 },
   'transaction-retried': { attempt: 2, error: conflict(), pausedMillis: 57.2 },
   'statement-retried': { attempt: 2, error: loss.cause, pausedMillis: 57.2, reason: 'idempotent' },
-  'commit-resolved': { connection, verdict: 'committed', why: undefined, tookMillis: 31.4 },
+  'commit-resolved': { connection, verdict: 'committed', reason: undefined, tookMillis: 31.4 },
   'session-fenced': { backendPid: 1234, tookMillis: 260.1 },
   'pool-closed': {},
 }

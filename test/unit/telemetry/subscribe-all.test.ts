@@ -61,7 +61,7 @@ test('an echo goes to the logger', () => {
 test('without a logger, an echo goes to the console, and warnings are warnings of the process', () => {
   const publisher = publisherOf('info')
   publisher.publish(sample('pool-disposed'))
-  publisher.publish(sample('lease-overdue'))
+  publisher.publish(sample('connection-leak-suspected'))
   expect(printed).toHaveBeenCalledExactlyOnceWith(`[holdfast:orders ${process.pid}] Pool disposed. ${STATUS}`)
   expect(emitted).toHaveBeenCalledOnce()
 })

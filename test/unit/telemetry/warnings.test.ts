@@ -43,7 +43,7 @@ function warner(options: { connectRetry?: object | false; connectionTimeoutMilli
 describe('a lease that is overdue', () => {
   test('is told with the stack that acquired it', () => {
     const { tell, said } = warner()
-    tell(sample('lease-overdue'))
+    tell(sample('connection-leak-suspected'))
     expect(said()).toEqual([
       'Connection leak detection triggered for connection 3 (backend 1234): not released for 5000 ms. It was acquired here:\n' +
         '    at handler (app.ts:1:2)\n    at serve (app.ts:3:4)',
@@ -52,13 +52,13 @@ describe('a lease that is overdue', () => {
 
   test('is told with every frame of a stack that has nothing else', () => {
     const { tell, said } = warner()
-    tell(sample('lease-overdue', { stack: '    at handler (app.ts:1:2)\n    at serve (app.ts:3:4)' }))
+    tell(sample('connection-leak-suspected', { stack: '    at handler (app.ts:1:2)\n    at serve (app.ts:3:4)' }))
     expect(said()).toEqual([expect.stringMatching(/here:\n {4}at handler .*\n {4}at serve .*$/)])
   })
 
   test('is told without a stack if there is none', () => {
     const { tell, said } = warner()
-    tell(sample('lease-overdue', { stack: undefined }))
+    tell(sample('connection-leak-suspected', { stack: undefined }))
     expect(said()).toEqual([
       'Connection leak detection triggered for connection 3 (backend 1234): not released for 5000 ms',
     ])
@@ -66,7 +66,7 @@ describe('a lease that is overdue', () => {
 
   test('is told again when it ends after all, once', () => {
     const { tell, said } = warner()
-    tell(sample('lease-overdue'))
+    tell(sample('connection-leak-suspected'))
     said()
     tell(sample('connection-released', { heldMillis: 7000.4, wasOverdue: true }), sample('connection-released'))
     expect(said()).toEqual([
@@ -78,7 +78,7 @@ describe('a lease that is overdue', () => {
     const { tell, hears } = warner()
     const isReleaseHeard = hears('connection-released') as () => boolean
     expect(isReleaseHeard()).toBe(false)
-    tell(sample('lease-overdue'), sample('lease-overdue'))
+    tell(sample('connection-leak-suspected'), sample('connection-leak-suspected'))
     expect(isReleaseHeard()).toBe(true)
     expect(hears('connection-leased')).toBe(false)
     tell(sample('connection-released', { wasOverdue: true }), sample('connection-released'))
@@ -190,7 +190,13 @@ describe('a server that cannot be reached', () => {
 
 test('nothing else is heard of, or warned about', () => {
   const { hears, tell, said } = warner()
-  const HEARD = ['connection-opened', 'connect-failed', 'lease-overdue', 'transaction-left-open', 'capacity-exceeded']
+  const HEARD = [
+    'connection-opened',
+    'connect-failed',
+    'connection-leak-suspected',
+    'transaction-left-open',
+    'capacity-exceeded',
+  ]
   expect(TYPES.filter((type) => hears(type) === true)).toEqual(HEARD)
   for (const type of TYPES.filter((each) => !HEARD.includes(each))) tell(sample(type))
   tell(sample('connection-opened'))
@@ -198,7 +204,7 @@ test('nothing else is heard of, or warned about', () => {
 })
 
 test.each<[PoolEvent, string]>([
-  [sample('lease-overdue'), 'HOLDFAST_LEASE_OVERDUE'],
+  [sample('connection-leak-suspected'), 'HOLDFAST_LEASE_OVERDUE'],
   [sample('connection-released', { wasOverdue: true }), 'HOLDFAST_LATE_RELEASE'],
   [sample('capacity-exceeded'), 'HOLDFAST_CAPACITY_EXCEEDED'],
   [sample('connect-failed'), 'HOLDFAST_CONNECT_FAILED'],
@@ -220,11 +226,11 @@ describe('without a logger', () => {
 
   test.each<[PoolEvent, string, object]>([
     [
-      sample('lease-overdue'),
+      sample('connection-leak-suspected'),
       'HOLDFAST_LEASE_OVERDUE',
       { detail: '    at handler (app.ts:1:2)\n    at serve (app.ts:3:4)' },
     ],
-    [sample('lease-overdue', { stack: undefined }), 'HOLDFAST_LEASE_OVERDUE', {}],
+    [sample('connection-leak-suspected', { stack: undefined }), 'HOLDFAST_LEASE_OVERDUE', {}],
     [sample('connection-released', { wasOverdue: true }), 'HOLDFAST_LATE_RELEASE', {}],
     [sample('capacity-exceeded'), 'HOLDFAST_CAPACITY_EXCEEDED', {}],
     [sample('transaction-left-open'), 'HOLDFAST_TRANSACTION_LEFT_OPEN', {}],

@@ -1,8 +1,8 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
-import type { Attempt } from '../../../packages/core/src/runtime/attempt.ts'
-import { currentScope, scope } from '../../../packages/core/src/runtime/scope.ts'
+import { currentScope, withPoolOptions } from '../../../packages/core/src/runtime/pool-options-scope.ts'
+import type { TransactionAttempt } from '../../../packages/core/src/runtime/transaction-attempt.ts'
 import { runTransaction } from '../../../packages/core/src/transaction/run-transaction.ts'
 
 setFlagsFromString('--expose-gc')
@@ -26,7 +26,7 @@ function transaction<Result>(fn: () => Result, options = {}): Promise<Result> {
   )
 }
 
-function around(attempt: Attempt | undefined): number {
+function around(attempt: TransactionAttempt | undefined): number {
   let count = 0
   for (let outer = attempt?.outer; outer; outer = outer.outer) count++
   return count
@@ -47,7 +47,7 @@ async function afterTheEnd(fn: (runOn: (ask: () => unknown) => void) => unknown,
 describe('jobs that begin one another, each in the function of the last', () => {
   test('keep nothing of those before them', { timeout: 60_000 }, async () => {
     const lengths = new Set<number>()
-    const first: WeakRef<Attempt>[] = []
+    const first: WeakRef<TransactionAttempt>[] = []
     let heapBefore = 0
     await new Promise<void>((resolve, reject) => {
       let jobs = 0
@@ -55,7 +55,7 @@ describe('jobs that begin one another, each in the function of the last', () => 
         transaction(() => {
           const { attempt } = currentScope() ?? {}
           lengths.add(around(attempt))
-          if (jobs++ < 10) first.push(new WeakRef(attempt as Attempt))
+          if (jobs++ < 10) first.push(new WeakRef(attempt as TransactionAttempt))
           if (jobs === 5000) {
             collectGarbage()
             heapBefore = process.memoryUsage().heapUsed
@@ -77,13 +77,13 @@ describe('jobs that begin one another, each in the function of the last', () => 
 
   test('keep nothing of those before them in a scope of their own either', async () => {
     const { signal } = new AbortController()
-    const first: WeakRef<Attempt>[] = []
+    const first: WeakRef<TransactionAttempt>[] = []
     await new Promise<void>((resolve, reject) => {
       let jobs = 0
       const job = (): void => {
-        scope({ signal, connectionTimeoutMillis: 5 }, () =>
+        withPoolOptions({ signal, connectionTimeoutMillis: 5 }, () =>
           transaction(() => {
-            if (jobs++ < 10) first.push(new WeakRef(currentScope()?.attempt as Attempt))
+            if (jobs++ < 10) first.push(new WeakRef(currentScope()?.attempt as TransactionAttempt))
             if (jobs === 1000) resolve()
             else setImmediate(job)
           }),
@@ -109,14 +109,16 @@ describe('when a transaction has ended', () => {
   test('work that was begun in it is in the scope around it', async () => {
     const ask = (): unknown => currentScope()
     const wishes = { connectionTimeoutMillis: 7 }
-    const answers = await scope(wishes, () => afterTheEnd((runOn) => runOn(ask), { signal, resetOnReturn: 'discard' }))
+    const answers = await withPoolOptions(wishes, () =>
+      afterTheEnd((runOn) => runOn(ask), { signal, resetOnReturn: 'discard' }),
+    )
     expect(answers).toEqual([wishes])
   })
 
   test('a scope that was opened in it holds', async () => {
     const ask = (): unknown => currentScope()
-    const answers = await scope({ connectionTimeoutMillis: 7 }, () =>
-      afterTheEnd((runOn) => scope({ resetOnReturn: 'none' }, () => runOn(ask)), { signal }),
+    const answers = await withPoolOptions({ connectionTimeoutMillis: 7 }, () =>
+      afterTheEnd((runOn) => withPoolOptions({ resetOnReturn: 'none' }, () => runOn(ask)), { signal }),
     )
     expect(answers).toEqual([{ connectionTimeoutMillis: 7, resetOnReturn: 'none' }])
   })

@@ -5,7 +5,7 @@ import {
   PoolTimeoutError,
   TransactionTimeoutError,
 } from '../../../packages/core/src/errors.ts'
-import { currentScope, type Scope } from '../../../packages/core/src/runtime/scope.ts'
+import { currentScope, type PoolOptionsScope } from '../../../packages/core/src/runtime/pool-options-scope.ts'
 import type { RetryInfo, RunOptions } from '../../../packages/core/src/transaction/run-options.ts'
 import { runTransaction, type Transact } from '../../../packages/core/src/transaction/run-transaction.ts'
 import { serverError } from '../../support/fake-client.ts'
@@ -256,8 +256,8 @@ describe('the scope', () => {
 
   test('has all wishes for the ORM, and for the work only the signal', async () => {
     const controller = new AbortController()
-    let forOrm: Scope | undefined
-    let forWork: Scope | undefined
+    let forOrm: PoolOptionsScope | undefined
+    let forWork: PoolOptionsScope | undefined
     const transact: Transact<'tx', unknown> = (work) => {
       forOrm = currentScope()
       return work('tx')

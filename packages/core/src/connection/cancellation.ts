@@ -1,23 +1,23 @@
+import { isReachable, requestCancel, type SocketSource } from '../driver/cancel-request.ts'
 import { internalsOf } from '../driver/internals.ts'
+import type { Pipeline } from '../driver/pipeline.ts'
 import { RESET_TIMEOUT_MILLIS } from '../policy/reset.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
 import { afterPatience } from '../runtime/deadline.ts'
-import { isReachable, requestCancel, type SocketSource } from './cancel.ts'
-import type { LeasedClient } from './client.ts'
-import type { Gate } from './gate.ts'
-import type { SignsOfLife } from './signs-of-life.ts'
-import type { Statement, Statements } from './statements.ts'
+import type { InFlight, Statement } from './in-flight.ts'
+import type { Liveness } from './liveness.ts'
+import type { LeasedClient } from './physical-client.ts'
 
 /** What giving up statements takes. */
 export interface CancellationParts {
   readonly client: LeasedClient
-  readonly gate: Gate
+  readonly gate: Pipeline
   readonly clock: Clock
   readonly stream: SocketSource
   readonly pipelined: boolean
-  readonly statements: Statements
-  readonly signs: SignsOfLife
+  readonly statements: InFlight
+  readonly signs: Liveness
   /** It was never sent. */
   readonly end: (statement: Statement, reason: Error) => void
   /** The server doesn't answer. */
@@ -65,7 +65,7 @@ export class Cancellation {
     })
     this.#underWay++
     const resume = gate.hold()
-    signs.doubt()
+    signs.markSuspect()
     await requestCancel(client, { clock, stream, timeoutMillis: RESET_TIMEOUT_MILLIS })
     this.#underWay--
     resume()

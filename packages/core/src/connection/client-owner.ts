@@ -1,16 +1,16 @@
+import type { XidTracker } from '../commit/xid-tracker.ts'
+import type { Pipeline } from '../driver/pipeline.ts'
 import type { PreparedStatements } from '../driver/prepared-statements.ts'
 import type { Cancel } from '../runtime/clock.ts'
-import type { Gate } from './gate.ts'
-import type { Identification } from './identification.ts'
+import type { Statement } from './in-flight.ts'
 import type { Lease } from './lease.ts'
-import type { Statement } from './statements.ts'
 
 /** What a leased client asks its connection. */
 export interface ClientOwner {
   /** The present lease, or the last. */
   readonly lease: Lease
   /** Notes that the connection is gone, of this cause; the first one counts. */
-  lose(cause: unknown): void
+  markLost(cause: unknown): void
   /** Whether the connection was lost. */
   readonly isLost: boolean
   /** Whether it is leased: what runs outside, hooks and resets, has nothing to do with whoever set it off. */
@@ -29,11 +29,11 @@ export interface ClientOwner {
   /** Gives a statement `timeoutMillis`, or the pool's `query_timeout`, to end; a COMMIT `commitTimeoutMillis`, too. */
   limit(timeoutMillis: number | undefined, isCommit?: boolean): Cancel | undefined
   /** Before the driver's line of statements. */
-  readonly gate: Gate
+  readonly pipeline: Pipeline
   /** What the driver believes of the session's prepared statements. */
-  readonly prepared: PreparedStatements
+  readonly preparedStatements: PreparedStatements
   /** What knows of the open transaction; undefined where nobody wants to. */
-  readonly identification: Identification | undefined
+  readonly xidTracker: XidTracker | undefined
   /** Finds out whether a lost COMMIT was carried out; undefined if it wasn't lost, or nobody wants to know. */
   outcomeOf(commit: Statement): Promise<boolean> | undefined
   /** Has the server cancel a statement, or takes it back if it hasn't been sent. */
@@ -43,7 +43,7 @@ export interface ClientOwner {
    *
    * @throws {ReleaseError} if it was never lent, or has ended.
    */
-  takeBack(number: number, discard?: Error | boolean): void
+  endLease(number: number, discard?: Error | boolean): void
   /** The holder ended the client by himself. */
   endedByHolder(): void
 }

@@ -1,5 +1,9 @@
+import { type CommitSettings, fenceLost, settleCommit } from '../commit/settle.ts'
+import { XidTracker } from '../commit/xid-tracker.ts'
 import { clarified } from '../driver/guarded-reading.ts'
 import { type DriverInternals, type EndClient, endpointOf, internalsOf } from '../driver/internals.ts'
+import { keepListening } from '../driver/kept-listeners.ts'
+import { Pipeline } from '../driver/pipeline.ts'
 import { type PreparedKnown, PreparedStatements } from '../driver/prepared-statements.ts'
 import { type Endpoint, type Loss, lossError, ReleaseError } from '../errors.ts'
 import { endsSession, severityOf } from '../policy/classify-error.ts'
@@ -8,21 +12,17 @@ import type { TransactionStatus } from '../policy/reset.ts'
 import type { Cancel, Clock } from '../runtime/clock.ts'
 import { onlyRollsBack } from '../sql/statement.ts'
 import { Cancellation, type CancellationParts } from './cancellation.ts'
-import { lossBy, orCareful, reachBy } from './careful-judgement.ts'
-import type { LeasedClient } from './client.ts'
-import { type Lend, type Lender, lendingOf } from './client-of-lease.ts'
 import type { ClientOwner } from './client-owner.ts'
-import { Farewell } from './farewell.ts'
-import { Gate } from './gate.ts'
-import { Identification } from './identification.ts'
-import { keepListening } from './kept-listeners.ts'
+import { InFlight, type Statement } from './in-flight.ts'
+import { lossOrWorst, orDefault, reachOrAll } from './judge-loss.ts'
 import { Lease, type LeaseTerms, RELEASED } from './lease.ts'
-import { type CommitSettings, fenceLost, settleCommit } from './lost-commit.ts'
-import { type PrimaryKnown, Role } from './role.ts'
-import { SignsOfLife } from './signs-of-life.ts'
+import { type LeaseOwner, leasedClientFactory, type MakeLeasedClient } from './leased-client.ts'
+import { Liveness } from './liveness.ts'
+import type { LeasedClient } from './physical-client.ts'
+import { type KnownPrimary, ServerRole } from './server-role.ts'
+import { SessionClose } from './session-close.ts'
 import { type ConnectionState, mayMove } from './state.ts'
-import { type Statement, Statements } from './statements.ts'
-import { limitStatement } from './time-limit.ts'
+import { limitStatement } from './statement-timeout.ts'
 
 /** Whom a connection tells what happens to it. */
 export interface ConnectionListener {
@@ -49,32 +49,32 @@ export interface ConnectionSettings extends ConnectionListener {
   /** How to find out what became of a lost COMMIT; undefined if nobody wants to know. */
   readonly commits: CommitSettings | undefined
   /** What is known of the servers, shared by the connections of a pool. */
-  readonly primary: PrimaryKnown
+  readonly primary: KnownPrimary
   /** What is known of prepared statements, shared by the connections of a pool. */
   readonly prepared: PreparedKnown
 }
 
 /** One session, from the first SYN to the last FIN. Knows its state, its facts, and when it died. */
-export class Connection implements ClientOwner, Lender {
+export class Connection implements ClientOwner, LeaseOwner {
   readonly id: number
   readonly client: LeasedClient
   readonly #settings: ConnectionSettings
   readonly #internals: DriverInternals
-  readonly #statements: Statements
-  readonly #farewell: Farewell
-  readonly #lend: Lend
+  readonly #statements: InFlight
+  readonly #farewell: SessionClose
+  readonly #lend: MakeLeasedClient
   #state: ConnectionState = 'opening'
   #loss: Loss | undefined
   #isServing = false
   #isEndedByHolder = false
   /** What the server has refused since it last did what it was told: the reason of all that it refused afterwards. */
   #firstFailure: Error | undefined
-  readonly signs: SignsOfLife = new SignsOfLife()
-  readonly identification: Identification | undefined
+  readonly liveness: Liveness = new Liveness()
+  readonly xidTracker: XidTracker | undefined
   readonly cancellation: Cancellation
-  readonly gate: Gate
-  readonly role: Role
-  readonly prepared: PreparedStatements
+  readonly pipeline: Pipeline
+  readonly serverRole: ServerRole
+  readonly preparedStatements: PreparedStatements
 
   /** The batch it was opened in: those of an older one are stale. */
   generation = 0
@@ -94,24 +94,24 @@ export class Connection implements ClientOwner, Lender {
   constructor(id: number, makeClient: (owner: ClientOwner) => LeasedClient, settings: ConnectionSettings) {
     this.id = id
     this.#settings = settings
-    this.#statements = new Statements(settings.pipelined)
+    this.#statements = new InFlight(settings.pipelined)
     this.client = makeClient(this)
     this.#internals = internalsOf(this.client)
-    this.#lend = lendingOf(this.client, settings.clientPerLease)
-    this.gate = new Gate(this.client)
-    this.role = new Role(this.#internals, settings.primary, settings.clock)
+    this.#lend = leasedClientFactory(this.client, settings.clientPerLease)
+    this.pipeline = new Pipeline(this.client)
+    this.serverRole = new ServerRole(this.#internals, settings.primary, settings.clock)
     const rerunner = settings.pipelined ? undefined : this.#statements
-    this.prepared = new PreparedStatements(this.#internals, settings.prepared, rerunner)
-    this.identification = settings.commits && new Identification(this.client, this.gate, settings.commits)
-    this.#farewell = new Farewell({ ...settings, client: this.client, statements: this.#statements })
+    this.preparedStatements = new PreparedStatements(this.#internals, settings.prepared, rerunner)
+    this.xidTracker = settings.commits && new XidTracker(this.client, this.pipeline, settings.commits)
+    this.#farewell = new SessionClose({ ...settings, client: this.client, statements: this.#statements })
     this.cancellation = new Cancellation({
       ...settings,
       client: this.client,
-      gate: this.gate,
+      gate: this.pipeline,
       statements: this.#statements,
-      signs: this.signs,
+      signs: this.liveness,
       end: (statement, reason) => this.end(statement, reason),
-      lose: (cause) => this.lose(cause, 'suspect'),
+      lose: (cause) => this.markLost(cause, 'suspect'),
     })
     this.#listen()
   }
@@ -182,26 +182,26 @@ export class Connection implements ClientOwner, Lender {
   }
 
   /** Lies idle; since when tells how long it may. */
-  rest(since: number): void {
+  becomeIdle(since: number): void {
     this.move('idle')
     this.idleSince = since
   }
 
   /** Is leased from now on. */
-  grant(now: number, terms?: LeaseTerms, askedAt: number = now): void {
+  startLease(now: number, terms?: LeaseTerms, askedAt: number = now): void {
     this.move('leased')
     this.lease.begin(now, terms, askedAt)
     this.#statements.settle()
   }
 
   /** What the caller holds: a client for this lease alone, or the one of all leases with a `release` for this one. */
-  handOver(): LeasedClient {
+  clientForLease(): LeasedClient {
     const client = this.#lend(this)
     this.lease.attempt?.leased(this.lease, client.release)
     return client
   }
 
-  takeBack(number: number, discard?: Error | boolean): void {
+  endLease(number: number, discard?: Error | boolean): void {
     this.lease.end(number)
     this.#settings.onReleased(this, discard)
   }
@@ -210,12 +210,12 @@ export class Connection implements ClientOwner, Lender {
    * Notes that the session is dead, and destroys its socket: there is nobody to say goodbye to. The first cause
    * counts, later ones follow from it. A server that may live is told before to stop its statement.
    */
-  lose(cause: unknown, reach: LossReach = reachBy(cause), mayLive = false): void {
+  markLost(cause: unknown, reach: LossReach = reachOrAll(cause), mayLive = false): void {
     if (this.#loss || this.isGone()) return
     const loss = this.#note(cause)
     if (mayLive) this.#farewell.stop()
     this.destroy()
-    fenceLost(loss, this.identification, this.#settings.commits)
+    fenceLost(loss, this.xidTracker, this.#settings.commits)
     this.#settings.onLost(this, loss, reach)
   }
 
@@ -264,17 +264,17 @@ export class Connection implements ClientOwner, Lender {
 
   begin(text: string | undefined): Statement {
     if (this.#internals.readyForQuery) this.#statements.settle()
-    return this.#statements.begin(text, this.signs.mark)
+    return this.#statements.begin(text, this.liveness.mark)
   }
 
   end(statement: Statement, error?: Error): void {
     this.#statements.end(statement, error ? 'failed' : 'answered', !this.isLost)
     this.#remember(error)
-    if (error) this.role.judge(error)
+    if (error) this.serverRole.judge(error)
     this.lease.hasWorked = true
     // What the driver itself refused says nothing of the server.
     const hasAnswered = !this.isLost && (!error || severityOf(error) !== undefined)
-    if (hasAnswered) this.signs.answered(this.#settings.clock.now(), statement.mark)
+    if (hasAnswered) this.liveness.answered(this.#settings.clock.now(), statement.mark)
   }
 
   explain(error: Error, statement: Statement): Error {
@@ -287,10 +287,10 @@ export class Connection implements ClientOwner, Lender {
 
   outcomeOf(commit: Statement): Promise<boolean> | undefined {
     const { commits, clock } = this.#settings
-    if (!commits || !this.identification || this.#loss?.phase !== 'commit') return undefined
+    if (!commits || !this.xidTracker || this.#loss?.phase !== 'commit') return undefined
     // If this one wasn't sent, something that was sent before it may have committed.
     if (!commit.sent) return undefined
-    return settleCommit(this, this.#loss, this.identification.known, commits, clock).then(({ isCommitted, loss }) => {
+    return settleCommit(this, this.#loss, this.xidTracker.known, commits, clock).then(({ isCommitted, loss }) => {
       this.#loss = loss
       this.lease.attempt?.noteLoss(this.lease, loss.commitOutcome === 'unknown')
       if (isCommitted) this.lease.attempt?.noteCommit(this.lease)
@@ -299,8 +299,8 @@ export class Connection implements ClientOwner, Lender {
   }
 
   limit(timeoutMillis: number | undefined, isCommit = false): Cancel | undefined {
-    const isFindable = isCommit && this.identification?.isPossible === true
-    return limitStatement(this.#settings, timeoutMillis, isFindable, (late) => this.lose(late, 'suspect', true))
+    const isFindable = isCommit && this.xidTracker?.isPossible === true
+    return limitStatement(this.#settings, timeoutMillis, isFindable, (late) => this.markLost(late, 'suspect', true))
   }
 
   abort(statement: Statement, reason: Error): void {
@@ -329,7 +329,7 @@ export class Connection implements ClientOwner, Lender {
       hasWorked: this.lease.hasWorked,
     }
     const isInUse = this.is('opening') || this.is('leased') || this.is('resetting')
-    this.#loss = lossBy(isInUse ? use : undefined, cause, this.role.hasLostPrimary(cause))
+    this.#loss = lossOrWorst(isInUse ? use : undefined, cause, this.serverRole.hasLostPrimary(cause))
     this.lease.attempt?.noteLoss(this.lease, this.#loss.commitOutcome === 'unknown')
     return this.#loss
   }
@@ -338,7 +338,8 @@ export class Connection implements ClientOwner, Lender {
     const { connection } = this.#internals
     // Before the driver's own listener, so that a statement which fails of FATAL is already known to be lost.
     const hear = (error: Error): void => {
-      if (orCareful(() => endsSession(clarified(error)) || this.role.hasLostPrimary(error), false)) this.lose(error)
+      if (orDefault(() => endsSession(clarified(error)) || this.serverRole.hasLostPrimary(error), false))
+        this.markLost(error)
     }
     keepListening(connection, 'errorMessage', hear, 'first')
   }

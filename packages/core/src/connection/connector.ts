@@ -1,28 +1,28 @@
 import type { AsyncResource } from 'node:async_hooks'
 import type { Duplex } from 'node:stream'
 import pg, { type Client, type ClientConfig, type PoolClient } from 'pg'
+import { truthIn } from '../commit/answer.ts'
+import type { CommitSettings } from '../commit/settle.ts'
+import { readDirectly } from '../driver/direct-read.ts'
 import { clarified, guardReading } from '../driver/guarded-reading.ts'
 import { endOf, internalsOf, openSocketBy } from '../driver/internals.ts'
+import { keepListeners } from '../driver/kept-listeners.ts'
+import { rememberShapes } from '../driver/row-shape.ts'
+import { joinWrites } from '../driver/single-write.ts'
+import { checkedSockets, HAS_NODE_SOCKETS, makeSocket } from '../driver/socket.ts'
 import { ConnectError, type Loss, noAnswer } from '../errors.ts'
-import { truthIn } from '../policy/answer.ts'
 import { hooksMillis } from '../policy/backoff.ts'
 import { RESET_TIMEOUT_MILLIS } from '../policy/reset.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
 import { afterPatience } from '../runtime/deadline.ts'
 import { messageOf, toError } from '../thrown.ts'
-import { type LeasedClient, type LeasedClientClass, leasedClientClass } from './client.ts'
 import type { ClientOwner } from './client-owner.ts'
 import { connectInAnyWay, type LoginKnown, refuseLateOpening } from './connecting.ts'
 import { Connection, type ConnectionListener, type ConnectionSettings } from './connection.ts'
-import { readDirectly } from './direct-read.ts'
-import { ask, ping } from './exchange.ts'
-import { keepListeners } from './kept-listeners.ts'
+import { ask, ping } from './internal-query.ts'
 import { Logins } from './logins.ts'
-import type { CommitSettings } from './lost-commit.ts'
-import { rememberShapes } from './row-shape.ts'
-import { joinWrites } from './single-write.ts'
-import { checkedSockets, HAS_NODE_SOCKETS, makeSocket } from './socket.ts'
+import { type LeasedClient, type PhysicalClientClass, physicalClientClass } from './physical-client.ts'
 
 /** What the pool asks for itself, it asks for no longer than this, also where callers wait as long as it takes. */
 const LONGEST_QUESTION_MILLIS = 60_000
@@ -57,7 +57,7 @@ type Password = (this: unknown, ...args: unknown[]) => string | Promise<string>
 export class Connector {
   readonly #options: ConnectorOptions
   readonly #clock: Clock
-  readonly #clientClass: LeasedClientClass
+  readonly #clientClass: PhysicalClientClass
   readonly #settings: Omit<ConnectionSettings, keyof ConnectionListener>
   #lastId = 0
 
@@ -65,7 +65,7 @@ export class Connector {
   constructor(options: ConnectorOptions, clock: Clock) {
     this.#options = options
     this.#clock = clock
-    this.#clientClass = leasedClientClass(options.Client)
+    this.#clientClass = physicalClientClass(options.Client)
     const { pipeline, stream } = options.clientConfig()
     this.#settings = {
       clock,
@@ -95,7 +95,7 @@ export class Connector {
   make(listener: ConnectionListener, opener?: AsyncResource): Connection {
     const makeClient = (owner: ClientOwner): LeasedClient => {
       const client = new this.#clientClass(this.#clientConfig(opener), owner)
-      guardReading(internalsOf(client).connection, (fault) => owner.lose(fault))
+      guardReading(internalsOf(client).connection, (fault) => owner.markLost(fault))
       openSocketBy(client, inNoContext)
       this.#addStartupOptions(client)
       rememberShapes(client)
@@ -141,7 +141,7 @@ export class Connector {
         if (verify)
           await new Promise<void>((resolve, reject) => verify(client, (error) => (error ? reject(error) : resolve())))
       })
-    connection.signs.answered(this.#clock.now(), connection.signs.mark)
+    connection.liveness.answered(this.#clock.now(), connection.liveness.mark)
   }
 
   /**
@@ -201,13 +201,13 @@ export class Connector {
 
   /** A pooler may greet with what was true of its server long ago, so the server itself is asked before it is refused. */
   async #refuseStandby(connection: Connection): Promise<void> {
-    const { objection } = connection.role
+    const { objection } = connection.serverRole
     if (!objection) return
     const inRecovery = 'select pg_catalog.pg_is_in_recovery()::text as answer'
     const [row] = await ask(connection, inRecovery, this.#clock, RESET_TIMEOUT_MILLIS)
     // What says neither leaves it at what it has said by itself.
     if (truthIn(row?.answer) !== false) throw new ConnectError(connection.endpoint, objection)
-    connection.role.note(false)
+    connection.serverRole.note(false)
   }
 
   /** Does again what a reset of the session has undone: what `onConnect` has set. */

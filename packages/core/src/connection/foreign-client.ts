@@ -15,7 +15,7 @@ export function isForeign(base: { readonly prototype: object }): boolean {
  * A client class that stands in for one that is none. Whatever that one has to say when it is asked to connect is the error
  * of each connection; if it connects, that it can't be used.
  */
-export function standInFor(Foreign: ForeignClass): typeof Client {
+export function standInClient(Foreign: ForeignClass): typeof Client {
   return class StandIn extends Client {
     readonly #config: ClientConfig
 

@@ -1,8 +1,8 @@
 import type { EventEmitter } from 'node:events'
 import { ReleaseError } from '../errors.ts'
 import type { ResetPolicy } from '../options/pool-options.ts'
-import type { Attempt } from '../runtime/attempt.ts'
-import type { Scope } from '../runtime/scope.ts'
+import type { PoolOptionsScope } from '../runtime/pool-options-scope.ts'
+import type { TransactionAttempt } from '../runtime/transaction-attempt.ts'
 import { LeaseListeners } from './lease-listeners.ts'
 
 /** What a statement is told that comes after the release. */
@@ -11,7 +11,7 @@ export const RELEASED = 'This client has been released to the pool: it may not b
 /** What a lease is granted for. */
 export interface LeaseTerms {
   /** The caller's wishes, where they differ from the pool's options, and what it is for. */
-  readonly options?: Scope | undefined
+  readonly options?: PoolOptionsScope | undefined
   /** Where it was acquired, if leaks are looked for. */
   readonly stack?: string | undefined
 }
@@ -28,9 +28,9 @@ export class Lease {
   /** Where it was acquired, if leaks are looked for. */
   holder: string | undefined = undefined
   /** The attempt at a transaction that it is part of. */
-  attempt: Attempt | undefined = undefined
+  attempt: TransactionAttempt | undefined = undefined
   /** The attempt, ended by then, in which whoever acquired it was begun. */
-  begunIn: Attempt | undefined = undefined
+  begunIn: TransactionAttempt | undefined = undefined
   /** Whether it has been told to last too long. */
   isOverdue = false
   /** Whether anything was sent. */

@@ -2,7 +2,7 @@ import pg, { type ClientConfig } from 'pg'
 import { guardReading } from '../driver/guarded-reading.ts'
 import { internalsOf } from '../driver/internals.ts'
 import { revealTls } from '../options/secrets.ts'
-import { leasedClientClass } from './client.ts'
+import { physicalClientClass } from './physical-client.ts'
 
 /**
  * What is found as `pool.Client`: whoever makes clients of his own by it (Kysely, to cancel a query) may listen to nothing,
@@ -11,7 +11,7 @@ import { leasedClientClass } from './client.ts'
  * @throws {OptionsError} if the pool can't use that class.
  */
 export function clientThatListens(base: typeof pg.Client = pg.Client): typeof pg.Client {
-  leasedClientClass(base)
+  physicalClientClass(base)
   return class Client extends base {
     constructor(config?: string | ClientConfig) {
       super(typeof config === 'object' ? revealTls(config) : config)

@@ -1,7 +1,7 @@
 import type { Client, QueryResult } from 'pg'
 import { internalsOf } from '../driver/internals.ts'
 import { propertyOf, toError } from '../thrown.ts'
-import type { Callback } from './call.ts'
+import type { Callback } from './statement-run.ts'
 
 /** Those who wait for an answer of a client's own `query`, by client. */
 const WAITING = new WeakMap<Client, Set<() => void>>()

@@ -3,7 +3,7 @@ import { RESET_TIMEOUT_MILLIS, type ResetPlan, resetPlan } from '../policy/reset
 import type { Clock } from '../runtime/clock.ts'
 import { withinPatience } from '../runtime/deadline.ts'
 import type { Connection } from './connection.ts'
-import { synchronized, tell } from './exchange.ts'
+import { synchronized, tell } from './internal-query.ts'
 
 /** What became of a reset: done, by these means (if any were needed), or why the session isn't fit for anybody. */
 export type ResetOutcome = { readonly by: string } | { readonly flaw: unknown }
@@ -39,7 +39,7 @@ export async function reset(connection: Connection, policy: ResetPolicy, tools: 
 async function carryOut(connection: Connection, plan: ResetPlan, { clock, replayHook }: ResetTools): Promise<string> {
   const { call } = plan
   for (const statement of plan.statements) await tell(connection, statement, clock, RESET_TIMEOUT_MILLIS)
-  if (plan.dropsStatements) connection.prepared.forgetAll()
+  if (plan.dropsStatements) connection.preparedStatements.forgetAll()
   if (plan.undoesHook)
     await bounded(connection, clock, 'onConnect, replayed after the reset', () => connection.serve(replayHook))
   if (!call) return plan.statements.join('; ')

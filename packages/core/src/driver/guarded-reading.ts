@@ -1,5 +1,5 @@
 import { isUnexpectedMessage } from '../policy/classify-error.ts'
-import { whileDriverReads } from '../runtime/users-code.ts'
+import { whileDriverReads } from '../runtime/user-code.ts'
 import { codeOf, isError, messageOf } from '../thrown.ts'
 import { Framing } from './framing.ts'
 import type { ReadingProtocol } from './internals.ts'

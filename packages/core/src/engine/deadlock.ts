@@ -1,8 +1,8 @@
-import { NestedTransactionError } from '../errors.ts'
-import type { Attempt } from '../runtime/attempt.ts'
+import { PoolDeadlockError } from '../errors.ts'
+import type { TransactionAttempt } from '../runtime/transaction-attempt.ts'
 import type { Caller } from './caller.ts'
 import type { Inventory } from './inventory.ts'
-import type { Waiter } from './waiters.ts'
+import type { Waiter } from './waiter-list.ts'
 
 /**
  * How long nothing may have happened, in milliseconds, until a deadlock is taken for one where callers have no deadline.
@@ -25,13 +25,13 @@ export interface DeadlockParts {
  *
  * All callers who are told at the same time are judged by the line as it was before the first of them left it.
  */
-export function lookForDeadlock(parts: DeadlockParts): (caller: Caller) => NestedTransactionError | undefined {
+export function lookForDeadlock(parts: DeadlockParts): (caller: Caller) => PoolDeadlockError | undefined {
   let isHopeless: boolean | undefined
   return (caller) => {
     const outer = transactionAround(caller)
     if (!outer?.isAtWork) return undefined
     isHopeless ??= isDeadlocked(parts)
-    return isHopeless ? new NestedTransactionError(parts.max, outer.origin) : undefined
+    return isHopeless ? new PoolDeadlockError(parts.max, outer.origin) : undefined
   }
 }
 
@@ -45,7 +45,9 @@ function isDeadlocked({ inventory, first, max }: DeadlockParts): boolean {
 
 /** Whether nothing has happened on any connection for so long that, without a deadline, nothing more will. */
 export function isStill(inventory: Inventory, now: number): boolean {
-  return inventory.all().every(({ signs, lease }) => now - Math.max(signs.answeredAt, lease.since) >= STANDSTILL_MILLIS)
+  return inventory
+    .all()
+    .every(({ liveness, lease }) => now - Math.max(liveness.answeredAt, lease.since) >= STANDSTILL_MILLIS)
 }
 
 /** Whether this caller begins a transaction in the function of another one. */
@@ -54,8 +56,8 @@ export function isNested(caller: Caller): boolean {
 }
 
 /** The transactions whose functions have asked for a connection that they don't have so far, themselves or one in them. */
-function whoseFunctionsWait(first: Waiter<Caller> | undefined): Set<Attempt> {
-  const waiting = new Set<Attempt>()
+function whoseFunctionsWait(first: Waiter<Caller> | undefined): Set<TransactionAttempt> {
+  const waiting = new Set<TransactionAttempt>()
   for (let waiter = first; waiter; waiter = waiter.next) {
     const { attempt } = waiter.caller.options ?? {}
     let each = attempt?.hasBegun ? attempt : attempt?.outer
@@ -64,7 +66,7 @@ function whoseFunctionsWait(first: Waiter<Caller> | undefined): Set<Attempt> {
   return waiting
 }
 
-function transactionAround({ options }: Caller): Attempt | undefined {
+function transactionAround({ options }: Caller): TransactionAttempt | undefined {
   const { attempt } = options ?? {}
   return attempt?.hasBegun ? undefined : attempt?.outer
 }

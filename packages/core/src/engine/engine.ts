@@ -10,23 +10,23 @@ import type { Clock } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
 import type { Interruption, Publisher } from '../telemetry/events.ts'
 import type { Caller } from './caller.ts'
-import { Checkups } from './checkups.ts'
-import { Closing } from './closing.ts'
+import { ConnectScheduler } from './connect-scheduler.ts'
 import { isStill, lookForDeadlock } from './deadlock.ts'
-import { Departures } from './departures.ts'
-import { Distrust } from './distrust.ts'
-import { Drainage } from './drainage.ts'
+import { Drain } from './drain.ts'
+import { HealthCheck } from './health-check.ts'
+import { Invalidation } from './invalidation.ts'
 import { Inventory } from './inventory.ts'
-import { Line } from './line.ts'
+import { HEARTBEAT_MILLIS, Maintenance } from './maintenance.ts'
 import { Opening } from './opening.ts'
 import { Outage } from './outage.ts'
-import { Returns } from './returns.ts'
+import { Release } from './release.ts'
+import { Retirements } from './retire.ts'
 import { Selection } from './selection.ts'
-import { Supply } from './supply.ts'
+import { Shutdown } from './shutdown.ts'
 import { timeoutError } from './timeout-error.ts'
-import { Trust } from './trust.ts'
-import { HEARTBEAT_MILLIS, Upkeep } from './upkeep.ts'
-import type { Waiter } from './waiters.ts'
+import { Usability } from './trust.ts'
+import { WaitQueue } from './wait-queue.ts'
+import type { Waiter } from './waiter-list.ts'
 
 /** What the engine is built from. */
 export interface EngineParts {
@@ -52,25 +52,25 @@ export class Engine {
   readonly #options: ResolvedOptions
   readonly #parts: EngineParts
   readonly #inventory: Inventory
-  readonly #line: Line
-  readonly #departures: Departures
-  readonly #returns: Returns
-  readonly #checkups: Checkups
+  readonly #line: WaitQueue
+  readonly #departures: Retirements
+  readonly #returns: Release
+  readonly #checkups: HealthCheck
   readonly #opening: Opening
-  readonly #supply: Supply
-  readonly #upkeep: Upkeep
-  readonly #trust: Trust
+  readonly #supply: ConnectScheduler
+  readonly #upkeep: Maintenance
+  readonly #trust: Usability
   readonly #selection: Selection
-  readonly #distrust: Distrust
-  readonly #closing: Closing
-  readonly #drainage: Drainage
+  readonly #distrust: Invalidation
+  readonly #closing: Shutdown
+  readonly #drainage: Drain
   readonly #isLeaseHeard: () => boolean
 
   constructor(given: EngineParts) {
     const { options, clock, publisher } = given
     const inventory = new Inventory(options.lifo)
-    const departures = new Departures(inventory, publisher, options.closeTimeoutMillis)
-    const trust = new Trust(options, clock)
+    const departures = new Retirements(inventory, publisher, options.closeTimeoutMillis)
+    const trust = new Usability(options, clock)
     const parts = { ...given, inventory, departures, trust, outage: new Outage(publisher) }
     const isWanted = (): boolean => this.#line.size > 0 && !this.#closing.hasBegun
     this.#parts = parts
@@ -81,7 +81,7 @@ export class Engine {
     this.#departures = departures
     this.#trust = trust
     this.#selection = new Selection({ ...parts, isClosing: () => this.#closing.hasBegun })
-    this.#line = new Line({
+    this.#line = new WaitQueue({
       ...parts,
       lookForDeadlock: () => lookForDeadlock({ inventory, first: () => this.#line.first, max: options.max }),
       isStill: (now) => isStill(inventory, now),
@@ -95,23 +95,23 @@ export class Engine {
         if (this.#closing.hasBegun) inNoContext(() => this.#closing.retireUnneeded())
       },
     })
-    this.#returns = new Returns({
+    this.#returns = new Release({
       ...parts,
       flawOf: (connection, now) => this.#selection.flawOf(connection, now),
       retire: (connection, reason, cause) => this.#retireAndServe(connection, reason, cause),
       makeAvailable: (connection, now) => this.#makeAvailable(connection, now),
     })
-    this.#distrust = new Distrust({
+    this.#distrust = new Invalidation({
       ...parts,
       slowDown: () => this.#supply.slowDown(),
       restartTimers: () => this.#upkeep.restart(),
     })
-    this.#checkups = new Checkups({
+    this.#checkups = new HealthCheck({
       ...parts,
       makeAvailable: (connection, now, idleSince) =>
         departures.carefully(connection, () => this.#makeAvailable(connection, now, true, idleSince)),
     })
-    this.#closing = new Closing({
+    this.#closing = new Shutdown({
       ...parts,
       line: this.#line,
       openings: () => this.#supply.underWay,
@@ -120,7 +120,7 @@ export class Engine {
         this.#supply.stopProbing()
       },
     })
-    this.#drainage = new Drainage({ ...parts, line: this.#line, closing: this.#closing })
+    this.#drainage = new Drain({ ...parts, line: this.#line, closing: this.#closing })
     this.#opening = new Opening({
       ...parts,
       isWanted,
@@ -129,9 +129,9 @@ export class Engine {
         this.#distrust.lost(connection, loss, reach)
         this.#dispatch(clock.now())
       },
-      onReleased: (connection, discard) => this.takeBack(connection, discard),
+      onReleased: (connection, discard) => this.release(connection, discard),
     })
-    this.#supply = new Supply({
+    this.#supply = new ConnectScheduler({
       max: options.max,
       connectRetry: options.connectRetry,
       openOne: (opener) => this.#open(opener),
@@ -140,7 +140,7 @@ export class Engine {
       onFailed: (error, whom) => this.#line.failFirst(whom === 'everybody' ? this.#line.size : 1, () => copyOf(error)),
       onPace: () => (this.#closing.hasBegun ? this.#closing.refuseTheRest() : this.#dispatch(clock.now())),
     })
-    this.#upkeep = new Upkeep({
+    this.#upkeep = new Maintenance({
       clock,
       publisher,
       inventory: this.#inventory,
@@ -190,7 +190,7 @@ export class Engine {
   }
 
   /** Leases a connection, in front of all who came later, to one whose statement never ran; false if it is too late. */
-  acquireAgain(caller: Caller, askedAt: number): boolean {
+  reacquire(caller: Caller, askedAt: number): boolean {
     const now = this.#parts.clock.now()
     if (this.#closing.hasBegun || !this.#line.rejoin(caller, askedAt, now)) return false
     this.#dispatch(now)
@@ -198,12 +198,12 @@ export class Engine {
   }
 
   /** Takes a connection back when its lease ends; its caller may ask never to see it again. Cannot fail. */
-  takeBack(connection: Connection, discard?: Error | boolean): void {
+  release(connection: Connection, discard?: Error | boolean): void {
     this.#returns.take(connection, discard)
   }
 
   /** Whether code of the user's runs when the connection of such a lease comes back, and the statement runs again. */
-  isReturnHeard(terms: LeaseTerms): boolean {
+  hasReleaseListeners(terms: LeaseTerms): boolean {
     return this.#returns.isHeard(terms) || this.#isLeaseHeard()
   }
 
@@ -270,7 +270,7 @@ export class Engine {
   }
 
   #grant(connection: Connection, terms: LeaseTerms | undefined, now: number, askedAt = now): void {
-    connection.grant(now, terms, askedAt)
+    connection.startLease(now, terms, askedAt)
     this.#upkeep.lookBy(now + this.#options.leakDetectionMillis)
   }
 
@@ -285,9 +285,9 @@ export class Engine {
     if (this.#line.first) {
       if (isProven || !this.#trust.proofDue(connection, now)) return this.#serveFirst(connection, now)
     } else if (this.#inventory.idleCount >= this.#options.maxIdle) {
-      return this.#departures.retire(connection, 'surplus')
+      return this.#departures.retire(connection, 'max-idle')
     }
-    connection.rest(idleSince)
+    connection.becomeIdle(idleSince)
     this.#inventory.addIdle(connection)
     this.#upkeep.lookBy(Math.min(idleSince + this.#options.idleTimeoutMillis, connection.expiresAt))
     this.#dispatch(now)

@@ -1,7 +1,7 @@
 import type { AsyncResource } from 'node:async_hooks'
 import type { Connection, ConnectionListener } from '../connection/connection.ts'
 import type { Connector } from '../connection/connector.ts'
-import { synchronized } from '../connection/exchange.ts'
+import { synchronized } from '../connection/internal-query.ts'
 import { Logins } from '../connection/logins.ts'
 import { reset } from '../connection/reset.ts'
 import { ConnectError, type Loss } from '../errors.ts'
@@ -14,10 +14,10 @@ import type { Clock } from '../runtime/clock.ts'
 import { inContext } from '../runtime/context.ts'
 import type { Publisher } from '../telemetry/events.ts'
 import { toError } from '../thrown.ts'
-import type { Departures } from './departures.ts'
 import type { Inventory } from './inventory.ts'
 import type { Outage } from './outage.ts'
-import type { Trust } from './trust.ts'
+import type { Retirements } from './retire.ts'
+import type { Usability } from './trust.ts'
 
 /** What opening a connection takes. */
 export interface OpeningParts {
@@ -29,8 +29,8 @@ export interface OpeningParts {
   readonly clock: Clock
   readonly publisher: Publisher
   readonly inventory: Inventory
-  readonly departures: Departures
-  readonly trust: Trust
+  readonly departures: Retirements
+  readonly trust: Usability
   readonly outage: Outage
   /** Whether anybody waits for a connection. */
   readonly isWanted: () => boolean

@@ -1,15 +1,15 @@
 import type { Connection } from '../connection/connection.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import { inNoContext } from '../runtime/context.ts'
-import type { Departures } from './departures.ts'
 import type { Inventory } from './inventory.ts'
-import type { Trust } from './trust.ts'
+import type { Retirements } from './retire.ts'
+import type { Usability } from './trust.ts'
 
 /** What a selection is made from. */
 export interface SelectionParts {
   readonly inventory: Inventory
-  readonly trust: Trust
-  readonly departures: Departures
+  readonly trust: Usability
+  readonly departures: Retirements
   /** Whether the pool is being closed. */
   readonly isClosing: () => boolean
 }

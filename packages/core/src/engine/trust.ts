@@ -6,7 +6,7 @@ import { type RetireReason, reasonToRetire } from '../policy/retirement.ts'
 import type { Clock } from '../runtime/clock.ts'
 
 /** Which connections are believed to be alive: keeps what the policies need to know beyond a single connection. */
-export class Trust {
+export class Usability {
   readonly #options: Pick<ResolvedOptions, 'prePing' | 'maxUses' | 'invalidateOnDisconnect'>
   readonly #limits: { currentGeneration: number; readonly maxUses: number }
   readonly #isBehind: Clock['isBehind']
@@ -30,14 +30,14 @@ export class Trust {
   /** Why this connection may not be used again; undefined if it may. */
   flawOf(connection: Connection, now: number): RetireReason | undefined {
     if (connection.isLost) return 'lost'
-    if (connection.role.isSpoilt) return 'spoilt'
+    if (connection.serverRole.isUnfit) return 'spoilt'
     return reasonToRetire(connection, this.#limits, now)
   }
 
   /** How it must prove itself before its next lease; undefined if it need not. */
   proofDue(connection: Connection, now: number): Proof | undefined {
     if (this.#isServerAway) return 'ping'
-    return proofDue(connection.signs, this.#options.prePing, now, this.#isBehind)
+    return proofDue(connection.liveness, this.#options.prePing, now, this.#isBehind)
   }
 
   /** Whether a pooler has said that its server is away, and no ping has been answered since: then no login proves anything. */

@@ -1,6 +1,6 @@
 import cluster from 'node:cluster'
 import { availableParallelism } from 'node:os'
-import { numberIn, type Row, truthIn } from '../policy/answer.ts'
+import { numberIn, type Row, truthIn } from '../commit/answer.ts'
 
 /** Asks a server for rows of texts. */
 export type Ask = (sql: string) => Promise<readonly Row[]>

@@ -40,6 +40,6 @@ export class ProcessGuard {
     this.#wall = wall
     this.#pid = this.#readPid()
     if (this.#pid !== from) return { type: 'process-changed', from, to: this.#pid }
-    return gap > LONGEST_GAP_MILLIS || drift > LARGEST_DRIFT_MILLIS ? { type: 'process-stood-still' } : undefined
+    return gap > LONGEST_GAP_MILLIS || drift > LARGEST_DRIFT_MILLIS ? { type: 'process-suspended' } : undefined
   }
 }

@@ -8,7 +8,7 @@ import type { ResetPolicy } from './pool-options.ts'
 /** What one caller wishes of his connection, where it differs from the pool's options. */
 export interface AcquireOptions {
   /**
-   * Gives up: whoever still waits leaves the line at once, and is told the signal's reason. Within a `scope` or a
+   * Gives up: whoever still waits leaves the line at once, and is told the signal's reason. Within a `withPoolOptions` or a
    * `transaction`, or given to `query`, it also has the server cancel the statement that is running: not a cursor's or a
    * stream's, which their holder closes, and not in pipeline mode, where the server may be at work on another.
    */

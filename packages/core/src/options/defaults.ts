@@ -40,7 +40,7 @@ export const DEFAULTS: Defaults = Object.freeze({
     randomize: true,
   }),
   closeTimeoutMillis: 5000,
-  commitOutcome: 'resolve',
+  lostCommit: 'resolve',
   // A COMMIT that runs many deferred triggers may take its time.
   commitTimeoutMillis: 30_000,
   // pg leaves it off; a flow that a firewall forgot is then never noticed.

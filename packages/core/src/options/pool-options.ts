@@ -172,7 +172,7 @@ export interface PoolOptions extends Omit<PoolConfig, 'onConnect'> {
    *
    * @default 'resolve'
    */
-  readonly commitOutcome?: 'resolve' | 'report' | undefined
+  readonly lostCommit?: 'resolve' | 'report' | undefined
   /**
    * How long the server may take to answer COMMIT, in milliseconds; then the connection is destroyed, and the server asked.
    * A session that is still at it then is terminated, unless it waits for a synchronous standby. 0 waits for ever. Only

@@ -58,7 +58,7 @@ function resolve(given: PoolOptions): ResolvedOptions {
   problems.oneOf('invalidateOnDisconnect', value.invalidateOnDisconnect, ['all', 'one'])
   checkResetPolicy('resetOnReturn', value.resetOnReturn, problems)
   problems.number('closeTimeoutMillis', value.closeTimeoutMillis, 0)
-  problems.oneOf('commitOutcome', value.commitOutcome, ['resolve', 'report'])
+  problems.oneOf('lostCommit', value.lostCommit, ['resolve', 'report'])
   problems.number('commitTimeoutMillis', value.commitTimeoutMillis, 0)
   if (value.query_timeout !== undefined) problems.number('query_timeout', value.query_timeout, 0)
   if (typeof value.name !== 'string' || value.name === '') problems.add('name', 'a name', value.name)
@@ -91,7 +91,7 @@ function resolve(given: PoolOptions): ResolvedOptions {
     resetOnReturn: value.resetOnReturn,
     connectRetry,
     closeTimeoutMillis: value.closeTimeoutMillis,
-    commitOutcome: value.commitOutcome,
+    lostCommit: value.lostCommit,
     commitTimeoutMillis: orNever(value.commitTimeoutMillis),
     queryTimeoutMillis: orNever(value.query_timeout),
     addressHint: addressHint(given, process.env),

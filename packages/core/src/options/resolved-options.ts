@@ -41,7 +41,7 @@ export interface ResolvedOptions {
   readonly queryTimeoutMillis: number
   /** What to tell where the server can't be reached and nothing has said where it is. */
   readonly addressHint: string | undefined
-  readonly commitOutcome: 'resolve' | 'report'
+  readonly lostCommit: 'resolve' | 'report'
   readonly commitTimeoutMillis: number
   readonly name: string
   readonly echo: EchoLevel
@@ -69,7 +69,7 @@ export interface Defaults {
   readonly resetOnReturn: ResetPolicy
   readonly connectRetry: Retry
   readonly closeTimeoutMillis: number
-  readonly commitOutcome: 'resolve' | 'report'
+  readonly lostCommit: 'resolve' | 'report'
   readonly commitTimeoutMillis: number
   readonly keepAlive: boolean
   readonly name: string

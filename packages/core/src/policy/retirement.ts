@@ -2,13 +2,13 @@
 export type RetireReason =
   | 'lost' // It died, or its holder ended it.
   | 'discarded' // Its holder said so: `release(true)`.
-  | 'stale' // Opened before the last invalidation.
+  | 'invalidated' // Opened before the last invalidation.
   | 'expired' // Older than `maxLifetimeSeconds`.
-  | 'used-up' // Leased `maxUses` times.
+  | 'max-uses' // Leased `maxUses` times.
   | 'spoilt' // Its session is broken, and would be until it ends: stale caches, a dropped role, an outdated read-only default.
-  | 'surplus' // `maxIdle` lie idle already.
+  | 'max-idle' // `maxIdle` lie idle already.
   | 'disposed' // Opened before `dispose()`.
-  | 'foreign' // Opened in the process that this one is a copy of.
+  | 'other-process' // Opened in the process that this one is a copy of.
   | 'idle-timeout' // Unused for `idleTimeoutMillis`.
   | 'reset-failed' // Its session could not be reset.
   | 'pool-closed'
@@ -28,8 +28,8 @@ export interface UsageLimits {
 
 /** May this connection be used again? Undefined if so, else the reason why not. */
 export function reasonToRetire(facts: UsageFacts, limits: UsageLimits, now: number): RetireReason | undefined {
-  if (facts.generation < limits.currentGeneration) return 'stale'
+  if (facts.generation < limits.currentGeneration) return 'invalidated'
   if (now >= facts.expiresAt) return 'expired'
-  if (facts.uses >= limits.maxUses) return 'used-up'
+  if (facts.uses >= limits.maxUses) return 'max-uses'
   return undefined
 }

@@ -5,7 +5,7 @@
  * - `ownFault`: only that session is concerned; says nothing about its neighbours.
  * - `connectAgain`: seen while connecting, it passes by itself.
  * - `retryTransaction`: nothing of the transaction was written, and the same work may succeed.
- * - `stale`: told at Bind of a statement that was prepared before, it was prepared for what has changed since. Forget that
+ * - `invalidated`: told at Bind of a statement that was prepared before, it was prepared for what has changed since. Forget that
  *   statement, those of the session, or those of every session of the pool.
  * - `spoils`: of this routine and message, the session itself is at fault, and will be until it ends. Told when a connection
  *   comes back: it is retired.

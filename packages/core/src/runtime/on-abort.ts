@@ -50,13 +50,13 @@ export function onAbort(signal: AbortSignal, giveUp: () => void): Cancel {
 }
 
 /** A signal of one's own that is aborted when another one is, until it leaves that. */
-export interface Following {
+export interface FollowedSignal {
   readonly signal: AbortSignal
   readonly leave: Cancel
 }
 
 /** Follows a signal by another, for those who listen to it by themselves: the first has one listener all the same. */
-export function follow(signal: AbortSignal): Following {
+export function followSignal(signal: AbortSignal): FollowedSignal {
   if (signal.aborted) return { signal, leave: () => {} }
   const own = new AbortController()
   return { signal: own.signal, leave: onAbort(signal, () => own.abort(signal.reason)) }

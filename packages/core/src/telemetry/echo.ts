@@ -25,7 +25,7 @@ const LOUDEST: Record<PoolEventType, 'debug' | 'info' | 'none'> = {
   'connection-pinged': 'debug',
   'connection-leased': 'debug',
   'acquire-failed': 'info',
-  'lease-overdue': 'none',
+  'connection-leak-suspected': 'none',
   'connection-released': 'debug',
   'connection-reset': 'debug',
   'connection-lost': 'debug',
@@ -33,7 +33,7 @@ const LOUDEST: Record<PoolEventType, 'debug' | 'info' | 'none'> = {
   'connection-closed': 'debug',
   'pool-invalidated': 'info',
   'pool-disposed': 'info',
-  'process-stood-still': 'info',
+  'process-suspended': 'info',
   'process-changed': 'info',
   'capacity-exceeded': 'none',
   'transaction-left-open': 'none',
@@ -87,7 +87,7 @@ function lineOf(event: PoolEvent, status: () => PoolStatus): Line | undefined {
       return ['info', invalidationOf(event)]
     case 'pool-disposed':
       return ['info', `Pool disposed. ${status()}`]
-    case 'process-stood-still':
+    case 'process-suspended':
       return ['info', 'The process stood still, or its clock was set; every pooled connection needs a pre-ping']
     case 'process-changed':
       return [
@@ -112,7 +112,7 @@ function lineOf(event: PoolEvent, status: () => PoolStatus): Line | undefined {
       ]
     case 'pool-closed':
       return ['info', `Pool closed. ${status()}`]
-    case 'lease-overdue':
+    case 'connection-leak-suspected':
     case 'capacity-exceeded':
     case 'transaction-left-open':
       return undefined
@@ -122,17 +122,17 @@ function lineOf(event: PoolEvent, status: () => PoolStatus): Line | undefined {
 const RETIRED: Record<RetireReason, (id: EventConnection['id'], cause: unknown) => Line> = {
   lost: (id, cause) => ['info', `Invalidate connection ${id} (reason: ${reasonOf(cause)})`],
   discarded: (id, cause) => ['info', `Invalidate connection ${id} (reason: ${discardOf(cause)})`],
-  stale: (id) => ['info', `Connection ${id} invalidated due to pool invalidation; recycling`],
+  invalidated: (id) => ['info', `Connection ${id} invalidated due to pool invalidation; recycling`],
   expired: (id) => ['info', `Connection ${id} exceeded timeout; recycling`],
-  'used-up': (id) => ['info', `Connection ${id} exceeded maxUses; recycling`],
+  'max-uses': (id) => ['info', `Connection ${id} exceeded maxUses; recycling`],
   spoilt: (id) => ['info', `Connection ${id} has a session that is broken until it ends; recycling`],
   'reset-failed': (id, cause) => [
     'error',
     `Exception during reset or similar, on connection ${id}: ${reasonOf(cause)}`,
   ],
-  foreign: (id) => ['info', `Connection ${id} belongs to another process; dropping it without a word`],
+  'other-process': (id) => ['info', `Connection ${id} belongs to another process; dropping it without a word`],
   // These happen all day, or are told of the whole pool: nothing to look into.
-  surplus: (id) => ['debug', `Closing connection ${id}, more than maxIdle`],
+  'max-idle': (id) => ['debug', `Closing connection ${id}, more than maxIdle`],
   'idle-timeout': (id) => ['debug', `Closing connection ${id}, idle for too long`],
   disposed: (id) => ['debug', `Closing connection ${id}`],
   'pool-closed': (id) => ['debug', `Closing connection ${id}`],
@@ -156,11 +156,11 @@ function afterFailures(count: number): string {
 function resolutionOf({
   connection,
   verdict,
-  why,
+  reason,
   tookMillis,
 }: Extract<PoolEvent, { type: 'commit-resolved' }>): string {
   const lost = `COMMIT lost on ${withBackend(connection)}`
-  const because = why === undefined ? '' : ` (reason: ${oneLine(why)})`
+  const because = reason === undefined ? '' : ` (reason: ${oneLine(reason)})`
   return `${lost} resolved in ${millis(tookMillis)}: ${verdict}${because}`
 }
 

@@ -24,7 +24,7 @@ export type PoolEvent =
   | { readonly type: 'acquire-failed'; readonly error: unknown; readonly waitedMillis: number }
   /** Held for longer than `leakDetectionMillis`; told once per lease. */
   | {
-      readonly type: 'lease-overdue'
+      readonly type: 'connection-leak-suspected'
       readonly connection: EventConnection
       readonly heldMillis: number
       /** Where it was acquired. */
@@ -70,7 +70,7 @@ export type PoolEvent =
   /** `dispose()`: the connections opened so far are let go. */
   | { readonly type: 'pool-disposed'; readonly generation: number }
   /** The process was frozen, or its clocks were set: every connection is suspect. */
-  | { readonly type: 'process-stood-still' }
+  | { readonly type: 'process-suspended' }
   /** The pool was made in another process: its connections belong to that one, and are dropped without a word. */
   | { readonly type: 'process-changed'; readonly from: number; readonly to: number }
   /** The pools of this service can want more connections than the server grants. Told once. */
@@ -103,7 +103,7 @@ export type PoolEvent =
       readonly connection: EventConnection
       readonly verdict: 'committed' | 'aborted' | 'unknown'
       /** Why the outcome is unknown; undefined if it isn't. */
-      readonly why: string | undefined
+      readonly reason: string | undefined
       readonly tookMillis: number
     }
   /** A session whose connection was lost was still in its transaction, and was terminated, so that its locks are free. */
@@ -134,7 +134,7 @@ interface Rerun {
 export type StatementRetryReason = 'idempotent' | 'never-ran' | 'stale-session'
 
 /** What may have happened to the process: it stood still, or it is a copy of the one in which the pool was made. */
-export type Interruption = Extract<PoolEvent, { type: 'process-stood-still' | 'process-changed' }>
+export type Interruption = Extract<PoolEvent, { type: 'process-suspended' | 'process-changed' }>
 
 /** One kind of event. */
 export type PoolEventType = PoolEvent['type']

@@ -25,7 +25,7 @@ export interface ConnectionFacts extends Pick<ConnectionInspection, 'id' | 'stat
   readonly openedAt: number | undefined
   readonly idleSince: number
   readonly lease: { readonly since: number; readonly holder: string | undefined }
-  readonly signs: { readonly suspect: boolean }
+  readonly liveness: { readonly suspect: boolean }
 }
 
 /** Tells what is known of a connection at this moment. */
@@ -41,6 +41,6 @@ export function inspectionOf(connection: ConnectionFacts, now: number): Connecti
     uses,
     heldMillis: isLeased ? now - connection.lease.since : undefined,
     holder: isLeased ? connection.lease.holder : undefined,
-    isSuspect: connection.signs.suspect,
+    isSuspect: connection.liveness.suspect,
   })
 }

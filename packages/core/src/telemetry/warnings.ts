@@ -30,7 +30,7 @@ export function warnings(parts: WarningsParts): Listener {
 }
 
 const RARE: ReadonlySet<PoolEventType> = new Set<PoolEventType>([
-  'lease-overdue',
+  'connection-leak-suspected',
   'capacity-exceeded',
   'connect-failed',
   'connection-opened',
@@ -56,7 +56,7 @@ class Warnings {
   }
 
   hear(event: PoolEvent): void {
-    if (event.type === 'lease-overdue') this.#tellOverdue(event)
+    if (event.type === 'connection-leak-suspected') this.#tellOverdue(event)
     else if (event.type === 'connection-released' && event.wasOverdue) this.#tellLateRelease(event)
     else if (event.type === 'capacity-exceeded') this.#tellCapacity(event)
     else if (event.type === 'connect-failed') this.#hearFailure(event)
@@ -64,7 +64,7 @@ class Warnings {
     else if (event.type === 'transaction-left-open') this.#tellLeftOpen()
   }
 
-  #tellOverdue({ connection, heldMillis, stack }: EventOf<'lease-overdue'>): void {
+  #tellOverdue({ connection, heldMillis, stack }: EventOf<'connection-leak-suspected'>): void {
     this.#overdue++
     const text = `Connection leak detection triggered for ${withBackend(connection)}: not released for ${millis(heldMillis)}`
     if (stack) this.#warn('HOLDFAST_LEASE_OVERDUE', `${text}. It was acquired here:`, framesOf(stack))

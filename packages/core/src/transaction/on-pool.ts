@@ -1,15 +1,15 @@
-import type { LeasedClient } from '../connection/client.ts'
+import type { LeasedClient } from '../connection/physical-client.ts'
 import { ReleaseError, TransactionRolledBackError } from '../errors.ts'
 import type { AcquireOptions } from '../options/acquire-options.ts'
 import { DEFAULTS } from '../options/defaults.ts'
-import { currentScope } from '../runtime/scope.ts'
+import { currentScope } from '../runtime/pool-options-scope.ts'
 import { isInstance } from '../thrown.ts'
 import { beginStatement } from './begin.ts'
 import { requireFunction } from './require-function.ts'
 import { runResolved } from './run-transaction.ts'
 import { Transaction, type TransactionFunction } from './transaction.ts'
 import { resolveTransactionOptions, type TransactionModes, type TransactionOptions } from './transaction-options.ts'
-import { Work } from './work.ts'
+import { TransactionState } from './transaction-state.ts'
 
 /** Where a transaction gets its connection. */
 export interface TransactionSource {
@@ -38,7 +38,7 @@ async function transact<Result>(
   attempt: number,
 ): Promise<Result> {
   const client = await source.connect()
-  const work = new Work(client)
+  const work = new TransactionState(client)
   let result: Result
   try {
     await client.query(beginStatement(modes))
@@ -65,7 +65,7 @@ async function transact<Result>(
  * Queued behind whatever `fn` left running: nothing of it runs on outside of the transaction. That COMMIT was answered
  * with ROLLBACK the client knows as well, but not which error was swallowed.
  */
-async function commit(client: LeasedClient, work: Work): Promise<void> {
+async function commit(client: LeasedClient, work: TransactionState): Promise<void> {
   const answer = await client.query('COMMIT').catch((error: unknown) => {
     if (!isInstance(error, TransactionRolledBackError)) throw error
   })
@@ -73,7 +73,11 @@ async function commit(client: LeasedClient, work: Work): Promise<void> {
 }
 
 /** Rolls back, and returns why the connection must be discarded, if it must: the first error is the one worth telling. */
-async function rollBack(client: LeasedClient, work: Work, timeoutMillis: number): Promise<Error | undefined> {
+async function rollBack(
+  client: LeasedClient,
+  work: TransactionState,
+  timeoutMillis: number,
+): Promise<Error | undefined> {
   // Would wait for its reader, who is gone. Closing the connection rolls back as well.
   if (work.isHeldOpen) return new ReleaseError('A cursor or stream was still open when the transaction failed')
   const rollback = { text: 'ROLLBACK', query_timeout: Math.max(1, timeoutMillis) }

@@ -6,7 +6,7 @@ import { checkGroupKeys } from '../options/check-keys.ts'
 import { TRANSACTION_RETRY } from '../options/defaults.ts'
 import { isDisconnect, isRetryable } from '../policy/classify-error.ts'
 import { systemClock } from '../runtime/clock.ts'
-import { follow } from '../runtime/on-abort.ts'
+import { followSignal } from '../runtime/on-abort.ts'
 import type { Publisher } from '../telemetry/events.ts'
 import type { RunOptions } from './run-options.ts'
 import type { Transaction } from './transaction.ts'
@@ -29,7 +29,7 @@ export interface StatementOptions {
    *
    * @default false
    */
-  readonly exactlyOnce?: boolean | undefined
+  readonly transactional?: boolean | undefined
 }
 
 /** Where such a statement runs. */
@@ -39,7 +39,7 @@ export interface StatementSource {
 }
 
 // Complete by its type: whatever becomes an option has to be entered here.
-const KEYS: Record<keyof StatementOptions, true> = { signal: true, idempotent: true, exactlyOnce: true }
+const KEYS: Record<keyof StatementOptions, true> = { signal: true, idempotent: true, transactional: true }
 
 /** Runs a statement that asks for more than to be sent, by its config or the third argument; undefined if it doesn't. */
 export function runSpecially(
@@ -65,18 +65,18 @@ export function runSpecially(
 function statementOptionsOf(query: unknown, third: unknown): StatementOptions | undefined {
   const isConfig = typeof query === 'object' && query !== null && !('submit' in query)
   const inConfig = isConfig ? (query as StatementOptions) : {}
-  if (third === undefined && !inConfig.idempotent && !inConfig.exactlyOnce) return undefined
+  if (third === undefined && !inConfig.idempotent && !inConfig.transactional) return undefined
   const problems = new Problems()
   if (third !== undefined) problems.group('query', third, '{ idempotent: true }')
   const given = withoutUndefined((third ?? {}) as StatementOptions)
   checkGroupKeys('query', given, Object.keys(KEYS), problems)
-  const { signal, idempotent, exactlyOnce } = { ...pick(inConfig), ...given }
-  for (const [option, value] of Object.entries({ idempotent, exactlyOnce }))
+  const { signal, idempotent, transactional } = { ...pick(inConfig), ...given }
+  for (const [option, value] of Object.entries({ idempotent, transactional }))
     if (value !== undefined) problems.oneOf(`query.${option}`, value, [true, false])
-  if (idempotent && exactlyOnce)
-    problems.found.push('`query.idempotent` and `query.exactlyOnce` exclude each other: may it run twice, or not?')
+  if (idempotent && transactional)
+    problems.found.push('`query.idempotent` and `query.transactional` exclude each other: may it run twice, or not?')
   if (problems.found.length > 0) throw new OptionsError(problems.found)
-  return { signal, idempotent, exactlyOnce }
+  return { signal, idempotent, transactional }
 }
 
 /** Runs a statement in one of these ways. */
@@ -85,15 +85,15 @@ async function runStatement(
   publisher: Publisher,
   query: string | QueryConfig,
   values: unknown[] | undefined,
-  { signal, idempotent, exactlyOnce }: StatementOptions,
+  { signal, idempotent, transactional }: StatementOptions,
 ): Promise<QueryResult> {
   const {
     idempotent: _again,
-    exactlyOnce: _once,
+    transactional: _once,
     ...config
   } = (typeof query === 'string' ? { text: query } : query) as QueryConfig & StatementOptions
   const statement = { ...config, ...(values && { values }) } as QueryConfig
-  if (exactlyOnce) return await source.transaction((tx) => tx.query(statement), signal ? { signal } : {})
+  if (transactional) return await source.transaction((tx) => tx.query(statement), signal ? { signal } : {})
   const abortable = signal ? { ...statement, signal } : statement
   if (!idempotent) return await source.query(abortable)
   let failed: { readonly error: Error; readonly at: number } | undefined
@@ -108,7 +108,7 @@ async function runStatement(
       })
     return source.query(abortable)
   }
-  const following = signal && follow(signal)
+  const following = signal && followSignal(signal)
   return await pRetry(tryOnce, {
     ...TRANSACTION_RETRY,
     ...(following && { signal: following.signal }),
@@ -119,6 +119,6 @@ async function runStatement(
   }).finally(following?.leave)
 }
 
-function pick({ signal, idempotent, exactlyOnce }: StatementOptions): StatementOptions {
-  return withoutUndefined({ signal, idempotent, exactlyOnce })
+function pick({ signal, idempotent, transactional }: StatementOptions): StatementOptions {
+  return withoutUndefined({ signal, idempotent, transactional })
 }

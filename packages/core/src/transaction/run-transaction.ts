@@ -3,10 +3,10 @@ import { PoolTimeoutError, TransactionTimeoutError } from '../errors.ts'
 import type { AcquireOptions } from '../options/acquire-options.ts'
 import { isCausedBy, isRetryable } from '../policy/classify-error.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
-import { Attempt } from '../runtime/attempt.ts'
 import { systemClock } from '../runtime/clock.ts'
-import { follow } from '../runtime/on-abort.ts'
-import { currentScope, inScope } from '../runtime/scope.ts'
+import { followSignal } from '../runtime/on-abort.ts'
+import { currentScope, runInScope } from '../runtime/pool-options-scope.ts'
+import { TransactionAttempt } from '../runtime/transaction-attempt.ts'
 import { isError, isInstance } from '../thrown.ts'
 import { requireFunction } from './require-function.ts'
 import { type ResolvedRunOptions, type RunOptions, resolveRunOptions } from './run-options.ts'
@@ -80,9 +80,9 @@ async function runAttempts<Tx, Result>(
   let end: (() => Result) | undefined
   const outer = currentScope()?.attempt
   const origin = new Error('The outer transaction was asked for here')
-  let failed: { readonly attempt: Attempt; readonly error: Error; readonly at: number } | undefined
+  let failed: { readonly attempt: TransactionAttempt; readonly error: Error; readonly at: number } | undefined
   const tryOnce = async (number: number): Promise<void> => {
-    const attempt = new Attempt(number, outer, origin)
+    const attempt = new TransactionAttempt(number, outer, origin)
     if (failed) {
       const { attempt: last, error, at } = failed
       last.runsAgain({ attempt: number, error, pausedMillis: systemClock.now() - at })
@@ -105,7 +105,7 @@ async function runAttempts<Tx, Result>(
     lastFailure = error
     if (retriesLeft > 0) onRetry?.({ attempt: attemptNumber, error, delayMillis: retryDelay })
   }
-  const following = signal && follow(signal)
+  const following = signal && followSignal(signal)
   const options = { ...(retry || { retries: 0 }), ...(following && { signal: following.signal }), onFailedAttempt }
   try {
     await pRetry(tryOnce, options)
@@ -121,7 +121,7 @@ async function runAttempts<Tx, Result>(
 
 /** In a scope of its own, so that the ORM's `connect()` finds the wishes and the attempt. */
 async function runAttempt<Tx, Result>(
-  attempt: Attempt,
+  attempt: TransactionAttempt,
   transact: Transact<Tx, Result>,
   fn: TransactionWork<Tx, Result>,
   acquire: AcquireOptions,
@@ -132,7 +132,7 @@ async function runAttempt<Tx, Result>(
   const inner = { ...outer, ...own, attempt }
   const work = (tx: Tx): Promise<Result> => {
     attempt.begin()
-    return inScope(inner, async () => {
+    return runInScope(inner, async () => {
       try {
         return await fn(tx, { attempt: attempt.number })
       } finally {
@@ -141,14 +141,14 @@ async function runAttempt<Tx, Result>(
     })
   }
   try {
-    return await inScope({ ...outer, ...acquire, ...own, attempt }, () => transact(work, attempt.number))
+    return await runInScope({ ...outer, ...acquire, ...own, attempt }, () => transact(work, attempt.number))
   } finally {
     attempt.end()
   }
 }
 
 /** Who has waited for a connection until the deadline has no time for more. */
-function mayRunAgain(error: unknown, attempt: Attempt): error is Error {
+function mayRunAgain(error: unknown, attempt: TransactionAttempt): error is Error {
   if (attempt.mayHaveCommitted || !isError(error) || isInstance(error, PoolTimeoutError)) return false
   return isRetryable(error)
 }

@@ -1,9 +1,9 @@
-import type { LeasedClient } from '../connection/client.ts'
+import type { LeasedClient } from '../connection/physical-client.ts'
 import { HoldfastError, ReleaseError } from '../errors.ts'
 import { transactionControlIn } from '../sql/statement.ts'
 import { requireFunction } from './require-function.ts'
 import { type QueryArguments, refuse, textOf } from './statement-call.ts'
-import type { Work } from './work.ts'
+import type { TransactionState } from './transaction-state.ts'
 
 /** What runs in a transaction, or in a savepoint of it. */
 export type TransactionFunction<Result> = (tx: Transaction) => Promise<Result> | Result
@@ -22,12 +22,12 @@ export class Transaction {
    * @throws {ReleaseError} when the transaction has ended, or one of its savepoints has not.
    */
   readonly query: LeasedClient['query']
-  readonly #work: Work
+  readonly #work: TransactionState
   readonly #outer: Transaction | undefined
   #inner: Transaction | undefined
   #hasEnded = false
 
-  constructor(work: Work, attempt: number, outer?: Transaction) {
+  constructor(work: TransactionState, attempt: number, outer?: Transaction) {
     this.attempt = attempt
     this.#work = work
     this.#outer = outer

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { scope } from '@holdfast/core'
+import { withPoolOptions } from '@holdfast/core'
 import { Query } from 'pg'
 import { SETTINGS } from '../../settings.ts'
 import { SOAK } from '../settings.ts'
@@ -102,7 +102,7 @@ export const HABITS: readonly Habit[] = [
     everyMillis: 100,
     act: ({ pools, random }) =>
       impatiently(random, 100, (signal) =>
-        scope({ signal, connectionTimeoutMillis: 500, resetOnReturn: 'session' }, async () => {
+        withPoolOptions({ signal, connectionTimeoutMillis: 500, resetOnReturn: 'session' }, async () => {
           await pools.pool.query('select 1')
           await pools.pool.transaction((tx) => tx.query('select pg_sleep(0.005)'))
         }),

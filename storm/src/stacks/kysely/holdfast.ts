@@ -1,13 +1,13 @@
 import { Pool } from '@holdfast/core' // Instead of pg's.
-import { HoldfastDialect, retrying } from '@holdfast/kysely' // Instead of Kysely's PostgresDialect.
+import { HoldfastDialect, withRetry } from '@holdfast/kysely' // Instead of Kysely's PostgresDialect.
 import { Kysely } from 'kysely'
 import type { Service, StackSetup } from '../stack.ts'
 import type { Database } from './database.ts'
 import { KyselyService } from './kysely-service.ts'
 
-/** The same on Holdfast; `retrying` and `query_timeout` are all that is said against failures. */
+/** The same on Holdfast; `withRetry` and `query_timeout` are all that is said against failures. */
 export function open({ connection, max, schema, queryTimeoutMillis }: StackSetup): Service {
   const pool = new Pool({ ...connection, max, query_timeout: queryTimeoutMillis })
   const db = new Kysely<Database>({ dialect: new HoldfastDialect({ pool }) }).withSchema(schema)
-  return new KyselyService({ db, pool, schema, transact: (work) => retrying(db.transaction()).execute(work) })
+  return new KyselyService({ db, pool, schema, transact: (work) => withRetry(db.transaction()).execute(work) })
 }

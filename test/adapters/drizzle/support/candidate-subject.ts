@@ -2,7 +2,7 @@ import type { NodePgDatabase } from 'drizzle-orm/node-postgres'
 import type { Row, Subject, Tx } from '../../subject.ts'
 import { CANDIDATE } from './candidate.ts'
 
-const { drizzle, eq, pgTable, scope, sql, text } = CANDIDATE
+const { drizzle, eq, pgTable, withPoolOptions, sql, text } = CANDIDATE
 
 const entry = pgTable('entry', { id: text().primaryKey() })
 
@@ -35,7 +35,8 @@ export const subject: Subject = {
       ids: async () => (await db.select().from(entry)).map((row) => row.id),
       transaction: (fn, options) => db.transaction(async (tx, info) => fn(txOf(tx), info), options),
       prepared: (value) => entryById.execute({ id: value }),
-      runUntil: (statement, signal) => scope({ signal }, async () => (await db.execute<Row>(sql.raw(statement))).rows),
+      runUntil: (statement, signal) =>
+        withPoolOptions({ signal }, async () => (await db.execute<Row>(sql.raw(statement))).rows),
       [Symbol.asyncDispose]: () => db.$client[Symbol.asyncDispose](),
     }
   },

@@ -2,6 +2,6 @@ import { PostgresDialect, type TransactionBuilder } from 'kysely'
 
 export const HoldfastDialect = PostgresDialect
 
-export function retrying<DB>(builder: TransactionBuilder<DB>): TransactionBuilder<DB> {
+export function withRetry<DB>(builder: TransactionBuilder<DB>): TransactionBuilder<DB> {
   return builder
 }

@@ -70,7 +70,7 @@ export class Judge {
     const loss = lossIn(error)
     const what = `is told to have failed (${describe(error)})`
     if (loss?.commitOutcome === 'unknown') {
-      const objection = this.#objectionTo(loss.why, steps, candour)
+      const objection = this.#objectionTo(loss.reason, steps, candour)
       if (objection) complain(`${what}, and nobody is said to know: ${objection}`)
     } else if (candour.ofFailure && isWritten) complain(what)
   }
@@ -136,7 +136,7 @@ export class Judge {
 
 interface LossFacts {
   readonly commitOutcome: 'aborted' | 'unknown'
-  readonly why?: unknown
+  readonly reason?: unknown
 }
 
 function lossIn(error: unknown): LossFacts | undefined {

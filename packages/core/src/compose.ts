@@ -1,0 +1,95 @@
+import type { Client, PoolConfig } from 'pg'
+import { CommitResolver } from './commit/resolver.ts'
+import type { Connection } from './connection/connection.ts'
+import { Connector } from './connection/connector.ts'
+import { ask } from './connection/internal-query.ts'
+import { Engine } from './engine/engine.ts'
+import { availableConnections, knownWorkers } from './guard/capacity.ts'
+import { ProcessGuard } from './guard/process-guard.ts'
+import type { PoolOptions } from './options/pool-options.ts'
+import type { ResolvedOptions } from './options/resolved-options.ts'
+import { RESET_TIMEOUT_MILLIS } from './policy/reset.ts'
+import { systemClock } from './runtime/clock.ts'
+import { Publisher } from './telemetry/events.ts'
+import { pgEvents } from './telemetry/pg-events.ts'
+import type { PoolStatus } from './telemetry/status.ts'
+import { subscribeAll } from './telemetry/subscribe-all.ts'
+
+/** Where callers may wait for ever. */
+const LONGEST_INQUIRY_MILLIS = 60_000
+
+/** The pool, as its engine's surroundings know it. */
+export interface ComposedPool extends NodeJS.EventEmitter {
+  status(): PoolStatus
+}
+
+/** Puts the parts together: what the engine works with, and who hears of it. */
+export function composeEngine(
+  pool: ComposedPool,
+  given: PoolOptions,
+  options: ResolvedOptions,
+  clientConfig: () => PoolConfig,
+): Engine {
+  const clock = systemClock
+  const publisher = new Publisher(options.name)
+  // Before those whose code may use the pool: what that does would be told before its cause.
+  subscribeAll(publisher, { options, clock, status: () => pool.status() })
+  const forPg = pgEvents(pool)
+  publisher.subscribe(forPg.subscriber, forPg.hears)
+  const { log } = given
+  if (log) publisher.subscribe((event) => log(event.type, 'connection' in event ? event.connection.id : ''))
+  const guard = new ProcessGuard(clock, () => process.pid)
+  const connector: Connector = new Connector(
+    {
+      commits:
+        options.lostCommit === 'report'
+          ? undefined
+          : {
+              timeoutMillis: options.commitTimeoutMillis,
+              find: (transaction) => inquiry.find(transaction),
+              fence: (session) => inquiry.fence(session),
+              onResolved: (resolved) => publisher.publish({ type: 'commit-resolved', ...resolved }),
+              isRefused: false,
+            },
+      clientConfig,
+      Client: (given.Client ?? undefined) as typeof Client | undefined,
+      connectionTimeoutMillis: options.connectionTimeoutMillis,
+      hint: options.addressHint,
+      onStatementRerun: (attempt, error) =>
+        publisher.publish({ type: 'statement-retried', reason: 'stale-session', attempt, error, pausedMillis: 0 }),
+      queryTimeoutMillis: options.queryTimeoutMillis,
+      allowExitOnIdle: options.allowExitOnIdle,
+      clientPerLease: options.clientPerLease,
+      clientConnectionCheckMillis: options.clientConnectionCheckMillis,
+      onConnect: given.onConnect,
+      verify: given.verify,
+    },
+    clock,
+  )
+  const inquiry = new CommitResolver({
+    connector,
+    clock,
+    patienceMillis: Math.min(options.connectionTimeoutMillis, LONGEST_INQUIRY_MILLIS),
+    onFenced: (fenced) => publisher.publish({ type: 'session-fenced', ...fenced }),
+  })
+  /** Warns once if the pools of this service can want more connections than the server grants. */
+  async function examine(connection: Connection): Promise<void> {
+    const { max } = options
+    // A server that isn't PostgreSQL itself, or doesn't let us look, has nothing to say.
+    const available = await availableConnections((sql) => ask(connection, sql, clock, RESET_TIMEOUT_MILLIS)).catch(
+      () => undefined,
+    )
+    const workers = knownWorkers()
+    if (available !== undefined && max * workers > available)
+      publisher.publish({ type: 'capacity-exceeded', max, workers, available })
+  }
+  return new Engine({
+    options,
+    connector,
+    clock,
+    publisher,
+    interruption: (now) => guard.look(now),
+    examine,
+    hurryInquiries: (millis) => inquiry.hurry(millis),
+  })
+}

@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest'
+import { InFlight } from '../../../packages/core/src/connection/in-flight.ts'
+
+test('the driver sends one at a time: the next is sent when the one before has ended', () => {
+  const statements = new InFlight(false)
+  const [first, second] = [statements.begin('first', 0), statements.begin('second', 0)]
+  expect([first.sent, second.sent]).toEqual([true, false])
+  expect(statements.sentTexts()).toEqual(['first'])
+
+  statements.end(first, 'answered', true)
+  expect(second.sent).toBe(true)
+  expect(statements.sentTexts()).toEqual(['second'])
+})
+
+test('on a dead connection nothing more is sent', () => {
+  const statements = new InFlight(false)
+  const [first, second] = [statements.begin('first', 0), statements.begin('second', 0)]
+  statements.end(first, 'answered', false)
+  expect(second.sent).toBe(false)
+  expect(statements.sentTexts()).toEqual([])
+})
+
+test('a pipelining driver sends all at once', () => {
+  const statements = new InFlight(true)
+  expect([statements.begin('first', 0).sent, statements.begin('second', 0).sent]).toEqual([true, true])
+  expect(statements.sentTexts()).toEqual(['first', 'second'])
+})
+
+test('one that has ended can end again, to no effect', () => {
+  const statements = new InFlight(true)
+  const first = statements.begin('first', 0)
+  statements.begin('second', 0)
+  statements.end(first, 'answered', true)
+  statements.end(first, 'answered', true)
+  expect(statements.sentTexts()).toEqual(['second'])
+})
+
+test('one without a text counts as one', () => {
+  const statements = new InFlight(false)
+  statements.begin(undefined, 0)
+  expect(statements.sentTexts()).toEqual([undefined])
+})
+
+test('a statement that failed counts until the server is ready again', () => {
+  const statements = new InFlight(false)
+  const failed = statements.begin('insert into t values (1); commit; select 1/0', 0)
+  statements.end(failed, 'failed', true)
+  expect(statements.isEmpty).toBe(true)
+  expect(statements.sentTexts()).toEqual(['insert into t values (1); commit; select 1/0'])
+  statements.settle()
+  expect(statements.sentTexts()).toEqual([])
+})

@@ -1,0 +1,443 @@
+import { describe, expect, test } from 'vitest'
+import { serverError, systemError } from '../../support/fake-client.ts'
+import { type Call, EngineFixture } from './engine-fixture.ts'
+
+const refused = systemError('ECONNREFUSED')
+
+function callers(rig: EngineFixture, count: number): Call[] {
+  return Array.from({ length: count }, () => rig.call())
+}
+
+const served = (calls: readonly Call[]): number => calls.filter(({ connection }) => connection).length
+const failed = (calls: readonly Call[]): number => calls.filter(({ error }) => error).length
+
+describe('while the server is away', () => {
+  test('a single probe goes on connecting, however many wait', async () => {
+    using rig = new EngineFixture({ max: 10 })
+    rig.server.welcome = refused
+    const calls = callers(rig, 20)
+    await rig.clock.advance(0)
+    expect(rig.server.backends).toHaveLength(10) // All started before the first had failed.
+
+    await rig.clock.advance(50)
+    expect(rig.server.backends).toHaveLength(11)
+    await rig.clock.advance(10_000)
+    expect(rig.server.backends.length).toBeLessThan(10 + 16) // 50, 100, 200, 400, 800 ms, then each second.
+    expect(served(calls) + failed(calls)).toBe(0)
+  })
+
+  test('newcomers wait for the probe, too', async () => {
+    using rig = new EngineFixture({ max: 10 })
+    rig.server.welcome = refused
+    rig.call()
+    await rig.clock.advance(10)
+    callers(rig, 5)
+    await rig.clock.advance(39)
+    expect(rig.server.backends).toHaveLength(1)
+  })
+
+  test.each([
+    { chance: 0, pauses: [50, 100, 200, 400, 800, 1000, 1000] },
+    { chance: 0.5, pauses: [75, 150, 300, 600, 1000, 1000] },
+  ])('the pauses double up to a maximum, and vary by chance ($chance)', async ({ chance, pauses }) => {
+    using rig = new EngineFixture()
+    rig.clock.chance = chance
+    rig.server.welcome = refused
+    rig.call()
+    await rig.clock.advance(0)
+    let attempts = 1
+    for (const pause of pauses) {
+      await rig.clock.advance(pause - 1)
+      expect(rig.server.backends).toHaveLength(attempts)
+      await rig.clock.advance(1)
+      expect(rig.server.backends).toHaveLength(++attempts)
+    }
+  })
+
+  test('nobody probes once nobody waits', async () => {
+    using rig = new EngineFixture({ connectionTimeoutMillis: 3000 })
+    rig.server.welcome = refused
+    const calls = callers(rig, 2)
+    await rig.clock.advance(3000)
+    expect(failed(calls)).toBe(2)
+    const attempts = rig.server.backends.length
+    await rig.clock.advance(60_000)
+    expect(rig.server.backends).toHaveLength(attempts)
+    expect(rig.clock.timers('process')).toBe(0)
+  })
+
+  test('whoever comes after that starts a new probe at once', async () => {
+    using rig = new EngineFixture({ connectionTimeoutMillis: 3000 })
+    rig.server.welcome = refused
+    rig.call()
+    await rig.clock.advance(3000)
+    rig.server.welcome = 'accept'
+    const call = rig.call()
+    await rig.clock.advance(0)
+    expect(call.connection).toBeDefined()
+  })
+
+  test('a connection that comes back serves those in line, and the last of them stops the probe', async () => {
+    using rig = new EngineFixture({ max: 2, invalidateOnDisconnect: 'one' })
+    const holder = await rig.lease()
+    rig.server.welcome = refused
+    const call = rig.call()
+    await rig.clock.advance(10)
+    holder.release()
+    expect(call.leased.id).toBe(1)
+    await rig.clock.advance(60_000)
+    expect(rig.server.backends).toHaveLength(2)
+  })
+
+  test('beside a login that is silent for its share of the deadline another one begins, and the first ready serves', async () => {
+    using rig = new EngineFixture({ connectionTimeoutMillis: 9000 })
+    rig.server.nextWelcomes.push('hang')
+    const call = rig.call()
+    await rig.clock.advance(2999)
+    expect(rig.server.backends).toHaveLength(1)
+    await rig.clock.advance(1)
+    expect(call.leased.id).toBe(2)
+    expect(rig.server.backend(1).isOpen).toBe(false)
+  })
+
+  test('a SYN that nobody answers is followed by another one after 2 s, then after twice as long each time', async () => {
+    using rig = new EngineFixture({ max: 1 })
+    rig.server.isReachable = false
+    rig.call()
+    const begun: number[] = []
+    for (let second = 0; second < 29; second++) {
+      await rig.clock.advance(1000)
+      if (rig.server.backends.length > begun.length + 1) begun.push(second + 1)
+    }
+    expect(begun).toEqual([2, 6, 14])
+    expect(rig.server.backends.filter(({ isOpen }) => isOpen)).toHaveLength(2) // The first, and the last.
+  })
+
+  test('a login that has said something is waited for, for nine tenths of the deadline without a word', async () => {
+    using rig = new EngineFixture()
+    rig.server.welcome = 'hang'
+    const call = rig.call()
+    await rig.clock.advance(0)
+    rig.server.backend(1).utter()
+    await rig.clock.advance(12_000)
+    expect(rig.server.backends).toHaveLength(1)
+    rig.server.backend(1).accept()
+    await rig.clock.advance(0)
+    expect(call.leased.id).toBe(1)
+  })
+
+  test('a login that has said something long ago gets another one beside it', async () => {
+    using rig = new EngineFixture()
+    rig.server.nextWelcomes.push('hang')
+    const call = rig.call()
+    await rig.clock.advance(0)
+    rig.server.backend(1).utter()
+    await rig.clock.advance(29_999)
+    expect(call.leased.id).toBe(2)
+  })
+
+  test('one login is begun beside many silent ones, and the place that it wins is the first', async () => {
+    using rig = new EngineFixture({ max: 5 })
+    rig.server.welcome = 'hang'
+    const calls = callers(rig, 5)
+    await rig.clock.advance(10_000)
+    expect(rig.server.backends).toHaveLength(6)
+    rig.server.backend(6).accept()
+    await rig.clock.advance(0)
+    expect(served(calls)).toBe(1)
+    expect(rig.server.backend(1).isOpen).toBe(false)
+    expect(rig.server.backends.filter(({ isOpen }) => isOpen)).toHaveLength(6) // And the next beside the second.
+  })
+
+  test('the one beside is dropped when all that it was for are ready', async () => {
+    using rig = new EngineFixture({ max: 2 })
+    rig.server.welcome = 'hang'
+    const calls = callers(rig, 2)
+    await rig.clock.advance(10_000)
+    rig.server.backend(1).accept()
+    await rig.clock.advance(0)
+    expect(rig.server.backend(3).isOpen).toBe(true)
+    rig.server.backend(2).accept()
+    await rig.clock.advance(0)
+    expect(served(calls)).toBe(2)
+    expect(rig.server.backend(3).isOpen).toBe(false)
+    expect(rig.counts.total).toBe(2)
+  })
+
+  test('when the silent one fails, the one beside has its place', async () => {
+    using rig = new EngineFixture({ max: 1 })
+    rig.server.welcome = 'hang'
+    const call = rig.call()
+    await rig.clock.advance(10_000)
+    rig.server.backend(1).fail(systemError('ECONNRESET'))
+    await rig.clock.advance(0)
+    expect(rig.counts.total).toBe(1)
+    rig.server.backend(2).accept()
+    await rig.clock.advance(0)
+    expect(call.leased.id).toBe(2)
+  })
+
+  test('nothing is begun beside a silent login when nobody waits, and at once when somebody comes', async () => {
+    using rig = new EngineFixture({ connectionTimeoutMillis: 900 })
+    rig.server.nextWelcomes.push('hang')
+    rig.call()
+    await rig.clock.advance(20_000)
+    expect(rig.server.backends).toHaveLength(1)
+    const call = rig.call()
+    await rig.clock.advance(0)
+    expect(call.leased.id).toBe(2)
+  })
+
+  test('a login that nobody waits for is given up after a minute', async () => {
+    using rig = new EngineFixture({ connectionTimeoutMillis: 0 })
+    rig.server.welcome = 'hang'
+    const controller = new AbortController()
+    rig.call({ signal: controller.signal })
+    controller.abort()
+    await rig.clock.advance(59_000)
+    expect(rig.server.backend(1).isOpen).toBe(true)
+    await rig.clock.advance(11_000)
+    expect(rig.server.backend(1).isOpen).toBe(false)
+    expect(rig.counts.total).toBe(0)
+  })
+
+  test('where callers wait as long as it takes, a login may take an hour', async () => {
+    using rig = new EngineFixture({ connectionTimeoutMillis: 0 })
+    rig.server.welcome = 'hang'
+    const call = rig.call()
+    await rig.clock.advance(3_600_000)
+    rig.server.backend(1).accept()
+    await rig.clock.advance(0)
+    expect(call.leased.id).toBe(1)
+  })
+
+  test('without `connectRetry` nothing is begun beside a silent login', async () => {
+    using rig = new EngineFixture({ connectRetry: false })
+    rig.server.welcome = 'hang'
+    rig.call()
+    await rig.clock.advance(29_000)
+    expect(rig.server.backends).toHaveLength(1)
+  })
+
+  test.each([
+    { name: 'starting up', error: serverError('57P03', 'the database system is starting up', 'FATAL') },
+    { name: 'full', error: serverError('53300', 'too many clients', 'FATAL') },
+    { name: 'unroutable', error: systemError('EHOSTUNREACH') },
+    { name: 'closing the socket', error: new Error('Connection terminated unexpectedly') },
+  ])('($name) callers wait until it is back', async ({ error }) => {
+    using rig = new EngineFixture()
+    rig.server.nextWelcomes.push(error)
+    const call = rig.call()
+    await rig.clock.advance(50)
+    expect(call.connection).toBeDefined()
+  })
+})
+
+test('an idle connection serves who waits though the server lets nobody in', async () => {
+  using rig = new EngineFixture({ max: 2 })
+  const holder = await rig.lease()
+  await rig.clock.advance(5000) // Silent for so long that it must be pinged.
+  rig.server.welcome = 'hang'
+  const waiter = rig.call()
+  await rig.clock.advance(0)
+  holder.release()
+  rig.server.welcome = systemError('ECONNREFUSED')
+  rig.server.backend(2).fail(systemError('ECONNREFUSED'))
+  await rig.clock.advance(20)
+  expect(waiter.leased.id).toBe(1)
+})
+
+test.each([0, 1, 2, 3, 4, 5, 6, 7])(
+  'whoever comes %i ticks after a failure does not make the probe open one too many',
+  async (ticks) => {
+    using rig = new EngineFixture({ max: 1 })
+    rig.server.nextWelcomes.push(systemError('ECONNREFUSED'))
+    rig.call()
+    const comeAfter = async (): Promise<void> => {
+      for (let tick = 0; tick < ticks; tick++) await Promise.resolve()
+      rig.call()
+    }
+    rig.publisher.subscribe(({ type }) => {
+      if (type === 'connect-failed') void comeAfter()
+    })
+    await rig.clock.advance(1000)
+    expect(rig.counts).toEqual({ total: 1, idle: 0, waiting: 1 })
+  },
+)
+
+describe('once the server is back', () => {
+  test('the pace of new connections doubles with each success', async () => {
+    using rig = new EngineFixture({ max: 20 })
+    rig.server.nextWelcomes.push(refused)
+    rig.call()
+    await rig.clock.advance(0)
+    const calls = callers(rig, 15)
+    rig.server.welcome = 'hang'
+    await rig.clock.advance(50)
+
+    const triedAtOnce: number[] = []
+    for (let before = 1; before < rig.server.backends.length; ) {
+      const fresh = rig.server.backends.slice(before)
+      before = rig.server.backends.length
+      triedAtOnce.push(fresh.length)
+      for (const backend of fresh) backend.accept()
+      await rig.clock.advance(0)
+    }
+    expect(triedAtOnce.slice(0, 2)).toEqual([1, 2])
+    expect(served(calls)).toBe(15)
+  })
+
+  test('those in line are served in their order', async () => {
+    using rig = new EngineFixture({ max: 1 })
+    rig.server.nextWelcomes.push(refused)
+    const calls = callers(rig, 3)
+    await rig.clock.advance(50)
+    expect(calls.map(({ connection }) => connection?.id)).toEqual([2, undefined, undefined])
+  })
+})
+
+test('after an invalidation new connections are paced as well', async () => {
+  using rig = new EngineFixture({ max: 8 })
+  await rig.fill(8)
+  rig.server.welcome = 'hang'
+  rig.engine.invalidate()
+  callers(rig, 8)
+  await rig.clock.advance(0)
+  expect(rig.server.backends).toHaveLength(9)
+})
+
+test('while nothing is wrong connections are opened side by side', () => {
+  using rig = new EngineFixture({ max: 8 })
+  callers(rig, 8)
+  expect(rig.server.backends).toHaveLength(8)
+})
+
+describe('a final error', () => {
+  test.each([
+    { name: 'wrong password', error: serverError('28P01', 'password authentication failed', 'FATAL') },
+    { name: 'unknown database', error: serverError('3D000', 'database "app" does not exist', 'FATAL') },
+    { name: 'bad certificate', error: systemError('CERT_HAS_EXPIRED') },
+    { name: 'unknown host', error: systemError('ENOTFOUND') },
+  ])('($name) reaches every waiter at once, with the address that was tried', async ({ error }) => {
+    using rig = new EngineFixture({ max: 2 })
+    rig.server.welcome = error
+    const calls = callers(rig, 5)
+    await rig.clock.advance(0)
+    expect(failed(calls)).toBe(5)
+    expect(calls[4]?.error).toMatchObject({
+      name: 'ConnectError',
+      code: error.code,
+      cause: error,
+      endpoint: { host: 'db.example', port: 5432, database: 'app' },
+    })
+    expect(calls[4]?.error?.message).toContain('db.example:5432')
+    await rig.clock.advance(60_000)
+    expect(rig.server.backends).toHaveLength(2)
+  })
+
+  test('ends the probing when the server comes back with it', async () => {
+    using rig = new EngineFixture()
+    rig.server.nextWelcomes.push(refused)
+    rig.server.welcome = serverError('28P01', 'password authentication failed', 'FATAL')
+    const calls = callers(rig, 1)
+    await rig.clock.advance(50)
+    expect(calls[0]?.error?.code).toBe('28P01')
+  })
+
+  test('does not follow a caller who comes later', async () => {
+    using rig = new EngineFixture()
+    rig.server.nextWelcomes.push(serverError('28P01', 'password authentication failed', 'FATAL'))
+    rig.call()
+    await rig.clock.advance(0)
+    expect((await rig.lease()).connection).toBeDefined()
+  })
+})
+
+describe('what a hook throws', () => {
+  test('reaches whoever waits, untouched, and the connection is closed', async () => {
+    const mistake = new Error('SET failed')
+    using rig = new EngineFixture({}, { onConnect: () => Promise.reject(mistake) })
+    const call = rig.call()
+    await rig.clock.advance(0)
+    expect(call.error).toBe(mistake)
+    expect(rig.server.backend(1).isOpen).toBe(false)
+    expect(rig.counts.total).toBe(0)
+  })
+
+  test('by way of verify is told the same', async () => {
+    const mistake = new Error('not ours')
+    using rig = new EngineFixture({}, { verify: (_client, done) => done(mistake) })
+    const call = rig.call()
+    await rig.clock.advance(0)
+    expect(call.error).toBe(mistake)
+  })
+})
+
+test('a hook that never ends is given up in time for another connection', async () => {
+  let calls = 0
+  using rig = new EngineFixture(
+    { connectionTimeoutMillis: 10_000 },
+    { onConnect: () => (++calls === 1 ? new Promise(() => {}) : undefined) },
+  )
+  const call = rig.call()
+  await rig.clock.advance(9999)
+  expect(call.leased.id).toBe(2)
+})
+
+test('a hook is awaited before anyone gets the connection', async () => {
+  let finish: (() => void) | undefined
+  using rig = new EngineFixture(
+    {},
+    {
+      onConnect: () =>
+        new Promise<void>((resolve) => {
+          finish = resolve
+        }),
+    },
+  )
+  const call = rig.call()
+  await rig.clock.advance(100)
+  expect(call.connection).toBeUndefined()
+  finish?.()
+  await rig.clock.advance(0)
+  expect(call.connection).toBeDefined()
+})
+
+describe('retries', () => {
+  test('of 2 are two, then the error reaches everyone', async () => {
+    using rig = new EngineFixture({ max: 1, connectRetry: { retries: 2 } })
+    rig.server.welcome = refused
+    const calls = callers(rig, 3)
+    await rig.clock.advance(149)
+    expect(failed(calls)).toBe(0)
+    await rig.clock.advance(1)
+    expect(rig.server.backends).toHaveLength(3)
+    expect(calls.map(({ error }) => error?.code)).toEqual(['ECONNREFUSED', 'ECONNREFUSED', 'ECONNREFUSED'])
+  })
+
+  test('of none at all (connectRetry false) tell each caller of his own attempt', async () => {
+    using rig = new EngineFixture({ max: 1, connectRetry: false })
+    rig.server.nextWelcomes.push(refused)
+    const [first, second] = callers(rig, 2)
+    await rig.clock.advance(0)
+    expect(first?.error?.code).toBe('ECONNREFUSED')
+    expect(second?.connection).toBeDefined()
+  })
+
+  test('of none at all tell everyone of a final error', async () => {
+    using rig = new EngineFixture({ max: 1, connectRetry: false })
+    rig.server.nextWelcomes.push(serverError('28P01', 'password authentication failed', 'FATAL'))
+    const calls = callers(rig, 2)
+    await rig.clock.advance(0)
+    expect(failed(calls)).toBe(2)
+  })
+})
+
+test('an unknown host is a hiccup of the resolver once the name has worked', async () => {
+  using rig = new EngineFixture({ max: 2 })
+  await rig.lease()
+  rig.server.nextWelcomes.push(systemError('ENOTFOUND'))
+  const call = rig.call()
+  await rig.clock.advance(50)
+  expect(call.connection).toBeDefined()
+})

@@ -1,0 +1,134 @@
+import type { Connection } from '../../../packages/core/src/connection/connection.ts'
+import { Connector, type ConnectorOptions } from '../../../packages/core/src/connection/connector.ts'
+import { Engine } from '../../../packages/core/src/engine/engine.ts'
+import { ProcessGuard } from '../../../packages/core/src/guard/process-guard.ts'
+import type { AcquireOptions } from '../../../packages/core/src/options/acquire-options.ts'
+import type { PoolOptions } from '../../../packages/core/src/options/pool-options.ts'
+import { resolveOptions } from '../../../packages/core/src/options/resolve-options.ts'
+import { type PoolEvent, Publisher } from '../../../packages/core/src/telemetry/events.ts'
+import { FakeServer } from '../../support/fake-client.ts'
+import { FakeClock } from '../../support/fake-clock.ts'
+
+/** One call of `acquire`, and what became of it so far. */
+export class Call {
+  connection: Connection | undefined
+  error: (Error & { code?: string }) | undefined
+  readonly #engine: Engine
+
+  constructor(engine: Engine) {
+    this.#engine = engine
+  }
+
+  /** The connection that was leased; throws if none was. */
+  get leased(): Connection {
+    if (!this.connection) throw new Error('Nothing was leased to this caller', { cause: this.error })
+    return this.connection
+  }
+
+  release(discard?: Error | boolean): void {
+    this.#engine.release(this.leased, discard)
+  }
+}
+
+/**
+ * An engine with a clock, a server and chance in the hands of the test. Whatever a test does, slots must add up: the
+ * rig looks at every event, and complains at the end.
+ */
+export class EngineFixture implements Disposable {
+  readonly clock = new FakeClock()
+  readonly server = new FakeServer()
+  /** The process that the pool believes to be in. */
+  pid = 100
+  readonly events: PoolEvent[] = []
+  readonly publisher: Publisher
+  readonly engine: Engine
+  readonly #max: number
+  readonly #violations: string[] = []
+
+  constructor(options: PoolOptions = {}, hooks: Partial<Pick<ConnectorOptions, 'onConnect' | 'verify'>> = {}) {
+    const resolved = resolveOptions(options)
+    this.#max = resolved.max
+    const { clock, server } = this
+    const publisher = new Publisher(resolved.name)
+    this.publisher = publisher
+    publisher.subscribe((event) => {
+      this.events.push(event)
+      this.#count(event.type)
+    })
+    const guard = new ProcessGuard(clock, () => this.pid)
+    const connector = new Connector(
+      {
+        clientConfig: () => ({ host: 'db.example', port: 5432, database: 'app' }),
+        Client: server.Client,
+        connectionTimeoutMillis: resolved.connectionTimeoutMillis,
+        queryTimeoutMillis: resolved.queryTimeoutMillis,
+        allowExitOnIdle: resolved.allowExitOnIdle,
+        clientPerLease: resolved.clientPerLease,
+        clientConnectionCheckMillis: 0,
+        commits: undefined,
+        onConnect: hooks.onConnect,
+        verify: hooks.verify,
+      },
+      clock,
+    )
+    this.engine = new Engine({ options: resolved, connector, clock, publisher, interruption: (now) => guard.look(now) })
+  }
+
+  /** Asks for a connection; the answer may be there already. */
+  call(options?: AcquireOptions): Call {
+    const call = new Call(this.engine)
+    this.engine.acquire({
+      options,
+      leased: (connection) => {
+        call.connection = connection
+      },
+      failed: (error) => {
+        call.error = error
+      },
+    })
+    return call
+  }
+
+  /** Asks for a connection, and waits until one was opened or proven. */
+  async lease(): Promise<Call> {
+    const call = this.call()
+    await this.clock.advance(0)
+    if (!call.connection) throw new Error('Nothing was leased', { cause: call.error })
+    return call
+  }
+
+  /** Opens so many connections and leaves them idle, in the order of their numbers: the last is the freshest. */
+  async fill(count: number): Promise<void> {
+    const calls = Array.from({ length: count }, () => this.call())
+    await this.clock.advance(0)
+    for (const call of calls) call.release()
+  }
+
+  /** Why connections were retired so far, and which. */
+  get retired(): string[] {
+    return this.events.flatMap((event) =>
+      event.type === 'connection-retired' ? [`${event.connection.id} ${event.reason}`] : [],
+    )
+  }
+
+  /** Connections opened so far. */
+  get opened(): number {
+    return this.events.filter(({ type }) => type === 'connection-opened').length
+  }
+
+  get counts(): { total: number; idle: number; waiting: number } {
+    const { inventory, waitingCount } = this.engine
+    return { total: inventory.size, idle: inventory.idleCount, waiting: waitingCount }
+  }
+
+  [Symbol.dispose](): void {
+    this.clock[Symbol.dispose]()
+    if (this.#violations.length > 0) throw new Error(`Slots do not add up:\n${this.#violations.join('\n')}`)
+  }
+
+  #count(when: string): void {
+    // The first connection may be under way before the constructor has come back.
+    const { total, idle } = this.counts
+    if (total > this.#max || idle > total) this.#violations.push(`${when}: ${idle} idle of ${total}, max ${this.#max}`)
+  }
+}

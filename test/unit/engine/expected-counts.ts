@@ -1,0 +1,113 @@
+import type { Connection } from '../../../packages/core/src/connection/connection.ts'
+import type { ResolvedOptions } from '../../../packages/core/src/options/resolved-options.ts'
+import type { PoolEvent } from '../../../packages/core/src/telemetry/events.ts'
+import type { EngineFixture } from './engine-fixture.ts'
+import { inspectLease, inspectRetirement } from './inspection.ts'
+import type { PrintableOptions, ResetName } from './interleavings.ts'
+import type { SimulatedCaller } from './simulated-caller.ts'
+
+/** What a lease left behind, and what therefore has to be sent before the next one. */
+export interface Dues {
+  readonly policy: ResetName
+  readonly status: 'I' | 'T' | 'E' | 'unknown'
+  readonly hasWorked: boolean
+  /** How many statements the server had received. */
+  readonly received: number
+  /** How often the user's function had been called. */
+  readonly resetCalls: number
+}
+
+/**
+ * What an onlooker knows of a pool without believing it: who waits, who holds what, what has been condemned. Complaints
+ * are collected, for what is thrown inside of the pool would change it.
+ */
+export class ExpectedCounts {
+  readonly rig: EngineFixture
+  readonly options: ResolvedOptions
+  readonly given: PrintableOptions
+  readonly complaints: string[] = []
+  readonly visits: SimulatedCaller[] = []
+  /** Who waits, in order of arrival. */
+  readonly line: SimulatedCaller[] = []
+  /** Who has a connection, by the pool's own word, and is about to be told. */
+  readonly granted = new Set<SimulatedCaller>()
+  readonly holders = new Map<Connection, SimulatedCaller>()
+  /** When each was opened. */
+  readonly opened = new Map<Connection, number>()
+  readonly retired = new Set<Connection>()
+  readonly closed = new Set<Connection>()
+  /** Nobody may get these any more. */
+  readonly condemned = new Set<Connection>()
+  /** Suspect since the server had received so many statements. */
+  readonly suspect = new Map<Connection, number>()
+  readonly dues = new Map<Connection, Dues>()
+  readonly resetCalls = new Map<unknown, number>()
+  /** Whose sockets are left open on purpose, by their numbers. */
+  readonly abandoned = new Set<number>()
+  /** When a connection was first seen to have left the pool, by its number. */
+  readonly leftAt = new Map<number, number>()
+  readonly overdue = new Set<SimulatedCaller>()
+  readonly disposals: { readonly since: number; isOver: boolean }[] = []
+  interruptions = 0
+  lastFailureAt: number = Number.NEGATIVE_INFINITY
+  closedAt: number | undefined
+
+  constructor(rig: EngineFixture, options: ResolvedOptions, given: PrintableOptions) {
+    this.rig = rig
+    this.options = options
+    this.given = given
+  }
+
+  condemnAll(): void {
+    for (const connection of this.opened.keys()) this.condemned.add(connection)
+  }
+
+  hear(event: PoolEvent): void {
+    const connection = 'connection' in event ? (event.connection as Connection) : undefined
+    if (connection) this.#hearOf(connection, event)
+    else if (event.type === 'connect-failed') this.lastFailureAt = this.rig.clock.now()
+    else if (event.type === 'pool-invalidated') this.condemnAll()
+    else if (event.type === 'process-changed' || event.type === 'process-suspended') this.#hearOfProcess(event.type)
+  }
+
+  #hearOf(connection: Connection, event: PoolEvent): void {
+    const { complaints } = this
+    if (event.type === 'connection-opened') {
+      this.opened.set(connection, this.rig.clock.now())
+    } else if (event.type === 'connection-leased') {
+      const visit = this.line.shift()
+      if (!visit) return
+      inspectLease(this, visit, connection)
+      this.granted.add(visit)
+    } else if (event.type === 'connection-pinged' || event.type === 'connection-reset') {
+      // An answer that comes after the standstill counts: it may as well have lain in the socket.
+      this.suspect.delete(connection)
+      if (this.retired.has(connection))
+        complaints.push(`connection ${connection.id} is said to be well, and was retired`)
+    } else if (event.type === 'connection-retired') {
+      if (this.retired.has(connection)) complaints.push(`connection ${connection.id} was retired twice`)
+      this.retired.add(connection)
+      inspectRetirement(this, connection, event.reason)
+    } else if (event.type === 'connection-closed') {
+      if (this.closed.has(connection)) complaints.push(`connection ${connection.id} was closed twice`)
+      this.closed.add(connection)
+    } else if (event.type === 'connection-leak-suspected') {
+      const visit = this.holders.get(connection)
+      if (!visit) complaints.push('a lease that nobody holds is overdue')
+      else if (this.overdue.has(visit)) complaints.push('a lease was told to be overdue twice')
+      else this.overdue.add(visit)
+    }
+  }
+
+  #hearOfProcess(type: 'process-changed' | 'process-suspended'): void {
+    const { engine, server } = this.rig
+    this.interruptions++
+    if (type === 'process-changed') {
+      for (const { id } of [...engine.inventory.all(), ...engine.inventory.asides]) this.abandoned.add(id)
+      this.condemnAll()
+      return
+    }
+    for (const connection of this.opened.keys())
+      this.suspect.set(connection, server.backend(connection.id).received.length)
+  }
+}

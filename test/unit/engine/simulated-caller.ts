@@ -1,0 +1,36 @@
+import { getEventListeners } from 'node:events'
+import type { Connection } from '../../../packages/core/src/connection/connection.ts'
+import type { ResetPolicy } from '../../../packages/core/src/options/pool-options.ts'
+import type { Wish } from './interleavings.ts'
+
+/** One caller, from his call of `acquire` until he gives his connection back, or is told that there is none. */
+export class SimulatedCaller {
+  readonly wish: Wish
+  readonly since: number
+  /** His deadline. */
+  readonly until: number
+  readonly controller: AbortController | undefined
+  readonly reset: ResetPolicy | undefined
+  state: 'waiting' | 'holding' | 'gone' = 'waiting'
+  error: (Error & { code?: string }) | undefined
+  connection: Connection | undefined
+  leasedAt = 0
+  /** How many statements the server had received on this connection when it was leased. */
+  receivedBefore = 0
+  /** What he was handed to give it back with; the client has another one after the next lease. */
+  giveBack: (discard?: Error | boolean) => void = () => {}
+
+  constructor(wish: Wish, since: number, timeoutMillis: number, reset: ResetPolicy | undefined) {
+    this.wish = wish
+    this.since = since
+    this.until = since + (timeoutMillis || Number.POSITIVE_INFINITY)
+    this.reset = reset
+    this.controller = wish.signal === 'none' ? undefined : new AbortController()
+    if (wish.signal === 'aborted') this.controller?.abort()
+  }
+
+  /** How many wait for his signal. */
+  get listeners(): number {
+    return this.controller ? getEventListeners(this.controller.signal, 'abort').length : 0
+  }
+}

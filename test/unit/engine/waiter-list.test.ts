@@ -1,0 +1,52 @@
+import { expect, test, vi } from 'vitest'
+import { Waiter, WaiterList } from '../../../packages/core/src/engine/waiter-list.ts'
+
+function line(...names: string[]): { waiters: WaiterList<string>; tickets: Waiter<string>[] } {
+  const waiters = new WaiterList<string>()
+  const tickets = names.map((name) => new Waiter(name, 0, 0))
+  for (const ticket of tickets) waiters.join(ticket)
+  return { waiters, tickets }
+}
+
+function drain(waiters: WaiterList<string>): string {
+  let names = ''
+  for (let first = waiters.shift(); first; first = waiters.shift()) names += first.caller
+  return names
+}
+
+test('serves in order of arrival', () => {
+  expect(drain(line('a', 'b', 'c').waiters)).toBe('abc')
+})
+
+test.each([
+  { leaver: 0, rest: 'bc' },
+  { leaver: 1, rest: 'ac' },
+  { leaver: 2, rest: 'ab' },
+])('one may leave from place $leaver', ({ leaver, rest }) => {
+  const { waiters, tickets } = line('a', 'b', 'c')
+  waiters.leave(tickets[leaver] as Waiter<string>)
+  expect(waiters.size).toBe(2)
+  expect(drain(waiters)).toBe(rest)
+})
+
+test('is empty after the last has left, and goes on after that', () => {
+  const { waiters, tickets } = line('a')
+  waiters.leave(tickets[0] as Waiter<string>)
+  expect(waiters.first).toBeUndefined()
+  expect(waiters.shift()).toBeUndefined()
+  expect(waiters.size).toBe(0)
+
+  waiters.join(new Waiter('b', 0, 0))
+  expect(drain(waiters)).toBe('b')
+})
+
+test.each([
+  { how: 'is served', go: (waiters: WaiterList<string>) => waiters.shift() },
+  { how: 'leaves', go: (waiters: WaiterList<string>, ticket: Waiter<string>) => waiters.leave(ticket) },
+])('takes back what would have it leave by itself when one $how', ({ go }) => {
+  const { waiters, tickets } = line('a')
+  const ticket = tickets[0] as Waiter<string>
+  ticket.cancel = vi.fn()
+  go(waiters, ticket)
+  expect(ticket.cancel).toHaveBeenCalledOnce()
+})
