@@ -68,7 +68,7 @@ const MAY_IMPORT_PACKAGES: Record<string, readonly string[]> = {
   pool: ['pg'],
   connection: ['pg', 'node:events'],
   commit: ['p-retry'],
-  driver: ['pg', 'node:buffer', 'node:events', 'node:module', 'node:net', 'node:util'],
+  driver: ['pg', 'node:events', 'node:module', 'node:net', 'node:util'],
   engine: ['p-retry'],
   transaction: ['p-retry'],
   guard: ['node:cluster', 'node:os'],

@@ -2,7 +2,7 @@ import pg from 'pg'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { rememberShapes } from '../../../packages/core/src/driver/row-shape.ts'
 
-/** What the driver is made of, as far as it is told here what the rows will be made of. */
+/** The part of the driver's client that receives the description of the rows. */
 interface Describing {
   _activeQuery: unknown
   _handleRowDescription(message: { readonly fields: unknown[] }): void
@@ -13,7 +13,7 @@ interface Described {
   readonly _result: {
     command: string | null
     readonly fields: readonly { readonly name: string }[]
-    /** The same object for the same shape, where shapes are remembered. */
+    /** The same object for each execution, where shapes are remembered. */
     readonly _prebuiltEmptyResultObject: object
     addFields?: (fields: unknown[]) => void
   }
@@ -34,7 +34,7 @@ function fieldsOf(names: readonly string[]): { name: string; dataTypeID: number;
   return names.map((name) => ({ name, dataTypeID: pg.types.builtins.INT4, format: 'text' }))
 }
 
-/** The statement, once the server has described its rows. */
+/** A statement whose rows the server has described. */
 function described(text: string, ...names: string[]): Described {
   client._activeQuery = new pg.Query(text, [], () => {})
   client._handleRowDescription({ fields: fieldsOf(names) })
@@ -45,13 +45,13 @@ function emptyOf({ _result }: Described): object {
   return _result._prebuiltEmptyResultObject
 }
 
-/** How the driver describes it, left alone. */
+/** The same statement, described by the driver without this module. */
 function byDriver(text: string, ...names: string[]): Described {
   client = new pg.Client() as unknown as Describing
   return described(text, ...names)
 }
 
-test('this driver is known: the same rows are found out about once', () => {
+test('reuses the empty row of the last execution', () => {
   const [first, second] = [described('select once', 'a', 'b'), described('select once', 'a', 'b')]
   expect(emptyOf(second)).toBe(emptyOf(first))
 })
@@ -62,7 +62,7 @@ test.each([
   { names: ['2', 'a', '1'] },
   { names: ['__proto__', 'constructor'] },
   { names: [] },
-])('the same is kept of $names as by the driver, each time', ({ names }) => {
+])('describes the columns $names exactly as the driver does, each time', ({ names }) => {
   const text = `select ${names}`
   const ours = [described(text, ...names), described(text, ...names)]
   const its = byDriver(text, ...names)
@@ -73,18 +73,35 @@ test.each([
   }
 })
 
+test('remembers nothing with HOLDFAST_ROW_SHAPES=off in the environment', async () => {
+  vi.stubEnv('HOLDFAST_ROW_SHAPES', 'off')
+  try {
+    vi.resetModules()
+    const loaded = await import('../../../packages/core/src/driver/row-shape.ts')
+    const fresh = new pg.Client()
+    loaded.rememberShapes(fresh)
+    client = fresh as unknown as Describing
+    const [first, second] = [described('select off', 'a'), described('select off', 'a')]
+    expect(emptyOf(second)).not.toBe(emptyOf(first))
+    expect(emptyOf(second)).toStrictEqual(emptyOf(first))
+    expect(Object.hasOwn(fresh, '_handleRowDescription')).toBe(false)
+  } finally {
+    vi.unstubAllEnvs()
+  }
+})
+
 test.each([
   { change: 'more', names: ['a', 'b', 'c'] },
   { change: 'fewer', names: ['a'] },
   { change: 'other', names: ['a', 'c'] },
-])('is found out anew when there are $change columns', ({ change, names }) => {
+])('builds a new empty row when a statement returns $change columns', ({ change, names }) => {
   const text = `select ${change}`
   described(text, 'a', 'b')
   expect(Object.keys(emptyOf(described(text, ...names)))).toEqual(names)
   expect(Object.keys(emptyOf(described(text, 'a', 'b')))).toEqual(['a', 'b'])
 })
 
-test('the second result of a text is the driver’s business, whatever the first was like', () => {
+test('leaves the second result of a text to the driver', () => {
   const query = described('select twice', 'a')
   const first = query._result
   first.command = 'SELECT'
@@ -92,23 +109,23 @@ test('the second result of a text is the driver’s business, whatever the first
   expect(query._results).toEqual([first, expect.objectContaining({ fields: [expect.objectContaining({ name: 'a' })] })])
 })
 
-test('whatever else the answers may go to describes its rows by itself', () => {
+test('leaves a cursor to describe its rows itself', () => {
   const cursor = { handleRowDescription: vi.fn() }
   client._activeQuery = cursor
   client._handleRowDescription({ fields: fieldsOf(['a']) })
   expect(cursor.handleRowDescription).toHaveBeenCalledTimes(1)
 })
 
-describe('who puts himself in the way sees every description, and spoils nobody else’s', () => {
-  /** As libraries do that rename columns: by copies. */
+describe('code that renames columns sees every description, and changes those of no other client', () => {
+  /** Renames columns as libraries do: by copies. */
   function renamed<Field extends { readonly name: string }>(fields: readonly Field[]): Field[] {
     return fields.map((field) => ({ ...field, name: field.name.toUpperCase() }))
   }
-  /** The columns that are kept each time. */
+  /** The columns after each of three executions. */
   function seen(run: () => Described): string[][] {
     return [1, 2, 3].map(() => Object.keys(emptyOf(run())))
   }
-  /** Those that anybody else sees. */
+  /** The same for a client that renames nothing. */
   function seenElsewhere(text: string): string[][] {
     client = remembering(new pg.Client())
     return seen(() => described(text, 'a'))
@@ -116,7 +133,7 @@ describe('who puts himself in the way sees every description, and spoils nobody 
   const renamedEachTime = [['A'], ['A'], ['A']]
   const asTheyAre = [['a'], ['a'], ['a']]
 
-  test('in a client class', () => {
+  test('when a client class overrides the method', () => {
     class Renaming extends pg.Client {
       _handleRowDescription({ fields }: { readonly fields: { name: string }[] }): void {
         const { _handleRowDescription: handle } = pg.Client.prototype as unknown as Describing
@@ -128,7 +145,7 @@ describe('who puts himself in the way sees every description, and spoils nobody 
     expect(seenElsewhere('select in class')).toEqual(asTheyAre)
   })
 
-  test('in the result', () => {
+  test('when a result has an `addFields` of its own', () => {
     const run = (): Described => {
       const query = new pg.Query('select in result', [], () => {}) as unknown as Described
       const { addFields } = query._result
@@ -143,7 +160,7 @@ describe('who puts himself in the way sees every description, and spoils nobody 
     expect(seenElsewhere('select in result')).toEqual(asTheyAre)
   })
 
-  test('in the driver itself, after it was loaded', () => {
+  test('when the driver is patched after this module was loaded', () => {
     const results = pg.Result.prototype as unknown as { addFields(fields: { name: string }[]): void }
     const { addFields } = results
     results.addFields = function (fields) {
@@ -157,7 +174,7 @@ describe('who puts himself in the way sees every description, and spoils nobody 
     expect(seenElsewhere('select in driver')).toEqual(asTheyAre)
   })
 
-  test('in the driver itself, before this was loaded', async () => {
+  test('when the driver is patched before this module is loaded', async () => {
     const queries = pg.Query.prototype as unknown as {
       handleRowDescription(message: { fields: { name: string }[] }): void
     }
@@ -178,7 +195,7 @@ describe('who puts himself in the way sees every description, and spoils nobody 
     expect(seenElsewhere('select before')).toEqual(asTheyAre)
   })
 
-  test('and one that does not work without what another version of the driver gives it stops nobody', async () => {
+  test('loads, although a patch throws for want of a part that another version of the driver has', async () => {
     const queries = pg.Query.prototype as unknown as { handleRowDescription(...all: unknown[]): void }
     const { handleRowDescription } = queries
     queries.handleRowDescription = () => {

@@ -3,12 +3,10 @@ import type { Duplex } from 'node:stream'
 import pg, { type Client, type ClientConfig, type PoolClient } from 'pg'
 import { truthIn } from '../commit/answer.ts'
 import type { CommitSettings } from '../commit/settle.ts'
-import { readDirectly } from '../driver/direct-read.ts'
 import { clarified, guardReading } from '../driver/guarded-reading.ts'
 import { endOf, internalsOf, openSocketBy } from '../driver/internals.ts'
 import { keepListeners } from '../driver/kept-listeners.ts'
 import { rememberShapes } from '../driver/row-shape.ts'
-import { joinWrites } from '../driver/single-write.ts'
 import { checkedSockets, HAS_NODE_SOCKETS, makeSocket } from '../driver/socket.ts'
 import { ConnectError, type Loss, noAnswer } from '../errors.ts'
 import { hooksMillis } from '../policy/backoff.ts'
@@ -195,8 +193,6 @@ export class Connector {
     keepListeners(protocol, protocol.eventNames())
     // Not what reads: COPY takes the socket's data over for a while.
     keepListeners(stream, ['error', 'close'])
-    joinWrites(stream)
-    readDirectly(stream)
   }
 
   /** A pooler may greet with what was true of its server long ago, so the server itself is asked before it is refused. */

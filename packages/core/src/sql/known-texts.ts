@@ -1,13 +1,17 @@
-// Programs send the same texts again and again. Those that write their values into them fill this with texts that never
-// come again: two generations of facts keep what is asked for, without a queue that each look-up would have to reorder.
+// Programs send the same texts many times. Those that write their values into the text fill this with texts that are never
+// sent again.
 const MOST_KNOWN = 500
-// Longer ones are mostly made of values, which don't come again: they would only take memory.
+// Longer texts mostly consist of values and are rarely sent again: they would only take memory.
 const LONGEST_KNOWN = 10_000
 
-/** What has been found out about the texts of statements, so that it needn't be found out each time. */
+/**
+ * What has been found out about the texts of statements: a cache of the least recently used kind. It has two generations
+ * instead of an order of use, so that finding a text writes nothing: this runs several times for each statement, and a
+ * `Map` that keeps the order of use would delete and insert a key each time.
+ */
 export class KnownTexts<Fact> {
   #young = new Map<string, Fact>()
-  /** What nobody has asked for since the young ones were as many as this. */
+  /** Texts that were not asked for since the young generation began. They go when the next one begins. */
   #old = new Map<string, Fact>()
 
   /** What was learned of a text; undefined if nothing was, or if the text has not been asked for in a long time. */
@@ -19,7 +23,7 @@ export class KnownTexts<Fact> {
     return old
   }
 
-  /** Keeps a fact, in place of the one before; not of a text that is very long. */
+  /** Keeps a fact in place of the one before. A very long text is not kept. */
   learn(text: string, fact: Fact): void {
     if (text.length <= LONGEST_KNOWN) this.#keep(text, fact)
   }
