@@ -1,0 +1,183 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { readSources } from '../scripts/sources.ts'
+
+/**
+ * One word per concept: the glossary of `docs/architecture.md` says which. The words here are the ones that it replaces;
+ * each is looked for as a word of its own within an identifier, so `lend` is found in `lendClient` and not in `calendar`.
+ */
+const BANNED_IN_IDENTIFIERS: readonly string[] = [
+  'accompany',
+  'attune',
+  'calls',
+  'checkups',
+  'departures',
+  'distrust',
+  'exchange',
+  'flaw',
+  'gate',
+  'hand',
+  'hear',
+  'heard',
+  'lend',
+  'lent',
+  'presend',
+  'returns',
+  'testimony',
+  'wishes',
+  'witness',
+]
+
+/** Ordinary words that mean one thing here, and where they mean it. */
+const ONLY_IN: Record<string, RegExp> = {
+  attempt: /core\/src\/(?:transaction|runtime|telemetry|options)\//,
+  probe: /core\/src\/commit\//,
+  settle: /core\/src\/commit\//,
+}
+
+/** Words that make a reader guess. Each is looked for in comments. */
+const BANNED_IN_COMMENTS: readonly string[] = [
+  'accompany',
+  'anew',
+  'attune',
+  'but for',
+  'checkups',
+  'departures',
+  'distrust',
+  'flaw',
+  'for ever',
+  'he',
+  'him',
+  'himself',
+  'his',
+  'in line',
+  'lend',
+  'lends',
+  'lent',
+  'lest',
+  'nobody',
+  'presend',
+  'somebody',
+  'testimony',
+  'whoever',
+  'whom',
+  'wishes',
+  'witness',
+]
+
+/** Names of helpers of tests that say nothing of what they do. */
+const BANNED_IN_TESTS: readonly string[] = ['scene', 'rig', 'visit', 'ledger', 'lookout', 'weather', 'wrongs', 'lane']
+
+/** How many there still are. These numbers shrink; nothing is added. */
+const NOT_YET = {
+  identifiers: {
+    attune: 6,
+    checkups: 5,
+    departures: 40,
+    distrust: 9,
+    flaw: 32,
+    gate: 10,
+    hand: 2,
+    hear: 13,
+    heard: 27,
+    lend: 9,
+    lent: 2,
+    returns: 8,
+    testimony: 7,
+    wishes: 14,
+    witness: 8,
+  } as Record<string, number>,
+  elsewhere: { attempt: 77, probe: 41, settle: 17 } as Record<string, number>,
+  comments: {
+    anew: 7,
+    'but for': 2,
+    departures: 1,
+    distrust: 1,
+    'for ever': 6,
+    he: 14,
+    him: 1,
+    himself: 4,
+    his: 8,
+    'in line': 16,
+    lent: 6,
+    nobody: 74,
+    somebody: 33,
+    whoever: 68,
+    whom: 6,
+    wishes: 11,
+  } as Record<string, number>,
+  tests: { scene: 40, rig: 1411, visit: 112, ledger: 175, weather: 2, wrongs: 6, lane: 35 } as Record<string, number>,
+}
+
+const REPOSITORY = join(import.meta.dirname, '..')
+const PACKAGES = readAll(['packages/core/src', 'packages/drizzle/src', 'packages/kysely/src', 'packages/typeorm/src'])
+const TESTS = readAll(['test'])
+TESTS.delete('test/words.test.ts')
+
+function readAll(folders: readonly string[]): Map<string, Text> {
+  const texts = folders.flatMap((folder) =>
+    [...readSources(join(REPOSITORY, folder))].map(([file, text]) => [`${folder}/${file}`, parse(text)] as const),
+  )
+  return new Map(texts.filter(([file]) => !file.includes('/node_modules/') && !file.includes('/dist/')))
+}
+
+interface Text {
+  /** Each word of each identifier, in lower case. */
+  readonly words: readonly string[]
+  readonly comments: string
+}
+
+/** What stands outside of literals, told apart. */
+function parse(text: string): Text {
+  const tokens = text.matchAll(
+    /(?<comment>\/\*[\s\S]*?\*\/|\/\/.*)|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`|(?<name>[A-Za-z_$][\w$]*)/g,
+  )
+  const words: string[] = []
+  const comments: string[] = []
+  for (const { groups } of tokens) {
+    if (groups?.comment) comments.push(groups.comment.replaceAll(/\n\s*(?:\*|\/\/) ?/g, ' '))
+    if (groups?.name) words.push(...(groups.name.match(/[A-Z]?[a-z]+|[A-Z]+(?![a-z])/g) ?? []))
+  }
+  return { words: words.map((word) => word.toLowerCase()), comments: comments.join('\n') }
+}
+
+function findWord(texts: ReadonlyMap<string, Text>, word: string): string[] {
+  return [...texts].flatMap(([file, { words }]) => words.filter((each) => each === word).map(() => file))
+}
+
+function findInComments(word: string): string[] {
+  return [...PACKAGES].flatMap(([file, { comments }]) =>
+    [...comments.matchAll(new RegExp(`.{0,30}\\b${word}\\b.{0,30}`, 'gi'))].map(([found]) => `${file}: ${found}`),
+  )
+}
+
+/** No more than there may still be; else all, so that the failure shows where they are. */
+function beyond(found: readonly string[], allowed = 0): readonly string[] {
+  return found.length > allowed ? found : []
+}
+
+test.each(BANNED_IN_IDENTIFIERS)("no identifier has the word '%s'", (word) => {
+  expect(beyond(findWord(PACKAGES, word), NOT_YET.identifiers[word])).toEqual([])
+})
+
+test.each(Object.entries(ONLY_IN))(
+  "an identifier has the word '%s' only where it has its one meaning",
+  (word, place) => {
+    const elsewhere = findWord(PACKAGES, word).filter((file) => !place.test(file))
+    expect(beyond(elsewhere, NOT_YET.elsewhere[word])).toEqual([])
+  },
+)
+
+test.each(BANNED_IN_COMMENTS)("no comment says '%s'", (word) => {
+  expect(beyond(findInComments(word), NOT_YET.comments[word])).toEqual([])
+})
+
+test.each(BANNED_IN_TESTS)("no identifier of a test has the word '%s'", (word) => {
+  expect(beyond(findWord(TESTS, word), NOT_YET.tests[word])).toEqual([])
+})
+
+test('the glossary names every word that is banned for a better one', () => {
+  const glossary = readFileSync(join(REPOSITORY, 'docs/architecture.md'), 'utf8').split('\n## Glossary\n')[1] ?? ''
+  expect(BANNED_IN_IDENTIFIERS.filter((word) => !new RegExp(`\\b${word}\\b`).test(glossary))).toEqual([])
+})
