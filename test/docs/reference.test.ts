@@ -4,32 +4,53 @@ import { runInThisContext } from 'node:vm'
 import * as core from '@holdfast/core'
 import { describe, expect, test } from 'vitest'
 import { DEFAULTS } from '../../packages/core/src/options/defaults.ts'
+import { REFERENCE, referenceFile } from '../../scripts/reference.ts'
 import { DOCUMENTS, REPOSITORY, rowsOf, sectionOf, textOf } from './support/documents.ts'
 
-/** Without a default in the table of defaults: another option's value, or nothing. */
-const OTHERS = { maxIdle: DEFAULTS.max, echo: false, logger: undefined }
+/** Options without a default of their own: another option's value, or undefined. */
+const OTHERS = { maxIdle: DEFAULTS.max, echo: false, logger: undefined, onConnect: undefined }
 
 const nameIn = (cell = ''): string => cell.replaceAll(/[*`]/g, '')
 const valueIn = (cell = ''): unknown => runInThisContext(`({ max }) => (${nameIn(cell)})`)(DEFAULTS)
 
-test('the README has every option of the pool, with its default', async () => {
-  const rows = rowsOf(sectionOf(await textOf('README.md'), '## Options'))
-  const documented = Object.fromEntries(rows.map(([option, value]) => [nameIn(option), valueIn(value)]))
+test('the reference is what `npm run reference` writes', async () => {
+  expect(await textOf(REFERENCE), 'Run `npm run reference`').toBe(await referenceFile())
+})
+
+test('the reference has every option of the pool, with its default', async () => {
+  const rows = rowsOf(sectionOf(await textOf(REFERENCE), '## Options'))
+  const documented = Object.fromEntries(rows.map(([option, , value]) => [nameIn(option), valueIn(value)]))
   expect(documented).toEqual({ ...DEFAULTS, ...OTHERS })
   expect(rows.map(([option]) => nameIn(option)).toSorted()).toEqual(Object.keys({ ...DEFAULTS, ...OTHERS }).toSorted())
 })
 
-test('the README has every error, with its code', async () => {
-  const rows = rowsOf(sectionOf(await textOf('README.md'), '## Errors'))
+test('the reference has every error, with its code', async () => {
+  const rows = rowsOf(sectionOf(await textOf(REFERENCE), '## Errors'))
   const classes = Object.keys(core).filter((name) => name.endsWith('Error') && name !== 'HoldfastError')
   expect(rows.map(([name]) => nameIn(name)).toSorted()).toEqual(classes.toSorted())
-  const source = await textOf('packages/core/src/errors.ts')
+  const source = await errorSource()
   for (const [name, codes] of rows) {
     const [, body = ''] = source.split(`export class ${nameIn(name)} extends`)
     const [, code] = codes?.match(/`([^`]+)`$/) ?? []
     expect([name, body.split('\nexport class')[0]?.includes(`'${code}'`)]).toEqual([name, true])
   }
 })
+
+test('the reference has every event', async () => {
+  const channels = rowsOf(sectionOf(await textOf(REFERENCE), '## Events')).map(([channel]) => nameIn(channel))
+  const described = rowsOf(sectionOf(await textOf('docs/observability.md'), '## Diagnostics channels'))
+  const names = described.map(([channel]) => nameIn(channel)).filter((name) => name.startsWith('holdfast:'))
+  expect(channels.toSorted()).toEqual(names.toSorted())
+})
+
+/** The sources of all error classes. */
+async function errorSource(): Promise<string> {
+  const files = await readdir(new URL('packages/core/src/', REPOSITORY), { recursive: true })
+  const sources = files
+    .filter((file) => /^errors\b.*\.ts$/.test(file))
+    .map((file) => textOf(`packages/core/src/${file}`))
+  return (await Promise.all(sources)).join('\n')
+}
 
 test('the map of the architecture has every file of the engine, the connection, the driver and of commit', async () => {
   const text = await textOf('docs/architecture.md')

@@ -19,6 +19,7 @@ export const DOCUMENTS: readonly string[] = [
   'docs/kysely.md',
   'docs/migrating.md',
   'docs/observability.md',
+  'docs/reference.md',
   'docs/transactions.md',
   'docs/typeorm.md',
 ]

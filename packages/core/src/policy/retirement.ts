@@ -1,17 +1,17 @@
 /** Why a connection leaves the pool. */
 export type RetireReason =
-  | 'lost' // It died, or its holder ended it.
-  | 'discarded' // Its holder said so: `release(true)`.
-  | 'invalidated' // Opened before the last invalidation.
-  | 'expired' // Older than `maxLifetimeSeconds`.
-  | 'max-uses' // Leased `maxUses` times.
-  | 'spoilt' // Its session is broken, and would be until it ends: stale caches, a dropped role, an outdated read-only default.
-  | 'max-idle' // `maxIdle` lie idle already.
-  | 'disposed' // Opened before `dispose()`.
-  | 'other-process' // Opened in the process that this one is a copy of.
-  | 'idle-timeout' // Unused for `idleTimeoutMillis`.
+  | 'lost' // The connection died, or its holder ended it with `client.end()`.
+  | 'discarded' // Its holder discarded it: `release(true)`.
+  | 'invalidated' // It was opened before the last invalidation.
+  | 'expired' // It is older than `maxLifetimeSeconds`.
+  | 'max-uses' // It was leased `maxUses` times.
+  | 'spoilt' // Its session is broken until it ends: stale caches, a dropped role, an outdated read-only default.
+  | 'max-idle' // `maxIdle` other connections are idle.
+  | 'disposed' // It was opened before `dispose()`.
+  | 'other-process' // It was opened in another process, which this one is a copy of.
+  | 'idle-timeout' // It was unused for `idleTimeoutMillis`.
   | 'reset-failed' // Its session could not be reset.
-  | 'pool-closed'
+  | 'pool-closed' // `end()` was called.
 
 /** What decides whether a connection may be used again. */
 export interface UsageFacts {

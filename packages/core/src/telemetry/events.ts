@@ -15,113 +15,137 @@ export interface EventConnection {
 
 /** Everything worth knowing about a pool, in the past tense. Durations in milliseconds. */
 export type PoolEvent =
+  /** A connection was opened, and `onConnect` has run. */
   | { readonly type: 'connection-opened'; readonly connection: EventConnection; readonly tookMillis: number }
+  /** An attempt to connect failed. Another one may follow. */
   | { readonly type: 'connect-failed'; readonly error: unknown }
-  /** It has answered a ping: before a lease, or while it lay idle (`keepaliveMillis`). */
+  /** A connection has answered a ping: before a lease, or while it was idle (`keepaliveMillis`). */
   | { readonly type: 'connection-pinged'; readonly connection: EventConnection; readonly tookMillis: number }
+  /** A caller got a connection. */
   | { readonly type: 'connection-leased'; readonly connection: EventConnection; readonly waitedMillis: number }
-  /** Somebody who wanted a connection got none: he timed out, gave up, was refused, or the server couldn't be had. */
+  /** A caller got no connection: it timed out, gave up or was refused, or the server could not be reached. */
   | { readonly type: 'acquire-failed'; readonly error: unknown; readonly waitedMillis: number }
-  /** Held for longer than `leakDetectionMillis`; told once per lease. */
+  /** A lease lasts longer than `leakDetectionMillis`. Once per lease. */
   | {
       readonly type: 'connection-leak-suspected'
       readonly connection: EventConnection
       readonly heldMillis: number
-      /** Where it was acquired. */
+      /** Where the connection was acquired. */
       readonly stack: string | undefined
     }
+  /** A lease ended. */
   | {
       readonly type: 'connection-released'
       readonly connection: EventConnection
       readonly heldMillis: number
+      /** What `release()` was given. */
       readonly discard: Error | boolean | undefined
-      /** Whether it had been told to be overdue. */
+      /** Whether `connection-leak-suspected` was published for this lease. */
       readonly wasOverdue: boolean
     }
-  /** Reset after a release: by which statements, or by the user's function. */
+  /** The session was reset after a lease. A clean session needs no reset. */
   | {
       readonly type: 'connection-reset'
       readonly connection: EventConnection
+      /** The statements, or `resetOnReturn` for a function. */
       readonly by: string
       readonly tookMillis: number
     }
+  /** A connection died. */
   | {
       readonly type: 'connection-lost'
       readonly connection: EventConnection
+      /** `cause`, `phase` and `commitOutcome`, as in `ConnectionLostError`. */
       readonly loss: Loss
       readonly wasLeased: boolean
-      /** Whether it was being pinged. */
+      /** Whether the connection was being pinged. */
       readonly wasPinged: boolean
     }
+  /** A connection left the pool for good. Its slot is free. */
   | {
       readonly type: 'connection-retired'
       readonly connection: EventConnection
       readonly reason: RetireReason
       readonly cause: unknown
     }
+  /** The socket of a retired connection is closed. */
   | { readonly type: 'connection-closed'; readonly connection: EventConnection }
+  /** Every connection that was opened so far must not be leased again. */
   | {
       readonly type: 'pool-invalidated'
+      /** The generation of the connections that are opened from now on. */
       readonly generation: number
       readonly cause: unknown
-      /** Whether somebody called `invalidate()`; else a connection was lost. */
+      /** Whether `invalidate()` was called; otherwise a connection was lost. */
       readonly wasAsked: boolean
     }
-  /** `dispose()`: the connections opened so far are let go. */
+  /** `dispose()` was called: the pool has let go of the connections that were opened so far. */
   | { readonly type: 'pool-disposed'; readonly generation: number }
-  /** The process was frozen, or its clocks were set: every connection is suspect. */
+  /** The process was suspended, or its clock was set: every connection must answer a ping before its next lease. */
   | { readonly type: 'process-suspended' }
-  /** The pool was made in another process: its connections belong to that one, and are dropped without a word. */
-  | { readonly type: 'process-changed'; readonly from: number; readonly to: number }
-  /** The pools of this service can want more connections than the server grants. Told once. */
+  /** The pool was made in another process. Its connections belong to that process, and are dropped without being closed. */
+  | {
+      readonly type: 'process-changed'
+      /** The process id of the other process. */
+      readonly from: number
+      /** The process id of this process. */
+      readonly to: number
+    }
+  /** The pools of this service can open more connections than the server grants. Once per pool. */
   | {
       readonly type: 'capacity-exceeded'
       readonly max: number
-      /** How many processes with such a pool are known of. */
+      /** How many processes with such a pool are known. */
       readonly workers: number
-      /** What the server, the role and the database grant. */
+      /** How many connections the server, the role and the database grant. */
       readonly available: number
     }
-  /** A statement of `pool.query` has begun a transaction: nothing else will be in it, and it ends as the connection comes back. */
+  /** A statement of `pool.query` has begun a transaction. No other statement will be in it; it ends with the lease. */
   | { readonly type: 'transaction-left-open' }
-  /** Connections can be opened again: after attempts that failed, or after the loss of all that were open. */
+  /** A connection was opened after attempts that failed, or after the loss of all connections. */
   | {
       readonly type: 'recovered'
-      /** Since the first attempt to connect of the outage began. */
+      /** The time since the first of these attempts began. */
       readonly afterMillis: number
       /** How many attempts failed in between; 0 if the first one succeeded. */
       readonly failedAttempts: number
     }
-  /** A transaction runs again as a whole. Nothing of the attempt before was written. */
+  /** A transaction runs again as a whole. The attempt before wrote nothing. */
   | ({ readonly type: 'transaction-retried' } & Rerun)
-  /** A statement of `pool.query` runs again by itself. */
-  | ({ readonly type: 'statement-retried'; readonly reason: StatementRetryReason } & Rerun)
-  /** The answer to a COMMIT was lost, and the pool has asked what became of it. */
+  /** A statement of `pool.query` runs again. */
+  | ({
+      readonly type: 'statement-retried'
+      /** `idempotent`, `never-ran` or `stale-session`. */
+      readonly reason: StatementRetryReason
+    } & Rerun)
+  /** The answer to a COMMIT was lost, and the pool has asked for the outcome. */
   | {
       readonly type: 'commit-resolved'
-      /** The connection on which COMMIT was lost. */
+      /** The connection that was lost. */
       readonly connection: EventConnection
+      /** `committed`, `aborted` or `unknown`. */
       readonly verdict: 'committed' | 'aborted' | 'unknown'
-      /** Why the outcome is unknown; undefined if it isn't. */
+      /** Why the outcome is unknown; otherwise undefined. */
       readonly reason: string | undefined
       readonly tookMillis: number
     }
-  /** A session whose connection was lost was still in its transaction, and was terminated, so that its locks are free. */
+  /** The session of a lost connection was still in its transaction, and was terminated to free its locks. */
   | {
       readonly type: 'session-fenced'
-      /** Its `pid` in `pg_stat_activity`. */
+      /** The `pid` of the session in `pg_stat_activity`. */
       readonly backendPid: number
       readonly tookMillis: number
     }
+  /** `end()` is done: no connection is open. */
   | { readonly type: 'pool-closed' }
 
 /** Something that failed and runs again. */
 interface Rerun {
-  /** The attempt that begins now: 2 is the first retry. */
+  /** The number of the attempt that begins; 2 is the first retry. */
   readonly attempt: number
   /** Why the attempt before failed. */
   readonly error: unknown
-  /** How long ago that was. */
+  /** How long ago the attempt before failed. */
   readonly pausedMillis: number
 }
 
