@@ -1,7 +1,7 @@
 import type { AttemptInfo, Pool, RunOptions } from '@holdfast/core'
 import {
-  borrow,
   drain,
+  driverFor,
   type HoldfastDataSourceOptions,
   holdfast,
   type TransactionOptions,
@@ -40,10 +40,10 @@ describe('holdfast', () => {
   })
 })
 
-describe('borrow', () => {
+describe('driverFor', () => {
   test('takes our pool, and is a driver', () => {
-    expectTypeOf(borrow).parameters.toEqualTypeOf<[pool: Pool]>()
-    expectTypeOf(DataSource).toBeConstructibleWith({ type: 'postgres', driver: borrow(pool) })
+    expectTypeOf(driverFor).parameters.toEqualTypeOf<[pool: Pool]>()
+    expectTypeOf(DataSource).toBeConstructibleWith({ type: 'postgres', driver: driverFor(pool) })
   })
 })
 

@@ -1,4 +1,4 @@
-export { borrow } from './borrow.ts'
 export { drain } from './drain.ts'
 export { type HoldfastDataSourceOptions, holdfast } from './options.ts'
+export { driverFor } from './shared-pool.ts'
 export { type TransactionOptions, transaction } from './transaction.ts'

@@ -26,7 +26,7 @@ const EntrySchema = new EntitySchema<{ id: string }>({
   columns: { id: { type: 'text', primary: true } },
 })
 
-/** What TypeORM's logger is told, as lines. */
+/** A logger for TypeORM, and the lines that it was given. */
 function recordingLogger(): { readonly lines: string[]; readonly logger: object } {
   const lines: string[] = []
   const ignore = (): void => {}
@@ -35,7 +35,7 @@ function recordingLogger(): { readonly lines: string[]; readonly logger: object 
   return { lines, logger: { log, ...Object.fromEntries(others.map((name) => [name, ignore])) } }
 }
 
-/** Has each of so many connections, held at the same time, raise a notice. */
+/** Leases `count` connections at the same time, and raises a notice on each. */
 async function raiseNotices(source: DataSource, count: number): Promise<void> {
   const runners = Array.from({ length: count }, () => source.createQueryRunner())
   await Promise.all(runners.map((runner) => runner.connect()))
@@ -49,7 +49,7 @@ async function ended(source: DataSource, cluster: Cluster, applicationName: stri
 }
 
 describe('a data source with holdfast()', () => {
-  test('has a Holdfast pool, which ends with it, and can be initialised again', async ({
+  test('ends its Holdfast pool in destroy(), and has a new one after initialize()', async ({
     cluster,
     direct,
     applicationName,
@@ -68,7 +68,7 @@ describe('a data source with holdfast()', () => {
     }
   })
 
-  test('can be initialised again after a failure', async ({ proxy, proxied }) => {
+  test('can be initialised again when the first initialize() failed', async ({ proxy, proxied }) => {
     const source = withHoldfast({ ...addressOf(proxied), connectTimeoutMS: 300, holdfast: { prePing: true } })
     proxy.refuse()
     await expect(source.initialize()).rejects.toMatchObject({ code: 'HOLDFAST_POOL_TIMEOUT' })
@@ -81,7 +81,7 @@ describe('a data source with holdfast()', () => {
   test.for([
     { entities: 'decorated classes', entity: DecoratedEntry },
     { entities: 'schemas', entity: EntrySchema },
-  ])('takes $entities as entities', async ({ entities, entity }, { direct }) => {
+  ])('saves and finds entities that are $entities', async ({ entities, entity }, { direct }) => {
     const source = await connected({ ...addressOf(direct), entities: [entity] })
     const repository = source.getRepository<{ id: string }>(entity)
     const id = `saved as one of ${entities}`
@@ -90,7 +90,7 @@ describe('a data source with holdfast()', () => {
     await source.destroy()
   })
 
-  test('takes its options from setOptions(), as long as it was made with ours', async ({ direct }) => {
+  test('takes new options from setOptions() if it was made with holdfast()', async ({ direct }) => {
     const source = withHoldfast({ ...addressOf(direct), poolSize: 1 })
     source.setOptions(holdfast({ type: 'postgres', poolSize: 2, holdfast: { name: 'set later' } }))
     await source.initialize()
@@ -98,7 +98,7 @@ describe('a data source with holdfast()', () => {
     await source.destroy()
   })
 
-  test('parses int8 as numbers where told so', async ({ direct }) => {
+  test('parses int8 as numbers when parseInt8 is true', async ({ direct }) => {
     const { parseInt8 } = Object.getOwnPropertyDescriptors(pg.defaults)
     expect(parseInt8?.set).toBeDefined()
     onTestFinished(() => {
@@ -109,7 +109,7 @@ describe('a data source with holdfast()', () => {
     await source.destroy()
   })
 
-  test('tells poolErrorHandler of connections that died while idle', async ({ cluster, direct, applicationName }) => {
+  test('calls poolErrorHandler when an idle connection dies', async ({ cluster, direct, applicationName }) => {
     const told: Error[] = []
     const poolErrorHandler = (error: Error): void => void told.push(error)
     const source = await connected({ ...addressOf(direct), applicationName, poolErrorHandler })
@@ -120,7 +120,7 @@ describe('a data source with holdfast()', () => {
     await source.destroy()
   })
 
-  test('logs the notices of every connection; stock TypeORM those of the first', async ({ direct }) => {
+  test('logs the notices of every connection, where stock TypeORM logs those of the first', async ({ direct }) => {
     const heard = async (make: (options: object) => DataSource): Promise<string[]> => {
       const { lines, logger } = recordingLogger()
       const source = make({ ...addressOf(direct), logNotifications: true, logger })
@@ -133,7 +133,7 @@ describe('a data source with holdfast()', () => {
     expect(await heard(withHoldfast)).toEqual(['of 0', 'of 1', 'of 2'])
   })
 
-  test('leaves alone what somebody else listens to on a client', async ({ direct }) => {
+  test("leaves the application's own listeners on a client alone", async ({ direct }) => {
     const { lines, logger } = recordingLogger()
     const source = await connected({ ...addressOf(direct), logNotifications: true, logger } as never)
     const runner = source.createQueryRunner()
@@ -147,12 +147,12 @@ describe('a data source with holdfast()', () => {
     await runner.release()
     await raiseNotices(source, 2)
     expect(lines).toEqual(['for both', 'of 0', 'of 1'])
-    // Those of the next holders are no business of the former one.
+    // A listener on a client hears that lease only.
     expect(own).toEqual(['for both'])
     await source.destroy()
   })
 
-  test("runs under TypeORM's command line", async ({ cluster }) => {
+  test("runs a query by TypeORM's command line", async ({ cluster }) => {
     const cli = createRequire(import.meta.url).resolve('typeorm/cli.js')
     const program = `${import.meta.dirname}/programs/data-source.ts`
     const query = run(process.execPath, [cli, 'query', "select 'by the command line' as it", '-d', program], {

@@ -13,7 +13,7 @@ import { addressOf, connected, poolOf, replicasOf, stock, withHoldfast } from '.
 const LONG = 20_000
 
 describe('drain()', () => {
-  test('without it destroy() cuts off what runs', async ({ direct, applicationName, cluster }) => {
+  test('is needed, since destroy() alone cuts off running statements', async ({ direct, applicationName, cluster }) => {
     for (const make of [stock, withHoldfast]) {
       const source = make({ ...addressOf(direct), applicationName })
       await source.initialize()
@@ -24,7 +24,7 @@ describe('drain()', () => {
     }
   })
 
-  test('waits for what runs and for who is in line; new work is served; destroy() then finds nothing', async ({
+  test('waits for running statements and for waiters, serves new callers, and leaves destroy() nothing to cut off', async ({
     cluster,
     direct,
     applicationName,
@@ -44,7 +44,7 @@ describe('drain()', () => {
     expect(await isPending(drained)).toBe(true)
     goOn.resolve()
     expect(await settles(drained, 'drain()')).toBe(true)
-    await settles(Promise.all([running, inLine, asked]), 'what was running')
+    await settles(Promise.all([running, inLine, asked]), 'all statements')
     await source.destroy()
     expect(await written(cluster, 'running', 'running on', 'in line', 'new')).toEqual([
       'in line',
@@ -55,12 +55,7 @@ describe('drain()', () => {
     await until(async () => (await cluster.countSessions({ applicationName })) === 0)
   })
 
-  test('waits for who is in line for a connection that is being opened', async ({
-    proxy,
-    proxied,
-    applicationName,
-    cluster,
-  }) => {
+  test('waits for a waiter whose connection is being opened', async ({ proxy, proxied, applicationName, cluster }) => {
     const source = await connected({ ...addressOf(proxied), applicationName })
     await cluster.terminateBackends({ applicationName })
     await until(() => poolOf(source).totalCount === 0)
@@ -75,7 +70,7 @@ describe('drain()', () => {
     await source.destroy()
   })
 
-  test('says so when time is up: what runs is cut off, who waits is refused', async ({
+  test('resolves with false when the time is up: running statements are cut off, and waiters are refused', async ({
     cluster,
     direct,
     applicationName,
@@ -93,7 +88,7 @@ describe('drain()', () => {
     await settles(source.destroy(), 'destroy()')
   })
 
-  test('is done at once when nothing runs; twice is the same; initialize() works again afterwards', async ({
+  test('resolves at once when nothing runs, may be called twice, and leaves initialize() working', async ({
     direct,
   }) => {
     const source = await connected(addressOf(direct))
@@ -105,7 +100,7 @@ describe('drain()', () => {
     await source.destroy()
   })
 
-  test('notices a connection that dies in use', async ({ cluster, direct, applicationName }) => {
+  test('does not wait for a leased connection that has died', async ({ cluster, direct, applicationName }) => {
     const source = await connected({ ...addressOf(direct), applicationName })
     const runner = source.createQueryRunner()
     await runner.connect() // Never released.
@@ -115,7 +110,7 @@ describe('drain()', () => {
     await source.destroy()
   })
 
-  test('waits for reads of replicas, too', async ({ cluster, direct, applicationName }) => {
+  test('waits for reads on replicas', async ({ cluster, direct, applicationName }) => {
     const master = addressOf(direct)
     const replica = { ...master, host: 'localhost' }
     const source = await connected({ replication: { master, slaves: [replica] }, applicationName })
@@ -134,23 +129,25 @@ describe('drain()', () => {
     await until(async () => (await cluster.countSessions({ applicationName })) === 0)
   })
 
-  test('does not wait for a replica that is away', async ({ direct, proxy, proxied, applicationName }) => {
+  test('does not wait for a replica that is down', async ({ direct, proxy, proxied, applicationName }) => {
     const replication = { master: addressOf(direct), slaves: [addressOf(proxied)] }
     const source = await connected({ replication, applicationName })
     proxy.cut('rst')
     proxy.refuse()
     const read = (): Promise<unknown> =>
       source.createQueryBuilder().select('1', 'it').from('(select 1)', 'one').getRawOne()
-    const looksForIt = async (): Promise<boolean> => {
+    const isChecked = async (): Promise<boolean> => {
       expect(await read()).toEqual({ it: 1 })
       return replicasOf(source)[0]?.waitingCount === 1
     }
-    await until(looksForIt, { what: 'somebody to wait for the replica' })
+    await until(isChecked, { what: 'a waiter for the replica' })
     expect(await settles(drain(source, LONG), 'drain()')).toBe(true)
     await source.destroy()
   })
 
-  test('refuses times that are none, and pools that are not ours', async ({ direct }) => {
+  test("refuses a time that isn't a number from 0 to 2^31 - 1, and pools that aren't Holdfast's", async ({
+    direct,
+  }) => {
     const source = await connected(addressOf(direct))
     for (const millis of [-1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, '5 s', undefined])
       await expect(drain(source, millis as number)).rejects.toThrow(OptionsError)
@@ -159,7 +156,7 @@ describe('drain()', () => {
     const others = stock(addressOf(direct))
     await others.initialize()
     await expect(drain(others, LONG)).rejects.toThrow(OptionsError)
-    await expect(transaction(others, async () => {})).rejects.toThrow('holdfast(options) or borrow(pool)')
+    await expect(transaction(others, async () => {})).rejects.toThrow('holdfast(options) or driverFor(pool)')
     await others.destroy()
     const [sqlite, old, none] = [{ driver: {} }, { driver: { master: poolOf(source) } }, undefined]
     for (const wrong of [sqlite, old, none]) {

@@ -9,7 +9,7 @@ import { NestApplication } from './support/nest.ts'
 const PATIENT_MILLIS = 60_000
 
 describe('a NestJS application that gets SIGTERM', () => {
-  test('under load answers every request that it has taken, and is gone', async ({ cluster }) => {
+  test('answers every request that it has accepted under load, and exits', async ({ cluster }) => {
     await using application = await NestApplication.start({
       url: cluster.url,
       recipe: 'drain',
@@ -26,7 +26,7 @@ describe('a NestJS application that gets SIGTERM', () => {
     expect(done).toBe(begun)
   })
 
-  test('during an outage, with requests waiting for a connection, is gone when its time is up', async ({
+  test('exits when the time of drain() is up, though requests wait for a connection during an outage', async ({
     cluster,
     proxy,
   }) => {
@@ -46,7 +46,10 @@ describe('a NestJS application that gets SIGTERM', () => {
     expect(application.told.requests).toEqual({ begun: 2, done: 0 })
   })
 
-  test('without the recipe waits for them: as long as they have patience', async ({ cluster, proxy }) => {
+  test('waits for those requests until they time out, without the hooks of docs/typeorm.md', async ({
+    cluster,
+    proxy,
+  }) => {
     await using application = await NestApplication.start({
       url: proxy.url(cluster.url),
       recipe: 'nothing',
@@ -58,14 +61,14 @@ describe('a NestJS application that gets SIGTERM', () => {
     const waiting = application.status('work', false)
     await until(() => application.told.begun === 1)
     application.terminate()
-    // It takes no more requests, but goes on waiting for this one.
+    // It accepts no more requests, and still waits for this one.
     await until(async () => (await application.status('nowhere', false)) === undefined)
     await proxy.heal()
     expect(await settles(waiting, 'the request')).toBe(200)
     await application.isGone()
   })
 
-  test('finishes what runs in the background before TypeORM closes the pool', async ({ cluster }) => {
+  test('finishes its background jobs before TypeORM closes the pool', async ({ cluster }) => {
     await using application = await NestApplication.start({
       url: cluster.url,
       recipe: 'drain',

@@ -1,5 +1,5 @@
 import { OptionsError, Pool } from '@holdfast/core'
-import { borrow, type HoldfastDataSourceOptions, holdfast } from '@holdfast/typeorm'
+import { driverFor, type HoldfastDataSourceOptions, holdfast } from '@holdfast/typeorm'
 import pg from 'pg'
 import { DataSource } from 'typeorm'
 import { describe, expect, test } from 'vitest'
@@ -7,7 +7,7 @@ import { poolOf } from './support/data-source.ts'
 
 const URL = 'postgres://app@127.0.0.1:9/postgres'
 
-/** Also what TypeScript would not let through. */
+/** The problems that `holdfast()` finds in these options, which TypeScript might refuse as well. */
 function problemsOf(options: object): readonly string[] {
   try {
     holdfast({ type: 'postgres', url: URL, ...options } as HoldfastDataSourceOptions)
@@ -34,7 +34,7 @@ async function poolFrom(options: object): Promise<Pool> {
 }
 
 describe('holdfast()', () => {
-  test("hands TypeORM's options on as they are, but for the driver, and ours in `extra`", () => {
+  test("returns TypeORM's options unchanged, with a driver, and with the pool's options in `extra`", () => {
     const entities: never[] = []
     const given = { type: 'postgres', url: URL, entities, poolSize: 3, extra: { statement_timeout: 5 } } as const
     const { driver, extra, ...rest } = holdfast({ ...given, holdfast: { prePing: false, maxIdle: undefined } })
@@ -45,7 +45,7 @@ describe('holdfast()', () => {
     expect(given).toEqual({ type: 'postgres', url: URL, entities, poolSize: 3, extra: { statement_timeout: 5 } })
   })
 
-  test('makes a pool with the options of both', async () => {
+  test("makes a pool with TypeORM's options and Holdfast's", async () => {
     const pool = await poolFrom({
       poolSize: 3,
       connectTimeoutMS: 300,
@@ -62,7 +62,7 @@ describe('holdfast()', () => {
     })
   })
 
-  test('without any of ours uses our defaults', async () => {
+  test("uses Holdfast's defaults when no option of the pool is given", async () => {
     expect((await poolFrom({ extra: { connectRetry: false } })).status().max).toBe(10)
   })
 
@@ -73,11 +73,11 @@ describe('holdfast()', () => {
     [{ holdfast: { idleTimeoutMillis: 1 }, extra: { idleTimeoutMillis: 1 } }, 'holdfast.idleTimeoutMillis'],
     [{ holdfast: { host: 'here' } }, 'holdfast.host'],
     [{ holdfast: { connectionString: URL } }, 'holdfast.connectionString'],
-  ])('refuses %j: it is given both ways', (options, key) => {
+  ])('refuses an option that is given twice: %j', (options, key) => {
     expect(problemsOf(options)).toEqual([`\`${key}\` must be absent: TypeORM's own options, or \`extra\`, say it.`])
   })
 
-  test('does not mind a key that is there with the value undefined', () => {
+  test('takes an option whose value is undefined as absent', () => {
     const sparse = { poolSize: undefined, extra: { max: 2 }, holdfast: { max: undefined } }
     expect(holdfast({ type: 'postgres', ...sparse } as never).extra).toEqual({ max: 2 })
     expect(holdfast({ type: 'postgres', holdfast: undefined }).extra).toEqual({})
@@ -90,19 +90,19 @@ describe('holdfast()', () => {
     [{ poolSize: 0 }, /`max` must be/],
     [{ type: 'mysql' }, /`type` must be 'postgres', got 'mysql'/],
     [{ driver: pg }, /`driver` must be absent/],
-    [{ driver: borrow(new Pool()) }, /`driver` must be absent/],
+    [{ driver: driverFor(new Pool()) }, /`driver` must be absent/],
     [{ nativeDriver: {} }, /`nativeDriver` must be absent: pg-native/],
-  ])('refuses %o, and says why', (options, problem) => {
+  ])('refuses %o, and names the option', (options, problem) => {
     expect(problemsOf(options)).toEqual([expect.stringMatching(problem)])
   })
 
-  test('tells all that is wrong with what TypeORM is given at once', () => {
+  test('names every option that is wrong in one error', () => {
     expect(problemsOf({ type: 'mysql', driver: pg, nativeDriver: {}, poolSize: 1, holdfast: { max: 1 } })).toHaveLength(
       4,
     )
   })
 
-  test('keeps TypeORM from taking pg-native', () => {
+  test('keeps TypeORM from using pg-native', () => {
     const native = { Pool: pg.Pool }
     const source = new DataSource({ type: 'postgres', driver: { ...pg, native }, nativeDriver: {} })
     expect(source.driver).toMatchObject({ postgres: native })
@@ -113,25 +113,25 @@ describe('holdfast()', () => {
   })
 })
 
-describe('borrow()', () => {
+describe('driverFor()', () => {
   test.each([
     ['a stock pool', () => new pg.Pool()],
     ['options', () => ({ max: 1 })],
     ['nothing', () => undefined],
   ])('refuses %s', (_what, make) => {
-    expect(() => borrow(make() as Pool)).toThrow(OptionsError)
-    expect(() => borrow(make() as Pool)).toThrow('`pool` must be a Pool of @holdfast/core')
+    expect(() => driverFor(make() as Pool)).toThrow(OptionsError)
+    expect(() => driverFor(make() as Pool)).toThrow('`pool` must be a Pool of @holdfast/core')
   })
 
   test('refuses a pool that has ended', async () => {
     const pool = new Pool()
     await pool.end()
-    expect(() => borrow(pool)).toThrow(OptionsError)
+    expect(() => driverFor(pool)).toThrow(OptionsError)
   })
 
-  test("has initialize() refuse what is the pool's to know", async () => {
+  test('makes initialize() refuse options that only the pool may have', async () => {
     await using pool = new Pool()
-    const source = new DataSource({ type: 'postgres', url: URL, poolSize: 3, driver: borrow(pool) })
+    const source = new DataSource({ type: 'postgres', url: URL, poolSize: 3, driver: driverFor(pool) })
     await expect(source.initialize()).rejects.toThrow(OptionsError)
     await expect(source.initialize()).rejects.toThrow(/`connectionString` must be absent[\s\S]*`max` must be absent/)
     expect(poolOf(source)).toBeUndefined()

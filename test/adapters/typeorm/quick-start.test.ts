@@ -66,7 +66,7 @@ test("TypeORM's getting started works with its options given through holdfast()"
   await AppDataSource.destroy()
 })
 
-test('what NestJS lays beside the options does not matter', async ({ direct }) => {
+test('holdfast() returns options that still work with keys of NestJS beside them', async ({ direct }) => {
   const options = { ...holdfast({ type: 'postgres', ...addressOf(direct) }), autoLoadEntities: true, retryAttempts: 1 }
   const source = await new DataSource({ ...options, entities: [] }).initialize()
   expect(await source.query('select 1 as it')).toEqual([{ it: 1 }])

@@ -52,7 +52,7 @@ async function readers(source: DataSource, count: number): Promise<('replica' | 
 const all = <Where extends string>(where: Where, count: number): Where[] => Array.from({ length: count }, () => where)
 
 describe('replication', () => {
-  test('reads from replicas, writes to the primary, each with a pool of its own', async ({
+  test('reads from the replicas and writes to the primary, with one pool for each server', async ({
     nodes,
     cluster,
     standby,
@@ -70,7 +70,7 @@ describe('replication', () => {
     await until(async () => (await standby.countSessions({ applicationName: 'nodes' })) === 0)
   })
 
-  test('stock TypeORM fails to start when a replica is down, and fails reads later on', async ({
+  test('is needed, since stock TypeORM neither starts nor reads when a replica is down', async ({
     nodes,
     toReplica,
   }) => {
@@ -88,7 +88,7 @@ describe('replication', () => {
     await started.destroy()
   })
 
-  test('starts while replicas are down; the primary serves until they are back', async ({
+  test('starts while all replicas are down, and reads from the primary until one is up again', async ({
     nodes,
     toReplica,
     toOther,
@@ -104,7 +104,7 @@ describe('replication', () => {
     await source.destroy()
   })
 
-  test('a replica that goes down has its reads served by another one, then by the primary, until it is back', async ({
+  test('reads from another replica when one goes down, then from the primary, until a replica is up again', async ({
     nodes,
     toReplica,
     toOther,
@@ -126,7 +126,10 @@ describe('replication', () => {
     await source.destroy()
   })
 
-  test('one that falls silent is found out once, and costs nobody after him', async ({ nodes, toReplica }) => {
+  test('makes one reader wait for a replica that falls silent, and no other reader after it', async ({
+    nodes,
+    toReplica,
+  }) => {
     const { primary: master, replica } = nodes
     let timeouts = 0
     const log = (event: unknown): void => {
@@ -138,11 +141,11 @@ describe('replication', () => {
     expect(await readers(source, 1)).toEqual(['primary'])
     expect(timeouts).toBe(1)
     expect(await readers(source, 50)).toEqual(all('primary', 50))
-    expect(timeouts).toBeLessThan(5) // Of those who look whether it is back, and serve nobody.
+    expect(timeouts).toBeLessThan(5) // Of the waiters that check whether the replica is up again, and serve no reader.
     await source.destroy()
   })
 
-  test('many who read at once are served while a replica is down', async ({ nodes, toReplica }) => {
+  test('serves many readers at the same time while a replica is down', async ({ nodes, toReplica }) => {
     const { primary: master, replica } = nodes
     const source = await connected({ replication: { master, slaves: [replica] }, poolSize: 4 })
     toReplica.cut('rst')
@@ -152,7 +155,7 @@ describe('replication', () => {
     await source.destroy()
   })
 
-  test('one whose connections are all in use is waited for', async ({ nodes }) => {
+  test('waits for a replica whose connections are all in use', async ({ nodes }) => {
     const { primary: master, replica } = nodes
     const source = await connected({ replication: { master, slaves: [replica] }, poolSize: 1 })
     const holder = source.createQueryRunner('slave')
@@ -165,7 +168,7 @@ describe('replication', () => {
     await source.destroy()
   })
 
-  test('who gives up while he waits for a replica leaves its line', async ({ nodes }) => {
+  test('removes a reader from the queue of a replica when its signal is aborted', async ({ nodes }) => {
     const { primary: master, replica } = nodes
     const source = await connected({ replication: { master, slaves: [replica] }, poolSize: 1 })
     const holder = source.createQueryRunner('slave')
@@ -182,9 +185,12 @@ describe('replication', () => {
     await source.destroy()
   })
 
-  test('writes never go to a replica, nor to the other pool of the same server', async ({ nodes, proxy }) => {
+  test("never writes through a replica's pool, even when the replica is the same server as the primary", async ({
+    nodes,
+    proxy,
+  }) => {
     const { primary: master, replica } = nodes
-    // Everybody's development machine: the replica is the primary.
+    // As on a development machine, where the replica is the primary.
     for (const slaves of [[replica], [master, replica]]) {
       const source = await connected({
         replication: { master, slaves },
@@ -200,7 +206,7 @@ describe('replication', () => {
     }
   })
 
-  test('a replica that refuses for good fails the start, as the primary would', async ({ nodes, cluster }) => {
+  test('fails to start when a replica refuses the password', async ({ nodes, cluster }) => {
     const { primary: master, replica } = nodes
     const slaves = [{ ...replica, password: 'wrong' }]
     const source = withHoldfast({ replication: { master, slaves } })
@@ -214,7 +220,7 @@ describe('replication', () => {
     await until(async () => (await cluster.countSessions()) === 0)
   })
 
-  test('the same address twice, and starting twice: each time anew', async ({ nodes, toReplica }) => {
+  test('takes the same address twice, and makes new pools in each initialize()', async ({ nodes, toReplica }) => {
     const { primary: master, replica } = nodes
     const source = withHoldfast({ replication: { master, slaves: [replica, replica] } })
     for (const _again of [1, 2]) {
@@ -229,7 +235,7 @@ describe('replication', () => {
     }
   })
 
-  test('nodes are told apart by their URLs, too', async ({ cluster, standby }) => {
+  test('tells servers apart by their URLs', async ({ cluster, standby }) => {
     const dead = new URL(standby.url)
     dead.port = String(await freePort())
     const source = await connected({ replication: { master: { url: cluster.url }, slaves: [{ url: dead.href }] } })
@@ -237,7 +243,7 @@ describe('replication', () => {
     await source.destroy()
   })
 
-  test("'master' as defaultMode reads from the primary", async ({ nodes }) => {
+  test("reads from the primary when defaultMode is 'master'", async ({ nodes }) => {
     const { primary: master, replica } = nodes
     const source = await connected({ replication: { master, slaves: [replica], defaultMode: 'master' } })
     expect(

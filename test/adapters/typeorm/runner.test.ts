@@ -9,30 +9,26 @@ import { expectLoss } from '../support/causes.ts'
 import { busyBackend, written } from '../support/health.ts'
 import { addressOf, connected, poolOf, stock } from './support/data-source.ts'
 
-/** Loses the connection of a runner between two of its statements. */
-async function loseOf(source: DataSource, terminate: () => Promise<unknown>): Promise<void> {
+/** Ends the session of a query runner between two of its statements, and waits until the pool has noticed. */
+async function loseConnection(source: DataSource, terminate: () => Promise<unknown>): Promise<void> {
   await terminate()
-  await until(() => poolOf(source).totalCount === 0, { what: 'the pool to hear of it' })
+  await until(() => poolOf(source).totalCount === 0, { what: 'the pool to notice' })
 }
 
 describe('a query runner', () => {
-  test('stock: lost between two statements, it gives itself up, and hides why', async ({
-    cluster,
-    direct,
-    applicationName,
-  }) => {
+  test('hides why its connection was lost, when it is a stock one', async ({ cluster, direct, applicationName }) => {
     const source = stock({ ...addressOf(direct), applicationName })
     await source.initialize()
     const runner = source.createQueryRunner()
     await runner.startTransaction()
-    await loseOf(source, () => cluster.terminateBackends({ applicationName }))
+    await loseConnection(source, () => cluster.terminateBackends({ applicationName }))
     const hidden = await rejection(runner.query('select 1'))
     expect(hidden.name).toBe('QueryRunnerAlreadyReleasedError')
     expect(isDisconnect(hidden)).toBe(false)
     await source.destroy()
   })
 
-  test('lost between two statements, it tells why, can be rolled back, and is released', async ({
+  test('tells why its connection was lost between two statements, can be rolled back, and is released', async ({
     cluster,
     direct,
     applicationName,
@@ -41,7 +37,7 @@ describe('a query runner', () => {
     const runner = source.createQueryRunner()
     await runner.startTransaction()
     await runner.manager.insert(Entry, { id: 'of a lost runner' })
-    await loseOf(source, () => cluster.terminateBackends({ applicationName }))
+    await loseConnection(source, () => cluster.terminateBackends({ applicationName }))
     expectLoss(await rejection(runner.query('select 1')), { code: '57P01', commitOutcome: 'aborted' })
     await runner.rollbackTransaction()
     await runner.release()
@@ -50,7 +46,7 @@ describe('a query runner', () => {
     await source.destroy()
   })
 
-  test('that is disposed of commits, as TypeORM has it; on a lost connection it says what became of that', async ({
+  test('commits when it is disposed of, and tells what became of the COMMIT when its connection is lost', async ({
     cluster,
     direct,
     applicationName,
@@ -60,14 +56,14 @@ describe('a query runner', () => {
       await using runner = source.createQueryRunner()
       await runner.startTransaction()
       await runner.manager.insert(Entry, { id: 'disposed' })
-      await loseOf(source, () => cluster.terminateBackends({ applicationName }))
+      await loseConnection(source, () => cluster.terminateBackends({ applicationName }))
     }
     expectLoss(await rejection(disposed()), { commitOutcome: 'aborted' })
     expect(poolOf(source).status().leased).toBe(0)
     await source.destroy()
   })
 
-  test('can use a savepoint after a failure in it', async ({ cluster, direct }) => {
+  test('rolls back to its savepoint after a failure, and commits the rest', async ({ cluster, direct }) => {
     const source = await connected(addressOf(direct))
     const runner = source.createQueryRunner()
     await runner.startTransaction()
@@ -81,7 +77,7 @@ describe('a query runner', () => {
     await source.destroy()
   })
 
-  test('streams to the end, stops half-way, and gives its connection back', async ({ direct }) => {
+  test('releases its connection when a stream was read to the end or left half-way', async ({ direct }) => {
     const source = await connected({ ...addressOf(direct), poolSize: 1 })
     for (const [stopAt, expected] of [
       [Number.POSITIVE_INFINITY, 500],
@@ -98,11 +94,7 @@ describe('a query runner', () => {
     await source.destroy()
   })
 
-  test('a stream whose connection dies ends with the cause; stock TypeORM’s never ends', async ({
-    cluster,
-    direct,
-    applicationName,
-  }) => {
+  test('ends a stream with the cause when its connection dies', async ({ cluster, direct, applicationName }) => {
     const source = await connected({ ...addressOf(direct), applicationName, poolSize: 1 })
     const runner = source.createQueryRunner()
     const stream = await runner.stream("select pg_sleep('infinity')")
@@ -114,16 +106,12 @@ describe('a query runner', () => {
     await source.destroy()
   })
 
-  test('save() is a transaction of its own, which is not run again: it tells that it might be', async ({
-    cluster,
-    direct,
-    applicationName,
-  }) => {
+  test('does not run save() again, but reports its loss as retryable', async ({ cluster, direct, applicationName }) => {
     const source = await connected({ ...addressOf(direct), applicationName, poolSize: 1 })
     source.subscribers.push({
       beforeTransactionCommit: async () => {
         source.subscribers.pop()
-        await loseOf(source, () => cluster.terminateBackends({ applicationName }))
+        await loseConnection(source, () => cluster.terminateBackends({ applicationName }))
       },
     })
     const repository = source.getRepository(Entry)

@@ -40,9 +40,9 @@ const test = base
     })
     return source
   })
-  .extend('killAll', ({ cluster, source, applicationName }) => async () => {
+  .extend('killSessions', ({ cluster, source, applicationName }) => async () => {
     await cluster.terminateBackends({ applicationName })
-    await until(() => poolOf(source).totalCount === 0, { what: 'the pool to hear of it' })
+    await until(() => poolOf(source).totalCount === 0, { what: 'the pool to notice' })
   })
 
 /** A subscriber that throws in one of TypeORM's hooks, the first time. */
@@ -60,7 +60,10 @@ function throwingIn(source: DataSource, hook: string, error: Error): void {
 const conflict = (): Error => Object.assign(new Error('conflict'), { code: '40001' })
 
 describe('transaction()', () => {
-  test('commits, and hands back what its function returns; throws what that throws', async ({ cluster, source }) => {
+  test('commits and resolves with the result of its function, or rolls back and throws its error', async ({
+    cluster,
+    source,
+  }) => {
     const result = await transaction(source, async (manager, info) => {
       await manager.insert(Entry, { id: 'committed' })
       return info
@@ -75,13 +78,13 @@ describe('transaction()', () => {
     expect(await written(cluster, 'committed', 'rolled back')).toEqual(['committed'])
   })
 
-  test('runs again by default, with a new query runner each time', async ({ cluster, source, killAll }) => {
+  test('runs again by default, with a new query runner in each attempt', async ({ cluster, source, killSessions }) => {
     const runners = new Set<QueryRunner | undefined>()
     const attempts = await transaction(source, async (manager, { attempt }) => {
       runners.add(manager.queryRunner)
       await manager.insert(Entry, { id: 'in the third' })
       if (attempt === 1) await manager.query(CONFLICT)
-      if (attempt === 2) await killAll()
+      if (attempt === 2) await killSessions()
       return attempt
     })
     expect(attempts).toBe(3)
@@ -89,7 +92,7 @@ describe('transaction()', () => {
     expect(await written(cluster, 'in the third')).toEqual(['in the third'])
   })
 
-  test("dataSource.transaction runs once, as TypeORM's", async ({ source }) => {
+  test('leaves dataSource.transaction() running once', async ({ source }) => {
     let runs = 0
     const once = source.transaction(async (manager) => {
       runs++
@@ -99,9 +102,7 @@ describe('transaction()', () => {
     expect(runs).toBe(1)
   })
 
-  test('runs at the isolation level that it is told, else at that of the data source, else at the server’s', async ({
-    source,
-  }) => {
+  test("runs at its own isolation level, else at the data source's, else at the server's", async ({ source }) => {
     const level = (options: Parameters<typeof transaction>[1]): Promise<string> =>
       transaction(source, options as object, async (manager) => {
         const [{ transaction_isolation: level }] = await manager.query('show transaction_isolation')
@@ -114,7 +115,7 @@ describe('transaction()', () => {
     expect(await level({ isolationLevel: 'SERIALIZABLE' })).toBe('serializable')
   })
 
-  test('runs once when told so, and with as many retries as told', async ({ source }) => {
+  test('runs once with `retry: false`, else as often as `retries` says', async ({ source }) => {
     for (const [retry, expected] of [
       [false, 1],
       [{ ...AT_ONCE, retries: 1 }, 2],
@@ -130,7 +131,7 @@ describe('transaction()', () => {
     }
   })
 
-  test('nests by savepoint; what fails in one, and is caught, is undone alone', async ({ cluster, source }) => {
+  test('rolls back to a savepoint when a nested transaction fails', async ({ cluster, source }) => {
     await transaction(source, async (manager) => {
       await manager.insert(Entry, { id: 'outer' })
       const inner = manager.transaction(async (nested) => {
@@ -142,7 +143,7 @@ describe('transaction()', () => {
     expect(await written(cluster, 'outer', 'inner')).toEqual(['outer'])
   })
 
-  test('given up by its signal, it cancels what runs, and tells the reason', async ({
+  test("cancels the running statement when its signal is aborted, and rejects with the signal's reason", async ({
     cluster,
     source,
     applicationName,
@@ -162,7 +163,7 @@ describe('transaction()', () => {
   })
 
   test.for(['beforeTransactionStart', 'afterTransactionStart', 'beforeTransactionCommit'])(
-    'a subscriber that throws 40001 in %s has it run again',
+    'runs again when a subscriber throws 40001 in %s',
     async (hook, { cluster, source }) => {
       throwingIn(source, hook, conflict())
       const id = `in spite of ${hook}`
@@ -175,10 +176,7 @@ describe('transaction()', () => {
     },
   )
 
-  test('a subscriber that throws 40001 after COMMIT has it not run again: it is written', async ({
-    cluster,
-    source,
-  }) => {
+  test('does not run again when a subscriber throws 40001 after COMMIT', async ({ cluster, source }) => {
     const own = conflict()
     throwingIn(source, 'afterTransactionCommit', own)
     let runs = 0
@@ -192,7 +190,7 @@ describe('transaction()', () => {
     expect(await written(cluster, 'written once')).toEqual(['written once'])
   })
 
-  test('entities that are made in it are saved by the attempt that commits', async ({ cluster, source }) => {
+  test('saves entities that its function makes, in the attempt that commits', async ({ cluster, source }) => {
     await cluster.query('drop table if exists account')
     await source.synchronize()
     const saved = await transaction(source, { retry: AT_ONCE }, async (manager, { attempt }) => {
@@ -203,8 +201,8 @@ describe('transaction()', () => {
     expect(await source.getRepository(AccountSchema).find()).toEqual([saved])
   })
 
-  // Why the documentation asks for it: this is TypeORM's, and can't be mended from outside.
-  test('an entity from outside keeps what a failed attempt has made of it', async ({ cluster, source }) => {
+  // This is TypeORM's, and can't be changed from outside. So the documentation asks for entities that `fn` makes or loads.
+  test('leaves an entity from outside as a failed attempt has changed it', async ({ cluster, source }) => {
     await cluster.query('drop table if exists account')
     await source.synchronize()
     const outside = { balance: 100 } as Account
@@ -235,7 +233,9 @@ describe('transaction()', () => {
     expect(hasRun).toBe(false)
   })
 
-  test('refuses what is no function, and a level that TypeORM does not know', async ({ source }) => {
+  test("refuses anything that isn't a function, and an isolation level that TypeORM doesn't know", async ({
+    source,
+  }) => {
     for (const wrong of [[], [{}], [{}, 'work']])
       await expect((transaction as (...given: unknown[]) => Promise<unknown>)(source, ...wrong)).rejects.toThrow(
         TypeError,

@@ -1,5 +1,5 @@
 import { isRetryable } from '@holdfast/core'
-import { borrow, drain, transaction } from '@holdfast/typeorm'
+import { drain, driverFor, transaction } from '@holdfast/typeorm'
 import { DataSource, type DataSourceOptions } from 'typeorm'
 import { describe, expect } from 'vitest'
 import { test } from '../../faults/support/fault-test.ts'
@@ -11,36 +11,41 @@ import { Entry } from '../subjects/typeorm-stock.ts'
 import { written } from '../support/health.ts'
 import { poolOf } from './support/data-source.ts'
 
-function borrowing(pool: Parameters<typeof borrow>[0], options: Partial<DataSourceOptions> = {}): DataSource {
-  return new DataSource({ type: 'postgres', driver: borrow(pool), entities: [Entry], ...options } as DataSourceOptions)
+function sharing(pool: Parameters<typeof driverFor>[0], options: Partial<DataSourceOptions> = {}): DataSource {
+  return new DataSource({
+    type: 'postgres',
+    driver: driverFor(pool),
+    entities: [Entry],
+    ...options,
+  } as DataSourceOptions)
 }
 
-describe('borrow(pool)', () => {
-  test('runs on the pool; destroy() leaves it alone, and initialize() works again, as often as one likes', async ({
+describe('driverFor(pool)', () => {
+  test('uses the pool, leaves it open in destroy(), and may be initialised again and again', async ({
     cluster,
     direct,
   }) => {
     await using pool = holdfast({ ...direct, max: 2 })
-    const source = borrowing(pool)
+    const source = sharing(pool)
     const [listeners, warnings] = [pool.listenerCount('error'), [] as Error[]]
-    const hear = (warning: Error): void => void warnings.push(warning)
-    process.on('warning', hear)
+    const noteWarning = (warning: Error): void => void warnings.push(warning)
+    process.on('warning', noteWarning)
     for (let time = 1; time <= 12; time++) {
       await source.initialize()
-      await source.manager.insert(Entry, { id: `borrowed ${time}` })
+      await source.manager.insert(Entry, { id: `shared ${time}` })
       await source.destroy()
       expect(pool.status()).toMatchObject({ isClosed: false, size: 1, leased: 0 })
     }
-    process.off('warning', hear)
-    expect(await written(cluster, 'borrowed 1', 'borrowed 12')).toEqual(['borrowed 1', 'borrowed 12'])
+    process.off('warning', noteWarning)
+    expect(await written(cluster, 'shared 1', 'shared 12')).toEqual(['shared 1', 'shared 12'])
     expect(pool.listenerCount('error')).toBe(listeners)
     expect(warnings).toEqual([])
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('shares it with others, and between data sources', async ({ direct }) => {
+  test('shares the pool with other callers, and with other data sources', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
-    const sources = [borrowing(pool), borrowing(pool)]
+    const sources = [sharing(pool), sharing(pool)]
     for (const source of sources) await source.initialize()
     const client = await pool.connect()
     const waiting = Promise.all(sources.map((source) => source.query('select 1 as it')))
@@ -51,9 +56,9 @@ describe('borrow(pool)', () => {
     expect((await pool.query('select 2 as it')).rows).toEqual([{ it: 2 }])
   })
 
-  test("what TypeORM listens to on a client isn't left on it for others", async ({ direct }) => {
+  test("leaves none of TypeORM's listeners on a client for the next holder", async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
-    const source = borrowing(pool)
+    const source = sharing(pool)
     await source.initialize()
     await source.query('select 1')
     const client = await pool.connect()
@@ -67,15 +72,15 @@ describe('borrow(pool)', () => {
     const own = await pool.connect()
     own.on('error', () => heard++)
     expect(own.listenerCount('error')).toBe(before + 1)
-    own.emit('error', new Error('for the one who listens'))
+    own.emit('error', new Error('for its listener'))
     expect(heard).toBe(1)
     own.release(true)
     await source.destroy()
   })
 
-  test('a lost connection is told as such, and transactions run again', async ({ cluster, direct }) => {
+  test('reports a lost connection, and runs transactions again', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
-    const source = borrowing(pool)
+    const source = sharing(pool)
     await source.initialize()
     const lost = await rejection(
       source.transaction(async (manager) => {
@@ -99,18 +104,18 @@ describe('borrow(pool)', () => {
     await source.destroy()
   })
 
-  test('the pool ended meanwhile: initialize() says so', async ({ direct }) => {
+  test('makes initialize() fail when the pool has ended meanwhile', async ({ direct }) => {
     const pool = holdfast(direct)
-    const source = borrowing(pool)
+    const source = sharing(pool)
     await pool.end()
     expect(await rejection(source.initialize())).toMatchObject({ code: 'HOLDFAST_POOL_CLOSED' })
   })
 
-  test('drain() refuses the data source more connections, and nobody else; it waits for whoever uses the pool', async ({
+  test('waits in drain() until nothing uses the pool, and then refuses connections to its data source only', async ({
     direct,
   }) => {
     await using pool = holdfast({ ...direct, max: 2, idleTimeoutMillis: 0 })
-    const source = borrowing(pool)
+    const source = sharing(pool)
     await source.initialize()
     expect(poolOf(source).status()).toEqual(pool.status())
     const client = await pool.connect()
