@@ -2,8 +2,8 @@ import type { QueryResult } from 'pg'
 import type { Connection } from './connection/connection.ts'
 import type { LeasedClient } from './connection/physical-client.ts'
 import { failure } from './connection/stack.ts'
-import type { Caller } from './engine/caller.ts'
 import type { Engine } from './engine/engine.ts'
+import type { Waiter } from './engine/waiter-list.ts'
 import { neverRan } from './errors.ts'
 import { type AcquireOptions, checkAcquireOptions } from './options/acquire-options.ts'
 import { withoutUndefined } from './options/check.ts'
@@ -23,7 +23,7 @@ export type ConnectCallback = (
 export type ResultCallback = (error: Error | null | undefined, result?: QueryResult) => void
 
 /** One call of `connect()` that has to wait, and is answered by a promise. */
-export class ConnectCall implements Caller {
+export class ConnectCall implements Waiter {
   readonly options: PoolOptionsScope | undefined
   readonly stack: string | undefined
   readonly #resolve: (client: LeasedClient | Promise<never>) => void
@@ -48,7 +48,7 @@ export class ConnectCall implements Caller {
 }
 
 /** One call of `connect(callback)`. */
-export class CallbackCall implements Caller {
+export class CallbackCall implements Waiter {
   readonly options: PoolOptionsScope | undefined
   readonly stack: string | undefined
   readonly #callback: ConnectCallback
@@ -71,10 +71,10 @@ export class CallbackCall implements Caller {
 }
 
 /** Where the connection of a `query()` comes from, and goes back to. */
-export type QueryPool = Pick<Engine, 'reacquire' | 'release' | 'hasReleaseListeners' | 'publisher'>
+export type QueryPool = Pick<Engine, 'reacquire' | 'release' | 'runsUserCodeOnRelease' | 'publisher'>
 
 /** One call of `query()`: the lease lasts as long as the statement. */
-export class QueryCall implements Caller {
+export class QueryCall implements Waiter {
   readonly options: PoolOptionsScope | undefined
   readonly stack: string | undefined
   readonly #query: unknown
@@ -113,7 +113,7 @@ export class QueryCall implements Caller {
       this.#done(error ?? undefined, result)
     }
     // A statement that runs again does so in the context of its answer.
-    const isAnyContextFine = this.#isPromise && !this.options && !this.#pool.hasReleaseListeners(this)
+    const isAnyContextFine = this.#isPromise && !this.options && !this.#pool.runsUserCodeOnRelease(this)
     if (isAnyContextFine) markForAnyContext(answered)
     try {
       connection.client.query(this.#query as string, this.#values as unknown[], answered)

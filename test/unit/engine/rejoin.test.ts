@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import type { Caller } from '../../../packages/core/src/engine/caller.ts'
+import type { Waiter } from '../../../packages/core/src/engine/waiter-list.ts'
 import { serverError } from '../../support/fake-client.ts'
 import { EngineFixture } from './engine-fixture.ts'
 
 /** One whose statement never ran, and that asks again. */
-class Again implements Caller {
+class Again implements Waiter {
   outcome: 'leased' | Error | undefined
   readonly options: { connectionTimeoutMillis?: number; signal?: AbortSignal } | undefined
 

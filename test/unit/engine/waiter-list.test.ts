@@ -1,16 +1,16 @@
 import { expect, test, vi } from 'vitest'
-import { Waiter, WaiterList } from '../../../packages/core/src/engine/waiter-list.ts'
+import { QueueEntry, WaiterList } from '../../../packages/core/src/engine/waiter-list.ts'
 
-function line(...names: string[]): { waiters: WaiterList<string>; tickets: Waiter<string>[] } {
+function line(...names: string[]): { waiters: WaiterList<string>; tickets: QueueEntry<string>[] } {
   const waiters = new WaiterList<string>()
-  const tickets = names.map((name) => new Waiter(name, 0, 0))
-  for (const ticket of tickets) waiters.join(ticket)
+  const tickets = names.map((name) => new QueueEntry(name, 0, 0))
+  for (const ticket of tickets) waiters.append(ticket)
   return { waiters, tickets }
 }
 
 function drain(waiters: WaiterList<string>): string {
   let names = ''
-  for (let first = waiters.shift(); first; first = waiters.shift()) names += first.caller
+  for (let first = waiters.shift(); first; first = waiters.shift()) names += first.waiter
   return names
 }
 
@@ -24,28 +24,28 @@ test.each([
   { leaver: 2, rest: 'ab' },
 ])('one may leave from place $leaver', ({ leaver, rest }) => {
   const { waiters, tickets } = line('a', 'b', 'c')
-  waiters.leave(tickets[leaver] as Waiter<string>)
+  waiters.remove(tickets[leaver] as QueueEntry<string>)
   expect(waiters.size).toBe(2)
   expect(drain(waiters)).toBe(rest)
 })
 
 test('is empty after the last has left, and goes on after that', () => {
   const { waiters, tickets } = line('a')
-  waiters.leave(tickets[0] as Waiter<string>)
+  waiters.remove(tickets[0] as QueueEntry<string>)
   expect(waiters.first).toBeUndefined()
   expect(waiters.shift()).toBeUndefined()
   expect(waiters.size).toBe(0)
 
-  waiters.join(new Waiter('b', 0, 0))
+  waiters.append(new QueueEntry('b', 0, 0))
   expect(drain(waiters)).toBe('b')
 })
 
 test.each([
   { how: 'is served', go: (waiters: WaiterList<string>) => waiters.shift() },
-  { how: 'leaves', go: (waiters: WaiterList<string>, ticket: Waiter<string>) => waiters.leave(ticket) },
+  { how: 'leaves', go: (waiters: WaiterList<string>, ticket: QueueEntry<string>) => waiters.remove(ticket) },
 ])('takes back what would have it leave by itself when one $how', ({ go }) => {
   const { waiters, tickets } = line('a')
-  const ticket = tickets[0] as Waiter<string>
+  const ticket = tickets[0] as QueueEntry<string>
   ticket.cancel = vi.fn()
   go(waiters, ticket)
   expect(ticket.cancel).toHaveBeenCalledOnce()

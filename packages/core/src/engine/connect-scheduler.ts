@@ -1,131 +1,118 @@
 import type { AsyncResource } from 'node:async_hooks'
 import pRetry from 'p-retry'
-import { ConnectError } from '../errors.ts'
-import type { Retry } from '../options/resolved-options.ts'
+import { ConnectError, copyOf } from '../errors.ts'
 import { FIRST_PACE, quickened, UNPACED } from '../policy/backoff.ts'
 import { mayConnectAgain } from '../policy/classify-error.ts'
 import { inNoContext } from '../runtime/context.ts'
 import { isInstance } from '../thrown.ts'
-
-/** What supply asks of the engine. */
-export interface ConnectSchedulerParts {
-  readonly max: number
-  readonly connectRetry: Retry | false
-  /**
-   * Opens one connection, on behalf of one caller if there is one; it has joined the pool when this resolves, unless the
-   * pool has dropped it meanwhile.
-   */
-  readonly openOne: (opener: AsyncResource | undefined) => Promise<boolean>
-  /** Whether a connection more may be opened. */
-  readonly hasRoom: () => boolean
-  /** Whether anybody waits for a connection. */
-  readonly isWanted: () => boolean
-  /** No connection can be had, and trying again won't help: `everybody`, or the one whose attempt it was. */
-  readonly onFailed: (error: Error, whom: 'everybody' | 'first') => void
-  /** The pace allows more than before. */
-  readonly onPace: () => void
-}
+import type { EngineContext } from './engine-context.ts'
+import type { WaitQueue } from './wait-queue.ts'
 
 /**
- * Opens connections when demand exceeds supply. While the server is away a single probe goes on connecting, and the
- * others wait for it; once it is back, the pace doubles with each success.
+ * Opens connections when more are needed than there are. While the server is away, one opening retries and the others wait
+ * for it. Once the server is back, the number of openings under way doubles with each success.
  */
 export class ConnectScheduler {
-  readonly #parts: ConnectSchedulerParts
+  readonly #engine: EngineContext
+  readonly #waitQueue: WaitQueue
   #pace = UNPACED
   #underWay = 0
-  #probe: AbortController | undefined
+  /** The opening that retries while the server is away. */
+  #retrying: AbortController | undefined
   #hasConnected = false
   #lastFailure: unknown
 
-  constructor(parts: ConnectSchedulerParts) {
-    this.#parts = parts
+  constructor(engine: EngineContext, waitQueue: WaitQueue) {
+    this.#engine = engine
+    this.#waitQueue = waitQueue
   }
 
-  /** Attempts under way, that of a pausing probe included. */
+  /** Openings under way, also one that pauses before it retries. */
   get underWay(): number {
     return this.#underWay
   }
 
-  /** Why the last attempt failed; undefined once one has succeeded. */
+  /** Why the last opening failed; undefined once one has succeeded. */
   get lastFailure(): unknown {
     return this.#lastFailure
   }
 
   /** Opens up to `count` more connections, as far as the pace allows; on behalf of one caller if there is one. */
   open(count: number, opener?: AsyncResource): void {
-    if (this.#probe) return
+    if (this.#retrying) return
     const allowed = Math.min(count, this.#pace - this.#underWay)
     for (let started = 0; started < allowed; started++) inNoContext(() => this.#start(opener))
   }
 
-  /** The server may have restarted: begin gently. */
+  /** The server may have restarted: opens one connection at first, then more with each success. */
   slowDown(): void {
     this.#pace = FIRST_PACE
   }
 
-  /** Nobody waits any more. An attempt under way is finished, and joins the pool. */
-  stopProbing(): void {
-    this.#probe?.abort()
-    this.#probe = undefined
+  /** No waiter is left. An opening that is connecting just now goes on, and its connection joins the pool. */
+  stopRetrying(): void {
+    this.#retrying?.abort()
+    this.#retrying = undefined
   }
 
   #start(opener: AsyncResource | undefined): void {
     this.#underWay++
-    const probe = new AbortController()
-    // Whoever tries again does so for all.
-    pRetry((number) => this.#attempt(probe, number === 1 ? opener : undefined), {
-      ...(this.#parts.connectRetry || { retries: 0 }),
-      signal: probe.signal,
-      shouldRetry: () => this.#probe === probe,
+    const opening = new AbortController()
+    // The first try is on behalf of the opener, a retry on behalf of all.
+    pRetry((number) => this.#open(opening, number === 1 ? opener : undefined), {
+      ...(this.#engine.options.connectRetry || { retries: 0 }),
+      signal: opening.signal,
+      shouldRetry: () => this.#retrying === opening,
     })
-      .catch((error: Error) => this.#failed(probe, error))
+      .catch((error: Error) => this.#failed(opening, error))
       .finally(() => {
         this.#underWay--
-        if (this.#probe === probe) this.#probe = undefined
-        this.#parts.onPace()
+        if (this.#retrying === opening) this.#retrying = undefined
+        this.#engine.onOpeningEnded()
       })
   }
 
-  async #attempt(probe: AbortController, opener: AsyncResource | undefined): Promise<void> {
-    // While its failure was on its way here, somebody else may have taken the slot: he goes on, then.
-    if (this.#probe === probe && !this.#parts.hasRoom()) return
+  async #open(opening: AbortController, opener: AsyncResource | undefined): Promise<void> {
+    const { inventory, options } = this.#engine
+    // Another opening may have taken the slot while this one paused. Let that one continue.
+    if (this.#retrying === opening && inventory.size >= options.max) return
     let hasJoined: boolean
     try {
-      hasJoined = await this.#parts.openOne(opener)
+      hasJoined = await this.#engine.openConnection(opener)
     } catch (error) {
       this.#lastFailure = error
-      // At once: while p-retry thinks it over, nobody may take the slot that the probe goes on to use.
-      if (this.#mayProbe(probe, error)) this.#becomeProbe(probe)
-      else if (this.#probe === probe) this.#probe = undefined
+      // Decided here and not in `shouldRetry`, so that no other opening takes the slot before p-retry asks.
+      if (this.#mayRetry(opening, error)) this.#beginRetrying(opening)
+      else if (this.#retrying === opening) this.#retrying = undefined
       throw error
     }
     if (!hasJoined) return
     this.#hasConnected = true
     this.#lastFailure = undefined
-    this.#pace = quickened(this.#pace, this.#parts.max)
+    this.#pace = quickened(this.#pace, options.max)
   }
 
-  /** The first to fail becomes the probe; whoever fails beside it leaves the server alone. */
-  #mayProbe(probe: AbortController, error: unknown): boolean {
-    if (this.#probe && this.#probe !== probe) return false
-    if (probe.signal.aborted || this.#parts.connectRetry === false) return false
-    return this.#parts.isWanted() && mayConnectAgain(causeOf(error), this.#hasConnected)
+  /** The first opening that fails is the one that retries; others that fail leave the server alone. */
+  #mayRetry(opening: AbortController, error: unknown): boolean {
+    if (this.#retrying && this.#retrying !== opening) return false
+    if (opening.signal.aborted || this.#engine.options.connectRetry === false) return false
+    return this.#engine.isOpeningWanted() && mayConnectAgain(causeOf(error), this.#hasConnected)
   }
 
-  #becomeProbe(probe: AbortController): void {
-    this.#probe = probe
+  #beginRetrying(opening: AbortController): void {
+    this.#retrying = opening
     this.slowDown()
-    this.#parts.onPace() // Nothing is being opened now for those who wait: what lies idle shall prove itself.
+    this.#engine.onOpeningEnded() // It pauses, so that waiters may need an idle connection that must be pinged first.
   }
 
-  #failed(probe: AbortController, error: Error): void {
-    if (probe.signal.aborted) return // Nobody waits; an attempt that was under way has succeeded, or nobody cares.
+  #failed(opening: AbortController, error: Error): void {
+    if (opening.signal.aborted) return // No waiter is left. A connection that was being opened has joined the pool.
     this.slowDown()
-    if (this.#probe && this.#probe !== probe) return
-    const final = this.#parts.connectRetry !== false || !mayConnectAgain(causeOf(error), this.#hasConnected)
-    // A hook of the user's may fail for one and not for the next; a wrong password is wrong for everybody.
-    this.#parts.onFailed(error, final && isInstance(error, ConnectError) ? 'everybody' : 'first')
+    if (this.#retrying && this.#retrying !== opening) return
+    const isFinal = this.#engine.options.connectRetry !== false || !mayConnectAgain(causeOf(error), this.#hasConnected)
+    // The user's hook may fail for one waiter and not for the next. A wrong password is wrong for all of them.
+    const concernsAll = isFinal && isInstance(error, ConnectError)
+    this.#waitQueue.failFirst(concernsAll ? this.#waitQueue.size : 1, () => copyOf(error))
   }
 }
 

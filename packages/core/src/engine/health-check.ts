@@ -1,66 +1,52 @@
 import type { Connection } from '../connection/connection.ts'
 import { ping } from '../connection/internal-query.ts'
-import type { ResolvedOptions } from '../options/resolved-options.ts'
-import type { Clock } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
-import type { Publisher } from '../telemetry/events.ts'
-import type { Inventory } from './inventory.ts'
-import type { Usability } from './trust.ts'
+import type { EngineContext } from './engine-context.ts'
+import type { Usability } from './usability.ts'
 
-/** What a checkup takes. */
-export interface HealthCheckParts {
-  readonly options: Pick<ResolvedOptions, 'pingTimeoutMillis'>
-  readonly clock: Clock
-  readonly publisher: Publisher
-  readonly inventory: Inventory
-  readonly trust: Usability
-  /** Asks the server, once and in the background, what the pool should know of it. */
-  readonly examine?: ((connection: Connection) => Promise<void>) | undefined
-  /** It has proven itself alive; if nobody wants it, it has been idle since then all the same. */
-  readonly makeAvailable: (connection: Connection, now: number, idleSince: number) => void
-}
-
-/** What the pool itself asks the server over an idle connection, which nobody else gets meanwhile. */
+/** What the pool itself asks the server over an idle connection, which can't be leased meanwhile. */
 export class HealthCheck {
-  readonly #parts: HealthCheckParts
+  readonly #engine: EngineContext
+  readonly #usability: Usability
 
-  constructor(parts: HealthCheckParts) {
-    this.#parts = parts
+  constructor(engine: EngineContext, usability: Usability) {
+    this.#engine = engine
+    this.#usability = usability
   }
 
-  /** Pings it: for the first waiter, or so that nobody on the way forgets it. */
+  /** Pings a connection: for the first waiter, or so that firewalls don't forget an idle one. */
   ping(connection: Connection): Promise<void> {
     return inNoContext(() => this.#ping(connection))
   }
 
-  /** Has a connection give the proof that it owes, for the first waiter. */
+  /** Has a connection prove that it is alive, in the way in which it must, for the first waiter. */
   prove(connection: Connection, now: number): void {
-    if (this.#parts.trust.proofDue(connection, now) === 'read') inNoContext(() => this.#read(connection))
+    if (this.#usability.proofDue(connection, now) === 'read') inNoContext(() => this.#readSocket(connection))
     else void this.ping(connection)
   }
 
-  /** Lets the server be examined over it. */
+  /** Asks the server over this connection what the pool must know about it. */
   examine(connection: Connection): Promise<void> {
     return inNoContext(() => this.#examine(connection))
   }
 
   async #ping(connection: Connection): Promise<void> {
-    const { options, clock, publisher, trust } = this.#parts
+    const { options, clock, publisher } = this.#engine
     const startedAt = clock.now()
     this.#take(connection)
     connection.isPinged = true
     await ping(connection, clock, options.pingTimeoutMillis)
     connection.isPinged = false
-    if (!connection.is('checking')) return // Lost or condemned meanwhile: already retired.
-    trust.proved()
+    if (!connection.is('checking')) return // Lost or invalidated meanwhile: already retired.
+    this.#usability.notePingAnswered()
     const now = clock.now()
     publisher.publish({ type: 'connection-pinged', connection, tookMillis: now - startedAt })
     this.#giveBack(connection, now)
   }
 
-  /** The news of its end may lie unread, since the event loop was blocked. */
-  #read(connection: Connection): void {
-    const { clock } = this.#parts
+  /** The event loop was blocked, so that the message that ends the session may lie unread in the socket. */
+  #readSocket(connection: Connection): void {
+    const { clock } = this.#engine
     this.#take(connection)
     clock.afterReading(() => {
       if (connection.is('checking')) this.#giveBack(connection, clock.now())
@@ -69,16 +55,17 @@ export class HealthCheck {
 
   async #examine(connection: Connection): Promise<void> {
     this.#take(connection)
-    await this.#parts.examine?.(connection)
-    if (connection.is('checking')) this.#giveBack(connection, this.#parts.clock.now())
+    await this.#engine.examine?.(connection)
+    if (connection.is('checking')) this.#giveBack(connection, this.#engine.clock.now())
   }
 
   #take(connection: Connection): void {
-    this.#parts.inventory.takeIdle(connection)
+    this.#engine.inventory.takeIdle(connection)
     connection.move('checking')
   }
 
+  /** A connection that no waiter needs has been idle all the time. */
   #giveBack(connection: Connection, now: number): void {
-    this.#parts.makeAvailable(connection, now, connection.idleSince)
+    this.#engine.makeAvailable(connection, now, true, connection.idleSince)
   }
 }

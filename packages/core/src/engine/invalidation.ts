@@ -2,120 +2,120 @@ import type { Connection } from '../connection/connection.ts'
 import type { Loss } from '../errors.ts'
 import type { LossReach } from '../policy/loss-reach.ts'
 import { inNoContext } from '../runtime/context.ts'
-import type { Interruption, Publisher } from '../telemetry/events.ts'
-import type { Inventory } from './inventory.ts'
+import type { Interruption } from '../telemetry/events.ts'
+import type { ConnectScheduler } from './connect-scheduler.ts'
+import type { EngineContext } from './engine-context.ts'
+import type { Maintenance } from './maintenance.ts'
 import type { Outage } from './outage.ts'
-import type { Retirements } from './retire.ts'
-import type { Usability } from './trust.ts'
+import type { Retirement } from './retire.ts'
+import type { Usability } from './usability.ts'
 
-/** What distrust works on. */
+/** What invalidation uses. */
 export interface InvalidationParts {
-  readonly inventory: Inventory
-  readonly departures: Retirements
-  readonly trust: Usability
-  readonly publisher: Publisher
+  readonly retirement: Retirement
+  readonly usability: Usability
   readonly outage: Outage
-  /** Whether the process stood still, or became another one, since the last time this was asked. */
-  readonly interruption: (now: number) => Interruption | undefined
-  /** The server may have restarted: open gently. */
-  readonly slowDown: () => void
-  /** The process is a copy of the one that set the timers. */
-  readonly restartTimers: () => void
+  readonly connectScheduler: ConnectScheduler
+  readonly maintenance: Maintenance
 }
 
-/** What some news means for all the other connections: a loss, a frozen process, a copied one, the user's word. */
+/** What an event means for all other connections: a loss, a suspended process, a copied process, a call of `invalidate()`. */
 export class Invalidation {
+  readonly #engine: EngineContext
   readonly #parts: InvalidationParts
 
-  constructor(parts: InvalidationParts) {
+  constructor(engine: EngineContext, parts: InvalidationParts) {
+    this.#engine = engine
     this.#parts = parts
   }
 
-  /** A connection died. That concerns all, and nobody who happens to be at work when it is noticed. */
-  lost(connection: Connection, loss: Loss, reach: LossReach): void {
-    inNoContext(() => this.#lost(connection, loss, reach))
+  /** A connection died. Runs outside the context of the code in which that was noticed, since it concerns all. */
+  connectionLost(connection: Connection, loss: Loss, reach: LossReach): void {
+    inNoContext(() => this.#connectionLost(connection, loss, reach))
   }
 
-  #lost(connection: Connection, loss: Loss, reach: LossReach): void {
-    const { departures, trust, publisher } = this.#parts
+  #connectionLost(connection: Connection, loss: Loss, reach: LossReach): void {
+    const { retirement, usability } = this.#parts
     const wasPinged = connection.isPinged
     const wasLeased = connection.is('leased')
     if (reach === 'suspect' || reach === 'server-away') this.#suspectAll()
-    if (reach === 'server-away') this.serverIsAway()
-    // First of all: whoever acquires in a listener must not be given what is condemned.
-    const generation = trust.isLostBy(connection, reach, wasPinged) ? trust.renew() : undefined
-    departures.retire(connection, 'lost', loss.cause)
-    if (generation !== undefined) this.#condemnOlder(generation, loss.cause, false)
-    publisher.publish({ type: 'connection-lost', connection, loss, wasLeased, wasPinged })
+    if (reach === 'server-away') this.serverAway()
+    if (wasPinged) usability.notePingFailed()
+    // The generation comes first: a listener that acquires must not be given what is invalid.
+    const generation = usability.invalidatesOthers(connection, reach) ? usability.startGeneration() : undefined
+    retirement.retire(connection, 'lost', loss.cause)
+    if (generation !== undefined) this.#retireOlder(generation, loss.cause, false)
+    this.#engine.publisher.publish({ type: 'connection-lost', connection, loss, wasLeased, wasPinged })
   }
 
-  /** What stands between lets connections be opened, and has no server for them. */
-  serverIsAway(): void {
-    const { trust, slowDown } = this.#parts
-    trust.serverIsAway()
-    slowDown()
+  /** A pooler accepts connections, and has no server for them. */
+  serverAway(): void {
+    this.#parts.usability.noteServerAway()
+    this.#parts.connectScheduler.slowDown()
   }
 
-  /** Whatever was opened so far is taken for dead: idle ones go now, leased ones when they come back. */
-  condemnAll(cause: unknown): void {
-    this.#condemnOlder(this.#parts.trust.renew(), cause, true)
+  /** Invalidates every connection opened so far: idle ones close now, leased ones when they are released. */
+  invalidateAll(cause: unknown): void {
+    this.#retireOlder(this.#parts.usability.startGeneration(), cause, true)
   }
 
-  #condemnOlder(generation: number, cause: unknown, wasAsked: boolean): void {
-    const { departures, publisher, outage, slowDown } = this.#parts
-    slowDown()
+  #retireOlder(generation: number, cause: unknown, wasAsked: boolean): void {
+    const { retirement, outage, connectScheduler } = this.#parts
+    connectScheduler.slowDown() // The server may have restarted.
     if (!wasAsked) outage.lostAll()
-    // Told before its consequences. Who acquires in a listener finds the others stale already.
-    publisher.publish({ type: 'pool-invalidated', generation, cause, wasAsked })
-    for (const connection of this.#unleased()) departures.retire(connection, 'invalidated', cause)
+    // Published before its consequences. A listener that acquires doesn't get an older one: they are invalid by now.
+    this.#engine.publisher.publish({ type: 'pool-invalidated', generation, cause, wasAsked })
+    for (const connection of this.#unleased()) retirement.retire(connection, 'invalidated', cause)
   }
 
   /**
-   * Lets go of whatever was opened so far; with a goodbye, or without a word to the server. What is being opened stays if
-   * somebody waits for it.
+   * Drops every connection opened so far; without `close` the server is told nothing. Connections that are being opened
+   * stay if a waiter needs them.
    */
-  dispose(close: boolean, isWaitedFor: boolean): void {
-    const { inventory, departures, trust, publisher } = this.#parts
-    const generation = trust.renew()
-    // What is still being opened is this process' own.
+  dispose(close: boolean): void {
+    const { inventory, publisher } = this.#engine
+    const { retirement, usability } = this.#parts
+    const isNeeded = this.#engine.hasWaiters
+    const generation = usability.startGeneration()
+    // No other process can share a connection that is still being opened.
     for (const connection of inventory.all()) connection.isShared ||= !close && !connection.is('opening')
-    for (const connection of this.#unleased()) departures.retire(connection, 'disposed')
-    if (!isWaitedFor) for (const each of inventory.all()) if (each.is('opening')) departures.retire(each, 'disposed')
+    for (const connection of this.#unleased()) retirement.retire(connection, 'disposed')
+    if (!isNeeded) for (const each of inventory.all()) if (each.is('opening')) retirement.retire(each, 'disposed')
     publisher.publish({ type: 'pool-disposed', generation })
   }
 
-  /** Looks whether this is still the process it was, and whether it has run all the time. */
-  guard(now: number): void {
-    const { interruption, inventory } = this.#parts
-    const interrupted = interruption(now)
-    // Where there is nothing, nothing can have suffered; nor does upkeep look then, so that time seems to have stood still.
-    if (!interrupted || (interrupted.type === 'process-suspended' && inventory.size === 0)) return
-    this.#interrupted(interrupted)
+  /** Checks whether this is still the same process, and whether it has run all the time. */
+  checkProcess(now: number): void {
+    const interruption = this.#engine.interruption(now)
+    if (!interruption) return
+    // Maintenance doesn't run while there is no connection, so that time seems to have stopped. Nothing can be harmed then.
+    if (interruption.type === 'process-suspended' && this.#engine.inventory.size === 0) return
+    this.#interrupted(interruption)
   }
 
-  /** In a function of its own: its closure costs nothing where nothing has happened. */
+  /** A separate function: its closure costs nothing as long as nothing has happened. */
   #interrupted(interruption: Interruption): void {
     inNoContext(() => {
-      this.#parts.publisher.publish(interruption)
+      this.#engine.publisher.publish(interruption)
       if (interruption.type === 'process-suspended') this.#suspectAll()
-      else this.#becomeAnotherProcess()
+      else this.#abandonAll()
     })
   }
 
   #suspectAll(): void {
-    for (const connection of this.#parts.inventory.all()) connection.liveness.markSuspect()
+    for (const connection of this.#engine.inventory.all()) connection.liveness.markSuspect()
   }
 
-  /** The connections belong to the process that this one was copied from: a word would end its sessions. */
-  #becomeAnotherProcess(): void {
-    const { inventory, departures, trust, restartTimers } = this.#parts
-    trust.renew()
-    for (const connection of [...inventory.all(), ...inventory.asides]) departures.abandon(connection, 'other-process')
-    restartTimers()
+  /** This process is a copy. The connections belong to the original, and Terminate would end its sessions. */
+  #abandonAll(): void {
+    const { inventory } = this.#engine
+    const { retirement, usability, maintenance } = this.#parts
+    usability.startGeneration()
+    for (const connection of [...inventory.all(), ...inventory.asides]) retirement.abandon(connection, 'other-process')
+    maintenance.restart()
   }
 
   #unleased(): Connection[] {
-    const { inventory } = this.#parts
-    return inventory.all().filter((connection) => connection.is('idle') || connection.is('checking'))
+    return this.#engine.inventory.all().filter((connection) => connection.is('idle') || connection.is('checking'))
   }
 }

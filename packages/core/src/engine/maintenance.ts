@@ -1,97 +1,93 @@
-import type { Connection } from '../connection/connection.ts'
-import type { ResolvedOptions } from '../options/resolved-options.ts'
-import type { RetireReason } from '../policy/retirement.ts'
-import type { Cancel, Clock } from '../runtime/clock.ts'
-import type { Publisher } from '../telemetry/events.ts'
-import type { Inventory } from './inventory.ts'
+import type { Cancel } from '../runtime/clock.ts'
+import type { ConnectScheduler } from './connect-scheduler.ts'
+import type { EngineContext } from './engine-context.ts'
+import type { HealthCheck } from './health-check.ts'
+import type { Retirement } from './retire.ts'
 
-/** How often upkeep looks, at the least, in milliseconds: a look that comes much later means the process stood still. */
+/** How often maintenance runs at least, in milliseconds. If it runs much later, the process was suspended. */
 export const HEARTBEAT_MILLIS = 1000
 
-/** What upkeep works on. */
+/** What maintenance uses. */
 export interface MaintenanceParts {
-  readonly clock: Clock
-  readonly publisher: Publisher
-  readonly inventory: Inventory
-  readonly options: Pick<ResolvedOptions, 'min' | 'idleTimeoutMillis' | 'keepaliveMillis' | 'leakDetectionMillis'>
-  readonly retire: (connection: Connection, reason: RetireReason) => void
-  /** Opens so many connections that nobody waits for yet. */
-  readonly refill: (count: number) => void
-  /** Pings an idle connection. */
-  readonly ping: (connection: Connection) => void
-  /** Asks the server, over an idle connection, what is to be known of it; once. */
-  readonly examine: ((connection: Connection) => void) | undefined
-  /** Called at each look. */
-  readonly onHeartbeat: (now: number) => void
+  readonly retirement: Retirement
+  readonly connectScheduler: ConnectScheduler
+  readonly healthCheck: HealthCheck
 }
 
 /**
- * The periodic chores: retires what has aged, keeps `min` ready, keeps idle sessions in the memory of firewalls, notices
- * leaks. One timer, which keeps no process alive.
+ * The background tasks: retires connections that have aged, keeps `min` idle, pings idle connections so that firewalls
+ * don't forget them, reports leaks. It has one timer, which doesn't keep the process alive.
  */
 export class Maintenance {
+  readonly #engine: EngineContext
   readonly #parts: MaintenanceParts
   #cancel: Cancel | undefined
   #nextAt = Number.POSITIVE_INFINITY
   #stopped = false
   #hasExamined = false
 
-  constructor(parts: MaintenanceParts) {
+  constructor(engine: EngineContext, parts: MaintenanceParts) {
+    this.#engine = engine
     this.#parts = parts
   }
 
-  /** Looks no later than at this time, when something will be due that wasn't known before. */
-  lookBy(at: number): void {
+  /** Runs no later than at this time, because something will be due then. */
+  runBy(at: number): void {
     if (at >= this.#nextAt || this.#stopped) return
-    const { clock } = this.#parts
+    const { clock } = this.#engine
     const now = clock.now()
     const soon = Math.min(at, now + HEARTBEAT_MILLIS)
-    if (soon >= this.#nextAt) return
-    this.#cancel?.()
-    this.#nextAt = soon
-    this.#cancel = clock.schedule(Math.max(0, soon - now), () => this.#look(), 'nothing')
+    if (soon < this.#nextAt) this.#setTimer(soon, soon - now)
   }
 
-  /** Forgets the timer of a process that this one is a copy of. */
+  /** Drops the timer, which was set in the process that this one is a copy of. */
   restart(): void {
     this.#cancel?.()
     this.#nextAt = Number.POSITIVE_INFINITY
   }
 
-  /** No more looks. */
+  /** Never runs again. */
   stop(): void {
     this.#stopped = true
     this.#cancel?.()
   }
 
-  #look(): void {
-    const { clock, inventory, options, onHeartbeat } = this.#parts
-    this.#nextAt = Number.POSITIVE_INFINITY
-    const now = clock.now()
-    onHeartbeat(now)
-    const due = Math.min(this.#retireAged(now), this.#tellLeaks(now), this.#keepAlive(now))
-    this.#keepReady()
-    this.#examineOnce()
-    if (inventory.size > 0 || options.min > 0) this.lookBy(Math.min(due, now + HEARTBEAT_MILLIS))
+  /** A separate function: its closure costs nothing where the timer needn't be set. */
+  #setTimer(at: number, delayMillis: number): void {
+    this.#cancel?.()
+    this.#nextAt = at
+    this.#cancel = this.#engine.clock.schedule(Math.max(0, delayMillis), () => this.#run(), 'nothing')
   }
 
-  /** Retires idle connections that are too old, or idle for too long; answers when the next one will be. */
+  #run(): void {
+    const { clock, inventory, options } = this.#engine
+    this.#nextAt = Number.POSITIVE_INFINITY
+    const now = clock.now()
+    this.#engine.onHeartbeat(now)
+    const due = Math.min(this.#retireAged(now), this.#reportLeaks(now), this.#keepAlive(now))
+    this.#keepMinimum()
+    this.#examineOnce()
+    if (inventory.size > 0 || options.min > 0) this.runBy(Math.min(due, now + HEARTBEAT_MILLIS))
+  }
+
+  /** Retires idle connections that are too old, or idle for too long. Returns when the next one will be. */
   #retireAged(now: number): number {
-    const { inventory, options, retire } = this.#parts
+    const { inventory, options } = this.#engine
+    const { retirement } = this.#parts
     let due = Number.POSITIVE_INFINITY
     for (const connection of inventory.idle()) {
       const idleUntil = connection.idleSince + options.idleTimeoutMillis
-      const surplus = inventory.idleCount > options.min
-      if (connection.expiresAt <= now) retire(connection, 'expired')
-      else if (surplus && idleUntil <= now) retire(connection, 'idle-timeout')
-      else due = Math.min(due, connection.expiresAt, surplus ? idleUntil : due)
+      const isSurplus = inventory.idleCount > options.min
+      if (connection.expiresAt <= now) retirement.retire(connection, 'expired')
+      else if (isSurplus && idleUntil <= now) retirement.retire(connection, 'idle-timeout')
+      else due = Math.min(due, connection.expiresAt, isSurplus ? idleUntil : due)
     }
     return due
   }
 
-  /** Tells of leases that last too long, once each; answers when the next one will. */
-  #tellLeaks(now: number): number {
-    const { inventory, options, publisher } = this.#parts
+  /** Reports leases that last too long, once each. Returns when the next one will. */
+  #reportLeaks(now: number): number {
+    const { inventory, options, publisher } = this.#engine
     const { leakDetectionMillis } = options
     let due = Number.POSITIVE_INFINITY
     if (leakDetectionMillis === due) return due
@@ -108,31 +104,31 @@ export class Maintenance {
     return due
   }
 
-  /** Pings idle connections that have been silent for too long; answers when the next one will have been. */
+  /** Pings idle connections on which nothing was received for too long. Returns when the next one must be pinged. */
   #keepAlive(now: number): number {
-    const { inventory, options, ping } = this.#parts
+    const { inventory, options } = this.#engine
     const { keepaliveMillis } = options
     let due = Number.POSITIVE_INFINITY
     if (keepaliveMillis === due) return due
     for (const connection of inventory.idle()) {
       const silentUntil = connection.liveness.answeredAt + keepaliveMillis
-      if (silentUntil <= now) ping(connection)
+      if (silentUntil <= now) void this.#parts.healthCheck.ping(connection)
       else due = Math.min(due, silentUntil)
     }
     return due
   }
 
-  #keepReady(): void {
-    const { inventory, options, refill } = this.#parts
+  #keepMinimum(): void {
+    const { inventory, options } = this.#engine
     const missing = options.min - inventory.idleCount - inventory.count('opening') - inventory.count('checking')
-    if (missing > 0) refill(missing)
+    if (missing > 0) this.#parts.connectScheduler.open(Math.min(missing, options.max - inventory.size))
   }
 
   #examineOnce(): void {
-    const { inventory, examine } = this.#parts
+    const { inventory, examine } = this.#engine
     const { next } = inventory
     if (this.#hasExamined || !examine || !next) return
     this.#hasExamined = true
-    examine(next)
+    void this.#parts.healthCheck.examine(next)
   }
 }

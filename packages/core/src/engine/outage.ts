@@ -3,8 +3,8 @@ import type { Publisher } from '../telemetry/events.ts'
 import { codeOf, isInstance } from '../thrown.ts'
 
 /**
- * Knows since when no connection could be opened, and tells when one can be again. A server that is merely full (class 53)
- * refuses and accepts in turn, so it only counts as away if nothing was open meanwhile.
+ * Knows since when no connection could be opened, and publishes when one can be opened again. A server that is merely full
+ * (SQLSTATE class 53) refuses and accepts in turn, so it counts as away only if the pool had no open connection meanwhile.
  */
 export class Outage {
   readonly #publisher: Publisher
@@ -17,12 +17,12 @@ export class Outage {
     this.#publisher = publisher
   }
 
-  /** Every open connection was condemned, since one was lost. */
+  /** Every open connection was invalidated because one was lost. */
   lostAll(): void {
     this.#hasLostAll = true
   }
 
-  /** An attempt to connect begins. After a loss the outage counts from here: before, nobody knew the server to be away. */
+  /** An attempt to connect begins. After a loss the outage counts from here, since the pool didn't know of it before. */
   tries(at: number): void {
     if (this.#hasLostAll) this.#since ??= at
   }

@@ -1,228 +1,217 @@
 import { PoolOverloadedError, TransactionTimeoutError } from '../errors.ts'
-import type { ResolvedOptions } from '../options/resolved-options.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
-import type { Cancel, Clock } from '../runtime/clock.ts'
+import type { Cancel } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/deadline.ts'
 import { onAbort } from '../runtime/on-abort.ts'
-import type { Publisher } from '../telemetry/events.ts'
 import { isInstance, toError } from '../thrown.ts'
-import type { Caller } from './caller.ts'
-import { isNested, STANDSTILL_MILLIS } from './deadlock.ts'
-import { Waiter, WaiterList } from './waiter-list.ts'
+import { isNested, isStill, lookForDeadlock, STANDSTILL_MILLIS } from './deadlock.ts'
+import type { EngineContext } from './engine-context.ts'
+import { timeoutError } from './timeout-error.ts'
+import { QueueEntry, type Waiter, WaiterList } from './waiter-list.ts'
 
-/** What the line of callers works with. */
-export interface WaitQueueParts {
-  readonly options: Pick<ResolvedOptions, 'connectionTimeoutMillis' | 'maxWaiting'>
-  readonly clock: Clock
-  readonly publisher: Publisher
-  /** How many connections aren't in use: open ones, and those that may be opened. */
-  readonly spare: () => number
-  /** Judges whether those who wait now wait for each other: answers what to tell one of them then. */
-  readonly lookForDeadlock: () => (caller: Caller) => Error | undefined
-  /** Whether so much time has passed without anything that nothing more will come. */
-  readonly isStill: (now: number) => boolean
-  /** What to tell somebody whose deadline has passed. */
-  readonly timeoutError: (waitedMillis: number, now: number) => Error
-  /** Nobody waits any more. */
-  readonly onEmpty: () => void
-}
+/** Answers what to tell a waiter if the pool is deadlocked. */
+type DeadlockOf = (waiter: Waiter) => Error | undefined
 
-/** The callers in line: who joins it, and who leaves it without a connection (too late, given up, refused). */
+/** The queue for connections: who enters it, and who leaves it without a connection (too late, given up, refused). */
 export class WaitQueue {
-  readonly #parts: WaitQueueParts
-  readonly #waiters = new WaiterList<Caller>()
-  /** Who shares the pool's deadline leaves in the order of arrival: one timer, for the first, serves them all. */
+  readonly #engine: EngineContext
+  readonly #waiters = new WaiterList()
+  /** Waiters that share the pool's deadline time out in order of arrival, so one timer for the first serves them all. */
   #cancelTimer: Cancel | undefined
 
-  constructor(parts: WaitQueueParts) {
-    this.#parts = parts
+  constructor(engine: EngineContext) {
+    this.#engine = engine
   }
 
   get size(): number {
     return this.#waiters.size
   }
 
-  get first(): Waiter<Caller> | undefined {
+  get first(): QueueEntry | undefined {
     return this.#waiters.first
   }
 
-  get last(): Waiter<Caller> | undefined {
+  get last(): QueueEntry | undefined {
     return this.#waiters.last
   }
 
-  /** Joins the end of the line; false if the caller was refused. */
-  join(caller: Caller, now: number): boolean {
-    const { maxWaiting } = this.#parts.options
-    // Who waits for a connection that may be opened or proven for him isn't in anybody's way.
-    if (maxWaiting !== Number.POSITIVE_INFINITY && this.#waiters.size >= maxWaiting + this.#parts.spare()) {
-      this.refuse(caller, new PoolOverloadedError(maxWaiting))
+  /** Adds a waiter at the end; false if it was refused. */
+  enqueue(waiter: Waiter, now: number): boolean {
+    const { maxWaiting } = this.#engine.options
+    if (maxWaiting !== Number.POSITIVE_INFINITY && this.#waiters.size >= maxWaiting + this.#unusedSlots()) {
+      this.refuse(waiter, new PoolOverloadedError(maxWaiting))
       return false
     }
-    const timeout = this.#timeoutOf(caller)
-    const waiter = new Waiter(caller, now, now + timeout)
-    this.#waiters.join(waiter)
-    this.#listenToSignal(waiter)
-    if (caller.options?.connectionTimeoutMillis === undefined) this.#watch(timeout)
-    else this.#watchAlone(waiter, timeout)
-    if (timeout === Number.POSITIVE_INFINITY && isNested(caller)) this.#watchForDeadlock(waiter)
+    const timeout = this.#timeoutOf(waiter)
+    const entry = new QueueEntry(waiter, now, now + timeout)
+    this.#waiters.append(entry)
+    if (waiter.options?.signal) this.#watchSignal(entry, waiter.options.signal)
+    if (waiter.options?.connectionTimeoutMillis === undefined) this.#setTimer(timeout)
+    else this.#setOwnTimer(entry, timeout)
+    if (timeout === Number.POSITIVE_INFINITY && isNested(waiter)) this.#watchForDeadlock(entry)
     return true
   }
 
   /**
-   * Joins in front of all who came later than `since`, with what is left of its deadline; false if that is nothing, or it
-   * has given up.
+   * Adds a waiter in front of all that asked later than `since`, with what is left of its deadline; false if nothing is
+   * left, or if it has given up.
    */
-  rejoin(caller: Caller, since: number, now: number): boolean {
-    const until = since + this.#timeoutOf(caller)
-    if (until <= now || caller.options?.signal?.aborted) return false
-    const waiter = new Waiter(caller, since, until)
-    this.#waiters.rejoin(waiter)
-    this.#listenToSignal(waiter)
-    if (caller.options?.connectionTimeoutMillis === undefined) this.#watchFirst(now)
-    else this.#watchAlone(waiter, until - now)
+  requeue(waiter: Waiter, since: number, now: number): boolean {
+    const until = since + this.#timeoutOf(waiter)
+    if (until <= now || waiter.options?.signal?.aborted) return false
+    const entry = new QueueEntry(waiter, since, until)
+    this.#waiters.insertByAge(entry)
+    if (waiter.options?.signal) this.#watchSignal(entry, waiter.options.signal)
+    if (waiter.options?.connectionTimeoutMillis === undefined) this.#resetTimer(now)
+    else this.#setOwnTimer(entry, until - now)
     return true
   }
 
-  #timeoutOf({ options }: Caller): number {
-    const { connectionTimeoutMillis = this.#parts.options.connectionTimeoutMillis } = options ?? {}
-    return connectionTimeoutMillis || Number.POSITIVE_INFINITY
-  }
-
-  /** The first has a connection now. */
+  /** Removes the first waiter, which has a connection now. */
   shift(): void {
     this.#waiters.shift()
     this.#noteEmpty()
   }
 
-  /** Tells so many of the first, or all, that there is no connection for them; each gets an error of his own. */
+  /** Refuses the first `count` waiters; each gets an error of its own. */
   failFirst(count: number, makeError: () => Error): void {
     for (let told = 0; told < count; told++) {
-      const waiter = this.#waiters.first
-      if (!waiter) return
-      this.#fail(waiter, makeError())
+      const entry = this.#waiters.first
+      if (!entry) return
+      this.#fail(entry, makeError())
     }
   }
 
-  /** Serves those in line, in the call of the one that has just joined: who, unless served, is told if a check throws. */
-  carefully(caller: Caller, serve: () => void): void {
-    try {
-      serve()
-    } catch (error) {
-      const { last } = this.#waiters
-      if (last?.caller === caller) this.#fail(last, toError(error))
-    }
-  }
-
-  /** Tells so many of the last that there is no connection for them, in order of arrival. */
+  /** Refuses the last `count` waiters, in order of arrival. */
   failLast(count: number, makeError: () => Error): void {
-    let waiter = this.#waiters.first
-    for (let place = this.#waiters.size; waiter && count > 0; place--) {
-      const { next } = waiter
-      if (place <= count) this.#fail(waiter, makeError())
-      waiter = next
+    let entry = this.#waiters.first
+    for (let place = this.#waiters.size; entry && count > 0; place--) {
+      const { next } = entry
+      if (place <= count) this.#fail(entry, makeError())
+      entry = next
     }
   }
 
-  /** Tells somebody who isn't in the line, or no longer, that he gets no connection. */
-  refuse(caller: Caller, error: Error, waitedMillis = 0): void {
-    this.#parts.publisher.publish({ type: 'acquire-failed', error, waitedMillis })
-    caller.failed(error)
+  /** Refuses this waiter because of an error that its own call has met, unless it has been served. */
+  failNewest(waiter: Waiter, error: unknown): void {
+    const { last } = this.#waiters
+    if (last?.waiter === waiter) this.#fail(last, toError(error))
   }
 
-  #fail(waiter: Waiter<Caller>, error: Error): void {
-    this.#waiters.leave(waiter)
+  /** Tells a waiter that isn't in the queue, or not any more, that it gets no connection. */
+  refuse(waiter: Waiter, error: Error, waitedMillis = 0): void {
+    this.#engine.publisher.publish({ type: 'acquire-failed', error, waitedMillis })
+    waiter.failed(error)
+  }
+
+  /** So many waiters aren't in the way of any other: a connection can be opened for them, or proven to be alive. */
+  #unusedSlots(): number {
+    const { options, inventory } = this.#engine
+    return options.max - inventory.count('leased') - inventory.count('resetting')
+  }
+
+  #timeoutOf({ options }: Waiter): number {
+    const { connectionTimeoutMillis = this.#engine.options.connectionTimeoutMillis } = options ?? {}
+    return connectionTimeoutMillis || Number.POSITIVE_INFINITY
+  }
+
+  #fail(entry: QueueEntry, error: Error): void {
+    this.#waiters.remove(entry)
     this.#noteEmpty()
-    this.#tellRefused(waiter, error, this.#parts.clock.now())
+    this.#refuseInContext(entry, error, this.#engine.clock.now())
   }
 
-  #tellRefused({ context, caller, since }: Waiter<Caller>, error: Error, now: number): void {
-    context.runInAsyncScope(this.refuse, this, caller, error, now - since)
+  #refuseInContext({ context, waiter, since }: QueueEntry, error: Error, now: number): void {
+    context.runInAsyncScope(this.refuse, this, waiter, error, now - since)
   }
 
   #noteEmpty(): void {
     if (this.#waiters.size > 0) return
     this.#cancelTimer?.()
     this.#cancelTimer = undefined
-    this.#parts.onEmpty()
+    this.#engine.onQueueEmpty()
   }
 
-  #watch(millis: number): void {
+  #setTimer(millis: number): void {
     if (this.#cancelTimer || millis === Number.POSITIVE_INFINITY) return
-    this.#cancelTimer = afterPatience(this.#parts.clock, millis, 'process', () => this.#timeOutDue())
+    this.#cancelTimer = afterPatience(this.#engine.clock, millis, 'process', () => this.#timeOutDue())
   }
 
-  /** Times out those whose deadline has passed, and watches the first of the others. */
+  /** Refuses those whose deadline has passed, and sets the timer for the first of the others. */
   #timeOutDue(): void {
-    const now = this.#parts.clock.now()
-    let look: ReturnType<WaitQueueParts['lookForDeadlock']> | undefined
-    const deadlockOf = (caller: Caller): Error | undefined => {
-      look ??= this.#parts.lookForDeadlock()
-      return look(caller)
+    const now = this.#engine.clock.now()
+    let look: DeadlockOf | undefined
+    const deadlockOf: DeadlockOf = (waiter) => {
+      look ??= this.#lookForDeadlock()
+      return look(waiter)
     }
-    let waiter = this.#firstSharing()
-    // The timer counts as set meanwhile: who joins in a callback must not set it for himself, for he isn't the first.
-    for (; waiter && waiter.until <= now; waiter = this.#firstSharing()) this.#timeOut(waiter, now, deadlockOf)
-    this.#watchFirst(now) // Who joined may have set it: then everybody had left.
+    let entry = this.#firstSharing()
+    // Leave the timer marked as set, so that a waiter that a callback enqueues doesn't set it: that one isn't the first.
+    for (; entry && entry.until <= now; entry = this.#firstSharing()) this.#timeOut(entry, now, deadlockOf)
+    this.#resetTimer(now) // If the queue was empty for a moment, a callback may have set it all the same.
   }
 
-  #watchFirst(now: number): void {
+  #resetTimer(now: number): void {
     this.#cancelTimer?.()
     this.#cancelTimer = undefined
-    const waiter = this.#firstSharing()
-    if (waiter) this.#watch(waiter.until - now)
+    const entry = this.#firstSharing()
+    if (entry) this.#setTimer(entry.until - now)
   }
 
-  /** The first of those who share the pool's deadline. */
-  #firstSharing(): Waiter<Caller> | undefined {
-    let waiter = this.#waiters.first
-    while (waiter && waiter.caller.options?.connectionTimeoutMillis !== undefined) waiter = waiter.next
-    return waiter
+  /** The first of those that share the pool's deadline. */
+  #firstSharing(): QueueEntry | undefined {
+    let entry = this.#waiters.first
+    while (entry && entry.waiter.options?.connectionTimeoutMillis !== undefined) entry = entry.next
+    return entry
   }
 
-  #timeOut(waiter: Waiter<Caller>, now: number, deadlockOf: (caller: Caller) => Error | undefined): void {
-    const deadlock = orItsError(() => deadlockOf(waiter.caller))
-    // Composed with the waiter gone: it tells of the others.
-    this.#waiters.leave(waiter)
-    const error = deadlock ?? orItsError(() => this.#parts.timeoutError(now - waiter.since, now))
+  #timeOut(entry: QueueEntry, now: number, deadlockOf: DeadlockOf): void {
+    const deadlock = orItsError(() => deadlockOf(entry.waiter))
+    // The error tells how many others wait, so it is made when this one has left.
+    this.#waiters.remove(entry)
+    const waitedMillis = now - entry.since
+    const error = deadlock ?? orItsError(() => timeoutError(this.#engine, waitedMillis, this.#waiters.size, now))
     this.#noteEmpty()
-    this.#tellRefused(waiter, error, now)
+    this.#refuseInContext(entry, error, now)
   }
 
-  /** A deadline of one's own comes out of order. */
-  #watchAlone(waiter: Waiter<Caller>, millis: number): void {
-    const { clock, lookForDeadlock } = this.#parts
-    const judge = (): void => this.#timeOut(waiter, clock.now(), (caller) => lookForDeadlock()(caller))
-    alsoCancel(waiter, afterPatience(clock, millis, 'process', judge))
+  /** A waiter with a deadline of its own doesn't time out in order of arrival. */
+  #setOwnTimer(entry: QueueEntry, millis: number): void {
+    const { clock } = this.#engine
+    const timeOut = (): void => this.#timeOut(entry, clock.now(), (waiter) => this.#lookForDeadlock()(waiter))
+    alsoCancel(entry, afterPatience(clock, millis, 'process', timeOut))
   }
 
-  /** Without a deadline a deadlock would last for good. */
-  #watchForDeadlock(waiter: Waiter<Caller>): void {
-    const { clock, isStill, lookForDeadlock } = this.#parts
+  #lookForDeadlock(): DeadlockOf {
+    return lookForDeadlock(this.#engine.inventory, this.#waiters, this.#engine.options.max)
+  }
+
+  /** A waiter without a deadline would stay in a deadlock until the process ends. */
+  #watchForDeadlock(entry: QueueEntry): void {
+    const { clock, inventory } = this.#engine
     let cancel: Cancel
     const look = (): void => {
-      const deadlock = isStill(clock.now()) ? lookForDeadlock()(waiter.caller) : undefined
-      if (deadlock) this.#fail(waiter, deadlock)
+      const deadlock = isStill(inventory, clock.now()) ? this.#lookForDeadlock()(entry.waiter) : undefined
+      if (deadlock) this.#fail(entry, deadlock)
       else cancel = afterPatience(clock, STANDSTILL_MILLIS, 'process', look)
     }
     cancel = afterPatience(clock, STANDSTILL_MILLIS, 'process', look)
-    alsoCancel(waiter, () => cancel())
+    alsoCancel(entry, () => cancel())
   }
 
-  #listenToSignal(waiter: Waiter<Caller>): void {
-    const signal = waiter.caller.options?.signal
-    if (!signal) return
-    waiter.cancel = onAbort(signal, () => this.#fail(waiter, this.#reasonOf(signal, waiter.caller)))
+  #watchSignal(entry: QueueEntry, signal: AbortSignal): void {
+    entry.cancel = onAbort(signal, () => this.#fail(entry, this.#reasonOf(signal, entry.waiter)))
   }
 
-  /** The deadline of a transaction comes as a signal: what kept it from beginning tells more. */
-  #reasonOf(signal: AbortSignal, caller: Caller): Error {
+  /** The deadline of a transaction arrives as a signal. A deadlock that kept it from beginning is the better reason. */
+  #reasonOf(signal: AbortSignal, waiter: Waiter): Error {
     const reason = abortReason(signal)
     const isDeadline = isInstance(reason, TransactionTimeoutError)
-    return (isDeadline && this.#parts.lookForDeadlock()(caller)) || reason
+    return (isDeadline && this.#lookForDeadlock()(waiter)) || reason
   }
 }
 
-/** What a waiter is told in place of what can't be found out. */
+/** The error that `find` returns, or the one that it throws. */
 function orItsError<Found>(find: () => Found): Found | Error {
   try {
     return find()
@@ -231,10 +220,10 @@ function orItsError<Found>(find: () => Found): Found | Error {
   }
 }
 
-/** Has this taken back, too, when the waiter leaves. */
-function alsoCancel(waiter: Waiter<Caller>, cancel: Cancel): void {
-  const { cancel: before } = waiter
-  waiter.cancel = () => {
+/** Cancels this, too, when the waiter leaves. */
+function alsoCancel(entry: QueueEntry, cancel: Cancel): void {
+  const { cancel: before } = entry
+  entry.cancel = () => {
     before?.()
     cancel()
   }

@@ -1,82 +1,90 @@
 import type { AsyncResource } from 'node:async_hooks'
+import type { Connection } from '../connection/connection.ts'
+import type { LeaseTerms } from '../connection/lease.ts'
 import { thisContext } from '../runtime/context.ts'
 
-/** A caller in line, and its place: a node of a doubly linked list, so that leaving costs the same from anywhere. */
-export class Waiter<Caller> {
-  readonly caller: Caller
-  readonly since: number
-  /** When its patience ends, by its own deadline or the pool's. */
-  readonly until: number
-  /** Where it joined: it is served, or refused, in somebody else's time, and shall hear of that in its own context. */
-  readonly context: AsyncResource = thisContext()
-  /** Takes back what would have it leave by itself: a signal's listener, a timer of its own. */
-  cancel: (() => void) | undefined = undefined
-  previous: Waiter<Caller> | undefined = undefined
-  next: Waiter<Caller> | undefined = undefined
+/** What waits for a connection. One of the two methods is called, once; `leased` possibly before `acquire` returns. */
+export interface Waiter extends LeaseTerms {
+  leased(connection: Connection): void
+  failed(error: Error): void
+}
 
-  constructor(caller: Caller, since: number, until: number) {
-    this.caller = caller
+/** A waiter in the queue: a node of a doubly linked list, so that leaving costs the same from any place. */
+export class QueueEntry<Waiting = Waiter> {
+  readonly waiter: Waiting
+  readonly since: number
+  /** Its deadline, which is the pool's or its own. */
+  readonly until: number
+  /** The async context of its caller. It is served while other code runs, and is told in its own context. */
+  readonly context: AsyncResource = thisContext()
+  /** Removes the listener of a signal, and the timer of a deadline of its own. */
+  cancel: (() => void) | undefined = undefined
+  previous: QueueEntry<Waiting> | undefined = undefined
+  next: QueueEntry<Waiting> | undefined = undefined
+
+  constructor(waiter: Waiting, since: number, until: number) {
+    this.waiter = waiter
     this.since = since
     this.until = until
   }
 }
 
-/** Who waits for a connection, in order of arrival. */
-export class WaiterList<Caller> {
-  #first: Waiter<Caller> | undefined
-  #last: Waiter<Caller> | undefined
+/** The waiters, in order of arrival. */
+export class WaiterList<Waiting = Waiter> {
+  #first: QueueEntry<Waiting> | undefined
+  #last: QueueEntry<Waiting> | undefined
   #size = 0
 
   get size(): number {
     return this.#size
   }
 
-  get first(): Waiter<Caller> | undefined {
+  get first(): QueueEntry<Waiting> | undefined {
     return this.#first
   }
 
-  get last(): Waiter<Caller> | undefined {
+  get last(): QueueEntry<Waiting> | undefined {
     return this.#last
   }
 
-  /** Joins the end of the line. */
-  join(waiter: Waiter<Caller>): void {
-    waiter.previous = this.#last
-    if (this.#last) this.#last.next = waiter
-    else this.#first = waiter
-    this.#last = waiter
+  /** Adds an entry at the end. */
+  append(entry: QueueEntry<Waiting>): void {
+    entry.previous = this.#last
+    if (this.#last) this.#last.next = entry
+    else this.#first = entry
+    this.#last = entry
     this.#size++
   }
 
-  /** Joins in front of all who came later. */
-  rejoin(waiter: Waiter<Caller>): void {
+  /** Adds an entry in front of all that wait for a shorter time. */
+  insertByAge(entry: QueueEntry<Waiting>): void {
     let next = this.#first
-    while (next && next.since <= waiter.since) next = next.next
-    if (!next) return this.join(waiter)
-    waiter.next = next
-    waiter.previous = next.previous
-    if (next.previous) next.previous.next = waiter
-    else this.#first = waiter
-    next.previous = waiter
+    while (next && next.since <= entry.since) next = next.next
+    if (!next) return this.append(entry)
+    entry.next = next
+    entry.previous = next.previous
+    if (next.previous) next.previous.next = entry
+    else this.#first = entry
+    next.previous = entry
     this.#size++
   }
 
-  /** Leaves the line, from whichever place. */
-  leave(waiter: Waiter<Caller>): void {
-    waiter.cancel?.()
-    if (waiter.previous) waiter.previous.next = waiter.next
-    else this.#first = waiter.next
-    if (waiter.next) waiter.next.previous = waiter.previous
-    else this.#last = waiter.previous
-    waiter.previous = undefined
-    waiter.next = undefined
+  /** Removes an entry, wherever it is. */
+  remove(entry: QueueEntry<Waiting>): void {
+    entry.cancel?.()
+    if (entry.previous) entry.previous.next = entry.next
+    else this.#first = entry.next
+    if (entry.next) entry.next.previous = entry.previous
+    else this.#last = entry.previous
+    entry.previous = undefined
+    entry.next = undefined
     this.#size--
   }
 
-  /** Takes the first out of the line. */
-  shift(): Waiter<Caller> | undefined {
+  /** Removes the first entry. */
+  shift(): QueueEntry<Waiting> | undefined {
     const first = this.#first
-    if (first) this.leave(first)
+    if (first) this.remove(first)
     return first
   }
 }

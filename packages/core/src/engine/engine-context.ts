@@ -1,0 +1,59 @@
+import type { AsyncResource } from 'node:async_hooks'
+import type { Connection } from '../connection/connection.ts'
+import type { Connector } from '../connection/connector.ts'
+import type { ResolvedOptions } from '../options/resolved-options.ts'
+import type { RetireReason } from '../policy/retirement.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Interruption, Publisher } from '../telemetry/events.ts'
+import type { Inventory } from './inventory.ts'
+
+/** What the engine is built from. */
+export interface EngineParts {
+  readonly options: ResolvedOptions
+  readonly connector: Pick<Connector, 'make' | 'logIn' | 'prove' | 'runHooks' | 'replayHook'>
+  readonly clock: Clock
+  readonly publisher: Publisher
+  /** Whether the process was suspended, or has become another one, since the last time this was asked. */
+  readonly interruption: (now: number) => Interruption | undefined
+  /** Asks the server, once and in the background, what the pool must know about it. */
+  readonly examine?: ((connection: Connection) => Promise<void>) | undefined
+  /** Gives the resolver of lost COMMITs this many milliseconds to finish. */
+  readonly hurryInquiries?: ((millis: number) => void) | undefined
+}
+
+/**
+ * The engine as its parts know it: the state that they share, and what they may tell it or ask of it. The engine passes
+ * itself to each part by this interface, together with those parts that this one uses directly.
+ */
+export interface EngineContext extends EngineParts {
+  readonly inventory: Inventory
+  /** Whether the pool is shutting down. `Shutdown` sets it, once. */
+  isShuttingDown: boolean
+  /** Why the last attempt to open a connection failed; undefined once one has succeeded. */
+  readonly lastConnectFailure: unknown
+  /** Whether the queue has waiters. */
+  readonly hasWaiters: boolean
+  /** Whether a waiter will use a connection that is being opened. */
+  isOpeningWanted(): boolean
+
+  /** Serves the waiters as far as connections are free, and has more connections opened if that isn't enough. */
+  dispatch(now: number): void
+  /**
+   * Takes in a connection that is free now. `isProven` says that it needs no ping before its next lease. If it becomes
+   * idle, it counts as idle since `idleSince`. If a check throws, the connection is retired, so that no slot is lost.
+   */
+  makeAvailable(connection: Connection, now: number, isProven?: boolean, idleSince?: number): void
+  /** Retires a connection that has a slot, and gives the slot to the waiters. */
+  retire(connection: Connection, reason: RetireReason, cause?: unknown): void
+  /** Ends the lease of a connection. */
+  release(connection: Connection, discard?: Error | boolean): void
+  /** Opens one connection, and makes it available. Resolves with false if the pool has dropped it meanwhile. */
+  openConnection(opener: AsyncResource | undefined): Promise<boolean>
+
+  /** Told when an attempt to open a connection has ended, or begins to pause: others may be opened now. */
+  onOpeningEnded(): void
+  /** Told when the last waiter has left the queue. */
+  onQueueEmpty(): void
+  /** Told each time that maintenance runs. */
+  onHeartbeat(now: number): void
+}
