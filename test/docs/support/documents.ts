@@ -16,6 +16,7 @@ export const DOCUMENTS: readonly string[] = [
   'docs/driver.md',
   'docs/drizzle.md',
   'docs/failure-modes.md',
+  'docs/guide.md',
   'docs/kysely.md',
   'docs/migrating.md',
   'docs/observability.md',
