@@ -5,7 +5,7 @@ const RECORD = join(import.meta.dirname, '../docs/storm.json')
 const PICTURE = join(import.meta.dirname, '../docs/storm.svg')
 
 /** What `npm start -- --json` writes, as far as the picture needs it. Times are in seconds. */
-interface Storm {
+export interface Storm {
   readonly server: string
   readonly node: string
   readonly startedAt: string
@@ -58,7 +58,7 @@ const COLOURS = {
 const WIDTH = 960
 const LEFT = 16
 const RIGHT = 16
-const LABELS = 132
+const LABELS = 116
 const PANEL = 118
 const CHART = 66
 const BELOW = 40
@@ -72,7 +72,7 @@ export function stormPicture(storm: Storm): string {
   const height = LABELS + storm.stacks.length * PANEL + BELOW
   const panels = storm.stacks.map((stack, index) => panel(stack, LABELS + index * PANEL, x, rate))
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="system-ui, sans-serif" role="img">
-<title>${escape(storm.stacks.map(({ title, all }) => `${title}: ${wordsFor(all)}`).join('; '))}</title>
+<title>${escaped(storm.stacks.map(({ title, all }) => `${title}: ${wordsFor(all)}`).join('; '))}</title>
 <rect width="${WIDTH}" height="${height}" rx="6" fill="#ffffff"/>
 ${labels(storm.stacks[0], x)}
 ${panels.join('\n')}
@@ -84,7 +84,7 @@ ${legend(storm, height)}
 function labels(stack: Stack | undefined, x: (at: number) => number): string {
   const texts = stack?.course.faults.map(({ title, struckFrom }) => {
     const left = x(struckFrom) + 4
-    return `<text x="${left}" y="${LABELS - 4}" transform="rotate(-42 ${left} ${LABELS - 4})" font-size="11.5" fill="${COLOURS.text}">${escape(title)}</text>`
+    return `<text x="${left}" y="${LABELS - 4}" transform="rotate(-42 ${left} ${LABELS - 4})" font-size="11.5" fill="${COLOURS.text}">${escaped(title)}</text>`
   })
   return (texts ?? []).join('\n')
 }
@@ -105,7 +105,7 @@ function panel({ title, isJudged, all, course }: Stack, top: number, x: (at: num
     .map(([left, bar]) => `<rect x="${round(left - 1.5)}" y="${round(base - bar)}" width="3" height="${bar}"/>`)
   const crashes = course.crashes.map((at) => `<path d="M${x(at)} ${base + 1}l4 8h-8z"/>`)
   return `<g>
-<text x="${LEFT}" y="${top + 20}" font-size="14" fill="${COLOURS.text}"><tspan font-weight="600">${escape(title)}</tspan><tspan dx="10" fill="${isJudged ? COLOURS.success : COLOURS.error}">${wordsFor(all)}</tspan></text>
+<text x="${LEFT}" y="${top + 20}" font-size="14" fill="${COLOURS.text}"><tspan font-weight="600">${escaped(title)}</tspan><tspan dx="10" fill="${isJudged ? COLOURS.success : COLOURS.error}">${wordsFor(all)}</tspan></text>
 ${strikes.join('\n')}
 <polygon points="${first},${base} ${points.join(' ')} ${last},${base}" fill="${COLOURS.success}" fill-opacity="0.3" stroke="${COLOURS.success}" stroke-width="1"/>
 <g fill="${COLOURS.error}">
@@ -135,7 +135,7 @@ function legend({ server, node, startedAt, seed }: Storm, height: number): strin
 <rect x="${LEFT + 85}" y="${y - 9}" width="10" height="10" fill="${COLOURS.error}"/><text x="${LEFT + 100}" y="${y}">errors</text>
 <path d="M${LEFT + 156} ${y - 9}l5 10h-10z" fill="${COLOURS.error}"/><text x="${LEFT + 166}" y="${y}">crash</text>
 <rect x="${LEFT + 212}" y="${y - 9}" width="10" height="10" fill="${COLOURS.strike}"/><text x="${LEFT + 227}" y="${y}">the fault</text>
-<text x="${WIDTH - RIGHT}" y="${y}" text-anchor="end">${escape(run)}</text>
+<text x="${WIDTH - RIGHT}" y="${y}" text-anchor="end">${escaped(run)}</text>
 </g>`
 }
 
@@ -143,7 +143,7 @@ function round(value: number): number {
   return Math.round(value * 10) / 10
 }
 
-function escape(text: string): string {
+function escaped(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
 }
 
