@@ -46,8 +46,8 @@ export function composeEngine(
           ? undefined
           : {
               timeoutMillis: options.commitTimeoutMillis,
-              find: (transaction) => inquiry.find(transaction),
-              fence: (session) => inquiry.fence(session),
+              resolve: (transaction) => resolver.resolve(transaction),
+              fence: (session) => resolver.fence(session),
               onResolved: (resolved) => publisher.publish({ type: 'commit-resolved', ...resolved }),
               isRefused: false,
             },
@@ -66,10 +66,16 @@ export function composeEngine(
     },
     clock,
   )
-  const inquiry = new CommitResolver({
-    connector,
+  const resolver = new CommitResolver({
+    openSession: async () => {
+      const connection = await connector.openAside()
+      return {
+        ask: (sql, timeoutMillis) => ask(connection, sql, clock, timeoutMillis),
+        close: (timeoutMillis) => connection.close(timeoutMillis, undefined),
+      }
+    },
     clock,
-    patienceMillis: Math.min(options.connectionTimeoutMillis, LONGEST_INQUIRY_MILLIS),
+    timeoutMillis: Math.min(options.connectionTimeoutMillis, LONGEST_INQUIRY_MILLIS),
     onFenced: (fenced) => publisher.publish({ type: 'session-fenced', ...fenced }),
   })
   /** Warns once if the pools of this service can want more connections than the server grants. */
@@ -90,6 +96,6 @@ export function composeEngine(
     publisher,
     interruption: (now) => guard.look(now),
     examine,
-    hurryInquiries: (millis) => inquiry.hurry(millis),
+    hurryInquiries: (millis) => resolver.shorten(millis),
   })
 }

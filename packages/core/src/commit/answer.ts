@@ -1,25 +1,25 @@
-/** One row of what the pool asked for: texts by column. */
+/** One row of an answer to a question of the pool: texts by column. */
 export type Row = Readonly<Record<string, unknown>>
 
-/** As many digits as 64 bits take. More are no number of PostgreSQL's, and would take long to compute with. */
+/** The digits of 64 bits. A longer text is no number of PostgreSQL's, and takes long to compute with. */
 const DIGITS = /^\d{1,20}$/
 const INTEGER = /^-?\d{1,15}$/
 
 /**
- * The rows of what the driver tells of one statement. Undefined if it tells of two results, or of none: then the answer is
- * another question's.
+ * The rows of the driver's result for one statement. Undefined if there are two results or none: such an answer belongs to
+ * another question.
  */
 export function rowsIn(result: unknown): readonly Row[] | undefined {
   const rows = isRecord(result) ? result.rows : undefined
   return Array.isArray(rows) && rows.every(isRecord) ? rows : undefined
 }
 
-/** A whole number of 64 bits without a sign, as its digits; undefined if the value is none. */
+/** The digits of an unsigned number of 64 bits; undefined if the value isn't one. */
 export function digitsIn(value: unknown): string | undefined {
   return typeof value === 'string' && DIGITS.test(value) ? value : undefined
 }
 
-/** A whole number that JavaScript can compute with; undefined if the value is none. */
+/** A whole number that JavaScript can compute with; undefined if the value isn't one. */
 export function numberIn(value: unknown): number | undefined {
   if (typeof value === 'string') return INTEGER.test(value) ? Number(value) : undefined
   return Number.isSafeInteger(value) ? (value as number) : undefined
@@ -30,7 +30,7 @@ export function wordIn<const Word extends string>(value: unknown, words: readonl
   return words.find((word) => word === value)
 }
 
-/** Yes or no, in any of PostgreSQL's ways to write them; undefined if the value is neither. */
+/** A boolean, in any way that PostgreSQL writes it; undefined if the value isn't one. */
 export function truthIn(value: unknown): boolean | undefined {
   if (typeof value === 'boolean') return value
   return wordIn(value, ['t', 'true', 'f', 'false'])?.startsWith('t')

@@ -1,201 +1,197 @@
 import pRetry from 'p-retry'
-import type { Connection } from '../connection/connection.ts'
-import type { Connector } from '../connection/connector.ts'
-import { ask } from '../connection/internal-query.ts'
 import { ConnectError } from '../errors.ts'
 import { mayAskAgain } from '../policy/classify-error.ts'
 import type { Clock, KeepsAlive } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
 import { isInstance, messageOf } from '../thrown.ts'
-import { type Ask, readServerReport, type ServerReport } from './server-report.ts'
-import {
-  type CommitVerdict,
-  fence,
-  judgeVerdict,
-  type ServerIdentity,
-  sessionQuery,
-  type TransactionIdentity,
-  terminateSessionQuery,
-} from './verdict.ts'
+import type { Row } from './answer.ts'
+import { type Ask, readServerReport, type ServerReport, sessionQuery, terminateQuery } from './server-report.ts'
+import { type CommitVerdict, judgeVerdict, type ServerIdentity, type TransactionIdentity } from './verdict.ts'
 
+/** How long the server may take to answer one question. */
 const LONGEST_ANSWER_MILLIS = 5000
-/** So many connections may fall silent before patience ends. */
-const LEAST_TRIES = 3
-/** How long a session may go on with a COMMIT whose client is gone, before it is fenced. */
+/** At least so many sessions may fall silent before an inquiry ends. */
+const LEAST_SESSIONS = 3
+/** How long a session whose client is gone may stay in its transaction before it is terminated. */
 const GRACE_MILLIS = 250
 const IN_PROGRESS = 'the transaction is still in progress'
 const PACE = { retries: Number.POSITIVE_INFINITY, minTimeout: 50, maxTimeout: 500, factor: 1.5, randomize: true }
 
-/** What an inquiry takes. */
-export interface CommitResolverParts {
-  readonly connector: Pick<Connector, 'openAside'>
+/** A session in which the resolver asks. */
+export interface ResolverSession {
+  /** Resolves with the rows of the answer. Rejects with the server's error, or when there is no answer in time. */
+  readonly ask: (sql: string, timeoutMillis: number) => Promise<readonly Row[]>
+  readonly close: (timeoutMillis: number) => unknown
+}
+
+/** What the resolver needs. */
+export interface CommitResolverOptions {
+  /** Opens a session beside the pool's connections. */
+  readonly openSession: () => Promise<ResolverSession>
   readonly clock: Clock
-  /** How long one goes on, in milliseconds. */
-  readonly patienceMillis: number
+  /** How long one inquiry may take, in milliseconds. */
+  readonly timeoutMillis: number
   /** Told when a session has been terminated that was still in the transaction of a lost connection. */
   readonly onFenced: (fenced: { readonly backendPid: number; readonly tookMillis: number }) => void
 }
 
 /** One try of an inquiry. */
-interface InquiryAttempt {
-  /** Since its first. */
+interface Try {
+  /** Since the inquiry began. */
   readonly elapsedMillis: number
-  /** Aborted when its patience has ended. */
+  /** Aborted when the inquiry has taken too long. */
   readonly signal: AbortSignal
 }
 
-/** Whether a session was told to end, over all tries. */
+/** Whether an inquiry has told a session to terminate. */
 interface Fencing {
   readonly startedAt: number
-  wasTold: boolean
+  isDue: boolean
 }
 
-/** What was heard, and what comes of it. */
-interface Heard extends ServerReport {
+/** What the server says about a transaction, and what that proves. */
+interface JudgedReport extends ServerReport {
   readonly verdict: ReturnType<typeof judgeVerdict>
 }
 
-/** The question can't be answered yet. */
+/** The question has no final answer at the moment. Asking again may help. */
 class NotYet extends Error {}
 
 /**
- * Finds out what became of transactions whose COMMIT was lost. All inquiries of a pool share one connection, beside the
- * pool's own, so that those who lost theirs together don't meet again at the door of a waking server.
+ * Finds out what became of transactions whose COMMIT was lost. All inquiries of a pool share one session, so that many lost
+ * COMMITs don't open many connections to a recovering server.
  */
 export class CommitResolver {
-  readonly #parts: CommitResolverParts
+  readonly #options: CommitResolverOptions
   readonly #answerMillis: number
-  #connection: Promise<Connection> | undefined
+  #session: Promise<ResolverSession> | undefined
   #lastTurn: Promise<unknown> = Promise.resolve()
-  #underWay = 0
-  #patienceMillis: number
-  /** Ends the patience of those that are under way. */
-  readonly #patiences = new Set<AbortController>()
+  #running = 0
+  #timeoutMillis: number
+  /** One for each running inquiry: aborts it. */
+  readonly #deadlines = new Set<AbortController>()
 
-  constructor(parts: CommitResolverParts) {
-    this.#parts = parts
-    this.#patienceMillis = parts.patienceMillis
-    this.#answerMillis = Math.min(LONGEST_ANSWER_MILLIS, parts.patienceMillis / LEAST_TRIES)
+  constructor(options: CommitResolverOptions) {
+    this.#options = options
+    this.#timeoutMillis = options.timeoutMillis
+    this.#answerMillis = Math.min(LONGEST_ANSWER_MILLIS, options.timeoutMillis / LEAST_SESSIONS)
   }
 
-  /** The pool is about to be gone: leaves so many milliseconds to what is asked now, and to what will be. */
-  hurry(millis: number): void {
-    this.#patienceMillis = Math.min(this.#patienceMillis, millis)
-    for (const patience of this.#patiences) this.#parts.clock.schedule(millis, () => patience.abort(), 'nothing')
+  /** The pool is shutting down: leaves this many milliseconds to every running inquiry, and to each that follows. */
+  shorten(millis: number): void {
+    this.#timeoutMillis = Math.min(this.#timeoutMillis, millis)
+    for (const deadline of this.#deadlines) this.#options.clock.schedule(millis, () => deadline.abort(), 'nothing')
   }
 
-  /** Asks until the server knows, or patience ends. Never rejects. */
-  readonly find = (transaction: TransactionIdentity): Promise<CommitVerdict> =>
-    inNoContext(() => this.#find(transaction))
+  /** Asks until the server knows what became of a transaction, or time is up. Never rejects. */
+  readonly resolve = (transaction: TransactionIdentity): Promise<CommitVerdict> =>
+    inNoContext(() => this.#resolve(transaction))
 
-  /** Ends a session whose client is gone, unless it ends by itself in time. Never rejects. */
+  /** Terminates a session whose client is gone, unless it ends by itself in time. Never rejects. */
   readonly fence = (session: ServerIdentity | TransactionIdentity): Promise<void> =>
     inNoContext(async () => {
-      const fencing = this.#fencing()
-      await this.#patiently((attempt) => this.#end(session, attempt, fencing), 'nothing').catch(() => {})
+      const fencing = this.#startFencing()
+      await this.#retry((each) => this.#tryToFence(session, each, fencing), 'nothing').catch(() => {})
     })
 
-  async #find(transaction: TransactionIdentity): Promise<CommitVerdict> {
-    const fencing = this.#fencing()
+  async #resolve(transaction: TransactionIdentity): Promise<CommitVerdict> {
+    const fencing = this.#startFencing()
     try {
-      return await this.#patiently((attempt) => this.#inquire(transaction, attempt, fencing), 'process')
+      return await this.#retry((each) => this.#tryToResolve(transaction, each, fencing), 'process')
     } catch (error) {
-      const tookMillis = this.#parts.clock.now() - fencing.startedAt
+      const tookMillis = this.#options.clock.now() - fencing.startedAt
       return { unknown: `no answer within ${Math.round(tookMillis)} ms: ${messageOf(error)}` }
     }
   }
 
-  /** Tries until it succeeds, or patience ends; then it rejects with what was in the way. */
-  async #patiently<Result>(
-    attempt: (attempt: InquiryAttempt) => Promise<Result>,
-    keepsAlive: KeepsAlive,
-  ): Promise<Result> {
-    const { clock } = this.#parts
+  /** Tries until it succeeds, or time is up; then it rejects with the last failure. */
+  async #retry<Result>(tryOnce: (each: Try) => Promise<Result>, keepsAlive: KeepsAlive): Promise<Result> {
+    const { clock } = this.#options
     const startedAt = clock.now()
-    const patience = new AbortController()
-    this.#patiences.add(patience)
-    const cancel = clock.schedule(this.#patienceMillis, () => patience.abort(), keepsAlive)
-    let trouble: unknown
-    this.#underWay++
+    const deadline = new AbortController()
+    this.#deadlines.add(deadline)
+    const cancel = clock.schedule(this.#timeoutMillis, () => deadline.abort(), keepsAlive)
+    let lastFailure: unknown
+    this.#running++
     try {
-      const found = pRetry(() => attempt({ elapsedMillis: clock.now() - startedAt, signal: patience.signal }), {
+      const result = pRetry(() => tryOnce({ elapsedMillis: clock.now() - startedAt, signal: deadline.signal }), {
         ...PACE,
         unref: keepsAlive === 'nothing',
-        signal: patience.signal,
+        signal: deadline.signal,
         shouldRetry: ({ error }) => {
-          trouble = error
+          lastFailure = error
           return error instanceof NotYet || !(error instanceof ConnectError) || mayAskAgain(error.cause)
         },
       })
-      return await Promise.race([found, endOf(patience.signal)]) // An attempt that is under way may take long.
+      return await Promise.race([result, rejectOnAbort(deadline.signal)]) // A try that is running may take long.
     } catch (error) {
-      throw trouble ?? error
+      throw lastFailure ?? error
     } finally {
       cancel()
-      this.#patiences.delete(patience)
-      if (--this.#underWay === 0) this.#leave()
+      this.#deadlines.delete(deadline)
+      if (--this.#running === 0) this.#closeSession()
     }
   }
 
-  #fencing(): Fencing {
-    return { startedAt: this.#parts.clock.now(), wasTold: false }
-  }
-
-  /** The session is gone. If it was told to go, that is news, once. */
-  #tellFenced({ backendPid }: ServerIdentity, fencing: Fencing): void {
-    if (!fencing.wasTold) return
-    fencing.wasTold = false
-    this.#parts.onFenced({ backendPid, tookMillis: this.#parts.clock.now() - fencing.startedAt })
-  }
-
-  async #end(session: ServerIdentity | TransactionIdentity, attempt: InquiryAttempt, fencing: Fencing): Promise<void> {
-    if (attempt.elapsedMillis < GRACE_MILLIS) throw new NotYet('its end may have been noticed')
-    await this.#with(attempt, async (ask) => {
-      if ((await ask(terminateSessionQuery(session))).length > 0) fencing.wasTold = true
-      if ((await ask(sessionQuery(session))).length > 0) throw new NotYet('the session is there yet')
-      this.#tellFenced(session, fencing)
+  async #tryToFence(session: ServerIdentity | TransactionIdentity, each: Try, fencing: Fencing): Promise<void> {
+    if (each.elapsedMillis < GRACE_MILLIS) throw new NotYet('the server may have noticed the loss')
+    await this.#inTurn(each, async (ask) => {
+      if ((await ask(terminateQuery(session))).length > 0) fencing.isDue = true
+      if ((await ask(sessionQuery(session))).length > 0) throw new NotYet('the session has not ended')
+      this.#publishFencing(session, fencing)
     })
   }
 
   /**
-   * Its session may need a moment, then it must end: it holds locks, and might commit at any time. If it's gone already,
-   * and there was a crash, whoever is in progress under its id is another.
+   * While the transaction is in progress its session gets a moment, then it is terminated: it holds locks, and might commit
+   * at any time. If the session has ended, and the server has crashed, the one in progress under this id is another.
    */
-  #inquire(transaction: TransactionIdentity, attempt: InquiryAttempt, fencing: Fencing): Promise<CommitVerdict> {
-    return this.#with(attempt, async (ask) => {
-      const first = await this.#hear(transaction, ask)
-      if (!first.there) this.#tellFenced(transaction, fencing)
+  #tryToResolve(transaction: TransactionIdentity, each: Try, fencing: Fencing): Promise<CommitVerdict> {
+    return this.#inTurn(each, async (ask) => {
+      const first = await this.#judgeReport(transaction, ask)
+      if (!first.session) this.#publishFencing(transaction, fencing)
       if (first.verdict !== 'in progress') return first.verdict
-      if (attempt.elapsedMillis < GRACE_MILLIS) throw new NotYet(IN_PROGRESS)
-      if ((await ask(fence(transaction))).length > 0) fencing.wasTold = true
-      const { verdict, there, witness } = await this.#hear(transaction, ask)
-      if (!there) this.#tellFenced(transaction, fencing)
+      if (each.elapsedMillis < GRACE_MILLIS) throw new NotYet(IN_PROGRESS)
+      if ((await ask(terminateQuery(transaction))).length > 0) fencing.isDue = true
+      const { verdict, session, state } = await this.#judgeReport(transaction, ask)
+      if (!session) this.#publishFencing(transaction, fencing)
       if (verdict !== 'in progress') return verdict
-      if (there?.waitEvent === 'SyncRep') throw new NotYet('the transaction waits for a synchronous standby')
-      if (there || witness.server.statisticsStart === transaction.statisticsStart) throw new NotYet(IN_PROGRESS)
+      if (session?.waitEvent === 'SyncRep') throw new NotYet('the transaction waits for a synchronous standby')
+      if (session || state.server.statisticsStart === transaction.statisticsStart) throw new NotYet(IN_PROGRESS)
       return 'aborted'
     })
   }
 
-  async #hear(transaction: TransactionIdentity, ask: Ask): Promise<Heard> {
-    const testimony = await readServerReport(transaction, ask)
-    if (testimony) return { ...testimony, verdict: judgeVerdict(transaction, testimony.witness, testimony.status) }
-    this.#leave() // Another connection may lead to another server.
+  async #judgeReport(transaction: TransactionIdentity, ask: Ask): Promise<JudgedReport> {
+    const report = await readServerReport(transaction, ask)
+    if (report) return { ...report, verdict: judgeVerdict(transaction, report.state, report.status) }
+    this.#closeSession() // Another session may lead to another server.
     throw new NotYet('the server is a standby')
   }
 
+  #startFencing(): Fencing {
+    return { startedAt: this.#options.clock.now(), isDue: false }
+  }
+
+  /** The session has ended. Publishes that once, if it was told to terminate. */
+  #publishFencing({ backendPid }: ServerIdentity, fencing: Fencing): void {
+    if (!fencing.isDue) return
+    fencing.isDue = false
+    this.#options.onFenced({ backendPid, tookMillis: this.#options.clock.now() - fencing.startedAt })
+  }
+
   /**
-   * Asks over the shared connection, one after the other: nobody's statements get into another's transaction. A connection
-   * that fails is left, and the next who asks opens another.
+   * Uses the shared session when those before have done so: the statements of one inquiry must not get into the transaction
+   * of another. A session that fails is closed, and the next turn opens another.
    */
-  #with<Result>({ signal }: InquiryAttempt, inquire: (ask: Ask) => Promise<Result>): Promise<Result> {
+  #inTurn<Result>({ signal }: Try, inquire: (ask: Ask) => Promise<Result>): Promise<Result> {
     const turn = this.#lastTurn.then(async () => {
-      signal.throwIfAborted() // Nobody would close what was opened now.
-      const connection = await this.#connect()
+      signal.throwIfAborted() // Nothing would close a session that is opened now.
+      const session = await this.#openSession()
       try {
-        return await inquire((sql) => ask(connection, sql, this.#parts.clock, this.#answerMillis))
+        return await inquire((sql) => session.ask(sql, this.#answerMillis))
       } catch (error) {
-        if (!isInstance(error, NotYet)) this.#leave()
+        if (!isInstance(error, NotYet)) this.#closeSession()
         throw error
       }
     })
@@ -203,23 +199,23 @@ export class CommitResolver {
     return turn
   }
 
-  #connect(): Promise<Connection> {
-    const connection = this.#connection ?? this.#parts.connector.openAside()
-    this.#connection = connection
-    connection.catch(() => {
-      if (this.#connection === connection) this.#connection = undefined
+  #openSession(): Promise<ResolverSession> {
+    const session = this.#session ?? this.#options.openSession()
+    this.#session = session
+    session.catch(() => {
+      if (this.#session === session) this.#session = undefined
     })
-    return connection
+    return session
   }
 
-  #leave(): void {
-    this.#connection?.then((connection) => connection.close(this.#answerMillis, undefined)).catch(() => {})
-    this.#connection = undefined
+  #closeSession(): void {
+    this.#session?.then((session) => session.close(this.#answerMillis)).catch(() => {})
+    this.#session = undefined
   }
 }
 
 /** Rejects when the signal is aborted. */
-function endOf(signal: AbortSignal): Promise<never> {
+function rejectOnAbort(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
   })

@@ -1,54 +1,131 @@
 import { codeOf } from '../thrown.ts'
-import { digitsIn, type Row, truthIn, wordIn } from './answer.ts'
-import {
-  IDENTIFY_SERVER,
-  type ReportedState,
-  type ReportedXidStatus,
-  readServer,
-  sessionQuery,
-  type TransactionIdentity,
-  xidStatusQuery,
-} from './verdict.ts'
+import { digitsIn, numberIn, type Row, truthIn, wordIn } from './answer.ts'
+import type { ServerIdentity, ServerState, TransactionIdentity, XidStatus } from './verdict.ts'
 
-const FUTURE = '22023' // invalid_parameter_value: "transaction ID is in the future".
+const SERVER = `pg_catalog.concat_ws(' ', pg_catalog.pg_backend_pid(),
+  (select ${microseconds('backend_start')} from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())),
+  (select system_identifier from pg_catalog.pg_control_system()),
+  pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8),
+  ${microseconds('pg_catalog.pg_postmaster_start_time()')},
+  ${microseconds('pg_catalog.pg_stat_get_bgwriter_stat_reset_time()')})`
+const XID = 'pg_catalog.pg_current_xact_id_if_assigned()::text'
+// On a standby SERVER fails; in a transaction that error would abort it.
+const SERVER_OF_PRIMARY = `case when pg_catalog.pg_is_in_recovery() then null else ${SERVER} end`
 
-/** Asks over one connection; rejects with the server's error. */
-export type Ask = (sql: string) => Promise<readonly Row[]>
+/**
+ * Asks a session for the id of its transaction (without assigning one) and for its process: with everything about the
+ * server, or without it, which costs half as much.
+ *
+ * @see https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-SNAPSHOT
+ */
+export const XID_QUERY: { readonly withServer: string; readonly withoutServer: string } = {
+  withServer: `select ${XID} as xid, pg_catalog.pg_backend_pid()::text as pid, ${SERVER_OF_PRIMARY} as server`,
+  withoutServer: `select ${XID} as xid, pg_catalog.pg_backend_pid()::text as pid`,
+}
 
-/** What a primary says of a transaction. */
-export interface ServerReport {
-  readonly witness: ReportedState
-  /** The transaction's session, if it is there yet. */
-  readonly there: { readonly waitEvent: unknown } | undefined
-  /** Asked for behind that: whoever is in progress without a session has another one's id. */
-  readonly status: ReportedXidStatus
+/** Asks a primary who it is, and what its last checkpoint knew. A standby answers with no row. */
+const STATE_QUERY = `select ${SERVER} as server, split_part(next_xid, ':', 1)::numeric * 4294967296 +
+  split_part(next_xid, ':', 2)::numeric as next_xid,
+  (checkpoint_lsn = redo_lsn and current_setting('wal_level') <> 'minimal')::text as is_first
+  from pg_catalog.pg_control_checkpoint() where not pg_catalog.pg_is_in_recovery()`
+
+/** invalid_parameter_value: "transaction ID is in the future". */
+const XID_IN_THE_FUTURE = '22023'
+
+/** Asks what became of a transaction. Error 22023 says that the server has not reached its id. */
+export function xidStatusQuery({ transactionId }: TransactionIdentity): string {
+  return `select pg_catalog.pg_xact_status('${transactionId}'::xid8) as status`
+}
+
+/** Asks whether a session still exists, and what it waits for. */
+export function sessionQuery(session: ServerIdentity): string {
+  return `select wait_event, backend_xid::text as xid from pg_catalog.pg_stat_activity where ${isSession(session)}`
 }
 
 /**
- * Has a server say who it is, and what became of a transaction; undefined from a standby. In one transaction, for behind
- * a pooler two statements may be answered by two servers, and a fact of the one be taken for the other's.
+ * Terminates a session if it is still the same one and, where its transaction is known, still in that.
+ *
+ * Not while it waits for a synchronous standby: then its transaction is committed on this server, and terminating it would
+ * make the server report that as replicated.
+ */
+export function terminateQuery(session: ServerIdentity | TransactionIdentity): string {
+  const isInTransaction =
+    'transactionId' in session
+      ? `
+    and backend_xid = '${session.transactionId}'::xid8::xid and wait_event is distinct from 'SyncRep'`
+      : ''
+  return `select pg_catalog.pg_terminate_backend(pid) as done from pg_catalog.pg_stat_activity
+    where ${isSession(session)}${isInTransaction}`
+}
+
+/** A pid may be used again; a pid with its start can't. */
+function isSession({ backendPid, backendStart }: ServerIdentity): string {
+  return `pid = ${backendPid} and ${microseconds('backend_start')}::text = '${backendStart}'`
+}
+
+/** A time as a whole number: PostgreSQL 13 writes a fraction as the session's settings say. */
+function microseconds(time: string): string {
+  return `(extract(epoch from ${time}) * 1000000)::bigint`
+}
+
+const TIME = /^\d{1,20}(?:\.\d{1,20})?$/
+const TIMELINE = /^[\dA-F]{8}$/i
+
+/** Reads a server's identity; undefined if it makes no sense, or comes from a standby, which can't commit. */
+export function readServer(text: unknown): ServerIdentity | undefined {
+  const parts = typeof text === 'string' ? text.split(' ') : []
+  const [
+    pid = '',
+    backendStart = '',
+    systemIdentifier = '',
+    timeline = '',
+    postmasterStart = '',
+    statisticsStart = '',
+  ] = parts
+  const backendPid = numberIn(digitsIn(pid))
+  const areTimes = [backendStart, postmasterStart, statisticsStart].every((time) => TIME.test(time))
+  if (parts.length !== 6 || backendPid === undefined || !areTimes) return undefined
+  if (digitsIn(systemIdentifier) === undefined || !TIMELINE.test(timeline)) return undefined
+  return { backendPid, backendStart, systemIdentifier, timeline, postmasterStart, statisticsStart }
+}
+
+/** Sends a question over one connection; rejects with the server's error. */
+export type Ask = (sql: string) => Promise<readonly Row[]>
+
+/** What a primary says about a transaction. */
+export interface ServerReport {
+  readonly state: ServerState
+  /** The transaction's session, if it still exists. */
+  readonly session: { readonly waitEvent: unknown } | undefined
+  /** Asked after the session: without a session, a transaction that is in progress under this id is another one. */
+  readonly status: XidStatus
+}
+
+/**
+ * Asks a server who it is, and what became of a transaction; undefined from a standby. All in one transaction: behind a
+ * pooler two statements may reach two servers, and the answers must come from one.
  */
 export async function readServerReport(transaction: TransactionIdentity, ask: Ask): Promise<ServerReport | undefined> {
   await ask('begin read only')
-  const testimony = await hearWithin(transaction, ask)
+  const report = await readInTransaction(transaction, ask)
   await ask('rollback')
-  return testimony
+  return report
 }
 
-async function hearWithin(transaction: TransactionIdentity, ask: Ask): Promise<ServerReport | undefined> {
-  const [row] = await ask(IDENTIFY_SERVER)
+async function readInTransaction(transaction: TransactionIdentity, ask: Ask): Promise<ServerReport | undefined> {
+  const [row] = await ask(STATE_QUERY)
   if (!row) return undefined
-  const witness = witnessIn(row)
+  const state = readState(row)
   const [session] = await ask(sessionQuery(transaction))
   return {
-    witness,
-    there: session && { waitEvent: session.wait_event },
-    status: await statusOf(transaction, ask),
+    state,
+    session: session && { waitEvent: session.wait_event },
+    status: await askStatus(transaction, ask),
   }
 }
 
-function witnessIn({ server: told, next_xid, is_first }: Row): ReportedState {
-  const server = readServer(told)
+function readState({ server: identity, next_xid, is_first }: Row): ServerState {
+  const server = readServer(identity)
   const nextTransactionId = digitsIn(next_xid)
   const isFirstCheckpoint = truthIn(is_first)
   if (!server || nextTransactionId === undefined || isFirstCheckpoint === undefined)
@@ -56,7 +133,7 @@ function witnessIn({ server: told, next_xid, is_first }: Row): ReportedState {
   return { server, nextTransactionId, isFirstCheckpoint }
 }
 
-async function statusOf(transaction: TransactionIdentity, ask: Ask): Promise<ReportedXidStatus> {
+async function askStatus(transaction: TransactionIdentity, ask: Ask): Promise<XidStatus> {
   try {
     const [row] = await ask(xidStatusQuery(transaction))
     if (row?.status === null) return null
@@ -64,7 +141,7 @@ async function statusOf(transaction: TransactionIdentity, ask: Ask): Promise<Rep
     if (!status) throw new Error('what the server says of the transaction makes no sense')
     return status
   } catch (error) {
-    if (codeOf(error) === FUTURE) return 'future'
+    if (codeOf(error) === XID_IN_THE_FUTURE) return 'future'
     throw error
   }
 }

@@ -5,17 +5,17 @@ import type { Clock } from '../runtime/clock.ts'
 import type { CommitVerdict, ServerIdentity, TransactionIdentity } from './verdict.ts'
 import type { KnownTransaction, XidTracker } from './xid-tracker.ts'
 
-/** How lost COMMITs are dealt with. */
+/** How a pool deals with lost COMMITs. Shared by its connections. */
 export interface CommitSettings {
-  /** How long the server may take to answer one, in milliseconds. */
+  /** How long the server may take to answer a COMMIT, in milliseconds. */
   readonly timeoutMillis: number
-  /** Asks over another connection. */
-  readonly find: (transaction: TransactionIdentity) => Promise<CommitVerdict>
-  /** Ends a session whose client is gone, if the server doesn't know of that. */
+  /** Asks over another connection what became of a transaction. */
+  readonly resolve: (transaction: TransactionIdentity) => Promise<CommitVerdict>
+  /** Terminates a session whose client is gone, if the server hasn't noticed that. */
   readonly fence: (session: ServerIdentity | TransactionIdentity) => Promise<void>
   /** Told when it is known what became of a lost COMMIT, or that it can't be known. */
   readonly onResolved: (resolved: ResolvedCommit) => void
-  /** Whether the server can be asked for the ids of its transactions, as far as any connection of the pool has found out. */
+  /** Whether the server has refused to tell the ids of its transactions to any connection of the pool. */
   isRefused: boolean
 }
 
@@ -29,22 +29,22 @@ export interface ResolvedCommit {
   readonly tookMillis: number
 }
 
-/** What is found out: whether the COMMIT was carried out, and the loss as it is to be told from now on. */
+/** Whether the server carried the COMMIT out, and the facts of the loss from now on. */
 export interface SettledCommit {
   readonly isCommitted: boolean
   readonly loss: Loss
 }
 
-/** Finds out what became of a transaction whose COMMIT was lost on this connection, by what is known of it, and tells. */
+/** Finds out what became of the transaction whose COMMIT was lost on this connection, and publishes it. */
 export async function settleCommit(
   connection: ResolvedCommit['connection'],
   loss: Loss,
   known: KnownTransaction,
-  { find, onResolved }: CommitSettings,
+  { resolve, onResolved }: CommitSettings,
   clock: Pick<Clock, 'now'>,
 ): Promise<SettledCommit> {
   const startedAt = clock.now()
-  const settled = await settle(loss, known, find)
+  const settled = await settle(loss, known, resolve)
   onResolved({
     connection,
     verdict: settled.isCommitted ? 'committed' : settled.loss.commitOutcome,
@@ -54,23 +54,26 @@ export async function settleCommit(
   return settled
 }
 
-async function settle(loss: Loss, known: KnownTransaction, find: CommitSettings['find']): Promise<SettledCommit> {
+async function settle(loss: Loss, known: KnownTransaction, resolve: CommitSettings['resolve']): Promise<SettledCommit> {
   if (known === 'nothing written') return { isCommitted: false, loss: { ...loss, commitOutcome: 'aborted' } }
   const isIdentified = !('unknown' in known)
-  const verdict = isIdentified ? await find(known) : known
+  const verdict = isIdentified ? await resolve(known) : known
   if (verdict === 'committed') return { isCommitted: true, loss }
   if (verdict === 'aborted') return { isCommitted: false, loss: { ...loss, commitOutcome: 'aborted' } }
   const unknown = { reason: verdict.unknown, transaction: isIdentified ? known : undefined }
   return { isCommitted: false, loss: { ...loss, unknown } }
 }
 
-/** A server that doesn't know of the loss would keep the locks of the open transaction, against the next attempt. */
+/**
+ * Terminates the session of a lost connection if its transaction can't have committed: a server that hasn't noticed the
+ * loss would keep the locks, and the next attempt would wait for them.
+ */
 export function fenceLost(
   { phase, cause }: Loss,
-  identification: XidTracker | undefined,
+  xidTracker: XidTracker | undefined,
   commits: CommitSettings | undefined,
 ): void {
-  const { session, known } = identification ?? {}
+  const { session, known } = xidTracker ?? {}
   const isRolledBack = phase === 'transaction' || (phase === 'commit' && known === 'nothing written')
   if (isRolledBack && session && severityOf(cause) === undefined) void commits?.fence(session)
 }

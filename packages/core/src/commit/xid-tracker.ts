@@ -1,38 +1,54 @@
-import type { Client, QueryResult } from 'pg'
-import { type DriverInternals, type DriverQuery, enqueue, internalsOf, queryOf } from '../driver/internals.ts'
-import type { Pipeline } from '../driver/pipeline.ts'
+import type { TransactionStatus } from '../policy/reset.ts'
 import type { StatementKind } from '../sql/statement.ts'
 import { codeOf } from '../thrown.ts'
 import { digitsIn, numberIn, type Row, rowsIn } from './answer.ts'
-import { PROBE, readServer, type ServerIdentity, type TransactionIdentity } from './verdict.ts'
+import { readServer, XID_QUERY } from './server-report.ts'
+import type { ServerIdentity, TransactionIdentity } from './verdict.ts'
 
-/** What is known of the open transaction: who it is; that it has no id, so wrote nothing; or nothing, and why. */
+/** What is known of the open transaction: its identity; that it has no id, so wrote nothing; or nothing, and why. */
 export type KnownTransaction = TransactionIdentity | 'nothing written' | { readonly unknown: string }
 
+/** Told the answer to a question, or why there is none. */
+export type Answered = (error: Error | null, result?: unknown) => void
+
+/** The session whose transactions are tracked. */
+export interface TrackedSession {
+  /** As the server last said: idle, in a transaction, in a failed one. */
+  readonly transactionStatus: TransactionStatus
+  /** As the protocol names it at the login. */
+  readonly backendPid: number | null
+  /** Whether the server has answered everything, so that a question that is enqueued now is sent now. */
+  readonly isIdle: boolean
+  /** Sends a question when all before it is answered. */
+  enqueue(sql: string, answered: Answered): void
+  /** Sends a question at once, behind the statement that was just sent. */
+  sendBehind(sql: string, answered: Answered): void
+}
+
 /**
- * Knows the id of an open transaction before its COMMIT can be lost, at no round trip: a probe rides behind each of its
- * statements until one has been told an id, in the same write. An error of a probe would abort the transaction, so a
- * first one rides in front of the first BEGIN, where it can't: only a server that answered that is asked again.
+ * Knows the id of an open transaction before its COMMIT can be lost, without a round trip of its own: a question for the id
+ * is written together with each statement of the transaction, behind it, until an answer contains one.
+ *
+ * A question that fails would abort the transaction. So the first one of a session is sent in front of its first BEGIN,
+ * where it can abort nothing. A server that doesn't answer it is never asked again.
  */
 export class XidTracker {
-  readonly #gate: Pipeline
-  readonly #internals: DriverInternals
+  readonly #session: TrackedSession
   readonly #pool: { isRefused: boolean }
   #trial: 'due' | 'passed' | 'failed' = 'due'
   #server: ServerIdentity | undefined
-  /** Behind a pooler of transactions each may be in another session. */
+  /** Behind a pooler each transaction may be in another session. */
   #isPooled = false
   #identity: TransactionIdentity | undefined
-  /** Whether a statement may have written that no probe was sent behind. */
+  /** Whether a statement may have written without a question behind it. */
   #hasGaps = false
   #mayWriteLate = false
-  /** The next statement is in another transaction, if in any. */
+  /** Whether the next statement is outside of the transaction that was tracked. */
   #hasEnded = false
 
-  constructor(client: Client, gate: Pipeline, pool: { isRefused: boolean }) {
-    this.#gate = gate
+  constructor(session: TrackedSession, pool: { isRefused: boolean }) {
+    this.#session = session
     this.#pool = pool
-    this.#internals = internalsOf(client)
   }
 
   /** Whether this server can be asked. */
@@ -40,7 +56,7 @@ export class XidTracker {
     return this.#trial === 'passed'
   }
 
-  /** What is known now: of the transaction whose COMMIT was just lost. */
+  /** What is known now; after a loss, of the transaction whose COMMIT was lost. */
   get known(): KnownTransaction {
     if (this.#trial !== 'passed') return { unknown: "the server can't be asked" }
     if (this.#identity) return this.#identity
@@ -55,60 +71,57 @@ export class XidTracker {
   }
 
   /**
-   * Before a statement is given to the driver: enqueues what must be asked first. Tells whether it is to be sent early,
-   * behind the trial.
+   * Called before a statement is given to the driver: enqueues what must be asked before it. Returns `early` if the
+   * statement is to be sent together with the trial question, without waiting for its answer.
    */
   prepare(kind: StatementKind): 'early' | undefined {
-    const { isIdle } = this.#gate
+    const { isIdle } = this.#session
     const isInside = this.#isInside()
-    if (kind === 'commit' && (isInside || !isIdle) && this.#hasGaps && !this.#identity) this.#enqueueProbe()
+    if (kind === 'commit' && (isInside || !isIdle) && this.#hasGaps && !this.#identity) this.#enqueueQuestion()
     if (kind !== 'begin' || !isIdle || isInside || this.#trial !== 'due' || this.#pool.isRefused) return undefined
     this.#trial = 'failed'
-    enqueue(
-      this.#internals,
-      queryOf(PROBE.whole, (error, result) => this.#judgeTrial(error, result)),
-    )
+    this.#session.enqueue(XID_QUERY.withServer, this.#judgeTrial)
     return 'early'
   }
 
-  /** Whether no transaction is open: a mere statement is none of its business then. */
+  /** Whether no transaction is open. Then a statement that begins none needs no tracking. */
   get isOutside(): boolean {
-    return this.#internals.getTransactionStatus() === 'I'
+    return this.#session.transactionStatus === 'I'
   }
 
-  /** Whether a probe will ride behind this statement, if it is sent now: then both go in one write. */
-  willRide(kind: StatementKind): boolean {
-    return this.#isInside() && this.#mustProbe(kind)
+  /** Whether a question would go behind this statement if it were sent now: then one write takes both. */
+  willAskBehind(kind: StatementKind): boolean {
+    return this.#isInside() && this.#mustAsk(kind)
   }
 
-  /** A statement has just been written; what the server has said is yet from before. */
+  /** Called when a statement has just been written. The transaction status is still the one from before it. */
   sent(kind: StatementKind): void {
     this.#enter()
     const isInside = this.#isInside()
-    if (isInside && this.#mustProbe(kind)) this.#gate.sendEarly(this.#probe())
+    if (isInside && this.#mustAsk(kind)) this.#session.sendBehind(this.#question(), this.#answered)
     this.#note(kind, isInside)
   }
 
-  /** A statement has ended a transaction, or begun one, of which its text said nothing. */
+  /** A statement has ended a transaction, or begun one, although its text did not say so. */
   loseTrack(): void {
     this.#identity = undefined
     this.#hasGaps = true
   }
 
   #isInside(): boolean {
-    return this.#internals.getTransactionStatus() === 'T'
+    return this.#session.transactionStatus === 'T'
   }
 
-  /** A transaction begins, or goes on. */
+  /** Forgets the transaction before, if this statement is not in it. */
   #enter(): void {
-    if (!this.#hasEnded && this.#internals.getTransactionStatus() !== 'I') return
+    if (!this.#hasEnded && this.#session.transactionStatus !== 'I') return
     this.#hasEnded = false
     this.#identity = undefined
     this.#hasGaps = false
     this.#mayWriteLate = false
   }
 
-  #mustProbe(kind: StatementKind): boolean {
+  #mustAsk(kind: StatementKind): boolean {
     return this.#trial === 'passed' && mayWrite(kind) && !this.#identity
   }
 
@@ -121,15 +134,20 @@ export class XidTracker {
     } else if (mayWrite(kind) && isInside && this.#trial !== 'passed') this.#hasGaps = true
   }
 
-  /** In its turn: what is asked next waits for the answer. */
-  #enqueueProbe(): void {
+  /** Asks in its turn: what is sent next waits for the answer. */
+  #enqueueQuestion(): void {
     if (this.#trial !== 'passed') return
     this.#hasGaps = false
-    enqueue(this.#internals, this.#probe())
+    this.#session.enqueue(this.#question(), this.#answered)
   }
 
-  #judgeTrial(error: Error | null, result: QueryResult | undefined): void {
-    // Not PostgreSQL, too old, or forbidden: then it is so for all, and each would only have it written to the server's log.
+  #question(): string {
+    return this.#server && !this.#isPooled ? XID_QUERY.withoutServer : XID_QUERY.withServer
+  }
+
+  readonly #judgeTrial: Answered = (error, result) => {
+    // Not PostgreSQL, too old, or forbidden. That holds for every connection, and each refusal is an entry in the server's
+    // log, so the pool asks no more.
     if (error) this.#pool.isRefused = /^(?:42|0A)/.test(codeOf(error) ?? '')
     if (error) return
     const row = rowsIn(result)?.[0]
@@ -137,16 +155,13 @@ export class XidTracker {
     if (pid === undefined) return
     this.#trial = 'passed'
     this.#server = readServer(row?.server)
-    this.#isPooled = pid !== this.#internals.processID
+    this.#isPooled = pid !== this.#session.backendPid
   }
 
-  #probe(): DriverQuery {
-    const sql = this.#server && !this.#isPooled ? PROBE.short : PROBE.whole
-    return queryOf(sql, (error, result) => {
-      const row = error ? undefined : rowsIn(result)?.[0]
-      if (row) this.#learn(row)
-      else this.#hasGaps = true
-    })
+  readonly #answered: Answered = (error, result) => {
+    const row = error ? undefined : rowsIn(result)?.[0]
+    if (row) this.#learn(row)
+    else this.#hasGaps = true
   }
 
   #learn({ xid, pid, server }: Row): void {
@@ -162,7 +177,7 @@ export class XidTracker {
   }
 }
 
-/** Whether a statement may write at once, so that a probe behind it can be told an id. */
+/** Whether a statement may write at once, so that an answer to a question behind it may contain an id. */
 function mayWrite(kind: StatementKind): boolean {
   return kind === 'work' || kind === 'both'
 }

@@ -1,5 +1,5 @@
 import { type CommitSettings, fenceLost, settleCommit } from '../commit/settle.ts'
-import { XidTracker } from '../commit/xid-tracker.ts'
+import type { XidTracker } from '../commit/xid-tracker.ts'
 import { clarified } from '../driver/guarded-reading.ts'
 import { type DriverInternals, type EndClient, endpointOf, internalsOf } from '../driver/internals.ts'
 import { keepListening } from '../driver/kept-listeners.ts'
@@ -13,6 +13,7 @@ import type { Cancel, Clock } from '../runtime/clock.ts'
 import { onlyRollsBack } from '../sql/statement.ts'
 import { Cancellation, type CancellationParts } from './cancellation.ts'
 import type { ClientOwner } from './client-owner.ts'
+import { trackXids } from './driver-session.ts'
 import { InFlight, type Statement } from './in-flight.ts'
 import { lossOrWorst, orDefault, reachOrAll } from './judge-loss.ts'
 import { Lease, type LeaseTerms, RELEASED } from './lease.ts'
@@ -102,7 +103,7 @@ export class Connection implements ClientOwner, LeaseOwner {
     this.serverRole = new ServerRole(this.#internals, settings.primary, settings.clock)
     const rerunner = settings.pipelined ? undefined : this.#statements
     this.preparedStatements = new PreparedStatements(this.#internals, settings.prepared, rerunner)
-    this.xidTracker = settings.commits && new XidTracker(this.client, this.pipeline, settings.commits)
+    this.xidTracker = settings.commits && trackXids(this.client, this.pipeline, settings.commits)
     this.#farewell = new SessionClose({ ...settings, client: this.client, statements: this.#statements })
     this.cancellation = new Cancellation({
       ...settings,
@@ -335,12 +336,11 @@ export class Connection implements ClientOwner, LeaseOwner {
   }
 
   #listen(): void {
-    const { connection } = this.#internals
     // Before the driver's own listener, so that a statement which fails of FATAL is already known to be lost.
     const hear = (error: Error): void => {
       if (orDefault(() => endsSession(clarified(error)) || this.serverRole.hasLostPrimary(error), false))
         this.markLost(error)
     }
-    keepListening(connection, 'errorMessage', hear, 'first')
+    keepListening(this.#internals.connection, 'errorMessage', hear, 'first')
   }
 }

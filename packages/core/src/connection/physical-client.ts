@@ -222,7 +222,7 @@ function derive(base: typeof Client): PhysicalClientClass {
         })
         if (isEarly) this.#owner.pipeline.sendEarly(query)
       }
-      if (isEarly || xidTracker?.willRide(kind)) inOneWrite(this, give)
+      if (isEarly || xidTracker?.willAskBehind(kind)) inOneWrite(this, give)
       else give()
     }
 
