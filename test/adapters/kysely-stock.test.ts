@@ -10,7 +10,7 @@ import { subject, type Tables } from './subjects/kysely-stock.ts'
 import { causesOf, expectLoss } from './support/causes.ts'
 import { busyBackend, written } from './support/health.ts'
 
-const FOR_EVER = "select pg_sleep('infinity')"
+const ENDLESS = "select pg_sleep('infinity')"
 const STRATEGIES: readonly InflightQueryAbortStrategy[] = ['ignore query', 'cancel query', 'kill session']
 
 class TakesTooLong extends Error {}
@@ -25,21 +25,21 @@ function kyselyWith(options: PoolOptions): { readonly db: Kysely<Tables>; readon
 
 describe('stock Kysely', () => {
   test.for(STRATEGIES)(
-    "a signal, by the strategy '%s', is obeyed at once, and the slot comes back",
+    "rejects at once when a signal is aborted, and frees the slot, by the strategy '%s'",
     async (strategy, { cluster, direct, applicationName }) => {
       await using kysely = kyselyWith({ ...direct, max: 1 })
       const { db, pool } = kysely
       const controller = new AbortController()
       const running = unattended(
-        db.executeQuery(CompiledQuery.raw(FOR_EVER), {
+        db.executeQuery(CompiledQuery.raw(ENDLESS), {
           signal: controller.signal,
           inflightQueryAbortStrategy: strategy,
         }),
       )
-      const pid = await busyBackend({ cluster, applicationName }, FOR_EVER)
+      const pid = await busyBackend({ cluster, applicationName }, ENDLESS)
       controller.abort(new TakesTooLong())
       expect(causesOf(await rejection(running))).toContain(controller.signal.reason)
-      // Nobody else ends it.
+      // With this strategy Kysely doesn't end it.
       if (strategy === 'ignore query') await cluster.query('select pg_cancel_backend($1)', [pid])
       const { rows } = await settles(
         sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(db),
@@ -51,20 +51,20 @@ describe('stock Kysely', () => {
   )
 
   test.for(STRATEGIES)(
-    "a signal in a black hole, by the strategy '%s': the slot comes back by query_timeout",
+    "frees the slot after query_timeout when a signal is aborted in a black hole, by the strategy '%s'",
     async (strategy, { cluster, proxy, proxied, applicationName }) => {
-      // Where Kysely tells of a control connection that failed.
+      // Kysely reports there that its control connection failed.
       using _told = vi.spyOn(console, 'error').mockImplementation(() => {})
       await using kysely = kyselyWith({ ...proxied, max: 1, query_timeout: 500, connectionTimeoutMillis: 3000 })
       const { db, pool } = kysely
       const controller = new AbortController()
       const running = unattended(
-        db.executeQuery(CompiledQuery.raw(FOR_EVER), {
+        db.executeQuery(CompiledQuery.raw(ENDLESS), {
           signal: controller.signal,
           inflightQueryAbortStrategy: strategy,
         }),
       )
-      await busyBackend({ cluster, applicationName }, FOR_EVER)
+      await busyBackend({ cluster, applicationName }, ENDLESS)
       proxy.swallow({ connections: 'all' })
       controller.abort(new TakesTooLong())
       await rejection(running)
@@ -76,7 +76,7 @@ describe('stock Kysely', () => {
     },
   )
 
-  test('a stream in a transaction is told of its end, in chunks of any size', async ({
+  test('ends a stream in a transaction with the error when its connection dies, with chunks of any size', async ({
     cluster,
     direct,
     applicationName,
@@ -96,7 +96,7 @@ describe('stock Kysely', () => {
     await settles(sql`select 1`.execute(kysely.db), 'the next statement')
   })
 
-  test('connection() gives the slot back when its connection is gone', async ({ cluster, direct, applicationName }) => {
+  test('frees the slot of connection() when its connection dies', async ({ cluster, direct, applicationName }) => {
     await using kysely = kyselyWith({ ...direct, max: 1 })
     const held = kysely.db.connection().execute(async (db) => {
       await sql`select 1`.execute(db)
@@ -108,9 +108,7 @@ describe('stock Kysely', () => {
     await settles(sql`select 1`.execute(kysely.db), 'the next statement')
   })
 
-  test('its hook for new connections runs once for each lease, since each has a client of its own', async ({
-    direct,
-  }) => {
+  test('runs onCreateConnection for each lease, since each lease has a client of its own', async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: 1 })
     const created = vi.fn(async () => {})
     const db = new Kysely<Tables>({
@@ -120,7 +118,7 @@ describe('stock Kysely', () => {
     expect(created).toHaveBeenCalledTimes(3)
   })
 
-  test('with clientPerLease: false its hook for new connections runs once for each', async ({
+  test('runs onCreateConnection once for each connection with clientPerLease: false', async ({
     cluster,
     direct,
     applicationName,
@@ -136,12 +134,12 @@ describe('stock Kysely', () => {
     expect(created).toHaveBeenCalledTimes(2)
   })
 
-  test('its introspection works', async ({ direct }) => {
+  test('reads the tables of the database by introspection', async ({ direct }) => {
     await using kysely = kyselyWith(direct)
     expect((await kysely.db.introspection.getTables()).map(({ name }) => name)).toContain('entry')
   })
 
-  test('savepoints of a controlled transaction', async ({ cluster, direct, applicationName }) => {
+  test('rolls a controlled transaction back to a savepoint', async ({ cluster, direct, applicationName }) => {
     await using kysely = kyselyWith({ ...direct, max: 1 })
     const tx = await kysely.db.startTransaction().execute()
     await tx.insertInto('entry').values({ id: 'controlled' }).execute()
@@ -154,7 +152,7 @@ describe('stock Kysely', () => {
     await until(async () => (await cluster.countSessions({ applicationName, state: 'idle' })) === 1)
   })
 
-  test('destroy() ends the pool; before the first query, it leaves that to its owner', async ({ direct }) => {
+  test('ends the pool in destroy(), unless no query has run', async ({ direct }) => {
     const used = kyselyWith(direct)
     await sql`select 1`.execute(used.db)
     await used.db.destroy()

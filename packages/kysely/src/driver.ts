@@ -1,54 +1,43 @@
-import {
-  type LeasedClient,
-  type Pool,
-  physicalClient,
-  TransactionRolledBackError,
-  withPoolOptions,
-} from '@holdfast/core'
+import { type LeasedClient, type Pool, physicalClient, withPoolOptions } from '@holdfast/core'
 import { type AbortableOperationOptions, type DatabaseConnection, PostgresDriver, type PostgresPool } from 'kysely'
 import type { ResolvedConfig } from './config.ts'
-import { lend } from './lend.ts'
-import { repeatSelects } from './selects.ts'
+import { type LeaseOptions, markAsRolledBack, sendSelectsAgain } from './kysely-patches.ts'
+import { postgresPoolOn } from './postgres-pool.ts'
 
-/** By this Kysely knows that nothing is left to roll back, and releases what a controlled transaction holds. */
-const ABORTED = Symbol.for('kysely.AbortedTransactionError')
-
-/** Kysely's driver, letting go of connections where Kysely's own keeps them. */
+/**
+ * Kysely's driver, with three differences. It acquires a connection with the caller's signal. It releases the connection when a
+ * hook throws, so it runs the hooks itself. And a COMMIT that the server refuses leaves nothing to roll back.
+ */
 export class HoldfastDriver extends PostgresDriver {
   readonly #config: ResolvedConfig
-  /** With the options that they were leased with, until they are used. */
-  readonly #leases = new WeakMap<DatabaseConnection, unknown>()
-  /** The clients whose `onCreateConnection` has succeeded. Kysely knows them only by what each lease gives it. */
+  readonly #leaseOptions: LeaseOptions = new WeakMap()
+  /** The clients whose `onCreateConnection` has succeeded. Physical ones: each lease has a client object of its own. */
   readonly #created = new WeakSet<object>()
-  /** What Kysely's own driver gets when it asks for its next client. */
+  /** The client that Kysely's own driver gets when it calls `connect()` next. */
   #leased: LeasedClient | undefined
   #pool!: Pool
 
   constructor(config: ResolvedConfig) {
-    const { onCreateConnection, onReserveConnection, ...rest } = config
+    const { onCreateConnection, onReserveConnection, ...withoutHooks } = config
     const pool = async (options?: AbortableOperationOptions): Promise<PostgresPool> => {
       this.#pool = await config.pool(options)
-      return lend(this.#pool, () => {
-        const leased = this.#leased
-        this.#leased = undefined
-        return leased
-      })
+      return postgresPoolOn(this.#pool, () => this.#takeLeased())
     }
-    super({ ...rest, pool })
+    super({ ...withoutHooks, pool })
     this.#config = config
   }
 
   override async acquireConnection(options?: AbortableOperationOptions): Promise<DatabaseConnection> {
-    const lease = (): Promise<LeasedClient> => this.#pool.connect()
-    const client = await (options?.signal ? withPoolOptions({ signal: options.signal }, lease) : lease())
+    const client = await this.#lease(options?.signal)
     const connection = await this.#connectionOf(client, options)
     const physical = physicalClient(client)
     const { idempotentSelects, onCreateConnection, onReserveConnection } = this.#config
     try {
       if (!this.#created.has(physical)) await onCreateConnection?.(connection, options)
       this.#created.add(physical)
-      if (idempotentSelects && !this.#leases.has(connection)) repeatSelects(connection, this.#pool, this.#leases)
-      this.#leases.set(connection, options)
+      if (idempotentSelects && !this.#leaseOptions.has(connection))
+        sendSelectsAgain(connection, this.#pool, this.#leaseOptions)
+      this.#leaseOptions.set(connection, options)
       await onReserveConnection?.(connection, options)
     } catch (error) {
       await this.releaseConnection(connection as Parameters<PostgresDriver['releaseConnection']>[0])
@@ -57,26 +46,32 @@ export class HoldfastDriver extends PostgresDriver {
     return connection
   }
 
-  /** Kysely's own connection on this client. It asks for the client before it returns, so that it can't get another's. */
-  async #connectionOf(
-    client: LeasedClient,
-    options: AbortableOperationOptions | undefined,
-  ): Promise<DatabaseConnection> {
-    const release = client[Symbol.dispose]
+  override commitTransaction(connection: DatabaseConnection): Promise<void> {
+    return super.commitTransaction(connection).catch((error) => {
+      throw markAsRolledBack(error)
+    })
+  }
+
+  #lease(signal: AbortSignal | undefined): Promise<LeasedClient> {
+    const connect = (): Promise<LeasedClient> => this.#pool.connect()
+    return signal ? withPoolOptions({ signal }, connect) : connect()
+  }
+
+  /** Kysely's own connection, on this client. `super.acquireConnection` takes the client before it returns its promise. */
+  async #connectionOf(client: LeasedClient, options?: AbortableOperationOptions): Promise<DatabaseConnection> {
+    const releaseIfHeld = client[Symbol.dispose]
     try {
       this.#leased = client
       return await super.acquireConnection(options)
     } catch (error) {
-      release() // It was destroyed meanwhile.
+      releaseIfHeld() // `destroy()` was called meanwhile.
       throw error
     }
   }
 
-  override commitTransaction(connection: DatabaseConnection): Promise<void> {
-    return super.commitTransaction(connection).catch((error) => {
-      // Answered by the server: a constraint, or a conflict, that is found at the end. A lost answer is no such thing.
-      const isAnswered = error instanceof TransactionRolledBackError || (error instanceof Error && 'severity' in error)
-      throw isAnswered ? Object.defineProperty(error, ABORTED, { value: true }) : error
-    })
+  #takeLeased(): LeasedClient | undefined {
+    const leased = this.#leased
+    this.#leased = undefined
+    return leased
   }
 }

@@ -12,7 +12,7 @@ import { Program } from './support/program.ts'
 
 class GivenUp extends Error {}
 
-// Kysely tells there what has failed behind the back of a caller who has left.
+// After a caller has given up, Kysely reports failures of its query there.
 beforeEach(() => {
   vi.spyOn(console, 'error').mockImplementation(() => {})
 })
@@ -24,8 +24,8 @@ async function isActive(cluster: Cluster, applicationName: string): Promise<void
   await until(async () => (await cluster.countSessions({ applicationName, state: 'active' })) === 1)
 }
 
-describe('a caller who waits for a connection gives up', () => {
-  /** Holds the only connection, and has somebody wait for it in vain. */
+describe('a signal that is aborted while its caller waits for a connection', () => {
+  /** Holds the only connection, and aborts the signal of a query that waits for it. */
   async function giveUp(db: Kysely<Tables>, pool: { readonly waitingCount: number }): Promise<() => Promise<unknown>> {
     const trx = await db.startTransaction().execute()
     const controller = new AbortController()
@@ -36,22 +36,25 @@ describe('a caller who waits for a connection gives up', () => {
     return () => trx.rollback().execute()
   }
 
-  test('stock Kysely: he still stands in line', async ({ direct }) => {
+  test('leaves the waiter in the queue, with stock Kysely', async ({ direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
-    const letGo = await giveUp(stockKysely(pool), pool)
+    const endTransaction = await giveUp(stockKysely(pool), pool)
     expect(pool.waitingCount).toBe(1)
-    await letGo()
+    await endTransaction()
   })
 
-  test('Holdfast: he leaves the line', async ({ cluster, direct }) => {
+  test('removes the waiter from the queue, with HoldfastDialect', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
-    const letGo = await giveUp(kysely(pool), pool)
+    const endTransaction = await giveUp(kysely(pool), pool)
     expect(pool.waitingCount).toBe(0)
-    await letGo()
+    await endTransaction()
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: the same of a connection() and a stream', async ({ cluster, direct }) => {
+  test('removes a waiting connection() and a waiting stream from the queue, with HoldfastDialect', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = kysely(pool)
     const trx = await db.startTransaction().execute()
@@ -70,7 +73,7 @@ describe('a caller who waits for a connection gives up', () => {
   })
 })
 
-describe('a caller gives up a query that is running', () => {
+describe('a signal that is aborted while its query runs', () => {
   async function giveUp(db: Kysely<Tables>, strategy: InflightQueryAbortStrategy, running: () => Promise<void>) {
     const controller = new AbortController()
     const { signal } = controller
@@ -81,7 +84,11 @@ describe('a caller gives up a query that is running', () => {
     expect(await told).toBeInstanceOf(GivenUp)
   }
 
-  test('and has it ignored: its connection comes back when it ends', async ({ cluster, direct, applicationName }) => {
+  test("releases the connection when the query ends, by the strategy 'ignore query'", async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = kysely(pool)
     const pid = await backendPid(db)
@@ -91,7 +98,11 @@ describe('a caller gives up a query that is running', () => {
     await expectHealthy(pool, cluster, applicationName)
   })
 
-  test('and has it cancelled: its connection comes back', async ({ cluster, direct, applicationName }) => {
+  test("cancels the query and keeps the connection, by the strategy 'cancel query'", async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = kysely(pool)
     const pid = await backendPid(db)
@@ -101,7 +112,11 @@ describe('a caller gives up a query that is running', () => {
     await expectHealthy(pool, cluster, applicationName)
   })
 
-  test('and has its session killed: its slot comes back', async ({ cluster, direct, applicationName }) => {
+  test("ends the session and frees the slot, by the strategy 'kill session'", async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = kysely(pool)
     const pid = await backendPid(db)
@@ -111,7 +126,7 @@ describe('a caller gives up a query that is running', () => {
     await expectHealthy(pool, cluster, applicationName)
   })
 
-  test('inside of a transaction: it can be rolled back', async ({ cluster, direct, applicationName }) => {
+  test('leaves a transaction that can be rolled back', async ({ cluster, direct, applicationName }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const trx = await kysely(pool).startTransaction().execute()
     await giveUp(trx, 'cancel query', () => isActive(cluster, applicationName))
@@ -119,7 +134,7 @@ describe('a caller gives up a query that is running', () => {
     await expectHealthy(pool, cluster, applicationName)
   })
 
-  test('and cannot reach the server for it: the slot comes back all the same', async ({
+  test("frees the slot though the cancellation can't reach the server", async ({
     cluster,
     proxy,
     proxied,
@@ -132,13 +147,13 @@ describe('a caller gives up a query that is running', () => {
       await isActive(cluster, applicationName)
       proxy.swallow({ connections: 'new' })
     })
-    await until(() => pool.idleCount === 1, { what: 'the slot to come back' })
+    await until(() => pool.idleCount === 1, { what: 'the slot to be free' })
     expect(vi.mocked(console.error).mock.calls.join()).toMatch('`inflightQueryAbortHandler` failed')
     await proxy.heal()
     await expectHealthy(pool, cluster, applicationName)
   })
 
-  test('of a stream: it is closed', async ({ cluster, direct, applicationName }) => {
+  test('closes a stream', async ({ cluster, direct, applicationName }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = kysely(pool)
     const pid = await backendPid(db)
@@ -156,28 +171,31 @@ describe('a caller gives up a query that is running', () => {
   })
 })
 
-describe('the connection over which a query is cancelled dies, too', () => {
-  /** A round trip takes so long that what the server has answered can be cut off on its way. */
+describe('the connection over which a query is cancelled', () => {
+  /** A round trip takes so long that the answer of the server can be cut off on its way. */
   const DELAY_MILLIS = 150
 
   test.for([
     ["Kysely's own dialect on a Holdfast pool", 'stock'],
     ['HoldfastDialect', 'holdfast'],
-  ] as const)('%s: the process lives on', async ([, dialect], { cluster, proxy, proxied, applicationName }) => {
-    await using program = Program.start('give-up', { dialect, config: { ...proxied, max: 1 } })
-    await isActive(cluster, applicationName)
-    const { links } = proxy
-    proxy.onLink((link) => link.delay(DELAY_MILLIS))
-    program.tell('give up')
-    await until(async () => (await cluster.sessions({ applicationName })).some(({ query }) => /cancel/.test(query)))
-    proxy.cut('rst', { links: proxy.links.filter((link) => !links.includes(link)) })
-    const { code: ended, stderr } = await program.ends()
-    expect([ended, /Unhandled 'error' event/.test(stderr)]).toEqual([0, false])
-  })
+  ] as const)(
+    "doesn't end the process when it dies, with %s",
+    async ([, dialect], { cluster, proxy, proxied, applicationName }) => {
+      await using program = Program.start('give-up', { dialect, config: { ...proxied, max: 1 } })
+      await isActive(cluster, applicationName)
+      const { links } = proxy
+      proxy.onLink((link) => link.delay(DELAY_MILLIS))
+      program.tell('give up')
+      await until(async () => (await cluster.sessions({ applicationName })).some(({ query }) => /cancel/.test(query)))
+      proxy.cut('rst', { links: proxy.links.filter((link) => !links.includes(link)) })
+      const { code: ended, stderr } = await program.ends()
+      expect([ended, /Unhandled 'error' event/.test(stderr)]).toEqual([0, false])
+    },
+  )
 })
 
-describe('retrying is given a signal', () => {
-  test('a statement that runs is cancelled at the server, and nothing is written', async ({
+describe('the signal of withRetry', () => {
+  test('cancels the running statement at the server, so that nothing is written', async ({
     cluster,
     direct,
     applicationName,
@@ -200,7 +218,7 @@ describe('retrying is given a signal', () => {
     await expectHealthy(pool, cluster, applicationName)
   })
 
-  test('one that waits for its connection leaves the line', async ({ cluster, direct }) => {
+  test('removes the transaction from the queue while it waits for its connection', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = kysely(pool)
     const trx = await db.startTransaction().execute()

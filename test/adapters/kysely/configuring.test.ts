@@ -10,7 +10,7 @@ import { until } from '../../support/index.ts'
 import { entries, kysely, stockKysely, type Tables } from './support/kysely.ts'
 
 describe('HoldfastDialect', () => {
-  test('works on a pool', async ({ direct }) => {
+  test('runs statements on a pool', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = kysely(pool)
     await db.insertInto('entry').values({ id: 'on a pool' }).execute()
@@ -18,7 +18,7 @@ describe('HoldfastDialect', () => {
     expect(pool.status()).toMatchObject({ size: 1, idle: 1 })
   })
 
-  test('works on a NullPool', async ({ direct }) => {
+  test('runs statements on a NullPool', async ({ direct }) => {
     await using pool = new NullPool(direct)
     const db = kysely(pool)
     await db.insertInto('entry').values({ id: 'on a NullPool' }).execute()
@@ -26,7 +26,7 @@ describe('HoldfastDialect', () => {
     await until(() => pool.totalCount === 0)
   })
 
-  test('makes a pool of the options of one', async ({ cluster, direct, applicationName }) => {
+  test('makes a pool of its options', async ({ cluster, direct, applicationName }) => {
     const db = new Kysely<Tables>({ dialect: new HoldfastDialect({ ...direct, max: 1, prePing: { idleMillis: 0 } }) })
     const asked = Array.from({ length: 3 }, () => sql<{ it: number }>`select 1 as it`.execute(db))
     for (const { rows } of await Promise.all(asked)) expect(rows).toEqual([{ it: 1 }])
@@ -34,7 +34,7 @@ describe('HoldfastDialect', () => {
     await db.destroy()
   })
 
-  test('asks a function for the pool, once, before the first query', async ({ direct }) => {
+  test('calls a function for the pool once, before the first query', async ({ direct }) => {
     let asked = 0
     await using pool = holdfast(direct)
     const dialect = new HoldfastDialect({
@@ -49,7 +49,7 @@ describe('HoldfastDialect', () => {
     expect(asked).toBe(1)
   })
 
-  test('asks again when the function has failed', async ({ direct }) => {
+  test('calls the function again when it has failed', async ({ direct }) => {
     await using pool = holdfast(direct)
     const answers = [Promise.reject(new RangeError('not yet')), Promise.resolve(pool)]
     const db = new Kysely<Tables>({ dialect: new HoldfastDialect({ pool: () => answers.shift() as Promise<Pool> }) })
@@ -57,7 +57,7 @@ describe('HoldfastDialect', () => {
     expect(await entries(db, 'none')).toEqual([])
   })
 
-  test("reads the password of another pool's options, where it is not enumerable", async ({ direct }) => {
+  test("takes the password from another pool's options, where it is not enumerable", async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     expect(Object.keys(pool.options)).not.toContain('password')
     const db = new Kysely<Tables>({ dialect: new HoldfastDialect(pool.options as HoldfastDialectConfig) })
@@ -65,7 +65,7 @@ describe('HoldfastDialect', () => {
     await db.destroy()
   })
 
-  test('may serve a builder that never runs anything', () => {
+  test('compiles statements without a server', () => {
     const db = new Kysely<Tables>({ dialect: new HoldfastDialect() })
     expect(db.selectFrom('entry').select('id').compile().sql).toBe('select "id" from "entry"')
   })
@@ -80,7 +80,7 @@ describe('destroy()', () => {
     expect((await rejection(entries(db, 'none'))).message).toBe('driver has already been destroyed')
   })
 
-  test('before the first query leaves nothing open', async ({ cluster, direct, applicationName }) => {
+  test('leaves no connection open when no query has run', async ({ cluster, direct, applicationName }) => {
     const db = new Kysely<Tables>({ dialect: new HoldfastDialect({ ...direct, min: 2 }) })
     await db.destroy()
     expect(await cluster.countSessions({ applicationName })).toBe(0)
@@ -96,7 +96,7 @@ describe('destroy()', () => {
     expect([stockPool.ended, pool.ended]).toEqual([true, true])
   })
 
-  test('is bounded: a query that runs on is cut off', async ({ cluster, direct, applicationName }) => {
+  test('cuts off a running query after closeTimeoutMillis', async ({ cluster, direct, applicationName }) => {
     const db = kysely(holdfast({ ...direct, closeTimeoutMillis: 100 }))
     const running = rejection(sql`select pg_sleep('infinity')`.execute(db))
     await until(async () => (await cluster.countSessions({ applicationName, state: 'active' })) === 1)
@@ -106,13 +106,13 @@ describe('destroy()', () => {
 })
 
 describe('a pool that has ended', () => {
-  test('is refused', async ({ direct }) => {
+  test('is refused by HoldfastDialect', async ({ direct }) => {
     const pool = holdfast(direct)
     await pool.end()
     expect(() => new HoldfastDialect({ pool })).toThrow('`pool` must be a pool in use, got one that has ended.')
   })
 
-  test('later refuses each query', async ({ direct }) => {
+  test('refuses each query when it has ended after that', async ({ direct }) => {
     const pool = holdfast(direct)
     const db = kysely(pool)
     await pool.end()
@@ -120,7 +120,7 @@ describe('a pool that has ended', () => {
   })
 })
 
-describe('what cannot work', () => {
+describe('HoldfastDialect refuses', () => {
   const pool = new Pool()
   const stock = new pg.Pool()
 
@@ -145,13 +145,13 @@ describe('what cannot work', () => {
     ['a hook that is none', { pool, onReserveConnection: 'set role app' }, /^`onReserveConnection` must be a function/],
     ['a cursor that is none', { cursor: {} }, /^`cursor` must be a function or a class, got object\.$/],
     ['an option that the pool refuses', { max: 0 }, /^`max` must be a whole number from 1 on, got 0\.$/],
-  ] as const)('%s is refused', ([, config, message]) => {
+  ] as const)('%s', ([, config, message]) => {
     const construct = (): unknown => new HoldfastDialect(config as never)
     expect(construct).toThrow(OptionsError)
     expect(construct).toThrow(message)
   })
 
-  test('is told all at once, when the pool is one', () => {
+  test('several wrong options in one error', () => {
     let problems: readonly string[] = []
     try {
       new HoldfastDialect({ pool, max: 5, host: 'here', cursor: 1, idempotentSelects: 1 } as never)
@@ -161,25 +161,25 @@ describe('what cannot work', () => {
     expect(problems.map((each) => each.split(' ')[0])).toEqual(['`cursor`', '`idempotentSelects`', '`max`', '`host`'])
   })
 
-  test('a key that is present with the value undefined is absent', () => {
+  test('no option whose value is undefined', () => {
     const absent = { pool: undefined, cursor: undefined, onCreateConnection: undefined }
     expect(new HoldfastDialect({ ...absent, max: 5 } as never)).toBeInstanceOf(HoldfastDialect)
     expect(new HoldfastDialect({ pool, max: undefined })).toBeInstanceOf(HoldfastDialect)
   })
 
-  test('a stock pool from a function is refused by the first query', async () => {
+  test('a stock pool from a function, with the first query', async () => {
     const db = new Kysely<Tables>({ dialect: new HoldfastDialect({ pool: async () => stock as Pool }) })
     expect(await rejection(entries(db, 'none'))).toBeInstanceOf(OptionsError)
   })
 
-  test('a pool from a function that has ended says so itself', async ({ direct }) => {
+  test('a pool from a function that has ended, with the first query', async ({ direct }) => {
     const ended = holdfast(direct)
     await ended.end()
     const db = new Kysely<Tables>({ dialect: new HoldfastDialect({ pool: async () => ended }) })
     expect(await rejection(entries(db, 'none'))).toBeInstanceOf(PoolClosedError)
   })
 
-  test('an older Kysely is told by its name, and with the range that fits', () => {
+  test('an older Kysely, and names the versions that it supports', () => {
     const { $pickTables } = Kysely.prototype
     Reflect.deleteProperty(Kysely.prototype, '$pickTables')
     try {

@@ -7,10 +7,10 @@ import { isPending, rejection, settles, unattended } from '../../faults/support/
 import { until } from '../../support/index.ts'
 import { backendPid, kysely, stockKysely, type Tables } from './support/kysely.ts'
 
-/** Whoever commits waits until this lock is free. */
-const GATE = 4712
+/** COMMIT waits until this advisory lock is free. */
+const COMMIT_LOCK = 4712
 
-/** A table that refuses the second row of the same kind not before COMMIT. */
+/** An INSERT into a table whose unique constraint is deferred, so that COMMIT refuses it. */
 const test = base.extend('late', async ({ cluster }) => {
   await cluster.withAdmin(async (admin) => {
     await admin.query('create table if not exists late (kind text unique deferrable initially deferred)')
@@ -19,15 +19,15 @@ const test = base.extend('late', async ({ cluster }) => {
   return sql`insert into late values ('a kind'), ('a kind')`
 })
 
-/** Begins, swallows the error of a statement, and is ready to be committed in vain. */
-async function failed(db: Kysely<Tables>) {
+/** A transaction in which the error of a statement was swallowed, so that COMMIT is answered with ROLLBACK. */
+async function failedTransaction(db: Kysely<Tables>) {
   const trx = await db.startTransaction().execute()
   await rejection(sql`select 1 / 0`.execute(trx))
   return trx
 }
 
-describe('COMMIT is refused by the server', () => {
-  test('stock Kysely: its connection is gone until somebody rolls back what is over', async ({ direct, late }) => {
+describe('a controlled transaction whose COMMIT the server refuses', () => {
+  test('keeps its connection until it is rolled back, with stock Kysely', async ({ direct, late }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const db = stockKysely(pool)
     const trx = await db.startTransaction().execute()
@@ -40,7 +40,11 @@ describe('COMMIT is refused by the server', () => {
     await settles(next, 'the next query')
   })
 
-  test('Holdfast: the caller is told the same, and the connection goes back', async ({ cluster, direct, late }) => {
+  test('rejects with the same error, and releases its connection, with HoldfastDialect', async ({
+    cluster,
+    direct,
+    late,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const trx = await kysely(pool).startTransaction().execute()
     await late.execute(trx)
@@ -50,7 +54,7 @@ describe('COMMIT is refused by the server', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: a rollback afterwards, as the documentation has it, concerns nobody else', async ({
+  test('may be rolled back afterwards without an effect on the next holder of the connection', async ({
     cluster,
     direct,
     late,
@@ -61,14 +65,14 @@ describe('COMMIT is refused by the server', () => {
     await late.execute(trx)
     await rejection(trx.commit().execute())
     await db.transaction().execute(async (other) => {
-      await other.insertInto('entry').values({ id: 'somebody else' }).execute()
+      await other.insertInto('entry').values({ id: 'next holder' }).execute()
       await trx.rollback().execute()
     })
-    expect(await cluster.query("select id from entry where id = 'somebody else'")).toHaveLength(1)
+    expect(await cluster.query("select id from entry where id = 'next holder'")).toHaveLength(1)
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: a transaction with a callback does not roll back what is over', async ({
+  test('is not rolled back by db.transaction(), since it is over', async ({
     cluster,
     direct,
     late,
@@ -84,10 +88,10 @@ describe('COMMIT is refused by the server', () => {
   })
 })
 
-describe('COMMIT is answered with ROLLBACK, since the error of a statement was swallowed', () => {
-  test('Holdfast: the caller is told of both, and the connection goes back', async ({ cluster, direct }) => {
+describe('a controlled transaction whose COMMIT is answered with ROLLBACK', () => {
+  test('rejects with the swallowed error as cause, and releases its connection', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
-    const trx = await failed(kysely(pool))
+    const trx = await failedTransaction(kysely(pool))
     const error = await rejection(trx.commit().execute())
     expect(error).toMatchObject({ name: 'TransactionRolledBackError', code: '40000', cause: { code: '22012' } })
     expect(isAbortedTransactionError(error)).toBe(true)
@@ -96,8 +100,8 @@ describe('COMMIT is answered with ROLLBACK, since the error of a statement was s
   })
 })
 
-describe('the connection of a controlled transaction dies', () => {
-  test('between two statements: nobody has to roll back, the slot is free', async ({ cluster, direct }) => {
+describe('a controlled transaction whose connection dies', () => {
+  test('frees its slot without a rollback when it dies between two statements', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const trx = await kysely(pool).startTransaction().execute()
     await cluster.terminateBackends({ pid: await backendPid(trx) })
@@ -107,22 +111,18 @@ describe('the connection of a controlled transaction dies', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('after COMMIT was sent: nobody is told that it was rolled back', async ({
-    cluster,
-    direct,
-    applicationName,
-  }) => {
+  test("doesn't report a rollback when it dies after COMMIT was sent", async ({ cluster, direct, applicationName }) => {
     await using pool = holdfast({ ...direct, max: 1, lostCommit: 'report' })
     const db = kysely(pool)
     await cluster.withAdmin(async (admin) => {
-      await admin.query(`select pg_advisory_lock(${GATE})`)
+      await admin.query(`select pg_advisory_lock(${COMMIT_LOCK})`)
       const trx = await db.startTransaction().execute()
-      await sql`create temporary table gated (id int)`.execute(trx)
+      await sql`create temporary table locked (id int)`.execute(trx)
       await sql`create function pg_temp.pass() returns trigger language plpgsql as
-        ${sql.lit(`begin perform pg_advisory_xact_lock_shared(${GATE}); return null; end`)}`.execute(trx)
-      await sql`create constraint trigger pass after insert on gated deferrable initially deferred
+        ${sql.lit(`begin perform pg_advisory_xact_lock_shared(${COMMIT_LOCK}); return null; end`)}`.execute(trx)
+      await sql`create constraint trigger pass after insert on locked deferrable initially deferred
         for each row execute function pg_temp.pass()`.execute(trx)
-      await sql`insert into gated values (1)`.execute(trx)
+      await sql`insert into locked values (1)`.execute(trx)
       const committed = rejection(trx.commit().execute())
       const [session] = await until(async () => {
         const waiting = await cluster.sessions({ applicationName, state: 'active' })
@@ -137,17 +137,17 @@ describe('the connection of a controlled transaction dies', () => {
   })
 })
 
-test('a BEGIN that fails keeps no connection', async ({ cluster, direct }) => {
+test('releases the connection when BEGIN fails', async ({ cluster, direct }) => {
   await using pool = holdfast({ ...direct, max: 1 })
   const db = kysely(pool)
-  // A level of Kysely's that PostgreSQL doesn't know.
+  // Kysely knows this level, and PostgreSQL doesn't.
   expect(await rejection(db.startTransaction().setIsolationLevel('snapshot').execute())).toMatchObject({
     code: '42601',
   })
   await expectHealthy(pool, cluster, direct.application_name)
 })
 
-test('savepoints are rolled back and released', async ({ cluster, direct }) => {
+test('rolls back to savepoints, and releases them', async ({ cluster, direct }) => {
   await using pool = holdfast({ ...direct, max: 1 })
   const trx = await kysely(pool).startTransaction().execute()
   await trx.insertInto('entry').values({ id: 'savepoint: kept' }).execute()

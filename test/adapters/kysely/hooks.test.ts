@@ -10,7 +10,7 @@ import { kysely, stockKysely } from './support/kysely.ts'
 
 const HOOKS = ['onCreateConnection', 'onReserveConnection'] as const
 
-/** A hook that throws so many times, and counts its calls. */
+/** A hook that throws the first `times` times, and counts its calls. */
 function failing(times: number): { (): Promise<void>; calls: number } {
   const hook = async (): Promise<void> => {
     if (++hook.calls <= times) throw new RangeError('of the hook')
@@ -23,8 +23,8 @@ async function run(connection: DatabaseConnection, text: string): Promise<void> 
   await connection.executeQuery(CompiledQuery.raw(text))
 }
 
-describe.each(HOOKS)('%s throws', (hook) => {
-  test('stock Kysely: the connection is gone for good', async ({ direct }) => {
+describe.each(HOOKS)('when %s throws', (hook) => {
+  test('stock Kysely never releases the connection', async ({ direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const db = stockKysely(pool, { [hook]: failing(1) })
     expect(await rejection(sql`select 1`.execute(db))).toBeInstanceOf(RangeError)
@@ -34,7 +34,7 @@ describe.each(HOOKS)('%s throws', (hook) => {
     expect([pool.totalCount, pool.idleCount]).toEqual([1, 0])
   })
 
-  test('Holdfast: the caller is told, and the connection goes back', async ({ cluster, direct }) => {
+  test('HoldfastDialect rejects with its error, and releases the connection', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = kysely(pool, { [hook]: failing(1) })
     expect(await rejection(sql`select 1`.execute(db))).toBeInstanceOf(RangeError)
@@ -42,7 +42,7 @@ describe.each(HOOKS)('%s throws', (hook) => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: so it does of a transaction, which has not begun', async ({ cluster, direct }) => {
+  test('HoldfastDialect begins no transaction, and releases the connection', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = kysely(pool, { [hook]: failing(2) })
     let hasBegun = false
@@ -56,7 +56,7 @@ describe.each(HOOKS)('%s throws', (hook) => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: a transaction that it has left open is not inherited', async ({ cluster, direct }) => {
+  test('HoldfastDialect rolls back a transaction that the hook has left open', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     let isFirst = true
     const db = kysely(pool, {
@@ -75,7 +75,7 @@ describe.each(HOOKS)('%s throws', (hook) => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: when it loses its connection, the caller is told the cause, and the slot is free', async ({
+  test('HoldfastDialect rejects with the cause and frees the slot, if the hook lost the connection', async ({
     cluster,
     direct,
   }) => {
@@ -86,14 +86,14 @@ describe.each(HOOKS)('%s throws', (hook) => {
         if (++calls === 1) await run(connection, 'select pg_terminate_backend(pg_backend_pid())')
       },
     })
-    // What the statement of a hook has done may be written: that isn't run again without being asked.
+    // The statement of a hook may have written something, so it isn't run again.
     const lost = await rejection(withRetry(db.transaction()).execute(() => {}))
     expect(lost).toMatchObject({ name: 'ConnectionLostError', code: '57P01', commitOutcome: 'unknown' })
     await expectHealthy(pool, cluster, direct.application_name)
   })
 })
 
-test('a connection is not used before its onCreateConnection has succeeded', async ({ direct }) => {
+test('uses a connection only after its onCreateConnection has succeeded', async ({ direct }) => {
   await using pool = holdfast({ ...direct, max: 1 })
   const hook = failing(2)
   const db = kysely(pool, { onCreateConnection: hook })
@@ -105,7 +105,7 @@ test('a connection is not used before its onCreateConnection has succeeded', asy
   expect(pool.totalCount).toBe(1)
 })
 
-test('onCreateConnection runs once for each connection, onReserveConnection for each use', async ({
+test('runs onCreateConnection once for each connection, and onReserveConnection before each use', async ({
   cluster,
   direct,
   applicationName,
@@ -120,14 +120,14 @@ test('onCreateConnection runs once for each connection, onReserveConnection for 
   expect([created.calls, reserved.calls]).toEqual([2, 4])
 })
 
-test('what onCreateConnection sets holds for whoever comes later', async ({ direct }) => {
+test('keeps what onCreateConnection has set for later uses of the connection', async ({ direct }) => {
   await using pool = holdfast({ ...direct, max: 1 })
   const db = kysely(pool, { onCreateConnection: (connection) => run(connection, "set lock_timeout = '3s'") })
   await sql`select 1`.execute(db)
   expect((await sql`show lock_timeout`.execute(db)).rows).toEqual([{ lock_timeout: '3s' }])
 })
 
-test('hooks are told the signal of whoever acquires', async ({ direct }) => {
+test("passes the caller's signal to the hooks", async ({ direct }) => {
   await using pool = holdfast({ ...direct, max: 1 })
   const told: unknown[] = []
   const hook = async (
@@ -142,7 +142,7 @@ test('hooks are told the signal of whoever acquires', async ({ direct }) => {
   expect(told).toEqual([signal, signal])
 })
 
-test("under resetOnReturn: 'session' the pool's onConnect holds, and what onCreateConnection sets does not", async ({
+test("keeps what the pool's onConnect has set under resetOnReturn: 'session', and not what onCreateConnection has", async ({
   direct,
 }) => {
   const onConnect = async (client: { query(text: string): Promise<unknown> }): Promise<void> => {

@@ -14,7 +14,6 @@ interface Database {
   counted: { id: string }
 }
 
-/** Whoever may be told that SELECTs can be repeated. */
 type Db = Kysely<Database>
 
 const AGAIN = { idempotentSelects: true }
@@ -23,12 +22,12 @@ function open(pool: Pool, options: { idempotentSelects?: boolean } = AGAIN): Db 
   return new Kysely({ dialect: new HoldfastDialect({ ...options, pool }) })
 }
 
-/** A SELECT of the query builder, which is counted. */
+/** A SELECT of the query builder. The server counts how often it runs. */
 function select(db: Db): Promise<{ id: string }[]> {
   return db.selectFrom('counted').select('id').execute()
 }
 
-/** That takes a minute the first time, and then no time. */
+/** A column that takes a minute in the first run, and no time after that. */
 const slowOnce = sql<string>`pg_sleep(case nextval('runs') when 1 then 60 else 0 end)`.as('slept')
 
 const COUNTED = /"counted"/
@@ -129,7 +128,7 @@ describe('a SELECT of the query builder', () => {
     expect([await runs(), ask.mock.calls.length]).toEqual([2, 1])
   })
 
-  test('is told its own errors at once', async ({ direct, runs }) => {
+  test('rejects with its own error after one run', async ({ direct, runs }) => {
     await using pool = holdfast(direct)
     const failing = open(pool).selectFrom('counted').select(sql<number>`1 / (id::int - id::int)`.as('it')).execute()
     expect(await rejection(failing)).toMatchObject({ code: '22012' })
@@ -137,14 +136,18 @@ describe('a SELECT of the query builder', () => {
   })
 })
 
-describe('is not sent again', () => {
+describe('idempotentSelects does not send again', () => {
   const entry = { id: 'written once' }
 
   test.for<[string, RegExp, (db: Db) => Promise<unknown>]>([
     ['raw SQL', COUNTED, (db) => sql`select id from "counted"`.execute(db)],
     ['a SELECT in a transaction', COUNTED, (db) => db.transaction().execute(select)],
     ['a SELECT in a controlled transaction', COUNTED, async (db) => select(await db.startTransaction().execute())],
-    ['a SELECT of retrying, by itself', COUNTED, (db) => withRetry(db.transaction(), { retry: false }).execute(select)],
+    [
+      'a SELECT in withRetry with `retry: false`',
+      COUNTED,
+      (db) => withRetry(db.transaction(), { retry: false }).execute(select),
+    ],
     ['a SELECT on a connection()', COUNTED, (db) => db.connection().execute(select)],
     [
       'a SELECT on a connection() with a signal',
@@ -222,13 +225,13 @@ describe('is not sent again', () => {
   ])('%s', async ([, run], { cluster, aimed, aimedAt }) => {
     await using pool = holdfast({ ...aimedAt, max: 1 })
     const shot = aimed.aim({ statement: /"entry"/, point: 'on-reply' }, 'rst')
-    // Sent again, it would succeed, or be told that the key is there.
+    // If it were sent again, it would succeed, or fail because the key exists.
     expect(await rejection(run(open(pool)))).toBeInstanceOf(ConnectionLostError)
     await shot.fired
     await expectHealthy(pool, cluster, aimedAt.application_name)
   })
 
-  test('an INSERT that was lost on its reply is there once', async ({ cluster, aimed, aimedAt }) => {
+  test('an INSERT whose answer was lost, so it is written once', async ({ cluster, aimed, aimedAt }) => {
     await using pool = holdfast({ ...aimedAt, max: 1 })
     const shot = aimed.aim({ statement: /^insert/, point: 'on-reply' }, 'rst')
     expect(await rejection(open(pool).insertInto('entry').values({ id: 'once' }).execute())).toBeInstanceOf(
@@ -239,7 +242,7 @@ describe('is not sent again', () => {
   })
 
   test.for([{ idempotentSelects: false }, {}])(
-    'a SELECT, where nobody has said that it may: %o',
+    'a SELECT without `idempotentSelects: true`: %o',
     async (options, { cluster, aimed, aimedAt, runs }) => {
       await using pool = holdfast({ ...aimedAt, max: 1 })
       const shot = aimed.aim({ statement: COUNTED, point: 'on-reply' }, 'rst')
@@ -250,8 +253,8 @@ describe('is not sent again', () => {
     },
   )
 
-  test('a SELECT whose session was killed because its caller has left', async ({ cluster, direct, runs }) => {
-    // Kysely tells there what has failed behind the back of a caller who has left.
+  test('a SELECT whose session was killed because its signal was aborted', async ({ cluster, direct, runs }) => {
+    // After a caller has given up, Kysely reports failures of its query there.
     vi.spyOn(console, 'error').mockImplementation(() => {})
     await using pool = holdfast({ ...direct, max: 1 })
     const controller = new AbortController()
@@ -269,7 +272,7 @@ describe('is not sent again', () => {
   })
 })
 
-describe('the option', () => {
+describe('idempotentSelects', () => {
   const pool = new Pool()
 
   function problemsOf(options: object): readonly string[] {
@@ -282,13 +285,13 @@ describe('the option', () => {
     throw new Error('Accepted')
   }
 
-  test.for([['yes'], [1], [null], [{}]])('is true or false, not %o', ([given]) => {
+  test.for([['yes'], [1], [null], [{}]])('refuses %o, since it must be true or false', ([given]) => {
     const problem = `\`idempotentSelects\` must be true or false, got ${String(given)}.`
     expect(problemsOf({ pool, idempotentSelects: given })).toEqual([problem])
     expect(problemsOf({ max: 1, idempotentSelects: given })).toEqual([problem])
   })
 
-  test.for(['onCreateConnection', 'onReserveConnection'])('is not for whoever has %s', (hook) => {
+  test.for(['onCreateConnection', 'onReserveConnection'])("can't be given beside %s", (hook) => {
     const problem = "`idempotentSelects` can't be given beside hooks: `onConnect` of the pool sets up every connection."
     expect(problemsOf({ pool, ...AGAIN, [hook]: async () => {} })).toEqual([problem])
     expect(new HoldfastDialect({ pool, idempotentSelects: false, [hook]: async () => {} })).toBeDefined()

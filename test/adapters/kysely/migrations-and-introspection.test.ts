@@ -8,7 +8,7 @@ import { holdfast } from '../../faults/support/pools.ts'
 import { settles } from '../../faults/support/settling.ts'
 import type { Cluster } from '../../support/index.ts'
 
-/** A schema of its own for each test, in which the ordinary role may do what it likes. */
+/** A schema of its own for each test, which the ordinary role owns. */
 async function schemaIn(cluster: Cluster, name: string): Promise<string> {
   await cluster.query(`create schema ${name} authorization app`)
   return name
@@ -42,7 +42,7 @@ function accounts(schema: string, afterTable = async (_db: Kysely<unknown>): Pro
   }
 }
 
-test('the migrator goes up and down', async ({ cluster, direct }) => {
+test('the migrator migrates up and down', async ({ cluster, direct }) => {
   const schema = await schemaIn(cluster, 'up_and_down')
   await using pool = holdfast({ ...direct, max: 1 })
   const db = new Kysely<unknown>({ dialect: new HoldfastDialect({ pool }) })
@@ -55,7 +55,7 @@ test('the migrator goes up and down', async ({ cluster, direct }) => {
   await expectHealthy(pool, cluster, direct.application_name)
 })
 
-test('two migrators at a time migrate once', async ({ cluster, direct }) => {
+test('two migrators that run at the same time migrate once', async ({ cluster, direct }) => {
   const schema = await schemaIn(cluster, 'two_at_a_time')
   await using pool = holdfast(direct)
   const db = new Kysely<unknown>({ dialect: new HoldfastDialect({ pool }) })
@@ -67,7 +67,7 @@ test('two migrators at a time migrate once', async ({ cluster, direct }) => {
   await expectHealthy(pool, cluster, direct.application_name)
 })
 
-test('a migration whose session dies leaves nothing half done, and can be run again', async ({
+test('a migration whose session dies is rolled back, and can run again', async ({
   cluster,
   direct,
   applicationName,
@@ -87,7 +87,7 @@ test('a migration whose session dies leaves nothing half done, and can be run ag
   await expectHealthy(pool, cluster, applicationName)
 })
 
-test('the introspector tells schemas, tables and columns', async ({ cluster, direct }) => {
+test('the introspector returns schemas, tables and columns', async ({ cluster, direct }) => {
   const schema = await schemaIn(cluster, 'introspected')
   await cluster.query(`create table ${schema}.account (id serial primary key, owner text not null)`)
   await using pool = holdfast({ ...direct, max: 1 })

@@ -14,20 +14,20 @@ interface Numbered {
   readonly n: number
 }
 
-/** So many rows, one by one; with `stallsAfter`, the next one never comes. */
+/** Streams `count` rows, one by one. The row behind `stallsAfter` never comes. */
 function numbers(db: Kysely<Tables>, count: number, stallsAfter = count): AsyncIterableIterator<Numbered> {
   const stall = sql`case when n > ${stallsAfter} then pg_sleep('infinity') end`.as('stall')
   const rows = sql<Numbered>`(select n from generate_series(1, ${count}::int) as n)`.as('rows')
   return db.selectFrom(rows).select(['n', stall]).stream(1) as AsyncIterableIterator<Numbered>
 }
 
-/** Reads to the end, however that comes. */
+/** Reads the rows to their end, or until an error. */
 async function readAll(rows: AsyncIterable<Numbered>, into: number[] = []): Promise<number[]> {
   for await (const { n } of rows) into.push(n)
   return into
 }
 
-test('stock Kysely needs a cursor; Holdfast has one', async ({ direct }) => {
+test('streams without a `cursor`, which stock Kysely needs', async ({ direct }) => {
   await using stockPool = new StockPool(direct)
   const stock = stockKysely(stockPool, { cursor: undefined } as object)
   expect((await rejection(readAll(numbers(stock, 3)))).message).toMatch('`cursor` is not present')
@@ -35,7 +35,7 @@ test('stock Kysely needs a cursor; Holdfast has one', async ({ direct }) => {
   expect(await readAll(numbers(kysely(pool), 3))).toEqual([1, 2, 3])
 })
 
-test('a cursor of the user is taken instead', async ({ direct }) => {
+test("streams by the application's own `cursor`", async ({ direct }) => {
   let opened = 0
   class CountedCursor extends Cursor {
     constructor(...args: ConstructorParameters<typeof Cursor>) {
@@ -48,8 +48,8 @@ test('a cursor of the user is taken instead', async ({ direct }) => {
   expect(opened).toBe(1)
 })
 
-describe.each(LOSSES)('a stream is read, and $loss', ({ code, happen }) => {
-  test('stock Kysely: its reader waits for ever, and the slot is gone', async ({
+describe.each(LOSSES)('while a stream is read and $loss', ({ code, happen }) => {
+  test('the reader of stock Kysely never ends, and its slot is never free', async ({
     cluster,
     proxy,
     proxied,
@@ -67,7 +67,7 @@ describe.each(LOSSES)('a stream is read, and $loss', ({ code, happen }) => {
     expect([await isPending(read), await isPending(next)]).toEqual([true, true])
   })
 
-  test('Holdfast: for await ends with the error, and the slot comes back', async ({
+  test('the reader of HoldfastDialect gets the error, and its slot is free', async ({
     cluster,
     proxy,
     proxied,
@@ -82,7 +82,7 @@ describe.each(LOSSES)('a stream is read, and $loss', ({ code, happen }) => {
     await allIsWell(pool, { cluster, proxy, applicationName })
   })
 
-  test('Holdfast: a reader who pauses is told when he goes on; the slot is free before', async ({
+  test('a reader that pauses gets the error with its next row, and its slot is free before that', async ({
     cluster,
     proxy,
     proxied,
@@ -97,7 +97,7 @@ describe.each(LOSSES)('a stream is read, and $loss', ({ code, happen }) => {
     expect(await rejection(rows.next())).toMatchObject({ name: 'ConnectionLostError', code })
   })
 
-  test('Holdfast: a reader who leaves is not held up', async ({ cluster, proxy, proxied, applicationName }) => {
+  test('a reader that leaves the loop is not delayed', async ({ cluster, proxy, proxied, applicationName }) => {
     await using pool = holdfast({ ...proxied, max: 1 })
     const rows = numbers(kysely(pool), 1000)
     await rows.next()
@@ -106,7 +106,7 @@ describe.each(LOSSES)('a stream is read, and $loss', ({ code, happen }) => {
     await allIsWell(pool, { cluster, proxy, applicationName })
   })
 
-  test('Holdfast: retrying begins again, with the first row', async ({ cluster, proxy, proxied, applicationName }) => {
+  test('withRetry reads the stream again from its first row', async ({ cluster, proxy, proxied, applicationName }) => {
     await using pool = holdfast({ ...proxied, max: 1 })
     const db = kysely(pool)
     const id = `streamed: ${applicationName}`
@@ -125,8 +125,8 @@ describe.each(LOSSES)('a stream is read, and $loss', ({ code, happen }) => {
   })
 })
 
-describe('leaving early', () => {
-  test('closes the cursor, and keeps the connection', async ({ cluster, direct }) => {
+describe('leaving the loop over a stream early', () => {
+  test('closes the cursor and keeps the connection', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = kysely(pool)
     const pid = await backendPid(db)
@@ -135,7 +135,7 @@ describe('leaving early', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('by an error of its own, inside of a transaction, rolls back', async ({ cluster, direct }) => {
+  test('by an error rolls the transaction back', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const transaction = withRetry(kysely(pool).transaction()).execute(async (trx) => {
       await trx.insertInto('entry').values({ id: 'left a stream' }).execute()

@@ -9,7 +9,7 @@ import { rejection } from '../../faults/support/settling.ts'
 import { until } from '../../support/index.ts'
 import { backendPid, entries, kysely, stockKysely, type Tables } from './support/kysely.ts'
 
-/** Again without pauses to speak of. */
+/** Retries almost without delay. */
 const AGAIN = { retry: { retries: 3, minTimeout: 1, maxTimeout: 10 } }
 
 function builderOf(db: Kysely<Tables>): TransactionBuilder<Tables> {
@@ -21,7 +21,7 @@ async function setting(db: Kysely<Tables>, name: string): Promise<unknown> {
   return rows[0]?.it
 }
 
-test('a transaction that lost its connection before COMMIT is run again, by default', async ({ cluster, direct }) => {
+test('withRetry runs a transaction again that lost its connection before COMMIT', async ({ cluster, direct }) => {
   await using pool = holdfast({ ...direct, max: 1 })
   const db = kysely(pool)
   const attempts: number[] = []
@@ -40,7 +40,7 @@ test('a transaction that lost its connection before COMMIT is run again, by defa
   await expectHealthy(pool, cluster, direct.application_name)
 })
 
-test("Kysely's own transaction rejects, and tells the cause", async ({ cluster, direct }) => {
+test("Kysely's own transaction runs once, and rejects with the cause", async ({ cluster, direct }) => {
   await using pool = holdfast({ ...direct, max: 1 })
   const transaction = builderOf(kysely(pool)).execute(async (trx) => {
     await cluster.terminateBackends({ pid: await backendPid(trx) })
@@ -50,7 +50,7 @@ test("Kysely's own transaction rejects, and tells the cause", async ({ cluster, 
   await expectHealthy(pool, cluster, direct.application_name)
 })
 
-test('a conflict is run again', async ({ cluster, direct }) => {
+test('withRetry runs a transaction again after a conflict', async ({ cluster, direct }) => {
   await using pool = holdfast(direct)
   const db = kysely(pool)
   await db.insertInto('entry').values({ id: 'contested' }).execute()
@@ -67,7 +67,7 @@ test('a conflict is run again', async ({ cluster, direct }) => {
   await expectHealthy(pool, cluster, direct.application_name)
 })
 
-test('a conflict that COMMIT finds is run again', async ({ cluster, direct }) => {
+test('withRetry runs a transaction again after a conflict that COMMIT finds', async ({ cluster, direct }) => {
   await using pool = holdfast(direct)
   const db = kysely(pool)
   const serializable = (): TransactionBuilder<Tables> => builderOf(db).setIsolationLevel('serializable')
@@ -88,7 +88,7 @@ test('a conflict that COMMIT finds is run again', async ({ cluster, direct }) =>
   await expectHealthy(pool, cluster, direct.application_name)
 })
 
-test('what may be written is not run again: COMMIT was sent, and its answer is lost', async ({
+test('withRetry does not run a transaction again when the answer to COMMIT is lost', async ({
   cluster,
   proxy,
   proxied,
@@ -114,7 +114,7 @@ test('what may be written is not run again: COMMIT was sent, and its answer is l
   await expectHealthy(pool, cluster, applicationName)
 })
 
-test("the function's own error is told as it is, after one attempt", async ({ cluster, direct }) => {
+test("withRetry rejects with the function's own error after one attempt", async ({ cluster, direct }) => {
   await using pool = holdfast({ ...direct, max: 1 })
   const mine = new RangeError('mine')
   let runs = 0
@@ -134,7 +134,7 @@ test.for([
   ['retry: false', { retry: false }, 1],
   ['retry: { retries: 2 }', { retry: { retries: 2, minTimeout: 1 } }, 3],
   ['retry: true', { retry: true }, 4],
-] as const)('%s gives it so many attempts', async ([, options, count], { cluster, direct }) => {
+] as const)('%s makes as many attempts as it says', async ([, options, count], { cluster, direct }) => {
   await using pool = holdfast({ ...direct, max: 1 })
   let runs = 0
   const transaction = withRetry(builderOf(kysely(pool)), options).execute(async (trx) => {
@@ -146,8 +146,8 @@ test.for([
   await expectHealthy(pool, cluster, direct.application_name)
 })
 
-describe('the builder keeps in each attempt', () => {
-  test('its isolation level and access mode', async ({ direct }) => {
+describe('each attempt', () => {
+  test("has the builder's isolation level and access mode", async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const seen: unknown[] = []
     const builder = builderOf(kysely(pool)).setIsolationLevel('serializable').setAccessMode('read only')
@@ -158,7 +158,7 @@ describe('the builder keeps in each attempt', () => {
     expect(seen).toEqual(Array(2).fill(['serializable', 'on']))
   })
 
-  test('its schema and plugins', async ({ cluster, direct }) => {
+  test("has the builder's schema and plugins", async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     await cluster.withAdmin(async (admin) => {
       await admin.query('create schema shop authorization app; create table shop.big_order (order_id int)')
@@ -175,8 +175,8 @@ describe('the builder keeps in each attempt', () => {
   })
 })
 
-describe('what cannot work', () => {
-  test('anything but the builder of a transaction is refused at once', async ({ direct }) => {
+describe('withRetry refuses', () => {
+  test('anything but the builder of a transaction, at once', async ({ direct }) => {
     await using pool = holdfast(direct)
     const db = kysely(pool)
     for (const wrong of [db, db.startTransaction(), db.connection(), () => db.transaction(), undefined]) {
@@ -186,7 +186,7 @@ describe('what cannot work', () => {
     }
   })
 
-  test('a database on another pool is refused before its function runs', async ({ direct }) => {
+  test('a database on another pool, before its function runs', async ({ direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const db = stockKysely(pool)
     let hasRun = false
@@ -198,14 +198,14 @@ describe('what cannot work', () => {
     await builderOf(db).execute(() => Promise.resolve())
   })
 
-  test('so is one whose dialect knows nothing of the adapter', async ({ cluster, direct }) => {
+  test("a database with Kysely's own dialect", async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
     expect(await rejection(withRetry(builderOf(db)).execute(() => {}))).toBeInstanceOf(OptionsError)
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('options are checked, and all told at once', async ({ direct }) => {
+  test('wrong options, and names all of them', async ({ direct }) => {
     await using pool = holdfast(direct)
     const options = { retries: 3, signal: 'now' } as never
     const error = await rejection(withRetry(builderOf(kysely(pool)), options).execute(() => {}))
@@ -213,7 +213,7 @@ describe('what cannot work', () => {
     expect(error.problems).toHaveLength(2)
   })
 
-  test('a function that is none is told', async ({ direct }) => {
+  test("what isn't a function", async ({ direct }) => {
     await using pool = holdfast(direct)
     const execute = withRetry(builderOf(kysely(pool))).execute as (fn: unknown) => Promise<unknown>
     expect(await rejection(execute('select 1'))).toBeInstanceOf(TypeError)

@@ -4,7 +4,7 @@ import { HoldfastDialect } from '@holdfast/kysely'
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import type { PoolConfig } from 'pg'
 
-/** Runs a query without end, has it cancelled when it is told to, and ends. Sets no listener for errors. */
+/** Runs a query that never ends, cancels it when it gets a message, and exits. Sets no listener for errors. */
 
 const { dialect, config } = JSON.parse(process.argv[2] ?? '') as { dialect: 'stock' | 'holdfast'; config: PoolConfig }
 const pool = new Pool(config as object)
@@ -18,7 +18,7 @@ const [told] = await Promise.all([
   once(process, 'message').then(() => controller.abort()),
 ])
 if (told !== 'given up') throw new Error('It should have been given up')
-// The cancellation is under way; whoever waits for the connection is served after it.
+// The cancellation is under way. The next statement waits for the connection until it is done.
 await sql`select 1`.execute(db)
 await db.destroy()
 process.disconnect()

@@ -9,7 +9,7 @@ export interface Tables {
   entry: { id: string }
 }
 
-/** What the dialects take besides the pool. */
+/** The options of the dialects, without the pool. */
 export type DialectOptions = Omit<PostgresDialectConfig, 'pool'> & Pick<HoldfastDialectConfig, 'idempotentSelects'>
 
 /** Kysely on a Holdfast pool, by the adapter. */
@@ -23,13 +23,13 @@ export function stockKysely(pool: StockPool, options: DialectOptions = {}): Kyse
   return new Kysely({ dialect })
 }
 
-/** The process that serves whoever asks. */
+/** The pid of the server process that runs this statement. */
 export async function backendPid(db: Kysely<Tables>): Promise<number> {
   const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(db)
   return rows[0]?.pid as number
 }
 
-/** The ids of all entries that begin so. */
+/** The ids of all entries that begin with `beginning`. */
 export async function entries(db: Kysely<Tables>, beginning: string): Promise<string[]> {
   const rows = await db.selectFrom('entry').select('id').where('id', 'like', `${beginning}%`).orderBy('id').execute()
   return rows.map(({ id }) => id)

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import type { Exit } from '../../../faults/support/application.ts'
 import { settles } from '../../../faults/support/settling.ts'
 
-/** A program of `../programs` in a process of its own, without any listener: it can be seen crashing. */
+/** A program of `../programs` in a process of its own. It has no listeners, so an unhandled error ends it. */
 export class Program implements AsyncDisposable {
   readonly #child: ChildProcess
   readonly #exited: Promise<Exit>
@@ -30,12 +30,12 @@ export class Program implements AsyncDisposable {
     return new Program(child)
   }
 
-  /** Gives it the word that it waits for. */
+  /** Sends it the message that it waits for. */
   tell(word: string): void {
     this.#child.send(word)
   }
 
-  /** How it ends, if it does within reasonable time. */
+  /** Resolves with its exit code and what it printed, if it ends within the time of `settles`. */
   ends(): Promise<Exit> {
     return settles(this.#exited, 'the program')
   }
