@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import pg from 'pg'
 import { describe, expect } from 'vitest'
-import { readText } from '../../packages/core/src/sql/reading.ts'
+import { splitStatements } from '../../packages/core/src/sql/split-statements.ts'
 import { readSql } from '../../packages/core/src/sql/statement.ts'
 import { test } from '../faults/support/fault-test.ts'
 
@@ -58,7 +58,7 @@ describe.each(['on', 'off'])('with standard_conforming_strings = %s', (setting) 
         const count = await statementsFor(client, text)
         if (count === undefined) return
         taken++
-        const { statements, unclosed } = readText(text, setting === 'off')
+        const { statements, unclosed } = splitStatements(text, setting === 'off')
         expect([statements.length, unclosed]).toEqual([count, undefined])
         const sure = readSql(text)
         if (sure.isSure) expect(sure.statements.length).toBe(count)
@@ -89,7 +89,7 @@ describe.each(['on', 'off'])('with standard_conforming_strings = %s', (setting) 
     try {
       await client.query(`set standard_conforming_strings = ${setting}; set escape_string_warning = off`)
       expect(await statementsFor(client, text)).toBe(count)
-      expect(readText(text, setting === 'off').statements.length).toBe(count)
+      expect(splitStatements(text, setting === 'off').statements.length).toBe(count)
     } finally {
       await client.end()
     }

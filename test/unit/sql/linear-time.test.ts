@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { factsOfQuery } from '../../../packages/core/src/sql/query.ts'
-import { readText } from '../../../packages/core/src/sql/reading.ts'
+import { effectsOfQuery } from '../../../packages/core/src/sql/query-effects.ts'
+import { splitStatements } from '../../../packages/core/src/sql/split-statements.ts'
 import { isSelect, kindOf, onlyRollsBack, takesEffectLate } from '../../../packages/core/src/sql/statement.ts'
 import { CountedText } from './counted-text.ts'
 
@@ -44,14 +44,14 @@ const TEXTS: Readonly<Record<string, string>> = {
 describe.each([true, false])('with backslashes that escape: %s', (escapes) => {
   test.each(Object.entries(TEXTS))('a text of %s is read in time that is linear in its length', (_what, text) => {
     const counted = new CountedText(text)
-    readText(counted.asString(), escapes)
+    splitStatements(counted.asString(), escapes)
     expect(counted.steps / text.length).toBeLessThan(MOST_LOOKS)
     expect(counted.steps).toBeGreaterThanOrEqual(text.length / 2)
   })
 
   test.each(Object.entries(TEXTS))('a text of %s is searched for functions in linear time, too', (_what, text) => {
     const counted = new CountedText(text)
-    factsOfQuery(counted.asString(), escapes)
+    effectsOfQuery(counted.asString(), escapes)
     expect(counted.steps / text.length).toBeLessThan(MOST_LOOKS)
   })
 })

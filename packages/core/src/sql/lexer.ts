@@ -1,78 +1,86 @@
 import {
+  BACKSLASH,
   classOf,
   codeAt,
   DIGIT,
+  DOLLAR,
   DOT,
-  isLineEnd,
+  DOUBLE_QUOTE,
   isOfNumber,
   isOfTag,
   isOfWord,
   LETTER,
   lowered,
+  MINUS,
   OPERATOR,
+  QUOTE,
+  SLASH,
   SPACE,
+  STAR,
 } from './characters.ts'
+import {
+  continuationOf,
+  endOfBits,
+  endOfBlockComment,
+  endOfDoubled,
+  endOfEscaped,
+  endOfLineComment,
+  UNCLOSED,
+} from './quotes-and-comments.ts'
 
 /**
- * What a token is:
- * - `word`: a keyword or a name without quotes;
+ * The type of a token:
+ * - `word`: a keyword or an unquoted name;
  * - `name`: a name in double quotes;
- * - `string`: a literal in quotes of any kind, in dollar quotes too;
+ * - `string`: a literal in any kind of quotes, dollar quotes included;
  * - `number`, and `parameter` (`$1`);
  * - `operator`: a run of operator characters;
  * - `symbol`: any other character, `::` and `:=`;
- * - `end`: there is nothing more.
+ * - `end`: the end of the text.
  */
 export type TokenType = 'word' | 'name' | 'string' | 'number' | 'parameter' | 'operator' | 'symbol' | 'end'
 
-/** A quote or a comment that never closes: the server refuses the whole text then, if it reads it in the same way. */
+/** What never closes. The server then refuses the whole text, if it reads the text in the same way. */
 export type Unclosed = 'quote' | 'comment'
 
-const DOUBLE_QUOTE = 34
-const DOLLAR = 36
 const AMPERSAND = 38
-const QUOTE = 39
-const STAR = 42
 const PLUS = 43
-const MINUS = 45
-const SLASH = 47
 const COLON = 58
 const EQUALS = 61
-const BACKSLASH = 92
 const LOWER_B = 98
 const LOWER_E = 101
 const LOWER_U = 117
 const LOWER_X = 120
 
 /**
- * Reads a text of SQL token by token, as PostgreSQL's own lexer does (src/backend/parser/scan.l). It never goes back
- * further than one token, so the time is linear in the length of the text, and it keeps nothing but its position.
+ * Reads SQL token by token, as PostgreSQL's own lexer does (src/backend/parser/scan.l). It never goes back further than one
+ * token, so its time is linear in the length of the text. It keeps nothing but its position.
  */
 export class Lexer {
   readonly text: string
   readonly #escapes: boolean
   type: TokenType = 'end'
-  /** The code of the present token, if that is a symbol of one character; else 0. */
+  /** The code of the current token if it is a symbol of one character; else 0. */
   symbol = 0
-  /** Where the present token begins. */
+  /** Where the current token begins. */
   start = 0
-  /** Where the next one may begin. */
+  /** Where the current token ends. */
   end = 0
   /** Where the quote or comment begins that never closes. */
   unclosedAt = 0
   unclosed: Unclosed | undefined = undefined
-  /** Whether a plain literal had a backslash: with the other setting of `standard_conforming_strings` it may end elsewhere. */
+  /** Whether a plain literal has a backslash: with the other setting of `standard_conforming_strings` it may end elsewhere. */
   hasBackslash = false
-  /** Whether there was a NUL character: the protocol ends the text there. */
+  /** Whether the text has a NUL character: the protocol ends the text there. */
   hasNul = false
 
-  /** `escapes` says that a backslash in a plain literal escapes a quote: `standard_conforming_strings` is off. */
+  /** `escapes`: a backslash in a plain literal escapes a quote, as with `standard_conforming_strings = off`. */
   constructor(text: string, escapes: boolean) {
     this.text = text
     this.#escapes = escapes
   }
 
-  /** Goes on to the next token, and tells its type. */
+  /** Moves to the next token. Returns its type. */
   next(): TokenType {
     this.#skipSpace()
     this.start = this.end
@@ -81,12 +89,12 @@ export class Lexer {
     return this.type
   }
 
-  /** The present token, as it is written. */
+  /** The current token, as it is written. */
   get written(): string {
     return this.text.slice(this.start, this.end)
   }
 
-  /** Whether the present token is this word, which is given in lower case. Keywords have no capitals beyond ASCII. */
+  /** Whether the current token is this word, which is given in lower case. Keywords are ASCII. */
   is(word: string): boolean {
     return this.type === 'word' && this.end - this.start === word.length && this.#matches(word)
   }
@@ -106,7 +114,7 @@ export class Lexer {
     if (kind === DIGIT) return this.#number()
     if (code === QUOTE) return this.#literal(start, this.#endOfPlain)
     if (code === DOUBLE_QUOTE) return this.#name(start)
-    if (code === DOLLAR) return this.#dollar()
+    if (code === DOLLAR) return this.#parameterOrDollarQuote()
     if (code === DOT && classOf(codeAt(text, start + 1)) === DIGIT) return this.#number()
     if (kind === OPERATOR) return this.#operator()
     if (code === 0) this.hasNul = true
@@ -117,7 +125,7 @@ export class Lexer {
     return 'symbol'
   }
 
-  /** Spaces and comments. */
+  /** Skips spaces and comments. */
   #skipSpace(): void {
     const { text } = this
     const { length } = text
@@ -125,59 +133,34 @@ export class Lexer {
     while (at < length) {
       const code = text.charCodeAt(at)
       if (classOf(code) === SPACE) at++
-      else if (code === MINUS && codeAt(text, at + 1) === MINUS) at = this.#endOfLine(at)
-      else if (code === SLASH && codeAt(text, at + 1) === STAR) at = this.#endOfComment(at)
+      else if (code === MINUS && codeAt(text, at + 1) === MINUS) at = endOfLineComment(text, at)
+      else if (code === SLASH && codeAt(text, at + 1) === STAR)
+        at = this.#closed(endOfBlockComment(text, at), 'comment', at)
       else break
     }
     this.end = at
   }
 
-  /** A line ends whichever way lines end. */
-  #endOfLine(from: number): number {
-    const { text } = this
-    let at = from
-    while (at < text.length && !isLineEnd(codeAt(text, at))) at++
-    return at
-  }
-
-  /** Comments nest. */
-  #endOfComment(from: number): number {
-    const { text } = this
-    const { length } = text
-    let depth = 0
-    for (let at = from; at < length; at++) {
-      const code = text.charCodeAt(at)
-      const next = codeAt(text, at + 1)
-      if (code === SLASH && next === STAR) {
-        depth++
-        at++
-      } else if (code === STAR && next === SLASH) {
-        depth--
-        at++
-        if (depth === 0) return at + 1
-      }
-    }
-    return this.#leaveOpen('comment', from)
-  }
-
-  #leaveOpen(unclosed: Unclosed, from: number): number {
-    this.unclosed = unclosed
+  /** The end of a quote or comment; the end of the text if it never closes, which is noted. */
+  #closed(end: number, what: Unclosed, from: number): number {
+    if (end !== UNCLOSED) return end
+    this.unclosed = what
     this.unclosedAt = from
     return this.text.length
   }
 
-  /** A word; or, where it stands right before a quote, the sign of a literal that isn't a plain one. */
+  /** A word; or, right before a quote, the prefix of a literal or name with rules of its own (`e'…'`, `u&"…"`). */
   #wordOrPrefix(code: number): TokenType {
     const { text, start } = this
     const next = codeAt(text, start + 1)
     const letter = lowered(code)
     if (next === QUOTE) {
-      if (letter === LOWER_E) return this.#literal(start + 1, this.#endOfEscaped)
-      if (letter === LOWER_B || letter === LOWER_X) return this.#literal(start + 1, this.#endOfBits)
+      if (letter === LOWER_E) return this.#literal(start + 1, endOfEscaped)
+      if (letter === LOWER_B || letter === LOWER_X) return this.#literal(start + 1, endOfBits)
     }
     if (letter === LOWER_U && next === AMPERSAND) {
       const quote = codeAt(text, start + 2)
-      if (quote === QUOTE) return this.#literal(start + 2, this.#endOfUnicode)
+      if (quote === QUOTE) return this.#literal(start + 2, endOfUnicode)
       if (quote === DOUBLE_QUOTE) return this.#name(start + 2)
     }
     let at = start + 1
@@ -217,91 +200,28 @@ export class Lexer {
   }
 
   #name(quote: number): TokenType {
-    this.end = this.#endOfDoubled(quote, DOUBLE_QUOTE)
+    this.end = this.#closed(endOfDoubled(this.text, quote, DOUBLE_QUOTE), 'quote', quote)
     return 'name'
   }
 
-  /** A literal goes on behind its quote, by the same rules, where another quote follows on a later line. */
-  #literal(quote: number, endOf: (quote: number) => number): TokenType {
+  /** A literal and all its continuations, which follow the same rule for their end. */
+  #literal(quote: number, endOf: (text: string, quote: number) => number): TokenType {
     let from: number | undefined = quote
     while (from !== undefined) {
-      this.end = endOf.call(this, from)
-      from = this.unclosed ? undefined : this.#continuation()
+      this.end = this.#closed(endOf.call(this, this.text, from), 'quote', from)
+      from = this.unclosed ? undefined : continuationOf(this.text, this.end)
     }
     return 'string'
   }
 
-  /** One without a sign before its quote: of this alone the setting decides whether a backslash escapes. */
-  #endOfPlain(quote: number): number {
-    const { text } = this
-    const { length } = text
-    for (let at = quote + 1; at < length; at++) {
-      const code = text.charCodeAt(at)
-      if (code === BACKSLASH) {
-        this.hasBackslash = true
-        if (this.#escapes) at++
-      } else if (code === QUOTE) {
-        if (codeAt(text, at + 1) !== QUOTE) return at + 1
-        at++
-      }
-    }
-    return this.#leaveOpen('quote', quote)
+  /** The end of a literal without a prefix. The setting decides whether a backslash escapes, but only for this kind. */
+  #endOfPlain(text: string, quote: number): number {
+    const end = this.#escapes ? endOfEscaped(text, quote) : endOfDoubled(text, quote, QUOTE)
+    this.hasBackslash ||= hasBackslash(text, quote, end === UNCLOSED ? text.length : end)
+    return end
   }
 
-  #endOfUnicode(quote: number): number {
-    return this.#endOfDoubled(quote, QUOTE)
-  }
-
-  /** Ends with the first quote that isn't doubled. */
-  #endOfDoubled(from: number, quote: number): number {
-    const { text } = this
-    const { length } = text
-    for (let at = from + 1; at < length; at++) {
-      if (codeAt(text, at) !== quote) continue
-      if (codeAt(text, at + 1) !== quote) return at + 1
-      at++
-    }
-    return this.#leaveOpen('quote', from)
-  }
-
-  /** Bits and bytes, as in `b'01'`: no quote is doubled in them. */
-  #endOfBits(quote: number): number {
-    const close = this.text.indexOf("'", quote + 1)
-    return close === -1 ? this.#leaveOpen('quote', quote) : close + 1
-  }
-
-  #endOfEscaped(quote: number): number {
-    const { text } = this
-    const { length } = text
-    for (let at = quote + 1; at < length; at++) {
-      const code = text.charCodeAt(at)
-      if (code === BACKSLASH) at++
-      else if (code === QUOTE) {
-        if (codeAt(text, at + 1) !== QUOTE) return at + 1
-        at++
-      }
-    }
-    return this.#leaveOpen('quote', quote)
-  }
-
-  /** The quote by which the literal that ended here goes on, behind a line's end; line comments may stand between. */
-  #continuation(): number | undefined {
-    const { text } = this
-    let hasLineEnd = false
-    for (let at = this.end; at < text.length; ) {
-      const code = text.charCodeAt(at)
-      if (code === QUOTE) return hasLineEnd ? at : undefined
-      if (code === MINUS && codeAt(text, at + 1) === MINUS) at = this.#endOfLine(at)
-      else if (classOf(code) === SPACE) {
-        hasLineEnd ||= isLineEnd(code)
-        at++
-      } else return undefined
-    }
-    return undefined
-  }
-
-  /** A parameter, or a literal in dollar quotes. */
-  #dollar(): TokenType {
+  #parameterOrDollarQuote(): TokenType {
     const { text, start } = this
     let at = start + 1
     if (classOf(codeAt(text, at)) === DIGIT) {
@@ -316,7 +236,16 @@ export class Lexer {
     }
     const tag = text.slice(start, at + 1)
     const close = text.indexOf(tag, at + 1)
-    this.end = close === -1 ? this.#leaveOpen('quote', start) : close + tag.length
+    this.end = this.#closed(close === -1 ? UNCLOSED : close + tag.length, 'quote', start)
     return 'string'
   }
+}
+
+function endOfUnicode(text: string, quote: number): number {
+  return endOfDoubled(text, quote, QUOTE)
+}
+
+function hasBackslash(text: string, from: number, to: number): boolean {
+  for (let at = from; at < to; at++) if (text.charCodeAt(at) === BACKSLASH) return true
+  return false
 }

@@ -1,23 +1,23 @@
 /**
  * What a statement can do to the transaction that it runs in:
  * - `begin`: opens one, and does nothing else;
- * - `commit`: ends it, and has its work written;
- * - `rollback`: ends it, and undoes its work;
+ * - `commit`: ends it, and has its writes made permanent;
+ * - `rollback`: ends it, and undoes its writes;
  * - `setup`: neither writes nor ends it, and may have to come before its first snapshot (SET TRANSACTION, LOCK);
  * - `work`: may write, and leaves it open;
- * - `late`: takes effect when the transaction commits, and not before: NOTIFY, a cursor that is to outlive it;
- * - `both`: may write, and something of it takes effect late: a query that calls pg_notify;
- * - `opaque`: can't be told from its text: several statements, COPY, what only the driver knows;
- * - `hidden`: that, and what is late may be in it.
+ * - `late`: takes effect when the transaction commits, and not before: NOTIFY, a cursor WITH HOLD;
+ * - `both`: may write, and part of it takes effect late: a query that calls pg_notify;
+ * - `opaque`: its text doesn't show it: several statements, COPY, a statement that only the driver knows;
+ * - `hidden`: opaque, and part of it may take effect late.
  */
 export type StatementKind = 'begin' | 'commit' | 'rollback' | 'setup' | 'work' | 'late' | 'both' | 'opaque' | 'hidden'
 
-/** What the first words of a statement say. */
-export interface Command {
+/** What the first words of a statement show. */
+export interface StatementClass {
   /**
-   * Its name in lower case: the first word, and what belongs to it where that matters: `commit and chain`,
+   * The name of its command in lower case. That is the first word, with the words that matter after it: `commit and chain`,
    * `commit prepared`, `rollback to`, `rollback and chain`, `rollback prepared`, `prepare transaction`. END is `commit`,
-   * ABORT is `rollback`, START TRANSACTION is `begin`. Empty where the statement doesn't begin with a word.
+   * ABORT is `rollback`, START TRANSACTION is `begin`. Empty if the statement doesn't begin with a word.
    */
   readonly name: string
   readonly kind: StatementKind
@@ -34,13 +34,13 @@ const KINDS: ReadonlyMap<string, StatementKind> = new Map<string, StatementKind>
   ['lock', 'setup'],
   ['declare', 'setup'],
   ['close', 'setup'],
-  ['notify', 'late'], // Delivered by COMMIT, without an id before it.
+  ['notify', 'late'], // Delivered by COMMIT, and needs no transaction id before it.
   ['copy', 'opaque'],
   ['prepare', 'opaque'],
 ])
 
-/** The command that begins with these words, in lower case; `isAll` says that the statement has nothing else. */
-export function commandOf(words: readonly string[], isAll: boolean): Command {
+/** Classifies a statement by its first words in lower case. `isAll`: the statement has no other words. */
+export function classifyStatement(words: readonly string[], isAll: boolean): StatementClass {
   const [first = '', second] = words
   switch (first) {
     case 'begin':
@@ -55,7 +55,7 @@ export function commandOf(words: readonly string[], isAll: boolean): Command {
     case 'abort':
       return rollback(words, isAll)
     case 'prepare':
-      // PREPARE TRANSACTION leaves no open transaction behind, and what it has prepared can be committed.
+      // PREPARE TRANSACTION leaves no open transaction, and what it has prepared can be committed later.
       if (second === 'transaction') return { name: 'prepare transaction', kind: 'opaque', ends: 'commit' }
   }
   return { name: first, kind: KINDS.get(first) ?? 'work', ends: undefined }
@@ -66,8 +66,8 @@ function commitName(words: readonly string[]): string {
   return words.includes('chain') && !words.includes('no') ? 'commit and chain' : 'commit'
 }
 
-/** Only what is written as PostgreSQL's grammar has it is believed to roll back: the server refuses the rest. */
-function rollback(words: readonly string[], isAll: boolean): Command {
+/** Only a statement that follows PostgreSQL's grammar counts as a rollback: the server refuses any other. */
+function rollback(words: readonly string[], isAll: boolean): StatementClass {
   const isLong = words[1] === 'work' || words[1] === 'transaction'
   const rest = words.slice(isLong ? 2 : 1)
   if (rest[0] === 'to' && words[0] === 'rollback') return { name: 'rollback to', kind: 'setup', ends: undefined }

@@ -1,34 +1,34 @@
 import { CLOSING, lowerCase, OPENING, SEMICOLON } from './characters.ts'
-import { type Command, commandOf, type StatementKind } from './command.ts'
+import { classifyStatement, type StatementClass, type StatementKind } from './classify-statement.ts'
 import { Lexer, type Unclosed } from './lexer.ts'
 
 /** One statement of a text. */
-export interface SqlStatement extends Command {
-  /** The words that it begins with, in lower case, and without the parentheses before them: eight at most. */
+export interface SqlStatement extends StatementClass {
+  /** Its first words in lower case, without the parentheses before them: eight at most. */
   readonly words: readonly string[]
   /** Where its first token begins, and its last one ends. */
   readonly start: number
   readonly end: number
-  /** Whether something in it takes effect when the transaction commits, and not before. */
+  /** Whether part of it takes effect when the transaction commits, and not before. */
   readonly isLate: boolean
-  /** Whether it may answer with rows: a query, SHOW, EXPLAIN, FETCH, EXECUTE, CALL, or anything with RETURNING. */
+  /** Whether it may return rows: a query, SHOW, EXPLAIN, FETCH, EXECUTE, CALL, or any statement with RETURNING. */
   readonly returnsRows: boolean
   /**
-   * Whether it is SELECT, VALUES, TABLE or WITH, and has no part that inserts, updates, deletes or merges, nor INTO. It may
-   * lock rows, and call functions that write. Columns that have such a name without quotes are taken for such a part.
+   * Whether it is SELECT, VALUES, TABLE or WITH, and has no INSERT, UPDATE, DELETE, MERGE or INTO. It may lock rows, and call
+   * functions that write. An unquoted column with such a name counts as such a part.
    */
   readonly isSelect: boolean
 }
 
-/** A text, read with one setting of `standard_conforming_strings`. */
-export interface Reading {
+/** A text, split with one setting of `standard_conforming_strings`. */
+export interface SplitText {
   readonly statements: readonly SqlStatement[]
-  /** Whether it can't be told where one of them ends. */
+  /** Whether the end of one of the statements is unclear. */
   readonly isAmbiguous: boolean
   /** What never closes, if anything, and where it begins. */
   readonly unclosed: Unclosed | undefined
   readonly unclosedAt: number
-  /** Whether the text reads differently with the other setting, if at all. */
+  /** Whether the text may read differently with the other setting. */
   readonly hasBackslash: boolean
   readonly hasNul: boolean
 }
@@ -38,31 +38,21 @@ type Before = 'begin' | 'start of a statement in a body' | 'with' | 'for' | unde
 
 const MOST_WORDS = 8
 const SELECTS: ReadonlySet<string> = new Set(['select', 'values', 'table', 'with'])
-const ANSWERS_WITH_ROWS: ReadonlySet<string> = new Set([
-  'select',
-  'values',
-  'table',
-  'with',
-  'show',
-  'explain',
-  'fetch',
-  'execute',
-  'call',
-])
+const RETURNS_ROWS: ReadonlySet<string> = new Set([...SELECTS, 'show', 'explain', 'fetch', 'execute', 'call'])
 const LATE = /\b(?:hold|(?:pg_)?notify)\b/i
 
-/** Whether a text names anything that takes effect when the transaction commits, be it in a string. */
-export function namesLate(text: string): boolean {
+/** Whether a text mentions anything that takes effect when the transaction commits, even in a string. */
+export function mentionsLate(text: string): boolean {
   return LATE.test(text)
 }
 
-/** Splits a text into its statements. Empty ones are none, as for the server. */
-export function readText(text: string, escapes: boolean): Reading {
+/** Splits a text into its statements. Like the server, it ignores empty ones. */
+export function splitStatements(text: string, escapes: boolean): SplitText {
   const lexer = new Lexer(text, escapes)
-  const reader = new Reader(lexer)
-  while (lexer.next() !== 'end') reader.take()
-  reader.finish()
-  const { statements, isAmbiguous } = reader
+  const splitter = new Splitter(lexer)
+  while (lexer.next() !== 'end') splitter.take()
+  splitter.finish()
+  const { statements, isAmbiguous } = splitter
   const { unclosed, unclosedAt, hasBackslash, hasNul } = lexer
   return { statements, isAmbiguous, unclosed, unclosedAt, hasBackslash, hasNul }
 }
@@ -71,26 +61,26 @@ function isWrite(lexer: Lexer): boolean {
   return lexer.is('insert') || lexer.is('update') || lexer.is('delete') || lexer.is('merge') || lexer.is('into')
 }
 
-/** A block is believed to do nothing but what makes it late: what is in it can't be told. */
+/** A DO block with a late effect counts as `late` alone, since its text doesn't show whether it writes. */
 function lateKind(name: string, kind: StatementKind): StatementKind {
   return kind === 'work' && name !== 'do' ? 'both' : 'late'
 }
 
 /** Collects the statements from the tokens of one text. */
-class Reader {
+class Splitter {
   readonly #lexer: Lexer
   readonly statements: SqlStatement[] = []
   isAmbiguous = false
   #words: string[] = []
-  /** The first word is still to come, or more of the first words may. */
+  /** Whether the next word still belongs to the first words. */
   #isAtHead = true
-  /** A token that belongs to no first words. */
+  /** Whether there is a token that doesn't belong to the first words. */
   #hasMore = false
   #isEmpty = true
   #start = 0
   #end = 0
   #depth = 0
-  /** In the body of a function of the SQL standard: BEGIN ATOMIC … END. */
+  /** In the body of an SQL-standard function: BEGIN ATOMIC … END. */
   #isInBody = false
   #isLate = false
   #hasReturning = false
@@ -101,7 +91,7 @@ class Reader {
     this.#lexer = lexer
   }
 
-  /** Takes the present token of the lexer. */
+  /** Takes the current token of the lexer. */
   take(): void {
     const lexer = this.#lexer
     const before = this.#before
@@ -118,7 +108,7 @@ class Reader {
     else this.#takeOther()
   }
 
-  /** Ends a statement; none, if nothing was in it. */
+  /** Ends the current statement, unless it is empty. */
   finish(): void {
     if (!this.#isEmpty) this.statements.push(this.#statement())
     this.#words = []
@@ -134,7 +124,7 @@ class Reader {
   }
 
   #statement(): SqlStatement {
-    const { name, kind, ends } = commandOf(this.#words, !this.#hasMore)
+    const { name, kind, ends } = classifyStatement(this.#words, !this.#hasMore)
     const isLate = this.#isLate || kind === 'late'
     return {
       name,
@@ -144,7 +134,7 @@ class Reader {
       start: this.#start,
       end: this.#end,
       isLate,
-      returnsRows: ANSWERS_WITH_ROWS.has(name) || this.#hasReturning,
+      returnsRows: RETURNS_ROWS.has(name) || this.#hasReturning,
       isSelect: SELECTS.has(name) && !this.#hasWrites,
     }
   }
@@ -163,21 +153,21 @@ class Reader {
     else if (lexer.is('for') || lexer.is('key')) this.#before = 'for' // FOR UPDATE, FOR NO KEY UPDATE
   }
 
-  /** Semicolons in the body of a function don't end its statement: END does, where a statement of the body would begin. */
+  /** A semicolon in a function's body doesn't end the statement. END does, where a statement of the body would begin. */
   #takeWordOfCreate(before: Before): void {
     const lexer = this.#lexer
     if (this.#isInBody) {
       if (before === 'start of a statement in a body' && lexer.is('end')) this.#isInBody = false
-      // A body in a body, or a column with an odd name: it can't be told which END is whose.
+      // A body within a body, or a column with an odd name: the text doesn't show which END belongs to which BEGIN.
       else if (before === 'begin' && lexer.is('atomic')) this.isAmbiguous = true
       else if (lexer.is('begin')) this.#before = 'begin'
     } else if (before === 'begin' && lexer.is('atomic')) {
       this.#isInBody = true
       this.#before = 'start of a statement in a body'
-    } else if (this.#depth === 0 && lexer.is('begin') && this.#makesRoutine()) this.#before = 'begin'
+    } else if (this.#depth === 0 && lexer.is('begin') && this.#createsRoutine()) this.#before = 'begin'
   }
 
-  #makesRoutine(): boolean {
+  #createsRoutine(): boolean {
     const [, second, , fourth] = this.#words
     const what = second === 'or' ? fourth : second
     return what === 'function' || what === 'procedure'
@@ -193,7 +183,7 @@ class Reader {
       this.#hasMore = true
     }
     if (lexer.type === 'name' && lexer.written === '"pg_notify"') this.#isLate = true
-    // What a block does stands in a string.
-    if (lexer.type === 'string' && this.#words[0] === 'do' && namesLate(lexer.written)) this.#isLate = true
+    // The body of a DO block is a string.
+    if (lexer.type === 'string' && this.#words[0] === 'do' && mentionsLate(lexer.written)) this.#isLate = true
   }
 }
