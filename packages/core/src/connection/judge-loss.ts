@@ -1,6 +1,5 @@
 import type { Loss } from '../errors.ts'
-import { judgeLoss } from '../policy/loss.ts'
-import { type LossReach, reachOf } from '../policy/loss-reach.ts'
+import { judgeLoss, type LossReach, reachOf } from '../policy/loss.ts'
 
 /**
  * What a check says, or the careful answer if it throws: checks are asked in events of the socket, where an exception would

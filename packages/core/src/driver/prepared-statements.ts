@@ -1,7 +1,6 @@
 import { Query } from 'pg'
-import { endsSession, severityOf } from '../policy/classify-error.ts'
+import { endsSession, STALE_STATEMENT, severityOf } from '../policy/classify-error.ts'
 import { factsOf } from '../policy/sqlstate.ts'
-import { noteStale } from '../policy/stale-statement.ts'
 import { codeOf } from '../thrown.ts'
 import { type DriverInternals, type DriverQuery, enqueueFirst } from './internals.ts'
 
@@ -129,7 +128,7 @@ export class PreparedStatements {
     const mayRun =
       isOutside && query instanceof Query && query.text !== undefined && this.#rerunner?.isWanted() === true
     // A value may simply be wrong: then it is so in every attempt.
-    if (!mayRun && stale !== 'statement') noteStale(message)
+    if (!mayRun && stale !== 'statement') markStale(message)
     this.#cured = query
     this.#attempts = wasRunAgain ? this.#attempts + 1 : 2
     if (isTaken || wasRunAgain) withoutName(query)
@@ -193,6 +192,11 @@ export class PreparedStatements {
 
 function isNamed(query: object | null | undefined): query is NamedQuery & { name: string } {
   return !!(query as NamedQuery | null | undefined)?.name
+}
+
+/** Marks an error that only says that a prepared statement was stale: the same work succeeds in another attempt. */
+function markStale(error: object): void {
+  if (Object.isExtensible(error)) Object.defineProperty(error, STALE_STATEMENT, { value: true })
 }
 
 /** As one statement, which a text with values always is, and a name always has. */

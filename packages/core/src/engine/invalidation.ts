@@ -1,6 +1,6 @@
 import type { Connection } from '../connection/connection.ts'
 import type { Loss } from '../errors.ts'
-import type { LossReach } from '../policy/loss-reach.ts'
+import type { LossReach } from '../policy/loss.ts'
 import { inNoContext } from '../runtime/context.ts'
 import type { Interruption } from '../telemetry/events.ts'
 import type { ConnectScheduler } from './connect-scheduler.ts'

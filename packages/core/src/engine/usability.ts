@@ -1,6 +1,6 @@
 import type { Connection } from '../connection/connection.ts'
 import { MOST_FAILED_PINGS, type Proof, proofDue } from '../policy/liveness.ts'
-import type { LossReach } from '../policy/loss-reach.ts'
+import type { LossReach } from '../policy/loss.ts'
 import { type RetireReason, reasonToRetire } from '../policy/retirement.ts'
 import { inNoContext } from '../runtime/context.ts'
 import type { EngineContext } from './engine-context.ts'

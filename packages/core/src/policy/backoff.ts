@@ -1,17 +1,19 @@
 /** How many connections may be opened at the same time while nothing is wrong. */
 export const UNPACED: number = Number.POSITIVE_INFINITY
 
-/** Where pacing starts when the server may have just come back. */
+/** The pace at which opening starts when the server may have just come back: one at a time. */
 export const FIRST_PACE = 1
 
-/** The next pace after a connection was opened: doubled each time, so that nobody stampedes a waking server. */
+/** The next pace after a connection was opened. It doubles each time, so that a recovering server isn't flooded. */
 export function quickened(pace: number, max: number): number {
   return pace >= max ? UNPACED : pace * 2
 }
 
 /**
- * How far a login has come, as seen on its socket: nobody has accepted the connection; it is accepted, but the other side
- * has said nothing (it may work, or something on the way swallows everything); or something has been heard.
+ * How far a login has come, as seen on its socket:
+ * - `unreached`: the connection isn't accepted;
+ * - `reached`: it is accepted, and nothing has arrived: the server may be busy, or the network may swallow everything;
+ * - `heard`: something has arrived.
  */
 export type LoginStage = 'unreached' | 'reached' | 'heard'
 
@@ -23,10 +25,10 @@ const SHARE_OF_A_HEARD_LOGIN = 0.9
 const LONGEST_SILENCE_MILLIS = 60_000
 
 /**
- * For how long a login may be silent before another one begins beside it, after `inVain` in a row that have come to nothing:
- * twice as long after each. A handshake that is swallowed on the way never ends by itself, so the next one must fit into
- * the caller's deadline; but a server that checks a password elsewhere says nothing meanwhile, and is left to it.
- * `Infinity` as deadline means that callers wait as long as it takes.
+ * How long a login may be silent before another one begins beside it. The time doubles with each of the `inVain` logins in a
+ * row that came to nothing. A handshake that the network swallows never ends by itself, so the next one must fit into the
+ * caller's deadline. But a server that checks a password elsewhere is silent too, so the first login goes on.
+ * A deadline of `Infinity` means that callers wait as long as it takes.
  */
 export function silenceMillis(stage: LoginStage, deadlineMillis: number, inVain: number): number {
   const share = Math.max(SHORTEST_SHARE_MILLIS, deadlineMillis / LOGINS_PER_DEADLINE)
@@ -39,8 +41,8 @@ export function silenceMillis(stage: LoginStage, deadlineMillis: number, inVain:
 }
 
 /**
- * How long a login may last altogether, unless somebody waits as long as it takes. One that nobody waits for any more, and
- * on which nothing was ever heard, takes a slot for nothing.
+ * How long a login may take in all, unless a caller waits as long as it takes. A login that no caller wants any more, and on
+ * which nothing has arrived, holds a slot for nothing, so it gets less time.
  */
 export function longestLoginMillis(stage: LoginStage, deadlineMillis: number, isWanted: boolean): number {
   if (!isWanted && stage !== 'heard') return Math.min(deadlineMillis, LONGEST_SILENCE_MILLIS)
@@ -49,7 +51,7 @@ export function longestLoginMillis(stage: LoginStage, deadlineMillis: number, is
     : Math.max(deadlineMillis, LONGEST_SILENCE_MILLIS)
 }
 
-/** How long the user's hooks may take with a connection that is logged in: so that another fits into the deadline. */
+/** How long the user's hooks may take with a connection that is logged in, so that another one fits into the deadline. */
 export function hooksMillis(deadlineMillis: number): number {
   return silenceMillis('heard', deadlineMillis, 0)
 }

@@ -1,39 +1,37 @@
 import { ConnectionLostError } from '../errors.ts'
 import { codeOf, errorsIn, isError, isInstance, messageOf, nameOf, propertyOf } from '../thrown.ts'
 import { poolerMeaning } from './pooler-words.ts'
-import { severityOf } from './severity.ts'
-import { factsOf } from './sqlstate.ts'
-import { isStale } from './stale-statement.ts'
+import { factsOf, severityOf } from './sqlstate.ts'
 
-export { severityOf } from './severity.ts'
+export { severityOf } from './sqlstate.ts'
 
-/** Whether this message of the server ends the session it arrived in: the connection must never be leased again. */
+/** Whether this message of the server ends the session that it arrived in, so that the connection must never be leased again. */
 export function endsSession(message: unknown): boolean {
   const severity = severityOf(message)
   if (severity === 'FATAL' || severity === 'PANIC') return true
-  // A foreign table may report 08006 about a connection of its own, with the session in best health.
+  // A foreign table may report 08006 about a connection of its own, while the session is fine.
   if (severity === undefined || severity === 'ERROR') return false
-  // The server translates its severities (lc_messages); codes it doesn't.
+  // The server translates its severities (lc_messages), but not its codes.
   return factsOf(codeOf(message)).disconnect === true
 }
 
-/** Whether the driver says that it received what it didn't wait for: an answer without a question, or of an unknown kind. */
+/** Whether the driver says that it received a message that it didn't expect, or that it doesn't know. */
 export function isUnexpectedMessage(error: unknown): boolean {
   return severityOf(error) === undefined && UNEXPECTED_MESSAGE.test(messageOf(error))
 }
 
-/** Whether a loss by this cause condemns the connections beside it, or was that session's own fault. */
+/** Whether a loss by this cause says something about other connections, or concerns only that session. */
 export function concernsOthers(cause: unknown): boolean {
   return factsOf(codeOf(cause)).ownFault !== true
 }
 
-// pg gives these no code. The last resort, and the reason why the lists are here and nowhere else.
+// pg gives these errors no code, so their messages are compared, as a last resort and only here.
 const PASSING_MESSAGES = [
   'Connection terminated unexpectedly',
-  'There was an error establishing an SSL connection', // The postmaster could not fork a backend.
+  'There was an error establishing an SSL connection', // The postmaster couldn't fork a backend.
   'Client network socket disconnected before secure TLS connection was established',
 ]
-const REFUSED_BY_POOLER = '08P01' // For PgBouncer whatever it refuses, a wrong password included.
+const REFUSED_BY_POOLER = '08P01' // PgBouncer uses it for everything that it refuses, even a wrong password.
 const UNEXPECTED_MESSAGE = /^(?:Received unexpected \w+ message from backend|received invalid response: )/
 const DISCONNECT_MESSAGES = [
   'Connection terminated',
@@ -42,36 +40,35 @@ const DISCONNECT_MESSAGES = [
 ]
 
 /**
- * Whether a failed attempt to connect is worth another one. Everything that isn't known to pass (bad password,
- * unknown database, bad certificate) is final.
+ * Whether to connect again after this failure. What isn't known to pass by itself (bad password, unknown database, bad
+ * certificate) is final.
  */
 export function mayConnectAgain(error: unknown, hasConnectedBefore: boolean): boolean {
   if (isInstance(error, AggregateError))
     return leavesOf(error).some((each) => mayConnectAgain(each, hasConnectedBefore))
   const code = codeOf(error)
-  // A Unix socket that is missing comes back with its server; a missing certificate file doesn't.
+  // A missing Unix socket comes back with its server; a missing certificate file doesn't.
   if (code === 'ENOENT') return isSystemCall(error, 'connect')
-  // Handshakes that never worked won't: no common cipher, a certificate refused. Damaged bytes are another matter.
+  // A handshake that never worked won't work (no common cipher, a refused certificate), unless bytes were damaged.
   if (isTlsCode(code)) return hasConnectedBefore || /BAD_RECORD_MAC|DECRYPT/.test(code)
-  // An unknown host is a typo, unless the name has worked before: then it's a hiccup of the resolver.
+  // An unknown host is a typo, unless the name has worked before: then the resolver fails for a while.
   if (code === 'ENOTFOUND') return hasConnectedBefore
   if (factsOf(code).connectAgain) return true
-  // Not the server's word, but what the driver makes of none: bytes were damaged, or there is no PostgreSQL at all.
+  // The driver itself says this when it can't read an answer: bytes were damaged, or there is no PostgreSQL at all.
   if (code === REFUSED_BY_POOLER && severityOf(error) === undefined) return hasConnectedBefore
   const meaning = poolerMeaning(error)
   if (meaning) return meaning !== 'final'
   return code === undefined && PASSING_MESSAGES.includes(messageOf(error))
 }
 
-/** The same for a question of the pool's own, after others have connected: to ask a pooler once more does no harm. */
+/** Whether to connect again for a query of the pool's own, when others have connected: asking a pooler again does no harm. */
 export function mayAskAgain(error: unknown): boolean {
   return codeOf(error) === REFUSED_BY_POOLER || mayConnectAgain(error, true)
 }
 
 /**
- * Whether this error, or one it was caused by, means that a connection was lost. Judges by the connection's state
- * first (it is a `ConnectionLostError`), by SQLSTATE or errno second, by message last. Walks `cause` and TypeORM's
- * `driverError`.
+ * Whether this error, or one of its causes, means that a connection was lost. Judges by the connection's state first (it is a
+ * `ConnectionLostError`), by SQLSTATE or errno second, by message last. Follows `cause` and TypeORM's `driverError`.
  */
 export function isDisconnect(error: unknown): boolean {
   return someInChain(error, (each) => {
@@ -82,9 +79,9 @@ export function isDisconnect(error: unknown): boolean {
 }
 
 /**
- * Whether the whole transaction may be run again because nothing of it can have been written: it was lost before
- * COMMIT was sent, rolled back by the server (40001, 40P01), not let in (53300, 57P03), or it met a prepared statement
- * that was stale and has been forgotten since. A lost COMMIT, 40003 and 08007 never are. Walks `cause` and TypeORM's `driverError`.
+ * Whether the whole transaction may run again because nothing of it can have been written: its connection was lost before
+ * COMMIT was sent, the server rolled it back (40001, 40P01) or refused the connection (53300, 57P03), or a prepared statement
+ * was stale and is prepared again by now. Never true of a lost COMMIT, 40003 and 08007. Follows `cause` and TypeORM's `driverError`.
  */
 export function isRetryable(error: unknown): boolean {
   const lost = findInChain(error, isConnectionLost)
@@ -92,12 +89,12 @@ export function isRetryable(error: unknown): boolean {
   return someInChain(error, (each) => factsOf(codeOf(each)).retryTransaction === true || isStale(each))
 }
 
-/** Whether `cause` is this error, or what it was caused by. */
+/** Whether `cause` is this error, or one of its causes. */
 export function isCausedBy(error: unknown, cause: unknown): boolean {
   return error === cause || someInChain(error, (each) => each === cause)
 }
 
-// Two copies of the package may be loaded, so the name is asked and not the class.
+// Two copies of the package may be loaded, so this asks for the name and not for the class.
 function isConnectionLost(error: unknown): error is ConnectionLostError {
   if (isInstance(error, ConnectionLostError)) return true
   return isError(error) && /^(?:ConnectionLost|CommitOutcomeUnknown)Error$/.test(nameOf(error) ?? '')
@@ -111,14 +108,24 @@ function isSystemCall(error: unknown, name: string): boolean {
   return isError(error) && propertyOf(error, 'syscall') === name
 }
 
+/**
+ * Marks an error that only says that a prepared statement was stale: nothing ran, and the statement is prepared again by now.
+ * A registered symbol, since several copies of the package may be loaded.
+ */
+export const STALE_STATEMENT: unique symbol = Symbol.for('holdfast.staleStatement')
+
+function isStale(error: unknown): boolean {
+  return propertyOf(error, STALE_STATEMENT) === true
+}
+
 const DEEPEST_CHAIN = 8
 
-// Not `instanceof Error`: Jest and node:vm have classes of their own.
+// Not `instanceof Error`: Jest and node:vm have other classes of that name.
 function isObject(each: unknown): each is object {
   return typeof each === 'object' && each !== null
 }
 
-/** The errors that an AggregateError is made of, each of them once, though it may contain itself. */
+/** The errors in an AggregateError, each of them once, even if it contains itself. */
 function leavesOf(error: AggregateError): unknown[] {
   const seen = new Set<unknown>([error])
   for (const each of seen) for (const inner of errorsIn(each)) seen.add(inner)

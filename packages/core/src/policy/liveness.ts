@@ -1,24 +1,24 @@
 import type { PrePing } from '../options/resolved-options.ts'
 
-/** What there is to know of a connection about to be leased. */
+/** What is known of a connection that is about to be leased. */
 export interface LivenessFacts {
   /** When the server last answered on it. */
   readonly answeredAt: number
-  /** Something happened that makes its death likely: the process was frozen, a neighbour did not answer. */
+  /** Something happened that makes its death likely: the process was suspended, or another connection didn't answer. */
   readonly suspect: boolean
 }
 
 /**
  * How a connection proves that it is alive before its next lease:
- * - `ping`: it must answer one;
- * - `read`: what lies unread in its socket is read, which may be the news of its end.
+ * - `ping`: it must answer a ping;
+ * - `read`: its socket is read, since unread data may say that the session has ended.
  */
 export type Proof = 'ping' | 'read'
 
-/** What the server has said so lately is taken for the present: no event loop that is blocked for less is told. */
+/** An answer of the server that is younger counts as the present. A shorter block of the event loop isn't noticed. */
 const FRESH_MILLIS = 25
 
-/** Which proof this connection owes; undefined if none. `isBehind` tells whether the event loop may have been blocked. */
+/** Which proof this connection owes; undefined if none. `isBehind`: whether the event loop may have been blocked. */
 export function proofDue(
   { answeredAt, suspect }: LivenessFacts,
   prePing: PrePing | false,
@@ -31,7 +31,7 @@ export function proofDue(
 }
 
 /**
- * So many failed pings in a row are no coincidence: what else lies idle is retired unasked, and the caller gets a
- * new connection, or learns why there is none.
+ * So many failed pings in a row are no coincidence. Then all other idle connections are retired without a ping, and the
+ * waiter gets a new connection, or learns why there is none.
  */
 export const MOST_FAILED_PINGS = 3

@@ -1,22 +1,39 @@
 import type { CommitOutcome, Loss, LossPhase } from '../errors.ts'
 import { readSql } from '../sql/statement.ts'
+import { concernsOthers } from './classify-error.ts'
 import { poolerMeaning } from './pooler-words.ts'
 import type { TransactionStatus } from './reset.ts'
 
-/** What a lease was doing. */
+// What a loss means: `judgeLoss` for the work of the lease that had the connection, `reachOf` for all other connections.
+
+/** What the lease was doing when its connection was lost. */
 export interface Use {
+  /** The transaction status that the server has reported last. */
   readonly status: TransactionStatus
-  /** The statements whose effect isn't known yet; undefined where only the driver knows a text. */
+  /** The statements whose effect isn't known yet; `undefined` for a text that only the driver knows. */
   readonly underWay: readonly (string | undefined)[]
-  /** Whether anything was sent before. */
+  /** Whether the lease sent anything before them. */
   readonly hasWorked: boolean
 }
 
-/** What a loss by this cause is: in the middle of this use, if of any. A server that takes no writes has written nothing. */
+/**
+ * Judges a loss by its cause, and by the lease that had the connection (`use`), if one had:
+ *
+ * | the connection was lost | phase | outcome |
+ * | --- | --- | --- |
+ * | before the lease sent anything | `idle` | `aborted` |
+ * | between statements, outside of a transaction | `idle` | `unknown`: what the lease did before is there to stay |
+ * | in a transaction that the statements under way can't have committed | `transaction` | `aborted` |
+ * | in a transaction that they may have committed | `commit` | `unknown` |
+ * | during a statement outside of a transaction | `query` | `unknown`: it commits by itself |
+ *
+ * Two causes say more. A server that takes no writes has written nothing, and a pooler that refuses a statement has passed it
+ * to no server, so that the statement may run again.
+ */
 export function judgeLoss(use: Use | undefined, cause: unknown, takesNoWrites: boolean): Loss {
   const pooler = poolerMeaning(cause)
   const phase = use ? phaseOfLoss(use.status, use.underWay) : 'idle'
-  // It was passed on to no server; in a transaction one was at work.
+  // In a transaction a server was at work, so the refusal is no proof.
   const isRefused = pooler === 'refused' || pooler === 'final'
   if (isRefused && use?.status === 'I' && use.underWay.length > 0) {
     const commitOutcome = use.hasWorked ? 'unknown' : 'aborted'
@@ -25,37 +42,46 @@ export function judgeLoss(use: Use | undefined, cause: unknown, takesNoWrites: b
   return { cause, phase, commitOutcome: takesNoWrites ? 'aborted' : outcomeOfLoss(phase, use?.hasWorked === true) }
 }
 
-/**
- * What a lost connection was doing, judged by its last known transaction status and the statements whose effect isn't
- * known yet; `undefined` stands for a text that only the driver knows.
- */
+/** The first column of `judgeLoss`'s table, as a phase. */
 export function phaseOfLoss(status: TransactionStatus, underWay: readonly (string | undefined)[]): LossPhase {
   const inTransaction = status === 'T' || status === 'E'
   const [first] = underWay
   const only = underWay.length === 1 && first !== undefined ? readSql(first) : undefined
-  // A failed transaction can only be rolled back, whatever the one statement that was sent then says.
+  // A failed transaction can only be rolled back, whatever the single statement sent after the failure says.
   if (status === 'E' && only?.isSingle) return 'transaction'
   if (inTransaction) return underWay.every(staysInTransaction) ? 'transaction' : 'commit'
   if (underWay.length === 0) return 'idle'
   return only?.isInTransactionOfItsOwn ? 'transaction' : 'query'
 }
 
-/**
- * What became of the work. A single statement commits by itself, so its outcome is as unknown as a lost COMMIT's; and
- * between statements outside of a transaction, whatever the lease has done before is there to stay.
- */
+/** What became of the lease's work, by the phase in which the connection was lost. */
 export function outcomeOfLoss(phase: LossPhase, hasWorked: boolean): CommitOutcome {
   if (phase === 'idle') return hasWorked ? 'unknown' : 'aborted'
   return phase === 'transaction' ? 'aborted' : 'unknown'
 }
 
 /**
- * Whether this text can't have had the open transaction committed, or can only have rolled it back with nothing behind.
- * What can't be told (a cursor) counts as a possible COMMIT. A procedure or a block can't commit inside of a transaction.
+ * Whether this text can't have committed the open transaction, and can't have ended it with other texts after it. An unknown
+ * text (a cursor) counts as a possible COMMIT. A procedure or a DO block can't commit inside a transaction.
  */
 function staysInTransaction(text: string | undefined, index: number, all: readonly unknown[]): boolean {
   if (text === undefined) return false
   const sql = readSql(text)
   const isLast = index === all.length - 1
   return !sql.mayCommit && (isLast || !sql.mayEnd)
+}
+
+/**
+ * What the loss of one connection means for the others:
+ * - `all`: every older connection is believed to be dead;
+ * - `suspect`: every older connection must pass a ping before its next lease;
+ * - `own`: nothing, the cause was in that session;
+ * - `server-away`: the pooler has no server for any of them, though they stay connected to it.
+ */
+export type LossReach = 'all' | 'suspect' | 'own' | 'server-away'
+
+/** Judges by the cause of a loss what it means for the other connections. */
+export function reachOf(cause: unknown): LossReach {
+  if (poolerMeaning(cause) === 'refused') return 'server-away'
+  return concernsOthers(cause) ? 'all' : 'own'
 }

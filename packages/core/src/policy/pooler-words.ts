@@ -1,16 +1,16 @@
 import { codeOf, messageOf, propertyOf } from '../thrown.ts'
-import { severityOf } from './severity.ts'
+import { severityOf } from './sqlstate.ts'
 
 /**
- * What it means when something that stands between ends a session:
+ * What it means that a pooler ends a session:
  *
- * - `refused`: it has passed nothing on, for its server is away, or it is full. Passes by itself.
- * - `final`: it has passed nothing on, and won't.
- * - `lost`: a server was at work, and nobody knows what became of it.
+ * - `refused`: it passed nothing on, since its server is away or it is full. This passes by itself.
+ * - `final`: it passed nothing on, and never will.
+ * - `lost`: a server was working, and the outcome is unknown.
  */
 export type PoolerMeaning = 'refused' | 'final' | 'lost'
 
-/** What a pooler says, and where that can be read. */
+/** A message of a pooler, and the source that shows it. */
 export interface PoolerWords {
   readonly pooler: 'PgBouncer' | 'Supavisor' | 'RDS Proxy' | 'pgcat'
   readonly code: string
@@ -26,9 +26,9 @@ const PGCAT = 'github.com/postgresml/pgcat 5b03881, src/client.rs, '
 const RDS = 'docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.troubleshooting.html'
 
 /**
- * What the known poolers say in place of a server. PgBouncer refuses a client that waits for a server only as long as it has
- * none, so what came from it went nowhere: in `check_fast_fail`, `pause_client`, `kill_pool_logins` and the timeouts for
- * clients that wait. Once a server is linked to the client, the same session ends with the words of that server's end.
+ * What the known poolers say in place of a server. PgBouncer refuses a client that waits for a server only while the client has
+ * none, so nothing of that client was passed on: in `check_fast_fail`, `pause_client`, `kill_pool_logins` and the timeouts for
+ * waiting clients. Once a server is linked to the client, the session ends with other messages.
  */
 export const POOLER_WORDS: readonly PoolerWords[] = [
   pgBouncer(/server login has been failing/, 'refused', 'objects.c check_fast_fail; since 1.24 with "cached error: …"'),
@@ -44,7 +44,7 @@ export const POOLER_WORDS: readonly PoolerWords[] = [
   pgBouncer(
     /client_idle_timeout$/,
     'refused',
-    'janitor.c pool_client_maint: a client without a server, whose next words cross it',
+    'janitor.c pool_client_maint: a client without a server, whose next message crosses it',
   ),
   pgBouncer(
     /server login failed/,
@@ -106,8 +106,8 @@ export const POOLER_WORDS: readonly PoolerWords[] = [
 ]
 
 /**
- * What a server says when it lets a pooler not in, and newer PgBouncers pass on to the clients that wait (server.c
- * kill_pool_logins_server_error): in the middle of a session no server says so itself.
+ * What a server says when it refuses a pooler's login, and newer PgBouncers pass on to the waiting clients (server.c
+ * kill_pool_logins_server_error). In the middle of a session no server says so itself.
  */
 const REFUSED_LOGINS: Readonly<Record<string, PoolerMeaning>> = {
   '53300': 'refused', // too_many_connections
@@ -117,7 +117,7 @@ const REFUSED_LOGINS: Readonly<Record<string, PoolerMeaning>> = {
   '3D000': 'final', // invalid_catalog_name
 }
 
-/** What it means that a session has ended so; undefined if these are no words of a pooler. */
+/** What it means that a session ended with this error; undefined if the error isn't a pooler's. */
 export function poolerMeaning(error: unknown): PoolerMeaning | undefined {
   if (severityOf(error) !== 'FATAL' || isOfServer(error)) return undefined
   const code = codeOf(error)

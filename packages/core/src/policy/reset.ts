@@ -1,26 +1,26 @@
 import type { ResetFunction, ResetPolicy } from '../options/pool-options.ts'
 
-/** The protocol's own word on a session: idle, in a transaction, in a failed one. Null before the first answer. */
+/** The transaction status that the protocol reports: idle, in a transaction, in a failed one. Null before the first answer. */
 export type TransactionStatus = 'I' | 'T' | 'E' | null
 
-/** How long a reset may take, in milliseconds: longer says that the session is not well, or does what no reset should. */
+/** How long a reset may take, in milliseconds. If it takes longer, the session is unwell, or the reset does too much. */
 export const RESET_TIMEOUT_MILLIS = 5000
 
-/** How to make a session fit for its next lease. */
+/** How to prepare a session for its next lease. */
 export interface ResetPlan {
-  /** What to send, one round trip each. */
+  /** The statements to send, one round trip each. */
   readonly statements: readonly string[]
-  /** The user's own function, called after them. */
+  /** The user's own function, called after the statements. */
   readonly call?: ResetFunction
-  /** The statements undo what the user's `onConnect` has set. */
+  /** Whether the statements undo what the user's `onConnect` has set. */
   readonly undoesHook?: true
-  /** The statements drop the prepared statements that the driver believes in. */
+  /** Whether the statements drop the prepared statements that the driver remembers. */
   readonly dropsStatements?: true
 }
 
 /**
- * DISCARD ALL but for prepared statements and plans, in one round trip: what a session must not hand on. It can't be
- * one statement, and DISCARD ALL itself can't be among several.
+ * DISCARD ALL in one round trip, except that prepared statements and plans stay: what the next lease must not inherit. It can't
+ * be a single statement, and DISCARD ALL itself can't be one of several.
  *
  * @see https://www.postgresql.org/docs/current/sql-discard.html
  */
@@ -28,8 +28,8 @@ const CLEAR_SESSION =
   'CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES'
 
 /**
- * How to reset a connection that was released in this state. A clean one costs no round trip, unless the policy is
- * about more than transactions and the lease has sent anything at all.
+ * How to reset a connection that was released in this state. A clean one costs no round trip, unless the policy covers more
+ * than transactions and the lease has sent something.
  */
 export function resetPlan(
   policy: ResetPolicy,
@@ -48,6 +48,6 @@ export function resetPlan(
       : { statements: [...statements, 'DISCARD ALL'], undoesHook: true, dropsStatements: true }
   }
   if (!isOpen) return 'keep'
-  // COMMIT of a failed transaction would be a ROLLBACK with another name.
+  // COMMIT of a failed transaction is a ROLLBACK.
   return { statements: [policy === 'commit' && status === 'T' ? 'COMMIT' : 'ROLLBACK'] }
 }

@@ -20,16 +20,24 @@ export interface UsageFacts {
   readonly uses: number
 }
 
-/** What it is measured against. */
+/** What these facts are measured against. */
 export interface UsageLimits {
   readonly currentGeneration: number
   readonly maxUses: number
 }
 
-/** May this connection be used again? Undefined if so, else the reason why not. */
+/** Whether a connection may be used again: undefined if so, else the reason why not. */
 export function reasonToRetire(facts: UsageFacts, limits: UsageLimits, now: number): RetireReason | undefined {
   if (facts.generation < limits.currentGeneration) return 'invalidated'
   if (now >= facts.expiresAt) return 'expired'
   if (facts.uses >= limits.maxUses) return 'max-uses'
   return undefined
+}
+
+/**
+ * When a connection that was opened at `openedAt` expires. `jitter` shortens each lifetime by a random share, so that
+ * connections that were opened together don't all close together.
+ */
+export function expiryOf(openedAt: number, lifetimeMillis: number, jitter: number, random: number): number {
+  return openedAt + lifetimeMillis * (1 - jitter * random)
 }

@@ -1,14 +1,21 @@
+import { propertyOf } from '../thrown.ts'
+
+/** The severity that the server gave its message; undefined for an error that isn't the server's. */
+export function severityOf(error: unknown): unknown {
+  return propertyOf(error, 'severity')
+}
+
 /**
  * What an error code says about the connection it came from, and about trying again.
  *
  * - `disconnect`: the connection is gone.
- * - `ownFault`: only that session is concerned; says nothing about its neighbours.
- * - `connectAgain`: seen while connecting, it passes by itself.
- * - `retryTransaction`: nothing of the transaction was written, and the same work may succeed.
- * - `invalidated`: told at Bind of a statement that was prepared before, it was prepared for what has changed since. Forget that
+ * - `ownFault`: it concerns only that session, and says nothing about other connections.
+ * - `connectAgain`: if connecting fails with it, the cause passes by itself.
+ * - `retryTransaction`: nothing of the transaction was written, and the same transaction may succeed.
+ * - `stale`: if a statement that was prepared before fails with it at Bind, something has changed since. Prepare again that
  *   statement, those of the session, or those of every session of the pool.
- * - `spoils`: of this routine and message, the session itself is at fault, and will be until it ends. Told when a connection
- *   comes back: it is retired.
+ * - `spoils`: with this routine and message, the session itself is broken until it ends. Its connection is retired when it is
+ *   released.
  */
 export interface CodeFacts {
   readonly disconnect?: true
@@ -48,10 +55,10 @@ const SQLSTATES: Readonly<Record<string, CodeFacts>> = {
 }
 
 /**
- * Classes of SQLSTATEs, for those that aren't named above.
+ * Classes of SQLSTATEs, for codes that aren't named above.
  *
- * - 22, data_exception: a value that a parameter of the present type might take;
- * - 42, syntax_error_or_access_rule_violation: what worked when the statement was prepared doesn't any more.
+ * - 22, data_exception: a parameter of another type might take that value;
+ * - 42, syntax_error_or_access_rule_violation: the statement was valid when it was prepared, and isn't any more.
  */
 const CLASSES: Readonly<Record<string, CodeFacts>> = {
   '22': { stale: 'statement' },
@@ -81,10 +88,10 @@ const ERRNOS: Readonly<Record<string, CodeFacts>> = {
 const TLS_DAMAGE: CodeFacts = { disconnect: true, connectAgain: true }
 const NOTHING_KNOWN: CodeFacts = {}
 
-/** What is known of a code: a SQLSTATE, an errno, or an OpenSSL error as Node names it. */
+/** What is known of a code: a SQLSTATE, an errno, or an OpenSSL error in Node's spelling. */
 export function factsOf(code: string | undefined): CodeFacts {
   if (code === undefined) return NOTHING_KNOWN
-  // ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC and its kin: bytes were damaged. A bad certificate has other codes.
+  // ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC and similar: bytes were damaged. A bad certificate has other codes.
   if (code.startsWith('ERR_SSL_')) return TLS_DAMAGE
   return SQLSTATES[code] ?? ERRNOS[code] ?? CLASSES[classOf(code)] ?? NOTHING_KNOWN
 }
