@@ -35,7 +35,7 @@ export function composeEngine(
   // Before those whose code may use the pool: what that does would be told before its cause.
   subscribeAll(publisher, { options, clock, status: () => pool.status() })
   const forPg = pgEvents(pool)
-  publisher.subscribe(forPg.subscriber, forPg.hears)
+  publisher.subscribe(forPg.subscriber, forPg.wants)
   const { log } = given
   if (log) publisher.subscribe((event) => log(event.type, 'connection' in event ? event.connection.id : ''))
   const guard = new ProcessGuard(clock, () => process.pid)

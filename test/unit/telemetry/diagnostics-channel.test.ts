@@ -6,8 +6,8 @@ import { sample, TYPES } from './sample-events.ts'
 
 function publisherOf(name: string): Publisher {
   const publisher = new Publisher(name)
-  const { subscriber, hears } = diagnosticsChannel(name)
-  publisher.subscribe(subscriber, hears)
+  const { subscriber, wants } = diagnosticsChannel(name)
+  publisher.subscribe(subscriber, wants)
   return publisher
 }
 
@@ -32,9 +32,9 @@ test.each(TYPES)('%s is published on its channel, with the name of its pool', (t
 test('a channel is heard only while somebody subscribes to it, even if that began after the pool', () => {
   const publisher = publisherOf('orders')
   const hear = (): void => {}
-  expect(TYPES.filter((type) => publisher.isHeard(type)())).toEqual([])
+  expect(TYPES.filter((type) => publisher.hasListener(type)())).toEqual([])
   diagnostics_channel.subscribe('holdfast:connection-leased', hear)
-  expect(TYPES.filter((type) => publisher.isHeard(type)())).toEqual(['connection-leased'])
+  expect(TYPES.filter((type) => publisher.hasListener(type)())).toEqual(['connection-leased'])
   diagnostics_channel.unsubscribe('holdfast:connection-leased', hear)
-  expect(TYPES.filter((type) => publisher.isHeard(type)())).toEqual([])
+  expect(TYPES.filter((type) => publisher.hasListener(type)())).toEqual([])
 })

@@ -28,8 +28,8 @@ const spoilt = Object.assign(new Error('terminating connection due to administra
 function echoed(event: PoolEvent, level: 'info' | 'debug' = 'debug', name = 'orders'): [string, string][] {
   const logger = new RecordingLogger()
   const publisher = new Publisher(name)
-  const { subscriber, hears } = echo({ name, level, logger, status: () => STATUS })
-  publisher.subscribe(subscriber, hears)
+  const { subscriber, wants } = echo({ name, level, logger, status: () => STATUS })
+  publisher.subscribe(subscriber, wants)
   publisher.publish(event)
   return logger.lines.map(([at, message]) => {
     expect(message.slice(0, PREFIX.length)).toBe(PREFIX)
@@ -187,8 +187,8 @@ describe('under info', () => {
 })
 
 test.each(['info', 'debug'] as const)('under %s it hears exactly what it writes of', (level) => {
-  const { hears } = echo({ name: 'orders', level, logger: new RecordingLogger(), status: () => STATUS })
-  expect(TYPES.filter(hears)).toEqual(TYPES.filter((type) => echoed(sample(type), level).length > 0))
+  const { wants } = echo({ name: 'orders', level, logger: new RecordingLogger(), status: () => STATUS })
+  expect(TYPES.filter(wants)).toEqual(TYPES.filter((type) => echoed(sample(type), level).length > 0))
 })
 
 describe('a line', () => {

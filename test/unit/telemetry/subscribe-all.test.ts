@@ -40,7 +40,7 @@ afterEach(() => vi.restoreAllMocks())
 test('without an echo, what happens all the time is heard by nobody', () => {
   const publisher = publisherOf(false)
   const frequent = ['connection-leased', 'connection-released', 'connection-pinged', 'connection-reset'] as const
-  expect(frequent.filter((type) => publisher.isHeard(type)())).toEqual([])
+  expect(frequent.filter((type) => publisher.hasListener(type)())).toEqual([])
 })
 
 test('without an echo, a logger is told of nothing but warnings', () => {

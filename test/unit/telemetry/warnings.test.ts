@@ -12,7 +12,7 @@ function warner(options: { connectRetry?: object | false; connectionTimeoutMilli
   let now = 0
   const logger = new RecordingLogger()
   const publisher = new Publisher('orders')
-  const { subscriber, hears } = warnings({
+  const { subscriber, wants } = warnings({
     name: 'orders',
     clock: { now: () => now },
     logger,
@@ -20,9 +20,9 @@ function warner(options: { connectRetry?: object | false; connectionTimeoutMilli
     connectionTimeoutMillis: 30_000,
     ...options,
   })
-  publisher.subscribe(subscriber, hears)
+  publisher.subscribe(subscriber, wants)
   return {
-    hears,
+    wants,
     tell: (...events: readonly PoolEvent[]): void => {
       for (const event of events) publisher.publish(event)
     },
@@ -75,12 +75,12 @@ describe('a lease that is overdue', () => {
   })
 
   test('has releases heard of only as long as it lasts', () => {
-    const { tell, hears } = warner()
-    const isReleaseHeard = hears('connection-released') as () => boolean
+    const { tell, wants } = warner()
+    const isReleaseHeard = wants('connection-released') as () => boolean
     expect(isReleaseHeard()).toBe(false)
     tell(sample('connection-leak-suspected'), sample('connection-leak-suspected'))
     expect(isReleaseHeard()).toBe(true)
-    expect(hears('connection-leased')).toBe(false)
+    expect(wants('connection-leased')).toBe(false)
     tell(sample('connection-released', { wasOverdue: true }), sample('connection-released'))
     expect(isReleaseHeard()).toBe(true)
     tell(sample('connection-released', { wasOverdue: true }))
@@ -189,7 +189,7 @@ describe('a server that cannot be reached', () => {
 })
 
 test('nothing else is heard of, or warned about', () => {
-  const { hears, tell, said } = warner()
+  const { wants, tell, said } = warner()
   const HEARD = [
     'connection-opened',
     'connect-failed',
@@ -197,7 +197,7 @@ test('nothing else is heard of, or warned about', () => {
     'transaction-left-open',
     'capacity-exceeded',
   ]
-  expect(TYPES.filter((type) => hears(type) === true)).toEqual(HEARD)
+  expect(TYPES.filter((type) => wants(type) === true)).toEqual(HEARD)
   for (const type of TYPES.filter((each) => !HEARD.includes(each))) tell(sample(type))
   tell(sample('connection-opened'))
   expect(said()).toEqual([])

@@ -56,7 +56,7 @@ export class Engine implements EngineContext {
     this.examine = parts.examine
     this.hurryInquiries = parts.hurryInquiries
     this.inventory = new Inventory(parts.options.lifo)
-    this.#hasLeaseListener = parts.publisher.isHeard('connection-leased')
+    this.#hasLeaseListener = parts.publisher.hasListener('connection-leased')
     const outage = new Outage(parts.publisher)
     const retirement = new Retirement(this)
     const usability = new Usability(this, retirement)

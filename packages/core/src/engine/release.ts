@@ -18,8 +18,8 @@ export class Release {
     this.#engine = engine
     this.#usability = usability
     this.#retirement = retirement
-    this.#hasReleaseListener = engine.publisher.isHeard('connection-released')
-    this.#hasCloseListener = engine.publisher.isHeard('connection-closed')
+    this.#hasReleaseListener = engine.publisher.hasListener('connection-released')
+    this.#hasCloseListener = engine.publisher.hasListener('connection-closed')
   }
 
   /** Whether the user's code runs at the end of such a lease: a listener, a reset function, a hook that is replayed. */

@@ -21,7 +21,7 @@ const LONGEST_UNREACHED_MILLIS = 2000
 const SHORTEST_SHARE_MILLIS = 1000
 const LONGEST_SHARE_MILLIS = 10_000
 const LOGINS_PER_DEADLINE = 3
-const SHARE_OF_A_HEARD_LOGIN = 0.9
+const SHARE_OF_AN_ANSWERING_LOGIN = 0.9
 const LONGEST_SILENCE_MILLIS = 60_000
 
 /**
@@ -35,7 +35,7 @@ export function silenceMillis(stage: LoginStage, deadlineMillis: number, inVain:
   const first = {
     unreached: Math.min(share, LONGEST_UNREACHED_MILLIS),
     reached: Math.min(share, LONGEST_SHARE_MILLIS),
-    heard: Math.max(SHORTEST_SHARE_MILLIS, deadlineMillis * SHARE_OF_A_HEARD_LOGIN),
+    heard: Math.max(SHORTEST_SHARE_MILLIS, deadlineMillis * SHARE_OF_AN_ANSWERING_LOGIN),
   }[stage]
   return Math.round(Math.min(first * 2 ** inVain, LONGEST_SILENCE_MILLIS))
 }

@@ -1,9 +1,8 @@
 import { type Channel, channel } from 'node:diagnostics_channel'
-import type { EventConnection, PoolEvent, PoolEventType } from './events.ts'
-import type { Listener } from './listener.ts'
+import type { EventConnection, Listener, PoolEvent, PoolEventType } from './events.ts'
 
 /**
- * What is published on the channel `holdfast:<type>` of `node:diagnostics_channel`: the event, and whose it is.
+ * What is published on the channel `holdfast:<type>` of `node:diagnostics_channel`: the event, and the pool that it is about.
  *
  * @example
  * ```ts
@@ -18,14 +17,14 @@ export type PoolEventMessage<Type extends PoolEventType = PoolEventType> = Extra
   readonly pool: { readonly name: string }
 }
 
-// Kept, since Node looks one up by its name each time.
+// Kept, since Node would look a channel up by its name each time.
 const channels = new Map<PoolEventType, Channel>()
 
-/** Publishes every event to whoever subscribes, from wherever in the process. Unheard, it costs next to nothing. */
+/** Publishes every event on its channel, for subscribers anywhere in the process. Without one it costs next to nothing. */
 export function diagnosticsChannel(poolName: string): Listener {
   const pool = Object.freeze({ name: poolName })
   return {
-    hears: (type) => {
+    wants: (type) => {
       const ofType = channelOf(type)
       return () => ofType.hasSubscribers
     },
@@ -33,7 +32,7 @@ export function diagnosticsChannel(poolName: string): Listener {
   }
 }
 
-/** Plain facts: a log of messages must not print the statements that a connection is at. */
+/** A message of plain facts. The client isn't enumerable, so that a log of messages doesn't print its statements. */
 function messageOf(event: PoolEvent, pool: PoolEventMessage['pool']): PoolEventMessage {
   if (!('connection' in event)) return { ...event, pool }
   const { id, backendPid, client } = event.connection

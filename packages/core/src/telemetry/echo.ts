@@ -2,11 +2,9 @@ import type { Logger } from '../options/logger.ts'
 import type { EchoLevel } from '../options/resolved-options.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import { isError } from '../thrown.ts'
-import { oneLine } from './escape.ts'
-import type { EventConnection, PoolEvent, PoolEventType, StatementRetryReason } from './events.ts'
-import type { Listener } from './listener.ts'
+import type { EventConnection, Listener, PoolEvent, PoolEventType, StatementRetryReason } from './events.ts'
 import type { PoolStatus } from './status.ts'
-import { duration, millis, prefixOf, reasonOf, withBackend } from './wording.ts'
+import { duration, millis, oneLine, prefixOf, reasonOf, withBackend } from './wording.ts'
 
 /** What the echo needs. */
 export interface EchoParts {
@@ -18,7 +16,7 @@ export interface EchoParts {
 
 type Line = readonly [level: 'debug' | 'info' | 'error', text: string]
 
-/** The loudest line of each kind of event. What has none is told by the warnings, whether or not there is an echo. */
+/** The most important level that each type of event is logged at. `none`: it is a warning, with or without an echo. */
 const LOUDEST: Record<PoolEventType, 'debug' | 'info' | 'none'> = {
   'connection-opened': 'debug',
   'connect-failed': 'debug',
@@ -45,11 +43,11 @@ const LOUDEST: Record<PoolEventType, 'debug' | 'info' | 'none'> = {
   'pool-closed': 'info',
 }
 
-/** Writes what SQLAlchemy's pool log writes, in its words: whoever knows how to read one can read the other. */
+/** Writes what SQLAlchemy's pool log writes, in the same words, so that its readers can read this one too. */
 export function echo({ name, level, logger, status }: EchoParts): Listener {
   const saysDebug = level === 'debug'
   return {
-    hears: (type) => LOUDEST[type] === 'info' || (saysDebug && LOUDEST[type] === 'debug'),
+    wants: (type) => LOUDEST[type] === 'info' || (saysDebug && LOUDEST[type] === 'debug'),
     subscriber(event) {
       const line = lineOf(event, status)
       if (!line || (line[0] === 'debug' && !saysDebug)) return
@@ -131,7 +129,7 @@ const RETIRED: Record<RetireReason, (id: EventConnection['id'], cause: unknown) 
     `Exception during reset or similar, on connection ${id}: ${reasonOf(cause)}`,
   ],
   'other-process': (id) => ['info', `Connection ${id} belongs to another process; dropping it without a word`],
-  // These happen all day, or are told of the whole pool: nothing to look into.
+  // These happen all day, or are logged for the whole pool, so a line for each is of little use.
   'max-idle': (id) => ['debug', `Closing connection ${id}, more than maxIdle`],
   'idle-timeout': (id) => ['debug', `Closing connection ${id}, idle for too long`],
   disposed: (id) => ['debug', `Closing connection ${id}`],

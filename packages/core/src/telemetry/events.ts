@@ -2,7 +2,7 @@ import type { PoolClient } from 'pg'
 import type { Loss } from '../errors.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import { stackOf } from '../thrown.ts'
-import { escaped } from './escape.ts'
+import { escaped } from './wording.ts'
 
 /** The connection that an event is about. */
 export interface EventConnection {
@@ -151,38 +151,39 @@ interface Rerun {
 
 /**
  * Why a statement of `pool.query` may run again:
- * - `idempotent`: its caller has said that running it twice is harmless;
- * - `never-ran`: the server, or what stands before it, refused the statement before anything of it ran;
- * - `stale-session`: the session's own state was in the way (a cached plan, a forgotten statement), and nothing ran.
+ * - `idempotent`: its caller says that running it twice is harmless;
+ * - `never-ran`: the server or a pooler refused the statement before anything of it ran;
+ * - `stale-session`: the state of the session prevented it (a cached plan, a dropped prepared statement), and nothing ran.
  */
 export type StatementRetryReason = 'idempotent' | 'never-ran' | 'stale-session'
 
-/** What may have happened to the process: it stood still, or it is a copy of the one in which the pool was made. */
+/** What may have happened to the process: it was suspended, or it is a copy of the process that made the pool. */
 export type Interruption = Extract<PoolEvent, { type: 'process-suspended' | 'process-changed' }>
 
 /** One kind of event. */
 export type PoolEventType = PoolEvent['type']
 
-/** Hears of every event. Must not throw; if it does, that's a warning and nothing else. */
+/** Is called with every event that it wants. It must not throw; if it does, the pool warns and goes on. */
 export type Subscriber = (event: PoolEvent) => void
 
 /**
- * Whether a subscriber cares for this kind of event: always, never, or to be asked each time. What nobody hears isn't even
- * put into words.
+ * Whether a subscriber wants this type of event: always, never, or a question to ask each time. An event that no subscriber
+ * wants isn't even created.
  */
-export type Hears = (type: PoolEventType) => boolean | (() => boolean)
+export type Wants = (type: PoolEventType) => boolean | (() => boolean)
 
-interface Subscription {
+/** A subscriber, and the events that it wants. */
+export interface Listener {
   readonly subscriber: Subscriber
-  readonly hears: Hears
+  readonly wants: Wants
 }
 
 const always = (): boolean => true
 const never = (): boolean => false
 
-/** Where the engine tells what happened, without knowing who listens. */
+/** Publishes what happens in a pool. The engine doesn't know the listeners. */
 export class Publisher {
-  readonly #subscriptions: Subscription[] = []
+  readonly #listeners: Listener[] = []
   readonly #poolName: string
 
   constructor(poolName: string) {
@@ -190,25 +191,25 @@ export class Publisher {
   }
 
   /** Adds a subscriber for the life of the pool. */
-  subscribe(subscriber: Subscriber, hears: Hears = always): void {
-    this.#subscriptions.push({ subscriber, hears })
+  subscribe(subscriber: Subscriber, wants: Wants = always): void {
+    this.#listeners.push({ subscriber, wants })
   }
 
   /**
-   * Answers with a question to be kept, and asked each time: does anybody, of those who have subscribed by now, listen to
-   * this kind of event? For what happens so often that putting it into words counts.
+   * Returns a question to keep and to ask each time: does a listener want this type of event? It covers the listeners that
+   * have subscribed so far. For events so frequent that creating them costs too much.
    */
-  isHeard(type: PoolEventType): () => boolean {
-    return this.#subscriptions.map(({ hears }) => questionOf(hears, type)).reduce(either, never)
+  hasListener(type: PoolEventType): () => boolean {
+    return this.#listeners.map(({ wants }) => questionOf(wants, type)).reduce(either, never)
   }
 
-  /** Tells every subscriber who listens. */
+  /** Calls every subscriber that wants the event. */
   publish(event: PoolEvent): void {
-    for (const { subscriber, hears } of this.#subscriptions) {
+    for (const { subscriber, wants } of this.#listeners) {
       try {
-        if (questionOf(hears, event.type)()) subscriber(event)
+        if (questionOf(wants, event.type)()) subscriber(event)
       } catch (error) {
-        // A listener's bug must cost neither a connection nor the caller who waits for it.
+        // A listener's bug must cost neither a connection nor the caller that waits for it.
         process.emitWarning(
           `A listener of pool '${escaped(this.#poolName)}' threw on ${event.type}: ${stackOf(error)}`,
           {
@@ -221,13 +222,13 @@ export class Publisher {
   }
 }
 
-function questionOf(hears: Hears, type: PoolEventType): () => boolean {
-  const answer = hears(type)
+function questionOf(wants: Wants, type: PoolEventType): () => boolean {
+  const answer = wants(type)
   if (typeof answer === 'function') return answer
   return answer ? always : never
 }
 
-/** One closure over two: the engine's fastest path leads through here, and a loop over a list costs three times as much. */
+/** Composes one closure of two: this is on the engine's fastest path, and a loop over a list costs three times as much. */
 function either(one: () => boolean, other: () => boolean): () => boolean {
   if (one === never || other === always) return other
   return other === never ? one : () => one() || other()

@@ -1,12 +1,11 @@
 import type { EventEmitter } from 'node:events'
 import type { PoolClient } from 'pg'
 import { ConnectionLostError } from '../errors.ts'
-import type { PoolEvent, PoolEventType } from './events.ts'
-import type { Listener } from './listener.ts'
+import type { Listener, PoolEvent, PoolEventType } from './events.ts'
 
 type Emit = (pool: EventEmitter, event: PoolEvent) => void
 
-// pg's events where pg tells them, by ours.
+// pg's events, emitted where pg emits them, by the types of ours.
 const PG_EVENTS: Partial<Record<PoolEventType, { readonly name: string; readonly emit: Emit }>> = {
   'connection-opened': { name: 'connect', emit: emitClient('connect') },
   'connection-leased': { name: 'acquire', emit: emitClient('acquire') },
@@ -26,10 +25,10 @@ const PG_EVENTS: Partial<Record<PoolEventType, { readonly name: string; readonly
   'connection-closed': { name: 'remove', emit: emitClient('remove') },
 }
 
-/** Tells pg's events. An `error` without a listener would end the process, so it isn't told. */
+/** Emits pg's own events. An `error` without a listener would end the process, so it isn't emitted then. */
 export function pgEvents(pool: EventEmitter): Listener {
   return {
-    hears: (type) => {
+    wants: (type) => {
       const pgEvent = PG_EVENTS[type]
       return pgEvent !== undefined && (() => pool.listenerCount(pgEvent.name) > 0)
     },
@@ -43,7 +42,7 @@ function emitClient(name: string): Emit {
   }
 }
 
-/** pg-pool gives the error its client, which libraries read; not to be dumped with it. */
+/** As in pg-pool, the error has its client, which libraries read. Not enumerable, so that it isn't logged with the error. */
 function emitError(pool: EventEmitter, error: Error, client: PoolClient): void {
   Object.defineProperty(error, 'client', { value: client, configurable: true })
   pool.emit('error', error, client)

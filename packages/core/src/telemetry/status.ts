@@ -20,7 +20,7 @@ export interface PoolStatus {
   readonly checking: number
   /** Being reset after a release. */
   readonly resetting: number
-  /** Callers in line. */
+  /** Callers that wait for a connection. */
   readonly waiting: number
   /** `end()` was called. */
   readonly isClosed: boolean
@@ -28,10 +28,10 @@ export interface PoolStatus {
   toString(): string
 }
 
-/** What a status is made of. */
+/** The facts in a status. */
 export type StatusFacts = Omit<PoolStatus, 'toString'>
 
-/** Takes a status down. */
+/** Makes a status of these facts. */
 export function statusOf(facts: StatusFacts): PoolStatus {
   return Object.freeze(new Status(facts))
 }
@@ -70,7 +70,7 @@ class Status implements PoolStatus {
     Object.defineProperty(Status, 'name', { value: 'PoolStatus' })
   }
 
-  /** SQLAlchemy counts as overflow what exceeds the connections it would keep. */
+  /** Like SQLAlchemy, counts as overflow the connections beyond those that it would keep. */
   toString(): string {
     const { maxIdle, idle, size, leased } = this
     return `Pool size: ${maxIdle}  Connections in pool: ${idle} Current Overflow: ${size - maxIdle} Current Checked out connections: ${leased}`

@@ -7,9 +7,9 @@ import type { Publisher } from './events.ts'
 import type { PoolStatus } from './status.ts'
 import { warnings } from './warnings.ts'
 
-/** What those who tell of a pool need to know of it. */
+/** What the listeners of a pool need to know of it. */
 export interface SubscribeAllParts {
-  /** The options that they care for. */
+  /** The options that they use. */
   readonly options: {
     readonly name: string
     readonly echo: EchoLevel
@@ -22,13 +22,13 @@ export interface SubscribeAllParts {
 }
 
 /**
- * Subscribes everybody who tells of a pool: the warnings, the echo, and the diagnostics channels. To be called before
- * anyone subscribes whose code may use the pool, since what that code does is told before later subscribers hear why.
+ * Subscribes the warnings, the echo, and the diagnostics channels. Call it before subscribing code that may use the pool:
+ * what such code does would otherwise be logged before the event that caused it.
  */
 export function subscribeAll(publisher: Publisher, { options, clock, status }: SubscribeAllParts): void {
   const { name, logger } = options
   const listeners = [warnings({ ...options, clock })]
   if (options.echo) listeners.push(echo({ name, level: options.echo, logger: logger ?? console, status }))
   listeners.push(diagnosticsChannel(name))
-  for (const { subscriber, hears } of listeners) publisher.subscribe(subscriber, hears)
+  for (const listener of listeners) publisher.subscribe(listener.subscriber, listener.wants)
 }

@@ -3,8 +3,7 @@ import type { Logger } from '../options/logger.ts'
 import { mayConnectAgain } from '../policy/classify-error.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { isInstance } from '../thrown.ts'
-import type { PoolEvent, PoolEventType } from './events.ts'
-import type { Listener } from './listener.ts'
+import type { Listener, PoolEvent, PoolEventType } from './events.ts'
 import { millis, prefixOf, reasonOf, withBackend } from './wording.ts'
 
 /** What the warnings need. */
@@ -13,20 +12,20 @@ export interface WarningsParts {
   readonly clock: Pick<Clock, 'now'>
   /** Without one, warnings go where Node's own go. */
   readonly logger: Logger | undefined
-  /** The option; false if callers are told of the first failure anyway. */
+  /** The option. If it is false, the first failure rejects the callers anyway. */
   readonly connectRetry: object | false
   readonly connectionTimeoutMillis: number
 }
 
 type EventOf<Type extends PoolEventType> = Extract<PoolEvent, { type: Type }>
 
-// A server at its limit refuses and accepts in turn, many times a second.
+// A server at its limit accepts and refuses connections in turn, many times a second.
 const QUIET_MILLIS = 60_000
 
-/** Tells what somebody must hear even if he never asked for an echo, and no error of his own tells. */
+/** Warns of what the user must know even without an echo, and what no error shows. */
 export function warnings(parts: WarningsParts): Listener {
   const warnings = new Warnings(parts)
-  return { subscriber: (event) => warnings.hear(event), hears: (type) => warnings.hears(type) }
+  return { subscriber: (event) => warnings.take(event), wants: (type) => warnings.wants(type) }
 }
 
 const RARE: ReadonlySet<PoolEventType> = new Set<PoolEventType>([
@@ -39,45 +38,45 @@ const RARE: ReadonlySet<PoolEventType> = new Set<PoolEventType>([
 
 class Warnings {
   readonly #parts: WarningsParts
-  /** How many leases were told to be overdue, and have not come back. */
+  /** How many leases have been reported as overdue and are not released. */
   #overdue = 0
   #hasConnected = false
-  #hasToldOfRow = false
-  #hasToldOfBegin = false
+  #hasWarnedOfOutage = false
+  #hasWarnedOfBegin = false
   #quietUntil = Number.NEGATIVE_INFINITY
 
   constructor(parts: WarningsParts) {
     this.#parts = parts
   }
 
-  /** Releases are many: they are heard of only while one is awaited. */
-  hears(type: PoolEventType): boolean | (() => boolean) {
+  /** Releases are frequent, so they are wanted only while one is overdue. */
+  wants(type: PoolEventType): boolean | (() => boolean) {
     return type === 'connection-released' ? () => this.#overdue > 0 : RARE.has(type)
   }
 
-  hear(event: PoolEvent): void {
-    if (event.type === 'connection-leak-suspected') this.#tellOverdue(event)
-    else if (event.type === 'connection-released' && event.wasOverdue) this.#tellLateRelease(event)
-    else if (event.type === 'capacity-exceeded') this.#tellCapacity(event)
-    else if (event.type === 'connect-failed') this.#hearFailure(event)
-    else if (event.type === 'connection-opened') this.#hearSuccess()
-    else if (event.type === 'transaction-left-open') this.#tellLeftOpen()
+  take(event: PoolEvent): void {
+    if (event.type === 'connection-leak-suspected') this.#warnOfOverdue(event)
+    else if (event.type === 'connection-released' && event.wasOverdue) this.#warnOfLateRelease(event)
+    else if (event.type === 'capacity-exceeded') this.#warnOfCapacity(event)
+    else if (event.type === 'connect-failed') this.#takeFailure(event)
+    else if (event.type === 'connection-opened') this.#takeSuccess()
+    else if (event.type === 'transaction-left-open') this.#warnOfLeftOpen()
   }
 
-  #tellOverdue({ connection, heldMillis, stack }: EventOf<'connection-leak-suspected'>): void {
+  #warnOfOverdue({ connection, heldMillis, stack }: EventOf<'connection-leak-suspected'>): void {
     this.#overdue++
     const text = `Connection leak detection triggered for ${withBackend(connection)}: not released for ${millis(heldMillis)}`
     if (stack) this.#warn('HOLDFAST_LEASE_OVERDUE', `${text}. It was acquired here:`, framesOf(stack))
     else this.#warn('HOLDFAST_LEASE_OVERDUE', text)
   }
 
-  #tellLateRelease({ connection, heldMillis }: EventOf<'connection-released'>): void {
+  #warnOfLateRelease({ connection, heldMillis }: EventOf<'connection-released'>): void {
     this.#overdue--
     const which = `Previously reported leaked ${withBackend(connection)}`
     this.#warn('HOLDFAST_LATE_RELEASE', `${which} was released after ${millis(heldMillis)}: slow, but no leak`)
   }
 
-  #tellCapacity({ max, workers, available }: EventOf<'capacity-exceeded'>): void {
+  #warnOfCapacity({ max, workers, available }: EventOf<'capacity-exceeded'>): void {
     const demand = `${workers} ${workers === 1 ? 'process' : 'processes'} with max: ${max} can want ${workers * max} connections`
     const share = Math.floor(available / workers)
     const remedy = share > 0 ? `Lower max to ${share}` : 'Run fewer processes'
@@ -87,10 +86,10 @@ class Warnings {
     )
   }
 
-  /** Once: whoever writes it so does it each time. */
-  #tellLeftOpen(): void {
-    if (this.#hasToldOfBegin) return
-    this.#hasToldOfBegin = true
+  /** Warns once: code that does it does it each time. */
+  #warnOfLeftOpen(): void {
+    if (this.#hasWarnedOfBegin) return
+    this.#hasWarnedOfBegin = true
     this.#warn(
       'HOLDFAST_TRANSACTION_LEFT_OPEN',
       'A statement of pool.query() has begun a transaction, and nothing else will be in it: each statement of pool.query() ' +
@@ -98,20 +97,20 @@ class Warnings {
     )
   }
 
-  #hearSuccess(): void {
+  #takeSuccess(): void {
     this.#hasConnected = true
-    this.#hasToldOfRow = false
+    this.#hasWarnedOfOutage = false
   }
 
-  /** One line for an outage: whoever waits is told at his deadline, but nobody should wait for that to see a wrong port. */
-  #hearFailure({ error }: EventOf<'connect-failed'>): void {
+  /** One line for an outage. Waiting callers get an error only at their deadline, and a wrong port should show earlier. */
+  #takeFailure({ error }: EventOf<'connect-failed'>): void {
     const { clock, connectRetry, connectionTimeoutMillis } = this.#parts
-    if (this.#hasToldOfRow || connectRetry === false) return
+    if (this.#hasWarnedOfOutage || connectRetry === false) return
     const cause = isInstance(error, ConnectError) ? error.cause : error
-    if (!mayConnectAgain(cause, this.#hasConnected)) return // Callers are told at once.
+    if (!mayConnectAgain(cause, this.#hasConnected)) return // The callers are rejected at once.
     const now = clock.now()
     if (now < this.#quietUntil) return
-    this.#hasToldOfRow = true
+    this.#hasWarnedOfOutage = true
     this.#quietUntil = now + QUIET_MILLIS
     const patience = Number.isFinite(connectionTimeoutMillis)
       ? `for up to ${millis(connectionTimeoutMillis)} (connectionTimeoutMillis)`
@@ -127,7 +126,7 @@ class Warnings {
   }
 }
 
-/** Of a stack, what isn't the name of an error that nobody threw. */
+/** The frames of a stack, without the name of its error, since nothing was thrown. */
 function framesOf(stack: string): string {
   return stack.replace(/^\S.*\n/, '')
 }
