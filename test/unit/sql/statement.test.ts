@@ -226,5 +226,5 @@ test.each<[string, boolean]>([
   ['insert into "returning" values (\'returning\')', false],
   ['begin', false],
 ])('%j may answer with rows: %s', (text, does) => {
-  expect(readSql(text).statements[0]?.returnsRows).toBe(does)
+  expect(readSql(text).statements[0]?.mayHaveRows).toBe(does)
 })

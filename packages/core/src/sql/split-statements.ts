@@ -12,7 +12,7 @@ export interface SqlStatement extends StatementClass {
   /** Whether part of it takes effect when the transaction commits, and not before. */
   readonly isLate: boolean
   /** Whether it may return rows: a query, SHOW, EXPLAIN, FETCH, EXECUTE, CALL, or any statement with RETURNING. */
-  readonly returnsRows: boolean
+  readonly mayHaveRows: boolean
   /**
    * Whether it is SELECT, VALUES, TABLE or WITH, and has no INSERT, UPDATE, DELETE, MERGE or INTO. It may lock rows, and call
    * functions that write. An unquoted column with such a name counts as such a part.
@@ -38,7 +38,7 @@ type Before = 'begin' | 'start of a statement in a body' | 'with' | 'for' | unde
 
 const MOST_WORDS = 8
 const SELECTS: ReadonlySet<string> = new Set(['select', 'values', 'table', 'with'])
-const RETURNS_ROWS: ReadonlySet<string> = new Set([...SELECTS, 'show', 'explain', 'fetch', 'execute', 'call'])
+const COMMANDS_WITH_ROWS: ReadonlySet<string> = new Set([...SELECTS, 'show', 'explain', 'fetch', 'execute', 'call'])
 const LATE = /\b(?:hold|(?:pg_)?notify)\b/i
 
 /** Whether a text mentions anything that takes effect when the transaction commits, even in a string. */
@@ -134,7 +134,7 @@ class Splitter {
       start: this.#start,
       end: this.#end,
       isLate,
-      returnsRows: RETURNS_ROWS.has(name) || this.#hasReturning,
+      mayHaveRows: COMMANDS_WITH_ROWS.has(name) || this.#hasReturning,
       isSelect: SELECTS.has(name) && !this.#hasWrites,
     }
   }

@@ -117,7 +117,7 @@ function isSame(one: SqlStatement, other: SqlStatement): boolean {
     one.start === other.start &&
     one.end === other.end &&
     one.isLate === other.isLate &&
-    one.returnsRows === other.returnsRows &&
+    one.mayHaveRows === other.mayHaveRows &&
     one.isSelect === other.isSelect &&
     one.words.join(' ') === other.words.join(' ')
   )
