@@ -10,7 +10,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['index'],
   ['null-pool', 'check-pool'],
   ['pool'],
-  ['compose', 'pool-callers'],
+  ['compose', 'pool-callers', 'pool-query'],
   ['engine', 'transaction', 'guard'],
   ['connection'],
   ['commit', 'driver'],
@@ -34,10 +34,9 @@ const MUST_NOT_KNOW: Record<string, readonly string[]> = {
 /** What does not hold yet. This list shrinks; nothing is added to it. */
 const NOT_YET = {
   folders: ['connection'],
-  classes: ['Connection', 'Engine', 'Pool', 'Lexer'],
-  engineConstructor: 90,
+  classes: ['Connection', 'Lexer'],
+  engineConstructor: 0,
   smallFiles: [
-    'engine/caller.ts',
     'policy/lifetime.ts',
     'policy/loss-reach.ts',
     'policy/severity.ts',

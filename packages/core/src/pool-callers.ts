@@ -10,6 +10,7 @@ import { withoutUndefined } from './options/check.ts'
 import { systemClock } from './runtime/clock.ts'
 import { markForAnyContext } from './runtime/context.ts'
 import { currentScope, endedAttempt, type PoolOptionsScope } from './runtime/pool-options-scope.ts'
+import type { Publisher } from './telemetry/events.ts'
 import { toError } from './thrown.ts'
 
 /** What `connect(callback)` calls: pg's three arguments. */
@@ -22,8 +23,8 @@ export type ConnectCallback = (
 /** What a caller of `query()` is told. */
 export type ResultCallback = (error: Error | null | undefined, result?: QueryResult) => void
 
-/** One call of `connect()` that has to wait, and is answered by a promise. */
-export class ConnectCall implements Waiter {
+/** Waits for a connection on behalf of `connect()`, and resolves its promise. */
+export class ConnectWaiter implements Waiter {
   readonly options: PoolOptionsScope | undefined
   readonly stack: string | undefined
   readonly #resolve: (client: LeasedClient | Promise<never>) => void
@@ -47,8 +48,8 @@ export class ConnectCall implements Waiter {
   }
 }
 
-/** One call of `connect(callback)`. */
-export class CallbackCall implements Waiter {
+/** Waits for a connection on behalf of `connect(callback)`. */
+export class ConnectCallbackWaiter implements Waiter {
   readonly options: PoolOptionsScope | undefined
   readonly stack: string | undefined
   readonly #callback: ConnectCallback
@@ -59,7 +60,7 @@ export class CallbackCall implements Waiter {
     this.stack = stack
   }
 
-  // Not before connect() has returned: callers rely on it.
+  // Callers rely on it that the callback doesn't run before connect() has returned.
   leased(connection: Connection): void {
     const client = connection.clientForLease()
     process.nextTick(this.#callback, undefined, client, client.release)
@@ -70,143 +71,168 @@ export class CallbackCall implements Waiter {
   }
 }
 
-/** Where the connection of a `query()` comes from, and goes back to. */
-export type QueryPool = Pick<Engine, 'reacquire' | 'release' | 'runsUserCodeOnRelease' | 'publisher'>
+/** What a statement of `pool.query` needs from the engine. */
+export type QueryEngine = Pick<Engine, 'reacquire' | 'release' | 'runsUserCodeOnRelease' | 'publisher'>
 
-/** One call of `query()`: the lease lasts as long as the statement. */
-export class QueryCall implements Waiter {
+/** A statement of `pool.query`, and what differs by where its client comes from. */
+interface PoolStatement<Lease> {
+  readonly query: unknown
+  readonly values: unknown[] | undefined
+  readonly done: ResultCallback
+  readonly publisher: Publisher
+  release(lease: Lease): void
+  /** Runs a statement again that certainly never ran; false if its deadline has passed. */
+  runAgain(lease: Lease, error: Error): boolean
+}
+
+/**
+ * Runs a statement on a client, and releases that before the caller is told. A statement that certainly never ran is run
+ * again, but no cursor and no stream: those have been used by then.
+ */
+function runStatement<Lease>(
+  statement: PoolStatement<Lease>,
+  client: LeasedClient,
+  lease: Lease,
+  mayAnswerInAnyContext: boolean,
+): void {
+  const wasInTransaction = isInTransaction(client)
+  const answered = (error: Error | null, result: QueryResult): void => {
+    // The transaction that this statement has begun ends as the connection is released.
+    if (!wasInTransaction && isInTransaction(client)) statement.publisher.publish({ type: 'transaction-left-open' })
+    statement.release(lease)
+    if (error && neverRan(error) && !isSubmittable(statement.query) && statement.runAgain(lease, error)) return
+    statement.done(error ?? undefined, result)
+  }
+  if (mayAnswerInAnyContext) markForAnyContext(answered)
+  try {
+    client.query(statement.query as string, statement.values as unknown[], answered)
+  } catch (error) {
+    // Nothing was sent, because this is no query.
+    statement.release(lease)
+    process.nextTick(statement.done, error || toError(error))
+  }
+}
+
+/** Waits for a connection on behalf of `query()`. The lease lasts as long as the statement. */
+export class QueryWaiter implements Waiter, PoolStatement<Connection> {
+  readonly query: unknown
+  readonly values: unknown[] | undefined
+  readonly done: ResultCallback
+  readonly publisher: Publisher
   readonly options: PoolOptionsScope | undefined
   readonly stack: string | undefined
-  readonly #query: unknown
-  readonly #values: unknown[] | undefined
-  readonly #done: ResultCallback
   readonly #isPromise: boolean
-  readonly #pool: QueryPool
-  #failed: { readonly attempt: number; readonly error: Error; readonly at: number } | undefined
+  readonly #engine: QueryEngine
+  #failure: { readonly attempt: number; readonly error: Error; readonly at: number } | undefined
 
-  /** `isPromise` says that `done` only settles one. */
+  /** `isPromise` says that `done` only resolves a promise. */
   constructor(
     query: unknown,
     values: unknown[] | undefined,
     done: ResultCallback,
     isPromise: boolean,
-    pool: QueryPool,
+    engine: QueryEngine,
     options: PoolOptionsScope | undefined,
     stack: string | undefined,
   ) {
-    this.#query = query
-    this.#values = values
-    this.#done = done
-    this.#isPromise = isPromise
-    this.#pool = pool
+    this.query = query
+    this.values = values
+    this.done = done
+    this.publisher = engine.publisher
     this.options = options
     this.stack = stack
+    this.#isPromise = isPromise
+    this.#engine = engine
   }
 
   leased(connection: Connection): void {
-    this.#tellRunsAgain()
-    const wasInside = isInTransaction(connection.client)
-    const answered = (error: Error | null, result: QueryResult): void => {
-      if (!wasInside && isInTransaction(connection.client)) tellLeftOpen(this.#pool)
-      this.#pool.release(connection)
-      if (error && this.#runsAgain(connection, error)) return
-      this.#done(error ?? undefined, result)
-    }
-    // A statement that runs again does so in the context of its answer.
-    const isAnyContextFine = this.#isPromise && !this.options && !this.#pool.runsUserCodeOnRelease(this)
-    if (isAnyContextFine) markForAnyContext(answered)
-    try {
-      connection.client.query(this.#query as string, this.#values as unknown[], answered)
-    } catch (error) {
-      // Refused before anything was sent: not a query at all.
-      this.#pool.release(connection)
-      process.nextTick(this.#done, error || toError(error))
-    }
-  }
-
-  /** Whether it is certain that the statement never ran, and it runs again within its deadline. */
-  #runsAgain(connection: Connection, error: Error): boolean {
-    if (!neverRan(error) || isSubmittable(this.#query)) return false
-    this.#failed = { attempt: (this.#failed?.attempt ?? 0) + 1, error, at: systemClock.now() }
-    return this.#pool.reacquire(this, connection.lease.askedAt)
-  }
-
-  #tellRunsAgain(): void {
-    if (!this.#failed) return
-    const { attempt, error, at } = this.#failed
-    const pausedMillis = systemClock.now() - at
-    const facts = { reason: 'never-ran', attempt: attempt + 1, error, pausedMillis } as const
-    this.#pool.publisher.publish({ type: 'statement-retried', ...facts })
+    if (this.#failure) this.#publishRetry(this.#failure)
+    // A statement that runs again does so in the context in which the last one was answered.
+    const mayAnswerInAnyContext = this.#isPromise && !this.options && !this.#engine.runsUserCodeOnRelease(this)
+    runStatement(this, connection.client, connection, mayAnswerInAnyContext)
   }
 
   failed(error: Error): void {
-    // A callback that throws must not end the round in which the others are told.
-    process.nextTick(this.#done, error)
+    // In the next tick: a callback that throws must not keep the other waiters from being told.
+    process.nextTick(this.done, error)
+  }
+
+  release(connection: Connection): void {
+    this.#engine.release(connection)
+  }
+
+  runAgain(connection: Connection, error: Error): boolean {
+    this.#failure = { attempt: (this.#failure?.attempt ?? 0) + 1, error, at: systemClock.now() }
+    return this.#engine.reacquire(this, connection.lease.askedAt)
+  }
+
+  #publishRetry({ attempt, error, at }: { attempt: number; error: Error; at: number }): void {
+    const pausedMillis = systemClock.now() - at
+    const facts = { reason: 'never-ran', attempt: attempt + 1, error, pausedMillis } as const
+    this.publisher.publish({ type: 'statement-retried', ...facts })
   }
 }
 
-/** Calls `connect()` with these wishes. */
-type Connect = (wishes: AcquireOptions | undefined, callback: ConnectCallback) => void
+/** Calls `connect()` with these options. */
+type Connect = (options: AcquireOptions | undefined, callback: ConnectCallback) => void
 
-/** Runs one statement through a `connect()` of the user's, and again, until then, if it certainly never ran. */
-export function runThrough(
-  connect: Connect,
-  query: unknown,
-  values: unknown[] | undefined,
-  done: ResultCallback,
-  until: number,
-  pool: Pick<QueryPool, 'publisher'>,
-  asked: AcquireOptions | undefined = acquireOptionsIn(query),
-): void {
-  const answered: ResultCallback = (error, result) => {
-    const left = until - systemClock.now()
-    if (!error || !neverRan(error) || left <= 0 || isSubmittable(query)) return done(error, result)
-    const connectionTimeoutMillis = left === Number.POSITIVE_INFINITY ? 0 : left
-    runThrough(connect, query, values, done, until, pool, { ...acquireOptionsIn(query), connectionTimeoutMillis })
+/** A statement whose client comes from a `connect()` that the user has overridden or instrumented. */
+export class QueryThroughConnect implements PoolStatement<LeasedClient> {
+  readonly query: unknown
+  readonly values: unknown[] | undefined
+  readonly done: ResultCallback
+  readonly publisher: Publisher
+  readonly #connect: Connect
+  readonly #until: number
+
+  /** Runs again until this time. */
+  constructor(
+    query: unknown,
+    values: unknown[] | undefined,
+    done: ResultCallback,
+    publisher: Publisher,
+    connect: Connect,
+    until: number,
+  ) {
+    this.query = query
+    this.values = values
+    this.done = done
+    this.publisher = publisher
+    this.#connect = connect
+    this.#until = until
   }
-  connect(asked, (error, client) => {
-    if (error || !client) done(error)
-    else runOn(client, query, values, answered, pool)
-  })
-}
 
-/** Runs one statement on a client of `connect()`, and gives it back before the caller is told. */
-function runOn(
-  client: LeasedClient,
-  query: unknown,
-  values: unknown[] | undefined,
-  done: ResultCallback,
-  pool: Pick<QueryPool, 'publisher'>,
-): void {
-  const wasInside = isInTransaction(client)
-  try {
-    client.query(query as string, values as unknown[], (error: Error | null, result: QueryResult) => {
-      if (!wasInside && isInTransaction(client)) tellLeftOpen(pool)
-      client.release()
-      done(error ?? undefined, result)
+  run(options: AcquireOptions | undefined = acquireOptionsIn(this.query)): void {
+    this.#connect(options, (error, client) => {
+      if (error || !client) this.done(error)
+      else runStatement(this, client, client, false)
     })
-  } catch (error) {
+  }
+
+  release(client: LeasedClient): void {
     client.release()
-    process.nextTick(done, error || toError(error))
+  }
+
+  runAgain(): boolean {
+    const left = this.#until - systemClock.now()
+    if (left <= 0) return false
+    const connectionTimeoutMillis = left === Number.POSITIVE_INFINITY ? 0 : left
+    this.run({ ...acquireOptionsIn(this.query), connectionTimeoutMillis })
+    return true
   }
 }
 
-/** A statement by itself has begun a transaction, which ends as its connection comes back. */
-function tellLeftOpen({ publisher }: Pick<QueryPool, 'publisher'>): void {
-  publisher.publish({ type: 'transaction-left-open' })
-}
-
-/** Whether the server said so last; what an overridden `connect` hands out may not know. */
+/** Whether the server has said so last. The client of an overridden `connect` may not know. */
 function isInTransaction(client: Partial<LeasedClient>): boolean {
   return client.getTransactionStatus?.() === 'T'
 }
 
-/** A cursor or a stream has been used by then: it can't be sent to another connection. */
+/** Whether this is a cursor or a stream. */
 function isSubmittable(query: unknown): boolean {
   return typeof (query as { submit?: unknown } | null)?.submit === 'function'
 }
 
-/** What the caller wishes, over what holds where he calls. */
+/** Merges the options of a call over those of the current scope. */
 export function acquireOptionsFor(given: AcquireOptions | undefined): PoolOptionsScope | undefined {
   const begunIn = endedAttempt()
   const scoped = begunIn ? { ...currentScope(), begunIn } : currentScope()
@@ -215,7 +241,7 @@ export function acquireOptionsFor(given: AcquireOptions | undefined): PoolOption
   return scoped ? { ...scoped, ...withoutUndefined(given) } : given
 }
 
-/** What a config says of how its connection is acquired. */
+/** The options in a query config that concern how its connection is acquired. */
 export function acquireOptionsIn(query: unknown): AcquireOptions | undefined {
   const signal = typeof query === 'object' && query !== null ? (query as AcquireOptions).signal : undefined
   return signal && { signal }

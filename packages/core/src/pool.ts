@@ -1,13 +1,4 @@
-import pg, {
-  type PoolConfig,
-  type QueryArrayConfig,
-  type QueryArrayResult,
-  type QueryConfig,
-  type QueryConfigValues,
-  type QueryResult,
-  type QueryResultRow,
-  type Submittable,
-} from 'pg'
+import pg, { type PoolConfig } from 'pg'
 import { composeEngine } from './compose.ts'
 import { addressIn, clientThatListens } from './connection/listening-client.ts'
 import type { LeasedClient } from './connection/physical-client.ts'
@@ -25,24 +16,27 @@ import { copyOptions, showOptions } from './options/secrets.ts'
 import {
   acquireOptionsFor,
   acquireOptionsIn,
-  CallbackCall,
-  ConnectCall,
   type ConnectCallback,
-  QueryCall,
+  ConnectCallbackWaiter,
+  ConnectWaiter,
+  QueryThroughConnect,
+  QueryWaiter,
   type ResultCallback,
-  runThrough,
 } from './pool-callers.ts'
+import type { PgPoolClass } from './pool-query.ts'
 import { systemClock } from './runtime/clock.ts'
 import { type ConnectionInspection, inspectionOf } from './telemetry/inspect.ts'
 import { type PoolStatus, statusOf } from './telemetry/status.ts'
 import { transactionOn } from './transaction/on-pool.ts'
-import { runSpecially, type StatementOptions, type StatementSource } from './transaction/run-statement.ts'
+import { runSpecially, type StatementSource } from './transaction/run-statement.ts'
 import type { TransactionFunction } from './transaction/transaction.ts'
 import type { TransactionOptions } from './transaction/transaction-options.ts'
 
+const PgPool: PgPoolClass = pg.Pool
+
 /**
- * A resilient connection pool with the surface of `pg.Pool`: the same calls, the same events, and it is one, for
- * those who ask `instanceof`. Decides nothing: the engine does.
+ * A resilient connection pool with the surface of `pg.Pool`: the same methods, the same events, and an `instanceof pg.Pool`.
+ * It decides nothing: the engine does.
  *
  * @example
  * ```ts
@@ -50,21 +44,28 @@ import type { TransactionOptions } from './transaction/transaction-options.ts'
  * const { rows } = await pool.query('select now()')
  * ```
  */
-export class Pool extends pg.Pool implements AsyncDisposable {
-  // Drizzle knows a pool by its class name where `instanceof` fails (two copies of pg), minified or not.
+export class Pool extends PgPool implements AsyncDisposable {
+  // Drizzle recognizes a pool by its class name where `instanceof` fails (two copies of pg), also when it is minified.
   static {
     Object.defineProperty(Pool, 'name', { value: 'Pool' })
-    // As accessors here, since TypeScript knows pg's own accessors as properties.
+    // Defined here, because pg's types declare its accessors as properties, and `query` by signatures that we don't repeat.
     Object.defineProperties(Pool.prototype, {
       totalCount: count((pool) => pool.#engine.inventory.size),
       idleCount: count((pool) => pool.#engine.inventory.idleCount),
       waitingCount: count((pool) => pool.#engine.waitingCount),
       expiredCount: count((pool) => pool.#engine.inventory.expiredCount(systemClock.now())),
-      // What pg-pool's own `connect` ends in, when an instrumentation has put itself around it.
+      query: {
+        configurable: true,
+        writable: true,
+        value: function query(this: Pool, first: unknown, values?: unknown, callback?: unknown): unknown {
+          return this.#query(first, values, callback)
+        },
+      },
+      // What pg-pool's own `connect` ends in, when an instrumentation has wrapped it.
       _isFull: { value: () => false },
       newClient: {
         value(this: Pool, { callback }: { callback: ConnectCallback }) {
-          this.#connectFor(callback, this.#asked)
+          this.#connectFor(callback, this.#askedOptions)
         },
       },
     })
@@ -74,8 +75,8 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   readonly #options: ResolvedOptions
   #ended: Promise<void> | undefined
   #isEndAsked = false
-  /** What the `connect` that is under way through pg-pool's own was asked for. */
-  #asked: AcquireOptions | undefined
+  /** The options of the `connect` that runs just now through pg-pool's own, or through one of the user's. */
+  #askedOptions: AcquireOptions | undefined
 
   /** @throws {OptionsError} that names every option that can't work. */
   constructor(options: PoolOptions = {}) {
@@ -85,15 +86,15 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     this.#options = resolved
     Object.assign(this, { Client: clientThatListens((options.Client ?? undefined) as typeof pg.Client | undefined) })
     showOptions(this.options, resolved, addressIn)
-    this.#engine = composeEngine(this, given, resolved, () => this.#clientConfig())
+    this.#engine = composeEngine(this, given, resolved, () => clientConfig(this.options))
   }
 
   /**
-   * Leases a connection: proven alive, clean, and for you alone until `release()`, or the end of an `await using`.
+   * Leases a connection: proven alive, clean, and yours alone until `release()`, or the end of an `await using`.
    *
    * @throws {PoolTimeoutError} when `connectionTimeoutMillis` passed first; it tells why.
    * @throws {PoolOverloadedError} when `maxWaiting` callers wait already.
-   * @throws {ConnectError} when the server refuses for good: password, database, certificate.
+   * @throws {ConnectError} when the server refuses, and would refuse again: password, database, certificate.
    * @throws {PoolClosedError} after `end()`.
    * @throws {OptionsError} that names every option that can't work.
    * @throws The reason of `signal`.
@@ -104,7 +105,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     const callback = typeof first === 'function' ? first : undefined
     let options: AcquireOptions | undefined
     try {
-      options = acquireOptionsFor(typeof first === 'function' ? this.#asked : first)
+      options = acquireOptionsFor(typeof first === 'function' ? this.#askedOptions : first)
     } catch (error) {
       if (!callback) return Promise.reject(error)
       process.nextTick(callback, error, undefined, () => {})
@@ -115,71 +116,15 @@ export class Pool extends pg.Pool implements AsyncDisposable {
       this.#connectFor(callback, options)
       return undefined
     }
-    const stack = this.#whoAsks(this.connect)
+    const stack = callerStack(this.#options, this.connect)
     const ready = this.#engine.acquireNow(options || stack ? { options, stack } : undefined)
     return ready ? Promise.resolve(ready.clientForLease()) : this.#connectLater(options, stack)
   }
 
-  /**
-   * Runs one statement on whichever connection is free. A plain SQL error leaves the connection in the pool.
-   *
-   * With `idempotent` it is sent again when its connection is lost; with `transactional` it runs as a transaction of its own,
-   * whose outcome is found out.
-   *
-   * @throws {ConnectionLostError} when the connection died while the statement ran: `sent` and `commitOutcome` tell.
-   * @throws {OptionsError} that names every option that can't work.
-   * @throws The reason of `signal`.
-   * @throws What `connect()` throws.
-   */
-  override query<T extends Submittable>(queryStream: T): T
-  // biome-ignore lint/suspicious/noExplicitAny: the signatures of pg.Pool, to the letter.
-  override query<R extends any[] = any[], I = any[]>(
-    queryConfig: QueryArrayConfig<I>,
-    values?: QueryConfigValues<I>,
-  ): Promise<QueryArrayResult<R>>
-  // biome-ignore lint/suspicious/noExplicitAny: as above.
-  override query<R extends QueryResultRow = any, I = any[]>(queryConfig: QueryConfig<I>): Promise<QueryResult<R>>
-  // biome-ignore lint/suspicious/noExplicitAny: as above.
-  override query<R extends QueryResultRow = any, I = any[]>(
-    queryTextOrConfig: string | QueryConfig<I>,
-    values?: QueryConfigValues<I>,
-  ): Promise<QueryResult<R>>
-  // biome-ignore lint/suspicious/noExplicitAny: as above.
-  override query<R extends any[] = any[], I = any[]>(
-    queryConfig: QueryArrayConfig<I>,
-    callback: (err: Error, result: QueryArrayResult<R>) => void,
-  ): void
-  // biome-ignore lint/suspicious/noExplicitAny: as above.
-  override query<R extends QueryResultRow = any, I = any[]>(
-    queryTextOrConfig: string | QueryConfig<I>,
-    callback: (err: Error, result: QueryResult<R>) => void,
-  ): void
-  // biome-ignore lint/suspicious/noExplicitAny: as above.
-  override query<R extends QueryResultRow = any, I = any[]>(
-    queryText: string,
-    values: QueryConfigValues<I>,
-    callback: (err: Error, result: QueryResult<R>) => void,
-  ): void
-  // biome-ignore lint/suspicious/noExplicitAny: as above. With options; behind pg's own, so that the class stays its subtype.
-  override query<R extends any[] = any[], I = any[]>(
-    queryConfig: QueryArrayConfig<I> & StatementOptions,
-    values?: QueryConfigValues<I>,
-  ): Promise<QueryArrayResult<R>>
-  // biome-ignore lint/suspicious/noExplicitAny: as above.
-  override query<R extends QueryResultRow = any, I = any[]>(
-    queryConfig: QueryConfig<I> & StatementOptions,
-    values?: QueryConfigValues<I>,
-  ): Promise<QueryResult<R>>
-  // biome-ignore lint/suspicious/noExplicitAny: as above.
-  override query<R extends QueryResultRow = any, I = any[]>(
-    queryTextOrConfig: string | QueryConfig<I>,
-    values: QueryConfigValues<I> | undefined,
-    options: StatementOptions,
-  ): Promise<QueryResult<R>>
-  // biome-ignore lint/suspicious/noExplicitAny: one implementation for all of them.
-  override query(query: any, values?: any, callback?: any): any {
+  // biome-ignore lint/suspicious/noExplicitAny: one implementation for all signatures of `query`.
+  #query(query: any, values: any, callback: any): any {
     if (typeof query === 'function') {
-      // pg's way of telling, to the letter.
+      // What pg does, with the same text.
       process.nextTick(query, new Error('Passing a function as the first parameter to pool.query is not supported'))
       return undefined
     }
@@ -196,8 +141,8 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   }
 
   /**
-   * Runs `fn` in a transaction on a connection of its own: committed when it resolves, rolled back when it rejects. Runs it
-   * again, as a whole, when it is certain that nothing was written: see `retry`.
+   * Runs `fn` in a transaction on a connection of its own: committed when it resolves, rolled back when it rejects. Runs all
+   * of it again when it is certain that nothing was written: see `retry`.
    *
    * @example
    * ```ts
@@ -218,17 +163,17 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   }
 
   /**
-   * Condemns every connection opened so far: idle ones close now, leased ones when they come back. For when you know
-   * what the pool can't: a failover, a changed role.
+   * Invalidates every connection opened so far: idle ones close now, leased ones when they are released. Call it when you
+   * know what the pool can't know: a failover, a changed role.
    */
   invalidate(cause?: unknown): void {
     this.#engine.invalidate(cause)
   }
 
   /**
-   * Lets go of every connection opened so far, and stays usable: what is asked for afterwards is opened anew. For a
-   * process that is about to start workers, or to be frozen. Resolves when the idle ones are closed; leased ones close
-   * when they come back.
+   * Drops every connection opened so far; the pool stays usable, and opens new ones. To close the pool itself, use `end()`
+   * or `await using`. Call this before the process starts workers, or is frozen. Resolves when the idle connections are
+   * closed; leased ones close when they are released.
    *
    * @throws {OptionsError} that names every option that can't work.
    */
@@ -236,32 +181,20 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     await this.#engine.dispose(resolveDispose(options))
   }
 
-  /** The counts of this moment. As text it is SQLAlchemy's line. */
+  /** The counts of this moment. As a string, it reads like SQLAlchemy's `pool.status()`. */
   status(): PoolStatus {
-    const { inventory, waitingCount } = this.#engine
-    const { name, max, maxIdle } = this.#options
-    const { longestLease, ...counts } = inventory.occupancy(systemClock.now())
-    return statusOf({
-      ...counts,
-      name,
-      pid: process.pid,
-      max,
-      maxIdle,
-      size: inventory.size,
-      waiting: waitingCount,
-      isClosed: this.#ended !== undefined,
-    })
+    return poolStatus(this.#engine, this.#options, this.#ended !== undefined)
   }
 
-  /** Each connection, with its backend's pid, to be held against `pg_stat_activity`. */
+  /** Each connection, with the pid of its backend, to be compared with `pg_stat_activity`. */
   inspect(): ConnectionInspection[] {
     const now = systemClock.now()
     return this.#engine.inventory.all().map((connection) => inspectionOf(connection, now))
   }
 
   /**
-   * Closes every connection: idle ones at once, leased ones when they come back. Callers in line are refused, but for
-   * those to whom a connection is on its way. After `closeTimeoutMillis` whatever is left is destroyed, so this always
+   * Closes every connection: idle ones at once, leased ones when they are released. Callers that wait are refused, except
+   * those for which a connection is on its way. After `closeTimeoutMillis` all that is left is destroyed, so this always
    * resolves.
    *
    * @throws {PoolClosedError} when called a second time.
@@ -278,10 +211,10 @@ export class Pool extends pg.Pool implements AsyncDisposable {
   }
 
   /**
-   * For a graceful shutdown: from now on the pool has `millis` left. Until then every caller is served, new ones too; then
-   * the pool closes, whoever waits is refused, and whatever runs is cut off. Resolves with true as soon as nothing is in use
-   * and nobody waits (then call `end()`), with false when the time was up before and all is closed. Called again, it can
-   * only leave less time. With `{ close: false }` it only waits, and closes nothing: for who shares the pool.
+   * For a graceful shutdown: gives the pool `millis` more. Until then every caller is served, also new ones. Then the pool
+   * closes: callers that wait are refused, and statements that run are cut off. Resolves with true as soon as nothing is in
+   * use and no caller waits (then call `end()`). Resolves with false, when all is closed, if the time was up before. A second
+   * call can only shorten the time. With `{ close: false }` it only waits, and closes nothing: for a pool that is shared.
    *
    * @throws {OptionsError} when `millis` isn't a number from 0 to 2^31 - 1, or an option can't work.
    */
@@ -297,7 +230,7 @@ export class Pool extends pg.Pool implements AsyncDisposable {
 
   #end(): Promise<void> {
     if (this.#ended) return this.#ended
-    // pg-pool's own, over lists that are always empty: an instrumentation has put itself around it.
+    // pg-pool's lists are always empty. It is called because an instrumentation may have wrapped it.
     super.end(() => {})
     Object.assign(this, { ended: false })
     this.#ended = this.#engine.close().then(() => {
@@ -306,67 +239,68 @@ export class Pool extends pg.Pool implements AsyncDisposable {
     return this.#ended
   }
 
-  /** In a function of its own: its closure costs nothing where a connection is ready. */
+  /** A separate function: its closure costs nothing where a connection is ready. */
   #connectLater(options: AcquireOptions | undefined, stack: string | undefined): Promise<LeasedClient> {
-    return new Promise((resolve) => this.#engine.acquire(new ConnectCall(resolve, options, stack)))
+    return new Promise((resolve) => this.#engine.acquire(new ConnectWaiter(resolve, options, stack)))
   }
 
   #connectFor(callback: ConnectCallback, options: AcquireOptions | undefined): void {
-    this.#engine.acquire(new CallbackCall(callback, options, this.#whoAsks(this.connect)))
+    this.#engine.acquire(new ConnectCallbackWaiter(callback, options, callerStack(this.#options, this.connect)))
   }
 
-  /** Through pg-pool's `connect`, where the instrumentation is; it comes back by `newClient`. */
+  /** Connects through pg-pool's `connect`, which is instrumented, and which calls `newClient`. */
   #connectInstrumented(
     callback: ConnectCallback | undefined,
     options: AcquireOptions | undefined,
   ): Promise<LeasedClient> | undefined {
-    this.#asked = options
+    const connect = (): unknown => super.connect(callback as never)
+    return this.#askFor(options, connect) as Promise<LeasedClient> | undefined
+  }
+
+  #askFor<Result>(options: AcquireOptions | undefined, connect: () => Result): Result {
+    this.#askedOptions = options
     try {
-      return super.connect(callback as never) as unknown as Promise<LeasedClient> | undefined
+      return connect()
     } finally {
-      this.#asked = undefined
+      this.#askedOptions = undefined
     }
   }
 
-  #run(
-    query: string | (QueryConfig & StatementOptions) | Submittable,
-    values: unknown[] | undefined,
-    done: ResultCallback,
-    isPromise: boolean,
-  ): void {
+  #run(query: unknown, values: unknown[] | undefined, done: ResultCallback, isPromise: boolean): void {
     if (this.connect !== ownConnect || isInstrumented()) return this.#runThroughConnect(query, values, done)
     const options = acquireOptionsFor(acquireOptionsIn(query))
-    const stack = this.#whoAsks(this.query)
-    this.#engine.acquire(new QueryCall(query, values, done, isPromise, this.#engine, options, stack))
+    const stack = callerStack(this.#options, this.query)
+    this.#engine.acquire(new QueryWaiter(query, values, done, isPromise, this.#engine, options, stack))
   }
 
-  /** Whoever overrides `connect` (a tenant's role, a search path) means every statement, as with pg. */
+  /** A `connect` that the user has overridden (to set a role, a search path) holds for every statement, as with pg. */
   #runThroughConnect(query: unknown, values: unknown[] | undefined, done: ResultCallback): void {
-    const connect = (asked: AcquireOptions | undefined, callback: ConnectCallback): void => {
-      this.#asked = asked
-      try {
-        this.connect(callback)
-      } finally {
-        this.#asked = undefined
-      }
-    }
-    runThrough(connect, query, values, done, systemClock.now() + this.#options.connectionTimeoutMillis, this.#engine)
-  }
-
-  /** Where the caller is, if leaks are looked for: a stack isn't cheap. */
-  #whoAsks(method: (...args: never[]) => unknown): string | undefined {
-    if (this.#options.leakDetectionMillis === Number.POSITIVE_INFINITY) return undefined
-    return stackAbove('Acquired here', method)
-  }
-
-  /** pg's own share of the options. The pool's timeouts replace the driver's, which would fire on their own. */
-  #clientConfig(): PoolConfig {
-    const { connectionTimeoutMillis, query_timeout, ...config } = copyOptions(this.options)
-    return { keepAlive: DEFAULTS.keepAlive, ...config }
+    const connect = (options: AcquireOptions | undefined, callback: ConnectCallback): void =>
+      this.#askFor(options, () => this.connect(callback))
+    const until = systemClock.now() + this.#options.connectionTimeoutMillis
+    new QueryThroughConnect(query, values, done, this.#engine.publisher, connect, until).run()
   }
 }
 
-/** Instrumentations put themselves around pg-pool's `connect`, with shimmer's mark on it. */
+/** The stack of the caller, which is expensive, so only if leaks are reported. */
+function callerStack(options: ResolvedOptions, method: (...args: never[]) => unknown): string | undefined {
+  return options.leakDetectionMillis === Number.POSITIVE_INFINITY ? undefined : stackAbove('Acquired here', method)
+}
+
+function poolStatus({ inventory, waitingCount }: Engine, options: ResolvedOptions, isClosed: boolean): PoolStatus {
+  const { name, max, maxIdle } = options
+  const { longestLease, ...counts } = inventory.occupancy(systemClock.now())
+  const facts = { name, pid: process.pid, max, maxIdle, size: inventory.size, waiting: waitingCount, isClosed }
+  return statusOf({ ...counts, ...facts })
+}
+
+/** The options that concern pg's client. Its timeouts are left out: those of the pool replace them. */
+function clientConfig(options: pg.PoolOptions): PoolConfig {
+  const { connectionTimeoutMillis, query_timeout, ...config } = copyOptions(options)
+  return { keepAlive: DEFAULTS.keepAlive, ...config }
+}
+
+/** Instrumentations wrap pg-pool's `connect`, and shimmer marks what it has wrapped. */
 function isInstrumented(): boolean {
   return '__original' in pgPool.connect
 }
