@@ -47,7 +47,7 @@ describe("a transaction's function runs on when its connection is gone", () => {
     const next = await pool.connect()
     await next.query('begin')
     expect(await rejection((zombie as unknown as Transaction).query(INSERT, ['acknowledged, late']))).toMatchObject({
-      code: 'HOLDFAST_RELEASED',
+      code: 'HOLDFAST_TRANSACTION_STATE',
     })
     await next.query(INSERT, ["the next one's own"])
     await next.query('commit')

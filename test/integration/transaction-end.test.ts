@@ -13,8 +13,12 @@ import type { Cluster } from '../support/index.ts'
 class NotEnoughMoney extends Error {}
 
 const MANY = 'select generate_series(1, 1000) as n'
-const ENDED = { name: 'ReleaseError', code: 'HOLDFAST_RELEASED', message: expect.stringContaining('has ended') }
-const HELD_OPEN = { name: 'ReleaseError', message: expect.stringContaining('cursor or stream') }
+const ENDED = {
+  name: 'TransactionStateError',
+  code: 'HOLDFAST_TRANSACTION_STATE',
+  message: expect.stringContaining('has ended'),
+}
+const HELD_OPEN = { name: 'TransactionStateError', message: expect.stringContaining('cursor or stream') }
 const NOT_FOR_YOU = { name: 'HoldfastError', code: '2D000' }
 
 async function isWritten(cluster: Cluster, id: string): Promise<boolean> {

@@ -25,8 +25,11 @@ function refused(id: string): (tx: Transaction) => Promise<never> {
   }
 }
 
-const ENDED = { name: 'ReleaseError', message: expect.stringContaining('has ended') }
-const NESTED = { name: 'ReleaseError', message: expect.stringContaining('A savepoint of this transaction is open') }
+const ENDED = { name: 'TransactionStateError', message: expect.stringContaining('has ended') }
+const NESTED = {
+  name: 'TransactionStateError',
+  message: expect.stringContaining('A savepoint of this transaction is open'),
+}
 
 describe('a savepoint', () => {
   test('resolves with what its function did, and is committed with the rest', async ({ cluster, direct }) => {
@@ -206,7 +209,7 @@ describe('while a savepoint is open', () => {
         await began.promise
       })
       expect(await rejection(transaction)).toMatchObject({
-        name: 'ReleaseError',
+        name: 'TransactionStateError',
         message: expect.stringContaining('await it'),
       })
 

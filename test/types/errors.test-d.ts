@@ -10,12 +10,19 @@ import {
   type PoolClosedError,
   PoolTimeoutError,
   type ReleaseError,
+  type TransactionStateError,
 } from '@holdfast/core'
 import { expectTypeOf, test } from 'vitest'
 
 test('every error is a HoldfastError, and has a code', () => {
   expectTypeOf<
-    ConnectError | ConnectionLostError | OptionsError | PoolClosedError | PoolTimeoutError | ReleaseError
+    | ConnectError
+    | ConnectionLostError
+    | OptionsError
+    | PoolClosedError
+    | PoolTimeoutError
+    | ReleaseError
+    | TransactionStateError
   >().toExtend<HoldfastError>()
   expectTypeOf<HoldfastError>().toExtend<Error>()
   expectTypeOf<HoldfastError['code']>().toBeString()

@@ -3,12 +3,13 @@ import {
   ConnectError,
   ConnectionLostError,
   HoldfastError,
-  messageOf,
   OptionsError,
   PoolClosedError,
   PoolTimeoutError,
   ReleaseError,
+  TransactionStateError,
 } from '../../packages/core/src/errors.ts'
+import { messageOf } from '../../packages/core/src/thrown.ts'
 import { serverError, systemError } from '../support/fake-client.ts'
 
 const endpoint = { host: 'db.example', port: 5432, database: 'app' }
@@ -37,6 +38,12 @@ test.each([
   { error: new PoolClosedError(), name: 'PoolClosedError', code: 'HOLDFAST_POOL_CLOSED', cause: undefined },
   { error: new OptionsError(['x']), name: 'OptionsError', code: 'HOLDFAST_INVALID_OPTION', cause: undefined },
   { error: new ReleaseError('x'), name: 'ReleaseError', code: 'HOLDFAST_RELEASED', cause: undefined },
+  {
+    error: new TransactionStateError('x'),
+    name: 'TransactionStateError',
+    code: 'HOLDFAST_TRANSACTION_STATE',
+    cause: undefined,
+  },
   { error: new ConnectError(endpoint, refused), name: 'ConnectError', code: 'ECONNREFUSED', cause: refused },
   { error: new ConnectError(endpoint, odd), name: 'ConnectError', code: '08001', cause: odd },
   {

@@ -41,6 +41,7 @@ test('the package exports what it promises, and nothing else', async () => {
     'PoolTimeoutError',
     'ReleaseError',
     'TransactionRolledBackError',
+    'TransactionStateError',
     'TransactionTimeoutError',
     'checkPool',
     'checkRunOptions',

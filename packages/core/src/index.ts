@@ -19,6 +19,7 @@ export {
   ReleaseError,
   type TransactionFacts,
   TransactionRolledBackError,
+  TransactionStateError,
   TransactionTimeoutError,
   type UnknownCommit,
 } from './errors.ts'

@@ -4,7 +4,7 @@ import type { Connection } from '../../../packages/core/src/connection/connectio
 import { Connector, type ConnectorOptions } from '../../../packages/core/src/connection/connector.ts'
 import { ping, synchronized } from '../../../packages/core/src/connection/internal-query.ts'
 import type { ConnectionState } from '../../../packages/core/src/connection/state.ts'
-import { codeOf } from '../../../packages/core/src/errors.ts'
+import { codeOf } from '../../../packages/core/src/thrown.ts'
 import { adminShutdown, FakeServer, serverError, systemError } from '../../support/fake-client.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 

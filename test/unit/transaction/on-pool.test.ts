@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { LeasedClient } from '../../../packages/core/src/connection/physical-client.ts'
-import { ReleaseError } from '../../../packages/core/src/errors.ts'
+import { TransactionStateError } from '../../../packages/core/src/errors.ts'
 import { Pool } from '../../../packages/core/src/pool.ts'
 import { currentScope } from '../../../packages/core/src/runtime/pool-options-scope.ts'
 import { transactionOn } from '../../../packages/core/src/transaction/on-pool.ts'
@@ -211,7 +211,7 @@ describe('a transaction that has ended', () => {
     const told: unknown[] = []
     const submittable = { submit: () => told.push('submitted'), handleError: (error: Error) => told.push(error) }
 
-    await expect(tx.query('select 1')).rejects.toThrow(ReleaseError)
+    await expect(tx.query('select 1')).rejects.toThrow(TransactionStateError)
     expect(tx.query('select 1', (error) => told.push(error))).toBeUndefined()
     expect(tx.query('select $1', [1], (error) => told.push(error))).toBeUndefined()
     expect(tx.query({ text: 'select 1', callback: (error: Error) => told.push(error) } as never)).toBeUndefined()
@@ -219,7 +219,7 @@ describe('a transaction that has ended', () => {
     // Not before the call has returned: callers rely on it.
     expect(told).toEqual([])
     await clock.advance(0)
-    expect(told).toEqual(Array.from({ length: 4 }, () => expect.any(ReleaseError)))
+    expect(told).toEqual(Array.from({ length: 4 }, () => expect.any(TransactionStateError)))
     expect(server.received).toHaveLength(sent)
   })
 
@@ -239,7 +239,7 @@ describe('a transaction that has ended', () => {
     })
     await expect(soon(transaction)).rejects.toThrow('A savepoint was still open')
     finish()
-    await expect(soon(savepoint as Promise<void>)).rejects.toThrow(ReleaseError)
+    await expect(soon(savepoint as Promise<void>)).rejects.toThrow(TransactionStateError)
     expect(server.received).toEqual(['BEGIN', 'SAVEPOINT holdfast_1', 'ROLLBACK'])
   })
 })

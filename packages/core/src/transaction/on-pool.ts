@@ -1,5 +1,5 @@
 import type { LeasedClient } from '../connection/physical-client.ts'
-import { ReleaseError, TransactionRolledBackError } from '../errors.ts'
+import { TransactionRolledBackError, TransactionStateError } from '../errors.ts'
 import type { AcquireOptions } from '../options/acquire-options.ts'
 import { DEFAULTS } from '../options/defaults.ts'
 import { currentScope } from '../runtime/pool-options-scope.ts'
@@ -79,7 +79,7 @@ async function rollBack(
   timeoutMillis: number,
 ): Promise<Error | undefined> {
   // Would wait for its reader, who is gone. Closing the connection rolls back as well.
-  if (work.isHeldOpen) return new ReleaseError('A cursor or stream was still open when the transaction failed')
+  if (work.isHeldOpen) return new TransactionStateError('A cursor or stream was still open when the transaction failed')
   const rollback = { text: 'ROLLBACK', query_timeout: Math.max(1, timeoutMillis) }
   return client.query(rollback).then(
     () => undefined,

@@ -1,5 +1,5 @@
 import type { LeasedClient } from '../connection/physical-client.ts'
-import { HoldfastError, ReleaseError } from '../errors.ts'
+import { HoldfastError, TransactionStateError } from '../errors.ts'
 import { transactionControlIn } from '../sql/statement.ts'
 import { requireFunction } from './require-function.ts'
 import { type QueryArguments, refuse, textOf } from './statement-call.ts'
@@ -10,7 +10,7 @@ export type TransactionFunction<Result> = (tx: Transaction) => Promise<Result> |
 
 /**
  * A transaction under way, as its function sees it; or one savepoint of it. It ends with its function: it is committed
- * when that resolves, rolled back when it rejects, and every later call is refused with a `ReleaseError`.
+ * when that resolves, rolled back when it rejects, and every later call is refused with a `TransactionStateError`.
  */
 export class Transaction {
   /** Which try of the whole transaction this is, from 1. */
@@ -19,7 +19,7 @@ export class Transaction {
    * Runs a statement in this transaction: every form that `client.query` of pg has. BEGIN, COMMIT and ROLLBACK are
    * refused (code 2D000): throw to roll back, use `savepoint` to nest.
    *
-   * @throws {ReleaseError} when the transaction has ended, or one of its savepoints has not.
+   * @throws {TransactionStateError} when the transaction has ended, or one of its savepoints has not.
    */
   readonly query: LeasedClient['query']
   readonly #work: TransactionState
@@ -40,7 +40,7 @@ export class Transaction {
    * as well. So savepoints run one after the other.
    *
    * @throws What `fn` throws.
-   * @throws {ReleaseError} when the transaction has ended, or another savepoint of it has not.
+   * @throws {TransactionStateError} when the transaction has ended, or another savepoint of it has not.
    */
   async savepoint<Result>(fn: TransactionFunction<Result>): Promise<Result> {
     requireFunction(fn, 'tx.savepoint(fn)')
@@ -61,7 +61,7 @@ export class Transaction {
    * Runs the function, and ends the transaction with it, so that nothing can be sent behind what ends it.
    *
    * @throws What `fn` throws.
-   * @throws {ReleaseError} when `fn` left a savepoint, a cursor or a stream open: half of its work can't be committed.
+   * @throws {TransactionStateError} when `fn` left a savepoint, a cursor or a stream open: half of its work can't be committed.
    */
   static async run<Result>(tx: Transaction, fn: TransactionFunction<Result>): Promise<Result> {
     let result: Result
@@ -78,7 +78,7 @@ export class Transaction {
   async #runSavepoint<Result>(name: string, inner: Transaction, fn: TransactionFunction<Result>): Promise<Result> {
     try {
       const result = await Transaction.run(inner, fn)
-      if (this.#isOver()) throw new ReleaseError(ENDED)
+      if (this.#isOver()) throw new TransactionStateError(ENDED)
       await this.#work.send(`RELEASE SAVEPOINT ${name}`)
       return result
     } catch (error) {
@@ -90,7 +90,7 @@ export class Transaction {
   /** Takes the transaction back to where the savepoint began, and forgets the savepoint. */
   async #undo(name: string): Promise<void> {
     if (this.#isOver()) return
-    if (this.#work.isHeldOpen) this.#work.spoil(new ReleaseError(HELD_OPEN))
+    if (this.#work.isHeldOpen) this.#work.spoil(new TransactionStateError(HELD_OPEN))
     if (this.#work.spoilt) return
     try {
       // Two texts and not one: what is lost in the midst of several statements might have been a COMMIT.
@@ -107,8 +107,8 @@ export class Transaction {
   }
 
   #refusal(): Error | undefined {
-    if (this.#isOver()) return new ReleaseError(ENDED)
-    if (this.#inner) return new ReleaseError(IN_SAVEPOINT)
+    if (this.#isOver()) return new TransactionStateError(ENDED)
+    if (this.#inner) return new TransactionStateError(IN_SAVEPOINT)
     return this.#work.spoilt
   }
 
@@ -119,8 +119,8 @@ export class Transaction {
   }
 
   #leftOpen(): Error | undefined {
-    if (this.#inner) return new ReleaseError('A savepoint was still open when the transaction ended: await it')
-    return this.#work.isHeldOpen ? new ReleaseError(HELD_OPEN) : undefined
+    if (this.#inner) return new TransactionStateError('A savepoint was still open when the transaction ended: await it')
+    return this.#work.isHeldOpen ? new TransactionStateError(HELD_OPEN) : undefined
   }
 }
 

@@ -1,0 +1,127 @@
+import { messageOf } from '../thrown.ts'
+import { HoldfastError, pinName } from './holdfast-error.ts'
+
+/** Why a caller of `connect()` waited until its deadline. All counts are those of that moment. */
+export interface PoolTimeoutDetails {
+  /** How long the caller has waited, in milliseconds. */
+  readonly waitedMillis: number
+  /** The option `max`. */
+  readonly max: number
+  readonly leased: number
+  readonly idle: number
+  readonly opening: number
+  /** Connections that are pinged before a lease. */
+  readonly checking: number
+  /** Connections that are reset after a lease. */
+  readonly resetting: number
+  /** Other callers that still wait. */
+  readonly waiting: number
+  /** For how long the longest lease has been held, in milliseconds, and by which server process. */
+  readonly longestLease: { readonly heldMillis: number; readonly backendPid: number | null } | undefined
+}
+
+/**
+ * No connection could be leased within `connectionTimeoutMillis`. If the server is the reason, `cause` is the last failure to
+ * connect. Without a `cause` all connections were in use: look at `details`, release sooner, or raise `max`.
+ */
+export class PoolTimeoutError extends HoldfastError {
+  readonly details: PoolTimeoutDetails
+
+  constructor(details: PoolTimeoutDetails, cause: unknown) {
+    super('HOLDFAST_POOL_TIMEOUT', describeTimeout(details, cause), cause === undefined ? {} : { cause })
+    this.details = details
+  }
+
+  static {
+    pinName(PoolTimeoutError, 'PoolTimeoutError')
+  }
+}
+
+function describeTimeout(details: PoolTimeoutDetails, cause: unknown): string {
+  const { waitedMillis, max, leased, idle, opening, checking, resetting, waiting, longestLease } = details
+  const rare = `${checking > 0 ? `, ${checking} being pinged` : ''}${resetting > 0 ? `, ${resetting} being reset` : ''}`
+  const counts = `${leased} of ${max} in use, ${idle} idle, ${opening} connecting${rare}, ${waiting} waiting`
+  const longest = longestLease
+    ? `; held longest: ${Math.round(longestLease.heldMillis)} ms by backend ${longestLease.backendPid ?? 'unknown'}`
+    : ''
+  const failure = cause === undefined ? '' : `; last connect failure: ${messageOf(cause)}`
+  // The message begins as that of pg-pool, since users match on it.
+  return `timeout exceeded when trying to connect (waited ${Math.round(waitedMillis)} ms: ${counts}${longest}${failure})`
+}
+
+/** `maxWaiting` callers wait for a connection already. This one is refused at once, so that the queue stays short. */
+export class PoolOverloadedError extends HoldfastError {
+  /** The option `maxWaiting`: how many wait already. */
+  readonly maxWaiting: number
+
+  constructor(maxWaiting: number) {
+    super('HOLDFAST_POOL_OVERLOADED', `The pool is overloaded: ${maxWaiting} callers wait for a connection already`)
+    this.maxWaiting = maxWaiting
+  }
+
+  static {
+    pinName(PoolOverloadedError, 'PoolOverloadedError')
+  }
+}
+
+/** The pool has ended, or is ending. */
+export class PoolClosedError extends HoldfastError {
+  constructor(message = 'Cannot use a pool after calling end on the pool') {
+    super('HOLDFAST_POOL_CLOSED', message)
+  }
+
+  static {
+    pinName(PoolClosedError, 'PoolClosedError')
+  }
+}
+
+/**
+ * The pool is blocked by its own callers: a transaction was begun inside the function of another one without that one's
+ * `tx`, and every connection is held by a transaction that waits like this. Thrown when the deadline has passed
+ * (`connectionTimeoutMillis`, `timeoutMillis`; without one, after a minute in which nothing happened). Use `tx` inside the
+ * function, or raise `max`. `cause` has the stack of the outer transaction.
+ */
+export class PoolDeadlockError extends HoldfastError {
+  constructor(connections: number, outer: Error | undefined) {
+    super(
+      'HOLDFAST_POOL_DEADLOCK',
+      `This transaction waited in vain for a connection: ${connections === 1 ? 'the only one is' : `all ${connections} are`} held by transactions whose functions have asked for another one. Use the \`tx\` that the function is given (\`tx.savepoint\` nests), or raise \`max\``,
+      outer && { cause: outer },
+    )
+  }
+
+  static {
+    pinName(PoolDeadlockError, 'PoolDeadlockError')
+  }
+}
+
+/**
+ * A client was released twice, or used after its release. Release each client once, and keep no reference to it
+ * afterwards: its connection may be leased to another caller.
+ */
+export class ReleaseError extends HoldfastError {
+  constructor(message: string) {
+    super('HOLDFAST_RELEASED', message)
+  }
+
+  static {
+    pinName(ReleaseError, 'ReleaseError')
+  }
+}
+
+/** Options that can't work. Lists all problems at once; each names its option, the value that was given, and what is allowed. */
+export class OptionsError extends HoldfastError {
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[]) {
+    super(
+      'HOLDFAST_INVALID_OPTION',
+      problems.length === 1 ? `${problems[0]}` : ['Invalid options:', ...problems].join('\n- '),
+    )
+    this.problems = problems
+  }
+
+  static {
+    pinName(OptionsError, 'OptionsError')
+  }
+}
