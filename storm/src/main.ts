@@ -67,9 +67,9 @@ async function publish(record: StormRecord, options: Options, out: NodeJS.WriteS
 
 /** The last thing that is said: whoever reads only one line reads this one. */
 function verdict(record: StormRecord): string {
-  const wrongs = violations(record)
-  if (wrongs.length === 0) return styleText('bold', HELD)
-  return styleText('red', ['Holdfast did not hold:', ...wrongs.map((wrong) => `  ${wrong}`)].join('\n'))
+  const found = violations(record)
+  if (found.length === 0) return styleText('bold', HELD)
+  return styleText('red', ['Holdfast did not hold:', ...found.map((violation) => `  ${violation}`)].join('\n'))
 }
 
 function print(text: string): number {

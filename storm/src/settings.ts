@@ -1,36 +1,36 @@
-/** The size of the service that is put into the storm, and how long everything takes. The same for every stack. */
+/** The size of the service in the storm, and all durations. The same for every stack. */
 export const SETTINGS = {
-  /** `max` of every pool: below the number of callers, so that a lost slot is felt. */
+  /** `max` of every pool: below the number of callers, so that a lost slot matters. */
   poolMax: 8,
   readers: 8,
   writers: 4,
-  /** Callers that move money: the ones with transactions. */
+  /** Callers that move money, in transactions. */
   movers: 4,
-  /** A caller's pause between two operations, at least and at most. */
+  /** The shortest and the longest pause of a caller between two operations. */
   thinkMillis: [40, 120],
-  /** How often many things are asked at once, so that every connection of the pool is used now and then. */
+  /** How often many queries run at once, so that every connection of the pool is used now and then. */
   burstEveryMillis: 700,
   /** What a mover does between two statements of its transaction. */
   workInsideTransactionMillis: 6,
-  /** Every so many transfers one is beyond the account's means: rolled back by the application. */
+  /** One in so many transfers exceeds the account's balance, and the application rolls it back. */
   declineEvery: 10,
   accountsPerMover: 4000,
   openingBalance: 1000,
 
-  /** What every packet takes on its way, each way: a server in the next data centre. */
+  /** How long a packet travels each way, as to a server in the next data centre. */
   networkDelayMillis: 1,
-  /** How many services share the machine's cores: stacks beyond these come in another wave. */
-  lanesAtOnce: 5,
+  /** How many stacks share the machine's cores. Further stacks run in another wave. */
+  stacksAtOnce: 5,
 
-  /** For the stacks that are given one. */
+  /** For the stacks that use one. */
   queryTimeoutMillis: 2500,
-  /** An operation without an outcome for so long hangs, to whoever waits for it. */
+  /** An operation without an outcome for so long counts as hanging. */
   hangMillis: 5000,
 
-  /** One fault: the calm before, the fault and the recovery, and then the time to look at what is left. */
+  /** One phase: the calm before the fault; the fault and the recovery; the time to check what is left. */
   calmMillis: 1200,
   workloadMillis: 7000,
-  /** About: the next fault waits until the last stack has been looked at. */
+  /** An estimate: the next phase waits until the last stack has been checked. */
   phaseMillis: 8800,
   drainMillis: 700,
   probeMillis: 900,

@@ -97,7 +97,7 @@ describe('Holdfast', () => {
   })
 })
 
-interface Scene {
+interface Termination {
   readonly pool: Pool
   readonly run: (pool: pg.Pool, text: string) => Promise<pg.QueryResult>
   readonly cluster: Cluster
@@ -105,7 +105,7 @@ interface Scene {
 }
 
 /** Terminates the session that the next caller would have got, and uses all connections thereafter. */
-async function terminateOne({ pool, run, cluster, proxy }: Scene): Promise<{
+async function terminateOne({ pool, run, cluster, proxy }: Termination): Promise<{
   readonly oldPids: number[]
   readonly newPids: number[]
   readonly removed: () => number

@@ -20,7 +20,7 @@ function blockWhile(blockade: Blockade): void {
 }
 
 /** Blocks this process's event loop, while its sessions are terminated: the news lies unread in the sockets. */
-function terminateWhileBlocked({ cluster, direct }: Pick<Scene, 'cluster' | 'direct'>): void {
+function terminateWhileBlocked({ cluster, direct }: Pick<Row, 'cluster' | 'direct'>): void {
   const config = cluster.config({ user: 'postgres' })
   runBlocked('terminate-all', { config, applicationName: direct.application_name } satisfies Termination)
 }
@@ -35,7 +35,7 @@ function runBlocked(name: string, task: unknown): void {
   if (status !== 0) throw new Error(stderr)
 }
 
-interface Scene {
+interface Row {
   readonly cluster: Cluster
   readonly direct: ClusterConfig & { readonly application_name: string }
   readonly id: string
@@ -45,7 +45,7 @@ interface Scene {
  * Runs an insert that waits for a lock, blocks the event loop, has the lock released, and unblocks when the insert is
  * committed and its timeout has passed: the reply lies unread in the socket.
  */
-async function insertWhileBlocked(pool: pg.Pool, { run }: Way, { cluster, direct, id }: Scene): Promise<unknown> {
+async function insertWhileBlocked(pool: pg.Pool, { run }: Way, { cluster, direct, id }: Row): Promise<unknown> {
   return cluster.withAdmin(async (admin) => {
     await admin.query('select pg_advisory_lock($1)', [LOCK])
     const lockHolder = (await admin.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]?.pid as number

@@ -14,7 +14,7 @@ import {
   until,
 } from '../support/index.ts'
 
-interface Scene {
+interface Servers {
   readonly cluster: Cluster
   readonly direct: ClusterConfig & { readonly application_name: string }
   readonly proxy: FaultProxy
@@ -25,9 +25,9 @@ interface Scene {
   readonly told: () => Promise<unknown>
 }
 
-type Provoke = (scene: Scene) => Promise<Pool>
+type Provoke = (servers: Servers) => Promise<Pool>
 
-async function usedOnce({ direct }: Scene, options: object = {}): Promise<Pool> {
+async function usedOnce({ direct }: Servers, options: object = {}): Promise<Pool> {
   const pool = holdfast({ ...direct, name: direct.application_name, max: 1, ...options })
   await pool.query('select 1')
   return pool
@@ -43,25 +43,25 @@ const PROVOCATIONS: Record<PoolEventType, Provoke> = {
     await rejection(pool.query('select 1'))
     return pool
   },
-  async 'connection-pinged'(scene) {
-    const pool = await usedOnce(scene)
+  async 'connection-pinged'(servers) {
+    const pool = await usedOnce(servers)
     await pool.query('select 2')
     return pool
   },
-  async 'acquire-failed'(scene) {
-    const pool = await usedOnce(scene, { connectionTimeoutMillis: 300, prePing: false })
+  async 'acquire-failed'(servers) {
+    const pool = await usedOnce(servers, { connectionTimeoutMillis: 300, prePing: false })
     await using _client = await pool.connect()
     await rejection(pool.connect())
     return pool
   },
-  async 'connection-leak-suspected'(scene) {
-    const pool = await usedOnce(scene, { leakDetectionMillis: 20 })
+  async 'connection-leak-suspected'(servers) {
+    const pool = await usedOnce(servers, { leakDetectionMillis: 20 })
     await using _client = await pool.connect()
-    await scene.told()
+    await servers.told()
     return pool
   },
-  async 'connection-reset'(scene) {
-    const pool = await usedOnce(scene)
+  async 'connection-reset'(servers) {
+    const pool = await usedOnce(servers)
     const client = await pool.connect()
     await client.query('begin')
     client.release()
@@ -71,13 +71,13 @@ const PROVOCATIONS: Record<PoolEventType, Provoke> = {
   'connection-retired': loseOne,
   'connection-closed': loseOne,
   'pool-invalidated': loseOne,
-  async 'pool-disposed'(scene) {
-    const pool = await usedOnce(scene)
+  async 'pool-disposed'(servers) {
+    const pool = await usedOnce(servers)
     await pool.dispose()
     return pool
   },
-  async 'process-suspended'(scene) {
-    const pool = await usedOnce(scene)
+  async 'process-suspended'(servers) {
+    const pool = await usedOnce(servers)
     const anHour = 3_600_000
     vi.setSystemTime(Date.now() + anHour)
     try {
@@ -87,8 +87,8 @@ const PROVOCATIONS: Record<PoolEventType, Provoke> = {
     }
     return pool
   },
-  async 'process-changed'(scene) {
-    const pool = await usedOnce(scene)
+  async 'process-changed'(servers) {
+    const pool = await usedOnce(servers)
     const { pid } = process
     Object.defineProperty(process, 'pid', { value: pid + 1 })
     try {
@@ -98,12 +98,12 @@ const PROVOCATIONS: Record<PoolEventType, Provoke> = {
     }
     return pool
   },
-  async 'transaction-left-open'(scene) {
-    const pool = await usedOnce(scene)
+  async 'transaction-left-open'(servers) {
+    const pool = await usedOnce(servers)
     await pool.query('begin')
     return pool
   },
-  'capacity-exceeded': (scene) => usedOnce(scene, { max: 10_000 }),
+  'capacity-exceeded': (servers) => usedOnce(servers, { max: 10_000 }),
   async recovered({ proxy, proxied, direct, told }) {
     const pool = holdfast({ ...proxied, name: direct.application_name, max: 1 })
     proxy.refuse()
@@ -113,8 +113,8 @@ const PROVOCATIONS: Record<PoolEventType, Provoke> = {
     await Promise.all([statement, told()])
     return pool
   },
-  async 'transaction-retried'(scene) {
-    const pool = await usedOnce(scene)
+  async 'transaction-retried'(servers) {
+    const pool = await usedOnce(servers)
     await pool.transaction(async (tx) => {
       if (tx.attempt === 1) await tx.query("do $$ begin raise sqlstate '40001'; end $$")
     })
@@ -146,14 +146,14 @@ const PROVOCATIONS: Record<PoolEventType, Provoke> = {
     await told()
     return pool
   },
-  async 'pool-closed'(scene) {
-    const pool = await usedOnce(scene)
+  async 'pool-closed'(servers) {
+    const pool = await usedOnce(servers)
     await pool.end()
     return pool
   },
 }
 
-async function loseOne({ cluster, direct }: Scene): Promise<Pool> {
+async function loseOne({ cluster, direct }: Servers): Promise<Pool> {
   const pool = holdfast({ ...direct, name: direct.application_name, max: 1 })
   await warmUp(pool, 1)
   await cluster.terminateBackends({ applicationName: direct.application_name })

@@ -19,11 +19,11 @@ declare module 'express-session' {
   }
 }
 
-const VISITORS = 4
+const BROWSERS = 4
 
 type SessionStore = InstanceType<ReturnType<typeof connectPgSimple>>
 
-/** An Express application that counts how often each visitor came, in sessions that are kept in Postgres. */
+/** An Express application that counts how often each browser came, in sessions that are kept in Postgres. */
 class Site implements AsyncDisposable {
   readonly #server: Server
   readonly #store: SessionStore
@@ -62,8 +62,8 @@ class Site implements AsyncDisposable {
   }
 }
 
-/** A browser: keeps the cookie. */
-class Visitor {
+/** A browser that keeps the session's cookie. */
+class Browser {
   readonly #url: string
   #cookie = ''
 
@@ -71,28 +71,28 @@ class Visitor {
     this.#url = url
   }
 
-  /** The status, and how often the site says this visitor has come. */
-  async visit(): Promise<{ status: number; visits: unknown }> {
+  /** Loads the page. Returns the status, and how often the site says that this browser has loaded it. */
+  async load(): Promise<{ status: number; loads: unknown }> {
     const response = await fetch(this.#url, { headers: { cookie: this.#cookie } })
     this.#cookie ||= response.headers.getSetCookie()[0]?.split(';')[0] ?? ''
     const text = await response.text()
-    return { status: response.status, visits: response.ok ? JSON.parse(text) : text }
+    return { status: response.status, loads: response.ok ? JSON.parse(text) : text }
   }
 }
 
-/** Visitors who have come once. */
-async function visitors(site: Site): Promise<Visitor[]> {
-  const all = Array.from({ length: VISITORS }, () => new Visitor(site.url))
-  expect(await visitOfAll(all)).toEqual(everyVisit(1))
+/** Browsers that have loaded the page once. */
+async function openBrowsers(site: Site): Promise<Browser[]> {
+  const all = Array.from({ length: BROWSERS }, () => new Browser(site.url))
+  expect(await loadInAll(all)).toEqual(everyLoad(1))
   return all
 }
 
-function everyVisit(visits: number): unknown[] {
-  return Array(VISITORS).fill({ status: 200, visits })
+function everyLoad(loads: number): unknown[] {
+  return Array(BROWSERS).fill({ status: 200, loads })
 }
 
-function visitOfAll(all: readonly Visitor[]): Promise<{ status: number; visits: unknown }[]> {
-  return settles(Promise.all(all.map((visitor) => visitor.visit())), 'the visits')
+function loadInAll(all: readonly Browser[]): Promise<{ status: number; loads: unknown }[]> {
+  return settles(Promise.all(all.map((browser) => browser.load())), 'the pages')
 }
 
 describe.each(LIBRARIES)('connect-pg-simple on $library', ({ library, open }) => {
@@ -100,10 +100,10 @@ describe.each(LIBRARIES)('connect-pg-simple on $library', ({ library, open }) =>
     await using pool = open(direct)
     const schema = `kept_by_${library.toLowerCase().replace(/\W/g, '_')}`
     await using site = await Site.open(pool, schema)
-    const visitor = new Visitor(site.url)
-    expect(await visitor.visit()).toEqual({ status: 200, visits: 1 })
-    expect(await visitor.visit()).toEqual({ status: 200, visits: 2 })
-    expect(await new Visitor(site.url).visit()).toEqual({ status: 200, visits: 1 })
+    const browser = new Browser(site.url)
+    expect(await browser.load()).toEqual({ status: 200, loads: 1 })
+    expect(await browser.load()).toEqual({ status: 200, loads: 2 })
+    expect(await new Browser(site.url).load()).toEqual({ status: 200, loads: 1 })
     const sessions = await cluster.query(`select (sess->>'visits')::int as visits from ${schema}.session order by 1`)
     expect(sessions).toEqual([{ visits: 1 }, { visits: 2 }])
   })
@@ -113,54 +113,54 @@ describe('connect-pg-simple on pg.Pool', () => {
   const { open } = STOCK
 
   test('answers with an error after a restart of the server', async ({ cluster, proxy, proxied }) => {
-    await using pool = open({ ...proxied, max: VISITORS })
+    await using pool = open({ ...proxied, max: BROWSERS })
     await using site = await Site.open(pool, 'restarted_under_stock')
-    const all = await visitors(site)
-    await warmUp(pool, VISITORS)
+    const all = await openBrowsers(site)
+    await warmUp(pool, BROWSERS)
     const letNewsArrive = await unnoticed(proxy, () => cluster.restart())
-    const visits = visitOfAll(all)
-    await until(() => pool.idleCount === 0, { what: 'all visits to have reached the database' })
+    const pages = loadInAll(all)
+    await until(() => pool.idleCount === 0, { what: 'all requests to have reached the database' })
     letNewsArrive()
-    expect((await visits).map(({ status }) => status)).toContain(500)
+    expect((await pages).map(({ status }) => status)).toContain(500)
   })
 
   test('answers with an error while the server is away', async ({ cluster, direct }) => {
     await using pool = open(direct)
     await using site = await Site.open(pool, 'away_under_stock')
-    const all = await visitors(site)
+    const all = await openBrowsers(site)
     await cluster.stop()
-    const visits = await visitOfAll(all)
+    const pages = await loadInAll(all)
     await cluster.start()
-    expect(visits.map(({ status }) => status)).toContain(500)
+    expect(pages.map(({ status }) => status)).toContain(500)
   })
 })
 
 describe('connect-pg-simple on Holdfast', () => {
   const { open } = HOLDFAST
 
-  test('no visitor notices a restart of the server', async ({ cluster, proxy, proxied }) => {
-    await using pool = open({ ...proxied, max: VISITORS })
+  test('answers every browser after a restart of the server', async ({ cluster, proxy, proxied }) => {
+    await using pool = open({ ...proxied, max: BROWSERS })
     await using site = await Site.open(pool, 'restarted')
-    const all = await visitors(site)
-    await warmUp(pool, VISITORS)
+    const all = await openBrowsers(site)
+    await warmUp(pool, BROWSERS)
     const letNewsArrive = await unnoticed(proxy, () => cluster.restart())
-    const visits = visitOfAll(all)
-    await until(() => pool.idleCount === 0, { what: 'all visits to have reached the database' })
+    const pages = loadInAll(all)
+    await until(() => pool.idleCount === 0, { what: 'all requests to have reached the database' })
     letNewsArrive()
-    expect(await visits).toEqual(everyVisit(2))
-    expect(await visitOfAll(all)).toEqual(everyVisit(3))
+    expect(await pages).toEqual(everyLoad(2))
+    expect(await loadInAll(all)).toEqual(everyLoad(3))
     expect(await cluster.query("select distinct (sess->>'visits')::int as visits from restarted.session")).toEqual([
       { visits: 3 },
     ])
   })
 
-  test('visitors who come while the server is away are answered when it is back', async ({ cluster, direct }) => {
+  test('answers the requests that came while the server was away when it is back', async ({ cluster, direct }) => {
     await using pool = open(direct)
     await using site = await Site.open(pool, 'away')
-    const all = await visitors(site)
+    const all = await openBrowsers(site)
     await cluster.stop()
-    const visits = visitOfAll(all)
+    const pages = loadInAll(all)
     await cluster.start()
-    expect(await visits).toEqual(everyVisit(2))
+    expect(await pages).toEqual(everyLoad(2))
   })
 })

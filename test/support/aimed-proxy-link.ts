@@ -1,8 +1,8 @@
 import net from 'node:net'
 import type { Shot } from './aimed-proxy-shot.ts'
 import { type Ends, type Identity, negotiate } from './aimed-proxy-tls.ts'
+import { Flow, reset } from './flow.ts'
 import { Conversation } from './frames.ts'
-import { Lane, reset } from './lane.ts'
 import type { Address, Directions } from './link.ts'
 import {
   asksForReply,
@@ -15,7 +15,7 @@ import {
 } from './messages.ts'
 import type { CutKind, Treatment } from './treatment.ts'
 
-/** As much of a reply as is held back in wait for its end: less than what makes a lane stop reading. */
+/** As much of a reply as is held back in wait for its end: less than what makes a flow stop reading. */
 const LONGEST_REPLY_AWAITED = 524_288
 
 /** What an {@link AimedLink} is made of. */
@@ -54,8 +54,8 @@ export class AimedLink {
   readonly #replies = new Replies()
   readonly #pending = new Set<Pending>()
   #ends: Ends | undefined
-  #toServer: HoldableLane | undefined
-  #toClient: HoldableLane | undefined
+  #toServer: HoldableFlow | undefined
+  #toClient: HoldableFlow | undefined
   #backendPid: number | undefined
   #hasServerLeft = false
 
@@ -70,7 +70,7 @@ export class AimedLink {
     this.closed = Promise.all([closed(client), closed(server)]).then(() => undefined)
     client.setNoDelay(true)
     server.setNoDelay(true)
-    // For as long as there are no lanes to do it; a client that is lost meanwhile ends the negotiation by its absence.
+    // For as long as there are no flows to do it; a client that is lost meanwhile ends the negotiation by its absence.
     client.on('error', () => {})
     server.on('error', () => this.#ends ?? reset(client))
     server.connect(address)
@@ -118,15 +118,15 @@ export class AimedLink {
     const conversation = new Conversation()
     const cut = (kind: CutKind): void => this.cut(kind)
     this.#ends = ends
-    this.#toServer = new HoldableLane({ direction: 'to-server', conversation, source: client, target: server, cut })
-    this.#toClient = new HoldableLane({ direction: 'to-client', conversation, source: server, target: client, cut })
+    this.#toServer = new HoldableFlow({ direction: 'to-server', conversation, source: client, target: server, cut })
+    this.#toClient = new HoldableFlow({ direction: 'to-client', conversation, source: server, target: client, cut })
     server.once('end', () => this.#serverLeft()).once('close', () => this.#serverLeft())
     if (!isSecured) return
     this.#toServer.treat(this.#requestTreatment(this.#toServer, this.#toClient))
     this.#toClient.treat(this.#replyTreatment(this.#toClient))
   }
 
-  #requestTreatment(toServer: HoldableLane, toClient: HoldableLane): Treatment {
+  #requestTreatment(toServer: HoldableFlow, toClient: HoldableFlow): Treatment {
     const reader = new MessageReader(Statements.lettersToRead)
     return {
       treat: (piece, outlet) => {
@@ -139,7 +139,7 @@ export class AimedLink {
     }
   }
 
-  #request(message: Message, toServer: HoldableLane, toClient: HoldableLane): void {
+  #request(message: Message, toServer: HoldableFlow, toClient: HoldableFlow): void {
     const text = this.#statements.textOf(message)
     const request = this.#replies.ask(message.letter)
     if (text === undefined || !request) return
@@ -154,7 +154,7 @@ export class AimedLink {
     if (this.#hasServerLeft) this.#abandon()
   }
 
-  #replyTreatment(toClient: HoldableLane): Treatment {
+  #replyTreatment(toClient: HoldableFlow): Treatment {
     const reader = new MessageReader('K')
     return {
       treat: (piece, outlet) => {
@@ -170,7 +170,7 @@ export class AimedLink {
     }
   }
 
-  #reply(message: Message, toClient: HoldableLane): void {
+  #reply(message: Message, toClient: HoldableFlow): void {
     const { letter } = message
     if (letter === 'K') this.#backendPid = backendPidIn(message)
     for (const pending of this.#pendingFor('on-reply')) {
@@ -212,8 +212,8 @@ export class AimedLink {
   }
 }
 
-/** A lane that stands still for as long as anybody wants it to. */
-class HoldableLane extends Lane {
+/** A flow that stands still for as long as anybody wants it to. */
+class HoldableFlow extends Flow {
   #holds = 0
 
   /** Returns what ends this hold; may be called again. */

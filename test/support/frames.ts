@@ -119,7 +119,7 @@ export class FrameReader {
     const length = Math.max(this.#unread.readInt32BE(0), STARTUP_HEADER_LENGTH)
     const code = this.#unread.readInt32BE(4)
     const asksForEncryption = code === SSL_REQUEST || code === GSS_ENCRYPTION_REQUEST
-    // The server's lane must know before the last byte of the packet is out, for then the answer may come.
+    // The server's flow must know before the last byte of the packet is out, for then the answer may come.
     this.#conversation.state = asksForEncryption ? 'tls-requested' : 'plain'
     return { kind: 'startup', type: first, length, headerLength: STARTUP_HEADER_LENGTH }
   }

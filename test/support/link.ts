@@ -1,6 +1,6 @@
 import net from 'node:net'
+import { Flow, reset } from './flow.ts'
 import { Conversation, type Direction } from './frames.ts'
-import { Lane, reset } from './lane.ts'
 import { type CutKind, corruptNext, cutInsideNext, type Treatment } from './treatment.ts'
 
 /** A TCP address. */
@@ -59,8 +59,8 @@ export class Link {
 
   readonly #client: net.Socket
   readonly #server: net.Socket
-  readonly #toServer: Lane
-  readonly #toClient: Lane
+  readonly #toServer: Flow
+  readonly #toClient: Flow
   #isOpen = true
 
   constructor({ id, client, server: address, dead }: LinkOptions) {
@@ -73,14 +73,14 @@ export class Link {
     this.clientPort = client.remotePort
     this.#client = client
     this.#server = server
-    this.#toServer = new Lane({ direction: 'to-server', conversation, source: client, target: server, cut })
-    this.#toClient = new Lane({ direction: 'to-client', conversation, source: server, target: client, cut })
+    this.#toServer = new Flow({ direction: 'to-server', conversation, source: client, target: server, cut })
+    this.#toClient = new Flow({ direction: 'to-client', conversation, source: server, target: client, cut })
     this.clientLeft = left(client).then(() => {
       this.#isOpen = false
     })
     this.serverLeft = isServerReachable ? left(server) : Promise.resolve()
     this.closed = Promise.all([closed(client), isServerReachable ? closed(server) : undefined]).then(() => undefined)
-    for (const lane of this.#lanes(dead)) lane.kill()
+    for (const flow of this.#flows(dead)) flow.kill()
     client.setNoDelay(true)
     server.setNoDelay(true)
     if (isServerReachable) server.connect(address)
@@ -116,7 +116,7 @@ export class Link {
    * delivers it: a network that was away, but forgot nothing.
    */
   delay(millis: number): void {
-    for (const lane of this.#lanes('both')) lane.delay(millis)
+    for (const flow of this.#flows('both')) flow.delay(millis)
   }
 
   /**
@@ -125,13 +125,13 @@ export class Link {
    * One thing is kinder than a real black hole: the proxy's kernel acknowledges the bytes, so TCP itself never gives up.
    */
   swallow(direction: Directions = 'both'): void {
-    for (const lane of this.#lanes(direction)) lane.kill()
+    for (const flow of this.#flows(direction)) flow.kill()
   }
 
   /** Ends the connection at once, both ways; works on dead ones, too. */
   cut(kind: CutKind, { side = 'both' }: CutOptions = {}): void {
     // No end and no reset may find its way round to the side that is left alone.
-    for (const lane of this.#lanes('both')) lane.kill()
+    for (const flow of this.#flows('both')) flow.kill()
     if (side !== 'server') cutSocket(this.#client, kind)
     if (side !== 'client') cutSocket(this.#server, kind)
   }
@@ -158,7 +158,7 @@ export class Link {
    */
   heal(): void {
     if (this.isDead) void this.clientLeft.then(() => this.cut('rst'))
-    for (const lane of this.#lanes('both')) lane.heal()
+    for (const flow of this.#flows('both')) flow.heal()
   }
 
   /** Lets go of both sockets. */
@@ -169,11 +169,11 @@ export class Link {
 
   #onNextFrame(direction: Direction, make: (settled: (acted: boolean) => void) => Treatment): Promise<boolean> {
     return new Promise((resolve) => {
-      for (const lane of this.#lanes(direction)) lane.treat(make(resolve))
+      for (const flow of this.#flows(direction)) flow.treat(make(resolve))
     })
   }
 
-  #lanes(direction: Directions | undefined): readonly Lane[] {
+  #flows(direction: Directions | undefined): readonly Flow[] {
     switch (direction) {
       case 'to-server':
         return [this.#toServer]

@@ -1,14 +1,16 @@
 import type { Ground } from '../ground/ground.ts'
 
 /**
- * What an act does to the connections that are open. `kills`: they are dead, and the process hears of it. `silences`:
- * they are dead or damaged, and nothing tells the process until it uses them. `spares`: none of them is lost.
+ * What an act does to the open connections:
+ * - `kills`: they are dead, and the process is notified;
+ * - `silences`: they are dead or damaged, and the process notices only when it uses them;
+ * - `spares`: none of them is lost.
  */
 export type Effect = 'kills' | 'silences' | 'spares'
 
-/** The service as a fault can get at it. */
+/** What a fault can do to the service. */
 export interface Victim {
-  /** Its callers stop, so that its connections lie idle. */
+  /** Stops its callers, so that its connections are idle. */
   pause(): Promise<void>
   resume(): Promise<void>
   freeze(): void
@@ -17,37 +19,37 @@ export interface Victim {
   dirty(on: boolean): Promise<void>
 }
 
-/** Where a fault strikes. */
-export interface Scene {
+/** What a fault works with. */
+export interface FaultContext {
   readonly ground: Ground
   readonly victim: Victim
-  /** Does something bad, and notes when, so that errors can be held against it. */
+  /** Does something harmful and records when, so that errors can be compared with it. */
   act<Result>(effect: Effect, work: () => Result | Promise<Result>): Promise<Result>
-  /** Lets time pass. Rejects when the storm is called off. */
+  /** Waits. Rejects when the storm is aborted. */
   wait(millis: number): Promise<void>
 }
 
-/** One thing that goes wrong in the life of a service. */
+/** One kind of failure that a service meets. */
 export interface Fault {
-  /** On the command line. */
+  /** Its name on the command line. */
   readonly name: string
-  /** In tables. */
+  /** Its name in tables. */
   readonly title: string
   /** What happens, in a sentence. */
   readonly story: string
-  /** Whether the server itself must be ours, or a connection to it will do. */
+  /** Whether it needs control of the server, or only a connection to it. */
   readonly needs: 'server' | 'connection'
-  strike(scene: Scene): Promise<void>
+  strike(context: FaultContext): Promise<void>
 }
 
-/** What reads along between service and server, and can act at one message; it was promised with the server. */
-export function aimedOf({ ground }: Scene): NonNullable<Ground['aimed']> {
+/** The proxy that reads all messages and can act at one of them. A fault of `needs: 'server'` always has it. */
+export function aimedOf({ ground }: FaultContext): NonNullable<Ground['aimed']> {
   if (!ground.aimed) throw new Error('BUG: this fault needs a server of our own')
   return ground.aimed
 }
 
-/** The server that a fault of `needs: 'server'` was promised. */
-export function serverOf({ ground }: Scene): NonNullable<Ground['cluster']> {
+/** The server. A fault of `needs: 'server'` always has it. */
+export function serverOf({ ground }: FaultContext): NonNullable<Ground['cluster']> {
   if (!ground.cluster) throw new Error('BUG: this fault needs a server of our own')
   return ground.cluster
 }

@@ -1,14 +1,14 @@
 import { AimError, type NamedAct, type Point } from '@holdfast/test/support'
-import { aimedOf, type Effect, type Fault, type Scene } from './fault.ts'
+import { aimedOf, type Effect, type Fault, type FaultContext } from './fault.ts'
 
 const COMMIT = /^commit\b/i
-/** By turns: it never reaches the server, which rolls back; or it is carried out, and the reply never comes. */
+/** In turn: COMMIT never reaches the server, which rolls back; or it is executed, and the reply never arrives. */
 const POINTS: readonly Point[] = ['before-forward', 'on-reply']
 const RESETS = 6
 const SILENCES = 4
-/** Until who was hit has recovered. */
+/** Until the caller has recovered. */
 const PAUSE_MILLIS = 500
-/** By then nobody commits any more: all that could hang. */
+/** By then no caller commits any more: all that could hang do so. */
 const PATIENCE_MILLIS = 1500
 
 /** SCENARIOS C3. */
@@ -17,7 +17,7 @@ export const commitsReset: Fault = {
   title: 'COMMIT lost, RST',
   story: `The connection is reset while COMMIT is on its way, ${RESETS} times: by turns before the server gets it, and after it has carried it out.`,
   needs: 'server',
-  strike: (scene) => hitCommits(scene, { times: RESETS, effect: 'kills', act: 'rst' }),
+  strike: (context) => hitCommits(context, { times: RESETS, effect: 'kills', act: 'rst' }),
 }
 
 /** SCENARIOS C4. */
@@ -26,7 +26,7 @@ export const commitsSilenced: Fault = {
   title: 'COMMIT lost, silent',
   story: `The connection turns into a black hole while COMMIT is on its way, ${SILENCES} times: by turns before the server gets it, which then keeps its locks, and after it has carried it out.`,
   needs: 'server',
-  strike: (scene) => hitCommits(scene, { times: SILENCES, effect: 'silences', act: 'swallow' }),
+  strike: (context) => hitCommits(context, { times: SILENCES, effect: 'silences', act: 'swallow' }),
 }
 
 interface Hits {
@@ -35,18 +35,18 @@ interface Hits {
   readonly act: NamedAct
 }
 
-async function hitCommits(scene: Scene, { times, effect, act }: Hits): Promise<void> {
+async function hitCommits(context: FaultContext, { times, effect, act }: Hits): Promise<void> {
   for (let count = 0; count < times; count++) {
     const point = POINTS[count % POINTS.length] as Point
-    await scene.act(effect, () => hitCommit(scene, point, act))
-    await scene.wait(PAUSE_MILLIS)
+    await context.act(effect, () => hitCommit(context, point, act))
+    await context.wait(PAUSE_MILLIS)
   }
 }
 
-async function hitCommit(scene: Scene, point: Point, act: NamedAct): Promise<void> {
-  const shot = aimedOf(scene).aim({ statement: COMMIT, point, timeoutMillis: PATIENCE_MILLIS }, act)
+async function hitCommit(context: FaultContext, point: Point, act: NamedAct): Promise<void> {
+  const shot = aimedOf(context).aim({ statement: COMMIT, point, timeoutMillis: PATIENCE_MILLIS }, act)
   try {
-    scene.ground.cutWhenHealed(await shot.fired)
+    context.ground.cutWhenHealed(await shot.fired)
   } catch (error) {
     if (!(error instanceof AimError) || error.code === 'AIM_PROXY_CLOSED') throw error
   }

@@ -1,4 +1,4 @@
-import { type Fault, type Scene, serverOf } from './fault.ts'
+import { type Fault, type FaultContext, serverOf } from './fault.ts'
 
 const DOWN_MILLIS = 1000
 
@@ -8,7 +8,7 @@ export const fastRestart: Fault = {
   title: 'fast restart',
   story: 'The server restarts as for an update: every session is told (57P01), and for a second nobody is let in.',
   needs: 'server',
-  strike: (scene) => restart(scene, 'fast'),
+  strike: (context) => restart(context, 'fast'),
 }
 
 /** SCENARIOS B2, E1: as after a crash. */
@@ -17,12 +17,12 @@ export const immediateRestart: Fault = {
   title: 'immediate restart',
   story: 'The server dies on the spot (57P02), recovers from its log, and is away for a second.',
   needs: 'server',
-  strike: (scene) => restart(scene, 'immediate'),
+  strike: (context) => restart(context, 'immediate'),
 }
 
-async function restart(scene: Scene, mode: 'fast' | 'immediate'): Promise<void> {
-  const server = serverOf(scene)
-  await scene.act('kills', () => server.stop(mode))
-  await scene.wait(DOWN_MILLIS)
+async function restart(context: FaultContext, mode: 'fast' | 'immediate'): Promise<void> {
+  const server = serverOf(context)
+  await context.act('kills', () => server.stop(mode))
+  await context.wait(DOWN_MILLIS)
   await server.start()
 }

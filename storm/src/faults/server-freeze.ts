@@ -8,10 +8,10 @@ export const serverFreeze: Fault = {
   title: 'server freeze',
   story: `The whole server stands still for ${FROZEN_MILLIS / 1000} s (SIGSTOP), and then goes on where it was: less than query_timeout.`,
   needs: 'server',
-  async strike(scene) {
-    const server = serverOf(scene)
-    await scene.act('spares', () => server.freeze())
-    await scene.wait(FROZEN_MILLIS)
+  async strike(context) {
+    const server = serverOf(context)
+    await context.act('spares', () => server.freeze())
+    await context.wait(FROZEN_MILLIS)
     await server.thaw()
   },
 }

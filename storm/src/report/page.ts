@@ -87,9 +87,9 @@ function warning(record: StormRecord): Markup {
 
 function verdict(record: StormRecord): Markup {
   if (!hasVerdict(record)) return markup('')
-  const wrongs = violations(record)
-  if (wrongs.length === 0) return html`<p class="verdict held">${HELD}</p>`
-  return html`<div class="verdict"><p>Holdfast did not hold:</p><ul>${wrongs.map((wrong) => html`<li>${wrong}</li>`)}</ul></div>`
+  const found = violations(record)
+  if (found.length === 0) return html`<p class="verdict held">${HELD}</p>`
+  return html`<div class="verdict"><p>Holdfast did not hold:</p><ul>${found.map((violation) => html`<li>${violation}</li>`)}</ul></div>`
 }
 
 function chart({ stack }: StackRecord, id: string): Markup {

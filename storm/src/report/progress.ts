@@ -7,7 +7,7 @@ import type { Stack } from '../stacks/stack.ts'
 
 const REFRESH_MILLIS = 500
 
-/** Shows how it goes: a line per lane that changes on a terminal, a line per fault and stack elsewhere. */
+/** Shows the progress: on a terminal a line per stack that changes, elsewhere a line per fault and stack. */
 export class Progress implements StormListener, Disposable {
   readonly #out: NodeJS.WriteStream
   readonly #faults: number
@@ -41,10 +41,10 @@ export class Progress implements StormListener, Disposable {
     this.#show([])
   }
 
-  /** In the place of what was shown before. */
+  /** Replaces what was shown before. */
   #show(lines: readonly string[]): void {
     if (!this.#out.isTTY) return
-    // A line that wraps, or has left the screen, could not be replaced.
+    // A line that wraps or has left the screen can't be replaced.
     const width = (this.#out.columns || 80) - 1
     const shown = lines.slice(0, Math.max(1, (this.#out.rows || 24) - 1))
     const back = this.#lines > 0 ? `\u001b[${this.#lines}A` : ''
@@ -53,14 +53,14 @@ export class Progress implements StormListener, Disposable {
   }
 
   #status(): readonly string[] {
-    const { number, of, lanes } = this.#wave ?? { number: 0, of: 0, lanes: [] }
-    const phase = lanes[0]?.current
+    const { number, of, runs } = this.#wave ?? { number: 0, of: 0, runs: [] }
+    const phase = runs[0]?.current
     if (!phase) return [`${this.#clock()}  starting …`]
     const wave = of > 1 ? `, wave ${number} of ${of}` : ''
     const place = `${this.#clock()}  ${phase.index + 1}/${this.#faults} ${phase.fault.title}${wave}`
     return [
       place,
-      ...lanes.map(({ record, current }) => `  ${record.stack.title.padEnd(20)} ${counts(record)}${stage(current)}`),
+      ...runs.map(({ record, current }) => `  ${record.stack.title.padEnd(20)} ${counts(record)}${stage(current)}`),
     ]
   }
 
@@ -75,7 +75,7 @@ function counts({ phases }: StackRecord): string {
   const sum = (read: (phase: PhaseRecord) => number): number => phases.reduce((total, phase) => total + read(phase), 0)
   const succeeded = sum(({ operations }) => operations.filter(isSuccess).length)
   const crashes = sum((phase) => phase.crashes.length)
-  // As in the table: whatever dies with its process is an error too.
+  // As in the table, an operation that dies with its process is an error too.
   const errors = sum((phase) => {
     const died = phase.crashes.reduce((total, { pending }) => total + pending.length, 0)
     return phase.operations.filter(isError).length + died
@@ -83,7 +83,7 @@ function counts({ phases }: StackRecord): string {
   return `${String(succeeded).padStart(6)} ok ${String(errors).padStart(5)} errors ${String(crashes).padStart(3)} crashes`
 }
 
-/** What its lane is doing. */
+/** What the run is doing. */
 function stage(phase: PhaseRecord | undefined): string {
   if (!phase || phase.startedAt === 0) return ''
   if (phase.endedAt > 0) return '  done, waits for the others'

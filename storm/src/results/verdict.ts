@@ -3,14 +3,14 @@ import { SETTINGS } from '../settings.ts'
 import { calmLatencyMillis } from './calm.ts'
 import { phaseResult } from './phase-result.ts'
 
-/** What is said of a storm in which Holdfast did nothing that it must not do. */
+/** The verdict on a storm in which Holdfast did nothing wrong. */
 export const HELD =
   'Holdfast lost nothing, doubled nothing, misreported nothing, left nothing astray and no slot behind, and neither crashed nor hung.'
 
-/** A statement takes some milliseconds; on a machine that has no time for it, what hangs may hang for that. */
+/** A statement takes some milliseconds. On an overloaded machine operations may hang because of the load. */
 const MOST_CALM_MILLIS = 150
 
-/** What must be said before anything else is believed; undefined if nothing. */
+/** Why the results may be unreliable; undefined if they aren't. */
 export function doubt(record: StormRecord): string | undefined {
   const millis = calmLatencyMillis(record)
   if (millis <= MOST_CALM_MILLIS) return undefined
@@ -20,12 +20,12 @@ export function doubt(record: StormRecord): string | undefined {
   )
 }
 
-/** Whether there was anybody to be judged: not if only stock stacks were asked for. */
+/** Whether a stack with Holdfast ran, so that there is a verdict. */
 export function hasVerdict({ stacks }: StormRecord): boolean {
   return stacks.some(({ stack }) => stack.isJudged)
 }
 
-/** What a judged stack did that it must not do; empty if it held fast. */
+/** What the stacks with Holdfast did wrong; empty if nothing. */
 export function violations(record: StormRecord): readonly string[] {
   return record.stacks.filter(({ stack }) => stack.isJudged).flatMap(violationsOf)
 }
@@ -34,7 +34,7 @@ function violationsOf(stack: StackRecord): readonly string[] {
   const { title } = stack.stack
   const found = stack.phases.flatMap((phase) => {
     const result = phaseResult(phase)
-    const wrongs: readonly (readonly [number, string])[] = [
+    const counts: readonly (readonly [number, string])[] = [
       [result.lost, 'acknowledged writes lost'],
       [result.doubled, 'writes doubled'],
       [result.uncommitted, 'writes there that nobody committed'],
@@ -46,7 +46,7 @@ function violationsOf(stack: StackRecord): readonly string[] {
       [result.crashes, 'crashes'],
       [result.hangs, `operations pending for more than ${SETTINGS.hangMillis / 1000} s`],
     ]
-    return wrongs
+    return counts
       .filter(([count]) => count > 0)
       .map(([count, what]) => `${title}, ${phase.fault.title}: ${count} ${what}`)
   })

@@ -7,8 +7,8 @@ import { SETTINGS } from '../settings.ts'
 import type { Stack } from '../stacks/stack.ts'
 import { dropSchema } from '../truth/schema.ts'
 import { Cleanup } from './cleanup.ts'
-import { Lane } from './lane.ts'
 import type { PhaseRecord, StackRecord, StormRecord } from './record.ts'
+import { StackRun } from './stack-run.ts'
 import { wavesOf } from './waves.ts'
 
 /** What to run. */
@@ -20,42 +20,42 @@ export interface Plan {
   readonly databaseUrl: string | undefined
 }
 
-/** Stacks that go through the storm side by side. */
+/** Stacks that run through the storm at the same time. */
 export interface Wave {
   /** From 1. */
   readonly number: number
-  /** How many there are. */
+  /** How many waves there are. */
   readonly of: number
-  readonly lanes: readonly { readonly record: StackRecord; readonly current: PhaseRecord | undefined }[]
+  readonly runs: readonly { readonly record: StackRecord; readonly current: PhaseRecord | undefined }[]
 }
 
-/** Whom the storm tells how it goes. */
+/** Is called with the progress of the storm. */
 export interface StormListener {
-  /** Everyone of this wave is ready; it begins. */
+  /** All stacks of this wave are ready, and it begins. */
   began(wave: Wave): void
   phaseEnded(stack: Stack, phase: PhaseRecord): void
 }
 
 /**
- * Sends every stack through the same faults, wave after wave; those of one wave at the same moments, each on its own
- * ground. Leaves nothing behind, also when it is called off.
+ * Runs every stack through the same faults, wave after wave. The stacks of one wave meet them at the same moments, each with a
+ * server of its own. Leaves nothing behind, even when it is aborted.
  *
- * @throws the signal's reason when it is called off.
+ * @throws the signal's reason when it is aborted.
  */
 export async function runStorm(plan: Plan, listener: StormListener, signal: AbortSignal): Promise<StormRecord> {
   const startedAt = now()
   const stacks: StackRecord[] = []
   let server = ''
-  const waves = wavesOf(plan.stacks, SETTINGS.lanesAtOnce)
+  const waves = wavesOf(plan.stacks, SETTINGS.stacksAtOnce)
   for (const [index, wave] of waves.entries()) {
     await using cleanup = new Cleanup()
-    const lanes = await all(wave.map((stack) => openLane(stack, plan, cleanup, signal)))
+    const runs = await all(wave.map((stack) => openRun(stack, plan, cleanup, signal)))
     signal.throwIfAborted()
-    server ||= await versionOf(lanes[0]?.ground)
-    listener.began({ number: index + 1, of: waves.length, lanes: lanes.map(({ lane }) => lane) })
+    server ||= await versionOf(runs[0]?.ground)
+    listener.began({ number: index + 1, of: waves.length, runs: runs.map(({ run }) => run) })
     stacks.push(
       ...(await runWave(
-        lanes.map(({ lane }) => lane),
+        runs.map(({ run }) => run),
         plan.faults,
         listener,
       )),
@@ -65,35 +65,35 @@ export async function runStorm(plan: Plan, listener: StormListener, signal: Abor
 }
 
 async function runWave(
-  lanes: readonly Lane[],
+  runs: readonly StackRun[],
   faults: readonly Fault[],
   listener: StormListener,
 ): Promise<readonly StackRecord[]> {
-  const records = lanes.map(({ record }) => record)
+  const records = runs.map(({ record }) => record)
   for (const record of records) record.startedAt = now()
   for (const index of faults.keys()) {
-    // Whoever is done waits for the others: nobody's calm is shorter because somebody else had to be replaced.
+    // A stack that is done waits for the others, so that no calm is shorter because another process had to be replaced.
     const startsAt = now()
-    await all(lanes.map(async (lane) => listener.phaseEnded(lane.record.stack, await lane.weather(index, startsAt))))
+    await all(runs.map(async (run) => listener.phaseEnded(run.record.stack, await run.runPhase(index, startsAt))))
   }
   for (const record of records) record.endedAt = now()
-  await all(lanes.map((lane) => lane.finish()))
+  await all(runs.map((run) => run.finish()))
   return records
 }
 
-async function openLane(
+async function openRun(
   stack: Stack,
   { faults, seed, databaseUrl }: Plan,
   cleanup: Cleanup,
   signal: AbortSignal,
-): Promise<{ lane: Lane; ground: Ground }> {
+): Promise<{ run: StackRun; ground: Ground }> {
   const make = databaseUrl === undefined ? embeddedGround : (name: string) => externalGround(name, databaseUrl)
   const ground = await make(stack.name)
   cleanup.add(() => ground[Symbol.asyncDispose]())
   if (databaseUrl !== undefined) cleanup.add(() => dropSchema(ground))
-  const lane = await Lane.open({ stack, faults, ground, seed, signal })
-  cleanup.add(() => lane[Symbol.asyncDispose]())
-  return { lane, ground }
+  const run = await StackRun.open({ stack, faults, ground, seed, signal })
+  cleanup.add(() => run[Symbol.asyncDispose]())
+  return { run, ground }
 }
 
 async function versionOf(ground: Ground | undefined): Promise<string> {
@@ -101,7 +101,7 @@ async function versionOf(ground: Ground | undefined): Promise<string> {
   return `PostgreSQL ${row?.server_version ?? 'of unknown version'}`
 }
 
-/** As Promise.all, but a failure waits for the others, so that nothing is still being made while all is cleaned up. */
+/** Like Promise.all, but a failure waits for the others, so that nothing is created during the cleanup. */
 async function all<Value>(promises: readonly Promise<Value>[]): Promise<Value[]> {
   await Promise.allSettled(promises)
   return Promise.all(promises)

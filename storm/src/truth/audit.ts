@@ -2,23 +2,23 @@ import type { Ground } from '../ground/ground.ts'
 import { SETTINGS } from '../settings.ts'
 import type { Operation } from '../workload/operation.ts'
 
-/** What the database says about what the application was told. */
+/** What the database shows about the answers that the application got. */
 export interface Audit {
-  /** Acknowledged, and not there. */
+  /** Acknowledged, and missing. */
   readonly lost: readonly string[]
-  /** There more than once; each was written once. */
+  /** Present more than once, though submitted once. */
   readonly doubled: readonly string[]
-  /** There, although nobody committed them: declined, abandoned, or failed before COMMIT was called. */
+  /** Present, although they were never committed: declined, abandoned, or failed before COMMIT was called. */
   readonly uncommitted: readonly string[]
-  /** There, although the error had said that nothing of it can have been written. */
+  /** Present, although the error said that nothing was written. */
   readonly denied: readonly string[]
-  /** Transactions that were reported as failed, by an error that says nothing of the outcome, and are there. */
+  /** Transactions that are present, although an error that says nothing of the outcome reported them as failed. */
   readonly misreported: readonly string[]
-  /** Failed with an unknown outcome, and there: what an application must be prepared for. */
+  /** Failed with an unknown outcome, and present: an application must be prepared for this. */
   readonly writtenInSpiteOfError: number
 }
 
-/** Holds everything that the application was told about its writes against what is in the database. */
+/** Compares the answers that the application got about its writes with what is in the database. */
 export async function audit(ground: Ground, operations: readonly Operation[], phase?: number): Promise<Audit> {
   const found = await countKeys(ground, phase)
   const keysOf = (accept: (operation: Operation, copies: number) => boolean): string[] =>
@@ -33,7 +33,7 @@ export async function audit(ground: Ground, operations: readonly Operation[], ph
     error?.commitOutcome === 'aborted' || (kind === 'write' && error?.sent === false)
   const wasReportedFailed = ({ kind, outcome, wasResubmitted, error }: Operation): boolean =>
     kind === 'transfer' && (wasResubmitted || (outcome === 'failed' && error?.commitOutcome !== 'unknown'))
-  /** What the caller believes to be there. */
+  /** How many copies the caller expects. */
   const believed = ({ outcome }: Operation): number => (outcome === 'ok' ? 1 : 0)
   return {
     misreported: keysOf(
@@ -62,7 +62,7 @@ async function countKeys(ground: Ground, phase: number | undefined): Promise<Map
   return new Map(rows.map(({ key, copies }) => [key, copies]))
 }
 
-/** Whether no money was made or lost: in all, and account by account against the ledger. */
+/** Whether no money was created or lost: in total, and account by account against the ledger. */
 export async function balancesAreRight(ground: Ground): Promise<boolean> {
   const { schema } = ground
   const [row] = await ground.query<{ wrong: number; sum: string }>(

@@ -1,8 +1,8 @@
 import { AimedProxy, type Cluster, type ClusterConfig, FaultProxy, until } from '../../support/index.ts'
 import { type Payer, reasonOfDoubt } from './payers.ts'
 import { Random } from './random.ts'
+import { strikeAtRandom } from './random-faults.ts'
 import { type Books, prepare, readBooks, type Transfer, transfers } from './transfers.ts'
-import { rage } from './weather.ts'
 
 /** How many pay at a time. */
 const PAYERS = 16
@@ -65,7 +65,7 @@ class Journal {
   }
 }
 
-/** Pays all, in this seed's weather, and holds what was told against what is there. */
+/** Makes all payments while this seed's faults strike, and compares the answers with what was written. */
 export async function run(cluster: Cluster, { seed, count, payer }: RunOptions): Promise<Report> {
   await prepare(cluster)
   const startedAt = performance.now()
@@ -78,13 +78,13 @@ export async function run(cluster: Cluster, { seed, count, payer }: RunOptions):
     await using aimed = await AimedProxy.start(cluster)
     await using proxy = await FaultProxy.start(aimed)
     await using payers = payer(proxy.config(cluster.config()))
-    const raging = rage({ cluster, proxy, aimed, random: new Random(seed + 1) }, over.signal)
+    const faultsStruck = strikeAtRandom({ cluster, proxy, aimed, random: new Random(seed + 1) }, over.signal)
     const payAll = async (): Promise<void> => {
       for (let next = queue.shift(); next; next = queue.shift()) await journal.note(next, payers.pay(next))
     }
-    await Promise.race([Promise.all(Array.from({ length: PAYERS }, payAll)), raging])
+    await Promise.race([Promise.all(Array.from({ length: PAYERS }, payAll)), faultsStruck])
     over.abort()
-    faults = await raging
+    faults = await faultsStruck
   }
   // Not ended by us: a COMMIT that is under way yet must be seen.
   await until(async () => (await cluster.countSessions()) === 0, { what: 'all sessions to have ended' })

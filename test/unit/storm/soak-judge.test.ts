@@ -3,7 +3,7 @@ import { fin } from '../../../storm/src/faults/cuts.ts'
 import type { Sample } from '../../../storm/src/soak/program/messages.ts'
 import { judge } from '../../../storm/src/soak/results/judge.ts'
 import { trendOf } from '../../../storm/src/soak/results/trend.ts'
-import { wrongsOf } from '../../../storm/src/soak/results/wrongs.ts'
+import { violationsOf } from '../../../storm/src/soak/results/violations.ts'
 import { type CalmPoint, emptySoakRecord, type SoakRecord } from '../../../storm/src/soak/run/record.ts'
 import { seeded } from '../../../storm/src/workload/random.ts'
 
@@ -142,7 +142,7 @@ describe('the verdict', () => {
 
 describe('what is wrong', () => {
   test('is nothing in a soak that held', () => {
-    expect(wrongsOf(record({ calmPoints: calmPoints(3) }))).toEqual([])
+    expect(violationsOf(record({ calmPoints: calmPoints(3) }))).toEqual([])
   })
 
   test.each([
@@ -158,19 +158,19 @@ describe('what is wrong', () => {
     ],
   ])('at a calm point, %j, is told with its fault', (facts, wrong) => {
     const point = { ...calmPoint({}), ...facts }
-    expect(wrongsOf(record({ calmPoints: [point] }))).toEqual([`after fault 1 (FIN): ${wrong}`])
+    expect(violationsOf(record({ calmPoints: [point] }))).toEqual([`after fault 1 (FIN): ${wrong}`])
   })
 
   test('is a timer or a socket that is alive although nobody waits', () => {
     const point = calmPoint({ resources: { PipeWrap: 2, Timeout: 3, TCPSocketWrap: 1 } })
-    expect(wrongsOf(record({ calmPoints: [point] }))).toEqual([
+    expect(violationsOf(record({ calmPoints: [point] }))).toEqual([
       'after fault 1 (FIN): alive after dispose(), although nobody waits: 3 timers, 1 sockets',
     ])
   })
 
   test('is a crash, an error that is a bug, and too many listeners, but no other warning', () => {
     expect(
-      wrongsOf(
+      violationsOf(
         record({
           crash: 'It died.',
           bugs: new Set(['TypeError: nothing']),
@@ -192,7 +192,7 @@ describe('what is wrong', () => {
       audit: { lost: ['a'], doubled: [], uncommitted: [], denied: ['b'], misreported: ['c'], writtenInSpiteOfError: 5 },
       balancesAreRight: false,
     }
-    expect(wrongsOf(record({ end }))).toEqual([
+    expect(violationsOf(record({ end }))).toEqual([
       '1 sockets open after pool.end()',
       '2 sessions at the server after pool.end()',
       '1 acknowledged writes lost',

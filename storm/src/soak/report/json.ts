@@ -1,6 +1,6 @@
 import { SETTINGS } from '../../settings.ts'
 import { judge } from '../results/judge.ts'
-import { wrongsOf } from '../results/wrongs.ts'
+import { violationsOf } from '../results/violations.ts'
 import type { SoakRecord } from '../run/record.ts'
 import { SOAK } from '../settings.ts'
 
@@ -23,7 +23,7 @@ export function renderSoakJson(record: SoakRecord): string {
       verdict,
       ...trend,
     })),
-    wrongs: wrongsOf(record),
+    violations: violationsOf(record),
     errors: Object.fromEntries(errors),
     warnings: [...warnings],
     end: end ?? null,

@@ -1,6 +1,6 @@
 import { styleText } from 'node:util'
 import { afterWarmUp, FEWEST_POINTS, type Judgement, judge, type Verdict } from '../results/judge.ts'
-import { wrongsOf } from '../results/wrongs.ts'
+import { violationsOf } from '../results/violations.ts'
 import type { SoakRecord } from '../run/record.ts'
 
 const COLOURS = { flat: 'green', unclear: 'yellow', grows: 'red' } as const satisfies Record<Verdict, string>
@@ -13,14 +13,14 @@ export function renderVerdicts(record: SoakRecord): string {
     `Judged by the calm points after the warm-up, ${afterWarmUp(record.calmPoints).length} of ${all}:`,
     ...judgements.map(line),
     '',
-    ...wrongsOf(record).map((wrong) => styleText('red', `wrong: ${wrong}`)),
+    ...violationsOf(record).map((wrong) => styleText('red', `wrong: ${wrong}`)),
     conclusion(record, judgements),
   ].join('\n')
 }
 
 /** Whether the soak failed. What is unclear is no failure: it is no proof either. */
 export function hasFailed(record: SoakRecord): boolean {
-  return wrongsOf(record).length > 0 || judge(record.calmPoints).some(({ verdict }) => verdict === 'grows')
+  return violationsOf(record).length > 0 || judge(record.calmPoints).some(({ verdict }) => verdict === 'grows')
 }
 
 function line({ measure, verdict, trend }: Judgement): string {
@@ -33,7 +33,7 @@ function line({ measure, verdict, trend }: Judgement): string {
 function conclusion(record: SoakRecord, judgements: readonly Judgement[]): string {
   const growing = judgements.filter(({ verdict }) => verdict === 'grows').length
   const unclear = judgements.filter(({ verdict }) => verdict === 'unclear').length
-  const wrong = wrongsOf(record).length
+  const wrong = violationsOf(record).length
   if (growing + wrong > 0) return styleText(['red', 'bold'], `Holdfast did not hold: ${growing} grew, ${wrong} wrong.`)
   if (!record.end) return 'Nothing has grown, and nothing was wrong, so far.'
   if (unclear > 0) return styleText('yellow', `Nothing was wrong; ${unclear} unclear: ${whyUnclear(record)}.`)

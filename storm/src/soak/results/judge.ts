@@ -2,10 +2,10 @@ import type { CalmPoint } from '../run/record.ts'
 import { MEASURES, type Measure } from './measures.ts'
 import { type Trend, trendOf } from './trend.ts'
 
-/** `unclear`: the noise is greater than what is looked for, or the points are too few. A longer soak can tell. */
+/** `unclear`: the noise hides the slope, or the points are too few. A longer soak helps. */
 export type Verdict = 'flat' | 'grows' | 'unclear'
 
-/** What is said of one measure. */
+/** The judgement of one measure. */
 export interface Judgement {
   readonly measure: Measure
   readonly verdict: Verdict
@@ -13,16 +13,16 @@ export interface Judgement {
 }
 
 /**
- * Of all points, the ones to be judged: caches fill, code is compiled, and that ends. A share of them and not a time, so
- * that a slow machine warms up as well.
+ * The points to judge: those after the warm-up, in which caches fill and code is compiled. The warm-up is a share of the points
+ * and not a time, so that a slow machine warms up as well.
  */
 export function afterWarmUp(points: readonly CalmPoint[]): readonly CalmPoint[] {
   return points.slice(Math.ceil(points.length / 3))
 }
 
-/** With fewer points after the warm-up anything can look like a line. */
+/** With fewer points after the warm-up, anything can look like a straight line. */
 export const FEWEST_POINTS = 8
-/** About 19 of 20 slopes measured are within so many standard errors of the true one. */
+/** About 19 of 20 measured slopes are within so many standard errors of the true slope. */
 const SURE = 2
 
 /** Judges every measure by its slope at the calm points after the warm-up. */

@@ -3,15 +3,15 @@ import type { CalmPoint } from '../run/record.ts'
 /** Something that must not grow, and what it would grow with. */
 export interface Measure {
   readonly name: string
-  /** What each of would leave something behind. */
+  /** What each unit of would leave something behind. */
   readonly per: string
   readonly unit: string
   /** The steepest slope that still counts as flat. */
   readonly limit: number
-  /** Why this much, for whoever doubts it. */
+  /** Why the limit is what it is. */
   readonly reason: string
   read(point: CalmPoint): number
-  /** How many of `per` there had been. */
+  /** How many of `per` there were before this point. */
   progress(point: CalmPoint, index: number): number
 }
 
@@ -20,7 +20,7 @@ const perConnection = { per: 'connection opened', progress: ({ sample }: CalmPoi
 const perFault = { per: 'fault', progress: (_point: CalmPoint, index: number) => index }
 const oneInTwenty = { limit: 0.05, reason: 'one kept in twenty faults' }
 
-/** What is judged by its slope. Each at the calm points, when no connection is open and the garbage is collected. */
+/** What is judged by its slope, at the calm points: no connection is open, and the garbage is collected. */
 export const MEASURES: readonly Measure[] = [
   {
     name: 'objects on the heap',
@@ -57,7 +57,7 @@ export const MEASURES: readonly Measure[] = [
   },
 ]
 
-/** All of them, of whatever kind. */
+/** The number of handles of all kinds. */
 export function handlesOf(resources: Readonly<Record<string, number>>): number {
   return Object.values(resources).reduce((sum, count) => sum + count, 0)
 }

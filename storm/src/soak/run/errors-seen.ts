@@ -1,7 +1,7 @@
 import type { ErrorFacts, Operation } from '../../workload/operation.ts'
 import type { SoakRecord } from './record.ts'
 
-/** Takes down how an operation ended. What only read has no truth to be held against: its error is counted. */
+/** Records how an operation ended. For reads there is nothing to compare in the database, so only errors are counted. */
 export function take(record: SoakRecord, operation: Operation): void {
   const { error, key } = operation
   if (key !== '') record.operations.push(operation)
@@ -11,7 +11,7 @@ export function take(record: SoakRecord, operation: Operation): void {
   if (isBug(error)) record.bugs.add(`${error.name}: ${error.message}`)
 }
 
-/** Whatever a storm does to a service, these say that somebody has made a mistake. */
+/** Errors that no fault explains: they show a mistake in the code. */
 function isBug({ name, message }: ErrorFacts): boolean {
   return message.startsWith('BUG') || ['TypeError', 'ReferenceError', 'RangeError', 'AssertionError'].includes(name)
 }

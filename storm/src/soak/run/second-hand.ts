@@ -5,7 +5,7 @@ import type { Sample } from '../program/messages.ts'
 import { SOAK } from '../settings.ts'
 import type { Second } from './record.ts'
 
-/** Takes down every second what there is, seen from inside and from outside of the process. */
+/** Records every second what is open, as seen from inside and from outside the process. */
 export class SecondHand implements AsyncDisposable {
   readonly #ground: Ground
   readonly #seconds: Second[]
@@ -19,7 +19,7 @@ export class SecondHand implements AsyncDisposable {
     this.#loop = this.#run()
   }
 
-  /** What the process has just said of itself. */
+  /** Takes the latest sample that the process sent. */
   take(sample: Sample): void {
     this.#sample = sample
   }
@@ -34,7 +34,7 @@ export class SecondHand implements AsyncDisposable {
     while (!signal.aborted) {
       const sessions = await this.#sessions()
       this.#seconds.push({ at: now(), sample: this.#sample, sockets: this.#ground.proxy.connections, sessions })
-      // A process that is halted says nothing of this second.
+      // A frozen process sends no sample for this second.
       this.#sample = undefined
       await sleep(SOAK.sampleMillis, undefined, { signal }).catch(() => {}) // Stopped.
     }
@@ -44,7 +44,7 @@ export class SecondHand implements AsyncDisposable {
     try {
       return (await this.#ground.sessions()).length
     } catch {
-      return undefined // It is being restarted.
+      return undefined // The server is restarting.
     }
   }
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { now } from '../../clock.ts'
-import type { Fault, Scene } from '../../faults/fault.ts'
+import type { Fault, FaultContext } from '../../faults/fault.ts'
 import { FAULTS } from '../../faults/index.ts'
 import { embeddedGround } from '../../ground/embedded.ts'
 import type { Ground } from '../../ground/ground.ts'
@@ -11,12 +11,12 @@ import { createSchema } from '../../truth/schema.ts'
 import { seeded } from '../../workload/random.ts'
 import { SOAK } from '../settings.ts'
 import { take } from './errors-seen.ts'
+import { faultOrder } from './fault-order.ts'
 import type { Books, CalmPoint, SoakRecord } from './record.ts'
 import { SecondHand } from './second-hand.ts'
 import { SoakedProcess, SoakedProcessFailed } from './soaked-process.ts'
-import { weather } from './weather.ts'
 
-/** Whom the soak tells how it goes. */
+/** Is called with the progress of the soak. */
 export interface SoakListener {
   began(record: SoakRecord): void
   struck(fault: Fault): void
@@ -24,10 +24,10 @@ export interface SoakListener {
 }
 
 /**
- * Has one fault after the other strike one process, and looks after each what is left of it. Fills the record as it
- * goes, so that it can be read whatever becomes of the soak. Leaves nothing behind, also when it is called off.
+ * Strikes one process with one fault after the other, and checks after each what is left. Fills the record on the way, so that
+ * it can be read however the soak ends. Leaves nothing behind, even when it is aborted.
  *
- * @throws the signal's reason when it is called off.
+ * @throws the signal's reason when it is aborted.
  */
 export async function runSoak(record: SoakRecord, listener: SoakListener, signal: AbortSignal): Promise<void> {
   await using cleanup = new Cleanup()
@@ -43,7 +43,7 @@ export async function runSoak(record: SoakRecord, listener: SoakListener, signal
     warned: (warning) => record.warnings.add(warning),
   })
   cleanup.add(() => soaked[Symbol.asyncDispose]())
-  // Whoever waits for an answer is told at once, and the soak ends wherever it is.
+  // All questions to the process are rejected at once, so that the soak ends wherever it is.
   signal.addEventListener('abort', () => soaked.kill(), { once: true })
   secondHand = new SecondHand(ground, record.seconds)
   const seconds = secondHand
@@ -83,9 +83,9 @@ class Soak {
     record.startedAt = now()
     listener.began(record)
     const until = record.startedAt + record.minutes * 60_000
-    for (const fault of weather(FAULTS, this.#random)) {
+    for (const fault of faultOrder(FAULTS, this.#random)) {
       listener.struck(fault)
-      const point = await this.#weather(fault, record.calmPoints.length)
+      const point = await this.#runFault(fault, record.calmPoints.length)
       record.calmPoints.push(point)
       listener.calm(point)
       if (point.pending.length > 0 || now() >= until) break
@@ -93,11 +93,11 @@ class Soak {
     await this.#finish()
   }
 
-  async #weather(fault: Fault, phase: number): Promise<CalmPoint> {
+  async #runFault(fault: Fault, phase: number): Promise<CalmPoint> {
     const [least, most] = SOAK.calmMillis
     await this.#soaked.ask({ type: 'start', phase })
     await this.#wait(least + this.#random() * (most - least))
-    await fault.strike(this.#scene(phase))
+    await fault.strike(this.#context(phase))
     await this.#wait(SOAK.recoveryMillis)
     return this.#takeStock(fault)
   }
@@ -105,7 +105,7 @@ class Soak {
   async #takeStock(fault: Fault): Promise<CalmPoint> {
     await this.#ground.healNetwork()
     const { pending, habits } = await this.#soaked.ask({ type: 'pause', withinMillis: SOAK.drainMillis })
-    await this.#ground.healNetwork() // The server now learns of those that were given up meanwhile.
+    await this.#ground.healNetwork() // The server now learns of the connections that were given up in between.
     const usableSlots = await this.#usableSlots()
     const books = await this.#books(({ connections, sockets, sessions }) => {
       return connections === sockets && sockets === sessions
@@ -124,7 +124,7 @@ class Soak {
     return most
   }
 
-  /** What everybody says when it is as it should be, or at last. */
+  /** The counts of connections as soon as they are right, or at the deadline. */
   async #books(areRight: (books: Books) => boolean): Promise<Books> {
     const deadline = now() + SOAK.settleMillis
     for (;;) {
@@ -155,7 +155,7 @@ class Soak {
     }
   }
 
-  #scene(phase: number): Scene {
+  #context(phase: number): FaultContext {
     const soaked = this.#soaked
     return {
       ground: this.#ground,

@@ -5,19 +5,19 @@ import { type CutKind, pass, swallow, type Treatment } from './treatment.ts'
 /** As much as one direction may hold back before it stops reading, so that a slow receiver slows the sender down. */
 const MOST_BYTES_HELD = 1_048_576
 
-interface Departure {
+interface Delayed {
   dueAt: number
   readonly bytes: number
-  readonly depart: () => void
+  readonly send: () => void
 }
 
-/** What a {@link Lane} is made of. */
-export interface LaneOptions {
+/** What a {@link Flow} is made of. */
+export interface FlowOptions {
   readonly direction: Direction
   readonly conversation: Conversation
   readonly source: net.Socket
   readonly target: net.Socket
-  /** Cuts the link that this lane is one half of. */
+  /** Cuts the link that this flow is one half of. */
   readonly cut: (kind: CutKind) => void
 }
 
@@ -25,10 +25,10 @@ export interface LaneOptions {
  * One direction of a link: reads from one socket, lets a {@link Treatment} decide, and writes to the other. An end or
  * a reset of the source becomes the same for the target, in its turn.
  */
-export class Lane {
-  readonly #options: LaneOptions
+export class Flow {
+  readonly #options: FlowOptions
   readonly #frames: FrameReader
-  readonly #departures: Departure[] = []
+  readonly #delayed: Delayed[] = []
   #treatment: Treatment = pass
   #delayMillis = 0
   /** Stops waiting for what is due next. */
@@ -37,14 +37,14 @@ export class Lane {
   #bytesRead = 0
   #isDead = false
 
-  constructor(options: LaneOptions) {
+  constructor(options: FlowOptions) {
     const { source, target, conversation, direction } = options
     this.#options = options
     this.#frames = new FrameReader(conversation, direction)
     source.on('data', (chunk: Buffer) => this.#take(chunk))
     source.on('end', () => this.#end())
     // Whatever broke the source (a reset, a refused connection, an unreachable host): the target sees a reset.
-    source.on('error', () => this.#depart(0, () => reset(target)))
+    source.on('error', () => this.#send(0, () => reset(target)))
     source.on('close', () => this.#drop())
     target.on('drain', () => this.#throttle())
   }
@@ -59,7 +59,7 @@ export class Lane {
     return this.#isDead
   }
 
-  /** Replaces the treatment. A dead lane keeps its own. */
+  /** Replaces the treatment. A dead flow keeps its own. */
   treat(treatment: Treatment): void {
     this.#treatment.dropped?.()
     if (this.#isDead) return treatment.dropped?.()
@@ -70,7 +70,7 @@ export class Lane {
   kill(): void {
     this.treat(swallow)
     this.#isDead = true
-    this.#departures.length = 0
+    this.#delayed.length = 0
     this.#bytesHeld = 0
     this.#stopWaiting?.()
     this.#throttle()
@@ -83,8 +83,8 @@ export class Lane {
   delay(millis: number): void {
     this.#delayMillis = millis
     const latest = performance.now() + millis
-    for (const departure of this.#departures) departure.dueAt = Math.min(departure.dueAt, latest)
-    this.#departDue()
+    for (const each of this.#delayed) each.dueAt = Math.min(each.dueAt, latest)
+    this.#sendDue()
   }
 
   /** Lets everything pass, and sends off at once what was held back. */
@@ -95,17 +95,17 @@ export class Lane {
 
   #take(chunk: Buffer): void {
     this.#bytesRead += chunk.length
-    for (const piece of this.#frames.read(chunk)) this.#give(piece)
+    for (const piece of this.#frames.read(chunk)) this.#treatPiece(piece)
     this.#throttle()
   }
 
-  #give(piece: Piece): void {
+  #treatPiece(piece: Piece): void {
     this.#treatment.treat(piece, {
-      forward: (bytes, written) => this.#depart(bytes.length, () => this.#write(bytes, written)),
+      forward: (bytes, written) => this.#send(bytes.length, () => this.#write(bytes, written)),
       cut: (kind) => {
         // Nothing may follow: the cut itself could be on its way for a while.
         this.#treatment = swallow
-        this.#depart(0, () => this.#options.cut(kind))
+        this.#send(0, () => this.#options.cut(kind))
       },
       pass: () => {
         this.#treatment = pass
@@ -114,8 +114,8 @@ export class Lane {
   }
 
   #end(): void {
-    for (const piece of this.#frames.rest()) this.#give(piece)
-    this.#depart(0, () => {
+    for (const piece of this.#frames.rest()) this.#treatPiece(piece)
+    this.#send(0, () => {
       if (this.#options.target.writable) this.#options.target.end()
     })
   }
@@ -126,10 +126,10 @@ export class Lane {
     if (target.writable) target.write(bytes, written && ((error) => !error && written()))
   }
 
-  #depart(bytes: number, depart: () => void): void {
+  #send(bytes: number, send: () => void): void {
     if (this.#isDead) return
-    if (this.#delayMillis === 0 && this.#departures.length === 0) return depart()
-    this.#departures.push({ dueAt: performance.now() + this.#delayMillis, bytes, depart })
+    if (this.#delayMillis === 0 && this.#delayed.length === 0) return send()
+    this.#delayed.push({ dueAt: performance.now() + this.#delayMillis, bytes, send })
     this.#bytesHeld += bytes
     this.#schedule()
   }
@@ -137,16 +137,16 @@ export class Lane {
   #schedule(): void {
     this.#stopWaiting?.()
     this.#stopWaiting = undefined
-    const [next] = this.#departures
-    if (next && Number.isFinite(next.dueAt)) this.#stopWaiting = waitUntil(next.dueAt, () => this.#departDue())
+    const [next] = this.#delayed
+    if (next && Number.isFinite(next.dueAt)) this.#stopWaiting = waitUntil(next.dueAt, () => this.#sendDue())
   }
 
-  #departDue(): void {
+  #sendDue(): void {
     const now = performance.now()
-    while (this.#departures[0] && this.#departures[0].dueAt <= now) {
-      const { bytes, depart } = this.#departures.shift() as Departure
+    while (this.#delayed[0] && this.#delayed[0].dueAt <= now) {
+      const { bytes, send } = this.#delayed.shift() as Delayed
       this.#bytesHeld -= bytes
-      depart()
+      send()
     }
     this.#schedule()
     this.#throttle()

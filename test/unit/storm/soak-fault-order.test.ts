@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
 import { FAULTS } from '../../../storm/src/faults/index.ts'
-import { weather } from '../../../storm/src/soak/run/weather.ts'
+import { faultOrder } from '../../../storm/src/soak/run/fault-order.ts'
 import { seeded } from '../../../storm/src/workload/random.ts'
 
 function names(seed: number, count: number): string[] {
-  const faults = weather(FAULTS, seeded(seed))
+  const faults = faultOrder(FAULTS, seeded(seed))
   return Array.from({ length: count }, () => faults.next().value.name)
 }
 

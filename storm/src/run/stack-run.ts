@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { now } from '../clock.ts'
-import type { Fault, Scene } from '../faults/fault.ts'
+import type { Fault, FaultContext } from '../faults/fault.ts'
 import type { Ground } from '../ground/ground.ts'
 import { SETTINGS } from '../settings.ts'
 import type { Stack } from '../stacks/stack.ts'
@@ -11,8 +11,8 @@ import type { Pending } from '../workload/journal.ts'
 import { emptyPhase, type PhaseRecord, type StackRecord } from './record.ts'
 import { ServiceProcess } from './service-process.ts'
 
-/** What a lane is made of. */
-export interface LaneSetup {
+/** What a run needs. */
+export interface StackRunSetup {
   readonly stack: Stack
   readonly faults: readonly Fault[]
   readonly ground: Ground
@@ -23,14 +23,14 @@ export interface LaneSetup {
 const PAUSE_MILLIS = 300
 const MOST_WARM_UPS = 5
 
-/** One stack on its way through the storm, on its own ground and in its own process, from fault to fault. */
-export class Lane implements AsyncDisposable {
+/** Runs one stack through all faults of the storm, with a server and a process of its own. */
+export class StackRun implements AsyncDisposable {
   readonly record: StackRecord
-  readonly #setup: LaneSetup
+  readonly #setup: StackRunSetup
   #service: ServiceProcess | undefined
   #current: PhaseRecord | undefined
 
-  private constructor(setup: LaneSetup) {
+  private constructor(setup: StackRunSetup) {
     this.#setup = setup
     const { stack, faults } = setup
     this.record = {
@@ -42,13 +42,13 @@ export class Lane implements AsyncDisposable {
     }
   }
 
-  /** Makes the tables and starts the service. */
-  static async open(setup: LaneSetup): Promise<Lane> {
-    const lane = new Lane(setup)
+  /** Creates the tables and starts the service. */
+  static async open(setup: StackRunSetup): Promise<StackRun> {
+    const run = new StackRun(setup)
     const { stack, ground, seed } = setup
     await createSchema(ground)
     await ground.healNetwork()
-    lane.#service = await ServiceProcess.start({
+    run.#service = await ServiceProcess.start({
       stack: stack.name,
       setup: {
         connection: ground.service,
@@ -59,23 +59,23 @@ export class Lane implements AsyncDisposable {
       seed,
       listener: {
         operations: (operations) => {
-          for (const operation of operations) lane.record.phases[operation.phase]?.operations.push(operation)
+          for (const operation of operations) run.record.phases[operation.phase]?.operations.push(operation)
         },
-        overdue: (pending) => lane.record.phases[pending.phase]?.overdue.push(pending),
-        crashed: (crash) => lane.#current?.crashes.push(crash),
+        overdue: (pending) => run.record.phases[pending.phase]?.overdue.push(pending),
+        crashed: (crash) => run.#current?.crashes.push(crash),
       },
     })
-    await lane.#warmUp()
-    return lane
+    await run.#warmUp()
+    return run
   }
 
-  /** The phase under way. */
+  /** The current phase. */
   get current(): PhaseRecord | undefined {
     return this.#current
   }
 
-  /** Lives through one fault, which begins at the given moment. */
-  async weather(index: number, startsAt: number): Promise<PhaseRecord> {
+  /** Runs one phase, with one fault, from the given moment on. */
+  async runPhase(index: number, startsAt: number): Promise<PhaseRecord> {
     const phase = this.record.phases[index]
     if (!phase) throw new Error(`BUG: there is no phase ${index}`)
     await this.#until(startsAt)
@@ -84,7 +84,7 @@ export class Lane implements AsyncDisposable {
     await this.#running.resume(index)
     await this.#until(startsAt + SETTINGS.calmMillis)
     phase.struckFrom = now()
-    await phase.fault.strike(this.#scene(phase))
+    await phase.fault.strike(this.#context(phase))
     phase.struckUntil = now()
     await this.#until(startsAt + SETTINGS.workloadMillis)
     await this.#takeStock(phase)
@@ -92,7 +92,7 @@ export class Lane implements AsyncDisposable {
     return phase
   }
 
-  /** Closes the pool as a service does that is shut down, and asks the database once more about everything. */
+  /** Closes the pool as at the shutdown of a service, and checks all writes in the database once more. */
   async finish(): Promise<void> {
     this.record.endedWithinMillis = await this.#running.close()
     for (const phase of this.record.phases) phase.audit = await audit(this.#setup.ground, phase.operations, phase.index)
@@ -104,16 +104,16 @@ export class Lane implements AsyncDisposable {
   }
 
   get #running(): ServiceProcess {
-    if (!this.#service) throw new Error('BUG: the lane is not open')
+    if (!this.#service) throw new Error('BUG: the service is not started')
     return this.#service
   }
 
-  /** The network is well again, the callers rest: what is left? */
+  /** Heals the network, stops the callers, and records what is left. */
   async #takeStock(phase: PhaseRecord): Promise<void> {
     const { ground } = this.#setup
     await ground.healNetwork()
     const pending = await this.#drained()
-    await ground.healNetwork() // The server now learns of those that were given up meanwhile.
+    await ground.healNetwork() // The server now learns of the connections that were given up in between.
     for (let round = 0; round < SETTINGS.probeRounds && phase.usableSlots < SETTINGS.poolMax; round++)
       phase.usableSlots = Math.max(phase.usableSlots, await this.#running.probe())
     phase.leftoverSessions = await leftoverSessions(ground)
@@ -123,7 +123,7 @@ export class Lane implements AsyncDisposable {
     phase.balancesAreRight = await balancesAreRight(ground)
   }
 
-  /** What is still under way after a while. Whoever is only slow, and does not hang, may finish. */
+  /** The operations that are still running after a while. Slow operations that don't hang may finish first. */
   async #drained(): Promise<readonly Pending[]> {
     let pending: readonly Pending[]
     do pending = await this.#running.pause(SETTINGS.drainMillis)
@@ -131,7 +131,7 @@ export class Lane implements AsyncDisposable {
     return pending
   }
 
-  /** So that the next fault meets a service that works. What it had under way has no outcome, and never will. */
+  /** Replaces the process, so that the next fault meets a working service. Its running operations get no outcome. */
   async #replace(phase: PhaseRecord, pending: readonly Pending[]): Promise<void> {
     const { ground } = this.#setup
     phase.wasReplaced = true
@@ -148,16 +148,16 @@ export class Lane implements AsyncDisposable {
         attempts: 0,
         wasResubmitted: false,
       })
-    await ground.terminate() // Whatever its predecessor had left at the server.
+    await ground.terminate() // Ends the sessions that the process before has left at the server.
     await this.#warmUp()
   }
 
-  /** Every connection is there before a fault begins: on a slow machine it would strike a start, and not a service. */
+  /** Opens every connection before a fault begins: on a slow machine the fault would strike a starting service. */
   async #warmUp(): Promise<void> {
     for (let round = 0; round < MOST_WARM_UPS; round++) if ((await this.#running.probe()) === SETTINGS.poolMax) return
   }
 
-  #scene(phase: PhaseRecord): Scene {
+  #context(phase: PhaseRecord): FaultContext {
     const service = this.#running
     return {
       ground: this.#setup.ground,

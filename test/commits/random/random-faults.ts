@@ -10,7 +10,7 @@ import {
 } from '../../support/index.ts'
 import type { Random } from './random.ts'
 
-/** What the weather is made of. */
+/** What the faults need. */
 export interface Ground {
   readonly cluster: Cluster
   readonly proxy: FaultProxy
@@ -30,7 +30,7 @@ const ACTS: readonly (NamedAct | 'kill' | 'delay')[] = [
 ]
 const STATEMENTS = [/^begin/i, /^update/i, /^insert/i, /savepoint/i, /^select pg_catalog/i]
 const AIM_MILLIS = 1000
-/** Longer than a COMMIT is waited for, by those who use this weather. */
+/** Longer than the payers of a run wait for a COMMIT. */
 const LONG_MILLIS = 400
 
 /** What may happen, and how likely it is. */
@@ -110,8 +110,8 @@ const FAULTS: Record<Fault, (ground: Ground) => unknown> = {
   'fast restart': ({ cluster }) => cluster.restart('fast'),
 }
 
-/** Breaks something again and again until it is told to stop; returns how often it was what. */
-export async function rage(ground: Ground, signal: AbortSignal): Promise<ReadonlyMap<Fault, number>> {
+/** Breaks one thing after another until the signal aborts. Returns how often each fault struck. */
+export async function strikeAtRandom(ground: Ground, signal: AbortSignal): Promise<ReadonlyMap<Fault, number>> {
   const { cluster, random } = ground
   const counts = new Map<Fault, number>()
   while (!signal.aborted) {

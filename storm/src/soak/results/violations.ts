@@ -1,40 +1,40 @@
 import { SETTINGS } from '../../settings.ts'
 import type { Books, CalmPoint, End, SoakRecord } from '../run/record.ts'
 
-/** Everything that was wrong, apart from what grew; empty if nothing was. */
-export function wrongsOf(record: SoakRecord): readonly string[] {
+/** What was wrong, apart from what grew; empty if nothing was. */
+export function violationsOf(record: SoakRecord): readonly string[] {
   const { crash, bugs, warnings, calmPoints, end } = record
   return [
     ...(crash === undefined ? [] : [`the process did not hold: ${crash}`]),
     ...[...bugs].map((bug) => `a bug told itself: ${bug}`),
-    // The only one that says that something adds up.
+    // The only warning that says that something accumulates.
     ...[...warnings].filter((warning) => warning.startsWith('MaxListenersExceeded')),
-    ...calmPoints.flatMap((point, index) => wrongsAt(point).map((wrong) => `${place(point, index)}: ${wrong}`)),
-    ...(end ? wrongsAtTheEnd(end) : []),
+    ...calmPoints.flatMap((point, index) => violationsAt(point).map((wrong) => `${place(point, index)}: ${wrong}`)),
+    ...(end ? violationsAtTheEnd(end) : []),
   ]
 }
 
-function wrongsAt({ pending, habits, usableSlots, books, sample, left }: CalmPoint): readonly string[] {
+function violationsAt({ pending, habits, usableSlots, books, sample, left }: CalmPoint): readonly string[] {
   const { connections, sockets, sessions } = books
   const agree = connections === sockets && sockets === sessions
   const work = habits.length === 0 ? '' : ` (of a caller who ${habits.join(', or ')})`
   return [
     ...(pending.length === 0 ? [] : [`${pending.length} operations never ended${work}`]),
     ...(usableSlots === SETTINGS.poolMax ? [] : [`only ${usableSlots} of ${SETTINGS.poolMax} slots could be used`]),
-    ...(agree ? [] : [`the books do not agree: ${told(books)}`]),
+    ...(agree ? [] : [`the books do not agree: ${described(books)}`]),
     ...restless(sample.resources),
-    ...(left.connections + left.sockets + left.sessions === 0 ? [] : [`left after dispose(): ${told(left)}`]),
+    ...(left.connections + left.sockets + left.sessions === 0 ? [] : [`left after dispose(): ${described(left)}`]),
   ]
 }
 
-/** Nobody waits for anything, so nothing but the process's own pipes has a reason to keep it alive. */
+/** No operation is running, so only the process's own pipes may keep it alive. */
 function restless({ Timeout = 0, TCPSocketWrap = 0 }: Readonly<Record<string, number>>): readonly string[] {
   return Timeout + TCPSocketWrap === 0
     ? []
     : [`alive after dispose(), although nobody waits: ${Timeout} timers, ${TCPSocketWrap} sockets`]
 }
 
-function wrongsAtTheEnd({ left, endedByItself, audit, balancesAreRight }: End): readonly string[] {
+function violationsAtTheEnd({ left, endedByItself, audit, balancesAreRight }: End): readonly string[] {
   const counts: readonly (readonly [number, string])[] = [
     [left.sockets, 'sockets open after pool.end()'],
     [left.sessions, 'sessions at the server after pool.end()'],
@@ -49,7 +49,7 @@ function wrongsAtTheEnd({ left, endedByItself, audit, balancesAreRight }: End): 
   return counts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`)
 }
 
-function told({ connections, sockets, sessions }: Books): string {
+function described({ connections, sockets, sessions }: Books): string {
   return `${connections} connections of the pools, ${sockets} sockets, ${sessions} sessions at the server`
 }
 

@@ -1,7 +1,7 @@
 import type { Fault } from '../../faults/fault.ts'
 
-/** One fault after the other without end: all of them in a random order, and then all of them in another. */
-export function* weather(faults: readonly Fault[], random: () => number): Generator<Fault, never> {
+/** An endless sequence of faults: all of them in a random order, then all of them in another one. */
+export function* faultOrder(faults: readonly Fault[], random: () => number): Generator<Fault, never> {
   for (;;) yield* shuffled(faults, random)
 }
 
