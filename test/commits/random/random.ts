@@ -1,30 +1,32 @@
-/** Choices that look like chance, and are the same for the same seed (mulberry32). */
+import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
+import { uniformInt } from 'pure-rand/distribution/uniformInt'
+import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
+import type { RandomGenerator } from 'pure-rand/types/RandomGenerator'
+
+/** Random choices that repeat themselves for the same seed. */
 export class Random {
-  #state: number
+  readonly #generator: RandomGenerator
 
   constructor(seed: number) {
-    this.#state = seed
+    this.#generator = xoroshiro128plus(seed)
   }
 
-  /** In [0, 1). */
+  /** A number in [0, 1). */
   next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+    return uniformFloat64(this.#generator)
   }
 
   /** A whole number from `from` to `to`, both included. */
   between(from: number, to: number): number {
-    return from + Math.floor(this.next() * (to - from + 1))
+    return uniformInt(this.#generator, from, to)
   }
 
-  /** One of these, each as likely as the other. */
+  /** One of these items, all equally likely. */
   pick<Item>(items: readonly Item[]): Item {
     return items[this.between(0, items.length - 1)] as Item
   }
 
-  /** One of these names, as likely as its number says. */
+  /** One of these names, as likely as its weight says. */
   weighed<Name extends string>(weights: Readonly<Record<Name, number>>): Name {
     const entries = Object.entries(weights) as [Name, number][]
     let left = this.next() * entries.reduce((sum, [, weight]) => sum + weight, 0)

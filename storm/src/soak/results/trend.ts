@@ -1,3 +1,5 @@
+import { linearRegression, linearRegressionLine, sum, sumNthPowerDeviations } from 'simple-statistics'
+
 /** A straight line through points, and how sure its slope is. */
 export interface Trend {
   /** By how much y rises when x rises by one. */
@@ -6,14 +8,16 @@ export interface Trend {
   readonly error: number
 }
 
-/** By least squares. With fewer than three points, or none of them beside another, nothing can be said. */
+/** Fits a line by least squares; undefined if there are fewer than three points, or if all have the same x. */
 export function trendOf(points: readonly (readonly [x: number, y: number])[]): Trend | undefined {
-  const count = points.length
-  const meanX = points.reduce((sum, [x]) => sum + x, 0) / count
-  const meanY = points.reduce((sum, [, y]) => sum + y, 0) / count
-  const spread = points.reduce((sum, [x]) => sum + (x - meanX) ** 2, 0)
-  if (count < 3 || spread === 0) return undefined
-  const slope = points.reduce((sum, [x, y]) => sum + (x - meanX) * (y - meanY), 0) / spread
-  const missed = points.reduce((sum, [x, y]) => sum + (y - meanY - slope * (x - meanX)) ** 2, 0)
-  return { slope, error: Math.sqrt(missed / (count - 2) / spread) }
+  if (points.length < 3) return undefined
+  const spread = sumNthPowerDeviations(
+    points.map(([x]) => x),
+    2,
+  )
+  if (spread === 0) return undefined
+  const line = linearRegression(points.map(([x, y]) => [x, y]))
+  const at = linearRegressionLine(line)
+  const squaredErrors = sum(points.map(([x, y]) => (y - at(x)) ** 2))
+  return { slope: line.m, error: Math.sqrt(squaredErrors / (points.length - 2) / spread) }
 }
