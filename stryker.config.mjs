@@ -1,10 +1,10 @@
-// A few random histories are enough to notice a change; what matters is stated as a fact in a test of its own.
+// A few random histories are enough to notice a change: a test of its own states each fact that matters.
 process.env.HOLDFAST_RUNS ??= '40'
 process.env.HOLDFAST_SEED ??= '1'
 
 /**
- * Changes the engine, the policies and the reader of SQL, one operator at a time, and looks whether a unit test notices: `npm run mutation`,
- * some ten minutes. What was judged before, and hasn't changed since, isn't judged again; `-- --force` judges all anew.
+ * Changes one operator at a time in the engine, the policies and the reader of SQL, and checks whether a unit test notices:
+ * `npm run mutation`, a quarter of an hour. A result is kept until its code changes; `-- --force` runs everything again.
  *
  * @type {import('@stryker-mutator/api/core').PartialStrykerOptions}
  */
@@ -15,14 +15,14 @@ export default {
     'packages/core/src/sql/**/*.ts',
     '!packages/core/src/sql/stable-functions.ts',
   ],
-  // What isn't part of a unit test needs no copy. Stryker would read the root's tsconfig by an API that TypeScript 7 hasn't.
+  // A unit test needs none of these. Stryker would read the root's tsconfig by an API that TypeScript 7 doesn't have.
   ignorePatterns: ['/.ci', '/.turbo', '/docs', '/scripts', '/tsconfig.json', 'dist', 'coverage'],
   testRunner: 'vitest',
   plugins: ['@stryker-mutator/vitest-runner'],
-  // By their relations the other projects' tests have none with sources: they import what is built.
+  // Only unit tests import the sources; the other projects import what is built.
   vitest: { dir: 'test/unit', related: true },
   coverageAnalysis: 'perTest',
-  // Tables and regular expressions made at load time would cost a run of all tests each.
+  // A table or regular expression that is made at load time would cost a run of all tests each.
   ignoreStatic: true,
   concurrency: 2,
   timeoutMS: 10_000,
