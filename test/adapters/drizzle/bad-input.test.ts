@@ -27,14 +27,14 @@ describe.each(EDITIONS)('drizzle() on $edition refuses', (edition) => {
     [[url, { connection: url }], 'its first argument and `connection`'],
     [[pool, { client: pool }], 'its first argument and `client`'],
     [[{ client: pool }, { schema: {} }], 'a second argument and `client`'],
-  ])('to be told more than once where to connect: %#', ([params, got]) => {
+  ])('two places to connect to: %#', ([params, got]) => {
     expect(refusal(...(params as unknown[]))).toMatchObject({
       code: 'HOLDFAST_INVALID_OPTION',
       problems: [`drizzle needs one \`client\` or \`connection\`, got ${got}.`],
     })
   })
 
-  test.for([null, 5432])('%s in the place of a connection string', (first) => {
+  test.for([null, 5432])('%s in place of a connection string', (first) => {
     const message = `drizzle takes a connection string, a client or a config first, got ${first}.`
     expect(refusal(first)).toMatchObject({ code: 'HOLDFAST_INVALID_OPTION', message })
   })
@@ -49,7 +49,7 @@ describe.each(EDITIONS)('drizzle() on $edition refuses', (edition) => {
     expect(refusal({ connection })).toMatchObject({ code: 'HOLDFAST_INVALID_OPTION', message })
   })
 
-  test('a stock pg.Pool, and says what to do', () => {
+  test('a stock pg.Pool, and names the import that works', () => {
     for (const params of [[{ client: new pg.Pool() }], [new pg.Pool()]])
       expect(refusal(...params)).toMatchObject({
         code: 'HOLDFAST_INVALID_OPTION',
@@ -70,8 +70,8 @@ test('drizzle() on Drizzle 0.45 refuses a config that Drizzle would take for a c
   expect(() => drizzle({ client: new Pool(), logger })).toThrow('Drizzle refuses its config: look at `logger`')
 })
 
-describe('a pool that ends later', () => {
-  test.for(EDITIONS)('is told as such by every call: $edition', async ({ drizzle }, { direct }) => {
+describe('a pool that ends after the database was made', () => {
+  test.for(EDITIONS)('is reported by statements and by transactions, on $edition', async ({ drizzle }, { direct }) => {
     const db = drizzle({ connection: direct })
     await db.$client.end()
     const closed = { code: 'HOLDFAST_POOL_CLOSED', message: 'Cannot use a pool after calling end on the pool' }
@@ -107,14 +107,16 @@ await db.transaction(async (tx) => {
 console.log((await db.execute("select id from entry where id = 'undone'")).rows)
 await client.end()`
 
-describe('two copies of pg', () => {
-  test('stock Drizzle spreads a transaction over several connections, and undoes nothing', async ({ cluster }) => {
+describe('two installed copies of pg', () => {
+  test('make stock Drizzle spread a transaction over several connections, so that nothing is rolled back', async ({
+    cluster,
+  }) => {
     await using installation = await Installation.create({ hasTwoCopiesOfPg: true })
     const { printed } = await installation.run(SPREAD, { DATABASE_URL: cluster.url })
     expect(printed).toBe("[ { id: 'undone' } ]")
   })
 
-  test('Holdfast: a pool that Drizzle would not recognise is refused, and the remedy works', async () => {
+  test('make Holdfast refuse a pool that Drizzle would not recognise, and name a remedy that works', async () => {
     await using installation = await Installation.create({ hasTwoCopiesOfPg: true })
     const { printed, stderr } = await installation.run(OPEN)
     const [plain, subclass, renamed] = printed.split('\n')
@@ -122,7 +124,7 @@ describe('two copies of pg', () => {
     expect(subclass).toMatch(/^OptionsError Drizzle does not recognise `client` \(Database\) as a pool.*npm ls pg/)
   })
 
-  test('Holdfast: its own pool is recognised when minified, too', async () => {
+  test("leave Holdfast's own pool recognised when it is minified", async () => {
     await using installation = await Installation.create({ hasTwoCopiesOfPg: true })
     const input = await installation.write('program.js', OPEN)
     const { output } = await build({
@@ -138,25 +140,25 @@ describe('two copies of pg', () => {
     expect(subclass).toMatch(/^OptionsError Drizzle does not recognise `client` \([\w$]{1,2}\) as a pool/)
   })
 
-  test('Holdfast: one copy of pg, and any name will do', async () => {
+  test('are needed for that: with one copy a pool may have any class name', async () => {
     await using installation = await Installation.create()
     expect((await installation.run(OPEN)).printed).toBe('true\ntrue\ntrue')
   })
 })
 
-describe('the peer drizzle-orm', () => {
-  test('missing: Node names it', async () => {
+describe('importing @holdfast/drizzle', () => {
+  test("fails with Node's error that names drizzle-orm when that isn't installed", async () => {
     await using installation = await Installation.create({ drizzle: false })
     const { stderr, code } = await installation.run("import '@holdfast/drizzle'")
     expect(code).toBe(1)
     expect(stderr).toMatch(/Cannot find package 'drizzle-orm' imported from .*@holdfast\/drizzle/)
   })
 
-  test('in a version that lacks what is needed: the error names the range', async () => {
+  test('makes drizzle() name the supported versions when another drizzle-orm is installed', async () => {
     await using installation = await Installation.create({ drizzle: false })
     const old = { name: 'drizzle-orm', type: 'module', exports: { './node-postgres': './node-postgres.js' } }
     await installation.write('node_modules/drizzle-orm/package.json', JSON.stringify(old))
-    // As it was before `{ client }`: whatever it was given was the client.
+    // As before `{ client }`: the first argument was always the client.
     await installation.write(
       'node_modules/drizzle-orm/node-postgres.js',
       'export function drizzle() { return { _: {} } }',

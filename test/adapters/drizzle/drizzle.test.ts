@@ -13,7 +13,7 @@ function urlOf(cluster: Cluster, applicationName: string): string {
 }
 
 describe.each(EDITIONS)('drizzle() on $edition', ({ drizzle, stock, sql, Pool }) => {
-  test('takes a connection string, and makes a Holdfast pool of it', async ({ cluster, applicationName }) => {
+  test('makes a Holdfast pool of a connection string', async ({ cluster, applicationName }) => {
     const db = drizzle(urlOf(cluster, applicationName))
     await using pool = db.$client
     expect(pool).toBeInstanceOf(Pool)
@@ -30,7 +30,7 @@ describe.each(EDITIONS)('drizzle() on $edition', ({ drizzle, stock, sql, Pool })
     expect(logged).toEqual([PID])
   })
 
-  test("takes the options of the pool as `connection`, Holdfast's own as well", async ({ cluster, direct }) => {
+  test("takes the options of a pool as `connection`, with Holdfast's own", async ({ cluster, direct }) => {
     const connection: PoolOptions = { ...direct, max: 3, prePing: { idleMillis: 0 }, name: 'orders' }
     const db = drizzle({ connection })
     await using pool = db.$client
@@ -46,7 +46,7 @@ describe.each(EDITIONS)('drizzle() on $edition', ({ drizzle, stock, sql, Pool })
     expect(await cluster.countSessions({ applicationName })).toBe(1)
   })
 
-  test('checks the options of its pool', () => {
+  test('refuses wrong options of its pool', () => {
     expect(() => drizzle({ connection: { max: 0 } })).toThrow('`max` must be a whole number from 1 on, got 0.')
   })
 
@@ -59,12 +59,12 @@ describe.each(EDITIONS)('drizzle() on $edition', ({ drizzle, stock, sql, Pool })
     expect(pool.totalCount).toBe(1)
   })
 
-  test('takes a key whose value is undefined for absent', async ({ direct }) => {
+  test('takes an option whose value is undefined as absent', async ({ direct }) => {
     await using pool = new Pool(direct)
     expect(drizzle({ client: pool, connection: undefined } as never).$client).toBe(pool)
   })
 
-  test('passes a single client on, whose transactions stay on its connection', async ({ direct }) => {
+  test('takes a single client, and runs its transactions on that connection', async ({ direct }) => {
     await using pool = new Pool(direct)
     const single = new pg.Client(direct)
     await single.connect()
@@ -81,14 +81,14 @@ describe.each(EDITIONS)('drizzle() on $edition', ({ drizzle, stock, sql, Pool })
     }
   })
 
-  test('mocks, as Drizzle does', async () => {
+  test("builds statements without a server by drizzle.mock(), as Drizzle's own does", async () => {
     const db = drizzle.mock()
     const [ours, theirs] = [db, stock.mock()].map((each) => each.select({ one: sql`1` }).from(sql`nothing`).toSQL())
     expect(ours).toEqual(theirs)
     await rejection(db.execute(PID))
   })
 
-  test("gives Drizzle's own database, for whoever asks instanceof", async ({ direct }) => {
+  test("returns an instance of Drizzle's own database class", async ({ direct }) => {
     await using pool = new Pool(direct)
     expect(Object.getPrototypeOf(drizzle(pool))).toBe(Object.getPrototypeOf(stock({ client: pool })))
   })

@@ -22,7 +22,7 @@ describe.each(EDITIONS)(
     type Db = ReturnType<typeof open>
     type Reader = Pick<Db, 'select'>
 
-    /** A SELECT of the query builder, which is counted. */
+    /** A SELECT of the query builder. The server counts how often it runs. */
     const select = (db: Reader): Promise<unknown> => db.select().from(counted).execute()
 
     describe('a SELECT of the query builder', () => {
@@ -102,7 +102,7 @@ describe.each(EDITIONS)(
         await expectHealthy(pool, cluster, aimedAt.application_name)
       })
 
-      test('is told its own errors at once', async ({ direct, runs }) => {
+      test('rejects with its own error after one run', async ({ direct, runs }) => {
         const db = open(direct)
         await using _pool = db.$client
         const failing = db.select({ it: sql`1 / (id::int - id::int)` }).from(counted).execute()
@@ -111,7 +111,7 @@ describe.each(EDITIONS)(
       })
     })
 
-    describe('is not sent again', () => {
+    describe('does not send again', () => {
       test.for<[string, (db: Db) => Promise<unknown>]>([
         ['raw SQL', async (db) => db.execute(sql`select id from "counted"`)],
         ['raw SQL as text', async (db) => db.execute('select id from "counted"')],
@@ -172,13 +172,13 @@ describe.each(EDITIONS)(
         const db = open(aimedAt)
         await using pool = db.$client
         const shot = aimed.aim({ statement: COUNTED, point: 'on-reply' }, 'rst')
-        // Sent again, it would succeed, or be told that the key is there.
+        // If it were sent again, it would succeed, or fail because the key exists.
         expect(await rejection(run(db))).toMatchObject(LOST)
         await shot.fired
         await expectHealthy(pool, cluster, aimedAt.application_name)
       })
 
-      test('an INSERT that was lost on its reply, which is there once', async ({ cluster, aimed, aimedAt }) => {
+      test('an INSERT whose answer was lost, so it is written once', async ({ cluster, aimed, aimedAt }) => {
         const db = open(aimedAt)
         await using _pool = db.$client
         const id = `once, ${edition}`
@@ -189,7 +189,7 @@ describe.each(EDITIONS)(
       })
 
       test.for([{ idempotentSelects: false }, {}])(
-        'a SELECT, where nobody has said that it may: %o',
+        'a SELECT without `idempotentSelects: true`: %o',
         async (how, { aimed, aimedAt, runs }) => {
           const db = open(aimedAt, how)
           await using _pool = db.$client
@@ -202,7 +202,7 @@ describe.each(EDITIONS)(
         },
       )
 
-      test('a SELECT on a single client, whose connection nobody replaces', async ({ aimed, aimedAt, runs }) => {
+      test('a SELECT on a single client, whose connection is not replaced', async ({ aimed, aimedAt, runs }) => {
         await using pool = new Pool({ ...aimedAt, max: 2 })
         const client = await pool.connect()
         const shot = aimed.aim({ statement: COUNTED, point: 'on-reply' }, 'rst')
@@ -213,7 +213,7 @@ describe.each(EDITIONS)(
       })
     })
 
-    test.for([['yes'], [1], [null], [{}]])('is true or false, not %o', ([given]) => {
+    test.for([['yes'], [1], [null], [{}]])('refuses %o, since it must be true or false', ([given]) => {
       const problem = `\`idempotentSelects\` must be true or false, got ${String(given)}.`
       const construct = () => drizzle({ client: new Pool(), idempotentSelects: given as never })
       expect(construct).toThrow(expect.objectContaining({ code: 'HOLDFAST_INVALID_OPTION', problems: [problem] }))

@@ -15,14 +15,14 @@ async function programOf(name: string): Promise<string> {
 }
 
 describe('installed beside Drizzle 1.0 (release candidate)', () => {
-  test('a program runs: relations, prepared statements, replicas, transactions', async ({ cluster }) => {
+  test('@holdfast/drizzle runs relations, prepared statements, replicas and transactions', async ({ cluster }) => {
     await using installation = await Installation.create({ drizzle: 'drizzle-orm-next' })
     const file = await installation.write('program.mts', await programOf('on-drizzle-1.mts'))
     const ended = await installation.run(`await import('${pathToFileURL(file)}')`, { DATABASE_URL: cluster.url })
     expect(ended).toEqual({ printed: '[{"id":1,"name":"Ada","posts":[{"id":1}]}]', stderr: '', code: 0 })
   })
 
-  test('its types are those of Drizzle 1.0', async () => {
+  test('@holdfast/drizzle has the types of Drizzle 1.0', async () => {
     await using installation = await Installation.create({ drizzle: 'drizzle-orm-next' })
     const file = await installation.write('program.mts', await programOf('on-drizzle-1.mts'))
     const checked = promisify(execFile)(TSC, [...STRICT.split(' '), file]).catch(({ stdout }) => ({ stdout }))
@@ -31,7 +31,7 @@ describe('installed beside Drizzle 1.0 (release candidate)', () => {
 })
 
 describe('installed beside Drizzle 0.45', () => {
-  test('a CommonJS program runs, which has a second copy of Drizzle in it', async ({ cluster }) => {
+  test('@holdfast/drizzle runs in a CommonJS program, which loads a second copy of Drizzle', async ({ cluster }) => {
     await using installation = await Installation.create()
     const file = await installation.write('program.cjs', await programOf('common-js.cjs'))
     const ended = await installation.run(`await import('${pathToFileURL(file)}')`, { DATABASE_URL: cluster.url })

@@ -11,7 +11,7 @@ import { EDITIONS, type Edition } from './support/editions.ts'
 const AGAIN: RetryOptions = { retries: 3, minTimeout: 1, maxTimeout: 10 }
 const NAME = '20260101000000_first'
 
-/** A folder with one migration, as drizzle-kit lays it out: 0.45 keeps a journal, 1.0 a folder for each. */
+/** A folder with one migration, as drizzle-kit writes it: 0.45 has a journal, 1.0 a folder for each migration. */
 class Migrations implements AsyncDisposable {
   readonly folder: string
 
@@ -34,7 +34,7 @@ class Migrations implements AsyncDisposable {
   }
 }
 
-/** A sequence isn't rolled back, so it counts. */
+/** How often the migration ran. A sequence isn't rolled back, so it counts every attempt. */
 async function attemptsAt(cluster: Cluster, sequence: string): Promise<number> {
   const [row] = await cluster.withAdmin(async (admin) => (await admin.query(`select last_value from ${sequence}`)).rows)
   return Number(row.last_value)
@@ -45,7 +45,7 @@ describe.each(EDITIONS.map((edition, index) => ({ ...edition, name: `edition_${i
   (edition) => {
     const { drizzle, migrate, name } = edition
 
-    test('migrates, and only once', async ({ cluster, direct }) => {
+    test('runs each migration once', async ({ cluster, direct }) => {
       await using migrations = await Migrations.of(`create table ${name} (id int);`, edition)
       const db = drizzle({ connection: { ...direct, user: 'postgres' } })
       await using pool = db.$client
@@ -58,12 +58,12 @@ describe.each(EDITIONS.map((edition, index) => ({ ...edition, name: `edition_${i
       await expect(cluster.countSessions({ applicationName: direct.application_name })).resolves.toBe(1)
     })
 
-    // 1.0 asks `db.transaction`, as everybody does; 0.45 asks the session.
+    // 1.0 calls `db.transaction`; 0.45 calls the session's own transaction().
     test.for([
-      { asked: 'it was not', attempts: [1, 1] },
-      { asked: 'it was, in drizzle()', retry: AGAIN, attempts: [1, 4] },
+      { given: 'no `retry`', attempts: [1, 1] },
+      { given: '`retry`', retry: AGAIN, attempts: [1, 4] },
     ])(
-      'is run again only if asked for, and then by 1.0 only: $asked',
+      'retries a migration only in 1.0, and only if drizzle() was given `retry`: $given',
       async ({ retry, attempts }, { cluster, direct }) => {
         const sequence = `${name}_${retry ? 'again' : 'once'}`
         await cluster.withAdmin((admin) => admin.query(`create sequence ${sequence}`))

@@ -8,13 +8,13 @@ import { kill, written } from '../support/health.ts'
 import { meeting } from '../support/open.ts'
 import { EDITIONS } from './support/editions.ts'
 
-/** Pauses as short as they can be. */
+/** Retries almost without delay. */
 const AGAIN = { retries: 3, minTimeout: 1, maxTimeout: 10 }
 
-/** The server's own word for "run it again". */
+/** Fails with a serialization failure. */
 const CONFLICT = "do $$ begin raise exception using errcode = '40001'; end $$"
 
-/** What a transaction or a database can do in both editions. */
+/** A transaction or a database of either edition. */
 interface Executor {
   execute(sql: string): PromiseLike<{ readonly rows: Record<string, unknown>[] }>
 }
@@ -33,7 +33,7 @@ async function modesOf(executor: Executor): Promise<unknown[]> {
   return Object.values((await executor.execute(`select ${shown.join(', ')}`)).rows[0] as object)
 }
 
-/** Records the attempts that it is told of, and fails the first ones as a conflict does. */
+/** A function that records its attempts, and fails the first `times` of them with a conflict. */
 function failing(times: number): { fn(tx: Executor, info: AttemptInfo): Promise<string>; readonly attempts: number[] } {
   const attempts: number[] = []
   return {
@@ -46,8 +46,8 @@ function failing(times: number): { fn(tx: Executor, info: AttemptInfo): Promise<
   }
 }
 
-/** Until the server works on a statement that contains these words. */
-function isRunning(cluster: Cluster, applicationName: string, words: string): Promise<unknown> {
+/** Waits until the server runs a statement that contains these words. */
+function untilRunning(cluster: Cluster, applicationName: string, words: string): Promise<unknown> {
   return until(async () => {
     const sessions = await cluster.sessions({ applicationName, state: 'active' })
     return sessions.some(({ query }) => query.includes(words))
@@ -60,8 +60,8 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
     return drizzle({ connection, ...(retry !== undefined && { retry }) })
   }
 
-  describe('as Drizzle has it', () => {
-    test('hands back what its function resolves with, committed', async ({ cluster, direct }) => {
+  describe('as in Drizzle', () => {
+    test('commits, and resolves with the result of its function', async ({ cluster, direct }) => {
       const db = open(direct)
       await using pool = db.$client
       const id = `committed, ${edition}`
@@ -70,7 +70,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       await expectHealthy(pool, cluster, direct.application_name)
     })
 
-    test('passes its modes on, and nothing but these', async ({ direct }) => {
+    test("passes Drizzle's own options on, and no others", async ({ direct }) => {
       const db = open(direct, AGAIN)
       await using _pool = db.$client
       expect(await db.transaction(modesOf)).toEqual(['read committed', 'off', 'off'])
@@ -80,7 +80,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       expect(await db.transaction(modesOf, { ...modes, retry: AGAIN })).toEqual(['serializable', 'on', 'on'])
     })
 
-    test("rejects with the function's own error, rolled back, and on a dead connection, too", async ({
+    test("rolls back and rejects with the function's own error, even when the connection is dead", async ({
       cluster,
       direct,
     }) => {
@@ -102,7 +102,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       await expectHealthy(pool, cluster, direct.application_name)
     })
 
-    test('leaves whoever asks the session directly what Drizzle gives him', async ({ direct }) => {
+    test("leaves the options of the session's own transaction() working", async ({ direct }) => {
       const db = open(direct)
       await using _pool = db.$client
       expect(await db._.session.transaction(modesOf, { accessMode: 'read only' })).toEqual([
@@ -114,7 +114,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
   })
 
   describe('retry', () => {
-    test('is off unless asked for', async ({ direct }) => {
+    test('is off by default', async ({ direct }) => {
       const db = open(direct)
       await using _pool = db.$client
       const { fn, attempts } = failing(1)
@@ -122,7 +122,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       expect(attempts).toEqual([1])
     })
 
-    test('asked for in the call runs the whole transaction again, and tells its attempt', async ({ direct }) => {
+    test('runs the whole transaction again, and passes the number of the attempt', async ({ direct }) => {
       const db = open(direct)
       await using _pool = db.$client
       const { fn, attempts } = failing(2)
@@ -130,7 +130,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       expect(attempts).toEqual([1, 2, 3])
     })
 
-    test('asked for once holds for every call, which can still refuse', async ({ direct }) => {
+    test('given to drizzle() holds for every transaction that does not say otherwise', async ({ direct }) => {
       const db = open(direct, AGAIN)
       await using _pool = db.$client
       const [once, refusing, absent] = [failing(1), failing(1), failing(1)]
@@ -140,7 +140,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       expect([once.attempts, absent.attempts, refusing.attempts]).toEqual([[1, 2], [1, 2], [1]])
     })
 
-    test('ends with the last error when it has tried often enough', async ({ cluster, direct }) => {
+    test('rejects with the last error after its last attempt', async ({ cluster, direct }) => {
       const db = open({ ...direct, max: 1 })
       await using pool = db.$client
       const { fn, attempts } = failing(9)
@@ -150,7 +150,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       await expectHealthy(pool, cluster, direct.application_name)
     })
 
-    test('does not run again what fails for another reason', async ({ direct }) => {
+    test('does not run a transaction again that fails for another reason', async ({ direct }) => {
       const db = open(direct, AGAIN)
       await using _pool = db.$client
       let calls = 0
@@ -164,7 +164,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       expect(calls).toBe(1)
     })
 
-    test('lets two that could not both be right commit one after the other', async ({ cluster, direct }) => {
+    test('commits two serializable transactions that conflict, one after the other', async ({ cluster, direct }) => {
       const db = open(direct)
       await using _pool = db.$client
       const prefix = `skew, ${edition}`
@@ -185,10 +185,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       expect(attempts.toSorted()).toEqual([1, 1, 2])
     })
 
-    test('replaces a connection that was killed in the transaction: what it wrote is written once', async ({
-      cluster,
-      direct,
-    }) => {
+    test('writes once when the connection is killed in the transaction', async ({ cluster, direct }) => {
       const db = open({ ...direct, max: 1 })
       await using pool = db.$client
       const id = `killed once, ${edition}`
@@ -207,7 +204,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       await expectHealthy(pool, cluster, direct.application_name)
     })
 
-    test('does not run again what may have committed', async ({ cluster, proxy, proxied }) => {
+    test('does not run a transaction again that may have committed', async ({ cluster, proxy, proxied }) => {
       const db = open({ ...proxied, max: 1, lostCommit: 'report' })
       await using pool = db.$client
       const id = `acknowledgement lost, ${edition}`
@@ -217,7 +214,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
           async (tx) => {
             calls++
             await insert(tx, id)
-            // COMMIT gets through, its answer doesn't.
+            // COMMIT reaches the server, and its answer is lost.
             proxy.swallow({ direction: 'to-client' })
             void until(async () => (await written(cluster, id)).length === 1).then(() => proxy.cut('rst'))
           },
@@ -233,7 +230,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
   })
 
   describe('a nested transaction', () => {
-    test('is a savepoint: undone, and only that, when it fails', async ({ cluster, direct }) => {
+    test('is a savepoint, which alone is rolled back when it fails', async ({ cluster, direct }) => {
       const db = open({ ...direct, max: 1 })
       await using _pool = db.$client
       const [outer, inner] = [`outer, ${edition}`, `inner, ${edition}`]
@@ -249,7 +246,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       expect(await written(cluster, outer, inner)).toEqual([outer])
     })
 
-    test('is not retried by itself, but with the whole', async ({ direct }) => {
+    test('is retried only with the whole transaction', async ({ direct }) => {
       const db = open(direct)
       await using _pool = db.$client
       const inner: number[] = []
@@ -273,7 +270,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
   })
 
   describe('a signal', () => {
-    test('has the server cancel what is running, and rolls back', async ({ cluster, direct }) => {
+    test('cancels the running statement at the server, and rolls back', async ({ cluster, direct }) => {
       const db = open({ ...direct, max: 1 })
       await using pool = db.$client
       const controller = new AbortController()
@@ -287,14 +284,14 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
           { signal: controller.signal, retry: AGAIN },
         ),
       )
-      await isRunning(cluster, direct.application_name, 'infinity')
+      await untilRunning(cluster, direct.application_name, 'infinity')
       controller.abort(new Error('the user has left'))
       expect(await error).toBe(controller.signal.reason)
       expect(await written(cluster, id)).toEqual([])
       await expectHealthy(pool, cluster, direct.application_name)
     })
 
-    test('takes whoever waits for a connection out of the line', async ({ direct }) => {
+    test('removes a transaction from the queue while it waits for a connection', async ({ direct }) => {
       const db = open({ ...direct, max: 1 })
       await using pool = db.$client
       await using _holder = await pool.connect()
@@ -307,8 +304,11 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
     })
   })
 
-  // Drizzle 0.45 keeps the connection of such a transaction for ever.
-  test('releases the connection when BEGIN is refused, whoever asked for it', async ({ cluster, direct }) => {
+  // Drizzle 0.45 never releases the connection of such a transaction.
+  test("releases the connection when BEGIN is refused, for the session's own transaction() as well", async ({
+    cluster,
+    direct,
+  }) => {
     const db = open({ ...direct, max: 1 })
     await using pool = db.$client
     const refused = { isolationLevel: 'nonsense' as never }
@@ -318,7 +318,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
   })
 
   describe('on a single client', () => {
-    test('runs again what the server rolled back, on the same connection', async ({ direct }) => {
+    test('runs a transaction again on the same connection when the server rolled it back', async ({ direct }) => {
       await using pool = new Pool({ ...direct, max: 1 })
       await using client = await pool.connect()
       const { fn, attempts } = failing(1)
@@ -326,10 +326,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       expect(attempts).toEqual([1, 2])
     })
 
-    test('can not replace a connection that was lost: its function is not called again', async ({
-      cluster,
-      direct,
-    }) => {
+    test('does not call the function again when the connection was lost', async ({ cluster, direct }) => {
       await using pool = new Pool({ ...direct, max: 1 })
       await using client = await pool.connect()
       let calls = 0
@@ -348,7 +345,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
     })
   })
 
-  test('refuses options that can not work, and tells which', async ({ direct }) => {
+  test('refuses wrong options, and names all of them', async ({ direct }) => {
     const db = open(direct)
     await using pool = db.$client
     const bad = { isolationLevl: 'serializable', retry: { retrys: 3 }, signal: 1 } as object

@@ -7,7 +7,7 @@ import type * as nodePostgres from 'drizzle-orm/node-postgres'
 import type * as migrator from 'drizzle-orm/node-postgres/migrator'
 import type * as pgCore from 'drizzle-orm/pg-core'
 
-// The adapter, and only that, is to find the release candidate of Drizzle 1.0, which isn't installed by its own name.
+// The adapter alone must find the release candidate of Drizzle 1.0, which is installed under another name.
 registerHooks({
   resolve: (specifier, context, next) =>
     context.parentURL?.includes('/packages/drizzle/')
@@ -15,14 +15,14 @@ registerHooks({
       : next(specifier, context),
 })
 
-// By Node, whereas an import would be done by vitest; what `require` itself would find of Drizzle is a second copy.
+// Loaded by Node, since vitest would do an `import`. `require` by name would find a second copy of Drizzle.
 const require = createRequire(import.meta.url)
 const load = <Module>(name: string): Module => require(fileURLToPath(import.meta.resolve(name)))
 
-/** What relational queries are made of in 1.0. */
+/** Defines the relations of relational queries in 1.0. */
 type DefineRelations = (tables: Record<string, unknown>) => unknown
 
-/** The adapter on the release candidate, and what belongs to them; typed as 0.45, which the tests use alike. */
+/** The adapter on the release candidate, and the exports of both, with the types of 0.45: the tests are the same. */
 export const CANDIDATE = {
   ...load<typeof core>('@holdfast/core'),
   ...load<typeof adapter>('@holdfast/drizzle'),

@@ -6,7 +6,7 @@ import { migrate } from 'drizzle-orm/node-postgres/migrator'
 import { pgTable, text } from 'drizzle-orm/pg-core'
 import { CANDIDATE } from './candidate.ts'
 
-/** A Drizzle that the adapter must work with, and all that belongs to it. */
+/** A version of Drizzle that the adapter supports, and its exports. */
 export interface Edition {
   readonly edition: string
   readonly drizzle: typeof drizzle
@@ -15,9 +15,9 @@ export interface Edition {
   readonly sql: typeof sql
   readonly pgTable: typeof pgTable
   readonly text: typeof text
-  /** What `drizzle` is given to have `db.query` for these tables. */
+  /** The options of `drizzle` that give it `db.query` for these tables. */
   readonly relational: <Tables extends Record<string, unknown>>(tables: Tables) => { readonly schema: Tables }
-  /** Of the core that this adapter has loaded: in this process there are two. */
+  /** From the core that this adapter has loaded. This process has two copies of it. */
   readonly Pool: typeof Pool
 }
 

@@ -9,15 +9,15 @@ const execute = promisify(execFile)
 const PACKAGES = join(import.meta.dirname, '../../../../node_modules')
 const ALWAYS = ['@types/node', '@types/pg', 'p-retry', 'pg-pool', 'pg-protocol', 'pg-types', 'pg-connection-string']
 
-/** What an application has in its `node_modules`, where it differs from ours. */
+/** How the application's `node_modules` differs from this repository's. */
 export interface Installed {
-  /** The folder of ours that is there as `drizzle-orm`; false if there is none. @default 'drizzle-orm' */
+  /** The folder of this repository that it has as `drizzle-orm`; false for none. @default 'drizzle-orm' */
   readonly drizzle?: 'drizzle-orm' | 'drizzle-orm-next' | false
   /** Whether Holdfast and Drizzle find copies of pg of their own. @default false */
   readonly hasTwoCopiesOfPg?: boolean
 }
 
-/** A folder in which `@holdfast/drizzle` is installed beside other packages than here, to run programs in. */
+/** A folder in which `@holdfast/drizzle` is installed beside other packages than here. It runs programs. */
 export class Installation implements AsyncDisposable {
   readonly folder: string
 
@@ -28,7 +28,7 @@ export class Installation implements AsyncDisposable {
   static async create({ drizzle = 'drizzle-orm', hasTwoCopiesOfPg = false }: Installed = {}): Promise<Installation> {
     const installation = new Installation(await mkdtemp(join(tmpdir(), 'holdfast-installation-')))
     await installation.write('package.json', '{ "type": "module" }')
-    // A copy, since Node looks for what it imports from where it really is. Links lead to our own packages.
+    // A copy: Node follows a link, and then looks for its imports beside our own packages.
     await installation.#copy('@holdfast/drizzle')
     for (const name of ['@holdfast/core', 'pg'])
       await (hasTwoCopiesOfPg ? installation.#copy(name) : installation.#link(name))
@@ -45,10 +45,10 @@ export class Installation implements AsyncDisposable {
     return file
   }
 
-  /** Runs an ES module, or another file, to its end; resolves with what it printed, and how it ended. */
+  /** Runs an ES module to its end. Resolves with its output and its exit code. */
   async run(code: string, env: NodeJS.ProcessEnv = {}): Promise<{ printed: string; stderr: string; code: number }> {
     const given = { cwd: this.folder, env: { ...process.env, NODE_OPTIONS: '', ...env }, timeout: 30_000 }
-    // By a file: what is bundled is longer than a command line may be.
+    // From a file, since a bundle is too long for a command line.
     const ended = execute(process.execPath, [await this.write('program.mjs', code)], given)
     return ended.then(
       ({ stdout, stderr }) => ({ printed: stdout.trim(), stderr, code: 0 }),

@@ -1,12 +1,12 @@
 import { type ConnectCallback, type LeasedClient, OptionsError, Pool } from '@holdfast/core'
 
 /**
- * Stands for the pool where no address is given: a program that is only built, or whose variables aren't set, may be loaded.
- * Whoever uses it is told.
+ * The pool of a database for which no address is given. Making it is allowed, so that a program whose variables aren't
+ * set may be built and loaded. Using it fails with an error that asks for the variable.
  */
 export class PoolWithoutAddress extends Pool {
   static {
-    // Drizzle knows a pool by its name, minified or not.
+    // Drizzle recognises a pool by its class name, so a minifier must not change it.
     Object.defineProperty(PoolWithoutAddress, 'name', { value: 'PoolWithoutAddress' })
   }
 
