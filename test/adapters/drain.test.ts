@@ -18,8 +18,8 @@ const SUBJECTS: readonly Subject[] = [drizzle, drizzleStock, kysely, kyselyStock
 const PATIENT = { connectionTimeoutMillis: 600_000, closeTimeoutMillis: 60_000 }
 const TIME_IS_UP = { name: 'PoolClosedError', message: 'The pool was drained, and its time was up after 50 ms' }
 
-describe.each(SUBJECTS)('$name: the pool is drained', (subject) => {
-  test('during an outage: whoever waits is refused in time, and closing the ORM takes no longer', async ({
+describe.each(SUBJECTS)('drain() of the pool of $name', (subject) => {
+  test('refuses every waiter in time during an outage, and leaves closing the ORM nothing to wait for', async ({
     proxy,
     proxied,
   }) => {
@@ -35,9 +35,7 @@ describe.each(SUBJECTS)('$name: the pool is drained', (subject) => {
     await settles(database[Symbol.asyncDispose](), 'closing the ORM')
   })
 
-  test('while it works: a transaction ends, what it asks for is served, and closing the ORM finds nothing', async ({
-    direct,
-  }) => {
+  test('serves a transaction to its end, and leaves closing the ORM nothing to wait for', async ({ direct }) => {
     const database = await open(subject, { ...direct, ...PATIENT, max: 2 })
     let drained: Promise<boolean> | undefined
     const rows = await database.transaction(async (tx) => {

@@ -16,7 +16,7 @@ const entry = pgTable('entry', { id: text().primaryKey() })
 describeContract(subject)
 
 describe('stock Drizzle', () => {
-  test('nested transactions are savepoints, however deep; what fails inside is undone alone', async ({
+  test('rolls back only the savepoint of the nested transaction that fails, at any depth', async ({
     cluster,
     direct,
     applicationName,
@@ -38,7 +38,7 @@ describe('stock Drizzle', () => {
     await expectHealthy(database, { cluster, applicationName })
   })
 
-  test('tx.rollback() rolls back, and keeps the connection', async ({ cluster, direct }) => {
+  test('rolls back by tx.rollback(), and keeps the connection', async ({ cluster, direct }) => {
     await using pool = new Pool({ ...direct, max: 1 })
     const db = drizzle({ client: pool })
     const transaction = db.transaction(async (tx) => {
@@ -50,7 +50,7 @@ describe('stock Drizzle', () => {
     expect([pool.totalCount, pool.idleCount]).toEqual([1, 1])
   })
 
-  test('a prepared statement of a transaction is prepared anew on the next connection', async ({ cluster, direct }) => {
+  test('prepares the prepared statement of a transaction again on the next connection', async ({ cluster, direct }) => {
     await using pool = new Pool({ ...direct, max: 1, prePing: { idleMillis: 0 } })
     const db = drizzle({ client: pool })
     const find = (): Promise<unknown[]> =>
@@ -69,7 +69,7 @@ describe('stock Drizzle', () => {
     expect(await find()).toEqual([])
   })
 
-  test('a transaction runs on one connection: Drizzle takes ours for a pool', async ({ direct }) => {
+  test('runs a transaction on one connection, since it recognises our class as a pool', async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: 5 })
     const database = drizzleOn(pool, async () => {})
     const pids = await database.transaction(async (tx) => [
@@ -80,9 +80,7 @@ describe('stock Drizzle', () => {
     expect(new Set(pids).size).toBe(1)
   })
 
-  test('a BEGIN that the server refuses keeps its connection for good: only an adapter can mend it', async ({
-    direct,
-  }) => {
+  test('never releases the connection of a refused BEGIN, which only an adapter can mend', async ({ direct }) => {
     const pool = new Pool({ ...direct, max: 2, closeTimeoutMillis: 1 })
     const db = drizzle({ client: pool })
     const transaction = db.transaction(async () => {}, { isolationLevel: 'nonsense' as 'serializable' })

@@ -9,14 +9,14 @@ import { freePort } from '../support/index.ts'
 import { EDITIONS } from './drizzle/support/editions.ts'
 import { causesOf, expectCause } from './support/causes.ts'
 
-/** What a program has that is built in a container: no `DATABASE_URL`, nor anything that stands for it. */
+/** As `DATABASE_URL` in a program that is built in a container. */
 const unset = process.env.HOLDFAST_NO_SUCH_VARIABLE
 
 let before: NodeJS.ProcessEnv
 beforeEach(async () => {
   before = { ...process.env }
   for (const variable of Object.keys(process.env)) if (variable.startsWith('PG')) delete process.env[variable]
-  process.env.PGPORT = `${await freePort()}` // Where nobody is, whatever runs on this machine.
+  process.env.PGPORT = `${await freePort()}` // No server listens there.
 })
 afterEach(() => {
   process.env = before
@@ -37,7 +37,7 @@ describe.each(EDITIONS)('drizzle on $edition', (edition) => {
     [[{ connection: unset }]],
     [[{ connection: '', retry: true }]],
     [[{ client: unset, idempotentSelects: true }]],
-  ])('is made without an address, and says so when it is used: %o', async ([params]) => {
+  ])('makes a database without an address, which asks for the variable when it is used: %o', async ([params]) => {
     const db = drizzle(...params)
     const calls = [
       db.execute('select 1'),
@@ -62,28 +62,28 @@ const messagesOf = async (work: Promise<unknown>): Promise<string> =>
     .join('\n')
 const impatient = { connectionTimeoutMillis: 300, logger: { debug() {}, info() {}, warn() {}, error() {} } }
 
-describe("pg's defaults hold elsewhere, and the first use says that nothing else was given", () => {
+describe("the first use on pg's default address names the variable that may not be set", () => {
   test.for([
-    ['Pool', () => new Pool({ connectionString: unset, ...impatient })],
-    ['Pool, of an empty text', () => new Pool({ connectionString: '', ...impatient })],
-    ['NullPool', () => new NullPool({ connectionString: unset, ...impatient })],
+    ['in Pool', () => new Pool({ connectionString: unset, ...impatient })],
+    ['in Pool, for an empty string', () => new Pool({ connectionString: '', ...impatient })],
+    ['in NullPool', () => new NullPool({ connectionString: unset, ...impatient })],
   ] as const)('%s', async ([, make]) => {
     await using pool = make()
     expect(await messagesOf(pool.query('select 1'))).toContain(HINT)
   })
 
-  test('HoldfastDialect', async () => {
+  test('in HoldfastDialect', async () => {
     const db = new Kysely({ dialect: new HoldfastDialect({ connectionString: unset, ...impatient }) })
     expect(await messagesOf(sql`select 1`.execute(db))).toContain(HINT)
     await db.destroy()
   })
 
-  test("TypeORM's holdfast()", async () => {
+  test("in TypeORM's holdfast()", async () => {
     const source = new DataSource(holdfast({ type: 'postgres', url: unset as string, holdfast: impatient }))
     expect(await messagesOf(source.initialize())).toContain(HINT)
   })
 
-  test('not to who has said where it is, by whichever means, nor to who relies on the defaults', async () => {
+  test('but not when an address or no `connectionString` was given', async () => {
     const pools = [new Pool({ connectionString: unset, host: '127.0.0.1', ...impatient }), new Pool(impatient)]
     process.env.PGHOST = '127.0.0.1'
     pools.push(new Pool({ connectionString: unset, ...impatient }))

@@ -13,7 +13,7 @@ import { expectLoss } from './support/causes.ts'
 import { busyBackend, expectHealthy, kill, written } from './support/health.ts'
 import { PID } from './support/open.ts'
 
-const FOR_EVER = "select pg_sleep('infinity')"
+const ENDLESS = "select pg_sleep('infinity')"
 const POOL: PoolOptions = { closeTimeoutMillis: 500, prePing: { idleMillis: 0, timeoutMillis: 300 } }
 
 class DecoratedEntry {
@@ -40,7 +40,7 @@ describe('stock TypeORM', () => {
     { entities: 'an EntitySchema', entity: Entry },
     { entities: 'a class with decorators', entity: DecoratedEntry },
   ])(
-    'save() of $entities survives a restart; killed in it, the first cause is told',
+    'save() of $entities survives a restart, and rejects with the first cause when its session is killed',
     async ({ entities, entity }, { cluster, direct, applicationName }) => {
       const source = await dataSource({ entities: [entity], extra: { ...direct, ...POOL, max: 1 } })
       const repository = source.getRepository<{ id: string }>(entity)
@@ -65,7 +65,7 @@ describe('stock TypeORM', () => {
     },
   )
 
-  test('a query runner that is released with an open transaction leaves it to nobody', async ({
+  test('a query runner that is released with an open transaction has it rolled back', async ({
     cluster,
     direct,
     applicationName,
@@ -81,7 +81,7 @@ describe('stock TypeORM', () => {
     await expectHealthy(database, { cluster, applicationName })
   })
 
-  test('a query runner whose connection is killed while it runs tells the first cause, and rolls back', async ({
+  test('a query runner rejects with the first cause, and rolls back, when its session is killed in a statement', async ({
     cluster,
     direct,
     applicationName,
@@ -90,17 +90,17 @@ describe('stock TypeORM', () => {
     const runner = source.createQueryRunner()
     await runner.startTransaction()
     await runner.manager.insert(Entry, { id: 'killed runner' })
-    const failed = rejection(runner.query(FOR_EVER))
-    await cluster.terminateBackends({ pid: await busyBackend({ cluster, applicationName }, FOR_EVER) })
+    const failed = rejection(runner.query(ENDLESS))
+    await cluster.terminateBackends({ pid: await busyBackend({ cluster, applicationName }, ENDLESS) })
     expectLoss(await failed, { code: '57P01', commitOutcome: 'aborted' })
-    await runner.rollbackTransaction().catch(() => {}) // By now TypeORM may have given the runner up.
+    await runner.rollbackTransaction().catch(() => {}) // TypeORM may have released the runner.
     await runner.release()
     expect(await written(cluster, 'killed runner')).toEqual([])
     await using database = databaseOf(source)
     await expectHealthy(database, { cluster, applicationName })
   })
 
-  test('queryRunner.stream() tells its callback when the connection dies', async ({
+  test('queryRunner.stream() calls its error callback when the connection dies', async ({
     cluster,
     direct,
     applicationName,
@@ -109,17 +109,17 @@ describe('stock TypeORM', () => {
     const runner = source.createQueryRunner()
     const told = new Promise<unknown>((resolve, reject) => {
       void runner
-        .stream(FOR_EVER, [], () => reject(new Error('It ended as if all had been read')), resolve)
+        .stream(ENDLESS, [], () => reject(new Error('It ended as if all had been read')), resolve)
         .then((stream) => stream.resume())
     })
-    await cluster.terminateBackends({ pid: await busyBackend({ cluster, applicationName }, FOR_EVER) })
+    await cluster.terminateBackends({ pid: await busyBackend({ cluster, applicationName }, ENDLESS) })
     expectLoss(await settles(told, 'the callback'), { code: '57P01', sent: true })
     await runner.release()
     await using database = databaseOf(source)
     await expectHealthy(database, { cluster, applicationName })
   })
 
-  test('replication: primary and replica each survive the loss of their connections', async ({
+  test('replication goes on when the connections to the primary and to the replica are lost', async ({
     cluster,
     direct,
     applicationName,
@@ -147,7 +147,7 @@ describe('stock TypeORM', () => {
     await until(async () => (await cluster.countSessions({ applicationName })) === 0)
   })
 
-  test('it can be initialised again after a failure, and after destroy()', async ({ proxy, proxied }) => {
+  test('a data source can be initialised again after a failure, and after destroy()', async ({ proxy, proxied }) => {
     const source = new DataSource({
       type: 'postgres',
       driver: { ...pg, Pool },

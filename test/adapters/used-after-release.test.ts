@@ -9,16 +9,16 @@ import { test } from '../faults/support/fault-test.ts'
 import { expectHealthy } from '../faults/support/health.ts'
 import { rejection, settles } from '../faults/support/settling.ts'
 
-/** Runs a text by what an ORM gave out, and has been given back. */
+/** Runs a statement by an object of the ORM whose connection is released. */
 type Late = (text: string) => Promise<unknown>
 
 interface Orm {
   readonly orm: string
-  /** Leaves a lease with something to run statements by. */
+  /** Releases a connection, and keeps an object of the ORM that runs statements on it. */
   readonly leave: (pool: pg.Pool) => Promise<Late>
 }
 
-/** As they are, on our pool. */
+/** Stock ORMs on our pool. */
 const ORMS: readonly Orm[] = [
   {
     orm: 'Drizzle: a transaction',
@@ -85,28 +85,31 @@ async function sourceOn(pool: pg.Pool): Promise<DataSource> {
   return new DataSource({ type: 'postgres', driver }).initialize()
 }
 
-describe.for(ORMS)('$orm, used when somebody else has the connection', ({ leave }) => {
+describe.for(ORMS)('$orm, used after its connection was released', ({ leave }) => {
   test.for([
     { late: 'commit', end: 'rollback', written: 0 },
     { late: 'rollback', end: 'commit', written: 1 },
-    { late: "insert into entry values ('smuggled')", end: 'commit', written: 1 },
-  ])("is refused '$late', in a transaction of the next holder", async ({ late, end, written }, { cluster, direct }) => {
-    await using pool = new Pool({ ...direct, max: 1 })
-    const run = await leave(pool)
-    const id = `${direct.application_name} ${late.slice(0, 8)}`
-    const next = await pool.connect()
-    await next.query('begin')
-    await next.query('insert into entry values ($1)', [id])
-    const error = await settles(rejection(run(late)), 'the late statement')
-    // TypeORM and Kysely refuse by themselves what their own transactions are asked for.
-    expect(`${codeOf(error)} ${error.name}: ${error.message}`).toMatch(
-      /HOLDFAST_RELEASED|AlreadyReleased|already committed/,
-    )
-    await next.query(end)
-    next.release()
-    expect(await cluster.query("select id from entry where id in ($1, 'smuggled')", [id])).toHaveLength(written)
-    await expectHealthy(pool, cluster, direct.application_name)
-  })
+    { late: "insert into entry values ('late')", end: 'commit', written: 1 },
+  ])(
+    "is refused '$late' while the next holder is in a transaction",
+    async ({ late, end, written }, { cluster, direct }) => {
+      await using pool = new Pool({ ...direct, max: 1 })
+      const run = await leave(pool)
+      const id = `${direct.application_name} ${late.slice(0, 8)}`
+      const next = await pool.connect()
+      await next.query('begin')
+      await next.query('insert into entry values ($1)', [id])
+      const error = await settles(rejection(run(late)), 'the late statement')
+      // TypeORM and Kysely themselves refuse statements of transactions that have ended.
+      expect(`${codeOf(error)} ${error.name}: ${error.message}`).toMatch(
+        /HOLDFAST_RELEASED|AlreadyReleased|already committed/,
+      )
+      await next.query(end)
+      next.release()
+      expect(await cluster.query("select id from entry where id in ($1, 'late')", [id])).toHaveLength(written)
+      await expectHealthy(pool, cluster, direct.application_name)
+    },
+  )
 
   test('is refused while a statement of pool.query runs', async ({ cluster, direct }) => {
     await using pool = new Pool({ ...direct, max: 1 })
@@ -121,7 +124,7 @@ describe.for(ORMS)('$orm, used when somebody else has the connection', ({ leave 
   })
 })
 
-/** Of the error, or of what it wraps. */
+/** The code of the error, or of its cause. */
 function codeOf(error: unknown): unknown {
   const { code, cause } = (error ?? {}) as { readonly code?: unknown; readonly cause?: unknown }
   return code ?? (cause && codeOf(cause))

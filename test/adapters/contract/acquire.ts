@@ -10,23 +10,28 @@ import { busyBackend, expectHealthy, written } from '../support/health.ts'
 import { backendPid, open, warmUp } from '../support/open.ts'
 import { waysOf } from '../support/ways.ts'
 
-const FOR_EVER = "select pg_sleep('infinity')"
+const ENDLESS = "select pg_sleep('infinity')"
 
 class TakesTooLong extends Error {}
 
 const REFUSALS = [
   { what: 'a wrong password', options: { password: 'wrong' }, code: '28P01' },
   { what: 'an unknown database', options: { database: 'nowhere' }, code: '3D000' },
-  { what: 'a certificate that nobody vouches for', options: { ssl: true }, code: 'SELF_SIGNED_CERT_IN_CHAIN' },
+  { what: 'a certificate of an unknown authority', options: { ssl: true }, code: 'SELF_SIGNED_CERT_IN_CHAIN' },
 ] as const
 
-/** SCENARIOS E: getting a connection, and giving up. */
+/** SCENARIOS E: acquiring a connection, and giving up. */
 export function describeAcquire(subject: Subject): void {
   const ways = waysOf(subject)
 
-  // Side by side: much of it is waiting.
-  describe.concurrent('E: getting a connection', () => {
-    test('E1: refused for a while, every way is served', async ({ cluster, proxy, proxied, applicationName }) => {
+  // Concurrent, since most of it is waiting.
+  describe.concurrent('E: acquiring a connection', () => {
+    test('E1: serves every way to run a statement after the server has refused for a while', async ({
+      cluster,
+      proxy,
+      proxied,
+      applicationName,
+    }) => {
       await using database = await open(subject, { ...proxied, max: ways.length })
       await warmUp(database, 2)
       proxy.refuse()
@@ -38,7 +43,7 @@ export function describeAcquire(subject: Subject): void {
       await expectHealthy(database, { cluster, applicationName })
     })
 
-    test('E1: it can be opened while the server refuses', async ({ cluster, proxy, proxied, applicationName }) => {
+    test('E1: can be opened while the server refuses', async ({ cluster, proxy, proxied, applicationName }) => {
       proxy.refuse(300)
       await using database = await open(subject, { ...proxied, max: 2 })
       expect(await settles(database.run('select 1 as one'), 'the statement')).toEqual([{ one: 1 }])
@@ -46,7 +51,7 @@ export function describeAcquire(subject: Subject): void {
     })
 
     test.for(REFUSALS)(
-      'E2: $what is told at once, and never tried again',
+      'E2: rejects at once for $what, and does not try again',
       async ({ options, code }, { proxy, proxied }) => {
         // TypeORM connects while it is being opened.
         const use = async (): Promise<void> => {
@@ -61,7 +66,7 @@ export function describeAcquire(subject: Subject): void {
     )
 
     test.for(ways)(
-      'E3: the pool is exhausted, and the error says who has what: $way',
+      'E3: rejects $way when the pool is exhausted, with an error that says what holds the connections',
       async ({ run }, { cluster, direct, applicationName }) => {
         await using database = await open(subject, { ...direct, max: 1 })
         const { pid, end } = await hold(database)
@@ -79,7 +84,7 @@ export function describeAcquire(subject: Subject): void {
       },
     )
 
-    test('E4: fifty at once are served by the warm ones when the new ones do not come', async ({
+    test('E4: serves fifty callers by the idle connections when new connections do not open', async ({
       cluster,
       proxy,
       proxied,
@@ -89,7 +94,7 @@ export function describeAcquire(subject: Subject): void {
       await using database = await open(subject, {
         ...proxied,
         max: 30,
-        // Fifty at once keep a small machine busy: a ping of a warm one may take its time.
+        // Fifty callers keep a small machine busy, so the ping of an idle connection may take long.
         prePing: { idleMillis: 0, timeoutMillis: 5000 },
         log: (...words) => told.push(words.join(' ')),
       })
@@ -104,7 +109,7 @@ export function describeAcquire(subject: Subject): void {
     })
 
     test.for(ways)(
-      'E5: whoever gives up leaves the line at once, by his scope: $way',
+      'E5: removes $way from the queue at once when the signal of its scope is aborted',
       async ({ run }, { cluster, direct, applicationName }) => {
         await using database = await open(subject, { ...direct, max: 1 })
         const { end } = await hold(database)
@@ -117,23 +122,23 @@ export function describeAcquire(subject: Subject): void {
         expect(database.pool.waitingCount).toBe(1)
         expect(causesOf(await rejection(waiting))).toContain(controller.signal.reason)
         await end()
-        expect(await settles(behind, 'who waited behind him')).toEqual([{ one: 1 }])
+        expect(await settles(behind, 'the next waiter')).toEqual([{ one: 1 }])
         await expectHealthy(database, { cluster, applicationName })
       },
     )
 
     // A stream is given up by leaving its loop.
     test.for(ways.filter(({ way }) => way !== 'a stream'))(
-      'E5: whoever gives up a running statement has it cancelled, by his scope: $way',
+      'E5: cancels the running statement of $way when the signal of its scope is aborted',
       async ({ run }, { cluster, direct, applicationName }) => {
         await using database = await open(subject, { ...direct, max: 1 })
         const controller = new AbortController()
-        const running = unattended(withPoolOptions({ signal: controller.signal }, () => run(database, FOR_EVER)))
-        const pid = await busyBackend({ cluster, applicationName }, FOR_EVER)
+        const running = unattended(withPoolOptions({ signal: controller.signal }, () => run(database, ENDLESS)))
+        const pid = await busyBackend({ cluster, applicationName }, ENDLESS)
         const behind = backendPid(database)
         controller.abort(new TakesTooLong())
         expect(causesOf(await rejection(running))).toContain(controller.signal.reason)
-        expect(await settles(behind, 'who waited behind him')).toBe(pid)
+        expect(await settles(behind, 'the next waiter')).toBe(pid)
         await expectHealthy(database, { cluster, applicationName })
       },
     )
@@ -144,7 +149,7 @@ export function describeAcquire(subject: Subject): void {
 
 /** The ORM's own way to give up. */
 function describeRunUntil(subject: Subject): void {
-  test('E5: whoever has given up already sends nothing', async ({ cluster, direct, applicationName }) => {
+  test('E5: sends nothing when the signal is aborted already', async ({ cluster, direct, applicationName }) => {
     await using database = await open(subject, { ...direct, max: 1 })
     await rejection(
       runUntil(database, "insert into entry values ('E5 given up')", AbortSignal.abort(new TakesTooLong())),
@@ -153,22 +158,22 @@ function describeRunUntil(subject: Subject): void {
     await expectHealthy(database, { cluster, applicationName })
   })
 
-  test('E5: whoever gives up a running statement is told at once, and has it cancelled', async ({
+  test('E5: rejects at once and cancels the running statement when its signal is aborted', async ({
     cluster,
     direct,
     applicationName,
   }) => {
     await using database = await open(subject, { ...direct, max: 1 })
     const controller = new AbortController()
-    const running = unattended(runUntil(database, FOR_EVER, controller.signal))
-    const pid = await busyBackend({ cluster, applicationName }, FOR_EVER)
+    const running = unattended(runUntil(database, ENDLESS, controller.signal))
+    const pid = await busyBackend({ cluster, applicationName }, ENDLESS)
     controller.abort(new TakesTooLong())
     expect(causesOf(await rejection(running))).toContain(controller.signal.reason)
     expect(await settles(backendPid(database), 'the next statement')).toBe(pid)
     await expectHealthy(database, { cluster, applicationName })
   })
 
-  test('E5: whoever gives up in line is told at once, and nothing leaks', async ({
+  test('E5: rejects at once and leaks nothing when the signal of a waiter is aborted', async ({
     cluster,
     direct,
     applicationName,
@@ -184,7 +189,7 @@ function describeRunUntil(subject: Subject): void {
     const behind = unattended(database.run('select 1 as one'))
     expect(await isPending(behind)).toBe(true)
     await end()
-    expect(await settles(behind, 'who came later')).toEqual([{ one: 1 }])
+    expect(await settles(behind, 'the next waiter')).toEqual([{ one: 1 }])
     await expectHealthy(database, { cluster, applicationName })
   })
 }
@@ -193,7 +198,7 @@ function runUntil(database: Database, sql: string, signal: AbortSignal): Promise
   return (database.runUntil as NonNullable<Database['runUntil']>)(sql, signal)
 }
 
-/** A transaction that has a connection until it is told to end. */
+/** Begins a transaction that holds a connection until `end()` is called. */
 async function hold(database: Database): Promise<{ readonly pid: number; readonly end: () => Promise<void> }> {
   const ending = deferred()
   const begun = deferred<number>()

@@ -9,16 +9,16 @@ import { causesOf } from '../support/causes.ts'
 import { busyBackend, expectHealthy, written } from '../support/health.ts'
 import { AGAIN, backendPid, open } from '../support/open.ts'
 
-const FOR_EVER = "select pg_sleep('infinity')"
+const ENDLESS = "select pg_sleep('infinity')"
 
 class TakesTooLong extends Error {}
 
-/** What the `signal` of a transaction must do, with every subject that retries. */
+/** What the `signal` of a transaction does, with every subject that retries. */
 export function describeGivenUp(subject: Subject): void {
   if (!subject.retries) return
 
-  describe('C: a transaction that is given up', () => {
-    test('while a statement runs: it is cancelled, nothing is written, the reason is told', async ({
+  describe('C: the signal of a transaction', () => {
+    test('cancels the running statement, so that nothing is written, and is the reason of the rejection', async ({
       cluster,
       direct,
       applicationName,
@@ -29,11 +29,11 @@ export function describeGivenUp(subject: Subject): void {
         database,
         async (tx) => {
           await tx.insert('given up')
-          await tx.run(FOR_EVER)
+          await tx.run(ENDLESS)
         },
         { ...AGAIN, signal: controller.signal },
       )
-      const pid = await busyBackend({ cluster, applicationName }, FOR_EVER)
+      const pid = await busyBackend({ cluster, applicationName }, ENDLESS)
       controller.abort(new TakesTooLong())
       expect(await given).toEqual({ attempts: [1], error: controller.signal.reason })
       expect(await written(cluster, 'given up')).toEqual([])
@@ -41,7 +41,11 @@ export function describeGivenUp(subject: Subject): void {
       await expectHealthy(database, { cluster, applicationName })
     })
 
-    test('while its function does something else: rolled back', async ({ cluster, direct, applicationName }) => {
+    test('rolls the transaction back when it is aborted between two statements', async ({
+      cluster,
+      direct,
+      applicationName,
+    }) => {
       await using database = await open(subject, { ...direct, max: 1 })
       const controller = new AbortController()
       const given = await attemptsOf(
@@ -57,7 +61,7 @@ export function describeGivenUp(subject: Subject): void {
       await expectHealthy(database, { cluster, applicationName })
     })
 
-    test('before it began: nothing is run', async ({ direct }) => {
+    test('keeps the transaction from beginning when it is aborted already', async ({ direct }) => {
       await using database = await open(subject, direct)
       const signal = AbortSignal.abort(new TakesTooLong())
       expect(await attemptsOf(database, (tx) => tx.insert('never'), { ...AGAIN, signal })).toEqual({
@@ -66,7 +70,7 @@ export function describeGivenUp(subject: Subject): void {
       })
     })
 
-    test('in line: leaves it at once', async ({ cluster, direct, applicationName }) => {
+    test('removes the transaction from the queue at once', async ({ cluster, direct, applicationName }) => {
       await using database = await open(subject, { ...direct, max: 1 })
       const { promise: end, resolve } = deferred()
       const holder = database.transaction(() => end)
@@ -82,7 +86,7 @@ export function describeGivenUp(subject: Subject): void {
       await expectHealthy(database, { cluster, applicationName })
     })
 
-    test('in the pause before it runs again', async ({ cluster, direct, applicationName }) => {
+    test('ends the delay before the next attempt', async ({ cluster, direct, applicationName }) => {
       await using database = await open(subject, direct)
       const controller = new AbortController()
       const given = unattended(
@@ -92,17 +96,17 @@ export function describeGivenUp(subject: Subject): void {
         }),
       )
       await until(() => database.pool.totalCount === 1 && database.pool.idleCount === 1)
-      // It has been rolled back, and waits.
+      // The first attempt is rolled back, and the delay has begun.
       await until(async () =>
         (await cluster.sessions({ applicationName })).every(({ query }) => /^rollback/i.test(query)),
       )
       controller.abort(new TakesTooLong())
-      const { attempts, error } = await settles(given, 'the end of it')
+      const { attempts, error } = await settles(given, 'the transaction')
       expect([attempts, causesOf(error).includes(controller.signal.reason as never)]).toEqual([[1], true])
       await expectHealthy(database, { cluster, applicationName })
     })
 
-    test('while COMMIT is under way: too late, what is written is reported as written', async ({
+    test('has no effect when it is aborted after COMMIT was sent', async ({
       cluster,
       aimed,
       aimedAt,

@@ -11,11 +11,11 @@ import { beginIn, waysOf } from '../support/ways.ts'
 const SIZE = 3
 const DUPLICATE = { code: '23505', constraint: 'entry_pkey' }
 
-/** SCENARIOS B7, B8 and C6: what concerns one caller concerns nobody else; and what he swallows isn't a success. */
+/** SCENARIOS B7, B8 and C6: an error of one caller affects no other caller, and a swallowed error isn't a success. */
 export function describeHarmless(subject: Subject): void {
-  describe('B: what concerns one caller', () => {
+  describe('B: an error of one caller', () => {
     test.for(['to-client', 'to-server'] as const)(
-      'B7: one byte of a TLS record is changed, %s: that one alone is told, all older connections are retired',
+      'B7: fails one statement and retires all older connections when a byte of a TLS record is changed (%s)',
       async (direction, { cluster, proxy, proxied, applicationName }) => {
         await using database = await open(subject, { ...proxied, max: SIZE, prePing: { idleMillis: 60_000 } })
         const oldPids = await warmUp(database, SIZE)
@@ -31,7 +31,7 @@ export function describeHarmless(subject: Subject): void {
       },
     )
 
-    test('B8: a unique violation is told as it is, and the connection stays: a plain statement, a transaction', async ({
+    test('B8: rejects with a unique violation as it is, and keeps the connection', async ({
       cluster,
       direct,
       applicationName,
@@ -51,7 +51,11 @@ export function describeHarmless(subject: Subject): void {
       await expectHealthy(database, { cluster, applicationName })
     })
 
-    test('B8: in a nested transaction it undoes that alone', async ({ cluster, direct, applicationName }) => {
+    test('B8: rolls back only the nested transaction in which a unique violation occurs', async ({
+      cluster,
+      direct,
+      applicationName,
+    }) => {
       await cluster.query("insert into entry values ('B8') on conflict do nothing")
       await using database = await open(subject, { ...direct, max: 1 })
       const [before, inside, after] = ['before', 'inside', 'after'].map((each) => `B8 ${each} ${subject.name}`) as [
@@ -73,7 +77,7 @@ export function describeHarmless(subject: Subject): void {
     })
 
     test.for(waysOf(subject))(
-      'B8: an SQL error gives the connection back: $way',
+      'B8: releases the connection after an SQL error in $way',
       async ({ run }, { cluster, direct, applicationName }) => {
         await using database = await open(subject, { ...direct, max: 1 })
         const pid = await backendPid(database)
@@ -86,10 +90,10 @@ export function describeHarmless(subject: Subject): void {
     )
   })
 
-  describe('C: COMMIT of a transaction that a swallowed error had aborted', () => {
+  describe('C: COMMIT after a swallowed error', () => {
     const rolledBack = { name: 'TransactionRolledBackError', code: '40000' }
 
-    test('C6: rejects, and nothing is written: a transaction', async ({ cluster, direct, applicationName }) => {
+    test('C6: rejects, and writes nothing, in a transaction', async ({ cluster, direct, applicationName }) => {
       await using database = await open(subject, { ...direct, max: 1 })
       const pid = await backendPid(database)
       const transaction = database.transaction(async (tx) => {
@@ -105,7 +109,7 @@ export function describeHarmless(subject: Subject): void {
     })
 
     if (subject.can.includes('begin'))
-      test('C6: rejects, and nothing is written: a controlled transaction', async ({
+      test('C6: rejects, and writes nothing, in a controlled transaction', async ({
         cluster,
         direct,
         applicationName,

@@ -26,35 +26,34 @@ const DEATHS = [
   },
 ] as const
 
-/** Longer than a busy event loop ever is, for a process that was awake; see guard/process-guard. */
+/** Longer than an event loop is blocked in a process that isn't frozen; see guard/process-guard. */
 const FREEZE_MILLIS = 2500
 
 const PING_TIMEOUT_MILLIS = 200
 const QUERY_TIMEOUT_MILLIS = 1000
 const LOCK = 4711
 
-/** SCENARIOS A: the connection died while it lay idle. */
+/** SCENARIOS A: the connection died while it was idle. */
 export function describeIdle(subject: Subject): void {
   const ways = waysOf(subject)
 
   describe('A: the connection died while idle', () => {
-    test.for(DEATHS)('A1: nobody notices $what', async ({ happen }, { cluster, proxy, proxied, applicationName }) => {
-      await using database = await open(subject, { ...proxied, max: ways.length })
-      const oldPids = await warmUp(database, ways.length)
-      const letNewsArrive = await unnoticed(proxy, () => happen(cluster, applicationName))
-      const statements = ways.map(({ run }) => run(database, PID))
-      letNewsArrive()
-      const results = await settles(Promise.all(statements), 'the next statements')
-      for (const [row] of results) expect(oldPids).not.toContain(row?.pid)
-      await expectHealthy(database, { cluster, applicationName })
-    })
+    test.for(DEATHS)(
+      'A1: serves every statement on a new connection after $what',
+      async ({ happen }, { cluster, proxy, proxied, applicationName }) => {
+        await using database = await open(subject, { ...proxied, max: ways.length })
+        const oldPids = await warmUp(database, ways.length)
+        const deliver = await unnoticed(proxy, () => happen(cluster, applicationName))
+        const statements = ways.map(({ run }) => run(database, PID))
+        deliver()
+        const results = await settles(Promise.all(statements), 'the next statements')
+        for (const [row] of results) expect(oldPids).not.toContain(row?.pid)
+        await expectHealthy(database, { cluster, applicationName })
+      },
+    )
 
     if (subject.can.includes('prepared'))
-      test('A1: a prepared statement is prepared anew after a restart', async ({
-        cluster,
-        direct,
-        applicationName,
-      }) => {
+      test('A1: prepares a statement again after a restart', async ({ cluster, direct, applicationName }) => {
         await using database = await open(subject, { ...direct, max: 1 })
         await database.insert('A1 prepared')
         expect(await preparedIn(database, 'A1 prepared')).toEqual([{ id: 'A1 prepared' }])
@@ -64,7 +63,7 @@ export function describeIdle(subject: Subject): void {
       })
 
     test.for(['to-client', 'both'] as const)(
-      'A2: whoever comes next is served anew when the network forgot the connections (%s)',
+      'A2: serves every statement on a new connection when the network drops the packets of the old ones (%s)',
       async (direction, { cluster, proxy, proxied, applicationName }) => {
         await using database = await open(subject, { ...proxied, max: ways.length })
         const oldPids = await warmUp(database, ways.length)
@@ -72,15 +71,15 @@ export function describeIdle(subject: Subject): void {
         proxy.swallow({ direction, connections: 'existing' })
         const results = await settles(Promise.all(ways.map(({ run }) => run(database, PID))), 'the next statements')
         for (const [row] of results) expect(oldPids).not.toContain(row?.pid)
-        // Destroyed, not politely ended: for that, the server would have to answer.
+        // The pool destroys them. To end them politely, the server would have to answer.
         await until(() => oldLinks.every((link) => !link.isOpen), { what: 'the dead sockets to be closed' })
         await proxy.heal()
         await expectHealthy(database, { cluster, applicationName })
       },
     )
 
-    // Side by side: all of it is waiting.
-    test.concurrent('A2: when nobody is let in any more, either, the deadline is kept, and the error tells why', async ({
+    // Concurrent, since all of it is waiting.
+    test.concurrent('A2: rejects within the deadline, with the connection error, when new connections get no answer either', async ({
       cluster,
       proxy,
       proxied,
@@ -97,7 +96,7 @@ export function describeIdle(subject: Subject): void {
       await expectHealthy(database, { cluster, applicationName })
     })
 
-    test.concurrent('A3: the first statements after a freeze of the process are served, whatever the bypass window', async ({
+    test.concurrent('A3: serves the first statements after the process was frozen, however long prePing.idleMillis is', async ({
       cluster,
       direct,
       applicationName,
@@ -120,7 +119,7 @@ export function describeIdle(subject: Subject): void {
       expect(await service.end()).toEqual({ code: 0, stderr: '' })
     })
 
-    test.concurrent('A5: when the server is gone, each way tells the real connection error, within the deadline', async ({
+    test.concurrent('A5: rejects within the deadline, with the connection error, when the server is gone', async ({
       cluster,
       proxy,
       proxied,
@@ -136,12 +135,7 @@ export function describeIdle(subject: Subject): void {
       await expectHealthy(database, { cluster, applicationName })
     })
 
-    test('A4: a session that timed out is retired unnoticed, and no other', async ({
-      cluster,
-      proxy,
-      proxied,
-      applicationName,
-    }) => {
+    test('A4: retires a session that timed out, and no other', async ({ cluster, proxy, proxied, applicationName }) => {
       const size = 3
       await using database = await open(subject, { ...proxied, max: size })
       const meet = meeting(size)
@@ -152,36 +146,40 @@ export function describeIdle(subject: Subject): void {
             const pid = await backendPid(tx)
             if (index === 0) victim = pid
             await meet()
-            // Outlives the transaction, for it commits.
+            // The setting stays, since the transaction commits.
             if (index === 0) await tx.run('set idle_session_timeout = 200')
             return pid
           }),
         ),
       )
-      const letNewsArrive = await unnoticed(proxy, () =>
+      const deliver = await unnoticed(proxy, () =>
         until(async () => (await cluster.countSessions({ pid: victim })) === 0),
       )
       const afterwards = warmUp(database, size)
-      letNewsArrive()
+      deliver()
       const newPids = await afterwards
       expect(newPids).not.toContain(victim)
       expect(newPids).toEqual(expect.arrayContaining(pids.filter((pid) => pid !== victim)))
       await expectHealthy(database, { cluster, applicationName })
     })
 
-    test('A6: a ping whose answer lies unread condemns nobody', async ({ cluster, direct, applicationName }) => {
+    test('A6: keeps connections whose ping was answered while the event loop was blocked', async ({
+      cluster,
+      direct,
+      applicationName,
+    }) => {
       const prePing = { idleMillis: 0, timeoutMillis: PING_TIMEOUT_MILLIS }
       await using database = await open(subject, { ...direct, max: 3, prePing })
       const pids = await warmUp(database, 3)
       const statements = pids.map(() => database.run('select pg_backend_pid() as pid, pg_sleep(0.1)'))
-      // Blocked until the pings have timed out.
+      // Blocks the event loop until the pings have timed out.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2 * PING_TIMEOUT_MILLIS)
       const results = await settles(Promise.all(statements), 'the statements')
       expect(results.map(([row]) => row?.pid).sort()).toEqual(pids.sort())
       await expectHealthy(database, { cluster, applicationName })
     })
 
-    test('A6: a statement that was answered while the event loop was blocked has not timed out', async ({
+    test('A6: resolves a statement that was answered while the event loop was blocked', async ({
       cluster,
       direct,
       applicationName,
@@ -206,7 +204,7 @@ export function describeIdle(subject: Subject): void {
       await expectHealthy(database, { cluster, applicationName })
     })
 
-    test('one that is known to be dead is replaced without a word', async ({ cluster, direct, applicationName }) => {
+    test('replaces a connection that is known to be dead', async ({ cluster, direct, applicationName }) => {
       await using database = await open(subject, { ...direct, max: 1 })
       const [pid] = await warmUp(database, 1)
       await kill(cluster, pid as number)
@@ -216,12 +214,12 @@ export function describeIdle(subject: Subject): void {
   })
 }
 
-/** Somebody with less patience than the pool, which needs some to be warm on a busy machine. */
+/** With a shorter deadline than the pool's, which needs a longer one to open its connections on a busy machine. */
 function soon<T>(work: () => Promise<T>): Promise<T> {
   return withPoolOptions({ connectionTimeoutMillis: 1200 }, work)
 }
 
-/** Blocks this process's event loop, while another process lets the server do its work; see the program. */
+/** Blocks this process's event loop, while another process releases the lock that the server waits for. */
 function blockWhile(blockade: Blockade): void {
   const program = fileURLToPath(new URL('../../faults/programs/while-blocked.ts', import.meta.url))
   const { status, stderr } = spawnSync(

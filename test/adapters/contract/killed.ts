@@ -10,14 +10,14 @@ import { backendPid, once, open, warmUp } from '../support/open.ts'
 import { Service } from '../support/service.ts'
 import { beginIn, preparedIn, waysOf } from '../support/ways.ts'
 
-const FOR_EVER = "select pg_sleep('infinity')"
+const ENDLESS = "select pg_sleep('infinity')"
 
-/** An administrator's word, in a transaction: nothing of it was written, and that is certain. */
+/** The loss of a session that an administrator ended in a transaction: it is certain that nothing was written. */
 const ABORTED = { code: '57P01', phase: 'transaction', commitOutcome: 'aborted' }
 
 class NotEnoughMoney extends Error {}
 
-/** What comes next in a transaction whose connection was killed while it was idle. */
+/** The next call in a transaction whose connection was killed while it was idle. */
 const NEXT: readonly { readonly next: string; readonly go: (tx: Tx) => Promise<unknown> }[] = [
   { next: 'the next statement', go: (tx) => tx.run('select 1') },
   { next: 'the next insert', go: (tx) => tx.insert('never') },
@@ -25,12 +25,12 @@ const NEXT: readonly { readonly next: string; readonly go: (tx: Tx) => Promise<u
   { next: 'COMMIT', go: async () => {} },
 ]
 
-/** SCENARIOS B1 to B3, B9 and B10: the connection was killed in use. */
+/** SCENARIOS B1 to B3, B9 and B10: the connection was killed while it was leased. */
 export function describeKilled(subject: Subject): void {
   const ways = waysOf(subject)
 
-  describe('B: the connection was killed in use', () => {
-    test('B1, B2: a process without any listener lives on, and ends by itself', async ({
+  describe('B: a connection that was killed while it was leased', () => {
+    test('B1, B2: does not end a process without listeners, which later exits by itself', async ({
       cluster,
       direct,
       applicationName,
@@ -39,24 +39,24 @@ export function describeKilled(subject: Subject): void {
       await service.hold()
       await cluster.terminateBackends({ applicationName })
       await until(async () => (await cluster.countSessions({ applicationName })) === 0)
-      // Its slot is free, although nobody has released it.
+      // Its slot is free, although the client wasn't released.
       expect(await service.run('select 1 as one')).toEqual([{ one: 1 }])
       expectIdleLoss(subject, await rejection(service.goOn('select 1')), ABORTED)
 
-      const failed = rejection(service.run(FOR_EVER))
-      await cluster.terminateBackends({ pid: await busyBackend({ cluster, applicationName }, FOR_EVER) })
+      const failed = rejection(service.run(ENDLESS))
+      await cluster.terminateBackends({ pid: await busyBackend({ cluster, applicationName }, ENDLESS) })
       expectLoss(await failed, { code: '57P01', phase: 'query' })
 
       await service.hold()
-      const failedInTransaction = rejection(service.goOn(FOR_EVER))
-      await cluster.terminateBackends({ pid: await busyBackend({ cluster, applicationName }, FOR_EVER) })
+      const failedInTransaction = rejection(service.goOn(ENDLESS))
+      await cluster.terminateBackends({ pid: await busyBackend({ cluster, applicationName }, ENDLESS) })
       expectLoss(await failedInTransaction, ABORTED)
       expect(await service.run('select 1 as one')).toEqual([{ one: 1 }])
       expect(await service.end()).toEqual({ code: 0, stderr: '' })
     })
 
     test.for(NEXT)(
-      'B1: killed between two statements, $next tells the first cause',
+      'B1: makes $next reject with the first cause, when it was killed between two statements',
       async ({ go }, { cluster, direct, applicationName }) => {
         await using database = await open(subject, { ...direct, max: 1 })
         const id = `B1 ${subject.name}`
@@ -71,7 +71,7 @@ export function describeKilled(subject: Subject): void {
       },
     )
 
-    test('B1: killed inside a nested transaction, the first cause is told, inside and outside', async ({
+    test('B1: makes a nested transaction and the outer one reject with the first cause', async ({
       cluster,
       direct,
       applicationName,
@@ -95,7 +95,7 @@ export function describeKilled(subject: Subject): void {
     })
 
     if (subject.can.includes('begin'))
-      test('B1: killed in a controlled transaction, COMMIT tells the first cause', async ({
+      test('B1: makes COMMIT of a controlled transaction reject with the first cause', async ({
         cluster,
         direct,
         applicationName,
@@ -111,10 +111,10 @@ export function describeKilled(subject: Subject): void {
       })
 
     test.for(ways)(
-      'B2: killed while it runs, whoever waits gets a live connection: $way',
+      'B2: rejects $way, and gives every waiter a live connection, when it was killed while a statement ran',
       async (way, { cluster, direct, applicationName }) => {
         await using database = await open(subject, { ...direct, max: 1 })
-        const failed = rejection(way.run(database, FOR_EVER))
+        const failed = rejection(way.run(database, ENDLESS))
         const pid = await busyBackend({ cluster, applicationName }, "pg_sleep('infinity')")
         const waiters = ways.map(({ run }) => run(database, 'select 1 as one'))
         await cluster.terminateBackends({ pid })
@@ -128,20 +128,24 @@ export function describeKilled(subject: Subject): void {
     )
 
     if (subject.can.includes('prepared'))
-      test('B2: killed while a prepared statement runs', async ({ cluster, direct, applicationName }) => {
+      test('B2: rejects a prepared statement that ran, and lets it run on the next connection', async ({
+        cluster,
+        direct,
+        applicationName,
+      }) => {
         await using database = await open(subject, { ...direct, max: 1 })
-        await preparedIn(database, 'nobody')
+        await preparedIn(database, 'none')
         await cluster.withAdmin(async (admin) => {
           await admin.query('begin; lock table entry')
-          const failed = rejection(preparedIn(database, 'nobody'))
+          const failed = rejection(preparedIn(database, 'none'))
           await cluster.terminateBackends({ pid: await busyBackend({ cluster, applicationName }) })
           expectLoss(await failed, { code: '57P01', phase: 'query' })
         })
-        expect(await preparedIn(database, 'nobody')).toEqual([])
+        expect(await preparedIn(database, 'none')).toEqual([])
         await expectHealthy(database, { cluster, applicationName })
       })
 
-    test('B3: killed at BEGIN, more often than there are slots, it costs none', async ({
+    test('B3: leaks no slot when it is killed at BEGIN, more often than there are slots', async ({
       cluster,
       direct,
       applicationName,
@@ -156,7 +160,7 @@ export function describeKilled(subject: Subject): void {
     })
 
     test.for([{ where: 'a transaction' }, { where: 'a nested transaction' }] as const)(
-      "B9: the application's own error survives when the connection is gone: $where",
+      "B9: leaves the application's own error as it is in $where",
       async ({ where }, { cluster, direct, applicationName }) => {
         await using database = await open(subject, { ...direct, max: 1 })
         const refuse = async (tx: Tx): Promise<void> => {
@@ -172,7 +176,7 @@ export function describeKilled(subject: Subject): void {
       },
     )
 
-    test("B9: the application's own error survives a statement that died with the connection, if it says so", async ({
+    test("B9: leaves the application's own error as it is when that replaces the error of a lost statement", async ({
       cluster,
       direct,
       applicationName,
@@ -189,7 +193,7 @@ export function describeKilled(subject: Subject): void {
     })
 
     if (subject.can.includes('begin'))
-      test('B9: the ROLLBACK of a controlled transaction resolves when the connection is gone', async ({
+      test('B9: lets the ROLLBACK of a controlled transaction resolve', async ({
         cluster,
         direct,
         applicationName,
@@ -202,75 +206,71 @@ export function describeKilled(subject: Subject): void {
         await expectHealthy(database, { cluster, applicationName })
       })
 
-    test('B10: a callback that runs on when its connection is gone touches nobody', async ({
+    test('B10: keeps a callback that still runs from the transaction that has its slot now', async ({
       cluster,
       direct,
       applicationName,
     }) => {
       await using database = await open(subject, { ...direct, max: 1 })
-      let runsOn: Promise<unknown> | undefined
+      let late: Promise<unknown> | undefined
       const transaction = database.transaction(async (tx) => {
         await killAndTell(database, cluster, await backendPid(tx))
-        // By now its slot is somebody else's.
-        const stranger = database.transaction(async (other) => {
-          await other.insert("B10, the stranger's own")
-          runsOn = rejection(tx.insert('B10, acknowledged'))
-          await runsOn
+        // By now another transaction has its slot.
+        const next = database.transaction(async (other) => {
+          await other.insert("B10, the next transaction's own")
+          late = rejection(tx.insert('B10, acknowledged'))
+          await late
         })
-        await settles(stranger, "the stranger's transaction")
+        await settles(next, 'the next transaction')
         await tx.run('select 1')
       }, once(subject))
       expectIdleLoss(subject, await rejection(transaction), ABORTED)
-      expectIdleLoss(subject, await runsOn, { sent: false })
-      expect(await written(cluster, 'B10, acknowledged', "B10, the stranger's own")).toEqual([
-        "B10, the stranger's own",
+      expectIdleLoss(subject, await late, { sent: false })
+      expect(await written(cluster, 'B10, acknowledged', "B10, the next transaction's own")).toEqual([
+        "B10, the next transaction's own",
       ])
       await expectHealthy(database, { cluster, applicationName })
     })
 
-    if (!subject.limits?.includes('lets zombies in'))
-      test("B10: a callback that runs on when its transaction has ended meets nobody's session", async ({
+    if (!subject.limits?.includes('keeps callbacks'))
+      test('B10: refuses a callback that still runs after its transaction, while another one has the connection', async ({
         cluster,
         direct,
         applicationName,
       }) => {
         await using database = await open(subject, { ...direct, max: 1 })
         const { promise: ended, resolve: end } = deferred()
-        let runsOn: Promise<unknown> | undefined
+        let late: Promise<unknown> | undefined
         await database.transaction(async (tx) => {
           await tx.run('select 1')
-          runsOn = ended.then(() => tx.insert('B10, in a stranger'))
-          runsOn.catch(() => {})
+          late = ended.then(() => tx.insert('B10, in the next transaction'))
+          late.catch(() => {})
         })
-        const stranger = database.transaction(async (other) => {
+        const next = database.transaction(async (other) => {
           await other.run('select 1')
           end()
-          await rejection(runsOn as Promise<unknown>)
+          await rejection(late as Promise<unknown>)
         })
-        await settles(stranger, "the stranger's transaction")
-        expect(await written(cluster, 'B10, in a stranger')).toEqual([])
+        await settles(next, 'the next transaction')
+        expect(await written(cluster, 'B10, in the next transaction')).toEqual([])
         await expectHealthy(database, { cluster, applicationName })
       })
 
-    test('B10: a callback that runs on when its transaction has ended is refused', async ({
-      cluster,
-      direct,
-      applicationName,
-    }) => {
+    test('B10: refuses a statement of a transaction that has ended', async ({ cluster, direct, applicationName }) => {
       await using database = await open(subject, { ...direct, max: 1 })
-      let zombie: Tx | undefined
+      let ended: Tx | undefined
       await database.transaction(async (tx) => {
-        zombie = tx
+        ended = tx
         await tx.run('select 1')
       })
-      await rejection((zombie as Tx).insert('B10, late'))
+      await rejection((ended as Tx).insert('B10, late'))
       expect(await written(cluster, 'B10, late')).toEqual([])
       await expectHealthy(database, { cluster, applicationName })
     })
   })
 }
 
-/** Frozen, so that BEGIN is under way when the session ends. */
+/** Ends the session while BEGIN is in flight: its backend is frozen until then. */
 async function failAtBegin(database: Database, cluster: Cluster, subject: Subject): Promise<unknown> {
   const pid = await backendPid(database)
   await cluster.freezeBackend(pid)

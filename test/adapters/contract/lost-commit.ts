@@ -9,13 +9,13 @@ import { beginIn } from '../support/ways.ts'
 
 const COMMIT = /^commit/i
 
-/** SCENARIOS C3: COMMIT was sent, and its reply is lost. The pool finds out; every ORM is told the truth. */
+/** SCENARIOS C3: COMMIT was sent, and its answer is lost. The pool asks the server, so every ORM gets the right result. */
 export function describeLostCommit(subject: Subject): void {
   const again = subject.retries ? AGAIN : {}
 
-  describe('C: the reply of COMMIT is lost', () => {
+  describe('C: a COMMIT whose answer is lost', () => {
     test.for(['fin', 'rst', 'swallow'] as const)(
-      'C3: what was committed counts as success, and has run once: a transaction (%s)',
+      'C3: resolves and runs once when the transaction was committed (%s)',
       async (act, { cluster, aimed, aimedAt, applicationName }) => {
         await using database = await open(subject, { ...aimedAt, commitTimeoutMillis: 500 })
         const shot = aimed.aim({ statement: COMMIT, point: 'on-reply' }, act)
@@ -30,12 +30,12 @@ export function describeLostCommit(subject: Subject): void {
         const link = await shot.fired
         expect(attempts).toBe(1)
         expect(await written(cluster, id)).toEqual([id])
-        link.cut('rst') // Where it was a black hole, the server learns of it.
+        link.cut('rst') // After a black hole, the server must still learn that the client is gone.
         await expectHealthy(database, { cluster, applicationName })
       },
     )
 
-    test('C3: what was not committed is run again, or said to be rolled back', async ({
+    test('C3: runs again or rejects as rolled back when the transaction was not committed', async ({
       cluster,
       aimed,
       aimedAt,
@@ -58,7 +58,7 @@ export function describeLostCommit(subject: Subject): void {
     })
 
     if (subject.can.includes('begin'))
-      test('C3: what was committed counts as success: a controlled transaction', async ({
+      test('C3: resolves when a controlled transaction was committed', async ({
         cluster,
         aimed,
         aimedAt,

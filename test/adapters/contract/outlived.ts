@@ -8,20 +8,20 @@ import { open } from '../support/open.ts'
 
 class HasLeft extends Error {}
 
-/** Uses the database as work does that runs on: what was begun in the transaction is in its async context for good. */
-async function runOn(database: Database, id: string): Promise<void> {
+/** Uses the database after the transaction, in the async context of the transaction. */
+async function useDatabase(database: Database, id: string): Promise<void> {
   await database.insert(id)
   await database.run('select 1')
   await database.transaction((tx) => tx.insert(`${id}, in a transaction`), { retry: false })
 }
 
-/** What a transaction leaves to work that was begun in it, and outlives it: nothing. */
+/** A promise that begins in a transaction and outlives it has nothing of the transaction's `signal`. */
 export function describeOutlived(subject: Subject): void {
   if (!subject.retries) return
 
-  describe('C: work that was begun in a transaction, and runs on after it', () => {
+  describe('C: a promise that begins in a transaction and outlives it', () => {
     test.for(['committed', 'rolled back', 'given up'] as const)(
-      'is not given up by the signal of that transaction, which was %s',
+      'is not affected by the signal of that transaction, which was %s',
       async (end, { cluster, direct, applicationName }) => {
         const id = `outlived, ${end}`
         await using database = await open(subject, direct)
@@ -30,7 +30,7 @@ export function describeOutlived(subject: Subject): void {
         let poller: Promise<void> | undefined
         const transaction = database.transaction(
           async () => {
-            poller = isOver.promise.then(() => runOn(database, id))
+            poller = isOver.promise.then(() => useDatabase(database, id))
             if (end === 'rolled back') throw new Error('of the application')
             if (end === 'given up') controller.abort(new HasLeft())
           },
@@ -46,7 +46,7 @@ export function describeOutlived(subject: Subject): void {
       },
     )
 
-    test('ends what it has under way, though the signal is aborted then', async ({
+    test('finishes its running statement when the signal is aborted after the transaction', async ({
       cluster,
       direct,
       applicationName,

@@ -23,7 +23,7 @@ const BEFORE_COMMIT: readonly { readonly when: string; readonly statement: RegEx
   { when: 'on the reply of SAVEPOINT', statement: /^savepoint/i, point: 'on-reply' },
 ]
 
-/** Where it can be lost afterwards: a pool that asks nobody can't know whether the server carried it out. */
+/** Where it can be lost afterwards: without asking the server, a pool can't know whether it committed. */
 const AFTER_COMMIT: readonly {
   readonly point: Point
   readonly act: NamedAct
@@ -36,11 +36,11 @@ const AFTER_COMMIT: readonly {
   { point: 'on-reply', act: 'swallow', isCommitted: true },
 ]
 
-/** What every subject that retries must do: SCENARIOS C1 and C2, and never run again what may have been committed. */
+/** SCENARIOS C1 and C2, with every subject that retries; and what never runs again. */
 export function describeRetry(subject: Subject): void {
   if (!subject.retries) return
 
-  describe('C1: lost before COMMIT was sent', () => {
+  describe('C1: a transaction whose connection is lost before COMMIT was sent', () => {
     test('runs again on a new connection, and commits once', async ({ cluster, direct, applicationName }) => {
       await using database = await open(subject, direct)
       await warmUp(database, 3)
@@ -61,7 +61,7 @@ export function describeRetry(subject: Subject): void {
     })
 
     test.for(['between its last statement and COMMIT', 'inside a nested transaction'] as const)(
-      'lost %s, it runs again',
+      'runs again when it is lost %s',
       async (where, { cluster, direct, applicationName }) => {
         await using database = await open(subject, direct)
         const seen: number[] = []
@@ -80,7 +80,7 @@ export function describeRetry(subject: Subject): void {
       },
     )
 
-    test('it survives a restart of the server', async ({ cluster, direct, applicationName }) => {
+    test('runs again when the server restarts', async ({ cluster, direct, applicationName }) => {
       await using database = await open(subject, direct)
       const last = await database.transaction(async (tx, { attempt }) => {
         await tx.insert('C1 restart')
@@ -93,7 +93,7 @@ export function describeRetry(subject: Subject): void {
     })
 
     test.for(BEFORE_COMMIT)(
-      'the network breaks $when: it runs again',
+      'runs again when the network breaks $when',
       async ({ when, statement, point }, { cluster, aimed, aimedAt, applicationName }) => {
         await using database = await open(subject, aimedAt)
         await database.run('select 1')
@@ -109,7 +109,7 @@ export function describeRetry(subject: Subject): void {
       },
     )
 
-    test('told to run once, it does', async ({ cluster, direct, applicationName }) => {
+    test('runs once with `retry: false`', async ({ cluster, direct, applicationName }) => {
       await using database = await open(subject, direct)
       const { attempts, error } = await attemptsOf(
         database,
@@ -125,8 +125,8 @@ export function describeRetry(subject: Subject): void {
     })
   })
 
-  describe('C2: conflicts', () => {
-    test('two that read what the other writes (40001) both succeed, as if one had come after the other', async ({
+  describe('C2: after a conflict', () => {
+    test('two transactions that read what the other writes (40001) both commit, one after the other', async ({
       cluster,
       direct,
       applicationName,
@@ -152,7 +152,7 @@ export function describeRetry(subject: Subject): void {
       await expectHealthy(database, { cluster, applicationName })
     })
 
-    test('of two in a deadlock (40P01), the one that was chosen runs again', async ({
+    test('the transaction that the server chose in a deadlock (40P01) runs again', async ({
       cluster,
       direct,
       applicationName,
@@ -168,13 +168,14 @@ export function describeRetry(subject: Subject): void {
           return attempt
         }, AGAIN)
       const ends = await settles(Promise.all([inOrder(1, 2), inOrder(2, 1)]), 'both')
-      // Its second attempt may take a row before the other has been woken for it: then they meet again, and either is chosen.
+      // Its second attempt may lock a row before the other transaction wakes up. Then there is another deadlock, and the
+      // server chooses either of them.
       expect(Math.max(...ends)).toBeGreaterThan(1)
       expect(await database.run('select balance from account')).toEqual([{ balance: 102 }, { balance: 102 }])
       await expectHealthy(database, { cluster, applicationName })
     })
 
-    test('a conflict that only COMMIT finds is run again, too', async ({ cluster, direct, applicationName }) => {
+    test('a transaction whose conflict is found by COMMIT runs again', async ({ cluster, direct, applicationName }) => {
       await cluster.query(ACCOUNTS)
       await using database = await open(subject, direct)
       const meet = meeting(2)
@@ -191,7 +192,7 @@ export function describeRetry(subject: Subject): void {
           },
           { ...AGAIN, isolationLevel: 'serializable' },
         )
-      // Both have written when the first one commits: all that is left for the other one is to fail at its COMMIT.
+      // Both have written when the first one commits, so the other one can only fail at its COMMIT.
       const first = transact(1, () => read.promise).then(() => done.resolve())
       const second = transact(2, async () => {
         read.resolve()
@@ -203,7 +204,11 @@ export function describeRetry(subject: Subject): void {
       await expectHealthy(database, { cluster, applicationName })
     })
 
-    test('when it may not run again any more, the last error is told', async ({ cluster, direct, applicationName }) => {
+    test('a transaction rejects with the last error after its last attempt', async ({
+      cluster,
+      direct,
+      applicationName,
+    }) => {
       await using database = await open(subject, direct)
       const { attempts, error } = await attemptsOf(
         database,
@@ -216,9 +221,9 @@ export function describeRetry(subject: Subject): void {
     })
   })
 
-  describe('what never runs again', () => {
+  describe('C: a transaction never runs again', () => {
     test.for(AFTER_COMMIT)(
-      'what may have been committed: $act of COMMIT, $point',
+      'when it may have been committed: COMMIT $point, $act',
       async ({ point, act, isCommitted }, { cluster, aimed, aimedAt, applicationName }) => {
         await using database = await open(subject, { ...aimedAt, query_timeout: 500, lostCommit: 'report' })
         await database.run('select 1')
@@ -234,7 +239,11 @@ export function describeRetry(subject: Subject): void {
       },
     )
 
-    test('what the application refused: its own error, as it is', async ({ cluster, direct, applicationName }) => {
+    test("when its function throws, and rejects with the function's own error", async ({
+      cluster,
+      direct,
+      applicationName,
+    }) => {
       await using database = await open(subject, direct)
       const refusal = new NotEnoughMoney()
       const { attempts, error } = await attemptsOf(
@@ -251,7 +260,7 @@ export function describeRetry(subject: Subject): void {
       await expectHealthy(database, { cluster, applicationName })
     })
 
-    test('what violates a constraint, and what a swallowed error had aborted', async ({
+    test('when it violates a constraint, or when a swallowed error has aborted it', async ({
       cluster,
       direct,
       applicationName,

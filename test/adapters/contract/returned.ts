@@ -10,7 +10,7 @@ import { expectHealthy, written } from '../support/health.ts'
 import { backendPid, open } from '../support/open.ts'
 import { preparedIn } from '../support/ways.ts'
 
-const LEAVINGS = "set lock_timeout = '1h'; create temporary table leftover (n int); select pg_advisory_lock(4712)"
+const CHANGE_SESSION = "set lock_timeout = '1h'; create temporary table leftover (n int); select pg_advisory_lock(4712)"
 const WHAT_IS_LEFT = `select current_setting('lock_timeout') = '1h' as setting,
   to_regclass('pg_temp.leftover') is not null as table,
   exists (select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()) as lock`
@@ -18,11 +18,11 @@ const NOTHING = [{ setting: false, table: false, lock: false }]
 
 const TIMES = 10
 
-/** SCENARIOS D: what comes back to the pool. */
+/** SCENARIOS D: a released connection. */
 export function describeReturned(subject: Subject): void {
-  describe('D: what comes back to the pool', () => {
+  describe('D: a released connection', () => {
     for (const policy of ['rollback', 'commit', 'none'] as const)
-      test(`D1: an open transaction ends before anyone else gets it (${policy})`, async ({
+      test(`D1: has its open transaction ended before the next caller gets it (${policy})`, async ({
         cluster,
         direct,
         applicationName,
@@ -31,7 +31,7 @@ export function describeReturned(subject: Subject): void {
         await using database = await open(subject, { ...direct, max: 1, resetOnReturn: policy })
         const pid = await backendPid(database)
         const leaving = database.run(`begin; insert into entry values ('${left}')`)
-        // In line before the first one comes back.
+        // It waits for the connection before the first statement has ended.
         const inserting = database.insert(next)
         await settles(Promise.all([leaving, inserting]), 'both statements')
         expect(await written(cluster, left, next)).toEqual(policy === 'commit' ? [left, next] : [next])
@@ -43,13 +43,17 @@ export function describeReturned(subject: Subject): void {
       })
 
     for (const policy of ['session', 'discard'] as const)
-      test(`D2: the session's state is cleared (${policy})`, async ({ cluster, direct, applicationName }) => {
+      test(`D2: has its session state reset (${policy})`, async ({ cluster, direct, applicationName }) => {
         await using database = await open(subject, { ...direct, max: 1, resetOnReturn: policy })
         await expectCleared(database)
         await expectHealthy(database, { cluster, applicationName })
       })
 
-    test('D2: it is cleared for whoever asks for it in his scope', async ({ cluster, direct, applicationName }) => {
+    test('D2: has its session state reset when the scope of the caller asks for it', async ({
+      cluster,
+      direct,
+      applicationName,
+    }) => {
       await using database = await open(subject, { ...direct, max: 1 })
       await withPoolOptions({ resetOnReturn: 'session' }, () => expectCleared(database))
       await expectHealthy(database, { cluster, applicationName })
@@ -57,15 +61,15 @@ export function describeReturned(subject: Subject): void {
 
     if (subject.can.includes('prepared'))
       test.for(['rollback', 'session', 'discard'] as const)(
-        'D2: prepared statements go on working (%s)',
+        'D2: still runs prepared statements (%s)',
         async (resetOnReturn, { cluster, direct, applicationName }) => {
           await using database = await open(subject, { ...direct, max: 1, resetOnReturn })
-          for (let time = 1; time <= 3; time++) expect(await preparedIn(database, 'nobody')).toEqual([])
+          for (let time = 1; time <= 3; time++) expect(await preparedIn(database, 'none')).toEqual([])
           await expectHealthy(database, { cluster, applicationName })
         },
       )
 
-    test('D3: what comes back clean costs not one byte', async ({ proxy, proxied }) => {
+    test('D3: sends no byte to the server when it is clean', async ({ proxy, proxied }) => {
       const sent = async (resetOnReturn: ResetPolicy): Promise<[number, number]> => {
         const prePing = { idleMillis: 60_000 }
         await using database = await open(subject, { ...proxied, max: 1, prePing, resetOnReturn })
@@ -84,7 +88,7 @@ export function describeReturned(subject: Subject): void {
       expect(await sent('rollback')).toEqual(await sent('none'))
     })
 
-    test('D4: whoever holds a connection for too long is warned of, by his own stack', async ({
+    test('D4: was warned about while it was leased for too long, with the stack of its holder', async ({
       cluster,
       direct,
       applicationName,
@@ -115,7 +119,7 @@ export function describeReturned(subject: Subject): void {
       await expectHealthy(database, { cluster, applicationName })
     })
 
-    test('D4: whoever uses a transaction that is over is told so', async ({ cluster, direct, applicationName }) => {
+    test('D4: refuses a statement of a transaction that has ended', async ({ cluster, direct, applicationName }) => {
       await using database = await open(subject, { ...direct, max: 1 })
       let former: Tx | undefined
       await database.transaction(async (tx) => {
@@ -126,7 +130,7 @@ export function describeReturned(subject: Subject): void {
       await expectHealthy(database, { cluster, applicationName })
     })
 
-    test('closing it ends every session; afterwards it says that it is closed', async ({
+    test('is closed with the database, which refuses later statements', async ({
       cluster,
       direct,
       applicationName,
@@ -144,7 +148,7 @@ export function describeReturned(subject: Subject): void {
 
 async function expectCleared(database: Database): Promise<void> {
   const pid = await backendPid(database)
-  await database.run(LEAVINGS)
+  await database.run(CHANGE_SESSION)
   expect(await database.run(WHAT_IS_LEFT)).toEqual(NOTHING)
   expect(await backendPid(database)).toBe(pid)
 }

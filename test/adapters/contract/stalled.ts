@@ -8,10 +8,10 @@ import { expectHealthy, written } from '../support/health.ts'
 import { once, open, warmUp } from '../support/open.ts'
 import { waysOf } from '../support/ways.ts'
 
-const FOR_EVER = "select pg_sleep('infinity')"
+const ENDLESS = "select pg_sleep('infinity')"
 const QUERY_TIMEOUT_MILLIS = 300
 
-/** By `query_timeout`; the driver gives it no code. */
+/** Expects the loss by `query_timeout`. The driver's own error has no code. */
 function expectTimedOut(error: unknown, facts: object): void {
   expectLoss(error, { code: '08006', ...facts })
   expectCause(error, { message: 'Query read timeout' })
@@ -27,38 +27,38 @@ const PLACES = [
   { place: 'at COMMIT', phase: 'commit', commitOutcome: 'unknown' },
 ] as const
 
-/** SCENARIOS B4 and B5: no answer comes. */
+/** SCENARIOS B4 and B5: the server doesn't answer. */
 export function describeStalled(subject: Subject): void {
   const ways = waysOf(subject)
-  // Pinged, the frozen server would be noticed before the statement is sent; and it can't be asked, nor fenced.
+  // A ping would find the frozen backend before the statement is sent. And after a lost COMMIT the frozen server can't be asked.
   const options = {
     query_timeout: QUERY_TIMEOUT_MILLIS,
     prePing: { idleMillis: 60_000 },
     lostCommit: 'report',
   } as const
 
-  // Side by side: nearly all of it is waiting.
-  describe.concurrent('B: no answer comes', () => {
+  // Concurrent, since nearly all of it is waiting.
+  describe.concurrent('B: a server that does not answer', () => {
     test.for(ways)(
-      'B4: after query_timeout the connection is never leased again: $way',
+      'B4: has its connection retired after query_timeout, in $way',
       async (way, { cluster, direct, applicationName }) => {
         await using database = await open(subject, { ...direct, ...options, max: 1 })
-        const error = await rejection(way.run(database, FOR_EVER))
+        const error = await rejection(way.run(database, ENDLESS))
         const outcome = way.isTransaction ? 'aborted' : 'unknown'
-        // Its ROLLBACK is refused, and that replaces the error.
+        // TypeORM's runner refuses ROLLBACK, and that error replaces the first one.
         if (subject.limits?.includes('hides losses') && way.way === 'a controlled transaction')
           expectIdleLoss(subject, error)
         else expectTimedOut(error, { sent: true, commitOutcome: outcome })
         for (const { run } of ways)
           expect(await settles(run(database, 'select 1 as one'), 'the next statement')).toEqual([{ one: 1 }])
-        // Its socket is closed, but the server goes on until it looks.
+        // Its socket is closed. The server still runs the statement until it notices that.
         await cluster.terminateBackends({ applicationName, state: 'active' })
         await expectHealthy(database, { cluster, applicationName })
       },
     )
 
     test.for(PLACES)(
-      'B4: the server stalls $place and recovers: no later write is lost in what it left open',
+      'B4: loses no later write when it stalls $place and recovers',
       async ({ place, phase, commitOutcome }, { cluster, direct, applicationName }) => {
         await using database = await open(subject, { ...direct, ...options, max: 1 })
         const [pid] = (await warmUp(database, 1)) as [number]
@@ -89,12 +89,12 @@ export function describeStalled(subject: Subject): void {
     )
 
     test.for(ways)(
-      'B5: a black hole in flight is bounded by query_timeout: $way',
+      'B5: has $way rejected after query_timeout in a black hole',
       async (way, { cluster, proxy, proxied, applicationName }) => {
         await using database = await open(subject, { ...proxied, ...options, max: 3 })
         await warmUp(database, 3)
         const [...links] = proxy.links
-        const failed = links.map(() => rejection(way.run(database, FOR_EVER)))
+        const failed = links.map(() => rejection(way.run(database, ENDLESS)))
         proxy.swallow({ connections: 'existing' })
         for (const error of await Promise.all(failed)) expectLoss(error, { code: '08006' })
         await settles(Promise.all(links.map((link) => link.clientLeft)), 'the end of the sockets')
@@ -104,7 +104,7 @@ export function describeStalled(subject: Subject): void {
       },
     )
 
-    test("B5, B9: the application's own error survives a ROLLBACK that nobody answers", async ({
+    test("B5, B9: leaves the application's own error as it is when ROLLBACK gets no answer", async ({
       cluster,
       proxy,
       proxied,

@@ -11,16 +11,16 @@ import { streamOf } from '../support/ways.ts'
 
 /** The first two rows can come at once, the third never does. */
 const STALLS = "select n, case when n > 2 then pg_sleep('infinity')::text end as it from generate_series(1, 5) as n"
-/** More rows than anybody reads ahead. */
+/** More rows than a driver reads ahead. */
 const MANY = 'select n from generate_series(1, 100000) as n'
 
 /** SCENARIOS B6: a stream is open when its connection dies. */
 export function describeStreaming(subject: Subject): void {
   if (!subject.can.includes('stream')) return
 
-  describe('B: a stream is open', () => {
+  describe('B: an open stream', () => {
     test.for(LOSSES)(
-      'B6: whoever waits for its next row is told when $loss, and the slot comes back',
+      'B6: rejects a reader that waits for the next row, and frees the slot, when $loss',
       async ({ code, happen }, { cluster, proxy, proxied, applicationName }) => {
         await using database = await open(subject, { ...proxied, max: 1 })
         const failed = rejection(readAll(streamOf(database, STALLS)))
@@ -32,14 +32,14 @@ export function describeStreaming(subject: Subject): void {
     )
 
     test.for(LOSSES)(
-      'B6: whoever paused is told later when $loss; the slot comes back at once',
+      'B6: frees the slot at once, and rejects a reader that paused with its next row, when $loss',
       async ({ code, happen }, { cluster, proxy, proxied, applicationName }) => {
         await using database = await open(subject, { ...proxied, max: 1 })
         const stream = streamOf(database, MANY)[Symbol.asyncIterator]()
         await stream.next()
         await happen({ cluster, proxy, applicationName })
-        await until(() => database.pool.totalCount === 0, { what: 'the pool to hear of it' })
-        expect(await settles(database.run('select 1 as one'), 'somebody else')).toEqual([{ one: 1 }])
+        await until(() => database.pool.totalCount === 0, { what: 'the pool to notice' })
+        expect(await settles(database.run('select 1 as one'), 'the next statement')).toEqual([{ one: 1 }])
         const readOn = async (): Promise<void> => {
           while (!(await stream.next()).done);
         }
@@ -48,12 +48,16 @@ export function describeStreaming(subject: Subject): void {
       },
     )
 
-    test('B6: whoever leaves when the connection is dead is let go', async ({ cluster, direct, applicationName }) => {
+    test('B6: lets a reader leave its loop when the connection is dead', async ({
+      cluster,
+      direct,
+      applicationName,
+    }) => {
       await using database = await open(subject, { ...direct, max: 1 })
       const leave = async (): Promise<void> => {
         for await (const _ of streamOf(database, MANY)) {
           await cluster.terminateBackends({ applicationName })
-          await until(() => database.pool.totalCount === 0, { what: 'the pool to hear of it' })
+          await until(() => database.pool.totalCount === 0, { what: 'the pool to notice' })
           break
         }
       }
@@ -61,7 +65,7 @@ export function describeStreaming(subject: Subject): void {
       await expectHealthy(database, { cluster, applicationName })
     })
 
-    test('B6: whoever leaves early gives the connection back, in best health', async ({
+    test('B6: releases a healthy connection when its reader leaves early', async ({
       cluster,
       direct,
       applicationName,
@@ -75,7 +79,7 @@ export function describeStreaming(subject: Subject): void {
       await expectHealthy(database, { cluster, applicationName })
     })
 
-    test('B6: an SQL error in the midst of it is told as it is, and the connection stays', async ({
+    test('B6: rejects with an SQL error between two rows as it is, and keeps the connection', async ({
       cluster,
       direct,
       applicationName,
@@ -98,7 +102,7 @@ async function readAll(rows: AsyncIterable<Row>): Promise<Row[]> {
   return read
 }
 
-/** The server may go on with what its client has given up: that is ended first, it would be counted. */
+/** The server may still run the statement of a client that is gone. That session is ended first, since it would be counted. */
 async function allIsWell(database: Parameters<typeof expectHealthy>[0], { proxy, ...place }: Place): Promise<void> {
   await proxy.heal()
   await place.cluster.terminateBackends({ applicationName: place.applicationName, state: 'active' })

@@ -3,16 +3,16 @@ import { frozen } from '../../faults/programs/frozen.ts'
 import { deferred } from '../../support/deferred.ts'
 import type { Database, Row, Subject } from '../subject.ts'
 
-/** The program that `Service` starts: uses a subject as told by its parent. Sets no listener of its own. */
+/** The program that `Service` starts. It uses a subject as its parent orders, and sets no listener of its own. */
 
-/** With what to begin. */
+/** The argument of the program. */
 export interface Start {
   /** The URL of the file that exports the subject. */
   readonly module: string
   readonly options: PoolOptions
 }
 
-/** What to do. */
+/** A message from the parent. */
 export interface Order {
   readonly order: number
   readonly act:
@@ -30,11 +30,11 @@ export interface Order {
   readonly statements?: readonly string[]
 }
 
-/** What came of it. */
+/** The answer to an order. */
 export interface Answer {
   readonly order: number
   readonly value?: unknown
-  /** The error and all that it was caused by, fit for a message. */
+  /** The error and its causes, as plain objects. */
   readonly causes?: readonly Record<string, unknown>[]
 }
 
@@ -72,7 +72,7 @@ async function obey({ act, sql = '', count = 1, statements = [] }: Order): Promi
   }
 }
 
-/** Resolves when the transaction's callback is under way. */
+/** Resolves when the transaction's callback runs. */
 async function hold(): Promise<void> {
   const { promise: next, resolve } = deferred<string>()
   goOn = resolve
@@ -90,12 +90,12 @@ async function hold(): Promise<void> {
 }
 
 async function warmUp(count: number): Promise<void> {
-  let here = 0
+  let arrived = 0
   const { promise: all, resolve } = deferred<void>()
   const one = (): Promise<void> =>
     database.transaction(async (tx) => {
       await tx.run('select 1')
-      if (++here === count) resolve()
+      if (++arrived === count) resolve()
       await all
     })
   await Promise.all(Array.from({ length: count }, one))

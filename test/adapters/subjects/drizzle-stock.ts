@@ -24,7 +24,7 @@ export const subject: Subject = {
   module: import.meta.url,
   can: ['prepared'],
   retries: false,
-  limits: ['lets zombies in'],
+  limits: ['keeps callbacks'],
   open: async (options: PoolOptions) => {
     const pool = new Pool(options)
     return drizzleOn(pool, () => pool[Symbol.asyncDispose]())

@@ -9,7 +9,7 @@ export interface Tables {
   entry: { id: string }
 }
 
-/** Kysely as its documentation sets it up, on whichever pool. */
+/** Kysely as its documentation sets it up, on any pool. */
 export function kyselyOn(pool: pg.Pool): Database {
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: pool as PostgresPool, cursor: Cursor }) })
   return {
@@ -26,7 +26,7 @@ export function kyselyOn(pool: pg.Pool): Database {
       const tx = await db.startTransaction().execute()
       return {
         ...statementsOf(tx),
-        // As Kysely's documentation has it: whoever's commit fails rolls back.
+        // As Kysely's documentation shows it: roll back when the commit fails.
         commit: async () => {
           try {
             await tx.commit().execute()
@@ -50,7 +50,7 @@ export function kyselyOn(pool: pg.Pool): Database {
   }
 }
 
-/** Raw SQL and the builder, in Kysely's way. */
+/** Raw SQL, and the query builder of Kysely. */
 export function statementsOf(db: Kysely<Tables>): Pick<Tx, 'run' | 'insert'> {
   return {
     run: async (text) => (await sql.raw<Row>(text).execute(db)).rows,
@@ -60,7 +60,7 @@ export function statementsOf(db: Kysely<Tables>): Pick<Tx, 'run' | 'insert'> {
 
 let lastSavepoint = 0
 
-/** Kysely's transactions don't nest: savepoints are the user's own. */
+/** Kysely's transactions don't nest, so the application sends SAVEPOINT itself. */
 function txOf(tx: Transaction<Tables>): Tx {
   return {
     ...statementsOf(tx),
@@ -80,7 +80,7 @@ function txOf(tx: Transaction<Tables>): Tx {
 }
 
 async function* rowsOf(db: Kysely<Tables>, text: string): AsyncIterable<Row> {
-  // A cursor can't be opened by `sql.raw`: it takes a select of the builder's.
+  // Kysely streams a select of its query builder, and not `sql.raw`.
   const rows = db.selectFrom(sql<Row>`(${sql.raw(text)})`.as('rows')).selectAll()
   yield* rows.stream(1) as AsyncIterable<Row>
 }

@@ -6,7 +6,7 @@ import { statementsOf, type Tables } from './kysely-stock.ts'
 
 let lastSavepoint = 0
 
-/** Savepoints are the user's own: Kysely has them for controlled transactions only. */
+/** The application sends SAVEPOINT itself, since Kysely has savepoints for controlled transactions only. */
 function txOf(trx: Transaction<Tables>): Tx {
   return {
     ...statementsOf(trx),
@@ -25,7 +25,7 @@ function txOf(trx: Transaction<Tables>): Tx {
   }
 }
 
-/** A commit that fails is all there is to do: the connection needs no rollback to be free. */
+/** With the adapter, a commit that fails needs no rollback: the connection is released. */
 function controlledOf(trx: ControlledTransaction<Tables>) {
   return {
     ...statementsOf(trx),

@@ -15,7 +15,7 @@ export const Entry: EntitySchema<Entry> = new EntitySchema<Entry>({
   columns: { id: { type: 'text', primary: true } },
 })
 
-/** TypeORM as its documentation sets it up, with whichever class of pools. */
+/** TypeORM as its documentation sets it up, with any class of pools. */
 export async function typeormWith(PoolClass: typeof pg.Pool, options: PoolOptions): Promise<Database> {
   const source = new DataSource({
     type: 'postgres',

@@ -5,7 +5,7 @@ import type { IsolationLevel } from 'typeorm/driver/types/IsolationLevel.js'
 import type { Row, Subject, Tx } from '../subject.ts'
 import { databaseOf, Entry } from './typeorm-stock.ts'
 
-/** TypeORM's options from a pool's: where the server is, in its own words, and the rest under our key. */
+/** TypeORM's options from a pool's: the address under TypeORM's names, and the rest under `holdfast`. */
 export function optionsFrom(options: PoolOptions): HoldfastDataSourceOptions {
   const { connectionString: url, host, port, user: username, password, database, ssl, ...rest } = options
   const address = { url, host, port, username, password, database, ssl }

@@ -1,11 +1,11 @@
 import { rejection } from '../../faults/support/settling.ts'
 import type { Database, TransactionOptions, Tx } from '../subject.ts'
 
-/** A serialization failure, as the server words it. */
+/** SQL that fails with a serialization failure. */
 export const CONFLICT = (message: string): string =>
   `do $$ begin raise exception '${message}' using errcode = '40001'; end $$`
 
-/** Runs a transaction that must fail. */
+/** Runs a transaction that must fail. Returns its attempts and its error. */
 export async function attemptsOf(
   database: Database,
   work: (tx: Tx, attempt: number) => Promise<void>,

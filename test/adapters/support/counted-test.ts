@@ -7,8 +7,8 @@ const SET_UP = `
   grant all on runs, counted to app;`
 
 /**
- * A test with a view that counts, in `runs()`, how often it was read: what a sequence has counted stays counted, whatever
- * becomes of the statement.
+ * A test with a view that counts, in `runs()`, how often it was read. It counts by a sequence, which a failed statement
+ * doesn't reset.
  */
 export const test = base.extend('runs', async ({ cluster }) => {
   await cluster.withAdmin((admin) => admin.query(SET_UP))
@@ -20,9 +20,9 @@ export const test = base.extend('runs', async ({ cluster }) => {
   }
 })
 
-/** Where a statement is lost, by what, and how often it has run when it is sent again. */
+/** Where a statement is lost, how, and how often it has run after it was sent again. */
 export const LOSSES = [
   ['before it has reached the server', 'before-forward', 'rst', 1],
-  ['when it was run, by RST', 'on-reply', 'rst', 2],
-  ['when it was run, by FIN', 'on-reply', 'fin', 2],
+  ['after it has run, by RST', 'on-reply', 'rst', 2],
+  ['after it has run, by FIN', 'on-reply', 'fin', 2],
 ] as const

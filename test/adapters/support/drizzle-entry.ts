@@ -11,7 +11,7 @@ export const schema = { entry }
 type Db = NodePgDatabase<typeof schema>
 type Drizzle = Pick<Db, 'execute' | 'insert' | 'transaction'>
 
-/** Raw SQL and the builder, in Drizzle's way. */
+/** Raw SQL, and the query builder of Drizzle. */
 export function statementsOf(db: Drizzle): Pick<Tx, 'run' | 'insert'> {
   return {
     run: async (statement) => (await db.execute<Row>(sql.raw(statement))).rows ?? [],

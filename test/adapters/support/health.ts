@@ -4,7 +4,7 @@ import { settles } from '../../faults/support/settling.ts'
 import { type Cluster, until } from '../../support/index.ts'
 import type { Database } from '../subject.ts'
 
-/** Where a database works. */
+/** Where a database has its sessions. */
 export interface Place {
   readonly cluster: Cluster
   readonly applicationName: string
@@ -13,8 +13,8 @@ export interface Place {
 const STATES = `select state from pg_stat_activity where application_name = $1 and backend_type = 'client backend'`
 
 /**
- * What must hold after every fault: the next statement and the next transaction work, what they write is there for
- * others, every slot is there again, and nothing is left open at the server.
+ * What must hold after every fault: the next statement and the next transaction succeed, other sessions see what they wrote,
+ * every slot is free, and nothing is left open at the server.
  */
 export async function expectHealthy(database: Database, { cluster, applicationName }: Place): Promise<void> {
   const { pool } = database
@@ -27,7 +27,7 @@ export async function expectHealthy(database: Database, { cluster, applicationNa
   await settles(transaction, 'the next transaction')
   await settles(database.insert(plain), 'the next insert')
   expect(await settles(database.ids(), 'the next select')).toContain(plain)
-  // One session for all that is asked: this is done after every test.
+  // One session for all questions, since this runs after every test.
   await cluster.withAdmin(async (admin) => {
     const { rowCount } = await admin.query('select from entry where id = any($1)', [
       [plain, inTransaction, inSavepoint],
@@ -40,14 +40,14 @@ export async function expectHealthy(database: Database, { cluster, applicationNa
     await until(async () => (await states()).length === pool.totalCount, {
       what: 'the server to count as many sessions as the pool does',
     })
-    // A session that is being ended in the background may be at it yet.
+    // A session that the pool ends in the background may still be there.
     await until(async () => (await states()).every((state) => state === 'idle'), {
       what: 'all sessions to be idle at the server',
     })
   })
 }
 
-/** Those of these entries that are there, as another session sees it. */
+/** Those of these entries that another session finds. */
 export async function written(cluster: Cluster, ...ids: readonly string[]): Promise<string[]> {
   const rows = await cluster.query<{ id: string }>('select id from entry where id = any($1) order by id', [ids])
   return rows.map(({ id }) => id)
@@ -59,15 +59,15 @@ export async function kill(cluster: Cluster, pid: number): Promise<void> {
   await until(async () => (await cluster.countSessions({ pid })) === 0, { what: 'the killed session to be gone' })
 }
 
-/** Ends a session that the database has leased, and waits until its pool knows. */
+/** Ends the session of a leased connection, and waits until the pool has noticed. */
 export async function killAndTell(database: Database, cluster: Cluster, pid: number): Promise<void> {
   const { pool } = database
   const before = pool.totalCount
   await kill(cluster, pid)
-  await until(() => pool.totalCount < before, { what: 'the pool to hear of it' })
+  await until(() => pool.totalCount < before, { what: 'the pool to notice' })
 }
 
-/** The process that runs such a statement, once it does. */
+/** Waits until a server process runs such a statement. Resolves with its pid. */
 export async function busyBackend({ cluster, applicationName }: Place, part = ''): Promise<number> {
   return until(
     async () => {

@@ -3,7 +3,7 @@ import { settles } from '../../faults/support/settling.ts'
 import { deferred } from '../../support/deferred.ts'
 import type { Database, Statements, Subject, TransactionOptions } from '../subject.ts'
 
-/** Opens a subject with timeouts as short as tests want them. */
+/** Opens a subject with short timeouts. */
 export async function open(subject: Subject, options: PoolOptions): Promise<Database> {
   const database = subject.open({
     closeTimeoutMillis: 500,
@@ -14,34 +14,34 @@ export async function open(subject: Subject, options: PoolOptions): Promise<Data
   return settles(database, `opening ${subject.name}`)
 }
 
-/** What tells a subject that retries to run a transaction once; the others do it anyhow. */
+/** The options that make a subject that retries run a transaction once. The other subjects do so without them. */
 export function once({ retries }: Subject): TransactionOptions {
   return retries ? { retry: false } : {}
 }
 
-/** What tells a subject that retries to do so without pauses to speak of. */
+/** The options that make a subject retry almost without delay. */
 export const AGAIN: TransactionOptions = { retry: { retries: 3, minTimeout: 1, maxTimeout: 10 } }
 
-/** Asks for {@link backendPid}. */
+/** The statement of {@link backendPid}. */
 export const PID = 'select pg_backend_pid() as pid'
 
-/** The process that serves whoever asks. */
+/** The pid of the server process that runs this statement. */
 export async function backendPid(statements: Statements): Promise<number> {
   const [row] = await statements.run(PID)
   return row?.pid as number
 }
 
-/** Lets so many come together before any of them goes on; whoever comes later passes. */
+/** A barrier: its promise resolves when the function was called `count` times. */
 export function meeting(count: number): () => Promise<void> {
-  let here = 0
+  let arrived = 0
   const { promise, resolve } = deferred<void>()
   return () => {
-    if (++here === count) resolve()
+    if (++arrived === count) resolve()
     return promise
   }
 }
 
-/** Opens so many connections, and returns the process ids of their backends when all lie idle. */
+/** Opens `count` connections, and resolves with the pids of their backends when all are idle. */
 export async function warmUp(database: Database, count: number): Promise<number[]> {
   const meet = meeting(count)
   const one = (): Promise<number> =>

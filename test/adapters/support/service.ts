@@ -8,7 +8,7 @@ import { settles } from '../../faults/support/settling.ts'
 import type { Answer, Order, Start } from '../programs/service.ts'
 import type { Row, Subject } from '../subject.ts'
 
-/** A program in a process of its own that uses a subject as told, and has no listener: it can be seen crashing. */
+/** A program in a process of its own that uses a subject. It has no listeners, so an unhandled error ends it. */
 export class Service implements AsyncDisposable {
   readonly #child: ChildProcess
   readonly #exited: Promise<Exit>
@@ -22,11 +22,11 @@ export class Service implements AsyncDisposable {
       stderr += text
     })
     child.on('message', (answer: Answer) => this.#answers.get(answer.order)?.(answer))
-    // Not `close`: it never comes when the parent was the one to disconnect.
+    // Not `close`, which never comes when the parent disconnects first.
     this.#exited = Promise.all([once(child, 'exit'), once(errors, 'close')]).then(([[code]]) => ({ code, stderr }))
   }
 
-  /** Starts it, with the subject open. */
+  /** Starts the program, and opens the subject in it. */
   static async start({ module }: Subject, options: PoolOptions): Promise<Service> {
     const program = fileURLToPath(new URL('../programs/service.ts', import.meta.url))
     const child = fork(program, [JSON.stringify({ module, options } satisfies Start)], {
@@ -39,37 +39,37 @@ export class Service implements AsyncDisposable {
     return service
   }
 
-  /** Runs a plain statement; resolves with its rows. */
+  /** Runs a plain statement. Resolves with its rows. */
   async run(sql: string): Promise<readonly Row[]> {
     return (await this.#tell({ act: 'run', sql })) as readonly Row[]
   }
 
-  /** Begins a transaction, and resolves when its callback is under way. */
+  /** Begins a transaction, and resolves when its callback runs. */
   async hold(): Promise<void> {
     await this.#tell({ act: 'hold' })
   }
 
-  /** Has that callback run a statement; resolves with the rows when the transaction is over. */
+  /** Makes that callback run a statement. Resolves with the rows when the transaction has ended. */
   async goOn(sql: string): Promise<readonly Row[]> {
     return (await this.#tell({ act: 'go on', sql })) as readonly Row[]
   }
 
-  /** Has so many connections lie idle. */
+  /** Opens `count` connections, and resolves when all are idle. */
   async warmUp(count: number): Promise<void> {
     await this.#tell({ act: 'warm up', count })
   }
 
-  /** Has it run statements, all at once, as soon as it finds that it was frozen. */
+  /** Makes it run these statements, all at once, when it notices that it was frozen. */
   async prepareForThaw(statements: readonly string[]): Promise<void> {
     await this.#tell({ act: 'prepare for thaw', statements })
   }
 
-  /** The rows of those statements. */
+  /** Resolves with the rows of those statements. */
   async resultsOfThaw(): Promise<unknown> {
     return this.#tell({ act: 'results of thaw' })
   }
 
-  /** How many connections it has, how many of them are idle, and how many callers wait. */
+  /** Its connections, those of them that are idle, and its waiters. */
   async counts(): Promise<readonly [total: number, idle: number, waiting: number]> {
     return (await this.#tell({ act: 'counts' })) as [number, number, number]
   }
@@ -84,7 +84,7 @@ export class Service implements AsyncDisposable {
     this.#child.kill('SIGCONT')
   }
 
-  /** Closes the subject, and says how the program ended by itself. */
+  /** Closes the subject, and resolves with the program's exit code and its stderr. */
   async end(): Promise<Exit> {
     await this.#tell({ act: 'close' })
     this.#child.disconnect()

@@ -1,15 +1,15 @@
 import type { Capability, Database, Row, Subject } from '../subject.ts'
 import { once } from './open.ts'
 
-/** One of the ways in which an application runs a statement. */
+/** A way in which an application runs a statement. */
 export interface Way {
   readonly way: string
-  /** Whether the statement is part of a transaction: then it's certain what became of it when its connection is lost. */
+  /** Whether the statement is part of a transaction, so that it is certainly rolled back when its connection is lost. */
   readonly isTransaction: boolean
   run(database: Database, sql: string): Promise<readonly Row[]>
 }
 
-/** All that a subject has. */
+/** All ways of a subject. */
 export function waysOf(subject: Subject): readonly Way[] {
   const ways: readonly (Way & { readonly needs?: Capability })[] = [
     { way: 'a plain statement', isTransaction: false, run: (database, sql) => database.run(sql) },
@@ -29,7 +29,7 @@ export function waysOf(subject: Subject): readonly Way[] {
   return ways.filter(({ needs }) => needs === undefined || subject.can.includes(needs))
 }
 
-/** As their documentation has it: whoever begins rolls back when anything fails, a commit included. */
+/** As the ORM's documentation shows it: rolls back when a statement fails. */
 async function runControlled(database: Database, sql: string): Promise<readonly Row[]> {
   const tx = await beginIn(database)
   let rows: readonly Row[]
@@ -49,7 +49,7 @@ async function runStream(database: Database, sql: string): Promise<readonly Row[
   return rows
 }
 
-/** The optional members, of a subject that has said so. */
+/** The optional members of a subject that has them. */
 export function beginIn(database: Database): ReturnType<NonNullable<Database['begin']>> {
   return (database.begin as NonNullable<Database['begin']>)()
 }
