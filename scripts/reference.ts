@@ -1,6 +1,6 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DEFAULTS } from '../packages/core/src/options/defaults.ts'
+import { OPTIONS } from '../packages/core/src/options/option-table.ts'
 import { classesOf, type Docstring, type Documented, eventsOf, literalsOf, membersOf } from './docstrings.ts'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -15,7 +15,6 @@ export const REFERENCE = 'docs/reference.md'
  */
 export async function referenceFile(): Promise<string> {
   const optionSource = await textOf('options/pool-options.ts')
-  const retrySource = await textOf('options/retry-options.ts')
   const eventSource = await textOf('telemetry/events.ts')
   const topFiles = (await readdir(SRC, { recursive: true })).filter((file) => /^errors\b.*\.ts$/.test(file)).toSorted()
   const errorSources = await Promise.all(topFiles.map(textOf))
@@ -31,19 +30,19 @@ left the pool.
 What \`new Pool({ … })\` takes besides the [options of pg.Pool](https://node-postgres.com/apis/pool), which mean the same here.
 Options that can't work are refused when the pool is made, by an \`OptionsError\` that names every problem.
 
-${table(['option', 'type', 'default', 'meaning'], optionRows(optionSource, 'PoolOptions', DEFAULTS))}
+${table(['option', 'type', 'default', 'meaning', 'why this default'], poolOptionRows(optionSource))}
 
 ### Options of the ping
 
 What \`prePing\` takes.
 
-${table(['option', 'type', 'default', 'meaning'], optionRows(optionSource, 'PrePingOptions', DEFAULTS.prePing))}
+${table(['option', 'type', 'default', 'meaning'], optionRows(optionSource, 'PrePingOptions', OPTIONS.prePing.default))}
 
 ### Options of retries
 
 What \`connectRetry\` of a pool and [\`retry\` of a transaction](transactions.md#options) take.
 
-${table(['option', 'type', 'default', 'meaning'], optionRows(retrySource, 'RetryOptions', {}))}
+${table(['option', 'type', 'default', 'meaning'], optionRows(optionSource, 'RetryOptions', OPTIONS.connectRetry.default))}
 
 ## Errors
 
@@ -71,14 +70,23 @@ ${table(
 `
 }
 
-/** A row for each option; `defaults` are checked against the docstrings. */
-function optionRows(source: string, name: string, defaults: object): string[][] {
-  return membersOf(source, name).map(({ name: option, type, doc }) => {
-    const documented = doc.tags.get('default')
-    const actual = Reflect.get(defaults, option)
+/** A row for each option of the pool. The docstring and the table must have the same default. */
+function poolOptionRows(source: string): string[][] {
+  const defaults = Object.fromEntries(Object.entries(OPTIONS).map(([option, entry]) => [option, entry.default]))
+  const rows = optionRows(source, 'OwnOptions', defaults)
+  return rows.map((row, index) => [...row, Object.values(OPTIONS)[index]?.reason ?? ''])
+}
+
+function optionRows(source: string, name: string, defaults: Readonly<Record<string, unknown>>): string[][] {
+  const members = membersOf(source, name)
+  if (members.map((member) => member.name).join() !== Object.keys(defaults).join())
+    throw new Error(`${name} and its defaults must have the same keys, in the same order`)
+  return members.map(({ name: option, type, doc }) => {
+    const documented = doc.tags.get('default') ?? 'undefined'
+    const actual = defaults[option]
     if (actual !== undefined && documented !== literal(actual))
       throw new Error(`${name}.${option}: the docstring says ${documented}, the default is ${literal(actual)}`)
-    return [code(option), code(type), defaultCell(documented ?? 'undefined'), cell(doc)]
+    return [code(option), code(type), code(documented), cell(doc)]
   })
 }
 
@@ -106,11 +114,6 @@ function eventRows(source: string): string[][] {
 
 function fieldCell({ name, doc }: Documented): string {
   return doc.text === '' ? code(name) : `${code(name)}: ${cell(doc)}`
-}
-
-function defaultCell(documented: string): string {
-  const [, value, more] = /^(\w+) (for .*)$/s.exec(documented) ?? []
-  return value === undefined ? code(documented) : `${code(value)} ${oneLine(`${more}`)}`
 }
 
 /** A value as it is written in the docstrings and in a program: `10_000`, `'all'`, `{ retries: Infinity }`. */

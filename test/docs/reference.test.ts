@@ -3,12 +3,13 @@ import { dirname, join } from 'node:path'
 import { runInThisContext } from 'node:vm'
 import * as core from '@holdfast/core'
 import { describe, expect, test } from 'vitest'
-import { DEFAULTS } from '../../packages/core/src/options/defaults.ts'
+import { OPTIONS } from '../../packages/core/src/options/option-table.ts'
 import { REFERENCE, referenceFile } from '../../scripts/reference.ts'
 import { DOCUMENTS, REPOSITORY, rowsOf, sectionOf, textOf } from './support/documents.ts'
 
-/** Options without a default of their own: another option's value, or undefined. */
-const OTHERS = { maxIdle: DEFAULTS.max, echo: false, logger: undefined, onConnect: undefined }
+const DEFAULTS = Object.fromEntries(Object.entries(OPTIONS).map(([option, entry]) => [option, entry.default]))
+/** Options without a default of their own: the value of another option, or what holds without `HOLDFAST_ECHO`. */
+const OTHERS = { maxIdle: OPTIONS.max.default, echo: false }
 
 const nameIn = (cell = ''): string => cell.replaceAll(/[*`]/g, '')
 const valueIn = (cell = ''): unknown => runInThisContext(`({ max }) => (${nameIn(cell)})`)(DEFAULTS)

@@ -1,9 +1,11 @@
 import type { PoolOptions, PrePingOptions, ResetFunction, ResetPolicy, RetryOptions } from '@holdfast/core'
 import { describe, expectTypeOf, test } from 'vitest'
+import type { OPTIONS, OptionValues } from '../../packages/core/src/options/option-table.ts'
+import type { OwnOptions } from '../../packages/core/src/options/pool-options.ts'
 
 describe('PoolOptions', () => {
   test('take undefined for every key, under exactOptionalPropertyTypes too', () => {
-    // But for `stream`, where @types/pg forgot it.
+    // Except `stream`, for which @types/pg doesn't allow it.
     expectTypeOf<Record<Exclude<keyof PoolOptions, 'stream'>, undefined>>().toExtend<PoolOptions>()
   })
 
@@ -51,4 +53,30 @@ test('the parts of the options have names', () => {
   expectTypeOf<PoolOptions['connectRetry']>().toEqualTypeOf<boolean | RetryOptions | undefined>()
   expectTypeOf<PoolOptions['resetOnReturn']>().toEqualTypeOf<ResetPolicy | undefined>()
   expectTypeOf<ResetPolicy>().toEqualTypeOf<'rollback' | 'commit' | 'session' | 'discard' | 'none' | ResetFunction>()
+})
+
+describe('the table of options', () => {
+  type Table = typeof OPTIONS
+  type Given = { [Name in keyof OwnOptions]-?: NonNullable<OwnOptions[Name]> }
+
+  test('has exactly the options of the interface', () => {
+    expectTypeOf<keyof Table>().toEqualTypeOf<keyof OwnOptions>()
+    expectTypeOf<keyof OptionValues>().toEqualTypeOf<keyof OwnOptions>()
+    expectTypeOf<keyof OwnOptions>().toExtend<keyof PoolOptions>()
+  })
+
+  test('has a default that the option may have, or none', () => {
+    type Defaults = { [Name in keyof Table]: Table[Name]['default'] }
+    expectTypeOf<Defaults>().toExtend<{ [Name in keyof Given]: Given[Name] | undefined }>()
+  })
+
+  test('reads every option into the type that the interface gives it, or into what that stands for', () => {
+    type Values = { [Name in keyof Table]: ReturnType<Table[Name]['read']> }
+    type Completed = 'prePing' | 'connectRetry' | 'echo' | 'logger' | 'onConnect'
+    expectTypeOf<Omit<Values, Completed>>().toEqualTypeOf<Readonly<Omit<Given, Completed>>>()
+    expectTypeOf<Pick<Values, 'logger' | 'onConnect'>>().toExtend<Pick<OwnOptions, 'logger' | 'onConnect'>>()
+    expectTypeOf<Exclude<Values['prePing'], false>>().toExtend<PrePingOptions>()
+    expectTypeOf<Exclude<Values['connectRetry'], false>>().toExtend<RetryOptions>()
+    expectTypeOf<Values['echo']>().toEqualTypeOf<false | 'info' | 'debug'>()
+  })
 })

@@ -24,18 +24,16 @@ export {
   type UnknownCommit,
 } from './errors.ts'
 export { NullPool, type NullPoolOptions } from './null-pool.ts'
-export type { AcquireOptions } from './options/acquire-options.ts'
-export type { DisposeOptions } from './options/dispose-options.ts'
-export type { DrainOptions } from './options/drain-options.ts'
-export type { Logger } from './options/logger.ts'
+export type { AcquireOptions, DisposeOptions, DrainOptions } from './options/call-options.ts'
 export type {
+  Logger,
   PoolOptions,
   PrePingOptions,
   ResetFunction,
   ResetInfo,
   ResetPolicy,
+  RetryOptions,
 } from './options/pool-options.ts'
-export type { RetryOptions } from './options/retry-options.ts'
 export { isDisconnect, isRetryable } from './policy/classify-error.ts'
 export type { RetireReason } from './policy/retirement.ts'
 export { Pool } from './pool.ts'

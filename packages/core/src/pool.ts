@@ -5,13 +5,11 @@ import type { LeasedClient } from './connection/physical-client.ts'
 import { failure, stackAbove } from './connection/stack.ts'
 import type { Engine } from './engine/engine.ts'
 import { PoolClosedError } from './errors.ts'
-import type { AcquireOptions } from './options/acquire-options.ts'
-import { DEFAULTS } from './options/defaults.ts'
-import { type DisposeOptions, resolveDispose } from './options/dispose-options.ts'
-import { type DrainOptions, resolveDrain } from './options/drain-options.ts'
+import type { AcquireOptions, DisposeOptions, DrainOptions } from './options/call-options.ts'
+import { resolveDispose, resolveDrain } from './options/call-options.ts'
+import { OPTIONS } from './options/option-table.ts'
 import type { PoolOptions } from './options/pool-options.ts'
-import { resolveOptions } from './options/resolve-options.ts'
-import type { ResolvedOptions } from './options/resolved-options.ts'
+import { type ResolvedOptions, resolveOptions } from './options/resolved-options.ts'
 import { copyOptions, showOptions } from './options/secrets.ts'
 import {
   acquireOptionsFor,
@@ -297,7 +295,7 @@ function poolStatus({ inventory, waitingCount }: Engine, options: ResolvedOption
 /** The options that concern pg's client. Its timeouts are left out: those of the pool replace them. */
 function clientConfig(options: pg.PoolOptions): PoolConfig {
   const { connectionTimeoutMillis, query_timeout, ...config } = copyOptions(options)
-  return { keepAlive: DEFAULTS.keepAlive, ...config }
+  return { keepAlive: OPTIONS.keepAlive.default, ...config }
 }
 
 /** Instrumentations wrap pg-pool's `connect`, and shimmer marks what it has wrapped. */

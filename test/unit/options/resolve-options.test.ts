@@ -2,7 +2,7 @@ import pg from 'pg'
 import { describe, expect, test } from 'vitest'
 import { OptionsError } from '../../../packages/core/src/errors.ts'
 import type { PoolOptions } from '../../../packages/core/src/options/pool-options.ts'
-import { resolveOptions } from '../../../packages/core/src/options/resolve-options.ts'
+import { resolveOptions } from '../../../packages/core/src/options/resolved-options.ts'
 import { Pool } from '../../../packages/core/src/pool.ts'
 
 /** What is told about these options; typed as what JavaScript lets pass. */

@@ -1,4 +1,4 @@
-import type { Logger } from '../../../packages/core/src/options/logger.ts'
+import type { Logger } from '../../../packages/core/src/options/pool-options.ts'
 
 /** A logger that keeps what it is given. */
 export class RecordingLogger implements Logger {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { OptionsError } from '../../../packages/core/src/errors.ts'
-import { TRANSACTION_RETRY } from '../../../packages/core/src/options/defaults.ts'
+import { TRANSACTION_RETRY } from '../../../packages/core/src/options/option-table.ts'
 import { resolveTransactionOptions } from '../../../packages/core/src/transaction/transaction-options.ts'
 
 /** What is told about these options; typed as what JavaScript lets pass. */

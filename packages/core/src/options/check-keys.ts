@@ -1,27 +1,43 @@
 import type { Problems } from './check.ts'
-import { DEFAULTS } from './defaults.ts'
-import { didYouMean } from './did-you-mean.ts'
 
-const POOL_KEYS = [...Object.keys(DEFAULTS), 'maxIdle', 'echo', 'logger', 'onConnect', 'query_timeout']
+// The names that other pools have for our options.
+const SYNONYMS = new Map([
+  ['pool_pre_ping', 'prePing'],
+  ['pool_recycle', 'maxLifetimeSeconds'],
+  ['pool_size', 'max'],
+  ['max_overflow', 'max'],
+  ['pool_timeout', 'connectionTimeoutMillis'],
+  ['pool_reset_on_return', 'resetOnReturn'],
+  ['pool_use_lifo', 'lifo'],
+  ['pool_logging_name', 'name'],
+  ['echo_pool', 'echo'],
+  ['leakDetectionThreshold', 'leakDetectionMillis'],
+  ['keepaliveTime', 'keepaliveMillis'],
+  ['maxWaitingClients', 'maxWaiting'],
+  ['queueMax', 'maxWaiting'],
+  ['acquireTimeout', 'connectionTimeoutMillis'],
+  ['acquireTimeoutMillis', 'connectionTimeoutMillis'],
+  ['connectTimeout', 'connectionTimeoutMillis'],
+  ['connectionTimeout', 'connectionTimeoutMillis'],
+  ['idleTimeout', 'idleTimeoutMillis'],
+  ['idleTimeoutMs', 'idleTimeoutMillis'],
+  ['maxLifetime', 'maxLifetimeSeconds'],
+  ['maxLifetimeMillis', 'maxLifetimeSeconds'],
+  ['connectionLimit', 'max'],
+  ['maxConnections', 'max'],
+  ['max_connections', 'max'],
+  ['maxPoolSize', 'max'],
+  ['maximum', 'max'],
+  ['maximumPoolSize', 'max'],
+  ['minimum', 'min'],
+  ['minimumIdle', 'min'],
+])
 
-// A key that only resembles ours is refused, so what pg itself takes has to be known.
-const PG_KEYS = new Set(
-  `user database password port host connectionString stream statement_timeout ssl enableChannelBinding sslnegotiation
-  lock_timeout keepAliveInitialDelayMillis idle_in_transaction_session_timeout application_name
-  fallback_application_name types options client_encoding pipeline log Promise Client verify poolSize binary
-  replication scramMaxIterations`.split(/\s+/),
-)
+// One wrong letter in a short word, two in a long one.
+const LETTERS_PER_SLIP = 4
+const MOST_SLIPS = 2
 
-/** Refuses keys that were probably meant to be options of the pool. What is foreign altogether goes to pg. */
-export function checkPoolKeys(given: object, problems: Problems): void {
-  for (const key of Object.keys(given)) {
-    if (POOL_KEYS.includes(key) || PG_KEYS.has(key)) continue
-    const meant = didYouMean(key, POOL_KEYS)
-    if (meant) problems.found.push(`\`${key}\` is not an option, did you mean \`${meant}\`?`)
-  }
-}
-
-/** Refuses every key of a group of options that isn't one of them. */
+/** Refuses every key of an object of options that isn't one of those allowed. */
 export function checkGroupKeys(group: string, given: object, allowed: readonly string[], problems: Problems): void {
   for (const key of Object.keys(given)) {
     if (allowed.includes(key)) continue
@@ -29,4 +45,27 @@ export function checkGroupKeys(group: string, given: object, allowed: readonly s
     const hint = meant ? `did you mean \`${meant}\`?` : `allowed are ${allowed.join(', ')}.`
     problems.found.push(`\`${group}.${key}\` is not an option, ${hint}`)
   }
+}
+
+/** The option that a misspelt key, or the key of another pool, was probably meant to be. */
+export function didYouMean(key: string, options: readonly string[]): string | undefined {
+  const synonym = SYNONYMS.get(key)
+  if (synonym) return options.includes(synonym) ? synonym : undefined
+  const slips = Math.min(MOST_SLIPS, Math.floor(key.length / LETTERS_PER_SLIP))
+  return options.find((option) => lettersApart(plain(key), plain(option)) <= slips)
+}
+
+/** `max_idle`, `max-idle` and `maxidle` are slips for `maxIdle`. */
+function plain(word: string): string {
+  return word.toLowerCase().replaceAll(/[_-]/g, '')
+}
+
+/** How many letters lie between what two words have in common at their beginning and at their end. */
+function lettersApart(one: string, other: string): number {
+  const shorter = Math.min(one.length, other.length)
+  let same = 0
+  while (same < shorter && one[same] === other[same]) same++
+  const start = same
+  while (same < shorter && one.at(start - same - 1) === other.at(start - same - 1)) same++
+  return Math.max(one.length, other.length) - same
 }

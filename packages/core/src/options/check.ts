@@ -1,13 +1,17 @@
 import { OptionsError } from '../errors.ts'
-import { isInstance, messageOf, textOf } from '../thrown.ts'
+import { isInstance, messageOf, propertyOf, textOf } from '../thrown.ts'
+import type { ResetPolicy } from './pool-options.ts'
 
 type Infinite = 'finite' | 'or Infinity'
 
-/** Collects what is wrong with the options, so that all problems are told at once. */
+/** Checks one value, and adds what is wrong to `problems`; `all` are the other options of the pool. */
+export type Check = (option: string, value: unknown, problems: Problems, all: Readonly<Record<string, unknown>>) => void
+
+/** Collects what is wrong with the options, so that one error reports every problem. */
 export class Problems {
   readonly found: string[] = []
 
-  /** Notes that an option is not what it may be. */
+  /** Adds that an option has a value that it must not have. */
   add(option: string, allowed: string, given: unknown): void {
     this.found.push(`\`${option}\` must be ${allowed}, got ${show(given)}.`)
   }
@@ -26,9 +30,9 @@ export class Problems {
   }
 
   /**
-   * A group of options, such as this one.
+   * An object of options.
    *
-   * @throws {OptionsError} at once: there is nothing in it to look at.
+   * @throws {OptionsError} at once, since there is nothing in it to check.
    */
   group(option: string, value: unknown, example: string): void {
     if (typeof value === 'object' && value !== null) return
@@ -36,16 +40,16 @@ export class Problems {
     throw new OptionsError(this.found)
   }
 
-  /** One of a closed set. */
+  /** One of these values. */
   oneOf(option: string, value: unknown, allowed: readonly unknown[]): void {
     if (!allowed.includes(value)) this.add(option, `one of ${allowed.map(show).join(', ')}`, value)
   }
 }
 
 /**
- * Reads options, whose getters may throw, and whose Proxies may be revoked; `of` is what they were given to.
+ * Runs code that reads options, which may have getters that throw or be a revoked Proxy. `of` is what they were given to.
  *
- * @throws {OptionsError} whatever happens.
+ * @throws {OptionsError} and nothing else.
  */
 export function readOptions<Result>(of: string, read: () => Result): Result {
   try {
@@ -65,16 +69,36 @@ export function isReadable(value: unknown): value is object {
   }
 }
 
-/** Whether these are numbers, of which the first is more; nothing else can be compared without harm. */
+/** Whether both are numbers and the first is larger. Other values can throw when they are compared. */
 export function isMore(one: unknown, other: unknown): boolean {
   return typeof one === 'number' && typeof other === 'number' && one > other
+}
+
+const RESET_POLICIES: readonly ResetPolicy[] = ['rollback', 'commit', 'session', 'discard', 'none']
+const LOGGER_METHODS = ['debug', 'info', 'warn', 'error'] as const
+
+/** One of the names of a reset policy, or a function. */
+export function checkResetPolicy(option: string, policy: unknown, problems: Problems): void {
+  if (typeof policy === 'function' || RESET_POLICIES.includes(policy as ResetPolicy)) return
+  problems.add(option, `one of ${RESET_POLICIES.map((name) => `'${name}'`).join(', ')}, or a function`, policy)
+}
+
+/** An object with the methods of a `Logger`. */
+export function checkLogger(option: string, logger: unknown, problems: Problems): void {
+  const has = (method: string): boolean => typeof propertyOf(logger, method) === 'function'
+  if (!LOGGER_METHODS.every(has)) problems.add(option, `an object with ${LOGGER_METHODS.join(', ')}`, logger)
+}
+
+/** A function of the user's, or nothing. */
+export function checkHook(option: string, hook: unknown, problems: Problems): void {
+  if (hook !== undefined && typeof hook !== 'function') problems.add(option, 'a function', hook)
 }
 
 function orInfinity(infinite: Infinite): string {
   return infinite === 'finite' ? '' : ', or Infinity'
 }
 
-/** What was given, without what may be secret: the values of an object, a connection string in the wrong place. */
+/** What was given, without what may be secret: the values of an object, or a connection string in the wrong place. */
 function show(value: unknown): string {
   if (typeof value === 'string') return /:\/\/|=/.test(value) ? 'a connection string' : `'${value}'`
   if (typeof value === 'function') return 'a function'
@@ -90,7 +114,7 @@ function show(value: unknown): string {
 
 type Present<Given> = { [Key in keyof Given]: Exclude<Given[Key], undefined> }
 
-/** A key that is present with the value `undefined` is absent: TypeORM passes many of those. */
+/** A key with the value `undefined` counts as absent. TypeORM passes many of those. */
 export function withoutUndefined<Given extends object>(given: Given): Present<Given> {
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Present<Given>
 }

@@ -1,6 +1,4 @@
 import type { ClientBase, PoolClient, PoolConfig } from 'pg'
-import type { Logger } from './logger.ts'
-import type { RetryOptions } from './retry-options.ts'
 
 /** What a reset function is told about the session. */
 export interface ResetInfo {
@@ -38,12 +36,45 @@ export interface PrePingOptions {
 }
 
 /**
- * All options of `pg.Pool`, with the same meaning, and those of Holdfast. A key with the value `undefined` counts as
- * absent.
+ * When to try again: the options of p-retry.
  *
- * @see https://node-postgres.com/apis/pool
+ * @see https://github.com/sindresorhus/p-retry#options
  */
-export interface PoolOptions extends Omit<PoolConfig, 'onConnect'> {
+export interface RetryOptions {
+  /** How many times to try again. For transactions the default is 3. @default Infinity */
+  readonly retries?: number | undefined
+  /** The first pause, in milliseconds. @default 50 */
+  readonly minTimeout?: number | undefined
+  /** The longest pause, in milliseconds. @default 1000 */
+  readonly maxTimeout?: number | undefined
+  /** Each pause is this many times as long as the one before. @default 2 */
+  readonly factor?: number | undefined
+  /** Make each pause one to two times as long, at random, so that those that failed together don't retry together. @default true */
+  readonly randomize?: boolean | undefined
+}
+
+/**
+ * Where the pool writes to: `console`, a pino logger, a winston logger, or anything else with these four methods. Each
+ * message is one line of text, without format characters and without further arguments.
+ *
+ * @example
+ * ```ts
+ * const pool = new Pool({ connectionString, logger: pino(), echo: true })
+ * ```
+ */
+export interface Logger {
+  /** Every lease, release and ping, under `echo: 'debug'`. */
+  debug(message: string): void
+  /** What happens to connections apart from leases, under `echo: true`. */
+  info(message: string): void
+  /** What an operator should look into, with and without `echo`. */
+  warn(message: string): void
+  /** A failure that no caller gets as an error, under `echo: true`. */
+  error(message: string): void
+}
+
+/** The options of the pool that Holdfast reads. Each has its default and its check in `option-table.ts`. */
+export interface OwnOptions {
   /** The largest number of open connections, those that are being opened included. @default 10 */
   readonly max?: number | undefined
   /**
@@ -169,8 +200,8 @@ export interface PoolOptions extends Omit<PoolConfig, 'onConnect'> {
    */
   readonly connectRetry?: boolean | RetryOptions | undefined
   /**
-   * The longest time that `end()`, and the closing of any connection, waits for the server, in milliseconds. After that
-   * the socket is destroyed.
+   * How long `end()` and the closing of a single connection may take, in milliseconds. After that the socket is
+   * destroyed.
    *
    * @default 5000
    */
@@ -209,3 +240,11 @@ export interface PoolOptions extends Omit<PoolConfig, 'onConnect'> {
    */
   readonly logger?: Logger | undefined
 }
+
+/**
+ * All options of `pg.Pool`, with the same meaning, and those of Holdfast. A key with the value `undefined` counts as
+ * absent.
+ *
+ * @see https://node-postgres.com/apis/pool
+ */
+export interface PoolOptions extends Omit<PoolConfig, keyof OwnOptions>, OwnOptions {}

@@ -1,76 +1,107 @@
-import type { Logger } from './logger.ts'
-import type { PrePingOptions, ResetPolicy } from './pool-options.ts'
-import type { RetryOptions } from './retry-options.ts'
+import { OptionsError } from '../errors.ts'
+import { checkHook, Problems, readOptions, withoutUndefined } from './check.ts'
+import { didYouMean } from './check-keys.ts'
+import { addressHint, checkAddress, checkSsl } from './connection-string.ts'
+import { OPTIONS, type OptionValues } from './option-table.ts'
+import type { PoolOptions } from './pool-options.ts'
 
-type Complete<Options> = { readonly [Key in keyof Options]-?: NonNullable<Options[Key]> }
-
-/** When to prove a connection alive before it is leased. */
-export type PrePing = Complete<PrePingOptions>
-
-/** How something is retried: p-retry's options. */
-export type Retry = Complete<RetryOptions>
-
-/** What of the pool's doings is logged: nothing, what changes, every lease as well. */
-export type EchoLevel = false | 'info' | 'debug'
-
-/** The options as the pool works with them: checked, complete and frozen. "Never" is `Infinity`. */
-export interface ResolvedOptions {
-  readonly max: number
-  readonly min: number
-  readonly connectionTimeoutMillis: number
-  readonly idleTimeoutMillis: number
+/** The options as the pool works with them: checked, complete and frozen. "Never" and "no limit" are `Infinity`. */
+export interface ResolvedOptions extends Omit<OptionValues, 'maxLifetimeSeconds' | 'onConnect' | 'keepAlive'> {
   readonly maxLifetimeMillis: number
-  readonly maxLifetimeJitter: number
-  readonly maxUses: number
-  readonly maxIdle: number
-  readonly maxWaiting: number
-  readonly lifo: boolean
-  readonly keepaliveMillis: number
-  readonly leakDetectionMillis: number
-  /** 0 where the server's configuration decides. */
-  readonly clientConnectionCheckMillis: number
-  readonly allowExitOnIdle: boolean
-  readonly clientPerLease: boolean
-  readonly prePing: PrePing | false
-  /** Also for pings that have nothing to do with a lease. */
+  /** The timeout of every ping, even if `prePing` is off. */
   readonly pingTimeoutMillis: number
-  readonly invalidateOnDisconnect: 'all' | 'one'
-  readonly resetOnReturn: ResetPolicy
-  readonly connectRetry: Retry | false
-  readonly closeTimeoutMillis: number
   readonly queryTimeoutMillis: number
-  /** What to tell where the server can't be reached and nothing has said where it is. */
+  /** What to add to a connect error if nothing says where the server is. */
   readonly addressHint: string | undefined
-  readonly lostCommit: 'resolve' | 'report'
-  readonly commitTimeoutMillis: number
-  readonly name: string
-  readonly echo: EchoLevel
-  readonly logger: Logger | undefined
 }
 
-/** The values of absent options, in the units in which users give them. */
-export interface Defaults {
-  readonly max: number
-  readonly min: number
-  readonly connectionTimeoutMillis: number
-  readonly idleTimeoutMillis: number
-  readonly maxLifetimeSeconds: number
-  readonly maxLifetimeJitter: number
-  readonly maxUses: number
-  readonly maxWaiting: number
-  readonly lifo: boolean
-  readonly keepaliveMillis: number
-  readonly leakDetectionMillis: number
-  readonly clientConnectionCheckMillis: number
-  readonly allowExitOnIdle: boolean
-  readonly clientPerLease: boolean
-  readonly prePing: PrePing
-  readonly invalidateOnDisconnect: 'all' | 'one'
-  readonly resetOnReturn: ResetPolicy
-  readonly connectRetry: Retry
-  readonly closeTimeoutMillis: number
-  readonly lostCommit: 'resolve' | 'report'
-  readonly commitTimeoutMillis: number
-  readonly keepAlive: boolean
-  readonly name: string
+const NAMES = Object.keys(OPTIONS)
+
+/** The options of pg that are not ours. A key that resembles one of ours is refused, unless it is one of these. */
+const PG_KEYS = new Set(
+  `user database password port host connectionString stream statement_timeout ssl enableChannelBinding sslnegotiation
+  lock_timeout keepAliveInitialDelayMillis idle_in_transaction_session_timeout application_name
+  fallback_application_name types options client_encoding pipeline log Promise Client verify poolSize binary
+  replication scramMaxIterations query_timeout`.split(/\s+/),
+)
+
+/** What null and false mean in a number of pg: its default (undefined), or never (0). */
+const PG_NUMBERS = {
+  max: undefined,
+  min: undefined,
+  maxUses: undefined,
+  maxLifetimeSeconds: undefined,
+  connectionTimeoutMillis: undefined,
+  idleTimeoutMillis: 0,
+  query_timeout: 0,
+} as const
+const PG_OTHERS = ['allowExitOnIdle', 'Client', 'onConnect', 'verify', 'log'] as const
+
+/**
+ * Checks and completes what the user gave.
+ *
+ * @throws {OptionsError} that names every problem.
+ */
+export function resolveOptions(given: PoolOptions): ResolvedOptions {
+  return readOptions('Pool', () => resolve(given))
+}
+
+function resolve(given: PoolOptions): ResolvedOptions {
+  const problems = new Problems()
+  if (typeof given !== 'object' || given === null) {
+    problems.add('options', 'an object, such as { connectionString }', given)
+    throw new OptionsError(problems.found)
+  }
+  checkPoolKeys(given, problems)
+  const present = asPgReads(withoutUndefined(given))
+  const { maxLifetimeSeconds, onConnect, keepAlive, ...values } = readTable(present, problems)
+  if (present.query_timeout !== undefined) problems.number('query_timeout', present.query_timeout, 0)
+  for (const hook of ['verify', 'log'] as const) checkHook(hook, present[hook], problems)
+  checkAddress(present, process.env, problems)
+  checkSsl(present.ssl, problems)
+  if (problems.found.length > 0) throw new OptionsError(problems.found)
+  return Object.freeze({
+    ...values,
+    maxLifetimeMillis: maxLifetimeSeconds * 1000,
+    pingTimeoutMillis: (values.prePing || OPTIONS.prePing.default).timeoutMillis,
+    queryTimeoutMillis: present.query_timeout || Number.POSITIVE_INFINITY,
+    addressHint: addressHint(given, process.env),
+  })
+}
+
+/** Reads each option of the table. The values are right if no problem was found. */
+function readTable(present: Readonly<Record<string, unknown>>, problems: Problems): OptionValues {
+  const defaults = Object.entries(OPTIONS).map(([option, entry]) => [option, entry.default] as const)
+  const all = { ...Object.fromEntries(defaults), ...present }
+  const values = Object.entries(OPTIONS).map(([option, entry]) => {
+    return [option, entry.read(present[option], { option, default: entry.default, all, problems })] as const
+  })
+  return Object.fromEntries(values) as unknown as OptionValues
+}
+
+/** Refuses keys that were probably meant to be one of our options. All others are passed to pg. */
+function checkPoolKeys(given: object, problems: Problems): void {
+  for (const key of Object.keys(given)) {
+    if (NAMES.includes(key) || PG_KEYS.has(key)) continue
+    const meant = didYouMean(key, [...NAMES, 'query_timeout'])
+    if (meant) problems.found.push(`\`${key}\` is not an option, did you mean \`${meant}\`?`)
+  }
+}
+
+/**
+ * Reads the options of pg as pg does: `poolSize` is `max`, a number may be a text (as in `process.env`), and null, or false
+ * for a number, counts as absent. What isn't understood stays as it is, and is refused later.
+ */
+function asPgReads<Given extends object>(given: Given): Given {
+  const read = new Map<string, unknown>(Object.entries(given))
+  if (!read.has('max')) read.set('max', read.get('poolSize'))
+  for (const [key, nothing] of Object.entries(PG_NUMBERS)) read.set(key, asNumber(read.get(key), nothing))
+  for (const key of PG_OTHERS) if (read.get(key) === null) read.delete(key)
+  return Object.fromEntries([...read].filter(([, value]) => value !== undefined)) as Given
+}
+
+function asNumber(value: unknown, nothing: 0 | undefined): unknown {
+  if (value === null || value === false) return nothing
+  const isNumeric = typeof value === 'string' && value.trim() !== '' && !Number.isNaN(Number(value))
+  return isNumeric ? Number(value) : value
 }

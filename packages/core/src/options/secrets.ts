@@ -3,17 +3,17 @@ import type { ResolvedOptions } from './resolved-options.ts'
 
 type Options = Record<string, unknown>
 
-/** What isn't enumerable in the options of a pool, so that nobody prints it by accident; pg does so with `password`. */
+/** These are made non-enumerable in the options of a pool, so that a log doesn't print them; pg does so with `password`. */
 const HIDDEN = ['password', 'connectionString'] as const
-/** The same in its `ssl`; pg does so with `key`. */
+/** The same in `ssl`; pg does so with `key`. */
 const HIDDEN_IN_SSL = ['key', 'passphrase', 'pfx'] as const
 
-/** TLS options as they were given, by the ones that are shown. */
+/** From the TLS options that a pool shows to those that it was given. */
 const originals = new WeakMap<object, object>()
 
 /**
- * Copies options of a pool, also those that are hidden in another pool's, and leaves out what is undefined. The key words of
- * a connection string become a URL.
+ * Copies the options of a pool, with those that are hidden in the options of another pool, and without those that are
+ * undefined. The key words of a connection string become a URL.
  */
 export function copyOptions<Given extends object>(given: Given): Given {
   const copy: Options = Object.fromEntries(Object.entries(given))
@@ -24,7 +24,7 @@ export function copyOptions<Given extends object>(given: Given): Given {
   return revealTls(copy) as Given
 }
 
-/** Options with the TLS options as they were given. */
+/** Replaces the TLS options that a pool shows by those that it was given. */
 export function revealTls<Given extends object>(options: Given): Given {
   const { ssl } = options as Options
   const original = typeof ssl === 'object' && ssl !== null ? originals.get(ssl) : undefined
@@ -32,8 +32,8 @@ export function revealTls<Given extends object>(options: Given): Given {
 }
 
 /**
- * Has `pool.options` show the counts in force, as pg.Pool does, and hide what is secret. Whoever spreads them into options
- * of a client finds the address there that the connection string has.
+ * Makes `pool.options` show the counts in force, as pg.Pool does, and hides what is secret. A program that copies
+ * `pool.options` into the options of a client gets the address of the connection string in `host`, `port` and so on.
  */
 export function showOptions(shown: object, resolved: ResolvedOptions, addressOf: (url: string) => object): void {
   const { max, min, maxUses, allowExitOnIdle } = resolved

@@ -1,4 +1,4 @@
-import type { PrePing } from '../options/resolved-options.ts'
+import type { PrePing } from '../options/option-table.ts'
 
 /** What is known of a connection that is about to be leased. */
 export interface LivenessFacts {

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { type AcquireOptions, checkAcquireOptions } from '../options/acquire-options.ts'
+import { type AcquireOptions, checkAcquireOptions } from '../options/call-options.ts'
 import { withoutUndefined } from '../options/check.ts'
 import type { TransactionAttempt } from './transaction-attempt.ts'
 

@@ -1,5 +1,5 @@
 import { ConnectError } from '../errors.ts'
-import type { Logger } from '../options/logger.ts'
+import type { Logger } from '../options/pool-options.ts'
 import { mayConnectAgain } from '../policy/classify-error.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { isInstance } from '../thrown.ts'

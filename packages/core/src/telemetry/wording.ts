@@ -1,10 +1,10 @@
-import { DEFAULTS } from '../options/defaults.ts'
+import { OPTIONS } from '../options/option-table.ts'
 import { codeOf, isError, messageOf, nameOf } from '../thrown.ts'
 
 /** The beginning of every line about a pool: `[holdfast:orders 4711] `, or `[holdfast 4711] ` if it has no name. */
 export function prefixOf(poolName: string): string {
   // The pid is read each time: a pool can outlive its process, in a snapshot of it.
-  return `[${poolName === DEFAULTS.name ? 'holdfast' : `holdfast:${escaped(poolName)}`} ${process.pid}] `
+  return `[${poolName === OPTIONS.name.default ? 'holdfast' : `holdfast:${escaped(poolName)}`} ${process.pid}] `
 }
 
 /** A connection, and the server process behind it. */

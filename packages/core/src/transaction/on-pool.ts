@@ -1,7 +1,7 @@
 import type { LeasedClient } from '../connection/physical-client.ts'
 import { TransactionRolledBackError, TransactionStateError } from '../errors.ts'
-import type { AcquireOptions } from '../options/acquire-options.ts'
-import { DEFAULTS } from '../options/defaults.ts'
+import type { AcquireOptions } from '../options/call-options.ts'
+import { OPTIONS } from '../options/option-table.ts'
 import { currentScope } from '../runtime/pool-options-scope.ts'
 import { isInstance } from '../thrown.ts'
 import { beginStatement } from './begin.ts'
@@ -23,7 +23,7 @@ export async function transactionOn<Result>(
   fn: TransactionFunction<Result>,
   options: TransactionOptions = {},
   /** How long ROLLBACK may take, in milliseconds; then its connection is destroyed. */
-  rollbackMillis: number = DEFAULTS.closeTimeoutMillis,
+  rollbackMillis: number = OPTIONS.closeTimeoutMillis.default,
 ): Promise<Result> {
   requireFunction(fn, 'transaction(fn, options)')
   const { modes, run } = resolveTransactionOptions(options)

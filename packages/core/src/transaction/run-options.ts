@@ -1,12 +1,9 @@
 import { OptionsError } from '../errors.ts'
-import { ACQUIRE_KEYS, type AcquireOptions, addAcquireProblems } from '../options/acquire-options.ts'
-import { Problems, readOptions, withoutUndefined } from '../options/check.ts'
+import { ACQUIRE_KEYS, type AcquireOptions, addAcquireProblems } from '../options/call-options.ts'
+import { checkHook, Problems, readOptions, withoutUndefined } from '../options/check.ts'
 import { checkGroupKeys } from '../options/check-keys.ts'
-import { checkHook } from '../options/check-values.ts'
-import { TRANSACTION_RETRY } from '../options/defaults.ts'
-import { resolveRetry } from '../options/resolve-groups.ts'
-import type { Retry } from '../options/resolved-options.ts'
-import type { RetryOptions } from '../options/retry-options.ts'
+import { type Retry, resolveRetry, TRANSACTION_RETRY } from '../options/option-table.ts'
+import type { RetryOptions } from '../options/pool-options.ts'
 
 /** How a transaction is run as a whole, whoever begins and ends it: how its connection is acquired, and when again. */
 export interface RunOptions extends AcquireOptions {

@@ -1,6 +1,6 @@
 import pRetry, { type RetryContext } from 'p-retry'
 import { PoolTimeoutError, TransactionTimeoutError } from '../errors.ts'
-import type { AcquireOptions } from '../options/acquire-options.ts'
+import type { AcquireOptions } from '../options/call-options.ts'
 import { isCausedBy, isRetryable } from '../policy/classify-error.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
 import { systemClock } from '../runtime/clock.ts'

@@ -1,0 +1,110 @@
+import { OptionsError } from '../errors.ts'
+import { propertyOf } from '../thrown.ts'
+import { checkResetPolicy, Problems, readOptions, withoutUndefined } from './check.ts'
+import { checkGroupKeys } from './check-keys.ts'
+import type { ResetPolicy } from './pool-options.ts'
+
+/** What a single caller can set differently from the pool's options. */
+export interface AcquireOptions {
+  /**
+   * Stops waiting for a connection: the caller leaves the queue at once, and rejects with the reason of the signal. In
+   * `withPoolOptions`, in `transaction` and in `query`, the signal also makes the server cancel the statement that is
+   * running. It doesn't cancel a cursor or a stream, which its holder closes, nor a statement in pipeline mode, where the
+   * server may be running another one.
+   */
+  readonly signal?: AbortSignal | undefined
+  /** The longest time that this caller waits for a connection, in milliseconds. 0 means no limit. @default the pool's */
+  readonly connectionTimeoutMillis?: number | undefined
+  /** How the session is reset when this lease ends. @default the pool's */
+  readonly resetOnReturn?: ResetPolicy | undefined
+}
+
+/** The options of `dispose()`. */
+export interface DisposeOptions {
+  /**
+   * `false` leaves the sockets open and sends nothing to the server: for a process that shares its sockets with another
+   * process, whose sessions would otherwise end.
+   *
+   * @default true
+   */
+  readonly close?: boolean | undefined
+}
+
+/** The options of `drain()`. */
+export interface DrainOptions {
+  /** `false` only waits until no connection is in use, and closes nothing when the time is over. @default true */
+  readonly close?: boolean | undefined
+}
+
+// Complete by its type: a new option must be added here.
+const KEYS: Record<keyof AcquireOptions, true> = { signal: true, connectionTimeoutMillis: true, resetOnReturn: true }
+
+/** The names of the `AcquireOptions`. */
+export const ACQUIRE_KEYS: readonly string[] = Object.keys(KEYS)
+
+/** The largest delay of a timer. */
+const LONGEST_MILLIS = 2 ** 31 - 1
+
+/**
+ * Checks `AcquireOptions`; `of` is the function that they were given to.
+ *
+ * @throws {OptionsError} that names every problem.
+ */
+export function checkAcquireOptions(of: string, given: AcquireOptions): void {
+  const problems = new Problems()
+  problems.group(of, given, '{ signal }')
+  readOptions(of, () => {
+    checkGroupKeys(of, given, ACQUIRE_KEYS, problems)
+    addAcquireProblems(of, given, problems)
+  })
+  if (problems.found.length > 0) throw new OptionsError(problems.found)
+}
+
+/** Adds what is wrong with `AcquireOptions` to `problems`. */
+export function addAcquireProblems(of: string, given: AcquireOptions, problems: Problems): void {
+  const { signal, connectionTimeoutMillis, resetOnReturn } = given
+  if (signal !== undefined && !isSignal(signal)) problems.add(`${of}.signal`, 'an AbortSignal', signal)
+  if (connectionTimeoutMillis !== undefined)
+    problems.number(`${of}.connectionTimeoutMillis`, connectionTimeoutMillis, 0)
+  if (resetOnReturn !== undefined) checkResetPolicy(`${of}.resetOnReturn`, resetOnReturn, problems)
+}
+
+/** Whether a value is a signal, even if it comes from another realm. */
+export function isSignal(signal: unknown): signal is AbortSignal {
+  const has = (method: string): boolean => typeof propertyOf(signal, method) === 'function'
+  return has('addEventListener') && has('throwIfAborted')
+}
+
+/**
+ * Checks the options of `dispose()`, and answers whether to close the sockets.
+ *
+ * @throws {OptionsError} that names every problem.
+ */
+export function resolveDispose(given: DisposeOptions): boolean {
+  return readOptions('dispose', () => {
+    const problems = new Problems()
+    problems.group('dispose', given, '{ close: false }')
+    return closeIn('dispose', given, problems)
+  })
+}
+
+/**
+ * Checks what `drain()` was given, and answers whether to close the pool.
+ *
+ * @throws {OptionsError} that names every problem.
+ */
+export function resolveDrain(millis: unknown, given: DrainOptions): boolean {
+  const problems = new Problems()
+  const isTime = typeof millis === 'number' && millis >= 0 && millis <= LONGEST_MILLIS
+  if (!isTime) problems.add('drain(millis)', `a number from 0 to ${LONGEST_MILLIS}`, millis)
+  problems.group('drain', given, '{ close: false }')
+  return closeIn('drain', given, problems)
+}
+
+function closeIn(of: string, given: { readonly close?: boolean | undefined }, problems: Problems): boolean {
+  const { close = true } = given
+  checkGroupKeys(of, withoutUndefined(given), ['close'], problems)
+  problems.oneOf(`${of}.close`, close, [true, false])
+  if (problems.found.length > 0) throw new OptionsError(problems.found)
+  return close
+}
