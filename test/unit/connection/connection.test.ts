@@ -1,59 +1,10 @@
 import pg from 'pg'
 import { describe, expect, test, vi } from 'vitest'
-import type { Connection } from '../../../packages/core/src/connection/connection.ts'
-import { Connector, type ConnectorOptions } from '../../../packages/core/src/connection/connector.ts'
 import { ping, synchronized } from '../../../packages/core/src/connection/internal-query.ts'
 import type { ConnectionState } from '../../../packages/core/src/connection/state.ts'
 import { codeOf } from '../../../packages/core/src/thrown.ts'
-import { adminShutdown, FakeServer, serverError, systemError } from '../../support/fake-client.ts'
-import { FakeClock } from '../../support/fake-clock.ts'
-
-interface Fixture extends Disposable {
-  readonly clock: FakeClock
-  readonly server: FakeServer
-  readonly connection: Connection
-  readonly lost: ReturnType<typeof vi.fn>
-}
-
-function prepare(options: Partial<ConnectorOptions> = {}): Fixture {
-  const clock = new FakeClock()
-  const server = new FakeServer()
-  const connector = new Connector(
-    {
-      clientConfig: () => ({}),
-      Client: server.Client,
-      connectionTimeoutMillis: 30_000,
-      queryTimeoutMillis: Number.POSITIVE_INFINITY,
-      allowExitOnIdle: false,
-      clientPerLease: true,
-      clientConnectionCheckMillis: 0,
-      commits: undefined,
-      onConnect: undefined,
-      verify: undefined,
-      ...options,
-    },
-    clock,
-  )
-  const lost = vi.fn()
-  const connection = connector.make({ onLost: lost, onReleased: () => {} })
-  void connector
-    .logIn(connection)
-    .then(() => connector.runHooks(connection))
-    .catch(() => {})
-  return { clock, server, connection, lost, [Symbol.dispose]: () => clock[Symbol.dispose]() }
-}
-
-async function open(options?: Partial<ConnectorOptions>): Promise<Fixture> {
-  const fixture = prepare(options)
-  await fixture.clock.advance(0)
-  return fixture
-}
-
-async function leased(options?: Partial<ConnectorOptions>): Promise<Fixture> {
-  const fixture = await open(options)
-  fixture.connection.startLease(fixture.clock.now())
-  return fixture
-}
+import { adminShutdown, serverError, systemError } from '../../support/fake-client.ts'
+import { type Fixture, leased, open, prepare } from './connection-fixture.ts'
 
 /** The state, by the shortest way there. */
 const WAYS: Record<ConnectionState, readonly ConnectionState[]> = {

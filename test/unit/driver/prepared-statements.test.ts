@@ -1,40 +1,19 @@
 import { expect, test } from 'vitest'
-import { Connector } from '../../../packages/core/src/connection/connector.ts'
 import type { LeasedClient } from '../../../packages/core/src/connection/physical-client.ts'
-import { type FakeBackend, FakeServer, serverError } from '../../support/fake-client.ts'
-import { FakeClock } from '../../support/fake-clock.ts'
+import { type FakeBackend, serverError } from '../../support/fake-client.ts'
+import { leased } from '../connection/connection-fixture.ts'
 
 const STALE = { ...serverError('0A000', 'cached plan must not change result type') }
 const CONFIG = { name: 'x', text: 'select 1' }
 
-interface Fixture {
+interface StaleStatement {
   readonly client: LeasedClient
   readonly backend: FakeBackend
 }
 
 /** A leased client whose driver believes in a prepared statement that the server finds stale at Bind. */
-async function withStaleStatement(): Promise<Fixture> {
-  const clock = new FakeClock()
-  const server = new FakeServer()
-  const connector = new Connector(
-    {
-      clientConfig: () => ({}),
-      Client: server.Client,
-      connectionTimeoutMillis: 30_000,
-      queryTimeoutMillis: Number.POSITIVE_INFINITY,
-      allowExitOnIdle: false,
-      clientPerLease: true,
-      clientConnectionCheckMillis: 0,
-      commits: undefined,
-      onConnect: undefined,
-      verify: undefined,
-    },
-    clock,
-  )
-  const connection = connector.make({ onLost: () => {}, onReleased: () => {} })
-  void connector.logIn(connection)
-  await clock.advance(0)
-  connection.startLease(clock.now())
+async function withStaleStatement(): Promise<StaleStatement> {
+  const { server, connection } = await leased()
   const backend = server.backend()
   backend.wire.parsedStatements.x = CONFIG.text
   // Bound without Parse, a statement has no text for this server.
@@ -70,6 +49,21 @@ test('a stale statement whose caller gives up before the server is ready again i
   await expect(statement).rejects.toMatchObject({ name: 'AbortError' })
   backend.readyForQuery()
   expect(backend.received).toEqual([''])
+})
+
+test('a statement that fails after Bind is not run again, although a caller has removed all listeners of the protocol', async () => {
+  const { client, backend } = await withStaleStatement()
+  await client.query({ name: 'other', text: 'select 2' })
+  backend.wire.removeAllListeners()
+  backend.silent = true
+  const statement = client.query(CONFIG)
+  backend.wire.emit('bindComplete')
+  // Bound without Parse, it has the text that this server was sent last.
+  backend.failures.set('select 2', STALE)
+  backend.answer()
+  backend.silent = false
+  await expect(statement).rejects.toMatchObject({ code: '0A000' })
+  expect(backend.received).toEqual(['select 2', 'select 2'])
 })
 
 test('a statement that fails when it was parsed again fails with that error', async () => {

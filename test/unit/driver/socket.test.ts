@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import net from 'node:net'
-import { PassThrough, Writable } from 'node:stream'
+import { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, describe, expect, test, vi } from 'vitest'

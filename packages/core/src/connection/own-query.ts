@@ -1,5 +1,6 @@
 import type { Client, QueryResult } from 'pg'
 import { internalsOf } from '../driver/internals.ts'
+import { keepListening } from '../driver/kept-listeners.ts'
 import { propertyOf, toError } from '../thrown.ts'
 import type { Callback } from './statement-run.ts'
 
@@ -48,6 +49,6 @@ function listen(client: Client): Set<() => void> {
     for (const each of waiting) each()
   }
   // The driver tells its own statements in the tick after this.
-  internalsOf(client).connection.on('end', () => process.nextTick(() => process.nextTick(giveUp)))
+  keepListening(internalsOf(client).connection, 'end', () => process.nextTick(() => process.nextTick(giveUp)))
   return waiting
 }

@@ -3,6 +3,7 @@ import { endsSession, STALE_STATEMENT, severityOf } from '../policy/classify-err
 import { factsOf } from '../policy/sqlstate.ts'
 import { codeOf } from '../thrown.ts'
 import { type DriverInternals, type DriverQuery, enqueueFirst } from './internals.ts'
+import { keepListening } from './kept-listeners.ts'
 
 /** What the connections of a pool know together of prepared statements. */
 export interface PreparedKnown {
@@ -166,13 +167,13 @@ export class PreparedStatements {
     this.#isUsed = true
     const { connection } = this.#internals
     const { parse, close } = connection
-    connection.on('parseComplete', () => {
+    keepListening(connection, 'parseComplete', () => {
       this.#isParsed = true
     })
-    connection.on('bindComplete', () => {
+    keepListening(connection, 'bindComplete', () => {
       this.#isBound = true
     })
-    connection.on('readyForQuery', () => {
+    keepListening(connection, 'readyForQuery', () => {
       this.#isParsed = false
       this.#isBound = false
     })
