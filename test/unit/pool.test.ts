@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { physicalClient } from '../../packages/core/src/connection/leased-client.ts'
+import { physicalClient } from '../../packages/core/src/connection/leased-client-factory.ts'
 import { Pool } from '../../packages/core/src/pool.ts'
 import { FakeServer, serverError, systemError } from '../support/fake-client.ts'
 import { FakeClock } from '../support/fake-clock.ts'

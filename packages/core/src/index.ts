@@ -1,5 +1,5 @@
 export { checkPool } from './check-pool.ts'
-export { physicalClient } from './connection/leased-client.ts'
+export { physicalClient } from './connection/leased-client-factory.ts'
 export type { LeasedClient } from './connection/physical-client.ts'
 export {
   type CommitOutcome,

@@ -47,6 +47,6 @@ test('a statement that failed counts until the server is ready again', () => {
   statements.end(failed, 'failed', true)
   expect(statements.isEmpty).toBe(true)
   expect(statements.sentTexts()).toEqual(['insert into t values (1); commit; select 1/0'])
-  statements.settle()
+  statements.forgetFailed()
   expect(statements.sentTexts()).toEqual([])
 })

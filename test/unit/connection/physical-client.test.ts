@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { physicalClient } from '../../../packages/core/src/connection/leased-client.ts'
+import { physicalClient } from '../../../packages/core/src/connection/leased-client-factory.ts'
 import { physicalClientClass } from '../../../packages/core/src/connection/physical-client.ts'
 import { Pool } from '../../../packages/core/src/pool.ts'
 import { FakeServer, serverError, systemError } from '../../support/fake-client.ts'

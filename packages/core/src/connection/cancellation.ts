@@ -1,75 +1,77 @@
+import type { Client } from 'pg'
 import { isReachable, requestCancel, type SocketSource } from '../driver/cancel-request.ts'
-import { internalsOf } from '../driver/internals.ts'
 import type { Pipeline } from '../driver/pipeline.ts'
+import type { LossReach } from '../policy/loss.ts'
 import { RESET_TIMEOUT_MILLIS } from '../policy/reset.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
 import { afterPatience } from '../runtime/deadline.ts'
-import type { InFlight, Statement } from './in-flight.ts'
+import type { Statement } from './in-flight.ts'
 import type { Liveness } from './liveness.ts'
-import type { LeasedClient } from './physical-client.ts'
+import type { Statements } from './statements.ts'
 
-/** What giving up statements takes. */
-export interface CancellationParts {
-  readonly client: LeasedClient
-  readonly gate: Pipeline
+/** The connection, as the cancellation of its statements sees it. */
+export interface CancellationOwner {
+  readonly client: Client
+  readonly pipeline: Pipeline
+  readonly statements: Statements
+  readonly liveness: Liveness
+  markLost(cause: unknown, reach: LossReach): void
+}
+
+/** The settings of a connection that concern cancellation. */
+export interface CancellationSettings {
   readonly clock: Clock
   readonly stream: SocketSource
   readonly pipelined: boolean
-  readonly statements: InFlight
-  readonly signs: Liveness
-  /** It was never sent. */
-  readonly end: (statement: Statement, reason: Error) => void
-  /** The server doesn't answer. */
-  readonly lose: (cause: Error) => void
 }
 
-/** Gives up statements whose callers have: takes back what hasn't been sent, has the server cancel what it works on. */
+/** Cancels statements whose callers have given up: takes them out of the queue, or has the server stop them. */
 export class Cancellation {
-  /** Told when a request is over. */
+  /** Called when a cancel request is over. */
   onOver: (() => void) | undefined = undefined
-  readonly #parts: CancellationParts
+  readonly #owner: CancellationOwner
+  readonly #settings: CancellationSettings
   #underWay = 0
 
-  constructor(parts: CancellationParts) {
-    this.#parts = parts
+  constructor(owner: CancellationOwner, settings: CancellationSettings) {
+    this.#owner = owner
+    this.#settings = settings
   }
 
-  /** Whether a request might yet hit what is sent now. */
+  /** Whether a request may still cancel what is sent now. */
   get isUnderWay(): boolean {
     return this.#underWay > 0
   }
 
-  abort(statement: Statement, reason: Error): void {
-    const { client, statements, pipelined, end } = this.#parts
+  cancel(statement: Statement, reason: Error): void {
+    const { statements, pipeline } = this.#owner
     statement.isGivenUp = true
-    const { _queryQueue: queue } = internalsOf(client)
-    const place = statement.queued === undefined ? -1 : queue.indexOf(statement.queued)
-    if (place !== -1) {
-      queue.splice(place, 1)
-      end(statement, reason)
-    }
-    // In a pipeline the server may be at work on somebody else's.
-    else if (statement.sent && statements.has(statement) && !pipelined) inNoContext(() => void this.#cancel(statement))
+    if (pipeline.takeBack(statement.queued)) statements.end(statement, reason)
+    // In a pipeline the server may be executing a statement of another caller.
+    else if (statement.sent && statements.inFlight.has(statement) && !this.#settings.pipelined)
+      inNoContext(() => void this.#request(statement))
   }
 
   /**
-   * Has the server cancel a statement whose caller has given up. Until the request is over, nothing else is sent and
-   * nobody else gets the connection, which must answer a ping first, if any do: a late request cancels whatever runs then.
+   * Has the server cancel a statement. A late request cancels whatever runs then. So nothing else is sent until the request is
+   * over, and the connection must answer a ping before its next lease, unless pings are turned off.
    */
-  async #cancel(statement: Statement): Promise<void> {
-    const { client, gate, clock, stream, statements, signs, lose } = this.#parts
-    if (!isReachable(stream)) return lose(new Error('Given up: a `stream` object leaves no way to cancel'))
+  async #request(statement: Statement): Promise<void> {
+    const { client, pipeline, statements, liveness } = this.#owner
+    const { clock, stream } = this.#settings
+    const lose = (message: string): void => this.#owner.markLost(new Error(message), 'suspect')
+    if (!isReachable(stream)) return lose('Given up: a `stream` object leaves no way to cancel')
     const cancelPatience = afterPatience(clock, RESET_TIMEOUT_MILLIS, 'nothing', () => {
-      if (statements.has(statement)) lose(new Error('No answer to a cancel request'))
+      if (statements.inFlight.has(statement)) lose('No answer to a cancel request')
     })
     this.#underWay++
-    const resume = gate.hold()
-    signs.markSuspect()
+    const resume = pipeline.hold()
+    liveness.markSuspect()
     await requestCancel(client, { clock, stream, timeoutMillis: RESET_TIMEOUT_MILLIS })
     this.#underWay--
     resume()
     this.onOver?.()
-    if (!statements.has(statement)) cancelPatience()
+    if (!statements.inFlight.has(statement)) cancelPatience()
   }
 }

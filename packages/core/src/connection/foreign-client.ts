@@ -3,17 +3,17 @@ import { OptionsError } from '../errors.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { type Connecting, connectInAnyWay, type LoginKnown } from './connecting.ts'
 
-/** A class that can't serve statements: it has not even `query`. */
+/** A class that is no client: it has no `query`. */
 export type ForeignClass = new (config: ClientConfig) => Connecting & { end?(): unknown; on?: unknown }
 
-/** Whether a class is no client at all, as opposed to one that lacks some part. */
+/** Whether a class is no client at all, and not just a client that lacks a part. */
 export function isForeign(base: { readonly prototype: object }): boolean {
   return !('query' in base.prototype)
 }
 
 /**
- * A client class that stands in for one that is none. Whatever that one has to say when it is asked to connect is the error
- * of each connection; if it connects, that it can't be used.
+ * A client class in place of one that is no client. Its `connect` always rejects: with the error of the other's `connect`, or,
+ * if that succeeds, with an error that says that the class can't be used.
  */
 export function standInClient(Foreign: ForeignClass): typeof Client {
   return class StandIn extends Client {
@@ -39,5 +39,5 @@ export function standInClient(Foreign: ForeignClass): typeof Client {
   }
 }
 
-/** Nothing is known of it but what the class tells. */
+/** Only the class itself reports its login. */
 const ANY_LOGIN: LoginKnown = { clock: systemClock, patienceMillis: 0, isDone: () => true, onDone: () => {} }

@@ -1,59 +1,58 @@
 import { mayCommit } from '../sql/statement.ts'
 
-/** One statement of the holder, from the call to its end. */
+/** One statement, from the call to its end. */
 export interface Statement {
-  /** Undefined where the driver alone knows it: a cursor, a stream. */
+  /** Undefined where only the driver knows it: a cursor, a stream. */
   readonly text: string | undefined
   /** Whether a byte of it could have reached the server. */
   sent: boolean
-  /** Which signs of life its answer will count for. */
-  readonly mark: number
-  /** What the driver keeps in its place as long as it hasn't sent it. */
+  /** See `Liveness.epoch`. */
+  readonly livenessEpoch: number
+  /** What the driver has in its queue, as long as it hasn't sent it. */
   queued: unknown
-  /** Whether its caller waits for it no longer. */
+  /** Whether its caller no longer waits for it. */
   isGivenUp: boolean
 }
 
-/** The holder's statements that have not ended, in the order in which the driver sends them. */
+/** The statements of a connection that have not ended, in the order in which the driver sends them. */
 export class InFlight {
   readonly #pipelined: boolean
-  readonly #underWay: Statement[] = []
-  /** Failed, but the server has not yet said what became of its transaction (ReadyForQuery). */
+  readonly #statements: Statement[] = []
+  /** A statement that failed, until the server says what became of its transaction (ReadyForQuery). */
   #failed: Statement | undefined
 
   constructor(pipelined: boolean) {
     this.#pipelined = pipelined
   }
 
-  /** Enters a statement. The driver sends one at a time, unless it pipelines. */
-  begin(text: string | undefined, mark: number): Statement {
+  /** Adds a statement. The driver sends one at a time, unless it pipelines. */
+  begin(text: string | undefined, livenessEpoch: number): Statement {
     const statement: Statement = {
       text,
-      mark,
+      livenessEpoch,
       queued: undefined,
-      sent: this.#pipelined || this.#underWay.length === 0,
+      sent: this.#pipelined || this.#statements.length === 0,
       isGivenUp: false,
     }
-    this.#underWay.push(statement)
+    this.#statements.push(statement)
     return statement
   }
 
-  /** Whether none is under way. */
   get isEmpty(): boolean {
-    return this.#underWay.length === 0
+    return this.#statements.length === 0
   }
 
-  /** The one that the server works on, unless it works on a statement of the pool's own. */
+  /** The one that the server executes, unless it executes a statement of the pool's own. */
   get first(): Statement | undefined {
-    return this.#underWay[0]
+    return this.#statements[0]
   }
 
-  /** Whether the caller waits for what the server works on. */
+  /** Whether the caller waits for the statement that the server executes. */
   isWanted(): boolean {
     return this.first?.isGivenUp === false
   }
 
-  /** The driver is to send what the server works on once more. Returns what is to be called when it does. */
+  /** The driver will send the first statement once more. Returns what is to be called when it does. */
   requeued(query: object): () => void {
     const { first } = this
     if (first) first.queued = query
@@ -62,34 +61,34 @@ export class InFlight {
     }
   }
 
-  /** Whether the server works on something that it can be told to stop: not on what may be a COMMIT. */
+  /** Whether the server executes something that it may be told to stop: nothing that may be a COMMIT. */
   get mayBeStopped(): boolean {
-    const sent = this.#underWay.filter((each) => each.sent)
+    const sent = this.#statements.filter((each) => each.sent)
     return sent.length > 0 && !sent.some(({ text }) => text !== undefined && mayCommit(text))
   }
 
-  /** Whether this one is still under way. */
+  /** Whether this one has not ended. */
   has(statement: Statement): boolean {
-    return this.#underWay.includes(statement)
+    return this.#statements.includes(statement)
   }
 
-  /** The server is ready for the next one: the transaction status is that after all that has ended. */
-  settle(): void {
+  /** The server is ready for the next statement: its transaction status takes the failed one into account. */
+  forgetFailed(): void {
     this.#failed = undefined
   }
 
-  /** Strikes a statement that has ended; the next one is on its way now, if the connection lives. */
-  end(statement: Statement, how: 'answered' | 'failed', alive: boolean): void {
-    if (alive) this.#failed = how === 'failed' ? statement : undefined
-    const index = this.#underWay.indexOf(statement)
-    if (index !== -1) this.#underWay.splice(index, 1)
-    const next = this.#underWay[0]
-    if (next && alive && next.queued === undefined) next.sent = true
+  /** Removes a statement that has ended. If the connection lives, the next one is being sent. */
+  end(statement: Statement, how: 'answered' | 'failed', isAlive: boolean): void {
+    if (isAlive) this.#failed = how === 'failed' ? statement : undefined
+    const index = this.#statements.indexOf(statement)
+    if (index !== -1) this.#statements.splice(index, 1)
+    const next = this.#statements[0]
+    if (next && isAlive && next.queued === undefined) next.sent = true
   }
 
-  /** The texts of those whose effect isn't known, and that may have reached the server. */
+  /** The texts of those that may have reached the server, and whose effect isn't known. */
   sentTexts(): (string | undefined)[] {
-    const open = this.#failed ? [this.#failed, ...this.#underWay] : this.#underWay
+    const open = this.#failed ? [this.#failed, ...this.#statements] : this.#statements
     return open.filter(({ sent }) => sent).map(({ text }) => text)
   }
 }

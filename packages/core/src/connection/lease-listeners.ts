@@ -1,22 +1,22 @@
 import type { EventEmitter } from 'node:events'
 
-/** By which method of an emitter something begins to listen. */
+/** The methods of an emitter that add a listener. */
 export type Listening = 'on' | 'once' | 'prependListener' | 'prependOnceListener'
 
-// biome-ignore lint/suspicious/noExplicitAny: whatever an event is told with.
+// biome-ignore lint/suspicious/noExplicitAny: the arguments of any event.
 type Listener = (...all: any[]) => void
 
-/** What the emitter really calls. By `listener` it knows for what it stands, when that is listed or removed. */
-type Standing = Listener & { readonly listener: Listener }
+/** What the emitter calls. Node finds the caller's own function in `listener`, to list or remove it. */
+type Wrapper = Listener & { readonly listener: Listener }
 
 interface Added {
   readonly event: string | symbol
-  readonly standing: Standing
+  readonly wrapper: Wrapper
 }
 
 /**
- * The listeners that one holder has put on a client. They leave with the next lease: what is told of the session then is
- * no business of this holder, and a listener that each lease adds would pile up.
+ * The listeners that one caller has added to a client. They are removed when the next lease begins: later events don't
+ * concern this caller, and the listeners of all leases would accumulate.
  */
 export class LeaseListeners {
   readonly #client: EventEmitter
@@ -26,42 +26,42 @@ export class LeaseListeners {
     this.#client = client
   }
 
-  /** Adds a listener, which is called with the holder's own client as `this`. */
-  add(how: Listening, event: string | symbol, listener: Listener, holder: object): void {
+  /** Adds a listener, which is called with the caller's own client as `this`. */
+  add(how: Listening, event: string | symbol, listener: Listener, leasedClient: object): void {
     const isOnce = how === 'once' || how === 'prependOnceListener'
-    const standing: Standing = Object.assign(
+    const wrapper: Wrapper = Object.assign(
       (...all: unknown[]) => {
         if (isOnce) this.#remove(added)
-        Reflect.apply(listener, holder, all)
+        Reflect.apply(listener, leasedClient, all)
       },
       { listener },
     )
-    const added = { event, standing }
+    const added = { event, wrapper }
     this.#added.push(added)
-    if (how === 'prependListener' || how === 'prependOnceListener') this.#client.prependListener(event, standing)
-    else this.#client.on(event, standing)
+    if (how === 'prependListener' || how === 'prependOnceListener') this.#client.prependListener(event, wrapper)
+    else this.#client.on(event, wrapper)
   }
 
-  /** Removes the listener that was added last for it. False if this holder has added none. */
+  /** Removes the latest addition of this listener. False if this caller hasn't added it. */
   remove(event: string | symbol, listener: Listener): boolean {
-    const added = this.#added.findLast((each) => each.event === event && each.standing.listener === listener)
+    const added = this.#added.findLast((each) => each.event === event && each.wrapper.listener === listener)
     if (added) this.#remove(added)
     return added !== undefined
   }
 
-  /** Forgets those that the emitter has removed: of one event, or of all. */
+  /** Forgets listeners that the emitter has removed: those of one event, or all. */
   forget(event: string | symbol | undefined): void {
     this.#added = event === undefined ? [] : this.#added.filter((each) => each.event !== event)
   }
 
   /** Removes all of them. */
   removeAll(): void {
-    for (const { event, standing } of this.#added) this.#client.removeListener(event, standing)
+    for (const { event, wrapper } of this.#added) this.#client.removeListener(event, wrapper)
     this.#added = []
   }
 
   #remove(added: Added): void {
     this.#added.splice(this.#added.indexOf(added), 1)
-    this.#client.removeListener(added.event, added.standing)
+    this.#client.removeListener(added.event, added.wrapper)
   }
 }

@@ -1,31 +1,31 @@
 /**
- * What programs note on clients, and look for with `in`: pg-promise counts so how often it has had one. An assignment is
- * written to the client at once, but what is defined (`Object.defineProperty`) is on the client of the lease, and the
- * operator `in` doesn't say which one is asked. So from the first such question on, what is there at the release is put on
- * the client itself, and shown on the client of its next lease.
+ * Properties that programs add to clients and look for with `in`: pg-promise counts its uses of a client this way. An
+ * assignment is written to the physical client at once. But `Object.defineProperty` defines a property on the client of the
+ * lease, and a trap for `in` doesn't see which client is asked. So after the first such question, the properties that are
+ * there at a release are copied to the physical client, and shown on the client of its next lease.
  */
 export interface ClientNotes {
-  /** Whether any program looks for notes in this way. */
-  areSought: boolean
-  /** Whether this property is one that every client of this class has. To be told of each question. */
+  /** Whether a program has looked for a property with `in`. */
+  areUsed: boolean
+  /** Whether each client of this class has this property. To be called for each `in`. */
   isDrivers(key: PropertyKey): boolean
-  /** Shows them on the client of a lease. */
-  mirror(client: object, leased: object): void
-  /** Puts on the client what was defined on the client of a lease. */
+  /** Shows the properties of the physical client on the client of a lease. */
+  show(client: object, leased: object): void
+  /** Copies what was defined on the client of a lease to the physical client. */
   keep(client: object, leased: object, isExempt: (key: PropertyKey) => boolean): void
 }
 
-/** For all clients that begin with the properties of this one. */
+/** The notes on all clients of a class; `example` is a client without any. */
 export function notesOn(example: object): ClientNotes {
   const common = new Set(Reflect.ownKeys(example))
   const noted = new WeakMap<object, PropertyKey[]>()
   const notes: ClientNotes = {
-    areSought: false,
+    areUsed: false,
     isDrivers(key) {
-      if (!common.has(key as string)) notes.areSought = true
+      if (!common.has(key as string)) notes.areUsed = true
       return common.has(key as string)
     },
-    mirror(client, leased) {
+    show(client, leased) {
       for (const key of noted.get(client) ?? [])
         Object.defineProperty(leased, key, {
           get: () => Reflect.get(client, key),

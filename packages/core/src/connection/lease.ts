@@ -5,43 +5,44 @@ import type { PoolOptionsScope } from '../runtime/pool-options-scope.ts'
 import type { TransactionAttempt } from '../runtime/transaction-attempt.ts'
 import { LeaseListeners } from './lease-listeners.ts'
 
-/** What a statement is told that comes after the release. */
+/** The message for a statement after the release. */
 export const RELEASED = 'This client has been released to the pool: it may not be used any more.'
 
 /** What a lease is granted for. */
 export interface LeaseTerms {
-  /** The caller's wishes, where they differ from the pool's options, and what it is for. */
+  /** The caller's own options, where they differ from the pool's. */
   readonly options?: PoolOptionsScope | undefined
-  /** Where it was acquired, if leaks are looked for. */
+  /** Where it was acquired, if the pool detects leaks. */
   readonly stack?: string | undefined
 }
 
-/** The right to use a connection, granted anew each time: who has it, since when, and what it is to end with. */
+/** The right to use a connection: which lease it is, since when, and what it ends with. */
 export class Lease {
-  /** Counts up from 1: how often the connection has been leased. */
+  /** Counts up from 1: how many leases the connection has had. */
   number = 0
   since = 0
-  /** When its holder asked for it: its deadline counts from there. */
+  /** When the caller asked for it: the caller's deadline counts from there. */
   askedAt = 0
-  /** What to reset the session by, if not by the pool's policy. */
+  /** How to reset the session, if not by the pool's policy. */
   resetOnReturn: ResetPolicy | undefined = undefined
-  /** Where it was acquired, if leaks are looked for. */
+  /** Where it was acquired, if the pool detects leaks. */
   holder: string | undefined = undefined
   /** The attempt at a transaction that it is part of. */
   attempt: TransactionAttempt | undefined = undefined
-  /** The attempt, ended by then, in which whoever acquired it was begun. */
+  /** The attempt in which its caller was started; it had ended when the caller acquired this lease. */
   begunIn: TransactionAttempt | undefined = undefined
-  /** Whether it has been told to last too long. */
+  /** Whether a leak was reported. */
   isOverdue = false
-  /** Whether anything was sent. */
+  /** Whether a statement was sent. */
   hasWorked = false
+  /** The number of the lease that a caller has; 0 if none. */
   #heldNumber = 0
   #listeners: LeaseListeners | undefined = undefined
 
   /** Begins the next lease. */
   begin(now: number, terms: LeaseTerms | undefined, askedAt: number): void {
     this.number++
-    if (this.#listeners) this.#forgetListeners(this.#listeners)
+    if (this.#listeners) this.#removeListeners(this.#listeners)
     this.since = now
     this.askedAt = askedAt
     this.resetOnReturn = terms?.options?.resetOnReturn
@@ -52,20 +53,20 @@ export class Lease {
     this.hasWorked = false
   }
 
-  /** Lent to a caller, who will give it back. A statement of `pool.query` needs no such caller. */
-  lend(): void {
+  /** A caller gets the client, and has to release it. The lease of a `pool.query` has no such caller. */
+  giveToCaller(): void {
     this.#heldNumber = this.number
   }
 
-  /** Whether the lease with this number was lent, and hasn't been given back. */
+  /** Whether a caller has the lease with this number, and has not released it. */
   isHeld(number: number): boolean {
     return this.#heldNumber === number
   }
 
   /**
-   * The lease with this number is given back.
+   * Ends the lease with this number.
    *
-   * @throws {ReleaseError} if it was never lent, or has been given back.
+   * @throws {ReleaseError} if no caller has it, or it has ended.
    */
   end(number: number): void {
     if (!this.isHeld(number))
@@ -73,13 +74,13 @@ export class Lease {
     this.#heldNumber = 0
   }
 
-  /** What its holder has put on the client, until the next lease begins. */
+  /** The listeners that the caller has added to the client. They are removed when the next lease begins. */
   listenersOn(client: EventEmitter): LeaseListeners {
     this.#listeners ??= new LeaseListeners(client)
     return this.#listeners
   }
 
-  #forgetListeners(listeners: LeaseListeners): void {
+  #removeListeners(listeners: LeaseListeners): void {
     this.#listeners = undefined
     listeners.removeAll()
   }

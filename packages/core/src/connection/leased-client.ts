@@ -1,115 +1,71 @@
 import type { EventEmitter } from 'node:events'
-import type { PoolClient } from 'pg'
 import { ReleaseError } from '../errors.ts'
-import { type Lease, RELEASED } from './lease.ts'
+import type { ClientOwner } from './client-owner.ts'
+import { RELEASED } from './lease.ts'
 import type { Listening } from './lease-listeners.ts'
 import { type ClientNotes, notesOn } from './lease-notes.ts'
 import type { LeasedClient } from './physical-client.ts'
-import { type QueryArguments, refuseQuery } from './refuse-query.ts'
+import type { QueryArguments } from './query-config.ts'
+import { refuseQuery } from './refuse-query.ts'
 
-/** What the client of a lease asks its connection. */
-export interface LeaseOwner {
-  /** The client itself, which all leases of the connection have in common. */
+/** The connection, as the client of a lease sees it. */
+export interface LeaseOwner extends Pick<ClientOwner, 'lease' | 'isLost' | 'endLease'> {
+  /** The physical client, which all leases of the connection have in common. */
   readonly client: LeasedClient
-  /** The present lease, or the last. */
-  readonly lease: Lease
-  /** Whether the connection was lost. */
-  readonly isLost: boolean
   /** Whether it has left the pool. */
   isGone(): boolean
-  /**
-   * Ends the lease with this number.
-   *
-   * @throws {ReleaseError} if it was never lent, or has ended.
-   */
-  endLease(number: number, discard?: Error | boolean): void
 }
 
-/** Makes what the holder of the present lease gets. */
-export type MakeLeasedClient = (lender: LeaseOwner) => LeasedClient
+/** Makes the client of a lease. */
+export type ClientOfLeaseClass = new (owner: LeaseOwner) => LeasedClient
 
-type ClientOfLeaseClass = new (lender: LeaseOwner) => LeasedClient
-
-/**
- * The client itself, behind what `connect()` gave: the same at each lease of a connection, and the one that
- * `pool.on('connect')` tells. For what is kept per connection, such as a `WeakMap`. Any other client is returned as it is.
- *
- * @example
- * ```ts
- * const client = await pool.connect()
- * preparedOn.add(physicalClient(client))
- * ```
- */
-export function physicalClient<Client extends PoolClient>(client: Client): Client {
-  return (client as Client & { readonly [ITSELF]?: Client })[ITSELF] ?? client
-}
-
-/** By this the lease is found, whatever a caller has put around its client: a Proxy, or an object that inherits from it. */
+/** Finds the client of the lease also from a Proxy around it, or an object that inherits from it. */
 const LEASED = Symbol('leased')
-const ITSELF = Symbol('physical client')
+/** The property by which the client of a lease gives its physical client. */
+export const PHYSICAL: unique symbol = Symbol('physical client')
 const INSPECT = Symbol.for('nodejs.util.inspect.custom')
-
-// One for each class of clients, as with those.
-const CLASSES = new WeakMap<object, ClientOfLeaseClass>()
-
-/** How such clients are lent: each time behind an object of its own, or themselves, with a `release` for each lease. */
-export function leasedClientFactory(client: LeasedClient, isPerLease: boolean): MakeLeasedClient {
-  if (!isPerLease) return renewRelease
-  const prototype: object = Object.getPrototypeOf(client)
-  const ClientOfLease = CLASSES.get(prototype) ?? derive(client, prototype)
-  CLASSES.set(prototype, ClientOfLease)
-  return (lender) => {
-    lender.lease.lend()
-    return new ClientOfLease(lender)
-  }
-}
-
-function renewRelease(lender: LeaseOwner): LeasedClient {
-  const { client, lease } = lender
-  const { number } = lease
-  lease.lend()
-  client.release = (discard) => lender.endLease(number, discard)
-  return client
-}
 
 // biome-ignore lint/suspicious/noExplicitAny: any method of any class of clients.
 type Method = (...all: any[]) => any
 
 /**
- * What a caller holds: a client for this lease alone. What it reads is the client's; what it does asks the lease first, and
- * is refused for good once that has ended. An object of a class, and no Proxy, which would make a lease half as dear again;
- * only behind the class is one, for what it doesn't have.
+ * Derives the class of what callers get: a client for one lease alone. It reads the properties of the physical client. Its
+ * methods ask the lease first, and refuse for good once the lease has ended. It is an object of a class, and no Proxy, which
+ * would make a lease half as dear again. Only the prototype is a Proxy, for what the class doesn't have.
  */
-function derive(common: LeasedClient, prototype: object): ClientOfLeaseClass {
+export function deriveClientOfLease(common: LeasedClient, prototype: object): ClientOfLeaseClass {
   class ClientOfLease {
     readonly [LEASED] = this
-    readonly #lender: LeaseOwner
+    readonly #owner: LeaseOwner
     readonly #number: number
-    // Not a method, since it is called by itself as well: `connect(callback)` gives it as its third argument.
-    release: LeasedClient['release'] = (discard) => ClientOfLease.#giveBack(this, discard)
+    // Not a method, since it is also called without its client: `connect(callback)` passes it as the third argument.
+    release: LeasedClient['release'] = (discard) => {
+      if (notes.areUsed) ClientOfLease.#keepNotes(this)
+      this.#owner.endLease(this.#number, discard)
+    }
     #methods: Map<PropertyKey, Method> | undefined = undefined
 
-    constructor(lender: LeaseOwner) {
-      this.#lender = lender
-      this.#number = lender.lease.number
-      if (notes.areSought) notes.mirror(lender.client, this)
+    constructor(owner: LeaseOwner) {
+      this.#owner = owner
+      this.#number = owner.lease.number
+      if (notes.areUsed) notes.show(owner.client, this)
     }
 
     query(...call: unknown[]): unknown {
       const self = this[LEASED]
-      // Taken from here, and called on another client.
+      // A program has taken this method and calls it on another client.
       if (!self) return Reflect.apply(Reflect.get(prototype, 'query') as Method, this, call)
-      const { client, lease, isLost } = self.#lender
+      const { client, lease, isLost } = self.#owner
       if (lease.isHeld(self.#number)) return (client.query as Method)(...call)
-      // Nobody else gets a lost connection, and all calls on it tell of the loss.
+      // A lost connection is never leased again, and each call on it reports the loss.
       if (isLost && ClientOfLease.#isLast(self)) return (client.query as Method)(...call)
       return refuseQuery(client, call as unknown as QueryArguments, new ReleaseError(RELEASED))
     }
 
     end(callback?: unknown): unknown {
       const self = this[LEASED]
-      const client = self.#lender.client as unknown as { readonly end: Method }
-      if (ClientOfLease.#isHeld(self) || (ClientOfLease.#isLast(self) && self.#lender.isGone()))
+      const client = self.#owner.client as unknown as { readonly end: Method }
+      if (ClientOfLease.#isHeld(self) || (ClientOfLease.#isLast(self) && self.#owner.isGone()))
         return client.end(callback)
       const refusal = new ReleaseError(RELEASED)
       if (typeof callback !== 'function') return Promise.reject(refusal)
@@ -117,7 +73,7 @@ function derive(common: LeasedClient, prototype: object): ClientOfLeaseClass {
       return undefined
     }
 
-    // Read when a scope is entered: leaving it releases this lease, if that hasn't happened already.
+    // `using` reads it when the scope is entered. Leaving the scope releases this lease, unless it was released before.
     get [Symbol.dispose](): () => void {
       const self = this[LEASED]
       const { release } = self
@@ -149,112 +105,108 @@ function derive(common: LeasedClient, prototype: object): ClientOfLeaseClass {
 
     removeListener(event: string, listener: Method): unknown {
       const self = this[LEASED]
-      const client = self.#lender.client as EventEmitter
-      const isOwn = ClientOfLease.#isLast(self) && self.#lender.lease.listenersOn(client).remove(event, listener)
+      const client = self.#owner.client as EventEmitter
+      const isOwn = ClientOfLease.#isLast(self) && self.#owner.lease.listenersOn(client).remove(event, listener)
       if (ClientOfLease.#isLast(self) && !isOwn) client.removeListener(event, listener)
       return self
     }
 
     removeAllListeners(...named: [event?: string]): unknown {
       const self = this[LEASED]
-      const client = self.#lender.client as EventEmitter
+      const client = self.#owner.client as EventEmitter
       if (!ClientOfLease.#isLast(self)) return self
       client.removeAllListeners(...(named as [string]))
-      self.#lender.lease.listenersOn(client).forget(named[0])
+      self.#owner.lease.listenersOn(client).forget(named[0])
       return self
     }
 
-    /** Nothing, when somebody else has had the connection since. */
-    static #unlessPassedOn(self: ClientOfLease, name: string, all: readonly unknown[]): unknown {
-      const client = self.#lender.client as unknown as Record<string, Method>
+    /** Calls a method of the physical client, unless the connection has been leased again since. */
+    static #callIfLast(self: ClientOfLease, name: string, all: readonly unknown[]): unknown {
+      const client = self.#owner.client as unknown as Record<string, Method>
       return ClientOfLease.#isLast(self) ? client[name]?.(...all) : undefined
     }
 
     emit(...all: unknown[]): unknown {
-      return ClientOfLease.#unlessPassedOn(this[LEASED], 'emit', all) ?? false
+      return ClientOfLease.#callIfLast(this[LEASED], 'emit', all) ?? false
     }
 
     setMaxListeners(...all: unknown[]): unknown {
-      ClientOfLease.#unlessPassedOn(this[LEASED], 'setMaxListeners', all)
+      ClientOfLease.#callIfLast(this[LEASED], 'setMaxListeners', all)
       return this[LEASED]
     }
 
     setTypeParser(...all: unknown[]): unknown {
-      return ClientOfLease.#unlessPassedOn(this[LEASED], 'setTypeParser', all)
+      return ClientOfLease.#callIfLast(this[LEASED], 'setTypeParser', all)
     }
 
     ref(): void {
-      ClientOfLease.#unlessPassedOn(this[LEASED], 'ref', [])
+      ClientOfLease.#callIfLast(this[LEASED], 'ref', [])
     }
 
     unref(): void {
-      ClientOfLease.#unlessPassedOn(this[LEASED], 'unref', [])
+      ClientOfLease.#callIfLast(this[LEASED], 'unref', [])
     }
 
-    get [ITSELF](): LeasedClient {
-      return this[LEASED].#lender.client
+    get [PHYSICAL](): LeasedClient {
+      return this[LEASED].#owner.client
     }
 
     [INSPECT](_depth: number, options: object, inspect: (value: unknown, options: object) => string): string {
-      return inspect(this[ITSELF], options)
+      return inspect(this[PHYSICAL], options)
     }
 
-    /** Whose properties are asked for; a copy of one is none. */
+    /** The client of a lease whose properties are read; undefined for a copy of one. */
     static of(receiver: unknown, key: PropertyKey): ClientOfLease | undefined {
       const self = key === LEASED ? undefined : (receiver as Partial<ClientOfLease>)[LEASED]
-      return self && #lender in self ? self : undefined
+      return self && #owner in self ? self : undefined
     }
 
-    /** What isn't here is the client's. */
+    /** Reads what this class doesn't have from the physical client. */
     static read(self: ClientOfLease, key: PropertyKey): unknown {
-      const { client } = self.#lender
+      const { client } = self.#owner
       const value: unknown = Reflect.get(client, key)
       if (typeof value !== 'function' || key === 'constructor' || Object.hasOwn(client, key)) return value
-      const method = self.#methods?.get(key) ?? ClientOfLease.#callOn(self, client, key)
+      const method = self.#methods?.get(key) ?? ClientOfLease.#bound(self, client, key)
       self.#methods ??= new Map()
       self.#methods.set(key, method)
       return method
     }
 
-    /** What the client has is written to it, and what is new is noted on it: the next holder finds it. Methods aren't. */
+    /** Writes to the physical client, where the next caller finds it. A method is replaced for this lease alone. */
     static write(self: ClientOfLease, key: PropertyKey, value: unknown): boolean {
-      const { client } = self.#lender
+      const { client } = self.#owner
       if (ClientOfLease.#isLast(self) && !isMethod(client, key)) return Reflect.set(client, key, value)
       return Reflect.defineProperty(self, key, { value, writable: true, enumerable: true, configurable: true })
     }
 
-    /** With the client as `this`: it may have fields that only it can read. What returns the client returns this one. */
-    static #callOn(self: ClientOfLease, client: LeasedClient, key: PropertyKey): Method {
+    /** Calls with the physical client as `this`, which may have private fields. If that is returned, this client is. */
+    static #bound(self: ClientOfLease, client: LeasedClient, key: PropertyKey): Method {
       return (...all) => {
         const result = Reflect.apply(Reflect.get(client, key) as unknown as Method, client, all)
         return result === client ? self : result
       }
     }
 
-    // Static, as are the others below: private methods of its own would cost each lease a field more.
+    // Static, as those below: private methods would add a field to each lease.
 
-    /** Whether nobody else has had the connection since. */
+    /** Whether the connection has not been leased again since. */
     static #isLast(self: ClientOfLease): boolean {
-      return self.#lender.lease.number === self.#number
+      return self.#owner.lease.number === self.#number
     }
 
     static #isHeld(self: ClientOfLease): boolean {
-      return self.#lender.lease.isHeld(self.#number)
+      return self.#owner.lease.isHeld(self.#number)
     }
 
-    static #giveBack(self: ClientOfLease, discard: Error | boolean | undefined): void {
-      if (notes.areSought && ClientOfLease.#isHeld(self)) ClientOfLease.#keepNotes(self)
-      self.#lender.endLease(self.#number, discard)
-    }
-
-    /** In a function of its own: its closure costs nothing where nobody looks for notes. */
+    /** In a function of its own: its closure costs nothing where no program looks for notes. */
     static #keepNotes(self: ClientOfLease): void {
-      const { client } = self.#lender
+      if (!ClientOfLease.#isHeld(self)) return
+      const { client } = self.#owner
       notes.keep(client, self, (key) => isMethod(client, key))
     }
 
     static #listen(self: ClientOfLease, how: Listening, event: string, listener: Method): unknown {
-      const { client, lease } = self.#lender
+      const { client, lease } = self.#owner
       const emitter = client as EventEmitter
       if (typeof listener !== 'function') return emitter[how](event, listener) // Throws Node's own TypeError.
       if (ClientOfLease.#isLast(self)) lease.listenersOn(emitter).add(how, event, listener, self)
@@ -268,7 +220,7 @@ function derive(common: LeasedClient, prototype: object): ClientOfLeaseClass {
     constructor: { value: common.constructor, writable: true, configurable: true },
     addListener: on,
     off: removeListener,
-    // `await` asks for it each time.
+    // `await` reads it each time.
     // biome-ignore lint/suspicious/noThenProperty: so that it is found here, not to be called.
     then: { value: undefined, writable: true, configurable: true },
   })
@@ -287,7 +239,7 @@ function derive(common: LeasedClient, prototype: object): ClientOfLeaseClass {
   return ClientOfLease as unknown as ClientOfLeaseClass
 }
 
-/** Whoever replaces a method may well call the method of his own lease: so that isn't for the next one. */
+/** A replaced method may call the method of its own lease, so it must not be seen by the next lease. */
 function isMethod(client: LeasedClient, key: PropertyKey): boolean {
   return key in Object.getPrototypeOf(client) && typeof Reflect.get(client, key) === 'function'
 }

@@ -1,12 +1,12 @@
 import pg, { type ClientConfig } from 'pg'
-import { guardReading } from '../driver/guarded-reading.ts'
-import { internalsOf } from '../driver/internals.ts'
+import { guardClient } from '../driver/guarded-reading.ts'
+import { DriverSession } from '../driver/session.ts'
 import { revealTls } from '../options/secrets.ts'
 import { physicalClientClass } from './physical-client.ts'
 
 /**
- * What is found as `pool.Client`: whoever makes clients of his own by it (Kysely, to cancel a query) may listen to nothing,
- * and a cut must not end the process. TLS options that `pool.options` hides are given to the driver as they were.
+ * The class of `pool.Client`. A program that makes clients with it (Kysely, to cancel a query) may add no `error` listener, and
+ * a broken connection must not end the process. TLS options that `pool.options` hides are passed to the driver unchanged.
  *
  * @throws {OptionsError} if the pool can't use that class.
  */
@@ -16,22 +16,19 @@ export function clientThatListens(base: typeof pg.Client = pg.Client): typeof pg
     constructor(config?: string | ClientConfig) {
       super(typeof config === 'object' ? revealTls(config) : config)
       this.on('error', () => {})
-      const { connection } = internalsOf(this)
-      guardReading(connection, (fault) => {
-        connection.emit('error', fault)
-        connection.stream.destroy()
-      })
+      const session = new DriverSession(this)
+      guardClient(this, (fault) => session.fail(fault))
     }
   }
 }
 
-/** What a connection string says of where it leads, as options of a client; nothing if the driver refuses it. */
+/** The address in a connection string, as options of a client; nothing if the driver refuses it. */
 export function addressIn(connectionString: string): object {
   try {
     const client = new pg.Client({ connectionString }) as pg.Client & { readonly ssl: unknown }
     const { host, port, user, database, password, ssl } = client
     return { host, port, user, database, ...(password && { password }), ...(ssl ? { ssl } : {}) }
   } catch {
-    return {} // Whoever connects is told.
+    return {} // Connecting reports the reason.
   }
 }

@@ -2,7 +2,7 @@
 export class Liveness {
   #answeredAt = 0
   #suspicions = 0
-  #cleared = 0
+  #clearedUpTo = 0
 
   /** When the server last answered. */
   get answeredAt(): number {
@@ -11,22 +11,22 @@ export class Liveness {
 
   /** Whether a ping must be answered before the next lease. */
   get suspect(): boolean {
-    return this.#suspicions > this.#cleared
+    return this.#suspicions > this.#clearedUpTo
   }
 
-  /** To be kept with what is sent now. */
-  get mark(): number {
+  /** Counts suspicions. To be kept with each statement that is sent, and passed to `answered`. */
+  get epoch(): number {
     return this.#suspicions
   }
 
-  /** Something happened that makes its death likely. An answer to what was sent before will prove nothing. */
+  /** The session is likely dead. An answer to a statement that was sent before now won't clear this. */
   markSuspect(): void {
     this.#suspicions++
   }
 
-  /** The server has answered what was sent at that mark. */
-  answered(now: number, mark: number): void {
+  /** The server has answered a statement that was sent in this epoch. */
+  answered(now: number, epoch: number): void {
     this.#answeredAt = now
-    this.#cleared = Math.max(this.#cleared, mark)
+    this.#clearedUpTo = Math.max(this.#clearedUpTo, epoch)
   }
 }

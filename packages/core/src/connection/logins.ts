@@ -1,51 +1,31 @@
 import type { AsyncResource } from 'node:async_hooks'
-import { ConnectError, noAnswer } from '../errors.ts'
-import { longestLoginMillis, silenceMillis } from '../policy/backoff.ts'
+import { ConnectError } from '../errors.ts'
 import { mayConnectAgain } from '../policy/classify-error.ts'
-import type { Cancel, Clock } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
-import { afterPatience } from '../runtime/deadline.ts'
 import { isInstance, toError } from '../thrown.ts'
 import type { Connection } from './connection.ts'
-import { LoginProgress } from './login-progress.ts'
-
-/** So many looks at a login until it counts as silent. */
-const LOOKS = 8
+import { Login, type LoginTimes } from './login.ts'
 
 /** What logging in takes, and who is told how it goes. */
-export interface LoginsParts {
-  readonly clock: Clock
-  /** How long callers wait; `Infinity` for as long as it takes. */
-  readonly deadlineMillis: number
+export interface LoginsParts extends LoginTimes {
   /** Whether another login may begin beside a silent one. */
   readonly maySpareOne: boolean
-  /** Makes a connection that isn't open yet, on behalf of one caller if there is one. */
+  /** Makes a connection that isn't open, on behalf of one caller if there is one. */
   readonly make: (opener: AsyncResource | undefined) => Connection
-  /** Logs it in, however long that takes. */
+  /** Logs it in, without a time limit. */
   readonly logIn: (connection: Connection, opener: AsyncResource | undefined) => Promise<void>
-  /** Whether anybody waits for a connection. */
-  readonly isWanted: () => boolean
-  /** This one begins beside the others: it has no place yet. */
+  /** The spare login has begun: it has no slot. */
   readonly onSpare: (connection: Connection) => void
-  /** It is of no use any more. */
+  /** This connection is not needed any more. */
   readonly onDropped: (connection: Connection, cause: Error) => void
-  /** One login has failed, and the place that it was for is left to another one. */
+  /** A login has failed, and another one takes its slot. */
   readonly onFailure: (error: unknown, connection: Connection) => void
-  /** It is logged in, and has a place. */
+  /** It is logged in, and has a slot. */
   readonly onLoggedIn: (connection: Connection) => void
 }
 
-/** One login under way. */
-interface Login {
-  readonly connection: Connection
-  readonly progress: LoginProgress
-  readonly startedAt: number
-  silentSince: number
-  cancelLook: Cancel | undefined
-}
-
-/** What a login is for: whoever asked for a connection. */
-interface Place {
+/** A slot that was asked for, and the login that is to fill it. */
+interface Slot {
   login: Login
   /** Whether another login may begin beside it. */
   isSilent: boolean
@@ -54,43 +34,43 @@ interface Place {
 }
 
 /**
- * The logins under way. None is cut off because it is slow: it goes on as long as anybody wants it. Beside one that is
- * silent for too long another one begins, a single spare for all of them: whichever is ready first serves.
+ * The logins under way. A slow login isn't cut off: it goes on as long as its connection is wanted. When one is silent for too
+ * long, a single spare login begins beside all of them, and the first one that is ready fills a slot.
  */
 export class Logins {
   readonly #parts: LoginsParts
-  readonly #places = new Set<Place>()
+  readonly #slots = new Set<Slot>()
   #spare: Login | undefined
-  /** How many spare ones in a row have come to nothing. */
-  #inVain = 0
+  /** How many spare logins in a row have failed. */
+  #failedSpares = 0
 
   constructor(parts: LoginsParts) {
     this.#parts = parts
   }
 
   /**
-   * Begins a login, on behalf of one caller if there is one, and tells who has taken its place: that one at once, the
-   * spare one later if it is ready first. Resolves with the connection that is logged in; with undefined if somebody else
-   * has closed it meanwhile.
+   * Begins a login, on behalf of one caller if there is one. Calls `onTaken` with the connection that has the slot: at once,
+   * and again if the spare one takes it. Resolves with the connection that is logged in; with undefined if it was closed
+   * meanwhile.
    *
    * @throws {ConnectError} if the server can't be reached, or refuses.
    */
   logIn(onTaken: (connection: Connection) => void, opener?: AsyncResource): Promise<Connection | undefined> {
     return new Promise((end) => {
       const login = this.#make(opener)
-      const place: Place = { login, isSilent: false, onTaken, end }
-      this.#places.add(place)
+      const slot: Slot = { login, isSilent: false, onTaken, end }
+      this.#slots.add(slot)
       onTaken(login.connection)
       this.#start(login, opener)
-      this.#watch(place)
+      this.#watch(slot)
     })
   }
 
-  /** Somebody waits: if a login has been silent for too long, another one begins beside it. */
+  /** A caller waits: if a login has been silent for too long, the spare one begins. */
   hurry(): void {
     const { maySpareOne, isWanted } = this.#parts
-    if (this.#places.size === 0 || this.#spare || !maySpareOne || !isWanted()) return
-    if (this.#silentPlace()) inNoContext(() => this.#beginSpare())
+    if (this.#slots.size === 0 || this.#spare || !maySpareOne || !isWanted()) return
+    if (this.#silentSlot()) inNoContext(() => this.#beginSpare())
   }
 
   #beginSpare(): void {
@@ -98,7 +78,7 @@ export class Logins {
     try {
       spare = this.#make()
     } catch {
-      return // A client class of the user's: that is told to whoever asks for a connection next.
+      return // The constructor of a user's class has thrown. The next login reports it.
     }
     this.#spare = spare
     this.#parts.onSpare(spare.connection)
@@ -107,11 +87,7 @@ export class Logins {
   }
 
   #make(opener?: AsyncResource): Login {
-    const connection = this.#parts.make(opener)
-    const now = this.#parts.clock.now()
-    connection.startedAt = now
-    const progress = new LoginProgress(connection.client)
-    return { connection, progress, startedAt: now, silentSince: now, cancelLook: undefined }
+    return new Login(this.#parts.make(opener), this.#parts)
   }
 
   #start(login: Login, opener?: AsyncResource): void {
@@ -124,170 +100,135 @@ export class Logins {
       .catch((error: unknown) => this.#giveUp(login, error))
   }
 
-  /** A check has thrown: whoever has its place must not wait for it. */
+  /** A check has thrown. The caller that waits for this slot must be told. */
   #giveUp(login: Login, error: unknown): void {
-    const place = this.#placeOf(login)
-    if (place) this.#end(place, Promise.reject(error))
+    const slot = this.#slotOf(login)
+    if (slot) this.#end(slot, Promise.reject(error))
     else if (login === this.#spare) this.#dropSpare(toError(error))
   }
 
-  #watch(place: Place): void {
-    const { login } = place
-    this.#lookLater(login, () => {
-      if (login.connection.isGone()) return this.#end(place, undefined)
-      if (this.#isTooLong(login)) return this.#failedAt(place, noAnswerOf(login, this.#parts.clock.now()))
-      place.isSilent = this.#isSilent(login)
-      if (place.isSilent) this.hurry()
-      if (this.#places.has(place) && place.login === login) this.#watch(place)
+  #watch(slot: Slot): void {
+    const { login } = slot
+    login.lookLater(this.#failedSpares, () => {
+      if (login.connection.isGone()) return this.#end(slot, undefined)
+      if (login.isTooLong) return this.#slotFailed(slot, login.noAnswer())
+      slot.isSilent = login.checkSilence(this.#failedSpares)
+      if (slot.isSilent) this.hurry()
+      if (this.#slots.has(slot) && slot.login === login) this.#watch(slot)
     })
   }
 
   #watchSpare(spare: Login): void {
-    this.#lookLater(spare, () => {
-      if (!this.#isSilent(spare)) return this.#watchSpare(spare)
-      this.#inVain++
-      this.#dropSpare(noAnswerOf(spare, this.#parts.clock.now()))
+    // It has more time than the spare before it.
+    spare.lookLater(this.#failedSpares + 1, () => {
+      if (!spare.checkSilence(this.#failedSpares + 1)) return this.#watchSpare(spare)
+      this.#failedSpares++
+      this.#dropSpare(spare.noAnswer())
       this.hurry()
     })
   }
 
-  #lookLater(login: Login, look: () => void): void {
-    const { clock, deadlineMillis } = this.#parts
-    const allowed = this.#allowed(login)
-    const silent = clock.now() - login.silentSince
-    const due = silent < allowed ? Math.min(allowed - silent, allowed / LOOKS) : allowed
-    // Meanwhile the last waiter may have left, and with it the reason to go on.
-    const pause = Math.min(due, silenceMillis(login.progress.stage, deadlineMillis, 0))
-    login.cancelLook?.()
-    login.cancelLook = afterPatience(clock, Math.ceil(pause), 'nothing', look)
-  }
-
-  #isSilent(login: Login): boolean {
-    const now = this.#parts.clock.now()
-    if (login.progress.look()) login.silentSince = now
-    return now - login.silentSince >= this.#allowed(login)
-  }
-
   #loggedIn(login: Login): void {
-    login.cancelLook?.()
-    const own = this.#placeOf(login)
+    login.stopLooking()
+    const own = this.#slotOf(login)
     if (own?.login.connection.isGone()) return this.#end(own, undefined)
-    if (login === this.#spare) this.#servesInstead(login)
+    if (login === this.#spare) this.#spareLoggedIn(login)
     else if (own) this.#succeed(own)
   }
 
-  #succeed(place: Place): void {
-    this.#inVain = 0
-    const { connection } = place.login
+  #succeed(slot: Slot): void {
+    this.#failedSpares = 0
+    const { connection } = slot.login
     this.#parts.onLoggedIn(connection)
-    this.#end(place, connection)
+    this.#end(slot, connection)
   }
 
-  /** The spare one is ready before one that was begun earlier. */
-  #servesInstead(spare: Login): void {
-    const place = this.#silentPlace() ?? this.#livePlace()
-    if (!place) return this.#dropSpare(unneeded())
-    this.#take(place, spare, noAnswerOf(place.login, this.#parts.clock.now()))
-    this.#succeed(place)
+  /** The spare one is ready first, and takes the slot of a silent one, or of any. */
+  #spareLoggedIn(spare: Login): void {
+    const slot = this.#silentSlot() ?? this.#liveSlot()
+    if (!slot) return this.#dropSpare(unneeded())
+    this.#takeSlot(slot, spare, slot.login.noAnswer())
+    this.#succeed(slot)
   }
 
   #failed(login: Login, error: unknown): void {
-    const place = this.#placeOf(login)
-    if (place?.login.connection.isGone()) this.#end(place, undefined)
-    else if (place) this.#failedAt(place, error)
+    const slot = this.#slotOf(login)
+    if (slot?.login.connection.isGone()) this.#end(slot, undefined)
+    else if (slot) this.#slotFailed(slot, error)
     else if (login === this.#spare) this.#spareFailed(login, error)
   }
 
-  /** A refusal that won't pass is for all; any other leaves the place to the spare one, if there is one. */
-  #failedAt(place: Place, error: unknown): void {
+  /** An error that retrying can't help is final. After any other, the spare one takes the slot, if there is one. */
+  #slotFailed(slot: Slot, error: unknown): void {
     const spare = this.#spare
-    if (!spare || !passes(error)) return this.#end(place, Promise.reject(error))
-    this.#parts.onFailure(error, place.login.connection)
-    this.#take(place, spare, toError(error))
-    this.#watch(place)
+    if (!spare || !isRetryable(error)) return this.#end(slot, Promise.reject(error))
+    this.#parts.onFailure(error, slot.login.connection)
+    this.#takeSlot(slot, spare, toError(error))
+    this.#watch(slot)
   }
 
   #spareFailed(spare: Login, error: unknown): void {
-    this.#inVain++
+    this.#failedSpares++
     this.#dropSpare(toError(error))
-    const silent = [...this.#places].filter(({ isSilent }) => isSilent)
-    // Whoever isn't let in at all won't fare better than the one that was told so.
-    const refused = passes(error)
-      ? silent.filter(({ login }) => login.progress.stage === 'unreached')
-      : silent.slice(0, 1)
+    const silent = [...this.#slots].filter(({ isSilent }) => isSilent)
+    // The error holds for all logins whose socket isn't connected. A final error is reported to one.
+    const refused = isRetryable(error) ? silent.filter(({ login }) => login.isUnreached) : silent.slice(0, 1)
     if (refused.length === 0) this.#parts.onFailure(error, spare.connection)
-    // The others are given time before the next one.
-    for (const place of this.#places) {
-      place.isSilent = false
-      place.login.silentSince = this.#parts.clock.now()
-      this.#watch(place)
+    // The others are given time before the next spare one.
+    for (const slot of this.#slots) {
+      slot.isSilent = false
+      slot.login.restartSilence()
+      this.#watch(slot)
     }
-    for (const place of refused) this.#end(place, Promise.reject(error))
+    for (const slot of refused) this.#end(slot, Promise.reject(error))
   }
 
-  #take(place: Place, spare: Login, cause: Error): void {
-    const former = place.login
-    former.cancelLook?.()
+  #takeSlot(slot: Slot, spare: Login, cause: Error): void {
+    const former = slot.login
+    former.stopLooking()
     this.#spare = undefined
-    spare.cancelLook?.()
-    place.login = spare
-    place.isSilent = false
-    // The place is free before another takes it.
+    spare.stopLooking()
+    slot.login = spare
+    slot.isSilent = false
+    // The former connection leaves the pool before the spare one takes its slot.
     this.#parts.onDropped(former.connection, cause)
-    place.onTaken(spare.connection)
+    slot.onTaken(spare.connection)
   }
 
-  #end(place: Place, outcome: Connection | undefined | Promise<never>): void {
-    place.login.cancelLook?.()
-    this.#places.delete(place)
-    if (!this.#livePlace() && this.#spare) this.#dropSpare(unneeded())
-    place.end(outcome)
+  #end(slot: Slot, outcome: Connection | undefined | Promise<never>): void {
+    slot.login.stopLooking()
+    this.#slots.delete(slot)
+    if (!this.#liveSlot() && this.#spare) this.#dropSpare(unneeded())
+    slot.end(outcome)
   }
 
   #dropSpare(cause: Error): void {
     const spare = this.#spare as Login
     this.#spare = undefined
-    spare.cancelLook?.()
+    spare.stopLooking()
     this.#parts.onDropped(spare.connection, cause)
   }
 
-  /** No single caller could wait so long; or nobody waits, and nothing was heard. */
-  #isTooLong(login: Login): boolean {
-    const { clock, deadlineMillis, isWanted } = this.#parts
-    const wanted = isWanted()
-    if (deadlineMillis === Number.POSITIVE_INFINITY && wanted) return false
-    return clock.now() - login.startedAt >= longestLoginMillis(login.progress.stage, deadlineMillis, wanted)
-  }
-
-  #allowed(login: Login): number {
-    const before = this.#inVain + (login === this.#spare ? 1 : 0)
-    return silenceMillis(login.progress.stage, this.#parts.deadlineMillis, before)
-  }
-
-  #placeOf(login: Login): Place | undefined {
-    for (const place of this.#places) if (place.login === login) return place
+  #slotOf(login: Login): Slot | undefined {
+    for (const slot of this.#slots) if (slot.login === login) return slot
     return undefined
   }
 
-  #silentPlace(): Place | undefined {
-    for (const place of this.#places) if (place.isSilent && !place.login.connection.isGone()) return place
+  #silentSlot(): Slot | undefined {
+    for (const slot of this.#slots) if (slot.isSilent && !slot.login.connection.isGone()) return slot
     return undefined
   }
 
-  #livePlace(): Place | undefined {
-    for (const place of this.#places) if (!place.login.connection.isGone()) return place
+  #liveSlot(): Slot | undefined {
+    for (const slot of this.#slots) if (!slot.login.connection.isGone()) return slot
     return undefined
   }
-}
-
-function noAnswerOf({ connection, startedAt }: Login, now: number): ConnectError {
-  return new ConnectError(connection.endpoint, noAnswer(now - startedAt))
 }
 
 function unneeded(): Error {
   return new Error('Another login was ready first')
 }
 
-function passes(error: unknown): boolean {
+function isRetryable(error: unknown): boolean {
   return mayConnectAgain(isInstance(error, ConnectError) ? error.cause : error, true)
 }

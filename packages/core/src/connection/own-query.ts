@@ -1,33 +1,32 @@
 import type { Client, QueryResult } from 'pg'
-import { internalsOf } from '../driver/internals.ts'
-import { keepListening } from '../driver/kept-listeners.ts'
 import { propertyOf, toError } from '../thrown.ts'
-import type { Callback } from './statement-run.ts'
+import type { Callback } from './query-config.ts'
 
-/** Those who wait for an answer of a client's own `query`, by client. */
+/** The statements of each client that wait for an answer of its own `query`. */
 const WAITING = new WeakMap<Client, Set<() => void>>()
 
 /**
- * Sends a statement by a `query` of the user's own, which may call back, return a promise of the answer, or do both. `done`
- * is told the first of these, also when the promise rejects. If there is none, the end of the connection is the end of the
- * statement: the driver tells of those that it knows before.
+ * Sends a statement by a `query` of the user's own class, which may call back, return a promise of the answer, or both. `done`
+ * is called with the first of these, also when the promise rejects. If there is none, the statement ends with the connection:
+ * `onEnd` adds a listener for that.
  */
-export function sendByOwn(
+export function sendByOwnQuery(
   client: Client,
   query: (done: Callback) => unknown,
   isAnswer: (result: unknown) => boolean,
   done: Callback,
+  onEnd: (listener: () => void) => void,
 ): void {
-  const waiting = WAITING.get(client) ?? listen(client)
-  const giveUp = (): void => tell(new Error('Connection terminated unexpectedly'))
-  const tell: Callback = (error, result) => {
+  const waiting = WAITING.get(client) ?? watchEnd(client, onEnd)
+  const giveUp = (): void => answer(new Error('Connection terminated unexpectedly'))
+  const answer: Callback = (error, result) => {
     waiting.delete(giveUp)
     done(error, result)
   }
   waiting.add(giveUp)
   let returned: unknown
   try {
-    returned = query(tell)
+    returned = query(answer)
   } catch (error) {
     waiting.delete(giveUp)
     throw error
@@ -35,20 +34,20 @@ export function sendByOwn(
   if (typeof propertyOf(returned, 'then') !== 'function') return
   Promise.resolve(returned).then(
     (result) => {
-      if (isAnswer(result)) tell(null, result as QueryResult)
+      if (isAnswer(result)) answer(null, result as QueryResult)
     },
-    (reason: unknown) => tell((reason || toError(reason)) as Error),
+    (reason: unknown) => answer((reason || toError(reason)) as Error),
   )
 }
 
-/** One listener for all of them. */
-function listen(client: Client): Set<() => void> {
+/** Adds one listener for all statements of a client. */
+function watchEnd(client: Client, onEnd: (listener: () => void) => void): Set<() => void> {
   const waiting = new Set<() => void>()
   WAITING.set(client, waiting)
-  const giveUp = (): void => {
-    for (const each of waiting) each()
+  const giveUpAll = (): void => {
+    for (const giveUp of waiting) giveUp()
   }
-  // The driver tells its own statements in the tick after this.
-  keepListening(internalsOf(client).connection, 'end', () => process.nextTick(() => process.nextTick(giveUp)))
+  // The driver tells the statements that it knows in the next tick. This comes after it.
+  onEnd(() => process.nextTick(() => process.nextTick(giveUpAll)))
   return waiting
 }

@@ -2,57 +2,46 @@ import { errorMonitor } from 'node:events'
 import { Client, type ClientConfig, type PoolClient } from 'pg'
 import { checkDriver } from '../driver/check-driver.ts'
 import { clarified } from '../driver/guarded-reading.ts'
-import { type DriverQuery, internalsOf } from '../driver/internals.ts'
+import { takeQueryTimeout } from '../driver/internals.ts'
 import type { Named } from '../driver/prepared-statements.ts'
-import { inOneWrite, whenSent } from '../driver/presend.ts'
-import { type Submittable, trackSubmittable } from '../driver/submittable.ts'
+import { failSubmittable, type Submittable, trackSubmittable } from '../driver/submittable.ts'
 import { OptionsError, ReleaseError } from '../errors.ts'
-import { abortReason } from '../runtime/abort-reason.ts'
 import { inItsContext } from '../runtime/context.ts'
-import { currentScope, endedAttempt } from '../runtime/pool-options-scope.ts'
+import { currentScope } from '../runtime/pool-options-scope.ts'
 import { runUserCode } from '../runtime/user-code.ts'
-import { kindOf, onlyRollsBack, type StatementKind, takesEffectLate } from '../sql/statement.ts'
+import { kindOf, takesEffectLate } from '../sql/statement.ts'
 import { propertyOf } from '../thrown.ts'
 import type { ClientOwner } from './client-owner.ts'
 import { isForeign, standInClient } from './foreign-client.ts'
-import type { Statement } from './in-flight.ts'
 import { RELEASED } from './lease.ts'
-import { sendByOwn } from './own-query.ts'
+import { sendByOwnQuery } from './own-query.ts'
+import { type Callback, copyOf, hasValues, type QueryConfig } from './query-config.ts'
+import { refusalOf } from './refuse-query.ts'
 import { failure } from './stack.ts'
-import { type Callback, refuse, StatementRun } from './statement-run.ts'
+import { refuse, StatementRun } from './statement-run.ts'
 
-/** What the caller holds: the physical `pg.Client`, with a `release` that is renewed at each lease. */
+/** The physical `pg.Client` of a connection, with the methods that @types/pg lacks. */
 export interface LeasedClient extends PoolClient, AsyncDisposable, Disposable {
-  /** Lets its socket keep the process alive; missing in @types/pg. */
+  /** Lets its socket keep the process alive. */
   ref(): void
-  /** Lets the process end although its socket is open; missing in @types/pg. */
+  /** Lets the process end although its socket is open. */
   unref(): void
-  /** What the server said last: idle, in a transaction, in a failed one; null before it said anything. Missing in @types/pg. */
+  /** What the server has reported last: idle, in a transaction, in a failed one; null before the first report. */
   getTransactionStatus(): 'I' | 'T' | 'E' | null
 }
 
-/** Makes clients that belong to a connection. */
+/** Makes the client of a connection. */
 export type PhysicalClientClass = new (config: ClientConfig, owner: ClientOwner) => LeasedClient
 
 type Send = (config: string | QueryConfig, values: unknown[] | undefined, done: Callback) => void
 
-interface QueryConfig {
-  readonly text?: string
-  readonly name?: string
-  readonly values?: readonly unknown[]
-  readonly rows?: number
-  readonly query_timeout?: number
-  readonly signal?: AbortSignal
-  readonly callback?: Callback
-}
-
-// One for all pools: V8 takes what is done to several classes for several things, and then does each of them slower.
+// One class for all pools: V8 optimizes for a single class, and gets slower with several.
 const CLASSES = new WeakMap<typeof Client, PhysicalClientClass>()
 
 /**
- * The class of leased clients that is derived from the driver's (or the user's) client class.
+ * The class of physical clients, derived from the driver's client class or the user's.
  *
- * @throws {OptionsError} for pg-native, whose socket can't be watched, and for a driver that lacks what is relied on.
+ * @throws {OptionsError} for pg-native, whose socket can't be watched, and for a driver that lacks a part.
  */
 export function physicalClientClass(base: typeof Client = Client): PhysicalClientClass {
   if (typeof base !== 'function' || !hasSocket(base))
@@ -64,7 +53,7 @@ export function physicalClientClass(base: typeof Client = Client): PhysicalClien
   return derived
 }
 
-/** Not pg-native, nor what hides its prototype. */
+/** Whether it is neither pg-native nor a class that hides its prototype. */
 function hasSocket(base: typeof Client): boolean {
   const prototype = propertyOf(base, 'prototype')
   try {
@@ -74,7 +63,7 @@ function hasSocket(base: typeof Client): boolean {
   }
 }
 
-/** Of a class that is none, one that says so: not before it has said by itself why it doesn't connect. */
+/** A class that is no client is replaced by one whose `connect` rejects: first with the class's own error, if it has one. */
 function driverClassOf(base: typeof Client): typeof Client {
   const driver = isForeign(base) ? standInClient(base as never) : base
   checkDriver(driver)
@@ -88,16 +77,13 @@ function derive(base: typeof Client): PhysicalClientClass {
       Object.defineProperty(LeasedClient, 'name', { value: 'LeasedClient' })
     }
     readonly #owner: ClientOwner
-    /** From the connection string, or pg's defaults. */
+    /** The `query_timeout` of the connection string, or of pg's defaults. */
     readonly #queryTimeout: number | undefined
 
     constructor(config: ClientConfig, owner: ClientOwner) {
       super(config)
       this.#owner = owner
-      // The driver's own timer leaves the connection half-open, and believes a blocked event loop. `limit` replaces it.
-      const parameters = internalsOf(this).connectionParameters
-      this.#queryTimeout = Number(parameters.query_timeout) || undefined
-      parameters.query_timeout = 0
+      this.#queryTimeout = takeQueryTimeout(this)
     }
 
     // biome-ignore lint/suspicious/noExplicitAny: the overloads are those of pg.Client, see LeasedClient.
@@ -108,7 +94,6 @@ function derive(base: typeof Client): PhysicalClientClass {
       const callback: Callback | undefined = typeof second === 'function' ? second : (third ?? first.callback)
       if (callback && typeof callback !== 'function') throw new TypeError('callback is not a function')
       const isDrivers = base.prototype.query === Client.prototype.query
-      // It is the socket that calls back, and whoever asked that is called.
       if (callback)
         return this.#run(first, values, inItsContext(callback), isDrivers ? this.#sendWithCallback : this.#sendByOwn)
       const send = isDrivers ? this.#sendWithCallback : this.#sendForPromise
@@ -119,13 +104,13 @@ function derive(base: typeof Client): PhysicalClientClass {
 
     // biome-ignore lint/suspicious/noExplicitAny: as above.
     override end(callback?: any): any {
-      this.#owner.endedByHolder()
+      this.#owner.markEndedByCaller()
       return super.end(callback)
     }
 
     /**
-     * Hears of the end by itself and not by a listener, which callers could remove. Nobody else has to listen; who does may
-     * throw, which is no fault of what was read.
+     * Detects the end here and not by a listener, which callers could remove. So no `error` listener is needed. A listener may
+     * throw, which must not look like a fault of the data.
      */
     override emit(event: string | symbol, ...all: unknown[]): boolean {
       const isOver = event === 'error' || event === 'end'
@@ -135,12 +120,12 @@ function derive(base: typeof Client): PhysicalClientClass {
       return event === 'error' ? super.emit(errorMonitor, ...all) : false
     }
 
-    /** Of the present lease, whoever holds it. The client of a lease has a `release` of its own. */
+    /** Ends the present lease. The client of a lease has a `release` of its own. */
     release(discard?: Error | boolean): void {
       this.#owner.endLease(this.#owner.lease.number, discard)
     }
 
-    // Read when a scope is entered, so that leaving it late can't release the next lease.
+    // `using` reads it when the scope is entered, so that leaving the scope late can't release the next lease.
     get [Symbol.dispose](): () => void {
       const { release } = this
       const { lease } = this.#owner
@@ -158,17 +143,19 @@ function derive(base: typeof Client): PhysicalClientClass {
     readonly #sendWithCallback: Send = (config, values, done) =>
       super.query(config as string, values as unknown[], done)
 
-    /** A `query` of the user's own may know no callbacks, and may never settle. */
+    /** A `query` of the user's own may not call back, and its promise may never settle. */
     readonly #sendForPromise: Send = (config, values, done) => {
       const query = (): unknown => super.query(config as string, values as unknown[])
-      sendByOwn(this, query, () => true, done)
+      sendByOwnQuery(this, query, () => true, done, this.#onEnd)
     }
 
     readonly #sendByOwn: Send = (config, values, done) => {
       const query = (tell: Callback): unknown => super.query(config as string, values as unknown[], tell)
-      // It resolves with nothing if it leaves that to the callback.
-      sendByOwn(this, query, (result) => typeof result === 'object' && result !== null, done)
+      // A promise of nothing is no answer: the callback has it.
+      sendByOwnQuery(this, query, (result) => typeof result === 'object' && result !== null, done, this.#onEnd)
     }
+
+    readonly #onEnd = (listener: () => void): void => void this.#owner.session.onEnd(listener)
 
     #run(config: string | QueryConfig, values: unknown[] | undefined, callback: Callback, send: Send): void {
       const owner = this.#owner
@@ -176,112 +163,49 @@ function derive(base: typeof Client): PhysicalClientClass {
       const text = isText ? config : config.text
       const timeout = isText ? undefined : config.query_timeout
       const scope = owner.isInUse ? currentScope() : undefined
-      const given = (isText ? undefined : config.signal) ?? scope?.signal
-      const refusal = owner.refusal(text) ?? strangersRefusal(owner) ?? reasonToRefuse(given, text)
+      const signal = (isText ? undefined : config.signal) ?? scope?.signal
+      const refusal = refusalOf(owner, text, signal)
       if (refusal) return refuse(owner, text, refusal, callback)
       const kind = !isText && config.rows ? 'opaque' : kindOf(text, hasValues(values, config))
-      const call = new StatementRun(owner, text, kind, callback)
-      call.limit(timeout || this.#queryTimeout)
-      // Given up before it is sent, or not at all: nobody would know what became of the work.
-      if (given && kind !== 'commit' && kind !== 'rollback') call.obey(given)
+      const run = new StatementRun(owner, text, kind, callback)
+      run.startTimeout(timeout || this.#queryTimeout)
+      // A COMMIT or ROLLBACK runs to its end once it is sent: nothing else tells what became of the transaction.
+      if (signal && kind !== 'commit' && kind !== 'rollback') run.watchSignal(signal)
       try {
         const query = isText ? config : copyOf(config)
         if (!isText && config.name) owner.preparedStatements.use(query as Named)
-        // A statement by itself, on a connection that waits for nothing: most are.
-        if (kind === 'work' && owner.pipeline.isIdle && (owner.xidTracker?.isOutside ?? true))
-          send(query, values, call.answered)
-        else this.#give(call.statement, kind, () => send(query, values, call.answered))
+        if (run.isAlone) send(query, values, run.answered)
+        else run.give(() => send(query, values, run.answered))
       } catch (error) {
-        call.refused(error as Error)
+        run.refused(error as Error)
         throw error
       }
     }
 
-    /** Gives a statement to the driver, together with what must be known of its transaction. */
-    #give(statement: Statement, kind: StatementKind, send: () => void): void {
-      const { xidTracker } = this.#owner
-      const isEarly = xidTracker?.prepare(kind) === 'early'
-      const { _queryQueue: queue } = internalsOf(this)
-      const before = queue.length
-      const give = (): void => {
-        send()
-        if (queue.length === before) {
-          // Whoever has put himself around `query` may not have given it to the driver yet.
-          const isSent = internalsOf(this).readyForQuery === false
-          return xidTracker?.sent(isSent ? kind : 'opaque')
-        }
-        const query = queue.at(-1) as DriverQuery
-        statement.queued = query
-        statement.sent = false
-        whenSent(query, (submit) => {
-          statement.queued = undefined
-          statement.sent = true
-          const problem = submit()
-          if (!problem) xidTracker?.sent(kind)
-          return problem
-        })
-        if (isEarly) this.#owner.pipeline.sendEarly(query)
-      }
-      if (isEarly || xidTracker?.willAskBehind(kind)) inOneWrite(this, give)
-      else give()
-    }
-
     #submit(submittable: Submittable, second: unknown, third: unknown): unknown {
       const owner = this.#owner
-      const internals = internalsOf(this)
+      const { lease, statements } = owner
       const callback = (typeof second === 'function' ? second : third) as Callback | undefined
       if (callback && typeof callback !== 'function') throw new TypeError('callback is not a function')
       const timeout = submittable.query_timeout || this.#queryTimeout
       submittable.query_timeout = 0
       owner.preparedStatements.use(submittable as Named)
-      const { lease } = owner
       const { number } = lease
-      const isLent = lease.isHeld(number)
+      const isHeld = lease.isHeld(number)
       const refusal = owner.refusal()
-      const statement = refusal ? undefined : owner.begin(submittable.text)
-      // Nothing can be sent behind it, nor told of what it did.
+      const statement = refusal ? undefined : statements.begin(submittable.text)
+      // No probe can be sent behind it, and its effect on the transaction isn't known.
       if (!refusal) owner.xidTracker?.sent(takesEffectLate(submittable.text) ? 'hidden' : 'opaque')
-      trackSubmittable(submittable, callback as never, {
-        connection: internals.connection,
-        isReady: () => internals.readyForQuery === true,
+      trackSubmittable(this, submittable, callback as never, {
         isOver: () => refusal !== undefined || owner.isLost,
-        explain: (error) => refusal ?? (statement ? owner.explain(error, statement) : error),
-        limit: () => owner.limit(timeout),
-        ended: (error) => statement && owner.end(statement, error),
-        refusal: () => (isLent && !lease.isHeld(number) ? new ReleaseError(RELEASED) : undefined),
+        errorFor: (error) => refusal ?? (statement ? statements.errorFor(error, statement) : error),
+        startTimeout: () => statements.startTimeout(timeout),
+        onEnd: (error) => statement && statements.end(statement, error),
+        refusal: () => (isHeld && !lease.isHeld(number) ? new ReleaseError(RELEASED) : undefined),
       })
       if (!refusal) return super.query(submittable as never)
-      process.nextTick(() => submittable.handleError(refusal, internals.connection))
+      failSubmittable(this, submittable, refusal)
       return submittable
     }
   } as unknown as PhysicalClientClass
-}
-
-/**
- * What the driver gets: without the timeout, which is ours, and with the object's own class, whose getters may be the
- * text. A copy, since older drivers (before 8.23.1) leave our callback in it, where the caller's next call would find it.
- */
-function copyOf(config: QueryConfig): QueryConfig {
-  const copy = Object.assign(Object.create(Object.getPrototypeOf(config)), config)
-  if (config.query_timeout) copy.query_timeout = 0
-  return copy
-}
-
-/** A statement whose caller has given up isn't sent; but whoever gave up may always roll back. */
-function reasonToRefuse(signal: AbortSignal | undefined, text: string | undefined): Error | undefined {
-  if (signal !== undefined && typeof propertyOf(signal, 'addEventListener') !== 'function')
-    return new OptionsError(['`signal` must be an AbortSignal (of an AbortController it is `.signal`).'])
-  return signal?.aborted && !onlyRollsBack(text) ? abortReason(signal) : undefined
-}
-
-/** With parameters the protocol allows but one statement; as without rows to be read in portions it is sent whole. */
-function hasValues(values: unknown[] | undefined, config: string | QueryConfig): boolean {
-  if (typeof config === 'string') return (values?.length ?? 0) > 0
-  return (values ?? config.values ?? []).length > 0 || config.name !== undefined
-}
-
-/** Work that runs on when its attempt has ended must not meet the session of whoever leases this connection now. */
-function strangersRefusal({ isInUse, lease }: ClientOwner): Error | undefined {
-  if (!isInUse || !endedAttempt()?.isStrangerTo(lease)) return undefined
-  return new ReleaseError('The transaction of this client has ended: it may not be used any more.')
 }

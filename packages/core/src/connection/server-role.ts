@@ -1,30 +1,29 @@
-import type { DriverInternals } from '../driver/internals.ts'
-import { keepListening } from '../driver/kept-listeners.ts'
+import type { DriverSession } from '../driver/session.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { codeOf } from '../thrown.ts'
 import { type KnownSessionDefaults, SessionFitness } from './session-fitness.ts'
 
-/** What the server says of one of its settings. */
-interface ParameterStatus {
-  readonly parameterName: string
-  readonly parameterValue: string
-}
-
-/** What a pool has found out about the servers that it was led to. */
+/** What is known of the servers that a pool was led to, shared by its connections. */
 export interface KnownPrimary {
-  /** Whether any of them took writes. */
-  wasMet: boolean
-  /** Whether one that takes none has refused one since. */
+  /** Whether one of them was a primary. */
+  isFound: boolean
+  /** Whether a standby has refused a write since. */
   isMissed: boolean
   /** How sessions begin. */
-  readonly births: KnownSessionDefaults
+  readonly sessionDefaults: KnownSessionDefaults
+}
+
+/** What a pool knows before its first connection. */
+export function unknownPrimary(): KnownPrimary {
+  const sessionDefaults = { epoch: 0, checkedAt: Number.NEGATIVE_INFINITY, isMissed: false }
+  return { isFound: false, isMissed: false, sessionDefaults }
 }
 
 const READ_ONLY = '25006' // read_only_sql_transaction
 
 /**
- * Whether the server of a connection takes writes. It says by itself, since PostgreSQL 14, whether it is in hot standby: a
- * name that has led to the primary may lead there after a failover.
+ * Whether the server of a connection is a primary. Since PostgreSQL 14 a server reports whether it is in hot standby. After a
+ * failover, a host name that has led to the primary may lead to a standby.
  *
  * @see https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-ASYNC
  */
@@ -33,12 +32,11 @@ export class ServerRole {
   readonly #fitness: SessionFitness
   #isStandby = false
 
-  constructor(internals: DriverInternals, pool: KnownPrimary, clock: Clock) {
-    const { connection } = internals
+  constructor(session: DriverSession, pool: KnownPrimary, clock: Clock) {
     this.#pool = pool
-    this.#fitness = new SessionFitness(internals, pool.births, clock)
-    keepListening(connection, 'parameterStatus', ({ parameterName, parameterValue }: ParameterStatus) => {
-      if (parameterName === 'in_hot_standby') this.note(parameterValue === 'on')
+    this.#fitness = new SessionFitness(session, pool.sessionDefaults, clock)
+    session.onParameter((name, value) => {
+      if (name === 'in_hot_standby') this.setStandby(value === 'on')
     })
   }
 
@@ -47,29 +45,31 @@ export class ServerRole {
     return this.#fitness.isUnfit
   }
 
-  /** Judges what the server has refused. */
+  /** Takes note of an error of the server. */
   judge(error: Error): void {
     this.#fitness.judge(error, this.#isStandby)
   }
 
-  /** Why nobody should be given this connection; undefined if there is no reason. It passes when a primary is found. */
+  /** Why this connection must not be used; undefined if there is no reason. It passes when a primary is found. */
   get objection(): Error | undefined {
     if (!this.#isStandby || !this.#pool.isMissed) return undefined
     return Object.assign(new Error('the server is in hot standby, and has refused a write'), { code: '57P03' })
   }
 
-  /** Whether this error of the server means that it is no primary any more, and not that the application was wrong. */
-  hasLostPrimary(error: unknown): boolean {
-    if (codeOf(error) !== READ_ONLY || !this.#isStandby || !this.#pool.wasMet) return false
-    this.#pool.isMissed = true
-    return true
+  /** Whether this error means that the server is no longer the primary, and not that the application was wrong. */
+  isPrimaryLost(error: unknown): boolean {
+    return codeOf(error) === READ_ONLY && this.#isStandby && this.#pool.isFound
   }
 
-  /** What the server is found to be. */
-  note(isStandby: boolean): void {
+  /** Makes new connections look for a primary. */
+  missPrimary(): void {
+    this.#pool.isMissed = true
+  }
+
+  setStandby(isStandby: boolean): void {
     this.#isStandby = isStandby
     if (isStandby) return
-    this.#pool.wasMet = true
+    this.#pool.isFound = true
     this.#pool.isMissed = false
   }
 }

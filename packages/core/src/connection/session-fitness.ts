@@ -1,85 +1,79 @@
-import type { DriverInternals } from '../driver/internals.ts'
-import { keepListening } from '../driver/kept-listeners.ts'
+import type { DriverSession } from '../driver/session.ts'
 import { factsOf } from '../policy/sqlstate.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { codeOf, messageOf, propertyOf, textOf } from '../thrown.ts'
 
-/** What a pool has found out about how its sessions begin. */
+/** What is known of how sessions begin, shared by the connections of a pool. */
 export interface KnownSessionDefaults {
   /** Counts how often the sessions that had begun read only were given up. */
   epoch: number
-  /** When they were given up last because one of them has refused a write: the default may have been lifted. */
+  /** When they were last given up because one of them had refused a write: the default may have been changed since. */
   checkedAt: number
-  /** Whether a write was refused, and no session has begun since that takes any. */
+  /** Whether a write was refused, and no session that accepts writes has begun since. */
   isMissed: boolean
 }
 
-// A default that is still in force must not cost a connection for each write that is refused.
+// While the default is still read only, not each refused write may cost a connection.
 const SHORTEST_CHECK_MILLIS = 60_000
 
 const READ_ONLY = '25006' // read_only_sql_transaction
 
 /**
- * Whether a session is fit for its next lease. One can be broken for a reason of its own, and stay so until it ends: its
- * caches are stale, its role was dropped, or it began with a read-only default that has been lifted since.
+ * Whether a session may be leased again. A session can be broken until it ends, for a reason of its own: its caches are stale,
+ * its role was dropped, or it began with a read-only default that was changed since.
  */
 export class SessionFitness {
-  readonly #internals: DriverInternals
-  readonly #births: KnownSessionDefaults
+  readonly #session: DriverSession
+  readonly #pool: KnownSessionDefaults
   readonly #clock: Clock
-  #flaw: unknown
-  /** In which epoch it began read only; undefined if it takes writes, or hasn't said. */
+  #defect: unknown
+  /** In which epoch it began read only; undefined if it accepts writes, or the server hasn't reported it. */
   #readOnlySince: number | undefined
   #hasBegun = false
 
-  constructor(internals: DriverInternals, births: KnownSessionDefaults, clock: Clock) {
-    this.#internals = internals
-    this.#births = births
+  constructor(session: DriverSession, pool: KnownSessionDefaults, clock: Clock) {
+    this.#session = session
+    this.#pool = pool
     this.#clock = clock
-    // PostgreSQL says it before a session begins, since version 14, and then whenever the application has set it.
-    keepListening(
-      internals.connection,
-      'parameterStatus',
-      ({ parameterName, parameterValue }: { readonly parameterName: string; readonly parameterValue: string }) => {
-        if (parameterName === 'default_transaction_read_only' && !this.#hasBegun) this.#begin(parameterValue === 'on')
-      },
-    )
+    // Since version 14, PostgreSQL reports it before a session begins, and again whenever the application sets it.
+    session.onParameter((name, value) => {
+      if (name === 'default_transaction_read_only' && !this.#hasBegun) this.#begin(value === 'on')
+    })
   }
 
-  /** Whether this session must not be leased again. */
   get isUnfit(): boolean {
-    return this.#flaw !== undefined || (this.#readOnlySince !== undefined && this.#readOnlySince < this.#births.epoch)
+    return this.#defect !== undefined || (this.#readOnlySince !== undefined && this.#readOnlySince < this.#pool.epoch)
   }
 
-  /** Judges what the server has refused. `isStandby`: it takes no writes in any session. */
+  /** Takes note of an error of the server. `isStandby`: the server accepts no writes in any session. */
   judge(error: unknown, isStandby: boolean): void {
     const facts = factsOf(codeOf(error))
-    if (facts.spoils?.test(`${textOf(propertyOf(error, 'routine'))}: ${messageOf(error)}`)) this.#flaw ??= error
-    if (codeOf(error) !== READ_ONLY || isStandby || this.#isReadOnlyByWish) return
-    if (this.#readOnlySince !== undefined) this.#check()
-    // In a transaction the application may have said READ ONLY itself.
-    else if (this.#internals.getTransactionStatus() === 'I') this.#flaw ??= error
+    if (facts.spoils?.test(`${textOf(propertyOf(error, 'routine'))}: ${messageOf(error)}`)) this.#defect ??= error
+    if (codeOf(error) !== READ_ONLY || isStandby || this.#isReadOnlyByOption) return
+    if (this.#readOnlySince !== undefined) this.#giveUpReadOnly()
+    // In a transaction, the application may have set READ ONLY itself.
+    else if (this.#session.transactionStatus === 'I') this.#defect ??= error
   }
 
-  /** Gives up those that began read only, to see how the next one begins. */
-  #check(): void {
+  /** Gives up all sessions that began read only. The next session shows whether the default is still the same. */
+  #giveUpReadOnly(): void {
     const now = this.#clock.now()
-    this.#births.isMissed = true
-    if (now - this.#births.checkedAt < SHORTEST_CHECK_MILLIS) return
-    this.#births.checkedAt = now
-    this.#births.epoch++
+    this.#pool.isMissed = true
+    if (now - this.#pool.checkedAt < SHORTEST_CHECK_MILLIS) return
+    this.#pool.checkedAt = now
+    this.#pool.epoch++
   }
 
   #begin(isReadOnly: boolean): void {
     this.#hasBegun = true
-    if (isReadOnly) this.#readOnlySince = this.#births.epoch
-    else if (this.#births.isMissed) {
-      this.#births.isMissed = false
-      this.#births.epoch++
+    if (isReadOnly) this.#readOnlySince = this.#pool.epoch
+    else if (this.#pool.isMissed) {
+      this.#pool.isMissed = false
+      this.#pool.epoch++
     }
   }
 
-  get #isReadOnlyByWish(): boolean {
-    return /default_transaction_read_only/.test(this.#internals.connectionParameters.options ?? '')
+  get #isReadOnlyByOption(): boolean {
+    return /default_transaction_read_only/.test(this.#session.startupOptions)
   }
 }

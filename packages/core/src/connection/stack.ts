@@ -1,29 +1,29 @@
 import { isAbortReason } from '../runtime/abort-reason.ts'
 import { isError } from '../thrown.ts'
 
-// An ORM, and the attempts at a transaction, take more frames than Node would show.
+// An ORM, and the retries of a transaction, take more frames than Node shows.
 const LONGEST_STACK = 50
 
 /**
- * Fails of this error, with the stack of whoever awaits it, not of where the answer was read: the driver does the same.
- * To be resolved with: so that only a call that fails pays for a second promise.
+ * Rejects with this error; its stack is captured where the caller awaits, as the driver does, and not where the answer was
+ * read. A promise is resolved with this one, so that only a call that fails pays for a second promise.
  */
 export async function failure(error: unknown): Promise<never> {
-  // By then somebody awaits this, from whom the stack is taken.
+  // After two ticks the caller awaits this promise, and V8 knows its stack.
   await Promise.resolve()
   await Promise.resolve()
-  if (isError(error) && !isAbortReason(error)) takeStack(error)
+  if (isError(error) && !isAbortReason(error)) captureStack(error)
   throw error
 }
 
-/** Not of one that is frozen, or a Proxy that refuses. */
-function takeStack(error: Error): void {
+/** The error may be frozen, or a Proxy that throws. */
+function captureStack(error: Error): void {
   try {
     if (Object.isExtensible(error)) Error.captureStackTrace(error, failure)
   } catch {}
 }
 
-/** The stack of whoever called this method. */
+/** The stack of the code that called this method. */
 export function stackAbove(message: string, method: (...args: never[]) => unknown): string | undefined {
   const here = new Error(message)
   const { stackTraceLimit } = Error

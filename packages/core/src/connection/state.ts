@@ -1,7 +1,7 @@
 /**
  * ```
- * opening ─▶ idle ⇄ checking         a new connection, an idle or a proven one ─▶ leased
- * leased ─▶ resetting ─▶ idle        straight to the next: resetting, leased ─▶ leased; a clean one: leased ─▶ idle
+ * opening ─▶ idle ⇄ checking         opening, idle, checking ─▶ leased
+ * leased ─▶ resetting ─▶ idle        leased, resetting ─▶ leased (by the next caller); leased ─▶ idle (it was clean)
  * each of these five ─▶ closing ─▶ closed
  * ```
  */

@@ -1,4 +1,5 @@
 import { type QueryResult, Result, types } from 'pg'
+import { whenSent } from '../driver/pipeline.ts'
 import { TransactionRolledBackError } from '../errors.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
 import type { Cancel } from '../runtime/clock.ts'
@@ -8,11 +9,9 @@ import { runUserCode } from '../runtime/user-code.ts'
 import { asksForCommit, mayCommit, onlyRollsBack, type StatementKind } from '../sql/statement.ts'
 import type { ClientOwner } from './client-owner.ts'
 import type { Statement } from './in-flight.ts'
+import type { Callback } from './query-config.ts'
 
-/** What the driver calls when a statement has ended, and what its caller is told by. */
-export type Callback = (error: Error | null, result?: QueryResult) => void
-
-/** Tags by which the server tells that it has ended a transaction or begun one, or dropped prepared statements. */
+/** Command tags of statements that end or begin a transaction, or drop prepared statements. */
 const EFFECTS: ReadonlyMap<string, 'transaction' | 'statements'> = new Map([
   ['BEGIN', 'transaction'],
   ['START TRANSACTION', 'transaction'],
@@ -23,108 +22,143 @@ const EFFECTS: ReadonlyMap<string, 'transaction' | 'statements'> = new Map([
   ['DEALLOCATE', 'statements'],
 ])
 
-/** One call of the holder's: from the statement that he gives to what he is told of it, once. */
+/** One call of `query`: from giving its statement to the driver to telling its caller, which happens once. */
 export class StatementRun {
-  readonly statement: Statement
+  readonly #statement: Statement
   readonly #owner: ClientOwner
   readonly #kind: StatementKind
   readonly #callback: Callback
   readonly #attempt: TransactionAttempt | undefined
-  #cancelLimit: Cancel | undefined
-  #forgetSignal: Cancel | undefined
+  #cancelTimeout: Cancel | undefined
+  #stopWatchingSignal: Cancel | undefined
   #isOver = false
   #isTold = false
 
   constructor(owner: ClientOwner, text: string | undefined, kind: StatementKind, callback: Callback) {
-    this.statement = owner.begin(text)
+    this.#statement = owner.statements.begin(text)
     this.#owner = owner
     this.#kind = kind
     this.#callback = callback
     this.#attempt = owner.lease.attempt
-    if (this.#attempt && mayCommit(text)) this.#attempt.expectCommit(owner.lease, this.statement)
+    if (this.#attempt && mayCommit(text)) this.#attempt.expectCommit(owner.lease, this.#statement)
   }
 
-  /** Gives it `timeoutMillis`, or what holds without. */
-  limit(timeoutMillis: number | undefined): void {
-    this.#cancelLimit = this.#owner.limit(timeoutMillis, this.#kind === 'commit')
+  /** Gives the statement `timeoutMillis`, or the pool's timeout. */
+  startTimeout(timeoutMillis: number | undefined): void {
+    this.#cancelTimeout = this.#owner.statements.startTimeout(timeoutMillis, this.#kind === 'commit')
   }
 
-  /** Has the server stop, and tells the caller at once, when he gives up; what comes afterwards is nobody's concern. */
-  obey(signal: AbortSignal): void {
-    this.#forgetSignal = onAbort(signal, () => {
+  /** When the signal aborts, the server is told to stop, and the caller is told at once. The answer is ignored. */
+  watchSignal(signal: AbortSignal): void {
+    this.#stopWatchingSignal = onAbort(signal, () => {
       const reason = abortReason(signal)
-      this.#owner.abort(this.statement, reason)
+      this.#owner.cancellation.cancel(this.#statement, reason)
       this.#tell(reason)
     })
   }
 
-  /** The driver didn't take it, and throws: there is nobody to tell. */
+  /** Whether it can be given to the driver as it is: it is no part of a transaction, and nothing waits before it. */
+  get isAlone(): boolean {
+    const { pipeline, xidTracker } = this.#owner
+    return this.#kind === 'work' && pipeline.isIdle && (xidTracker?.isOutside ?? true)
+  }
+
+  /** Gives the statement to the driver by `send`, together with the probes for the id of its transaction. */
+  give(send: () => void): void {
+    const { xidTracker, pipeline } = this.#owner
+    const isEarly = xidTracker?.prepare(this.#kind) === 'early'
+    const give = (): void => this.#enqueue(send, isEarly)
+    if (isEarly || xidTracker?.willAskBehind(this.#kind)) pipeline.inOneWrite(give)
+    else give()
+  }
+
+  #enqueue(send: () => void, isEarly: boolean): void {
+    const { xidTracker, pipeline } = this.#owner
+    const statement = this.#statement
+    const kind = this.#kind
+    const query = pipeline.queuedBy(send)
+    // An instrumentation that overrides `query` may not have given it to the driver so far.
+    if (!query) return xidTracker?.sent(pipeline.isBusy ? kind : 'opaque')
+    statement.queued = query
+    statement.sent = false
+    whenSent(query, (submit) => {
+      statement.queued = undefined
+      statement.sent = true
+      const problem = submit()
+      if (!problem) xidTracker?.sent(kind)
+      return problem
+    })
+    if (isEarly) pipeline.sendEarly(query)
+  }
+
+  /** The driver didn't accept the statement and throws: the caller gets the exception. */
   refused(error: Error): void {
     this.#isTold = true
-    this.#forgetSignal?.()
+    this.#stopWatchingSignal?.()
     if (!this.#isOver) this.#end(error)
   }
 
-  /** What the driver calls. */
+  /** The callback for the driver. */
   readonly answered: Callback = (error, result) => {
-    if (this.#isOver) return // The driver calls twice for values that it can't put into words.
+    if (this.#isOver) return // The driver calls twice for values that it can't convert.
     const owner = this.#owner
-    const { text } = this.statement
-    const failure = owner.firstFailure
+    const { text } = this.#statement
+    const { firstFailure } = owner.statements
     this.#end(error ?? undefined)
     if (this.#attempt && hasCommitted(result)) this.#attempt.noteCommit(owner.lease)
     const effect = this.#kind === 'work' ? EFFECTS.get(result?.command ?? '') : undefined
     if (effect === 'transaction') owner.xidTracker?.loseTrack()
     else if (effect) owner.preparedStatements.dropAll()
-    if (error) this.#tellOf(error)
-    else if (result?.command === 'ROLLBACK' && asksForCommit(text)) this.#tell(new TransactionRolledBackError(failure))
+    if (error) this.#tellFailure(error)
+    else if (result?.command === 'ROLLBACK' && asksForCommit(text))
+      this.#tell(new TransactionRolledBackError(firstFailure))
     else this.#tell(null, result)
   }
 
-  #tellOf(error: Error): void {
+  #tellFailure(error: Error): void {
     const owner = this.#owner
-    const outcome = this.#kind === 'commit' ? owner.outcomeOf(this.statement) : undefined
+    const outcome = this.#kind === 'commit' ? owner.resolveCommit(this.#statement) : undefined
     if (outcome)
       void outcome.then((isCommitted) => {
-        if (isCommitted) this.#tell(null, doneBy('COMMIT'))
-        else this.#tell(owner.explain(error, this.statement))
+        if (isCommitted) this.#tell(null, resultOf('COMMIT'))
+        else this.#tell(owner.statements.errorFor(error, this.#statement))
       })
-    else if (isDoneAnyway(owner, this.statement.text)) this.#tell(null, doneBy('ROLLBACK'))
-    else this.#tell(owner.explain(error, this.statement))
+    else if (isRollbackDone(owner, this.#statement.text)) this.#tell(null, resultOf('ROLLBACK'))
+    else this.#tell(owner.statements.errorFor(error, this.#statement))
   }
 
   #tell(error: Error | null, result?: QueryResult): void {
     if (this.#isTold) return
     this.#isTold = true
-    this.#forgetSignal?.()
+    this.#stopWatchingSignal?.()
     runUserCode(() => this.#callback(error, result))
   }
 
   #end(error: Error | undefined): void {
     this.#isOver = true
-    this.#cancelLimit?.()
-    this.#owner.end(this.statement, error)
-    this.#attempt?.expectNoMore(this.statement)
+    this.#cancelTimeout?.()
+    this.#owner.statements.end(this.#statement, error)
+    this.#attempt?.expectNoMore(this.#statement)
   }
 }
 
-/** Tells the holder, once his call has returned, that his statement is not sent. */
+/** Tells the caller, after `query` has returned, that the statement isn't sent. */
 export function refuse(owner: ClientOwner, text: string | undefined, refusal: Error, callback: Callback): void {
-  if (isDoneAnyway(owner, text)) process.nextTick(callback, null, doneBy('ROLLBACK'))
+  if (isRollbackDone(owner, text)) process.nextTick(callback, null, resultOf('ROLLBACK'))
   else process.nextTick(callback, refusal)
 }
 
-/** A connection lost before COMMIT has rolled back: that ROLLBACK is true, and must not hide what the caller died of. */
-function isDoneAnyway(owner: ClientOwner, text: string | undefined): boolean {
+/** The server rolls back when a connection is lost before COMMIT. A ROLLBACK then succeeds, and can't hide the loss. */
+function isRollbackDone(owner: ClientOwner, text: string | undefined): boolean {
   return owner.isRolledBack && onlyRollsBack(text)
 }
 
-/** An answer that the server did not live to give. */
-function doneBy(command: 'COMMIT' | 'ROLLBACK'): QueryResult {
+/** The result that the server had no time to send. */
+function resultOf(command: 'COMMIT' | 'ROLLBACK'): QueryResult {
   return Object.assign(new Result('', types), { command }) as unknown as QueryResult
 }
 
-/** Whether the server says that it committed; of several statements in one text, any of them. */
+/** Whether the server has reported a COMMIT; of several statements in one text, by any of them. */
 function hasCommitted(result: QueryResult | readonly QueryResult[] | undefined): boolean {
   if (Array.isArray(result)) return result.some(hasCommitted)
   return (result as QueryResult | undefined)?.command === 'COMMIT'

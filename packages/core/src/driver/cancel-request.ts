@@ -4,26 +4,26 @@ import { afterPatience } from '../runtime/deadline.ts'
 import { guardReading } from './guarded-reading.ts'
 import { internalsOf, type ReadingProtocol } from './internals.ts'
 
-/** The user's way of making sockets, or the one socket that was given; undefined for the driver's own. */
+/** The option `stream`: a function that makes sockets, or a single socket; undefined for the driver's own sockets. */
 export type SocketSource = (() => unknown) | object | undefined
 
-/** Whether the server can be reached once more. The one socket is in use, and any other may lead elsewhere. */
+/** Whether a second connection can be made. A single socket is in use, and another one may lead elsewhere. */
 export function isReachable(stream: SocketSource): stream is (() => unknown) | undefined {
   return typeof stream !== 'object'
 }
 
-/** How to reach the server once more. */
+/** How to make a second connection. */
 export interface CancelSettings {
   readonly clock: Clock
-  /** The user's way of making sockets, if he has one. */
+  /** The user's function that makes sockets, if there is one. */
   readonly stream: (() => unknown) | undefined
   readonly timeoutMillis: number
 }
 
 /**
- * Asks the server to cancel what this client's session runs, over a socket of its own as the protocol wants it. Resolves
- * when the server has closed that socket, which it does after passing the request on, and also when it couldn't be reached,
- * whatever the reason: nobody learns from a cancel request whether it came in time, and the statement is waited for anyway.
+ * Asks the server to cancel the statement of this client's session, over a second socket as the protocol demands. Resolves
+ * when the server has closed that socket, which it does after passing the request on. Resolves as well when the server can't
+ * be reached: a cancel request never tells whether it came in time, and the statement is awaited anyway.
  *
  * @see https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS
  */
@@ -32,7 +32,7 @@ export function requestCancel(client: Client, { clock, stream, timeoutMillis }: 
   const { host, port } = client
   const { ssl, sslnegotiation } = connectionParameters
   return new Promise<void>((resolve) => {
-    // Throws if the user's way of making sockets does.
+    // Throws if the user's function throws.
     const protocol = new Protocol({
       ssl,
       sslNegotiation: sslnegotiation,
@@ -55,7 +55,7 @@ export function requestCancel(client: Client, { clock, stream, timeoutMillis }: 
       if (sslnegotiation !== 'direct') protocol.once('connect', () => protocol.requestSsl())
       protocol.once('sslconnect', send)
     }
-    // Of itself it keeps no process alive. TLS replaces the socket.
+    // This socket alone keeps no process alive. TLS replaces it, so it is done twice.
     unref(protocol)
     protocol.once('sslconnect', () => unref(protocol))
     if (host?.startsWith('/')) protocol.connect(`${host}/.s.PGSQL.${port}`)
@@ -63,13 +63,13 @@ export function requestCancel(client: Client, { clock, stream, timeoutMillis }: 
   }).catch(() => {})
 }
 
-/** A socket of the user's own making may know no such thing. */
+/** A socket of the user's own making may have no `unref`. */
 function unref({ stream }: CancelProtocol): void {
   const socket: { unref?(): void } = stream as object
   socket.unref?.()
 }
 
-/** The driver's protocol layer, of which @types/pg knows but half. */
+/** The driver's protocol layer, with the methods that @types/pg lacks. */
 interface CancelProtocol extends ReadingProtocol {
   requestSsl(): void
   cancel(processID: number | null, secretKey: number | null): void

@@ -2,10 +2,10 @@ import { createRequire } from 'node:module'
 import pg, { type Client } from 'pg'
 import { OptionsError } from '../errors.ts'
 
-/** The versions of pg that this was read in, as `peerDependencies` has them. */
+/** The versions of pg that have these parts, as in `peerDependencies`. */
 const RANGE = '>=8.21 <9'
 
-/** What is relied on, by where it is found: all of it is called, or put in the place of. */
+/** The private parts that Holdfast calls or replaces, by where they are. */
 const PARTS = {
   client: [
     'connect',
@@ -24,18 +24,18 @@ const PARTS = {
   result: ['addFields'],
 } as const
 
-/** What was found out about a client class: each is looked at once. */
-const LOOKED_AT = new WeakMap<object, string | undefined>()
+/** What each client class lacks, so that each is checked once. */
+const CHECKED = new WeakMap<object, string | undefined>()
 
 /**
- * Checks that a client class has what the pool relies on beyond pg's documented surface, so that a driver of tomorrow is
- * refused by name, and not by whatever breaks first.
+ * Checks that a client class has the private parts that the pool relies on, so that a future version of pg fails with a
+ * clear message when the pool is made.
  *
- * @throws {OptionsError} that names the part that is missing, and the versions that have it.
+ * @throws {OptionsError} that names the missing part, and the versions that have it.
  */
 export function checkDriver(base: typeof Client): void {
-  if (!LOOKED_AT.has(base)) LOOKED_AT.set(base, problemWith(base))
-  const problem = LOOKED_AT.get(base)
+  if (!CHECKED.has(base)) CHECKED.set(base, problemWith(base))
+  const problem = CHECKED.get(base)
   if (problem) throw new OptionsError([problem])
 }
 
@@ -60,13 +60,13 @@ function missingIn(base: typeof Client): string | undefined {
   return missingInInstances()
 }
 
-/** What only a client has that was made. It connects to nothing; not the user's class, whose constructor may do anything. */
+/** The first part that an instance lacks. Makes a client of pg, and not of the user's class, whose constructor may do anything. */
 function missingInInstances(): string | undefined {
   let client: Client
   try {
     client = new pg.Client({ host: 'localhost', ssl: false })
   } catch {
-    return undefined // The environment's variables are wrong. Whoever opens a connection is told.
+    return undefined // An environment variable is wrong. The first attempt to connect reports it.
   }
   const { connection } = client as unknown as { readonly connection?: object }
   const part = lackOf(client, PARTS.instance)
@@ -75,12 +75,12 @@ function missingInInstances(): string | undefined {
   return protocol && `\`client.connection.${protocol}\``
 }
 
-/** The first of these that something doesn't have. */
+/** The first of these parts that is missing. */
 function lackOf(holder: object | undefined, parts: readonly string[]): string | undefined {
   return parts.find((part) => holder === undefined || !(part in holder))
 }
 
-/** Another copy of pg may be as good, but says nothing of its queries. */
+/** A class of another copy of pg may work as well, but its `Query` can't be checked. */
 function isDerived(base: typeof Client): boolean {
   return base === pg.Client || base.prototype instanceof pg.Client
 }

@@ -4,44 +4,51 @@ import { inThisContext } from '../runtime/context.ts'
 import { runUserCode } from '../runtime/user-code.ts'
 import { keepListening } from './kept-listeners.ts'
 
-/** What is called at the end, with what pg calls it with. */
+/** Called at the end, with pg's arguments. */
 export type Callback = (error?: Error | null, result?: unknown) => void
 
-/** What pg-cursor is, and what is built like it. */
+/** A pg-cursor, or an object with the same methods. */
 export interface Cursor {
   read(count: number, callback?: Callback): unknown
   close(callback?: Callback): unknown
 }
 
-/** What talks to the server by itself, and may have a cursor inside. */
+/** An object that talks to the server itself, and may have a cursor inside. */
 interface CursorHolder {
   readonly cursor?: Cursor
   submit(connection: unknown): unknown
 }
 
-/** What a submittable needs to know of the connection that it was given to. */
-export interface Session {
+/** What a submittable asks the connection that it was given to. */
+export interface SubmittableOwner {
+  /** Whether nothing will come from the server any more. */
+  readonly isOver: () => boolean
+  /** The error to report in place of this one. */
+  readonly errorFor: (error: Error) => Error
+  /** Gives the server time for one answer. */
+  readonly startTimeout: () => Cancel | undefined
+  /** Why it may ask for nothing more: the lease has ended. */
+  readonly refusal: () => Error | undefined
+  /** Called once, at the end, with the error if there was one. */
+  readonly onEnd: (error?: Error) => void
+}
+
+/** The same, with the driver's state of the session. */
+export interface SubmittableSession extends SubmittableOwner {
   /** The protocol layer: emits `readyForQuery`, and `end` when the socket is closed. */
   readonly connection: EventEmitter
   /** Whether the server has answered everything that was sent. */
   readonly isReady: () => boolean
-  /** Whether nothing will come from the server any more. */
-  readonly isOver: () => boolean
-  /** What to tell its user of an error. */
-  readonly explain: (error: Error) => Error
-  /** Gives the server time for one answer. */
-  readonly limit: () => Cancel | undefined
-  /** Why its user may ask for nothing more: the lease has ended. */
-  readonly refusal: () => Error | undefined
-  /** Told once, with the error if there was one. */
-  readonly ended: (error?: Error) => void
 }
 
-/** A portal is gone when its session is, or when its statement has failed: closing it needs no more than that. */
-export function answerAlways(
+/**
+ * Makes a cursor call back in every case, also when the connection dies. A portal is gone when its session is, or when its
+ * statement has failed: then `close` has nothing to ask for.
+ */
+export function answerCursor(
   cursor: Cursor,
   submittable: CursorHolder,
-  session: Session,
+  session: SubmittableSession,
   endOf: () => 'answered' | 'failed' | undefined,
 ): void {
   const hasFailed = (): boolean => endOf() === 'failed'
@@ -51,7 +58,7 @@ export function answerAlways(
 
   cursor.read = (count, callback) => {
     if (!callback) return promised((done) => cursor.read(count, done))
-    // What has ended is read without a word to the server.
+    // Reading from a cursor that has ended asks the server for nothing.
     const refusal = endOf() ? undefined : session.refusal()
     if (refusal) process.nextTick(callback, refusal)
     else ask(session, (done) => read.call(cursor, count, done), inThisContext(callback))
@@ -74,27 +81,27 @@ export function answerAlways(
   }
   submittable.submit = (connection) => {
     const error = submit.call(submittable, connection)
-    // Closed while it stood in line: the portal would stay open, and nothing behind it would ever run.
+    // Closed while it waited in the queue: its portal would stay open, and block every statement behind it.
     if (isClosed) close.call(cursor, () => {})
     return error
   }
 }
 
-/** Calls back with the answer to what `start` asks for, or with the loss when the connection ends before. */
-function ask(session: Session, start: (done: Callback) => void, callback: Callback): void {
+/** Calls back with the answer to what `start` asks for, or with the loss if the connection ends before. */
+function ask(session: SubmittableSession, start: (done: Callback) => void, callback: Callback): void {
   const { connection } = session
-  let isSettled = false
-  const settle = (...answer: Parameters<Callback>): void => {
-    if (isSettled) return
-    isSettled = true
-    cancelLimit?.()
-    forgetEnd()
-    runUserCode(() => callback(...answer))
+  let isAnswered = false
+  const answer = (...result: Parameters<Callback>): void => {
+    if (isAnswered) return
+    isAnswered = true
+    cancelTimeout?.()
+    stopListening()
+    runUserCode(() => callback(...result))
   }
-  const lost = (): void => settle(session.explain(new Error('Connection terminated unexpectedly')))
-  const cancelLimit = session.isOver() ? undefined : session.limit()
-  const forgetEnd = keepListening(connection, 'end', lost)
-  start(settle)
+  const lost = (): void => answer(session.errorFor(new Error('Connection terminated unexpectedly')))
+  const cancelTimeout = session.isOver() ? undefined : session.startTimeout()
+  const stopListening = keepListening(connection, 'end', lost)
+  start(answer)
 }
 
 function promised(start: (done: Callback) => unknown): Promise<unknown> {
@@ -103,7 +110,7 @@ function promised(start: (done: Callback) => unknown): Promise<unknown> {
   })
 }
 
-/** The cursor that this is, or has. */
+/** The cursor that a submittable is, or has. */
 export function cursorOf(submittable: CursorHolder): Cursor | undefined {
   const candidate = (submittable.cursor ?? submittable) as Partial<Cursor>
   const isCursor = typeof candidate.read === 'function' && typeof candidate.close === 'function'

@@ -3,13 +3,13 @@ const HEADER = 5
 const LEAST_LENGTH = 4
 /** PostgreSQL makes no message of a gigabyte: none of its values is that long. */
 const LONGEST = 2 ** 30 - 1
-/** What libpq believes of messages that carry no data. */
+/** The longest message without data that libpq accepts. */
 const LONGEST_WITHOUT_DATA = 30_000
 
-/** How long the message behind a letter may be; zero if the protocol has none. */
-const LONGEST_BEHIND = new Uint32Array(256)
-for (const letter of '123CGHIKRSWZcns') LONGEST_BEHIND[letter.charCodeAt(0)] = LONGEST_WITHOUT_DATA
-for (const letter of 'ADENTVdt') LONGEST_BEHIND[letter.charCodeAt(0)] = LONGEST
+/** How long the message of each type may be; zero if the protocol has no such type. */
+const LONGEST_OF_TYPE = new Uint32Array(256)
+for (const letter of '123CGHIKRSWZcns') LONGEST_OF_TYPE[letter.charCodeAt(0)] = LONGEST_WITHOUT_DATA
+for (const letter of 'ADENTVdt') LONGEST_OF_TYPE[letter.charCodeAt(0)] = LONGEST
 const ERROR = 'E'.charCodeAt(0)
 const NOTICE = 'N'.charCodeAt(0)
 
@@ -21,24 +21,24 @@ export interface FramingFault {
 }
 
 /**
- * Looks at the frames of what a server sends before the driver does. The driver waits for two gigabytes if a length says
- * so; and it reads the fields of an error up to their end, in an endless loop if there is none. Looks at headers and, of
- * errors and notices, at the last two bytes; keeps no data.
+ * Checks the frames of what a server sends before the driver parses it. The driver waits for two gigabytes if a length says
+ * so, and reads the fields of an error in an endless loop if they have no end. This checks the headers and, of errors and
+ * notices, the last two bytes. It keeps no data.
  *
  * @see https://www.postgresql.org/docs/current/protocol-message-formats.html
  */
 export class Framing {
-  /** The beginning of a header whose rest is still to come. */
+  /** The first bytes of a header that hasn't arrived completely. */
   readonly #header = Buffer.alloc(HEADER)
   #headerLength = 0
-  /** How much of the present message is still to come. */
+  /** How many bytes of the present message have not arrived. */
   #left = 0
   /** Whether it is made of fields: a zero byte ends each, and one more ends them all. */
   #hasFields = false
   /** Its last two bytes so far. */
   #tail = 0
 
-  /** What is wrong with the messages that this chunk continues, or begins; undefined if nothing is. */
+  /** The first fault in this chunk, which may continue a message of the chunk before; undefined if there is none. */
   check(chunk: Buffer): FramingFault | undefined {
     let at = 0
     while (at < chunk.length) {
@@ -50,7 +50,7 @@ export class Framing {
           const copied = chunk.copy(this.#header, this.#headerLength, at)
           this.#headerLength += copied
           at += copied
-          if (this.#headerLength < HEADER) return undefined // The rest of it is still to come.
+          if (this.#headerLength < HEADER) return undefined // The rest comes with the next chunk.
           this.#headerLength = 0
           header = this.#header
           from = 0
@@ -72,8 +72,8 @@ export class Framing {
   }
 
   #begin(letter: number, length: number): string | undefined {
-    const longest = LONGEST_BEHIND[letter] as number
-    if (longest === 0) return `received invalid response: ${letter.toString(16)}` // As the driver has it.
+    const longest = LONGEST_OF_TYPE[letter] as number
+    if (longest === 0) return `received invalid response: ${letter.toString(16)}` // The driver's own words.
     if (length < LEAST_LENGTH || length > longest)
       return `a message ${String.fromCharCode(letter)} that claims to be ${length} bytes long`
     this.#left = length - LEAST_LENGTH
@@ -82,11 +82,11 @@ export class Framing {
     return undefined
   }
 
-  /** Without any fields it is one zero byte, before which there is nothing. */
+  /** A message without fields consists of one zero byte. */
   #isEnded(): boolean {
     return (this.#tail & 0xffff) === 0 || this.#tail === ONLY_ZERO
   }
 }
 
-/** What `#tail` is behind a single zero byte. */
+/** The value of `#tail` after a single zero byte. */
 const ONLY_ZERO = -1 << 8

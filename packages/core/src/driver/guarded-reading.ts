@@ -1,15 +1,21 @@
+import type { Client } from 'pg'
 import { isUnexpectedMessage } from '../policy/classify-error.ts'
 import { whileDriverReads } from '../runtime/user-code.ts'
 import { codeOf, isError, messageOf } from '../thrown.ts'
 import { Framing } from './framing.ts'
-import type { ReadingProtocol } from './internals.ts'
+import { internalsOf, type ReadingProtocol } from './internals.ts'
 
 type DataListener = (chunk: Buffer) => void
 
+/** Guards the reading of a client: see `guardReading`. */
+export function guardClient(client: Client, onFault: (fault: Error) => void): void {
+  guardReading(internalsOf(client).connection, onFault)
+}
+
 /**
- * Keeps within its connection what the driver throws when a server sends what it doesn't expect. The driver parses messages
- * and acts on them in the socket's own events, where an exception would end the process. `onFault` is told of the first,
- * and ends the socket. What the user's code throws in there is not caught: see `runUsersCode`.
+ * Catches what the driver throws when a server sends unexpected data, so that it ends only the connection. The driver
+ * parses messages and acts on them in events of the socket, where an exception ends the process. `onFault` is called for
+ * the first fault, and has to end the socket. What the user's code throws in there is not caught: see `runUserCode`.
  *
  * Comes before `connect`. A protocol layer of another kind is left as it is.
  */
@@ -23,7 +29,7 @@ export function guardReading(protocol: ReadingProtocol, onFault: (fault: Error) 
     isOver = true
     onFault(violation(fault))
   }
-  function attempt<Input>(act: (input: Input) => void, input: Input): void {
+  function catchFaults<Input>(act: (input: Input) => void, input: Input): void {
     try {
       whileDriverReads(act, input)
     } catch (fault) {
@@ -35,12 +41,12 @@ export function guardReading(protocol: ReadingProtocol, onFault: (fault: Error) 
     return (chunk) => {
       if (isOver) return
       const fault = framing.check(chunk)
-      if (!fault) return attempt(listener, chunk)
-      if (fault.readable > 0) attempt(listener, chunk.subarray(0, fault.readable))
+      if (!fault) return catchFaults(listener, chunk)
+      if (fault.readable > 0) catchFaults(listener, chunk.subarray(0, fault.readable))
       fail(new Error(`The server sent what is no message: ${fault.reason}`))
     }
   }
-  /** In the place of what is attached, so that whoever looks for the driver's listener finds one. */
+  // Replaces the driver's listener by one of the same event, so that code that looks for a listener there finds one.
   protocol.attachListeners = (stream) => {
     const others = stream.listeners('data')
     attachListeners.call(protocol, stream)
@@ -51,7 +57,7 @@ export function guardReading(protocol: ReadingProtocol, onFault: (fault: Error) 
       stream.on('data', guard(listener, framing))
     }
   }
-  // Options of a wrong type: not the server's fault.
+  // Here the driver throws for options of a wrong type: that isn't the server's fault.
   function begin(act: () => void): void {
     try {
       act()
@@ -63,17 +69,17 @@ export function guardReading(protocol: ReadingProtocol, onFault: (fault: Error) 
   if (upgradeToSSL) protocol.upgradeToSSL = (host, report) => begin(() => upgradeToSSL.call(protocol, host, report))
 }
 
-/** An error of the driver's, or of the server's, that says what it is: some have no message, or no code. */
+/** Adds the message or the code that an error of the driver or the server lacks. */
 export function clarified<Cause>(cause: Cause): Cause {
   try {
     if (isUnexpectedMessage(cause)) violation(cause)
-  } catch {} // What can't be looked at is told as it is.
-  if (isWordless(cause)) adorn(cause, { message: 'The server sent an error without a message' })
+  } catch {} // An error that can't be inspected is reported unchanged.
+  if (hasNoMessage(cause)) extend(cause, { message: 'The server sent an error without a message' })
   return cause
 }
 
-/** Of the server's, not an AggregateError, which tells by its errors. */
-function isWordless(cause: unknown): cause is Error {
+/** Whether this is an error of the server without a message. An AggregateError has none either, but has its errors. */
+function hasNoMessage(cause: unknown): cause is Error {
   try {
     return cause instanceof Error && !cause.message && 'severity' in cause
   } catch {
@@ -81,22 +87,22 @@ function isWordless(cause: unknown): cause is Error {
   }
 }
 
-/** Ours: never caught. */
+/** Our own bugs are never caught. */
 function isBug(fault: unknown): boolean {
   return isError(fault) && messageOf(fault).startsWith('BUG: ')
 }
 
-/** What the driver can't go on from, with PostgreSQL's code for it: protocol_violation. */
+/** The error of a driver that can't continue, with PostgreSQL's code for that: protocol_violation. */
 export function violation(fault: unknown): Error {
   const error = isError(fault) ? fault : new Error('The driver could not read an answer', { cause: fault })
   const code = codeOf(error)
-  // A code of Node's tells what the driver stumbled over, not what that means.
-  if (code === undefined || code.startsWith('ERR_')) adorn(error, { code: '08P01' })
+  // A code of Node's says where the driver failed, and not what that means.
+  if (code === undefined || code.startsWith('ERR_')) extend(error, { code: '08P01' })
   return error
 }
 
-/** What was thrown may be frozen, or a Proxy that refuses. */
-function adorn(error: Error, facts: object): void {
+/** What was thrown may be frozen, or a Proxy that throws. */
+function extend(error: Error, facts: object): void {
   try {
     if (Object.isExtensible(error)) Object.assign(error, facts)
   } catch {}

@@ -1,12 +1,11 @@
 import type { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
-import { type Client, Query, type QueryResult, type types } from 'pg'
-import type { Endpoint } from '../errors.ts'
+import type { Client, QueryResult, types } from 'pg'
 import type { TransactionStatus } from '../policy/reset.ts'
 
 /**
- * What the pool relies on in a `pg.Client` beyond its documented surface; read in pg 8.21 to 8.23. Nothing else in the
- * package says what the driver's private parts are.
+ * What Holdfast relies on in a `pg.Client` beyond its documented surface, as in pg 8.21 to 8.23. This file alone names the
+ * driver's private parts.
  */
 export interface DriverInternals {
   /** Whether the server has answered everything that was sent (ReadyForQuery). */
@@ -33,25 +32,25 @@ export interface DriverInternals {
   readonly processID: number | null
   readonly secretKey: number | null
   getTransactionStatus(): TransactionStatus
-  /** Whether the socket is alive, and nobody has ended the client. */
+  /** Whether the socket is alive, and `end` hasn't been called. */
   readonly _queryable: boolean
   readonly _ending: boolean
-  /** The statement that the server works on, or what else its answers go to: a cursor. */
+  /** The statement that the server executes, or a cursor: what its answers go to. */
   _getActiveQuery(): object | null | undefined
-  /** Told what the server refuses. */
+  /** Called with each error of the server. */
   _handleErrorMessage(message: Error): void
-  /** Told what the rows will be made of. */
+  /** Called with the columns of the rows that follow. */
   _handleRowDescription(message: { readonly fields: FieldDescription[] }): void
-  /** Statements that wait for the one that the server works on. */
+  /** Statements that wait until the server is ready. */
   readonly _queryQueue: unknown[]
   _pulseQueryQueue(): void
 }
 
-/** The driver's protocol layer, as far as it acts when a socket has something to tell. In pg 8.21 it has one method less. */
+/** The part of the driver's protocol layer that acts when data arrives. pg 8.21 has no `upgradeToSSL`. */
 export interface ReadingProtocol extends EventEmitter {
   readonly stream: Duplex
   connect(port: number | string, host?: string): unknown
-  /** Has what arrives be parsed, and each message be emitted. Called once more when TLS replaces the socket. */
+  /** Parses what arrives, and emits each message. Called again when TLS replaces the socket. */
   attachListeners(stream: Duplex): void
   upgradeToSSL?(host: unknown, reportStreamError: unknown): void
   startup(config: unknown): void
@@ -64,20 +63,20 @@ export interface FieldDescription {
   readonly format?: 'text' | 'binary'
 }
 
-/** The driver's own statement, as far as it is told what its rows will be made of. */
+/** The part of the driver's own statement that receives the description of its rows. */
 export interface DescribedQuery {
   readonly text: string
   readonly callback: unknown
   readonly _result: DescribedResult
   /** Whether the result is to keep the rows. */
   _accumulateRows: unknown
-  /** What became of a row, or of all, in this process: told when the server has said all. */
+  /** An error that occurred in this process while rows were read. The statement fails of it when the server is ready. */
   _canceledDueToError: unknown
   handleRowDescription(message: { readonly fields: FieldDescription[] }): void
   listeners(event: 'row'): unknown[]
 }
 
-/** Its result. */
+/** The result of a statement. */
 export interface DescribedResult {
   /** Null until it is complete. */
   readonly command: string | null
@@ -89,7 +88,7 @@ export interface DescribedResult {
   addFields(fields: FieldDescription[]): void
 }
 
-/** What the driver calls on what it was given to submit: when it is its turn, and for each message of the server. */
+/** The methods that the driver calls on a submittable: when it is its turn, and for each message of the server. */
 export const CALLED_BY_DRIVER = [
   'submit',
   'handleRowDescription',
@@ -108,73 +107,17 @@ export function internalsOf(client: Client): DriverInternals {
   return client as unknown as DriverInternals
 }
 
-/**
- * Has a client open its socket by `run`. Not the client as a whole: a `connect` of the user's, or of an instrumentation,
- * does more than that.
- */
-export function openSocketBy(client: Client, run: (open: () => void) => void): void {
-  const protocol = internalsOf(client).connection as { connect?: (...to: unknown[]) => void }
-  const { connect } = protocol
-  if (typeof connect === 'function') protocol.connect = (...to) => run(() => connect.apply(protocol, to))
-}
-
-/** What a statement of the pool ended with. */
+/** Called when a statement of the pool's own has ended. */
 export type StatementDone = (error: Error | null, result?: QueryResult) => void
 
-/**
- * Sends a statement of the pool: not refused outside a lease, not counted as the holder's, and unseen by what subclasses
- * and instrumentations have put around `query`, since it isn't the application's.
- */
-export function sendStatement(client: Client, sql: string, done: StatementDone): void {
-  const internals = internalsOf(client)
-  if (!internals._queryable || internals._ending) {
-    process.nextTick(done, new Error('The connection is closed'))
-    return
-  }
-  enqueue(internals, queryOf(sql, done))
-}
-
-/** Answers to the pool are texts, whatever the application has the driver make of them. */
-const TEXTS = { getTypeParser: () => String }
-
-/** A statement of the pool, as the driver takes it. */
-export function queryOf(sql: string, done: StatementDone): DriverQuery {
-  const query = new Query<never, never>({ text: sql, types: TEXTS } as never) as unknown as DriverQuery
-  query.callback = done
-  return query
-}
-
-/** Puts a statement of the pool in the driver's line: sent in its turn. */
-export function enqueue(internals: DriverInternals, query: DriverQuery): void {
-  internals._queryQueue.push(query)
-  internals._pulseQueryQueue()
-}
-
-/** Puts a statement in front of the driver's line: sent when the server is ready, before all that waits. */
-export function enqueueFirst(internals: DriverInternals, query: DriverQuery): void {
-  internals._queryQueue.unshift(query)
-}
-
-/**
- * Has the driver believe that its socket was closed, so that it tells all who wait for an answer. What still arrives is
- * thrown away.
- */
-export function detach(client: Client): void {
-  const { connection } = internalsOf(client)
-  const { stream } = connection
-  stream.removeAllListeners('data')
-  stream.on('data', () => {})
-  connection.emit('end')
-}
-
-/** What the driver keeps of a statement. */
+/** A statement, as the driver keeps it in its queue. */
 export interface DriverQuery {
   submit(connection: unknown): Error | null
   handleError(error: Error, connection: unknown): void
   callback?: StatementDone
 }
 
-/** Says goodbye by the driver's own method, past what a subclass overrides: `LeasedClient` takes an `end` for a loss. */
+/** Ends a client by the driver's own method, and not by an override: `LeasedClient` counts a call of `end` as a loss. */
 export type EndClient = (client: Client) => unknown
 
 /** The driver's own `end`, from its class. */
@@ -183,8 +126,13 @@ export function endOf(base: typeof Client): EndClient {
   return (client) => end.call(client, () => {})
 }
 
-/** Where a client leads to. */
-export function endpointOf(client: Client, hint: string | undefined): Endpoint {
-  const { host, port, database } = client as Client & { readonly database?: string | undefined }
-  return { host, port, database, ...(hint !== undefined && { hint }) }
+/**
+ * Takes the `query_timeout` that the driver would apply, and turns the driver's off: its timer leaves the connection
+ * half-open, and counts the time in which the event loop was blocked.
+ */
+export function takeQueryTimeout(client: Client): number | undefined {
+  const parameters = internalsOf(client).connectionParameters
+  const millis = Number(parameters.query_timeout) || undefined
+  parameters.query_timeout = 0
+  return millis
 }

@@ -1,17 +1,17 @@
 import { EventEmitter } from 'node:events'
 
-/** The listeners that stay, whoever asks for their removal. `once` is here by its wrapper. */
+/** The listeners that can't be removed by callers. Of a listener of `once`, this is its wrapper. */
 const KEPT = new WeakSet<object>()
 const GUARDED = new WeakSet<EventEmitter>()
 const { on, prependListener, removeListener } = EventEmitter.prototype
 
-// biome-ignore lint/suspicious/noExplicitAny: whatever an event is told with.
+// biome-ignore lint/suspicious/noExplicitAny: the arguments of any event.
 type Listener = (...all: any[]) => void
 
 /**
- * Listens, and goes on listening when a caller removes the listeners of this emitter: `client.removeAllListeners()` and
- * loops over `listeners('error')` are common before a `release()`, and a pool that hears nothing would lose the process
- * to the next `error`. Returns what stops it.
+ * Adds a listener that stays when a caller removes the listeners of this emitter. `client.removeAllListeners()` and loops
+ * over `listeners('error')` are common before a `release()`, and without a listener the next `error` would end the process.
+ * Returns a function that removes it.
  */
 export function keepListening(
   emitter: EventEmitter,
@@ -21,22 +21,22 @@ export function keepListening(
 ): () => void {
   guard(emitter)
   const add = place === 'first' ? prependListener : on
-  // Of our own, since the same function may listen twice.
+  // A function of its own for each call, since the same listener may be added twice.
   const kept: Listener = (...all) => listener(...all)
   KEPT.add(kept)
   add.call(emitter, event, kept)
   return () => void removeListener.call(emitter, event, kept)
 }
 
-/** Keeps what listens already: the driver's own listeners, without which no statement would ever be answered. */
+/** Keeps listeners that are there already: the driver's own, without which no statement would ever be answered. */
 export function keepListeners(emitter: EventEmitter, events: readonly (string | symbol)[]): void {
-  // A socket of the user's making may be less than an emitter.
+  // A socket of the user's own making may not be a complete emitter.
   if (typeof emitter.rawListeners !== 'function') return
   guard(emitter)
   for (const event of events) for (const listener of emitter.rawListeners(event)) KEPT.add(listener)
 }
 
-/** Has the emitter remove only what isn't kept. */
+/** Makes the emitter remove only listeners that aren't kept. */
 function guard(emitter: EventEmitter): void {
   if (GUARDED.has(emitter)) return
   GUARDED.add(emitter)

@@ -1,15 +1,37 @@
-import type { Client } from 'pg'
-import { type DriverInternals, type DriverQuery, internalsOf } from './internals.ts'
+import type { Duplex } from 'node:stream'
+import { type Client, Query } from 'pg'
+import { type DriverInternals, type DriverQuery, internalsOf, type StatementDone } from './internals.ts'
 import { keepListening } from './kept-listeners.ts'
 
+/** Answers to the pool are texts, whatever type parsers the application has set. */
+const TEXTS = { getTypeParser: () => String }
+
+/** A statement of the pool's own, as the driver takes it. */
+export function queryOf(sql: string, done: StatementDone): DriverQuery {
+  const query = new Query<never, never>({ text: sql, types: TEXTS } as never) as unknown as DriverQuery
+  query.callback = done
+  return query
+}
+
+/** Calls `around` when the driver sends a statement that it has in its queue. */
+export function whenSent(query: DriverQuery, around: (submit: () => Error | null) => Error | null): void {
+  const { submit } = query
+  query.submit = (connection) => around(() => submit.call(query, connection))
+}
+
+/** Puts a statement in front of the driver's queue: it is sent when the server is ready, before all that waits. */
+export function enqueueFirst(internals: DriverInternals, query: DriverQuery): void {
+  internals._queryQueue.unshift(query)
+}
+
 /**
- * Stands between the driver and its line of statements, which it goes through one by one, each when the one before it is
- * answered. Some are sent earlier, some kept back.
+ * The driver's queue of statements. The driver sends one at a time, each when the one before it is answered. This sends some
+ * of them earlier, in the same write as the one before, and holds others back.
  */
 export class Pipeline {
   readonly #internals: DriverInternals
   readonly #pulse: () => void
-  /** Sent already: all that is left to the driver is to wait for the answers, which come in this order. */
+  /** Statements that were sent early. The driver only has to wait for their answers, which come in this order. */
   readonly #early: DriverQuery[] = []
   #holds = 0
 
@@ -18,8 +40,8 @@ export class Pipeline {
     const { connection, _pulseQueryQueue: pulse } = internals
     this.#internals = internals
     this.#pulse = () => pulse.call(internals)
-    internals._pulseQueryQueue = () => this.#next()
-    // Before the driver tells all those in line that the connection is gone.
+    internals._pulseQueryQueue = () => this.#sendNext()
+    // The driver is about to tell all statements in its queue that the connection is gone: those sent early are told, too.
     const giveBack = (): void => {
       internals._queryQueue.unshift(...this.#early.splice(0))
     }
@@ -27,15 +49,52 @@ export class Pipeline {
     keepListening(connection, 'end', giveBack, 'first')
   }
 
-  /** Whether the server has answered everything that was sent, so that what is asked now is sent now. */
+  /** Whether the server has answered everything that was sent and nothing waits, so that the next statement is sent at once. */
   get isIdle(): boolean {
     const { readyForQuery, _queryQueue: queue } = this.#internals
     return readyForQuery === true && queue.length === 0 && this.#early.length === 0 && this.#holds === 0
   }
 
+  /** Whether the server owes an answer. */
+  get isBusy(): boolean {
+    return this.#internals.readyForQuery === false
+  }
+
   /**
-   * Sends a statement at once, although the server still works on another. Not through the driver's line, since pg warns
-   * whoever asks for something while anything is in it.
+   * Sends a statement of the pool's own in its turn. It isn't refused outside a lease, and subclasses and instrumentations
+   * that override `query` don't see it, since it isn't the application's.
+   */
+  send(sql: string, done: StatementDone): void {
+    const { _queryable: isQueryable, _ending: isEnding } = this.#internals
+    if (isQueryable && !isEnding) this.enqueue(queryOf(sql, done))
+    else process.nextTick(done, new Error('The connection is closed'))
+  }
+
+  /** Puts a statement of the pool's own at the end of the queue. */
+  enqueue(query: DriverQuery): void {
+    this.#internals._queryQueue.push(query)
+    this.#internals._pulseQueryQueue()
+  }
+
+  /** Runs `give`, which gives the driver a statement. Returns the statement if it has to wait in the queue. */
+  queuedBy(give: () => void): DriverQuery | undefined {
+    const { _queryQueue: queue } = this.#internals
+    const { length } = queue
+    give()
+    return queue.length === length ? undefined : (queue.at(-1) as DriverQuery)
+  }
+
+  /** Takes a statement out of the queue. False if it isn't there: it was sent, or has ended. */
+  takeBack(query: unknown): boolean {
+    const { _queryQueue: queue } = this.#internals
+    const place = query === undefined ? -1 : queue.indexOf(query)
+    if (place !== -1) queue.splice(place, 1)
+    return place !== -1
+  }
+
+  /**
+   * Sends a statement at once, although the server still executes another. It doesn't go through the driver's queue, since pg
+   * warns about a `query` while there is something in it.
    */
   sendEarly(query: DriverQuery): void {
     const { _queryQueue: queue, connection } = this.#internals
@@ -45,7 +104,18 @@ export class Pipeline {
     this.#early.push(query)
   }
 
-  /** Keeps back what hasn't been sent, until the function that this returns is called. */
+  /** Joins what is sent meanwhile into one write: one packet, and one TLS record. */
+  inOneWrite(send: () => void): void {
+    const { stream } = this.#internals.connection as { readonly stream: Partial<Pick<Duplex, 'cork' | 'uncork'>> }
+    stream.cork?.()
+    try {
+      send()
+    } finally {
+      stream.uncork?.()
+    }
+  }
+
+  /** Holds back what hasn't been sent, until the returned function is called. */
   hold(): () => void {
     this.#holds++
     return () => {
@@ -54,7 +124,7 @@ export class Pipeline {
     }
   }
 
-  #next(): void {
+  #sendNext(): void {
     const early = this.#internals.readyForQuery === true ? this.#early.shift() : undefined
     if (early) this.#internals._queryQueue.unshift(early)
     if (early || this.#holds === 0) this.#pulse()

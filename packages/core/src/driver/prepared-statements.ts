@@ -1,30 +1,31 @@
-import { Query } from 'pg'
+import { type Client, Query } from 'pg'
 import { endsSession, STALE_STATEMENT, severityOf } from '../policy/classify-error.ts'
 import { factsOf } from '../policy/sqlstate.ts'
 import { codeOf } from '../thrown.ts'
-import { type DriverInternals, type DriverQuery, enqueueFirst } from './internals.ts'
+import { type DriverInternals, type DriverQuery, internalsOf } from './internals.ts'
 import { keepListening } from './kept-listeners.ts'
+import { enqueueFirst } from './pipeline.ts'
 
-/** What the connections of a pool know together of prepared statements. */
+/** What is known of prepared statements, shared by the connections of a pool. */
 export interface PreparedKnown {
-  /** Counts how often those of all connections were found to be stale. */
+  /** Counts how often the prepared statements of all connections became stale. */
   epoch: number
-  /** Told when a statement runs again by itself: which of its attempts begins, and why the one before failed. */
+  /** Called when a statement is run again: how many times it runs now, and why it failed the time before. */
   readonly onRerun?: ((attempt: number, error: Error) => void) | undefined
 }
 
-/** What a statement can be prepared by: a config of the caller's, or a `Query` of the driver's. */
+/** The parts of a named statement: a config of the caller's, or a `Query` of the driver's. */
 export interface Named {
   text?: string
   name?: string | undefined
   queryMode?: string
 }
 
-/** What the connection says of the statement that the server works on. */
+/** What the connection knows of the statement that the server executes. */
 export interface Rerunner {
-  /** Whether the caller still waits for it. */
+  /** Whether its caller still waits for it. */
   isWanted(): boolean
-  /** It stands first in the driver's line again. Returns what is to be called when it is sent. */
+  /** It is first in the driver's queue again. Returns what is to be called when it is sent. */
   requeued(query: DriverQuery): () => void
 }
 
@@ -35,9 +36,9 @@ const NAME_TAKEN = '42P05' // duplicate_prepared_statement
 
 /**
  * Keeps the driver's list of a session's prepared statements true. The server checks at Bind, before anything is executed,
- * whether what a statement was prepared for still holds: a table has changed, a type was replaced, somebody has said
- * DISCARD ALL. The driver would send the same Bind again and again; here the statement is prepared once more, and, outside
- * of a transaction, run again unseen.
+ * whether the statement is still valid: a table may have changed, a type may have been replaced, DISCARD ALL may have been
+ * executed. The driver would send the same Bind each time. Here the statement is prepared again and, outside a transaction,
+ * run again before its caller is told.
  *
  * @see https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
  */
@@ -47,20 +48,21 @@ export class PreparedStatements {
   readonly #rerunner: Rerunner | undefined
   #epoch: number
   #isUsed = false
-  /** Of the statement that the server works on: whether it has answered Parse, and Bind. */
+  /** Whether the server has answered Parse, and Bind, of the statement that it executes. */
   #isParsed = false
   #isBound = false
-  /** Names that the server may still know, and the driver doesn't: closed before they are parsed again. */
+  /** Names that the server may still have and the driver has forgotten: they are closed before they are parsed again. */
   readonly #dropped = new Map<string, string | undefined>()
-  /** Names that something else has at the server: their statements go without one. */
+  /** Names that the server has for other statements: statements with these names are sent without a name. */
   readonly #taken = new Set<string>()
-  /** The statement that was run again last: once more it is without a name, and then no more. */
-  #cured: NamedQuery | undefined
-  /** How often that one runs. */
-  #attempts = 1
+  /** The statement that was run again last. The second time it runs without a name, and there is no third. */
+  #lastRerun: NamedQuery | undefined
+  /** How many times that one has run. */
+  #runs = 1
 
-  /** Without a `rerunner` nothing runs again: in a pipeline others have been sent behind it. */
-  constructor(internals: DriverInternals, pool: PreparedKnown, rerunner: Rerunner | undefined) {
+  /** Without a `rerunner` nothing is run again: in a pipeline, other statements have been sent behind it. */
+  constructor(client: Client, pool: PreparedKnown, rerunner: Rerunner | undefined) {
+    const internals = internalsOf(client)
     this.#internals = internals
     this.#pool = pool
     this.#rerunner = rerunner
@@ -68,15 +70,15 @@ export class PreparedStatements {
     const { _handleErrorMessage: handle } = internals
     internals._handleErrorMessage = (message) => {
       const query = this.#isUsed && !this.#isBound ? internals._getActiveQuery() : undefined
-      if (!isNamed(query) || !this.#judge(query, message)) return handle.call(internals, message)
-      // The driver takes note, and the caller is not told.
-      const told = Object.getOwnPropertyDescriptor(query, 'handleError')
+      if (!isNamed(query) || !this.#handleStale(query, message)) return handle.call(internals, message)
+      // The driver ends the statement, and its caller isn't told.
+      const own = Object.getOwnPropertyDescriptor(query, 'handleError')
       query.handleError = () => {}
       handle.call(internals, message)
       Reflect.deleteProperty(query, 'handleError')
-      if (told) Object.defineProperty(query, 'handleError', told)
+      if (own) Object.defineProperty(query, 'handleError', own)
       this.#runAgain(query)
-      this.#pool.onRerun?.(this.#attempts, message)
+      this.#pool.onRerun?.(this.#runs, message)
     }
   }
 
@@ -92,12 +94,12 @@ export class PreparedStatements {
     if (this.#dropped.has(name)) {
       const text = this.#dropped.get(name)
       if (text !== undefined) statement.text ??= text
-      this.#forget(name) // The driver may have heard of it since.
+      this.#forget(name) // The driver may have added it again since.
     }
     if (this.#taken.has(name)) withoutName(statement)
   }
 
-  /** The server has dropped all of them. */
+  /** Forgets all: the server has dropped them. */
   forgetAll(): void {
     const { connection } = this.#internals
     connection.parsedStatements = {}
@@ -106,14 +108,14 @@ export class PreparedStatements {
     this.#taken.clear()
   }
 
-  /** All of them are to be prepared once more, whether the server knows them or not. */
+  /** Has all prepared again, whether or not the server still has them. */
   dropAll(): void {
     this.#taken.clear()
     for (const name of Object.keys(this.#internals.connection.parsedStatements)) this.#drop(name)
   }
 
-  /** Judges an error from before Bind. Answers whether the statement is to be run again. */
-  #judge(query: NamedQuery, message: Error): query is NamedQuery & { name: string } {
+  /** Handles an error from before Bind. Returns whether the statement is to be run again. */
+  #handleStale(query: NamedQuery, message: Error): boolean {
     const name = query.name as string
     const known = this.#internals.connection.parsedStatements[name]
     const isTaken = known === undefined && !this.#isParsed && codeOf(message) === NAME_TAKEN
@@ -125,28 +127,28 @@ export class PreparedStatements {
     if (stale === 'pool') this.#epoch = ++this.#pool.epoch
     if (isTaken) this.#taken.add(name)
     const isOutside = this.#internals.getTransactionStatus() === 'I'
-    const wasRunAgain = this.#cured === query
+    const isSecondRerun = this.#lastRerun === query
     const mayRun =
       isOutside && query instanceof Query && query.text !== undefined && this.#rerunner?.isWanted() === true
-    // A value may simply be wrong: then it is so in every attempt.
+    // A value may simply be wrong. Then it is wrong each time.
     if (!mayRun && stale !== 'statement') markStale(message)
-    this.#cured = query
-    this.#attempts = wasRunAgain ? this.#attempts + 1 : 2
-    if (isTaken || wasRunAgain) withoutName(query)
+    this.#lastRerun = query
+    this.#runs = isSecondRerun ? this.#runs + 1 : 2
+    if (isTaken || isSecondRerun) withoutName(query)
     return mayRun
   }
 
-  /** Nothing was executed, so it is run as if for the first time, before anything that stands in line. */
+  /** Nothing was executed, so it runs as if for the first time, before everything in the queue. */
   #runAgain(query: NamedQuery): void {
     const sent = this.#rerunner?.requeued(query)
-    Reflect.deleteProperty(query, 'submit') // What was put around it has been told.
+    Reflect.deleteProperty(query, 'submit') // The wrapper of the first time has done its work.
     const { submit } = query
     query.submit = (connection) => {
       Reflect.deleteProperty(query, 'submit')
       sent?.()
       return submit.call(query, connection)
     }
-    // With a number of rows the driver says Sync when all are there.
+    // With `rows`, the driver sends Sync only after the last row.
     if (query.rows) this.#internals.connection.sync()
     enqueueFirst(this.#internals, query)
   }
@@ -162,7 +164,7 @@ export class PreparedStatements {
     delete submittedNamedStatements[name]
   }
 
-  /** Those who give their statements no names pay nothing. */
+  /** Begins with the first named statement: without names there is no cost. */
   #watch(): void {
     this.#isUsed = true
     const { connection } = this.#internals
@@ -179,11 +181,11 @@ export class PreparedStatements {
     })
     connection.parse = (statement, ...rest) => {
       const { name } = statement
-      // To close what isn't there is no error.
+      // Closing a statement that doesn't exist is no error.
       if (name && this.#dropped.delete(name)) close.call(connection, { type: 'S', name })
       parse.call(connection, statement, ...rest)
     }
-    // The driver closes a statement whose values have no text, and believes in it all the same.
+    // The driver closes a statement whose values it can't convert, but keeps it in its list.
     connection.close = (what, ...rest) => {
       if (what.type === 'S' && what.name) this.#dropped.set(what.name, undefined)
       close.call(connection, what, ...rest)
@@ -195,12 +197,12 @@ function isNamed(query: object | null | undefined): query is NamedQuery & { name
   return !!(query as NamedQuery | null | undefined)?.name
 }
 
-/** Marks an error that only says that a prepared statement was stale: the same work succeeds in another attempt. */
+/** Marks an error that only says that a prepared statement was stale: the transaction can be retried. */
 function markStale(error: object): void {
   if (Object.isExtensible(error)) Object.defineProperty(error, STALE_STATEMENT, { value: true })
 }
 
-/** As one statement, which a text with values always is, and a name always has. */
+/** Sends it as one statement all the same, as named statements and texts with values always are. */
 function withoutName(statement: Named): void {
   statement.name = undefined
   statement.queryMode = 'extended'

@@ -1,15 +1,21 @@
 import { EventEmitter } from 'node:events'
-import { Query } from 'pg'
+import { type Client, Query } from 'pg'
 import type { Cancel } from '../runtime/clock.ts'
 import { thisContext } from '../runtime/context.ts'
 import { runUserCode } from '../runtime/user-code.ts'
-import { answerAlways, type Callback, type Cursor, cursorOf, type Session } from './cursor.ts'
-import { CALLED_BY_DRIVER } from './internals.ts'
+import {
+  answerCursor,
+  type Callback,
+  type Cursor,
+  cursorOf,
+  type SubmittableOwner,
+  type SubmittableSession,
+} from './cursor.ts'
+import { CALLED_BY_DRIVER, internalsOf } from './internals.ts'
 
 /**
- * What `client.query` takes beside texts and configs: an object that talks to the server by itself. Known by what it
- * has, not by the package that it is from: a cursor by `read` and `close`, what reads from a cursor by `cursor`, a
- * stream by `destroy`.
+ * What `client.query` takes beside texts and configs: an object that talks to the server itself. Its kind is told by its
+ * members, not by its package: a cursor has `read` and `close`, what reads from a cursor has `cursor`, a stream has `destroy`.
  */
 export interface Submittable {
   readonly text?: string
@@ -34,47 +40,63 @@ interface Source {
 }
 
 /**
- * Sees to it that whoever waits for a submittable gets an answer, also when the connection dies: pg-cursor waits for a
- * ReadyForQuery that never comes, and whatever is built on it waits for pg-cursor. A server that owes an answer has
- * `query_timeout` for it; a holder may take as long as he likes.
+ * Makes a submittable report an answer in every case, also when the connection dies: pg-cursor waits for a ReadyForQuery
+ * that never comes, and a stream waits for pg-cursor. The server has `query_timeout` for each answer that it owes; the
+ * caller may take any time between two of them.
  */
-export function trackSubmittable(submittable: Submittable, callback: Callback | undefined, session: Session): void {
+export function trackSubmittable(
+  client: Client,
+  submittable: Submittable,
+  callback: Callback | undefined,
+  owner: SubmittableOwner,
+): void {
+  const internals = internalsOf(client)
+  const session: SubmittableSession = {
+    ...owner,
+    connection: internals.connection,
+    isReady: () => internals.readyForQuery === true,
+  }
   const { handleError, handleReadyForQuery } = submittable
   let end: 'answered' | 'failed' | undefined
   const cursor = cursorOf(submittable)
   if (submittable instanceof EventEmitter) shieldListeners(submittable)
-  if (cursor) answerAlways(cursor, submittable, session, () => end)
-  const cancelLimit = cursor ? undefined : limitAnswers(submittable, session)
+  if (cursor) answerCursor(cursor, submittable, session, () => end)
+  const cancelTimeout = cursor ? undefined : limitAnswers(submittable, owner)
   const callBack = callback && callBackOnce(submittable, callback)
   let refused: Error | undefined
   if (isSink(submittable))
     refuseWrites(submittable, () => {
-      if (!end) refused ??= session.refusal()
+      if (!end) refused ??= owner.refusal()
       return refused
     })
   const ended = (error?: Error): void => {
-    cancelLimit?.()
-    if (!end) session.ended(error)
+    cancelTimeout?.()
+    if (!end) owner.onEnd(error)
     end ??= error ? 'failed' : 'answered'
   }
   submittable.handleError = (error, connection) => {
     ended(error)
-    const told = refused ?? session.explain(error)
-    const tell = (): void => handleError.call(submittable, told, connection)
-    callBack?.expect(told)
-    if (session.isOver() && isStream(submittable)) fail(submittable, told, tell)
-    else tell()
-    callBack?.settle()
+    const reported = refused ?? owner.errorFor(error)
+    const report = (): void => handleError.call(submittable, reported, connection)
+    callBack?.expect(reported)
+    if (owner.isOver() && isStream(submittable)) fail(submittable, reported, report)
+    else report()
+    callBack?.ensureCalled()
   }
   submittable.handleReadyForQuery = (connection) => {
     ended()
     handleReadyForQuery.call(submittable, connection)
-    callBack?.settle()
+    callBack?.ensureCalled()
   }
   runInThisContext(submittable)
 }
 
-/** Has whatever comes from the server, and through it each event of the submittable's, arrive in the caller's context. */
+/** Tells a submittable, in the next tick, that it isn't submitted. */
+export function failSubmittable(client: Client, submittable: Submittable, error: Error): void {
+  process.nextTick(() => submittable.handleError(error, internalsOf(client).connection))
+}
+
+/** Runs everything that the driver calls, and so each event of the submittable, in the caller's async context. */
 function runInThisContext(submittable: Submittable): void {
   const context = thisContext()
   const methods = submittable as unknown as Record<string, unknown>
@@ -84,15 +106,15 @@ function runInThisContext(submittable: Submittable): void {
     methods[name] = (...args: unknown[]) => context.runInAsyncScope(method as () => unknown, submittable, ...args)
   }
   CALLED_BY_DRIVER.filter((name) => !isDriversOwn(submittable, name)).forEach(bind)
-  if (isSource(submittable)) bind('push') // What it tells of its data comes from here.
+  if (isSource(submittable)) bind('push') // The events of its data come from here.
 }
 
-/** Where the driver's own statement calls nobody, it is left as it is: its rows are described in a faster way. */
+/** The driver's own statement calls no user code there. It is left alone, so that `row-shape` recognizes it. */
 function isDriversOwn(submittable: object, name: (typeof CALLED_BY_DRIVER)[number]): boolean {
   return name === 'handleRowDescription' && submittable instanceof Query
 }
 
-/** A COPY takes nothing more once this answers with a reason. What it was given before is sent. */
+/** Makes a COPY accept nothing more once `refusal` returns an error. What it was given before is sent. */
 function refuseWrites(sink: Stream & Sink, refusal: () => Error | undefined): void {
   const { write } = sink
   sink.write = (...all: unknown[]) => {
@@ -105,8 +127,11 @@ function refuseWrites(sink: Stream & Sink, refusal: () => Error | undefined): vo
   }
 }
 
-/** Calls back once, at the end: also for those that know no callback, or forget the error. */
-function callBackOnce(submittable: Submittable, callback: Callback): { expect(error: Error): void; settle(): void } {
+/** Calls back once, at the end, also for a submittable that knows no callback or drops the error. */
+function callBackOnce(
+  submittable: Submittable,
+  callback: Callback,
+): { expect(error: Error): void; ensureCalled(): void } {
   const { callback: own } = submittable
   let failure: Error | null = null
   let isCalled = false
@@ -121,19 +146,19 @@ function callBackOnce(submittable: Submittable, callback: Callback): { expect(er
     expect: (error) => {
       failure = error
     },
-    settle: () => submittable.callback?.(),
+    ensureCalled: () => submittable.callback?.(),
   }
 }
 
-/** Who listens to rows and data may throw: that is no fault of what was read. */
+/** A listener of the user's may throw. That isn't a fault of the data, and must not end the connection. */
 function shieldListeners(submittable: EventEmitter): void {
   const { emit } = submittable
   submittable.emit = (...details) => runUserCode(() => emit.apply(submittable, details)) ?? true
 }
 
-/** A stream that reads has the time for each portion, everything else for the whole, as with the driver. */
-function limitAnswers(submittable: Submittable, { limit }: Session): Cancel | undefined {
-  if (!isSource(submittable)) return isTimed(submittable) ? limit() : undefined
+/** A readable stream has the timeout for each portion; everything else has it for the whole, as with the driver. */
+function limitAnswers(submittable: Submittable, { startTimeout }: SubmittableOwner): Cancel | undefined {
+  if (!isSource(submittable)) return isTimed(submittable) ? startTimeout() : undefined
   const { _read, push } = submittable
   let cancel: Cancel | undefined
   const stop = (): void => {
@@ -142,7 +167,7 @@ function limitAnswers(submittable: Submittable, { limit }: Session): Cancel | un
   }
   submittable._read = (size) => {
     stop()
-    cancel = limit()
+    cancel = startTimeout()
     _read.call(submittable, size)
   }
   submittable.push = (chunk, encoding) => {
@@ -153,17 +178,17 @@ function limitAnswers(submittable: Submittable, { limit }: Session): Cancel | un
 }
 
 /**
- * Ends a stream for good. `handleError` alone emits an error but leaves it open: whoever uses it later would wait for
- * ever. That nobody listens yet is no reason to end the process: whoever comes later is told then.
+ * Ends a stream for good. `handleError` alone emits an error and leaves the stream open, so that later reads never end. If
+ * the stream has no `error` listener, the error must not end the process: a listener that is added later is told then.
  */
-function fail(stream: Stream, error: Error, tell: () => void): void {
+function fail(stream: Stream, error: Error, report: () => void): void {
   const end = (): void => {
     stream.destroy(error)
-    if (!stream.closed) tell()
+    if (!stream.closed) report()
   }
   if (stream.listenerCount('error') > 0) return end()
   stream.on('error', () => {})
-  // Nothing can be piped into a stream that was destroyed; from one it can, and tells its error.
+  // A destroyed stream can't be piped into. It can be piped from, and then emits its error.
   if ('write' in stream) stream.on('newListener', (event) => event === 'error' && process.nextTick(end))
   else end()
 }
@@ -180,7 +205,7 @@ function isSource(submittable: object): submittable is Source {
   return '_read' in submittable && 'push' in submittable
 }
 
-/** Whoever has a callback wants the driver's timeout: that is how the driver itself tells. */
+/** The driver applies its timeout to what has a callback. So does this. */
 function isTimed(submittable: Submittable): boolean {
   return submittable instanceof Query || typeof submittable.callback === 'function'
 }

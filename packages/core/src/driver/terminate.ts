@@ -4,16 +4,16 @@ import { afterPatience } from '../runtime/deadline.ts'
 import { type EndClient, internalsOf } from './internals.ts'
 import { keepListening } from './kept-listeners.ts'
 
-/** How to part from a server. */
+/** How to end a session. */
 export interface TerminateSettings {
   readonly endClient: EndClient
   readonly clock: Clock
-  /** Tell the server, don't, or wait for the goodbye that somebody else has begun. */
-  readonly how: 'polite' | 'destroy' | 'wait'
+  /** Send Terminate, destroy the socket, or wait, since the caller has called `client.end()`. */
+  readonly how: 'terminate' | 'destroy' | 'wait'
   readonly timeoutMillis: number
 }
 
-/** Closes a client's socket, politely or not, and resolves when it is closed: after `timeoutMillis` at the latest. */
+/** Closes a client's socket, and resolves when it is closed: after `timeoutMillis` at the latest. */
 export function sendTerminate(
   client: Client,
   { endClient, clock, how, timeoutMillis }: TerminateSettings,
@@ -23,7 +23,7 @@ export function sendTerminate(
   return new Promise((resolve) => {
     const closed = (): void => {
       cancel()
-      forgetEnd()
+      stopListening()
       stream.off('close', closed)
       resolve()
     }
@@ -31,16 +31,16 @@ export function sendTerminate(
       stream.destroy()
       closed()
     })
-    const forgetEnd = keepListening(connection, 'end', closed)
+    const stopListening = keepListening(connection, 'end', closed)
     if (stream.closed) return closed()
-    // The driver has no listener on a socket that it failed to connect at all.
+    // The driver doesn't listen on a socket that it failed to connect.
     stream.on('close', closed)
     try {
-      // What a class of the user's own returns may reject.
-      if (how === 'polite') Promise.resolve(endClient(client)).catch(() => stream.destroy())
+      // The `end` of a user's class may reject.
+      if (how === 'terminate') Promise.resolve(endClient(client)).catch(() => stream.destroy())
       else if (how === 'destroy') stream.destroy()
     } catch {
-      stream.destroy() // A client class of the user's own: there is nobody to tell, and it shall be gone.
+      stream.destroy() // The `end` of a user's class has thrown. No caller waits for it, and the socket must be closed.
     }
   })
 }

@@ -150,7 +150,7 @@ export class Opening {
     const { resetOnReturn } = this.#engine.options
     const policy = resetOnReturn === 'commit' || resetOnReturn === 'none' ? resetOnReturn : 'rollback'
     const outcome = await reset(connection, policy, { clock, replayHook: async () => {} })
-    if ('flaw' in outcome) throw outcome.flaw
+    if ('failure' in outcome) throw outcome.failure
   }
 
   /** The session exists from now on, though the user's hooks haven't run. An invalidation concerns it, too. */

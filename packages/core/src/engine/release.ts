@@ -71,7 +71,7 @@ export class Release {
       replayHook: () => connector.replayHook(connection),
     })
     if (!connection.is('resetting')) return // Lost meanwhile: already retired.
-    if ('flaw' in outcome) return this.#engine.retire(connection, 'reset-failed', outcome.flaw)
+    if ('failure' in outcome) return this.#engine.retire(connection, 'reset-failed', outcome.failure)
     const now = clock.now()
     const { by } = outcome
     if (by) publisher.publish({ type: 'connection-reset', connection, by, tookMillis: now - startedAt })

@@ -1,5 +1,4 @@
 import type { LeasedClient } from '../connection/physical-client.ts'
-import { internalsOf } from '../driver/internals.ts'
 import { HoldfastError } from '../errors.ts'
 import { severityOf } from '../policy/classify-error.ts'
 import { codeOf, isError } from '../thrown.ts'
@@ -100,7 +99,7 @@ export class TransactionState {
   /** An aborted transaction lets nothing succeed but what ends it, or takes it back to a savepoint. */
   #succeeded(): void {
     this.#failure = undefined
-    if (internalsOf(this.#client).getTransactionStatus() === 'I')
+    if (this.#client.getTransactionStatus() === 'I')
       this.spoil(
         new HoldfastError(
           INVALID_TERMINATION,

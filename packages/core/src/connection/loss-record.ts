@@ -1,0 +1,94 @@
+import { type CommitSettings, fenceLost, type ResolvedCommit, settleCommit } from '../commit/settle.ts'
+import type { XidTracker } from '../commit/xid-tracker.ts'
+import type { DriverSession } from '../driver/session.ts'
+import type { Loss } from '../errors.ts'
+import { judgeLoss, type LossReach, reachOf } from '../policy/loss.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Statement } from './in-flight.ts'
+import type { Lease } from './lease.ts'
+import type { ServerRole } from './server-role.ts'
+import type { Statements } from './statements.ts'
+
+/** The connection, as the record of its loss sees it. */
+export interface LossOwner {
+  readonly session: DriverSession
+  readonly lease: Lease
+  readonly statements: Statements
+  readonly serverRole: ServerRole
+  readonly xidTracker: XidTracker | undefined
+}
+
+/** The settings of a connection that concern its loss. */
+export interface LossSettings {
+  readonly clock: Clock
+  readonly commits: CommitSettings | undefined
+}
+
+/** The loss of a connection: what it means for the statements and the transaction that were under way. */
+export class LossRecord {
+  /** Undefined as long as the connection isn't lost. */
+  loss: Loss | undefined = undefined
+  readonly #owner: LossOwner
+  readonly #settings: LossSettings
+
+  constructor(owner: LossOwner, settings: LossSettings) {
+    this.#owner = owner
+    this.#settings = settings
+  }
+
+  /** Records that the connection is lost by this cause. `isInUse`: statements of a lease, a hook or a reset may be under way. */
+  record(cause: unknown, isInUse: boolean): Loss {
+    const { lease, session, serverRole, statements } = this.#owner
+    const { inFlight } = statements
+    const status = session.transactionStatus
+    // A statement that failed in a transaction which had failed before has done nothing.
+    if (session.isReady || status === 'E') inFlight.forgetFailed()
+    const use = isInUse ? { status, underWay: inFlight.sentTexts(), hasWorked: lease.hasWorked } : undefined
+    const isPrimaryLost = serverRole.isPrimaryLost(cause)
+    if (isPrimaryLost) serverRole.missPrimary()
+    this.loss = orDefault<Loss>(() => judgeLoss(use, cause, isPrimaryLost), {
+      cause,
+      phase: 'commit', // What can't be judged may have been a COMMIT.
+      commitOutcome: 'unknown',
+    })
+    lease.attempt?.noteLoss(lease, this.loss.commitOutcome === 'unknown')
+    return this.loss
+  }
+
+  /** Has the server end the open transaction, if it may not know that its client is gone. */
+  fence(loss: Loss): void {
+    fenceLost(loss, this.#owner.xidTracker, this.#settings.commits)
+  }
+
+  /** Finds out whether a lost COMMIT was executed; undefined if it wasn't lost, or the pool doesn't resolve lost COMMITs. */
+  resolveCommit(connection: ResolvedCommit['connection'], commit: Statement): Promise<boolean> | undefined {
+    const { commits, clock } = this.#settings
+    const { xidTracker, lease } = this.#owner
+    if (!commits || !xidTracker || this.loss?.phase !== 'commit') return undefined
+    // If this one wasn't sent, a statement that was sent before it may have committed.
+    if (!commit.sent) return undefined
+    return settleCommit(connection, this.loss, xidTracker.known, commits, clock).then(({ isCommitted, loss }) => {
+      this.loss = loss
+      lease.attempt?.noteLoss(lease, loss.commitOutcome === 'unknown')
+      if (isCommitted) lease.attempt?.noteCommit(lease)
+      return isCommitted
+    })
+  }
+}
+
+/**
+ * The answer of a check, or the careful answer if it throws. Checks run in events of the socket, where an exception would
+ * end the process, and a loss must be recorded in every case.
+ */
+export function orDefault<Answer>(check: () => Answer, careful: Answer): Answer {
+  try {
+    return check()
+  } catch {
+    return careful
+  }
+}
+
+/** Which other connections a loss concerns. If that can't be judged, all of them. */
+export function reachOrAll(cause: unknown): LossReach {
+  return orDefault(() => reachOf(cause), 'all')
+}

@@ -1,0 +1,110 @@
+import type { Client } from 'pg'
+import type { Endpoint } from '../errors.ts'
+import type { TransactionStatus } from '../policy/reset.ts'
+import { type DriverInternals, internalsOf } from './internals.ts'
+import { keepListeners, keepListening } from './kept-listeners.ts'
+
+/** What the server says of one of its settings. */
+interface ParameterStatus {
+  readonly parameterName: string
+  readonly parameterValue: string
+}
+
+/**
+ * What the driver knows of a client's session beyond its documented surface: what the server has said, and the socket.
+ * Listeners that are added here stay when a caller removes all listeners.
+ */
+export class DriverSession {
+  readonly #client: Client
+  readonly #internals: DriverInternals
+
+  constructor(client: Client) {
+    this.#client = client
+    this.#internals = internalsOf(client)
+  }
+
+  /** Whether the server has answered everything that was sent (ReadyForQuery). */
+  get isReady(): boolean {
+    return this.#internals.readyForQuery === true
+  }
+
+  get transactionStatus(): TransactionStatus {
+    return this.#internals.getTransactionStatus()
+  }
+
+  get backendPid(): number | null {
+    return this.#internals.processID
+  }
+
+  /** Whether the server has given a key to cancel with: a pooler may give none. */
+  get isCancellable(): boolean {
+    return this.#internals.secretKey !== null
+  }
+
+  /** Options that are sent at start-up, whether they come from the connection string, the config or PGOPTIONS. */
+  get startupOptions(): string {
+    return this.#internals.connectionParameters.options ?? ''
+  }
+
+  set startupOptions(options: string) {
+    this.#internals.connectionParameters.options = options
+  }
+
+  /** Where it leads to. For `hint` see `Endpoint`. */
+  endpoint(hint: string | undefined): Endpoint {
+    const { host, port, database } = this.#client as Client & { readonly database?: string | undefined }
+    return { host, port, database, ...(hint !== undefined && { hint }) }
+  }
+
+  /** Calls back with each error of the server, before the driver acts on it and tells the statement. */
+  onServerError(listener: (error: Error) => void): void {
+    keepListening(this.#internals.connection, 'errorMessage', listener, 'first')
+  }
+
+  /** Calls back with each setting that the server reports: at start-up, and whenever it changes. */
+  onParameter(listener: (name: string, value: string) => void): void {
+    keepListening(this.#internals.connection, 'parameterStatus', ({ parameterName, parameterValue }: ParameterStatus) =>
+      listener(parameterName, parameterValue),
+    )
+  }
+
+  /** Calls back whenever the server has answered everything. Returns what stops it. */
+  onReady(listener: () => void): () => void {
+    return keepListening(this.#internals.connection, 'readyForQuery', listener)
+  }
+
+  /** Calls back when the socket is closed. Returns what stops it. */
+  onEnd(listener: () => void): () => void {
+    return keepListening(this.#internals.connection, 'end', listener)
+  }
+
+  /** Keeps the driver's own listeners. Comes after the login, since TLS replaces the socket. */
+  keepDriverListeners(): void {
+    const { connection } = this.#internals
+    keepListeners(connection, connection.eventNames())
+    // Not those for data: COPY takes the socket's data over for a while.
+    keepListeners(connection.stream, ['error', 'close'])
+  }
+
+  /**
+   * Makes the driver believe that its socket is closed, so that it tells all statements. Data that still arrives is thrown
+   * away.
+   */
+  detach(): void {
+    const { connection } = this.#internals
+    const { stream } = connection
+    stream.removeAllListeners('data')
+    stream.on('data', () => {})
+    connection.emit('end')
+  }
+
+  destroySocket(): void {
+    this.#internals.connection.stream.destroy()
+  }
+
+  /** Makes the driver emit this error, as if the socket had failed of it, and destroys the socket. */
+  fail(error: Error): void {
+    this.#internals.connection.emit('error', error)
+    this.destroySocket()
+  }
+}
