@@ -10,7 +10,7 @@ import { test } from '../faults/support/fault-test.ts'
 import { warmUp } from '../faults/support/pools.ts'
 import { settles } from '../faults/support/settling.ts'
 import { unnoticed } from '../faults/support/unnoticed.ts'
-import { until } from '../support/index.ts'
+import { type Cluster, type FaultProxy, until } from '../support/index.ts'
 import { HOLDFAST, LIBRARIES, STOCK } from './support/libraries.ts'
 
 declare module 'express-session' {
@@ -95,6 +95,20 @@ function loadInAll(all: readonly Browser[]): Promise<{ status: number; loads: un
   return settles(Promise.all(all.map((browser) => browser.load())), 'the pages')
 }
 
+/** Loads the page in all browsers after a restart of the server that the pool hasn't noticed. */
+async function loadAfterRestart(
+  pool: pg.Pool,
+  browsers: readonly Browser[],
+  { cluster, proxy }: { readonly cluster: Cluster; readonly proxy: FaultProxy },
+): Promise<{ status: number; loads: unknown }[]> {
+  await warmUp(pool, BROWSERS)
+  const letNewsArrive = await unnoticed(proxy, () => cluster.restart())
+  const pages = loadInAll(browsers)
+  await until(() => pool.idleCount === 0, { what: 'all requests to have reached the database' })
+  letNewsArrive()
+  return pages
+}
+
 describe.each(LIBRARIES)('connect-pg-simple on $library', ({ library, open }) => {
   test('keeps sessions in the database', async ({ cluster, direct }) => {
     await using pool = open(direct)
@@ -116,12 +130,8 @@ describe('connect-pg-simple on pg.Pool', () => {
     await using pool = open({ ...proxied, max: BROWSERS })
     await using site = await Site.open(pool, 'restarted_under_stock')
     const all = await openBrowsers(site)
-    await warmUp(pool, BROWSERS)
-    const letNewsArrive = await unnoticed(proxy, () => cluster.restart())
-    const pages = loadInAll(all)
-    await until(() => pool.idleCount === 0, { what: 'all requests to have reached the database' })
-    letNewsArrive()
-    expect((await pages).map(({ status }) => status)).toContain(500)
+    const pages = await loadAfterRestart(pool, all, { cluster, proxy })
+    expect(pages.map(({ status }) => status)).toContain(500)
   })
 
   test('answers with an error while the server is away', async ({ cluster, direct }) => {
@@ -142,12 +152,7 @@ describe('connect-pg-simple on Holdfast', () => {
     await using pool = open({ ...proxied, max: BROWSERS })
     await using site = await Site.open(pool, 'restarted')
     const all = await openBrowsers(site)
-    await warmUp(pool, BROWSERS)
-    const letNewsArrive = await unnoticed(proxy, () => cluster.restart())
-    const pages = loadInAll(all)
-    await until(() => pool.idleCount === 0, { what: 'all requests to have reached the database' })
-    letNewsArrive()
-    expect(await pages).toEqual(everyLoad(2))
+    expect(await loadAfterRestart(pool, all, { cluster, proxy })).toEqual(everyLoad(2))
     expect(await loadInAll(all)).toEqual(everyLoad(3))
     expect(await cluster.query("select distinct (sess->>'visits')::int as visits from restarted.session")).toEqual([
       { visits: 3 },

@@ -5,7 +5,7 @@ import { test as base } from '../faults/support/fault-test.ts'
 import { warmUp } from '../faults/support/pools.ts'
 import { settles } from '../faults/support/settling.ts'
 import { unnoticed } from '../faults/support/unnoticed.ts'
-import { type Cluster, until } from '../support/index.ts'
+import { type Cluster, type FaultProxy, until } from '../support/index.ts'
 import { HOLDFAST, LIBRARIES, STOCK } from './support/libraries.ts'
 
 const SIZE = 4
@@ -95,17 +95,27 @@ describe.each(LIBRARIES)('graphile-worker on $library', ({ open }) => {
   })
 })
 
+/** Adds a job after a restart of the server that the pool hasn't noticed. */
+async function addAfterRestart(
+  pool: pg.Pool,
+  worker: Runner,
+  { cluster, proxy, id }: { readonly cluster: Cluster; readonly proxy: FaultProxy; readonly id: string },
+): Promise<unknown> {
+  await warmUp(pool, SIZE - 1)
+  const letNewsArrive = await unnoticed(proxy, () => cluster.restart())
+  const added = worker.addJob('enter', { id })
+  letNewsArrive()
+  return settles(added, 'the adding of a job')
+}
+
 describe('graphile-worker on pg.Pool', () => {
   test('a job cannot be added after a restart of the server', async ({ cluster, proxy, proxied, schema }) => {
     await using pool = STOCK.open({ ...proxied, max: SIZE })
     const worker = await startWorker(pool, schema)
     await isListening(cluster, proxied.application_name)
     await isReady(cluster, pool, schema)
-    await warmUp(pool, SIZE - 1)
-    const letNewsArrive = await unnoticed(proxy, () => cluster.restart())
-    const added = worker.addJob('enter', { id: `${schema} afterwards` })
-    letNewsArrive()
-    await expect(settles(added, 'the adding of a job')).rejects.toMatchObject({ code: '57P01' })
+    const added = addAfterRestart(pool, worker, { cluster, proxy, id: `${schema} afterwards` })
+    await expect(added).rejects.toMatchObject({ code: '57P01' })
     await settles(worker.stop(), 'the end of the worker')
   })
 })
@@ -116,11 +126,7 @@ describe('graphile-worker on Holdfast', () => {
     const worker = await startWorker(pool, schema, 100)
     await isListening(cluster, proxied.application_name)
     await isReady(cluster, pool, schema)
-    await warmUp(pool, SIZE - 1)
-    const letNewsArrive = await unnoticed(proxy, () => cluster.restart())
-    const added = worker.addJob('enter', { id: `${schema} afterwards` })
-    letNewsArrive()
-    await settles(added, 'the adding of a job')
+    await addAfterRestart(pool, worker, { cluster, proxy, id: `${schema} afterwards` })
     await isEntered(cluster, `${schema} afterwards`)
     await isDone(cluster, schema)
     await isListening(cluster, proxied.application_name)

@@ -1,4 +1,4 @@
-import type { Command, Message } from '../../service/messages.ts'
+import { ANSWERS, type AnswerTypes, type Command, type Message } from '../../service/messages.ts'
 import type { ConnectionSettings } from '../../stacks/stack.ts'
 import type { Pending } from '../../workload/journal.ts'
 import type { Operation } from '../../workload/operation.ts'
@@ -55,30 +55,13 @@ export type SoakMessage =
   | { readonly type: 'closed'; readonly sample: Sample }
 
 /** Which message answers which command. */
-export interface SoakAnswerTypes {
-  readonly open: 'opened'
-  readonly start: 'started'
-  readonly pause: 'paused'
-  readonly probe: 'probed'
-  readonly block: 'blocked'
-  readonly dirty: 'dirtied'
+export interface SoakAnswerTypes extends AnswerTypes {
   readonly look: 'looked'
   readonly measure: 'measured'
-  readonly close: 'closed'
 }
 
 /** The message that answers a command. */
 export type SoakAnswer<Type extends SoakCommand['type']> = Extract<SoakMessage, { type: SoakAnswerTypes[Type] }>
 
 /** {@link SoakAnswerTypes} for the running program. */
-export const SOAK_ANSWERS: SoakAnswerTypes = {
-  open: 'opened',
-  start: 'started',
-  pause: 'paused',
-  probe: 'probed',
-  block: 'blocked',
-  dirty: 'dirtied',
-  look: 'looked',
-  measure: 'measured',
-  close: 'closed',
-}
+export const SOAK_ANSWERS: SoakAnswerTypes = { ...ANSWERS, look: 'looked', measure: 'measured' }
