@@ -46,7 +46,7 @@ describe('the reply of COMMIT is lost behind a text that can be misread', () => 
     ['a string that ends one', "select '; rollback'"],
     ['several statements', 'select 1; select 2'],
     ['a property of every object', "select 'constructor' as constructor"],
-  ])('%s: it is written, and told so', async ([name, ...statements], { cluster, proxy, config }) => {
+  ])('%s: it is written, and reported so', async ([name, ...statements], { cluster, proxy, config }) => {
     await using pool = holdfast(config)
     const shot = proxy.aim({ statement: COMMIT, point: 'on-reply' }, 'rst')
     const insert = `insert into entry values ('${name}')`
@@ -314,7 +314,7 @@ test.for(['commit', '/* paid */ commit', '/* paid /* in full */ */ commit', 'com
   },
 )
 
-describe('who is asked in another way', () => {
+describe('a transaction that ends in another way', () => {
   test('a Client with a query of its own: unknown', async ({ cluster, proxy, config }) => {
     class Late extends pg.Client {
       // biome-ignore lint/suspicious/noExplicitAny: the overloads are those of pg.Client.

@@ -56,7 +56,7 @@ test.for<[string, End, End | undefined]>([
   ['two crashes', crash, crash],
   ['a crash of one session, and a crash', crashOfASession, crash],
 ])(
-  '%s: that somebody else has committed under the same id is not taken for ours',
+  '%s: another transaction that committed under the same id is not taken for ours',
   async ([name, first, second], { cluster }) => {
     await using proxy = await AimedProxy.start(cluster)
     await using pool = holdfast({ ...proxy.config(cluster.config()), commitTimeoutMillis: 200 })
@@ -97,7 +97,7 @@ test('a clean restart uses no id again: what was committed before is known', asy
   expect(await timesWritten(cluster, 'clean')).toBe(1)
 })
 
-test('somebody resets the statistics, as after a crash, and there was none: never said to be aborted', async ({
+test('the statistics are reset as after a crash, and there was none: never reported as aborted', async ({
   cluster,
 }) => {
   await cluster.restart('fast') // Its first checkpoint doesn't know the id that comes.

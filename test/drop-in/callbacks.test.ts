@@ -48,7 +48,7 @@ describe.each(LIBRARIES)('$library: callbacks', ({ open }) => {
     client.release()
   })
 
-  test('are given release as the third argument: it discards the client if told to', async ({ direct }) => {
+  test('are given release as the third argument, which can discard the client', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const lend = async (): Promise<[pg.PoolClient, (discard?: Error | boolean) => void]> => {
       const [, client, release] = await calledWith((done) => pool.connect(done))
@@ -77,7 +77,7 @@ describe.each(LIBRARIES)('$library: callbacks', ({ open }) => {
     await calledWith((done) => expect(pool.end(done)).toBeUndefined())
   })
 
-  test('that release and ask again at once serve everybody', async ({ direct }) => {
+  test('that release and ask again at once serve every caller', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const order: number[] = []
     const work = (number: number): Promise<void> =>

@@ -7,7 +7,7 @@ import { LIBRARIES } from './support/libraries.ts'
 import { calledWith, told } from './support/observing.ts'
 
 /** https://node-postgres.com/apis/client, of a client that a pool lends. */
-describe.each(LIBRARIES)('$library: a lent client', ({ open }) => {
+describe.each(LIBRARIES)('$library: a leased client', ({ open }) => {
   test('says where it is connected to, and to which process', async ({ cluster, direct }) => {
     await using pool = open(direct)
     const client = await pool.connect()
@@ -68,7 +68,7 @@ describe.each(LIBRARIES)('$library: a lent client', ({ open }) => {
     client.release()
   })
 
-  test('tells of notices', async ({ direct }) => {
+  test('emits notices', async ({ direct }) => {
     await using pool = open(direct)
     const client = await pool.connect()
     const notice = told(client, 'notice')
@@ -77,7 +77,7 @@ describe.each(LIBRARIES)('$library: a lent client', ({ open }) => {
     client.release()
   })
 
-  test('tells when all of its statements are answered', async ({ direct }) => {
+  test('emits drain when all of its statements are answered', async ({ direct }) => {
     await using pool = open(direct)
     const client = await pool.connect()
     const drained = told(client, 'drain')
@@ -86,7 +86,7 @@ describe.each(LIBRARIES)('$library: a lent client', ({ open }) => {
     client.release()
   })
 
-  test('tells once of its end', async ({ direct }) => {
+  test('emits end once', async ({ direct }) => {
     await using pool = open(direct)
     const client = await pool.connect()
     let ends = 0
@@ -119,7 +119,9 @@ describe.each(LIBRARIES)('$library: a lent client', ({ open }) => {
     client.release()
   })
 
-  test('may be wrapped by its borrower, who puts everything back: the project structure guide', async ({ direct }) => {
+  test('may be wrapped during a lease, and restored before the release: the project structure guide', async ({
+    direct,
+  }) => {
     await using pool = open({ ...direct, max: 1 })
     const lastQueries: unknown[] = []
     for (let time = 1; time <= 3; time++) {
@@ -181,7 +183,7 @@ class OwnClient extends pg.Client {
 }
 
 describe.each(LIBRARIES)("$library: a client class of the user's own", ({ open }) => {
-  test('is what is lent, with its methods', async ({ direct }) => {
+  test('is what is leased, with its methods', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1, Client: OwnClient as never })
     const client = (await pool.connect()) as unknown as OwnClient & pg.PoolClient
     expect(client).toBeInstanceOf(OwnClient)

@@ -93,7 +93,7 @@ describe.each(LIBRARIES)('$library: a password', ({ open }) => {
     expect([asked, pool.totalCount]).toEqual([2, 2])
   })
 
-  test('that is a function is told for whom', async ({ direct }) => {
+  test('that is a function gets the connection parameters', async ({ direct }) => {
     const given: unknown[] = []
     const password = (parameters: unknown): string => {
       given.push(parameters)
@@ -126,12 +126,12 @@ describe.each(LIBRARIES)('$library: a password', ({ open }) => {
     },
   )
 
-  test('that is not a string is told so', async ({ direct }) => {
+  test('that is not a string is refused with the reason', async ({ direct }) => {
     await using pool = open({ ...direct, password: (() => 12345) as never })
     expect((await rejection(pool.query('select 1'))).message).toContain('Password must be a string')
   })
 
-  test('that is wrong is told with the code of the server', async ({ direct }) => {
+  test('that is wrong is refused with the code of the server', async ({ direct }) => {
     await using pool = open({ ...direct, password: 'wrong' })
     for (const start of [() => pool.query('select 1'), () => pool.connect()]) {
       const error = await rejection(start())
@@ -231,7 +231,7 @@ describe.each(LIBRARIES)('$library: a script', ({ library }) => {
     expect(await runScript({ library, options, ends: false })).toHaveLength(1)
   })
 
-  test('whose callback throws hears of it, and its pool goes on', async ({ local }) => {
+  test('whose callback throws gets the exception, and its pool goes on', async ({ local }) => {
     const lines = await runScript({ library, options: local.config({ max: 1 }), ends: true, throwsInCallback: true })
     expect(lines.slice(1).toSorted()).toEqual(['goes on', 'uncaught: of the callback'])
   })

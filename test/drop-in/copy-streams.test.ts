@@ -82,7 +82,7 @@ describe.each(LIBRARIES)('$library: a copy stream', ({ open }) => {
     })
   })
 
-  test('that takes in what is no row tells so, and the client stays', async ({ direct }) => {
+  test('that receives an invalid row rejects with the reason, and the client stays', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     await withTable(pool, async (client) => {
       const ingest = client.query(from('copy item from stdin'))
@@ -97,7 +97,7 @@ describe.each(LIBRARIES)('$library: a copy stream', ({ open }) => {
     expect(pool.totalCount).toBe(1)
   })
 
-  test('of a table that is not there tells so, in both directions', async ({ direct }) => {
+  test('of a missing table rejects with the reason, in both directions', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     for (const make of [() => to('copy nowhere to stdout'), () => from('copy nowhere from stdin')]) {
       await withClient(pool, async (client) => {
@@ -111,7 +111,7 @@ describe.each(LIBRARIES)('$library: a copy stream', ({ open }) => {
     expect(pool.totalCount).toBe(1)
   })
 
-  test('whose source fails takes nothing in', async ({ direct }) => {
+  test('whose source fails writes nothing', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     await withTable(pool, async (client) => {
       const source = Readable.from(

@@ -17,8 +17,8 @@ async function afterAWhile(config: pg.ClientConfig): Promise<void> {
   await client.end()
 }
 
-describe('who waits in line when the pool is ended', () => {
-  test('stock pg.Pool: waits for ever', async ({ direct }) => {
+describe('a caller waits when the pool is ended', () => {
+  test('stock pg.Pool: it waits without an end', async ({ direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const client = await pool.connect()
     const waiter = unattended(pool.connect())
@@ -28,7 +28,7 @@ describe('who waits in line when the pool is ended', () => {
     expect(await isPending(waiter)).toBe(true)
   })
 
-  test('Holdfast: is told', async ({ direct }) => {
+  test('Holdfast: it rejects', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const waiter = rejection(pool.connect())
@@ -69,7 +69,7 @@ describe('a client that was released is used once more', () => {
     client.release()
   })
 
-  test('Holdfast: it is refused while nobody has the client', async ({ direct }) => {
+  test("Holdfast: it is refused while the client isn't leased", async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const former = await pool.connect()
     former.release()
@@ -78,7 +78,7 @@ describe('a client that was released is used once more', () => {
 })
 
 describe('a client is released while its cursor is open', () => {
-  test('stock pg.Pool: the next borrower waits for ever', async ({ direct }) => {
+  test('stock pg.Pool: the next lease waits without an end', async ({ direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const client = await pool.connect()
     await client.query(new Cursor('select generate_series(1, 1000)')).read(1)

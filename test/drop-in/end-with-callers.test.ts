@@ -15,7 +15,7 @@ describe.each(LIBRARIES)('$library: pool.end', ({ open }) => {
 })
 
 describe('the pool is ended in the tick in which a statement was given to its idle client', () => {
-  test('stock pg.Pool: the statement is never run, nor is its caller told', async ({ direct }) => {
+  test('stock pg.Pool: the statement never runs, and its caller never gets an answer', async ({ direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     await pool.query('select 1')
     const statement = unattended(pool.query('select 2 as two'))

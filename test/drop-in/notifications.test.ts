@@ -7,7 +7,7 @@ import { told, withClient } from './support/observing.ts'
 
 /** The events `notification` and `notice` of https://node-postgres.com/apis/client */
 describe.each(LIBRARIES)('$library: notifications', ({ open }) => {
-  test('reach a lent client that listens, also while it does nothing', async ({ direct }) => {
+  test('reach a leased client that listens, even while it does nothing', async ({ direct }) => {
     await using pool = open(direct)
     const listener = await pool.connect()
     await listener.query('listen news')

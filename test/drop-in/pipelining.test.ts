@@ -7,7 +7,7 @@ import { withClient } from './support/observing.ts'
 
 /** https://node-postgres.com/features/pipelining */
 describe.each(LIBRARIES)('$library: pipeline: true', ({ open }) => {
-  test('is told by the client', async ({ direct }) => {
+  test('is known to the client', async ({ direct }) => {
     await using pool = open({ ...direct, pipeline: true })
     await withClient(pool, async (client) => expect(client).toHaveProperty('pipeline', true))
     await using plain = open(direct)
@@ -80,7 +80,7 @@ describe.each(LIBRARIES)('$library: pipeline: true', ({ open }) => {
     expect(results.map(({ rows }) => rows[0].it)).toEqual([1, 2, 3, 4, 5])
   })
 
-  test('refuses a cursor, and harms nobody', async ({ direct }) => {
+  test('refuses a cursor, and harms no other statement', async ({ direct }) => {
     await using pool = open({ ...direct, pipeline: true, max: 1 })
     await withClient(pool, async (client) => {
       const cursor = client.query(new Cursor('select 1'))

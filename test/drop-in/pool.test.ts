@@ -30,7 +30,7 @@ describe.each(LIBRARIES)('$library: pool', ({ open }) => {
     expect([pool.totalCount, pool.idleCount]).toEqual([0, 0])
   })
 
-  test('counts those who wait, and serves them first come, first served', async ({ direct }) => {
+  test('counts the waiters, and serves them first come, first served', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const client = await pool.connect()
     const order: string[] = []
@@ -51,7 +51,7 @@ describe.each(LIBRARIES)('$library: pool', ({ open }) => {
     expect(pool.totalCount).toBe(1)
   })
 
-  test('tells who waits too long for a client that is lent', async ({ direct }) => {
+  test('rejects a caller that waits too long for a leased client', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1, connectionTimeoutMillis: 200 })
     const client = await pool.connect()
     const error = await rejection(pool.connect())
@@ -86,7 +86,7 @@ describe.each(LIBRARIES)('$library: pool', ({ open }) => {
     expect(fourth).toBe(third)
   })
 
-  test('counts an expired client that is still lent, and closes it on release', async ({ direct }) => {
+  test('counts an expired client that is still leased, and closes it on release', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1, maxLifetimeSeconds: 0.2 })
     const client = await pool.connect()
     await until(() => pool.expiredCount === 1)
@@ -147,7 +147,7 @@ describe.each(LIBRARIES)('$library: pool', ({ open }) => {
     expect(pool.options).toMatchObject({ max: 10, min: 0, idleTimeoutMillis: 10_000 })
   })
 
-  test('tells its log what it does, in words', async ({ direct }) => {
+  test('logs what it does', async ({ direct }) => {
     const told: unknown[][] = []
     await using pool = open({ ...direct, log: (...all: unknown[]) => told.push(all) } as object)
     await pool.query('select 1')
@@ -177,7 +177,7 @@ describe.each(LIBRARIES)('$library: pool.query', ({ open }) => {
 })
 
 describe.each(LIBRARIES)('$library: pool.end', ({ open }) => {
-  test('waits for the clients that are lent, and lets them finish', async ({ direct }) => {
+  test('waits for the leased clients, and lets them finish', async ({ direct }) => {
     const pool = open(direct)
     const client = await pool.connect()
     const order: string[] = []
@@ -190,7 +190,7 @@ describe.each(LIBRARIES)('$library: pool.end', ({ open }) => {
     expect([pool.ended, pool.totalCount]).toEqual([true, 0])
   })
 
-  test('refuses whoever comes after it', async ({ direct }) => {
+  test('refuses later callers', async ({ direct }) => {
     const pool = open(direct)
     await pool.end()
     const refused = { message: 'Cannot use a pool after calling end on the pool' }
@@ -208,7 +208,7 @@ describe.each(LIBRARIES)('$library: pool.end', ({ open }) => {
     expect((await calledWith((done) => pool.end(done)))[0]).toMatchObject(twice)
   })
 
-  test('removes every client, idle or lent', async ({ direct }) => {
+  test('removes every client, idle or leased', async ({ direct }) => {
     const pool = open(direct)
     const removed: unknown[] = []
     pool.on('remove', (client) => removed.push(client))
@@ -247,7 +247,7 @@ describe.each(LIBRARIES)('$library: events of the pool', ({ open }) => {
     expect(order.find(([event]) => event === 'error')?.slice(1)).toEqual([expect.any(Error), client])
   })
 
-  test('tell of no client that could not be opened', async ({ direct }) => {
+  test('report no client that could not be opened', async ({ direct }) => {
     await using pool = open({ ...direct, database: 'nowhere' })
     const events: string[] = []
     for (const event of ['connect', 'acquire', 'release', 'remove', 'error'])
@@ -257,7 +257,7 @@ describe.each(LIBRARIES)('$library: events of the pool', ({ open }) => {
     expect([events, pool.totalCount]).toEqual([[], 0])
   })
 
-  test('tell of an error in `release` as it was given', async ({ direct }) => {
+  test('have the error of `release` as it was given', async ({ direct }) => {
     await using pool = open(direct)
     const given: unknown[] = []
     pool.on('release', (error) => given.push(error))

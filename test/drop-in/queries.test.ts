@@ -174,21 +174,24 @@ describe.each(LIBRARIES)('$library: queries', ({ library, open }) => {
     })
   })
 
-  test.for(WAYS)('fail when a type parser throws, and harm nobody, through $way', async ({ use }, { direct }) => {
-    await using pool = open({ ...direct, max: 1 })
-    const broken = {
-      getTypeParser: () => () => {
-        throw new Error('cannot be parsed')
-      },
-    }
-    await use(pool, async (runner) => {
-      const failing = rejection(runner.query({ text: 'select 1 as it', types: broken }))
-      expect(await failing).toMatchObject({ message: 'cannot be parsed' })
-    })
-    await use(pool, async (runner) => {
-      expect((await settles(runner.query('select 1 as one'), 'the next one')).rows).toEqual([{ one: 1 }])
-    })
-  })
+  test.for(WAYS)(
+    'fail when a type parser throws, and harm no other statement, through $way',
+    async ({ use }, { direct }) => {
+      await using pool = open({ ...direct, max: 1 })
+      const broken = {
+        getTypeParser: () => () => {
+          throw new Error('cannot be parsed')
+        },
+      }
+      await use(pool, async (runner) => {
+        const failing = rejection(runner.query({ text: 'select 1 as it', types: broken }))
+        expect(await failing).toMatchObject({ message: 'cannot be parsed' })
+      })
+      await use(pool, async (runner) => {
+        expect((await settles(runner.query('select 1 as one'), 'the next one')).rows).toEqual([{ one: 1 }])
+      })
+    },
+  )
 
   test('run many at once on one pool', async ({ direct }) => {
     await using pool = open({ ...direct, max: 4 })

@@ -69,7 +69,7 @@ describe.each(LIBRARIES)('$library: a query stream', ({ open }) => {
     expect([pool.idleCount, pool.totalCount]).toEqual([1, 1])
   })
 
-  test('that is destroyed tells why, and makes way', async ({ direct }) => {
+  test('that is destroyed gives the reason, and lets the next statement run', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     await withClient(pool, async (client) => {
       const stream = client.query(new QueryStream(NUMBERS, [100_000]))

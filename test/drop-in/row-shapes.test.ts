@@ -58,7 +58,7 @@ describe.each(LIBRARIES)('$library: a statement that runs again', ({ open }) => 
     }
   })
 
-  test('has its values parsed as its own config says, and as the driver is told by then', async ({ direct }) => {
+  test("has its values parsed by its own config, and by the driver's settings at that time", async ({ direct }) => {
     let suffix = '!'
     const shouting = { getTypeParser: () => (value: unknown) => `${value}${suffix}` }
     await using pool = open({ ...direct, max: 1 })
@@ -84,7 +84,7 @@ describe.each(LIBRARIES)('$library: a statement that runs again', ({ open }) => 
     }
   })
 
-  test('has a result, rows and fields that are nobody else’s', async ({ direct }) => {
+  test('has a result, rows and fields of its own', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const text = 'select 1 as a, 2 as b from (values (1), (2)) as v'
     for (let time = 1; time <= 3; time++) {
@@ -100,7 +100,7 @@ describe.each(LIBRARIES)('$library: a statement that runs again', ({ open }) => 
     }
   })
 
-  test('tells its rows to whoever listens to them, and keeps them for nobody', async ({ direct }) => {
+  test('emits its rows to its listeners, and keeps none', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     for (let time = 1; time <= 2; time++) {
       await withClient(pool, async (client) => {

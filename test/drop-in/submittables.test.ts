@@ -18,7 +18,7 @@ describe('Holdfast', () => {
     expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
-  test('lets a cursor be closed while it stands in line, and what is behind it run', async ({ direct }) => {
+  test('lets a cursor be closed while it waits for its turn, and the next statement run', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     await using client = await pool.connect()
     const before = client.query('select pg_sleep(0.05)')
@@ -27,7 +27,7 @@ describe('Holdfast', () => {
     await before
   })
 
-  test('tells the reader of a cursor that was open at release', async ({ direct }) => {
+  test('rejects the read of a cursor that was open at release', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const cursor = client.query(new Cursor('select generate_series(1, 1000)'))
@@ -47,7 +47,7 @@ describe('Holdfast', () => {
     expect((await settles(pool.query('select 1 as one'), 'the next one')).rows).toEqual([{ one: 1 }])
   })
 
-  test('gets the slot back from a copy stream that was given to pool.query, and tells of its failure', async ({
+  test('gets the slot back from a copy stream that was given to pool.query, and reports its failure', async ({
     direct,
   }) => {
     await using pool = holdfast({ ...direct, max: 1 })

@@ -54,7 +54,7 @@ describe.each(LIBRARIES)('$library: timeouts', ({ open }) => {
   })
 
   test.for([{ where: 'pool' }, { where: 'statement' }])(
-    'query_timeout of the $where tells its caller, in the words of the driver',
+    "query_timeout of the $where rejects with the driver's own message",
     async ({ where }, { cluster, direct }) => {
       const limit = { query_timeout: 200 }
       await using pool = open({ ...direct, max: 1, ...(where === 'pool' ? limit : {}) })

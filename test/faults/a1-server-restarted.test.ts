@@ -64,7 +64,7 @@ describe('Holdfast', () => {
   })
 
   describe.each(WAYS)('through $way', ({ run }) => {
-    test.for(FAULTS)('nobody notices $what', async ({ happen }, { cluster, proxy, proxied }) => {
+    test.for(FAULTS)('no caller notices $what', async ({ happen }, { cluster, proxy, proxied }) => {
       await using pool = holdfast({ ...proxied, max: SIZE })
       const oldPids = await warmUp(pool, SIZE)
       const letNewsArrive = await unnoticed(proxy, () => happen(cluster, proxied.application_name))

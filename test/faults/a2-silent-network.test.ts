@@ -11,7 +11,7 @@ const DIRECTIONS = ['to-server', 'to-client', 'both'] as const
 
 describe.each(WAYS)('a black hole for the existing connections, through $way', ({ run }) => {
   test.for(DIRECTIONS)(
-    '%s: Holdfast serves the caller anew while stock pg.Pool still waits',
+    '%s: Holdfast serves the next statement while stock pg.Pool still waits',
     async (direction, { cluster, proxy, proxied }) => {
       await using stock = new StockPool({ ...proxied, max: SIZE })
       await using pool = holdfast({ ...proxied, max: SIZE, application_name: 'ours' })
@@ -33,7 +33,7 @@ describe.each(WAYS)('a black hole for the existing connections, through $way', (
     },
   )
 
-  test('nobody is let in any more, either: connect() keeps its deadline and tells why', async ({
+  test('no new connection is possible either: connect() keeps its deadline and rejects with the reason', async ({
     cluster,
     proxy,
     proxied,
@@ -59,7 +59,7 @@ describe.each(WAYS)('a black hole for the existing connections, through $way', (
 })
 
 describe('Holdfast', () => {
-  test('tells why, even when the deadline comes before the first attempt to connect is given up', async ({
+  test('rejects with the reason, even when the deadline passes before the first attempt to connect is given up', async ({
     proxy,
     proxied,
   }) => {

@@ -19,7 +19,7 @@ async function bytesToPing(pool: Pool, { links }: FaultProxy): Promise<number> {
 }
 
 describe.each(WAYS)('the connections do not answer, new ones are refused, through $way', ({ run }) => {
-  test('stock pg.Pool never tells', async ({ proxy, proxied }) => {
+  test('stock pg.Pool never rejects', async ({ proxy, proxied }) => {
     await using stock = new StockPool({ ...proxied, max: SIZE, connectionTimeoutMillis: 300 })
     await using pool = holdfast({ ...proxied, max: SIZE, connectionTimeoutMillis: 1200 })
     await warmUp(stock, SIZE)
@@ -32,7 +32,7 @@ describe.each(WAYS)('the connections do not answer, new ones are refused, throug
   })
 
   test.for(['all', 'one'] as const)(
-    "Holdfast asks at most three, then tells the real error (invalidateOnDisconnect: '%s')",
+    "Holdfast pings at most three connections, then rejects with the real error (invalidateOnDisconnect: '%s')",
     async (invalidateOnDisconnect, { cluster, proxy, proxied }) => {
       await using pool = holdfast({ ...proxied, max: SIZE, connectionTimeoutMillis: 1800, invalidateOnDisconnect })
       await warmUp(pool, SIZE)
@@ -60,7 +60,11 @@ describe.each(WAYS)('the connections do not answer, new ones are refused, throug
     },
   )
 
-  test('Holdfast tells the real error at once when connecting is not retried', async ({ cluster, proxy, proxied }) => {
+  test('Holdfast rejects with the real error at once when connecting is not retried', async ({
+    cluster,
+    proxy,
+    proxied,
+  }) => {
     await using pool = holdfast({ ...proxied, max: SIZE, connectRetry: false })
     await warmUp(pool, SIZE)
     await cluster.stop()

@@ -83,7 +83,7 @@ describe.each(WAYS)('through $way', (way) => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast does not condemn a connection whose answer to the ping lies unread', async ({ cluster, direct }) => {
+  test('Holdfast keeps a connection whose answer to the ping is unread', async ({ cluster, direct }) => {
     const prePing = { idleMillis: 0, timeoutMillis: PING_TIMEOUT_MILLIS }
     await using pool = holdfast({ ...direct, max: 3, prePing })
     const pids = await warmUp(pool, 3)

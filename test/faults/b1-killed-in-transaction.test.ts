@@ -29,7 +29,7 @@ describe('killed between two statements of a transaction', () => {
     expect(await application.ends()).toMatchObject({ code: 1, stderr: expect.stringContaining("code: '57P01'") })
   })
 
-  test('stock pg.Pool: with a listener on each client, the next statement does not tell why', async ({
+  test("stock pg.Pool: with a listener on each client, the next statement's error hides the cause", async ({
     cluster,
     direct,
   }) => {

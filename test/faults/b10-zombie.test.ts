@@ -26,7 +26,7 @@ describe("a transaction's function runs on when its connection is gone", () => {
     expect(await cluster.query("select from entry where id = 'acknowledged, stock'")).toEqual([])
   })
 
-  test('Holdfast: each of its statements is refused, and touches nobody', async ({ cluster, direct }) => {
+  test('Holdfast: each of its statements is refused, and touches no other session', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     let zombie: Transaction | undefined
     let isOver = false

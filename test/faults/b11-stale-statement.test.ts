@@ -280,7 +280,11 @@ describe('a prepared statement is stale for another reason', () => {
 })
 
 describe('what is wrong with a named statement itself', () => {
-  test('Holdfast: is told as it is, and keeps the connection', async ({ cluster, direct, change }) => {
+  test("Holdfast: rejects with the server's own error, and keeps the connection", async ({
+    cluster,
+    direct,
+    change,
+  }) => {
     await change('alter table item add unique (id)')
     await using pool = holdfast({ ...direct, max: 1 })
     const pid = await backendPid(pool)

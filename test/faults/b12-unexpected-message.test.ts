@@ -83,9 +83,9 @@ test('stock pg.Pool: the process is held in an endless loop by an error without 
   expect(await Promise.race([answered, patience])).toBe('silent')
 })
 
-describe.each(IN_A_STATEMENT)('in the midst of a statement the server sends $what', ({ bytes, told }) => {
+describe.each(IN_A_STATEMENT)('during a statement the server sends $what', ({ bytes, told }) => {
   test.for(WAYS)(
-    'Holdfast: its caller is told, the others keep their connections, and the slot comes back, through $way',
+    'Holdfast: its caller gets the error, the others keep their connections, and the slot is free again, through $way',
     async ({ run }, { cluster, interjecting, interjected }) => {
       await using pool = holdfast({ ...interjected, max: 2, prePing: { idleMillis: 60_000 } })
       const pids = await warmUp(pool, 2)
@@ -115,8 +115,12 @@ describe.each(IN_A_STATEMENT)('in the midst of a statement the server sends $wha
   )
 })
 
-describe.each(WITHOUT_A_QUESTION)('without a question the server sends $what', ({ bytes, told }) => {
-  test('Holdfast: between two statements, their caller is told', async ({ cluster, interjecting, interjected }) => {
+describe.each(WITHOUT_A_QUESTION)('outside of a statement the server sends $what', ({ bytes, told }) => {
+  test('Holdfast: between two statements, their caller gets the error', async ({
+    cluster,
+    interjecting,
+    interjected,
+  }) => {
     await using pool = holdfast({ ...interjected, max: 2 })
     const [neighbour] = await warmUp(pool, 1)
     const others = await pool.connect()
@@ -138,7 +142,7 @@ describe.each(WITHOUT_A_QUESTION)('without a question the server sends $what', (
     await expectHealthy(pool, cluster, interjected.application_name)
   })
 
-  test('Holdfast: on an idle connection, nobody is told', async ({ cluster, interjecting, interjected }) => {
+  test('Holdfast: on an idle connection, no caller gets an error', async ({ cluster, interjecting, interjected }) => {
     await using pool = holdfast({ ...interjected, max: 1 })
     const [pid] = await warmUp(pool, 1)
     interjecting.interject(bytes)
@@ -159,7 +163,7 @@ describe.each(WITHOUT_A_QUESTION)('without a question the server sends $what', (
   })
 })
 
-test('Holdfast: what was never a PostgreSQL server is told at once', async ({ interjecting, interjected }) => {
+test('Holdfast: what was never a PostgreSQL server is reported at once', async ({ interjecting, interjected }) => {
   await using pool = holdfast({ ...interjected, ssl: false })
   interjecting.greeting = Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n')
   const error = await rejection(pool.query('select 1'))

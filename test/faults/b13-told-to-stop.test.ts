@@ -104,7 +104,7 @@ describe('query_timeout again and again', () => {
     expect(await cluster.query('select id from slow')).toEqual([{ id: 1 }])
   })
 
-  test('Holdfast: the caller is told at once, and the pool ends, when the network is silent', async ({
+  test('Holdfast: the caller rejects at once, and the pool ends, when the network is silent', async ({
     cluster,
     proxy,
     proxied,
@@ -125,13 +125,13 @@ describe('query_timeout again and again', () => {
 const CLOSINGS: Record<string, (pool: Pool, client: pg.PoolClient) => unknown> = {
   'end() cuts it off': (pool) => pool.end(),
   'it is released with true': (_pool, client) => client.release(true),
-  'its holder ends the client': (_pool, client) => void (client as unknown as pg.Client).end(),
+  'its user ends the client': (_pool, client) => void (client as unknown as pg.Client).end(),
   'it is released, and stays busy': (_pool, client) => client.release(),
 }
 
 describe('a connection is closed while its statement runs', () => {
   test.for(Object.entries(CLOSINGS))(
-    'Holdfast: the statement is told to stop when %s',
+    'Holdfast: the statement is cancelled when %s',
     async ([, close], { cluster, direct }) => {
       const pool = holdfast({ ...direct, max: 1 })
       const client = await pool.connect()

@@ -15,7 +15,7 @@ async function killRunning(cluster: Cluster, applicationName: string): Promise<v
   await cluster.terminateBackends({ applicationName, state: 'active' })
 }
 
-describe('killed while a statement runs, and somebody waits for the connection', () => {
+describe('a session is killed while a statement runs, and a caller waits for the connection', () => {
   test('stock pg.Pool: the process ends', async ({ cluster, direct }) => {
     await using application = await Application.start('stock', { ...direct, max: 1 })
     await application.listen()

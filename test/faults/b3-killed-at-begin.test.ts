@@ -23,7 +23,7 @@ async function begin(pool: pg.Pool, cluster: Cluster): Promise<void> {
 }
 
 describe('killed at BEGIN, and never released', () => {
-  test('stock pg.Pool: the slots are gone for ever', async ({ cluster, direct }) => {
+  test('stock pg.Pool: the slots are lost', async ({ cluster, direct }) => {
     await using pool = new StockPool({ ...direct, max: SIZE })
     for (let time = 1; time <= SIZE; time++) await rejection(begin(pool, cluster))
     expect(await cluster.countSessions({ applicationName: direct.application_name })).toBe(0)

@@ -16,7 +16,7 @@ function linkOf(client: pg.PoolClient, proxy: FaultProxy): Link {
 }
 
 describe('black hole while a statement is in flight', () => {
-  test('stock pg.Pool: pending for ever, while Holdfast has given up', async ({ proxy, proxied }) => {
+  test('stock pg.Pool: still pending when Holdfast has given up', async ({ proxy, proxied }) => {
     await using stock = new StockPool({ ...proxied, max: 1 })
     await using pool = holdfast({ ...proxied, max: 1, query_timeout: QUERY_TIMEOUT_MILLIS })
     const statements = [stock, pool].map((each) => unattended(each.query("select pg_sleep('infinity')")))

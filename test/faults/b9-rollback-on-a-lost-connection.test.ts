@@ -21,7 +21,7 @@ describe('ROLLBACK on a lost connection', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: COMMIT PREPARED and a rollback that starts anew are refused', async ({ cluster, direct }) => {
+  test('Holdfast: COMMIT PREPARED and ROLLBACK AND CHAIN are refused', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     for (const statement of ['rollback and chain', "rollback prepared 'x'", 'rollback; select 1'])
       expect(await rejection(refusedTransaction(pool, cluster, { rollback: statement }))).toMatchObject({

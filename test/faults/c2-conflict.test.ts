@@ -93,7 +93,7 @@ describe('a deadlock (40P01)', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: told as it is when it may run only once', async ({ cluster, direct }) => {
+  test("Holdfast: rejects with the server's own error when it may run only once", async ({ cluster, direct }) => {
     await cluster.withAdmin((admin) => admin.query(ACCOUNTS))
     await cluster.withAdmin((admin) => admin.query('grant all on account to app'))
     await using pool = holdfast(direct)

@@ -48,7 +48,7 @@ describe.each(['fin', 'rst'] as const)('COMMIT was carried out, and its answer l
     await expectHealthy(pool, cluster, aimedAt.application_name)
   })
 
-  test('Holdfast: success for pool.transaction, whose work runs once', async ({ cluster, aimed, aimedAt }) => {
+  test('Holdfast: pool.transaction succeeds, and its function runs once', async ({ cluster, aimed, aimedAt }) => {
     await using pool = holdfast(aimedAt)
     const shot = aimed.aim({ statement: COMMIT, point: 'on-reply' }, act)
     let attempts = 0
@@ -104,7 +104,7 @@ describe('COMMIT was lost', () => {
     expect([isRetryable(error), await isWritten(cluster, 'at-once')]).toEqual([false, true])
   })
 
-  test('behind statements that nobody awaited: success', async ({ cluster, aimed, aimedAt }) => {
+  test('after statements that were not awaited: success', async ({ cluster, aimed, aimedAt }) => {
     await using pool = holdfast(aimedAt)
     const client = await pool.connect()
     const shot = aimed.aim({ statement: COMMIT, point: 'on-reply' }, 'rst')

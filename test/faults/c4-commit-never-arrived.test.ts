@@ -12,7 +12,7 @@ async function isWritten(cluster: Cluster, id: string): Promise<boolean> {
 }
 
 describe('COMMIT is swallowed on its way, and the session keeps its locks', () => {
-  test('stock pg.Pool: whoever wants the same row waits for as long as the session lives', async ({
+  test('stock pg.Pool: a caller that needs the same row waits for as long as the session lives', async ({
     cluster,
     aimed,
     aimedAt,

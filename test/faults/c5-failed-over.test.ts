@@ -112,7 +112,7 @@ test('the server fails over, and the standby has got everything: unknown as well
   expect([attempts(), await isPaid(standby, id)]).toEqual([1, true])
 })
 
-test('the server fails over, and the old one lives on: nobody asks it', async ({ primary, standby }) => {
+test('the server fails over, and the old one lives on: it is not asked', async ({ primary, standby }) => {
   await using application = await Application.start(primary)
   const { address } = application
   await detach(standby)

@@ -104,7 +104,7 @@ test('a statement by itself is refused for certain, and every older connection g
   await until(() => pool.totalCount === 0)
 })
 
-test('from then on nobody is given a standby: the deadline is kept, and the error says why', async ({
+test('from then on no caller gets a standby: the deadline is kept, and the error gives the reason', async ({
   primary,
   standby,
   address,
@@ -128,7 +128,7 @@ test('a pool that never met a primary keeps its standby: the write is a mistake 
   expect((await pool.query('select pg_backend_pid() as pid')).rows).toEqual(rows)
 })
 
-test('a pooler that greets with what its server was long ago shuts nobody out', async ({ primary }) => {
+test('a pooler that reports an outdated role of its server excludes no connection', async ({ primary }) => {
   let isStale = false
   class Greeted extends pg.Client {
     constructor(config?: pg.ClientConfig) {

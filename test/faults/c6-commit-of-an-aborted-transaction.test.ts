@@ -38,7 +38,7 @@ describe('COMMIT of a transaction that a swallowed error had aborted', () => {
   })
 
   test.for(COMMITS)(
-    'Holdfast: rejects, and tells what was swallowed, through pool.connect (%s)',
+    'Holdfast: rejects with the swallowed error, through pool.connect (%s)',
     async (commit, { cluster, direct }) => {
       await using pool = holdfast({ ...direct, max: 1 })
       const pid = await backendPid(pool)
@@ -49,7 +49,7 @@ describe('COMMIT of a transaction that a swallowed error had aborted', () => {
     },
   )
 
-  test('Holdfast: rejects, and tells what was swallowed, through pool.transaction', async ({ cluster, direct }) => {
+  test('Holdfast: rejects with the swallowed error, through pool.transaction', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const pid = await backendPid(pool)
     const error = await rejection(

@@ -24,7 +24,7 @@ describe.each(WAYS)('returned with an open transaction, through $way', ({ way, r
   })
 
   for (const policy of ['rollback', 'commit'] as const) {
-    test(`Holdfast: ${policy}, before anyone else gets it`, async ({ cluster, direct }) => {
+    test(`Holdfast: ${policy}, before the next lease`, async ({ cluster, direct }) => {
       const [open, next] = [`open, ${policy}, ${way}`, `next, ${policy}, ${way}`]
       await using pool = holdfast({ ...direct, max: 1, resetOnReturn: policy })
       const pid = await backendPid(pool)
@@ -62,7 +62,7 @@ describe.each(WAYS)('returned with a failed transaction, through $way', ({ way, 
   })
 
   for (const policy of ['rollback', 'commit', 'none'] as const) {
-    test(`Holdfast: nobody inherits it (${policy})`, async ({ cluster, direct }) => {
+    test(`Holdfast: no later lease inherits it (${policy})`, async ({ cluster, direct }) => {
       const failed = `failed, ${policy}, ${way}`
       await using pool = holdfast({ ...direct, max: 1, resetOnReturn: policy })
       const pid = await backendPid(pool)

@@ -219,7 +219,7 @@ describe('what onConnect has set', () => {
 })
 
 describe('a reset that cannot be done', () => {
-  test('Holdfast: closes the connection, so that nobody inherits anything', async ({ cluster, direct }) => {
+  test('Holdfast: closes the connection, so that no later lease inherits anything', async ({ cluster, direct }) => {
     await cluster.query('revoke execute on function pg_advisory_unlock_all() from public')
     try {
       await using pool = holdfast({ ...direct, max: 1, resetOnReturn: 'session' })
@@ -235,7 +235,7 @@ describe('a reset that cannot be done', () => {
   })
 
   test.for(["set statement_timeout = '1ms'", 'set default_transaction_read_only = on', 'set role pg_monitor; begin'])(
-    'Holdfast: nobody inherits what may stand in its way: %s',
+    'Holdfast: no later lease inherits what may stand in its way: %s',
     async (leave, { cluster, direct }) => {
       await using pool = holdfast({ ...direct, max: 1, resetOnReturn: 'session' })
       await pool.query(leave)
@@ -313,7 +313,7 @@ describe('a function of the user', () => {
     expect(await settles(backendPid(pool), 'the next statement')).not.toBe(pid)
   })
 
-  test('Holdfast: if it takes for ever, the connection is closed, and the next caller served', async ({
+  test('Holdfast: if it never ends, the connection is closed, and the next caller is served', async ({
     cluster,
     direct,
   }) => {
@@ -426,7 +426,7 @@ describe("a caller's own wish", () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: a scope reaches a caller who had to wait, and nobody else', async ({ direct }) => {
+  test('Holdfast: a scope reaches the caller that had to wait, and no other', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const holder = await pool.connect()
     const inScope = withPoolOptions({ resetOnReturn: 'discard' }, () => pool.query(SET))

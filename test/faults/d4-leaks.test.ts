@@ -92,7 +92,9 @@ describe('never released', () => {
     client.release()
   })
 
-  test('Holdfast: whoever waits in vain is told who has it, and inspect() where from', async ({ direct }) => {
+  test('Holdfast: the timeout error says who has the connection, and inspect() where it was acquired', async ({
+    direct,
+  }) => {
     const { logger } = warnings()
     await using pool = holdfast({
       ...direct,
@@ -141,9 +143,7 @@ describe('never released', () => {
     client.release()
   })
 
-  test('Holdfast: who releases in time is never told of, and nothing is kept of him without the option', async ({
-    direct,
-  }) => {
+  test('Holdfast: a release in time is never reported, and without the option no stack is kept', async ({ direct }) => {
     const { told, logger } = warnings()
     await using watched = holdfast({ ...direct, max: 1, leakDetectionMillis: 60_000, logger })
     await using quick = holdfast({ ...direct, max: 1, leakDetectionMillis: LEAK_MILLIS, logger })

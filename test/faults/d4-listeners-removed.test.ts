@@ -46,7 +46,7 @@ function countListeners({ connection }: Holder): Record<string, number> {
   return Object.fromEntries(named.map((event) => [event, connection.listenerCount(event)]))
 }
 
-describe('a holder removes all listeners before it releases', () => {
+describe('all listeners are removed before a release', () => {
   test('stock pg.Pool: listens again at each release, and survives the death of the idle connection', async ({
     cluster,
     direct,
@@ -87,7 +87,7 @@ describe('a holder removes all listeners before it releases', () => {
     },
   )
 
-  test('Holdfast: what the holder itself listened with is removed', async ({ direct }) => {
+  test('Holdfast: the listeners of the lease itself are removed', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const { connection } = client

@@ -234,7 +234,7 @@ describe.for(NEXT_HOLDERS)('after its release, when the connection belongs to $w
 })
 
 describe('what was begun before the release', () => {
-  test('and stood in line, is done', async ({ cluster, direct }) => {
+  test('and waited for its turn, is done', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const statements = [1, 2, 3].map((number) => client.query('select $1::int as number', [number]))
@@ -256,7 +256,7 @@ describe('what was begun before the release', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('a cursor that was read to its end, has nothing to say to the next holder', async ({ cluster, direct }) => {
+  test('a cursor that was read to its end, affects no later lease', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const cursor = client.query(new Cursor('select 1 as it'))
@@ -310,10 +310,10 @@ describe('what was begun before the release', () => {
   })
 })
 
-describe('listeners of a former holder', () => {
+describe('listeners of an earlier lease', () => {
   const NOTICE = "do $$ begin raise notice 'for the holder'; end $$"
 
-  test('hear nothing of the next lease, nor of a statement of pool.query', async ({ direct }) => {
+  test('get nothing from the next lease, nor from a statement of pool.query', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const heard: string[] = []
     const lease = async (name: string): Promise<void> => {
@@ -343,7 +343,7 @@ describe('listeners of a former holder', () => {
     expect([...counts]).toEqual([3])
   })
 
-  test('that are added late hear nothing, and removing them late removes nobody else', async ({ direct }) => {
+  test('that are added late get nothing, and removing them late removes no others', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const heard: string[] = []
     const listener = (): void => void heard.push('shared')
@@ -372,7 +372,7 @@ describe('listeners of a former holder', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('stay until somebody else has the connection: the end is told', async ({ direct }) => {
+  test('stay until the next lease: they get the end event', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const ended = new Promise<void>((resolve) => client.once('end', resolve))

@@ -6,7 +6,7 @@ import { backendPid, holdfast, StockPool } from './support/pools.ts'
 import { rejection } from './support/settling.ts'
 
 describe('used after release', () => {
-  test("stock pg.Pool: ends the next holder's transaction", async ({ cluster, direct }) => {
+  test('stock pg.Pool: ends the transaction of the next lease', async ({ cluster, direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const former = await pool.connect()
     former.release()

@@ -69,7 +69,7 @@ describe.each([20, 2])('twelve callers at once, max: %i, whose session is set by
 
 describe('stock pg.Pool', () => {
   test.for(WAYS)(
-    'is right where nobody has to wait, and wrong where they do, through $way',
+    'is right if no caller has to wait, and wrong if they do, through $way',
     async ({ run }, { direct }) => {
       await using roomy = new StockPool({ ...direct, max: 20 })
       await using full = new StockPool({ ...direct, max: 2 })

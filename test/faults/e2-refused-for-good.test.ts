@@ -41,7 +41,7 @@ const REFUSALS: readonly Refusal[] = [
 
 describe.each(WAYS)('refused for good, through $way', ({ run }) => {
   test.for(REFUSALS)(
-    'stock pg.Pool: an error that does not say by whom: $what',
+    'stock pg.Pool: an error that does not say which server refused: $what',
     async ({ options, code }, { proxied }) => {
       await using pool = new StockPool({ ...proxied, ...options })
       const error = await rejection(run(pool, 'select 1'))
@@ -62,7 +62,7 @@ describe.each(WAYS)('refused for good, through $way', ({ run }) => {
     expect([pool.totalCount, pool.idleCount, pool.waitingCount]).toEqual([0, 0, 0])
   })
 
-  test('Holdfast: everybody who waits is told at once', async ({ proxied }) => {
+  test('Holdfast: every waiter rejects at once', async ({ proxied }) => {
     await using pool = holdfast({ ...proxied, password: 'wrong', max: 2, connectionTimeoutMillis: 0 })
     const errors = await Promise.all(Array.from({ length: 10 }, () => rejection(run(pool, 'select 1'))))
     for (const error of errors) expect(error).toMatchObject({ name: 'ConnectError', code: '28P01' })

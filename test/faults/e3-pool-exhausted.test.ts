@@ -16,7 +16,7 @@ describe.each(WAYS)('the pool is exhausted, through $way', ({ run }) => {
     expect((await rejection(run(pool, 'select 1'))).message).toBe(PG_TEXT)
   })
 
-  test('Holdfast: says who has what, and that the pool is to blame', async ({ cluster, direct }) => {
+  test('Holdfast: says which connections are in use, and that the pool is exhausted', async ({ cluster, direct }) => {
     const timeouts = { connectionTimeoutMillis: TIMEOUT_MILLIS, prePing: { timeoutMillis: TIMEOUT_MILLIS / 2 } }
     await using pool = holdfast({ ...direct, max: 2, ...timeouts })
     const clients = [await pool.connect(), await pool.connect()]

@@ -9,7 +9,7 @@ const MAX = 30
 const REQUESTS = 50
 
 describe.each(WAYS)('fifty requests at once on five warm connections, through $way', ({ run }) => {
-  test('stock pg.Pool: whoever was tied to a new connection waits for it', async ({ proxy, proxied }) => {
+  test('stock pg.Pool: each waiter is tied to a new connection, and waits for it', async ({ proxy, proxied }) => {
     await using pool = new StockPool({ ...proxied, max: MAX })
     await warmUp(pool, WARM)
     proxy.onLink((link) => link.delay(Number.POSITIVE_INFINITY))
@@ -41,7 +41,7 @@ describe.each(WAYS)('fifty requests at once on five warm connections, through $w
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test('Holdfast: a new connection serves the first in line, not the one it was opened for', async ({
+  test('Holdfast: a new connection serves the first waiter, not the one that it was opened for', async ({
     cluster,
     direct,
   }) => {

@@ -51,9 +51,7 @@ class TenantPool extends Pool {
 }
 
 describe('in line', () => {
-  test('stock pg.Pool: nobody takes back the place, and the connection goes to nobody, for good', async ({
-    direct,
-  }) => {
+  test('stock pg.Pool: the place stays in the queue, and the connection that it gets is lost', async ({ direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const holder = await pool.connect()
     void unattended(pool.connect()) // Whoever waited for it has gone: there is no way to say so.
@@ -89,11 +87,14 @@ describe('in line', () => {
     },
   )
 
-  test.for(WAITING)('Holdfast: who has given up already opens nothing, by $how', async ({ ask }, { direct }) => {
-    await using pool = holdfast(direct)
-    expect(await rejection(ask(pool, AbortSignal.abort(new TakesTooLong())))).toBeInstanceOf(TakesTooLong)
-    expect([pool.totalCount, pool.waitingCount]).toEqual([0, 0])
-  })
+  test.for(WAITING)(
+    'Holdfast: a caller that has already given up opens nothing, by $how',
+    async ({ ask }, { direct }) => {
+      await using pool = holdfast(direct)
+      expect(await rejection(ask(pool, AbortSignal.abort(new TakesTooLong())))).toBeInstanceOf(TakesTooLong)
+      expect([pool.totalCount, pool.waitingCount]).toEqual([0, 0])
+    },
+  )
 
   test.for(WAITING)('Holdfast: nothing hangs on the signal afterwards, by $how', async ({ ask }, { direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
@@ -108,7 +109,7 @@ describe('in line', () => {
   })
 
   test.for(WAITING)(
-    'Holdfast: a connection that was being opened for him joins the pool, by $how',
+    'Holdfast: a connection that was being opened for the caller joins the pool, by $how',
     async ({ ask }, { cluster, proxy, proxied }) => {
       await using pool = holdfast({ ...proxied, max: 1 })
       const controller = new AbortController()
@@ -150,7 +151,7 @@ describe('in line', () => {
     holder.release()
   })
 
-  test('Holdfast: while the server is away, the last who gives up ends the trying', async ({
+  test('Holdfast: while the server is away, the last waiter that gives up ends the attempts', async ({
     cluster,
     proxy,
     proxied,
@@ -246,7 +247,11 @@ describe('while a statement runs', () => {
     },
   )
 
-  test('Holdfast: the caller is told at once, before the server has ended it', async ({ cluster, proxy, proxied }) => {
+  test('Holdfast: the caller rejects at once, before the server has ended the statement', async ({
+    cluster,
+    proxy,
+    proxied,
+  }) => {
     await using pool = holdfast({ ...proxied, max: 1 })
     const controller = new AbortController()
     const statement = pool.query({ text: ENDLESS, signal: controller.signal })
@@ -275,7 +280,7 @@ describe('while a statement runs', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: tells a callback', async ({ cluster, direct }) => {
+  test('Holdfast: calls a callback', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const controller = new AbortController()
     const told = new Promise((resolve) => {
@@ -329,7 +334,7 @@ describe('while a statement runs', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: whenever it comes, nobody else is cancelled', async ({ cluster, direct }) => {
+  test('Holdfast: whenever it comes, no other statement is cancelled', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 2 })
     const victims = Array.from({ length: 60 }, async (_, index) => {
       const controller = new AbortController()
@@ -344,7 +349,7 @@ describe('while a statement runs', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: a cancel request that comes late hits nobody', async ({ cluster, proxy, proxied }) => {
+  test('Holdfast: a cancel request that comes late cancels nothing', async ({ cluster, proxy, proxied }) => {
     await using pool = holdfast({ ...proxied, max: 1 })
     const [pid] = await warmUp(pool, 1)
     const controller = new AbortController()
@@ -377,7 +382,7 @@ describe('while a statement runs', () => {
 })
 
 describe('in a black hole', () => {
-  test('Holdfast: the caller is told at once, and the connection is given up', async ({ cluster, proxy, proxied }) => {
+  test('Holdfast: the caller rejects at once, and the connection is given up', async ({ cluster, proxy, proxied }) => {
     await using pool = holdfast({ ...proxied, max: 1 })
     const controller = new AbortController()
     const statement = pool.query({ text: ENDLESS, signal: controller.signal })
@@ -394,7 +399,7 @@ describe('in a black hole', () => {
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test('Holdfast: a holder who keeps the client gets his slot back as well', async ({ cluster, proxy, proxied }) => {
+  test('Holdfast: the slot is free again even if the client is never released', async ({ cluster, proxy, proxied }) => {
     await using pool = holdfast({ ...proxied, max: 1 })
     const controller = new AbortController()
     const client = await pool.connect()

@@ -120,7 +120,7 @@ describe.each(PHASES)('a login takes most of the deadline, $phase', ({ isHeard, 
     expect(server.sessions).toHaveLength(1)
   })
 
-  test('Holdfast: the first login serves; another is begun beside it only if nothing was heard', async () => {
+  test('Holdfast: the first login serves; another begins beside it only if nothing has arrived', async () => {
     await using server = await slowServer(logIn)
     await using pool = holdfast({ ...server.config(), ssl: ssl(), connectionTimeoutMillis: DEADLINE_MILLIS })
     const client = await settles(pool.connect(), 'the caller')
@@ -153,7 +153,7 @@ describe('many callers wait for slow logins', () => {
 describe('a login takes longer than the deadline', () => {
   const DEADLINE = 500
 
-  test('Holdfast: it goes on in the background, and serves who comes later', async () => {
+  test('Holdfast: it goes on in the background, and serves a later caller', async () => {
     await using server = await slowServer(async (session) => {
       await session.next()
       session.send(message.passwordWanted())
@@ -254,7 +254,7 @@ describe('a handshake is swallowed', () => {
 })
 
 describe('a login that is refused', () => {
-  test('Holdfast: what is said to the one beside is told at once, though the first is silent', async () => {
+  test('Holdfast: a refusal of the second login rejects at once, though the first is silent', async () => {
     await using server = await ScriptedServer.start(async (session) => {
       await session.next()
       if (session.number === 1) return

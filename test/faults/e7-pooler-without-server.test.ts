@@ -109,7 +109,7 @@ describe.each(REFUSED)('FATAL %s "%s"', (code, what) => {
 describe.each(FINAL)('FATAL %s "%s"', (code, what) => {
   const words = message.error('FATAL', code, what)
 
-  test('is told at once, and that nothing ran', async () => {
+  test('rejects at once, and says that nothing ran', async () => {
     await using pooler = await Pooler.start()
     await using pool = holdfast(pooler.server.config())
     await pool.query('select 1')
@@ -124,7 +124,7 @@ describe.each(FINAL)('FATAL %s "%s"', (code, what) => {
 })
 
 describe.each(LOST)('FATAL %s "%s"', (code, what) => {
-  test('is told, and that nobody knows what became of the statement', async () => {
+  test('rejects, and says that the outcome of the statement is unknown', async () => {
     await using pooler = await Pooler.start()
     await using pool = holdfast(pooler.server.config())
     await pool.query('select 1')
@@ -164,7 +164,7 @@ describe('the server of a pooler is away', () => {
     expect(ran.slice(0, 3).map(numberOf).toSorted()).toEqual([0, 1, 2])
   })
 
-  test('Holdfast: at the deadline it is told why', async () => {
+  test('Holdfast: at the deadline it rejects with the reason', async () => {
     await using pooler = await Pooler.start()
     await using pool = holdfast({ ...pooler.server.config(), connectionTimeoutMillis: 1000 })
     await pool.query('select 1')
@@ -179,7 +179,7 @@ describe('the server of a pooler is away', () => {
     expect(pool.waitingCount).toBe(0)
   })
 
-  test('Holdfast: a signal takes whoever waits out of the line', async () => {
+  test('Holdfast: a signal removes a waiter from the queue', async () => {
     await using pooler = await Pooler.start()
     await using pool = holdfast(pooler.server.config())
     await pool.query('select 1')
@@ -193,7 +193,7 @@ describe('the server of a pooler is away', () => {
     expect(pooler.ran).toEqual(['select 1'])
   })
 
-  test('Holdfast: end() refuses whoever waits', async () => {
+  test('Holdfast: end() refuses the waiters', async () => {
     await using pooler = await Pooler.start()
     await using pool = holdfast(pooler.server.config())
     await pool.query('select 1')
@@ -255,7 +255,7 @@ describe('the server of a pooler is away', () => {
     expect(asked).toBe(3)
   })
 
-  test('Holdfast: a stream is told, since it has been used', async () => {
+  test('Holdfast: a stream gets the error, since it has been used', async () => {
     await using pooler = await Pooler.start()
     await using pool = holdfast(pooler.server.config())
     await pool.query('select 1')

@@ -137,7 +137,7 @@ const FAILING: readonly { how: string; connect: Connect }[] = [
 ]
 
 describe.each(FAILING)("a client class of the user's own, whose connect $how", ({ connect }) => {
-  test('Holdfast: its error is told, and no session is left', async ({ cluster, direct }) => {
+  test('Holdfast: rejects with its error, and no session is left', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 3, Client: clientClass(connect) as never })
     const errors = await settles(Promise.all([1, 2, 3].map(() => rejection(pool.query('select 1')))), 'the statements')
     for (const error of errors) {
@@ -195,7 +195,7 @@ test.for<{ what: string; connect: (callback: Connected) => unknown }>([
     },
   },
 ])(
-  'Holdfast: a class with nothing but `connect` and `on` has its own error told, when it $what',
+  'Holdfast: rejects with the error of a class with nothing but `connect` and `on`, when it $what',
   async ({ connect }, { direct }) => {
     class Bare extends EventEmitter {
       connect(callback: Connected): unknown {
@@ -213,7 +213,7 @@ test.for<{ what: string; connect: (callback: Connected) => unknown }>([
   },
 )
 
-test('Holdfast: a class with nothing but `connect` and `on` that connects is told what it lacks', async ({
+test('Holdfast: rejects with what a class lacks that has nothing but `connect` and `on` and connects', async ({
   direct,
 }) => {
   class Bare extends EventEmitter {

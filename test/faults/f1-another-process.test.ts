@@ -59,7 +59,7 @@ describe('a process goes on as another one, with connections', () => {
   })
 
   for (const { way, run: runStatement } of WAYS) {
-    test(`Holdfast: the old sessions hear not a byte, and the pool opens its own, through ${way}`, async ({
+    test(`Holdfast: the old sessions receive not a byte, and the pool opens its own, through ${way}`, async ({
       cluster,
       proxy,
       proxied,
@@ -87,7 +87,7 @@ describe('a process goes on as another one, with connections', () => {
     })
   }
 
-  test('Holdfast: who holds one may not use it any more, and its slot is free', async ({ cluster, proxy, proxied }) => {
+  test('Holdfast: a leased one can no longer be used, and its slot is free', async ({ cluster, proxy, proxied }) => {
     await using pool = holdfast({ ...proxied, max: 1 })
     const client = await pool.connect()
     const pid = await backendPid(client)

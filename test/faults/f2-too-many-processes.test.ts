@@ -17,7 +17,7 @@ async function roleWithLimit(cluster: Cluster, applicationName: string, limit: n
 }
 
 describe('workers times max exceeds what the server grants', () => {
-  test('stock pg.Pool: an error under load, for those who come last', async ({ cluster, direct }) => {
+  test('stock pg.Pool: an error under load, for the last callers', async ({ cluster, direct }) => {
     await using pool = new StockPool({
       ...direct,
       ...(await roleWithLimit(cluster, direct.application_name, 3)),
@@ -28,7 +28,7 @@ describe('workers times max exceeds what the server grants', () => {
     expect(refused.map(({ reason }) => reason.code)).toEqual(['53300', '53300'])
   })
 
-  test('Holdfast: under load they wait, and nobody is refused', async ({ cluster, direct }) => {
+  test('Holdfast: under load the callers wait, and none is refused', async ({ cluster, direct }) => {
     await using pool = holdfast({
       ...direct,
       ...(await roleWithLimit(cluster, direct.application_name, 3)),
@@ -70,7 +70,7 @@ describe('workers times max exceeds what the server grants', () => {
     expect(warned?.message).toContain('Lower max to 7')
   })
 
-  test('Holdfast: PM2 tells each process how many they are', async ({ cluster, direct }) => {
+  test('Holdfast: knows from PM2 how many processes there are', async ({ cluster, direct }) => {
     const role = await roleWithLimit(cluster, direct.application_name, 30)
     const options = { ...direct, ...role, max: 10 } as Service['options']
     const pm2 = { NODE_APP_INSTANCE: '0', instances: '4' }

@@ -58,7 +58,7 @@ describe('the parent must let go before it starts workers', () => {
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test('Holdfast: dispose() is bounded, whoever does not answer', async ({ cluster, proxy, proxied }) => {
+  test('Holdfast: dispose() is bounded, even if the server does not answer', async ({ cluster, proxy, proxied }) => {
     await using pool = holdfast({ ...proxied, max: 2 })
     await warmUp(pool, 2)
     const { links } = proxy
@@ -118,7 +118,7 @@ describe('dispose({ close: false })', () => {
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test('what happens to them at the server is nobody’s concern any more', async ({ cluster, direct }) => {
+  test('what happens to them at the server no longer concerns the pool', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 2 })
     const oldPids = await warmUp(pool, 2)
     await pool.dispose({ close: false })

@@ -35,7 +35,7 @@ describe.each(WAYS)('each request must open and close its own, through $way', ({
     await expectNothingLeft(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: max bounds how many there are at a time, and everybody is served', async ({ cluster, direct }) => {
+  test('Holdfast: max limits the connections at a time, and every caller is served', async ({ cluster, direct }) => {
     await using pool = nullPool({ ...direct, max: 2 })
     const sizes: number[] = []
     pool.on('connect', () => sizes.push(pool.totalCount))
@@ -75,7 +75,7 @@ describe.each(WAYS)('each request must open and close its own, through $way', ({
 })
 
 describe('NullPool', () => {
-  test('tells of a connection that dies in use, and frees its slot', async ({ cluster, direct }) => {
+  test('rejects when a connection dies in use, and frees its slot', async ({ cluster, direct }) => {
     await using pool = nullPool({ ...direct, max: 1 })
     const client = await pool.connect()
     const { rows } = await client.query(BACKEND)
@@ -86,7 +86,7 @@ describe('NullPool', () => {
     await expectNothingLeft(pool, cluster, direct.application_name)
   })
 
-  test('opens nothing for somebody who has given up, and keeps nothing that came too late', async ({
+  test('opens nothing for a caller that has given up, and keeps no connection that came too late', async ({
     cluster,
     proxy,
     proxied,
@@ -104,7 +104,7 @@ describe('NullPool', () => {
   })
 })
 
-test('a NullPool is a pool for everybody who asks', async ({ direct }) => {
+test('a NullPool passes every check for a pool', async ({ direct }) => {
   await using pool = nullPool(direct)
   expect(pool).toBeInstanceOf(pg.Pool)
   expect(pool.constructor.name).toContain('Pool')

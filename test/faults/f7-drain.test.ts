@@ -12,7 +12,9 @@ const PATIENT = { connectionTimeoutMillis: LONG, closeTimeoutMillis: 60_000 }
 const timeIsUp = (millis: number) => `The pool was drained, and its time was up after ${millis} ms`
 
 describe('drain() while there is work', () => {
-  test('serves new callers until nothing is in use and nobody waits, then says true', async ({ direct }) => {
+  test('serves new callers until no connection is in use and no caller waits, then resolves with true', async ({
+    direct,
+  }) => {
     const pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const waiting = pool.query('select 1 as it')
@@ -65,7 +67,7 @@ describe('drain() while there is work', () => {
     await expect(pool.drain(50, { closes: false } as never)).rejects.toThrow('did you mean `close`?')
   })
 
-  test('a caller who gives up in line is not waited for', async ({ direct }) => {
+  test('a waiter that gives up is not waited for', async ({ direct }) => {
     const pool = holdfast({ ...direct, max: 1, connectionTimeoutMillis: 400 })
     const client = await pool.connect()
     const late = rejection(pool.query('select 1'))
@@ -87,7 +89,7 @@ describe('drain() whose time is up', () => {
     client.release()
   })
 
-  test('refuses who waits, cuts off what runs, closes everything, and says false', async ({ direct }) => {
+  test('refuses the waiters, cuts off what runs, closes everything, and resolves with false', async ({ direct }) => {
     const pool = holdfast({ ...direct, ...PATIENT, max: 1 })
     const running = rejection(pool.query("select pg_sleep('infinity')"))
     const waiting = [rejection(pool.query('select 1')), rejection(pool.connect())]
@@ -146,7 +148,7 @@ describe('drain() whose time is up', () => {
     await pool.end()
   })
 
-  test('says goodbye to idle sessions, and keeps its word to those who asked before', async ({ cluster, direct }) => {
+  test('ends idle sessions politely, and keeps its promise to earlier callers', async ({ cluster, direct }) => {
     const pool = holdfast({ ...direct, ...PATIENT, max: 3 })
     await warmUp(pool, 3)
     expect(await settles(pool.drain(0), 'drain()')).toBe(true)
@@ -168,7 +170,7 @@ describe('drain() whose time is up', () => {
 
 describe('drain() during an outage', () => {
   test.for(['refuses', 'is silent'] as const)(
-    'whoever waits for a server that %s is refused, and the process ends',
+    'a caller that waits for a server that %s is refused, and the process ends',
     async (how, { proxy, proxied }) => {
       await using application = await Application.start('holdfast', { ...proxied, ...PATIENT })
       if (how === 'refuses') proxy.refuse()

@@ -56,7 +56,7 @@ describe('end() with connections that do not answer', () => {
     expect(await application.ends()).toEqual({ code: 0, stderr: '' })
   })
 
-  test('Holdfast: callers in line are refused, and attempts to connect are given up', async ({ proxy, proxied }) => {
+  test('Holdfast: waiters are refused, and attempts to connect are given up', async ({ proxy, proxied }) => {
     await using application = await Application.start('holdfast', {
       ...proxied,
       closeTimeoutMillis: CLOSE_TIMEOUT_MILLIS,

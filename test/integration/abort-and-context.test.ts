@@ -87,7 +87,7 @@ describe('a statement that is given up while others stand before and behind it',
 })
 
 describe('a signal', () => {
-  test('of a statement that could not even be sent cancels nothing of the next holder', async ({ direct }) => {
+  test('of a statement that could not be sent cancels nothing of the next lease', async ({ direct }) => {
     class Strict extends pg.Client {}
     const { query } = pg.Client.prototype as unknown as { query(...args: unknown[]): unknown }
     Object.assign(Strict.prototype, {
@@ -138,7 +138,7 @@ test.for(['-- name: done\ncommit', '/* by somebody */ END', 'COMMIT;-- done'])(
   },
 )
 
-test('a transaction runs on a pool whose connect knows nothing but a callback', async ({ direct }) => {
+test('a transaction runs on a pool whose connect accepts only a callback', async ({ direct }) => {
   class Traced extends Pool {}
   const { connect } = Pool.prototype as unknown as { connect(...args: unknown[]): unknown }
   Object.assign(Traced.prototype, {
@@ -151,7 +151,7 @@ test('a transaction runs on a pool whose connect knows nothing but a callback', 
 })
 
 describe('the scope of one caller', () => {
-  test('is not that of the connection which was opened for him', async ({ direct }) => {
+  test('is not that of the connection which was opened for the caller', async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: 1 })
     const controller = new AbortController()
     await withPoolOptions({ signal: controller.signal }, () => pool.query('select 1'))
@@ -168,7 +168,7 @@ describe('the scope of one caller', () => {
     expect(answer).toEqual([{ two: 2 }])
   })
 
-  test('holds in the callbacks of what he has asked', async ({ direct }) => {
+  test('holds in the callbacks of the caller', async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: 1 })
     using client = await pool.connect()
     const controller = new AbortController()
@@ -200,8 +200,8 @@ describe('the scope of one caller', () => {
   })
 })
 
-describe('what a caller is told', () => {
-  test('is told once, though the driver calls back twice for a value that it can not write', async ({ direct }) => {
+describe('what a caller gets', () => {
+  test("is one answer, though the driver calls back twice for a value that it can't write", async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: 1 })
     const circular: Record<string, unknown> = {}
     circular.self = circular
@@ -238,9 +238,7 @@ describe('what a caller is told', () => {
   })
 })
 
-test('a NullPool may be made of the options of another pool, whose password nobody can enumerate', async ({
-  direct,
-}) => {
+test("a NullPool can be made of the options of another pool, whose password isn't enumerable", async ({ direct }) => {
   const other = new pg.Pool(direct)
   await using pool = new NullPool(other.options as object)
   expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])

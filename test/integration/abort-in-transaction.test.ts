@@ -6,7 +6,7 @@ import { holdfast, warmUp } from '../faults/support/pools.ts'
 import { rejection } from '../faults/support/settling.ts'
 import { until } from '../support/index.ts'
 
-describe('a statement given up in a transaction that has no id yet', () => {
+describe('a statement is given up in a transaction that has no id', () => {
   // The probe for the id is on its way already: its answer must find somebody who waits for it.
   test.for(['select pg_sleep(60)', "select pg_sleep(60) from (values ('a; b')) as v (text)"])(
     '%s: the connection goes on, and so do those beside it',

@@ -129,7 +129,7 @@ describe.each(POOLS)('twelve callers at once, $what', (kind) => {
     expect(wrong).toEqual([])
   })
 
-  test('hear of what they submit in their own contexts: cursors, streams, rows, copies', async ({ direct }) => {
+  test('have their cursors, streams, rows and copies call back in their own contexts', async ({ direct }) => {
     await using pool = await openPool(direct, kind)
     const numbers = 'select n from generate_series(1, 5) as n'
     const wrong: string[] = []
@@ -222,14 +222,14 @@ describe('what opening a connection calls', () => {
     return { pool, found }
   }
 
-  test('runs in the context of the caller who caused it', async ({ direct, cluster }) => {
+  test('runs in the context of the caller that caused it', async ({ direct, cluster }) => {
     const { pool, found } = observed({ ...direct, max: 20 }, cluster.password)
     await using _pool = pool
     await allAtOnce(() => pool.query('select pg_sleep(0.05)'))
     for (const hook of HOOKS) expect([hook, found[hook]?.toSorted()]).toEqual([hook, NAMES.toSorted()])
   })
 
-  test("runs in nobody's context where the pool opens by itself", async ({ direct, cluster }) => {
+  test('runs in no context when the pool opens a connection by itself', async ({ direct, cluster }) => {
     const { pool, found } = observed({ ...direct, max: 5, min: 3 }, cluster.password)
     await using _pool = pool
     await callers.run('the first', () => pool.query('select 1'))
@@ -237,10 +237,7 @@ describe('what opening a connection calls', () => {
     for (const hook of HOOKS) expect([hook, found[hook]?.toSorted()]).toEqual([hook, ['nobody', 'nobody', 'the first']])
   })
 
-  test("runs in nobody's context where a lost connection is replaced for several who wait", async ({
-    direct,
-    cluster,
-  }) => {
+  test('runs in no context when a lost connection is replaced for several waiters', async ({ direct, cluster }) => {
     const { pool, found } = observed({ ...direct, max: 2 }, cluster.password)
     await using _pool = pool
     const clients = await callers.run('the first', () => Promise.all([pool.connect(), pool.connect()]))
@@ -256,7 +253,7 @@ describe('what opening a connection calls', () => {
     for (const hook of HOOKS) expect([hook, unique(found[hook] ?? [])]).toEqual([hook, ['nobody']])
   })
 
-  test("runs in nobody's context where the pool tries again", async ({ proxied, proxy, cluster }) => {
+  test('runs in no context when the pool tries again', async ({ proxied, proxy, cluster }) => {
     const { pool, found } = observed({ ...proxied, max: 1 }, cluster.password)
     await using _pool = pool
     const failures = whereToldOn('connect-failed')
@@ -270,7 +267,7 @@ describe('what opening a connection calls', () => {
   })
 })
 
-test("a client class's own connect runs in its caller's context, and the socket that it opens belongs to nobody", async ({
+test("a client class's own connect runs in its caller's context, and the socket that it opens has no context", async ({
   direct,
 }) => {
   const found: string[] = []
@@ -305,7 +302,7 @@ test('what comes over a socket without TLS runs where what comes over one with i
 })
 
 describe('a listener of remove runs in the context', () => {
-  test('of the one who released a connection for good', async ({ direct }) => {
+  test('of the caller that discarded a connection', async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: 2 })
     const removed = whereTold(pool, ['remove'])
     await warmUp(pool, 2)
@@ -322,7 +319,7 @@ describe('a listener of remove runs in the context', () => {
     expect(removed.toSorted()).toEqual(NAMES.map((name) => `remove: ${name}`).toSorted())
   })
 
-  test('of the one who closed the pool', async ({ direct }) => {
+  test('of the caller that closed the pool', async ({ direct }) => {
     const pool = new Pool({ ...direct, max: 2 })
     const removed = whereTold(pool, ['remove'])
     await warmUp(pool, 2)
@@ -330,7 +327,7 @@ describe('a listener of remove runs in the context', () => {
     expect(removed).toEqual(['remove: the closer', 'remove: the closer'])
   })
 
-  test('of nobody if the connection has aged', async ({ direct }) => {
+  test('of no caller if the connection has expired', async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: 2, idleTimeoutMillis: 50 })
     const removed = whereTold(pool, ['remove'])
     await callers.run('the first', () => pool.query('select 1'))
@@ -338,7 +335,7 @@ describe('a listener of remove runs in the context', () => {
     expect(removed).toEqual(['remove: nobody'])
   })
 
-  test('of nobody if the connection was lost, and so does one of error', async ({ direct, cluster }) => {
+  test('of no caller if the connection was lost, and so does a listener of error', async ({ direct, cluster }) => {
     await using pool = new Pool({ ...direct, max: 2 })
     const told = whereTold(pool, ['remove', 'error'])
     await warmUp(pool, 2)
@@ -353,7 +350,7 @@ describe('a listener of remove runs in the context', () => {
   })
 })
 
-describe('what concerns nobody in particular runs in no context', () => {
+describe('what concerns no caller in particular runs in no context', () => {
   test('the ping of an idle connection, before a lease and in between', async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: 1, prePing: { idleMillis: 0 }, keepaliveMillis: 50 })
     const pinged = whereToldOn('connection-pinged')
@@ -378,7 +375,7 @@ describe('what concerns nobody in particular runs in no context', () => {
   })
 })
 
-describe('whoever waits, and is refused, is told in its own context', () => {
+describe('a waiter that is refused is rejected in its own context', () => {
   /** A full pool, in which each of twelve waits for a callback. */
   async function refused(pool: Pool, signal: AbortSignal | undefined, refuse: () => unknown): Promise<string[]> {
     const wrong: string[] = []
@@ -433,7 +430,7 @@ describe('whoever waits, and is refused, is told in its own context', () => {
   })
 })
 
-test('a listener of acquire that comes while callers wait is told in their contexts all the same', async ({
+test('a listener of acquire that is added while callers wait is called in their contexts all the same', async ({
   direct,
 }) => {
   await using pool = new Pool({ ...direct, max: 1 })

@@ -22,7 +22,7 @@ describe('the client of a lease', () => {
     second.release()
   })
 
-  test('is what pg lends, to all who ask', async ({ direct }) => {
+  test('is what pg leases, whatever is asked of it', async ({ direct }) => {
     class OwnClient extends pg.Client {}
     await using pool = holdfast({ ...direct, max: 1, Client: OwnClient })
     const client = await pool.connect()
@@ -35,7 +35,7 @@ describe('the client of a lease', () => {
     client.release()
   })
 
-  test('has the methods of a class of the user, whose private fields only the client itself can read', async ({
+  test("has the methods of the user's own class, whose private fields only the client itself can read", async ({
     direct,
   }) => {
     class Tenants extends pg.Client {
@@ -78,7 +78,7 @@ describe('the client of a lease', () => {
 })
 
 describe('what is noted on a client', () => {
-  test('by a listener of the pool is found by the holder, and the other way round', async ({ direct }) => {
+  test('by a listener of the pool is visible on the lease, and the other way round', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const found: unknown[] = []
     pool.on('connect', (client) => Object.assign(client, { born: 'in connect' }))
@@ -94,7 +94,7 @@ describe('what is noted on a client', () => {
     expect(found).toEqual(['one', 'two'])
   })
 
-  test('late is not found by the next holder', async ({ direct }) => {
+  test('after release is not visible on the next lease', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const former = (await pool.connect()) as unknown as Noted
     former.release()
@@ -114,7 +114,7 @@ describe('what is noted on a client', () => {
     client.release()
   })
 
-  test('a method that a holder has replaced is replaced for its lease', async ({ direct }) => {
+  test('a method that is replaced on a lease is replaced for that lease', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const heard: unknown[] = []
     const client = await pool.connect()
@@ -171,7 +171,7 @@ describe('what is noted on a client', () => {
 })
 
 describe('clientPerLease: false', () => {
-  test('lends the same client each time, which is refused until somebody else has it', async ({ direct }) => {
+  test('leases the same client each time, which is refused until the next lease', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1, clientPerLease: false })
     const first = await pool.connect()
     expect(physicalClient(first)).toBe(first)

@@ -175,7 +175,7 @@ async function documentedFields(): Promise<Map<string, string[]>> {
 
 describe('node:diagnostics_channel', () => {
   test.for(Object.entries(PROVOCATIONS) as [PoolEventType, Provoke][])(
-    'holdfast:%s tells what is documented',
+    'holdfast:%s has the documented properties',
     async ([type, provoke], { cluster, direct, proxy, proxied, aimed, aimedAt }) => {
       const heard: PoolEventMessage[] = []
       const hear = (message: unknown): void => {
@@ -199,10 +199,7 @@ describe('node:diagnostics_channel', () => {
     },
   )
 
-  test('a statement that runs again in a stale session is told of, and so is the reason', async ({
-    cluster,
-    direct,
-  }) => {
+  test('a statement that runs again in a stale session is published with the reason', async ({ cluster, direct }) => {
     const heard: unknown[] = []
     const hear = (message: unknown): number => heard.push(message)
     diagnostics_channel.subscribe('holdfast:statement-retried', hear)

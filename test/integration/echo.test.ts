@@ -92,7 +92,7 @@ describe.each(LOGGERS)('$name', ({ name, open }) => {
   const levels =
     name === 'console' ? { debug: 'out', info: 'out', warn: 'err' } : { debug: 'debug', info: 'info', warn: 'warn' }
 
-  test('tells the story of a pool through an outage', async ({ cluster, direct }) => {
+  test('logs what happens to a pool during an outage', async ({ cluster, direct }) => {
     const { logger, lines } = open()
     const pool = holdfast({ ...direct, max: 2, name: 'orders', logger, echo: 'debug' })
     const pids = await warmUp(pool, 2)
@@ -174,8 +174,8 @@ describe.each(LOGGERS)('$name', ({ name, open }) => {
   })
 })
 
-describe('a lease that is overdue', () => {
-  test('is told with the line of the program that acquired it, and again when it ends', async ({ direct }) => {
+describe('an overdue lease', () => {
+  test('is logged with the line of code that acquired it, and again when it ends', async ({ direct }) => {
     const { logger, lines } = (LOGGERS[1] as (typeof LOGGERS)[number]).open()
     await using pool = holdfast({ ...direct, name: 'orders', logger, leakDetectionMillis: 1 })
     const client = await acquireAndForget()

@@ -66,7 +66,7 @@ describe('keepaliveMillis', () => {
     expect(link?.bytesToServer).toBe(sentByThen)
   })
 
-  test('finds a dead connection before anybody asks for it, and condemns the others with it', async ({
+  test('finds a dead connection before a caller needs it, and retires the others with it', async ({
     cluster,
     proxy,
     proxied,
@@ -81,13 +81,16 @@ describe('keepaliveMillis', () => {
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test('does not count as use: who is idle for too long is closed all the same', async ({ direct }) => {
+  test('does not count as use: a connection that is idle for too long is closed all the same', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 2, idleTimeoutMillis: 2500, keepaliveMillis: 100 })
     await warmUp(pool, 2)
     await until(() => pool.totalCount === 0)
   })
 
-  test('a caller who comes while all are being pinged is served by them', async ({ proxy, proxied }) => {
+  test('a caller that comes while all connections are being pinged is served by one of them', async ({
+    proxy,
+    proxied,
+  }) => {
     await using pool = holdfast({ ...proxied, ...NO_PING, max: 1, keepaliveMillis: 100 })
     const [pid] = await warmUp(pool, 1)
     for (const link of proxy.links) link.delay(100)

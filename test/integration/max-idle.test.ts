@@ -16,7 +16,7 @@ describe('maxIdle', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('keeps what somebody waits for', async ({ direct }) => {
+  test('keeps a connection that a caller waits for', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 3, maxIdle: 0, prePing: { idleMillis: 600_000 } })
     const opened = countEvents(pool, 'connect')
     const statements = Array.from({ length: 30 }, () => pool.query('select 1'))

@@ -13,7 +13,7 @@ describe('maxWaiting', () => {
     expect(pool.waitingCount).toBe(1000)
   })
 
-  test('one more is refused at once, and those in line are served', async ({ cluster, direct }) => {
+  test('one more is refused at once, and the waiters are served', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1, maxWaiting: 2 })
     const holder = await pool.connect()
     const waiting = [pool.query('select 1 as it'), pool.query('select 2 as it')]
@@ -30,7 +30,7 @@ describe('maxWaiting', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('who leaves the line makes room in it', async ({ direct }) => {
+  test('a waiter that gives up makes room in the queue', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1, maxWaiting: 1 })
     const holder = await pool.connect()
     const controller = new AbortController()
@@ -42,15 +42,12 @@ describe('maxWaiting', () => {
     expect((await settles(waiting, 'who came later')).rows).toEqual([{ it: 2 }])
   })
 
-  test.for([0, 1])(
-    '%i: who waits only for a connection that is being opened for him is no crowd',
-    async (maxWaiting, { direct }) => {
-      await using pool = holdfast({ ...direct, max: 3, maxWaiting })
-      const clients = await Promise.all([pool.connect(), pool.connect(), pool.connect()])
-      expect(pool.totalCount).toBe(3)
-      for (const client of clients) client.release()
-    },
-  )
+  test.for([0, 1])("%i: a waiter whose connection is being opened doesn't count", async (maxWaiting, { direct }) => {
+    await using pool = holdfast({ ...direct, max: 3, maxWaiting })
+    const clients = await Promise.all([pool.connect(), pool.connect(), pool.connect()])
+    expect(pool.totalCount).toBe(3)
+    for (const client of clients) client.release()
+  })
 
   test('0: an idle connection that is pinged first is no refusal, either', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 2, maxWaiting: 0, prePing: { idleMillis: 0 } })

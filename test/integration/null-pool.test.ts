@@ -29,7 +29,7 @@ describe('a NullPool', () => {
     expect(pool.inspect()).toEqual([])
   })
 
-  test("tells pg's events, once per lease", async ({ direct }) => {
+  test("emits pg's events, once per lease", async ({ direct }) => {
     await using pool = new NullPool(direct)
     const told = (['connect', 'acquire', 'release', 'remove'] as const).map((event) => countEvents(pool, event))
     for (let lease = 1; lease <= 3; lease++) await pool.query('select 1')
@@ -56,7 +56,7 @@ describe('a NullPool', () => {
     )
   })
 
-  test('keeps a connection for whoever waits for none', async ({ cluster, direct }) => {
+  test('keeps no more connections than the callers need', async ({ cluster, direct }) => {
     await using pool = new NullPool({ ...direct, max: 1 })
     const holder = await pool.connect()
     const pid = await backendPid(holder)

@@ -62,7 +62,7 @@ describe.each(LIBRARIES)('$library: events', ({ open }) => {
     expect(told[3]?.[0]).toBe('remove')
   })
 
-  test('tell of an idle client that died, with the client', async ({ cluster, direct }) => {
+  test('report an idle client that died, with the client', async ({ cluster, direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const client = await pool.connect()
     client.release()
@@ -75,7 +75,7 @@ describe.each(LIBRARIES)('$library: events', ({ open }) => {
 })
 
 describe.each(LIBRARIES)('$library: onConnect', ({ open }) => {
-  test('is awaited before anybody gets the client, once per connection', async ({ direct }) => {
+  test('is awaited before the client is leased, once per connection', async ({ direct }) => {
     let calls = 0
     const onConnect = async (client: pg.ClientBase): Promise<void> => {
       calls++
@@ -118,7 +118,7 @@ describe.each(LIBRARIES)('$library: verify', ({ open }) => {
 })
 
 describe('Holdfast: listeners', () => {
-  test('that send a statement in `connect`, without awaiting it, come before the holder', async ({ direct }) => {
+  test('that send a statement in `connect`, without awaiting it, run before the lease', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     pool.on('connect', (client) => {
       client.query("set search_path = 'of_the_listener'").catch(() => {})

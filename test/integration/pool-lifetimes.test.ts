@@ -14,7 +14,7 @@ describe('min', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('those that die are replaced before anybody asks', async ({ cluster, direct }) => {
+  test('those that die are replaced before a caller asks', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, min: 3, max: 10 })
     await pool.query('select 1')
     await until(() => pool.idleCount === 3)
@@ -36,7 +36,7 @@ describe('min', () => {
 })
 
 describe('idleTimeoutMillis', () => {
-  test('closes what nobody used for so long', async ({ cluster, direct }) => {
+  test('closes a connection that was unused for so long', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, idleTimeoutMillis: 100, max: 3 })
     await warmUp(pool, 3)
     expect(pool.totalCount).toBe(3)

@@ -228,7 +228,7 @@ describe.each(LIBRARIES)('$library: connect', ({ open }) => {
     client.release()
   })
 
-  test('tells a query object of its error', async ({ direct }) => {
+  test('gives a query object its error', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const client = await pool.connect()
     const query = client.query(new pg.Query('select nonsense'))
@@ -250,7 +250,7 @@ describe.each(LIBRARIES)('$library: connect', ({ open }) => {
     },
   )
 
-  test('closes a client that its holder has ended', async ({ direct }) => {
+  test('closes a client that was ended by its user', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const client = await pool.connect()
     await (client as unknown as pg.Client).end()

@@ -57,7 +57,7 @@ describe('withPoolOptions()', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('0 waits for ever, where the pool would not', async ({ direct }) => {
+  test('0 waits without a limit, where the pool has one', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1, connectionTimeoutMillis: 100, prePing: { timeoutMillis: 50 } })
     const holder = await pool.connect()
     const patient = withPoolOptions({ connectionTimeoutMillis: 0 }, () => pool.query('select 1 as it'))
@@ -105,7 +105,7 @@ describe('withPoolOptions()', () => {
     expect((await pool.query('select 1 as it')).rows).toEqual([{ it: 1 }])
   })
 
-  test('of somebody else who waits does not reach me when he releases', async ({ direct }) => {
+  test('of another waiter does not reach the caller that it is served by', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const controller = new AbortController()
     const release = await withPoolOptions({ signal: controller.signal }, async () => {

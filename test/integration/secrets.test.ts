@@ -151,7 +151,7 @@ test('no event, log line or error of a pool in trouble has the password, a state
   )
 })
 
-test('a message of a channel has the client for who asks for it, and for nobody who prints it', async ({ direct }) => {
+test('a message of a channel has the client when it is read, and not when it is printed', async ({ direct }) => {
   const pids: unknown[] = []
   const hear = (message: unknown): void => {
     pids.push((message as { connection: { client: { processID: number } } }).connection.client.processID)
@@ -201,7 +201,7 @@ describe('what a program may print of a pool', () => {
     await source.destroy()
   })
 
-  test('whoever reads the options finds the address, and can connect by them', async ({ cluster }) => {
+  test('the options have the address when they are read, and can be used to connect', async ({ cluster }) => {
     await using pool = new Pool({ connectionString: cluster.url, ssl: cluster.config().ssl })
     const { options } = pool
     expect(options.connectionString).toBe(cluster.url)
@@ -212,7 +212,7 @@ describe('what a program may print of a pool', () => {
     await client.end()
   })
 
-  test('TLS options that are hidden are given to the driver, and to who makes clients by pool.Client', () => {
+  test('hidden TLS options reach the driver, and clients that are made with pool.Client', () => {
     const ssl = { ca: 'the authority', key: KEY, passphrase: PASSPHRASE }
     const pool = new Pool({ host: 'h', ssl })
     const shown = pool.options.ssl as { ca: string; passphrase: string }

@@ -11,7 +11,7 @@ function listenersOf(signal: AbortSignal): number {
   return getEventListeners(signal, 'abort').length
 }
 
-test('a signal that many wait under has one listener, and all are told in the order of their arrival', async ({
+test('a signal that many waiters share has one listener, and they reject in the order of their arrival', async ({
   direct,
 }) => {
   await using pool = new Pool({ ...direct, max: 1 })

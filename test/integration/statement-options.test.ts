@@ -24,7 +24,7 @@ describe('a statement that may run twice', () => {
     expect(rows).toEqual([{ it: 'once more' }])
   })
 
-  test('is not, if nobody has said so', async ({ aimed, aimedAt }) => {
+  test('is not, without the option', async ({ aimed, aimedAt }) => {
     await using pool = holdfast(aimedAt)
     const shot = aimed.aim({ statement: SELECT, point: 'on-reply' }, 'rst')
     const error = await rejection(pool.query("select 'once more'"))
@@ -32,7 +32,7 @@ describe('a statement that may run twice', () => {
     expect(error).toBeInstanceOf(ConnectionLostError)
   })
 
-  test('is told its own errors at once', async ({ direct }) => {
+  test('rejects at once with its own errors', async ({ direct }) => {
     await using pool = holdfast(direct)
     expect(await rejection(pool.query('select 1 / 0', [], { idempotent: true }))).toMatchObject({ code: '22012' })
   })
@@ -58,7 +58,7 @@ describe('a write that must not run twice', () => {
     expect(await count(cluster, 'on-its-way')).toBe(1)
   })
 
-  test('is said to be unknown where nobody asks', async ({ cluster, aimed, aimedAt }) => {
+  test('is reported as unknown where the pool does not ask', async ({ cluster, aimed, aimedAt }) => {
     await using pool = holdfast({ ...aimedAt, lostCommit: 'report' })
     const shot = aimed.aim({ statement: /^commit$/i, point: 'on-reply' }, 'rst')
     const error = await rejection(pool.query({ ...insert('reported'), transactional: true }))

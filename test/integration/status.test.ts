@@ -46,7 +46,7 @@ describe('status()', () => {
     expect(pool.status()).toMatchObject({ ...NOBODY, size: 0, isClosed: true })
   })
 
-  test('counts callers in line', async ({ direct }) => {
+  test('counts the waiters', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const waiting = [pool.query('select 1'), pool.query('select 2')]
@@ -71,7 +71,7 @@ describe('status()', () => {
 })
 
 describe('inspect()', () => {
-  test('tells of each connection for how long it has been what it is', async ({ direct }) => {
+  test('says how long each connection has been in its state', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 2 })
     expect(pool.inspect()).toEqual([])
     await warmUp(pool, 2)
@@ -86,7 +86,7 @@ describe('inspect()', () => {
     client.release()
   })
 
-  test('tells who holds a connection, if leaks are looked for', async ({ direct }) => {
+  test('says who has leased a connection, if leak detection is on', async ({ direct }) => {
     await using pool = holdfast({ ...direct, leakDetectionMillis: 60_000 })
     async function keepsIt() {
       return await pool.connect()

@@ -31,7 +31,7 @@ async function insert(tx: Transaction, id: string): Promise<void> {
 
 describe('a function that runs on after its transaction', () => {
   for (const ending of ['committed', 'rolled back'] as const) {
-    test(`touches nobody's session (${ending})`, async ({ cluster, direct }) => {
+    test(`touches no other session (${ending})`, async ({ cluster, direct }) => {
       await using pool = holdfast({ ...direct, max: 1 })
       let zombie: Transaction | undefined
       const transaction = pool.transaction((tx) => {
@@ -57,7 +57,7 @@ describe('a function that runs on after its transaction', () => {
     })
   }
 
-  test('is told in the form in which it called', async ({ direct }) => {
+  test('gets the answer in the form of its call', async ({ direct }) => {
     await using pool = holdfast(direct)
     const tx = await pool.transaction((each) => ({ each })).then(({ each }) => each)
     const called = new Promise((resolve) => {

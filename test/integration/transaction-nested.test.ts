@@ -19,7 +19,7 @@ const LOCK_AT_COMMIT = `
   create constraint trigger lock after insert on slow deferrable initially deferred for each row execute function lock()`
 
 describe('a transaction in the function of another, without its tx', () => {
-  test('on the only connection: told at the deadline, with both stacks', async ({ cluster, direct }) => {
+  test('on the only connection rejects at the deadline, with both stacks', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, ...SHORT, max: 1 })
     async function payOut(): Promise<unknown> {
       return await pool.transaction((tx) => tx.query('select 1'))
@@ -38,7 +38,7 @@ describe('a transaction in the function of another, without its tx', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('several at once on as many connections: one is told, the others go on', async ({ cluster, direct }) => {
+  test('several at once on as many connections: one rejects, the others go on', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 3, connectionTimeoutMillis: 60_000 })
     let inside = 0
     const all = deferred()
@@ -54,7 +54,7 @@ describe('a transaction in the function of another, without its tx', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('several whose deadlines pass together: each is told why', async ({ cluster, direct }) => {
+  test('several whose deadlines pass together: each rejects with the reason', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, ...SHORT, max: 2 })
     let inside = 0
     const all = deferred()
@@ -70,7 +70,7 @@ describe('a transaction in the function of another, without its tx', () => {
   })
 
   test.for(['inner', 'outer'] as const)(
-    'is told when the timeoutMillis of the %s one has passed',
+    'rejects when the timeoutMillis of the %s one has passed',
     async (whose, { cluster, direct }) => {
       await using pool = holdfast({ ...direct, max: 1, connectionTimeoutMillis: 60_000 })
       const [outer, inner] = whose === 'outer' ? [{ timeoutMillis: 300 }, {}] : [{}, { timeoutMillis: 300 }]
@@ -80,7 +80,7 @@ describe('a transaction in the function of another, without its tx', () => {
     },
   )
 
-  test('beside one whose function waits for a statement of the pool: is told as well', async ({ direct }) => {
+  test('beside one whose function waits for a statement of the pool rejects as well', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 2, connectionTimeoutMillis: 60_000 })
     let inside = 0
     const all = deferred()
@@ -145,7 +145,7 @@ describe('a transaction that is begun in the function of another, and not awaite
     },
   )
 
-  test('a worker whose jobs begin the next one goes on, on one connection', async ({ cluster, direct }) => {
+  test('a worker whose jobs start the next job goes on, on one connection', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const ends: number[] = []
     await settles(

@@ -61,7 +61,7 @@ describe('a savepoint', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('whose error nobody catches fails the transaction with it', async ({ cluster, direct }) => {
+  test("whose error isn't caught fails the transaction with it", async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const transaction = pool.transaction(async (tx) => {
       await insert(tx, 'outside')
@@ -105,7 +105,7 @@ describe('a savepoint', () => {
     })
   })
 
-  test('in which an error was swallowed is undone: it rejects, and tells which error', async ({ cluster, direct }) => {
+  test('in which an error was swallowed is undone, and rejects with that error', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     await pool.transaction(async (tx) => {
       const error = await rejection(
@@ -150,7 +150,7 @@ describe('a savepoint', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('of a failed transaction is refused by the server, who tells why', async ({ direct }) => {
+  test('of a failed transaction is refused by the server with the reason', async ({ direct }) => {
     await using pool = holdfast(direct)
     const transaction = pool.transaction(async (tx) => {
       await rejection(tx.query('select 1 / 0'))
@@ -192,7 +192,7 @@ describe('while a savepoint is open', () => {
   })
 
   test.for(['resolves', 'fails'] as const)(
-    "the transaction can't be committed; a savepoint that %s later touches nobody's session",
+    "the transaction can't be committed; a savepoint that %s later touches no other session",
     async (how, { cluster, direct }) => {
       await using pool = holdfast({ ...direct, max: 1 })
       const outcome = deferred<unknown>()

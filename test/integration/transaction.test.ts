@@ -123,7 +123,7 @@ describe('a transaction', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('tells which attempt it is', async ({ direct }) => {
+  test('knows the number of the attempt', async ({ direct }) => {
     await using pool = holdfast(direct)
     expect(await pool.transaction(({ attempt }) => attempt)).toBe(1)
   })
@@ -309,7 +309,7 @@ describe('a connection killed', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('within the function, who swallows that: nothing is reported as done', async ({ cluster, direct }) => {
+  test('within the function, which swallows that: the transaction rejects', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const error = await rejection(
       pool.transaction(async (tx) => {

@@ -68,7 +68,7 @@ function refusals({ errors }: Outcomes): Error[] {
 const LOST = /terminating connection due to|server conn crashed\?/
 
 describe.each<{ mode: StopMode }>([{ mode: 'fast' }, { mode: 'kill' }])('the server restarts ($mode)', ({ mode }) => {
-  test('stock pg.Pool: errors for statements that were passed on to nobody', async ({ cluster }) => {
+  test('stock pg.Pool: errors for statements that were passed on to no server', async ({ cluster }) => {
     await using pgbouncer = await PgBouncer.start(cluster, { server_login_retry: 1 })
     const pool = new pg.Pool({ ...pgbouncer.config(), max: SIZE })
     pool.on('error', () => {})
@@ -124,7 +124,7 @@ test('Holdfast: the pooler takes no more clients, and callers wait until it does
   expect((await caller).rows).toEqual([{ one: 1 }])
 })
 
-test('Holdfast: a wrong password and an unknown database are told at once', async ({ cluster }) => {
+test('Holdfast: a wrong password and an unknown database reject at once', async ({ cluster }) => {
   await using pgbouncer = await PgBouncer.start(cluster)
   await using stranger = new Pool({ ...pgbouncer.config(), password: 'wrong' })
   await expect(stranger.query('select 1')).rejects.toMatchObject({ name: 'ConnectError', code: '08P01' })

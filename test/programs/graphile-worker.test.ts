@@ -67,7 +67,7 @@ beforeEach(() => {
 })
 
 describe.each(LIBRARIES)('graphile-worker on $library', ({ open }) => {
-  test('does the jobs that it is told of by NOTIFY', async ({ cluster, direct, schema }) => {
+  test('runs the jobs that NOTIFY announces', async ({ cluster, direct, schema }) => {
     await using pool = open({ ...direct, max: SIZE })
     const worker = await startWorker(pool, schema)
     await isListening(cluster, direct.application_name)

@@ -77,7 +77,7 @@ describe.each([STOCK, HOLDFAST, HOLDFAST_WITH_ITS_CLIENT])('pg-promise on $libra
     await until(() => pool.idleCount === pool.totalCount)
   })
 
-  test('tells of an idle connection that was lost', async ({ cluster, direct, applicationName }) => {
+  test('reports an idle connection that was lost', async ({ cluster, direct, applicationName }) => {
     await using opened = open(library, { ...direct, max: SIZE })
     await opened.db.one('select 1 as one')
     await cluster.terminateBackends({ applicationName })
@@ -108,7 +108,11 @@ describe.each([HOLDFAST, HOLDFAST_WITH_ITS_CLIENT])('pg-promise on $library', (l
     expect(opened.errors).toEqual([])
   })
 
-  test('a transaction whose session is killed tells why', async ({ cluster, direct, applicationName: id }) => {
+  test('a transaction whose session is killed rejects with the reason', async ({
+    cluster,
+    direct,
+    applicationName: id,
+  }) => {
     await using opened = open(library, { ...direct, max: SIZE })
     const { db, pool } = opened
     const failure = await rejection(

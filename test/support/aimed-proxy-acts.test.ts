@@ -135,7 +135,7 @@ describe('while a COMMIT is held back', () => {
     expect(await isWritten()).toBe(true)
   })
 
-  test('after it was forwarded, the server is busy with it, or done, and the client hears nothing', async () => {
+  test('after it was forwarded, the server is busy with it, or done, and the client gets no answer', async () => {
     await using proxy = await AimedProxy.start(cluster)
     const { client, isWritten } = await writer(cluster, proxy, { waits: true })
     await using _ = client
@@ -272,7 +272,7 @@ describe('while a COMMIT is held back', () => {
     expect(await isWritten()).toBe(point !== 'before-forward')
   })
 
-  test.each(POINTS)('%s, the act fails: that is told, and the message goes on', async (point) => {
+  test.each(POINTS)('%s, the act fails: the shot rejects, and the message goes on', async (point) => {
     await using proxy = await AimedProxy.start(cluster)
     const { client, isWritten } = await writer(cluster, proxy)
     await using _ = client

@@ -48,7 +48,7 @@ describe('passing', () => {
     expect(proxy.accepted).toBe(3)
   })
 
-  test('leaves channel binding to client and server, who would notice another certificate', async () => {
+  test('leaves channel binding to client and server, which would notice another certificate', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using client = await connectThrough(proxy, { enableChannelBinding: true } as pg.ClientConfig)
     expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
@@ -122,7 +122,7 @@ describe('passing', () => {
     expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
-  test('leads to a standby when it is told to', async () => {
+  test('leads to a standby on request', async () => {
     await using own = await Cluster.start()
     await using standby = await own.standby()
     await using proxy = await AimedProxy.start(own)
@@ -139,7 +139,7 @@ describe('passing', () => {
     expect(rows).toEqual([{ sent: text, said: text }])
   })
 
-  test('tells the ports and the process of each link', async () => {
+  test('knows the ports and the process of each link', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using client = await connectThrough(proxy)
     const [session] = await cluster.sessions()
@@ -326,7 +326,7 @@ describe('aim', () => {
     expect(await shot.fired).toBe(proxy.links[0])
   })
 
-  test('tells requests from each other that are sent before replies come', async () => {
+  test('distinguishes requests that are sent before replies arrive', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using client = await connectThrough(proxy, { pipeline: true } as pg.ClientConfig)
     const shot = proxy.aim({ statement: /third/, point: 'on-reply' }, 'fin')
@@ -355,7 +355,7 @@ describe('aim', () => {
     await shot.fired
   })
 
-  test('is missed in time, and tells what was asked instead', async () => {
+  test('is missed in time, and reports what was sent instead', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using client = await connectThrough(proxy)
     const shot = proxy.aim({ statement: COMMIT, nth: 2, point: 'before-forward', timeoutMillis: 300 }, 'rst')
@@ -395,7 +395,7 @@ describe('aim', () => {
     }
   })
 
-  test('is missed when the server has gone before its point: the client hears what there is to hear', async () => {
+  test('is missed when the server is gone before its point: the client gets what was sent before', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using client = await connectThrough(proxy)
     const shot = proxy.aim({ statement: /sleep/, point: 'on-reply' }, 'rst')

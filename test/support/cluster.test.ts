@@ -69,7 +69,7 @@ describe('options', () => {
     expect(await strict.query('select 1 as one')).toEqual([{ one: 1 }])
   })
 
-  test('that Postgres refuses are told with what it said, and leave nothing behind', async () => {
+  test('that Postgres refuses reject with its message, and leave nothing behind', async () => {
     await expect(Cluster.start({ settings: { shared_buffers: 'lots' } })).rejects.toMatchObject({
       code: 'CLUSTER_START_FAILED',
       message: expect.stringContaining('invalid value for parameter "shared_buffers"'),
@@ -101,7 +101,7 @@ describe('sessions', () => {
     expect(await small.countSessions()).toBe(2)
   })
 
-  test('are ended by state and by name; the client hears 57P01', async () => {
+  test('are ended by state and by name; the client gets 57P01', async () => {
     await using idle = await connect(cluster.config({ application_name: 'idle' }))
     await using inTransaction = await connect(cluster.config({ application_name: 'busy' }))
     await using spared = await connect(cluster.config({ application_name: 'busy' }))

@@ -94,7 +94,7 @@ for (const delayMillis of [0, Number.POSITIVE_INFINITY]) {
   })
 }
 
-test('swallows without end: who sends into a black hole is not slowed down', async () => {
+test('swallows without end: a sender into a black hole is not slowed down', async () => {
   const { proxy, link, client, server } = await connected()
   let arrived = 0
   server.on('data', (chunk) => {

@@ -55,7 +55,7 @@ describe('passing', () => {
     expect([proxy.connections, proxy.accepted]).toEqual([0, 1])
   })
 
-  test('tells which session of the server belongs to which link', async () => {
+  test('knows which session of the server belongs to which link', async () => {
     await using proxy = await FaultProxy.start(cluster)
     await using _one = await connectThrough(proxy, { application_name: 'one' })
     await using _two = await connectThrough(proxy, { application_name: 'two' })
@@ -264,7 +264,7 @@ describe('delay', () => {
     }
   })
 
-  test('for ever is a network that is away until it heals, and has lost nothing', async () => {
+  test('without an end is a network that is away until it heals, and loses nothing', async () => {
     await using proxy = await FaultProxy.start(cluster)
     await using patient = await connectThrough(proxy)
     await using impatient = await connectThrough(proxy, { query_timeout: 100 })
@@ -314,7 +314,7 @@ describe('refusing again', () => {
     await client.query('select 1')
   })
 
-  test('and healing say so when somebody else has taken the port; later they try again', async () => {
+  test('and healing reject when another process has taken the port; later they try again', async () => {
     await using proxy = await FaultProxy.start(cluster)
     proxy.refuse()
     const intruder = net.createServer().listen(proxy.port, proxy.host)
@@ -363,7 +363,7 @@ describe('a link', () => {
   })
 })
 
-test('disposing of the proxy closes every connection and rejects who still waits for one', async () => {
+test('disposing of the proxy closes every connection and rejects the callers that still wait for one', async () => {
   const proxy = await FaultProxy.start(cluster)
   const client = await connectThrough(proxy)
   const dead = await connectThrough(proxy)

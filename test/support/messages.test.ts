@@ -89,12 +89,12 @@ describe('Replies', () => {
     expect(progress('Q', 'ZANSC')).toEqual(['none', 'none', 'none', 'none', 'some'])
   })
 
-  test('tells the replies to requests that were sent together from each other', () => {
+  test('distinguishes the replies to requests that were sent together', () => {
     expect(progress('QQ', 'ZCZCZ')).toEqual(['none', 'none', 'none', 'some', 'done'])
     expect(progress('PBESPBES', 'Z12CZ12CZ')).toEqual([...Array(5).fill('none'), 'some', 'some', 'done', 'done'])
   })
 
-  test('tells executions from each other that end together', () => {
+  test('distinguishes executions that end together', () => {
     expect(progress('PBDEBE', 'Z12TDC2IZ')).toEqual([...Array(6).fill('none'), 'some', 'done', 'done'])
     expect(progress('BEBES', 'Z2E')).toEqual(['none', 'none', 'done'])
   })

@@ -41,7 +41,7 @@ function cycling(): () => number {
 
 const options = () => ({ rounds: 4, heats: 1, warmUps: 1, random: cycling(), signal: new AbortController().signal })
 
-test('measures everybody once per round, in orders that differ', async () => {
+test('measures every contestant once per round, in orders that differ', async () => {
   const { contest, measured } = recorded()
   await interleave(contest, options())
   const rounds = Array.from({ length: 5 }, (_, round) => measured.slice(round * 3, round * 3 + 3))
@@ -59,7 +59,7 @@ test('keeps what was measured round by round, without the warm-up', async () => 
   }
 })
 
-test('lets everybody leave, and enter anew, for each heat, in orders that differ', async () => {
+test('lets every contestant leave and enter again for each heat, in orders that differ', async () => {
   const { contest, measured, entered, left } = recorded()
   const rounds: number[] = []
   const samples = await interleave(contest, {
@@ -83,7 +83,7 @@ test('has no more heats than rounds', async () => {
   expect(entered).toHaveLength(6)
 })
 
-test('lets everybody leave when it is called off, and measures nobody any more', async () => {
+test('lets every contestant leave when it is aborted, and measures none any more', async () => {
   const interrupt = new AbortController()
   const { contest, measured, left } = recorded(() => interrupt.abort(new Error('Ctrl-C')))
   const run = interleave(contest, { ...options(), signal: interrupt.signal })
@@ -92,7 +92,7 @@ test('lets everybody leave when it is called off, and measures nobody any more',
   expect(left.toSorted()).toEqual(NAMES.toSorted())
 })
 
-test('lets everybody leave when a measurement fails', async () => {
+test('lets every contestant leave when a measurement fails', async () => {
   const { contest, left } = recorded((name) => {
     if (name === 'tarn') throw new Error('No answer')
   })

@@ -5,7 +5,7 @@ import { availableConnections, knownWorkers } from '../../../packages/core/src/g
 
 const LIMITS = { superuser: false, role: -1, database: -1, server: 100, reserved: 3 }
 
-describe('connections that are granted', () => {
+describe('the number of granted connections', () => {
   test.each([
     { what: 'those of the server that are not reserved', limits: {}, granted: 97 },
     { what: 'all of them for a superuser', limits: { superuser: true, role: 5, database: 5 }, granted: 100 },
@@ -20,12 +20,12 @@ describe('connections that are granted', () => {
     expect(await availableConnections(async () => [{ ...LIMITS, ...limits }])).toBe(granted)
   })
 
-  test('nobody can tell, if the server has no such row', async () => {
+  test('are unknown if the server has no such row', async () => {
     expect(await availableConnections(async () => [])).toBeUndefined()
   })
 })
 
-describe('workers that are known of', () => {
+describe('the number of known workers', () => {
   const CORES = availableParallelism()
 
   afterEach(() => {
@@ -37,7 +37,7 @@ describe('workers that are known of', () => {
     Object.assign(cluster, { worker: { id } })
   }
 
-  test('one, if nobody tells', () => {
+  test('are one without any sign of others', () => {
     expect(knownWorkers()).toBe(1)
   })
 
@@ -50,13 +50,13 @@ describe('workers that are known of', () => {
     { instances: '', instance: '0', known: 1 },
     // An `instances` of somebody else's.
     { instances: '4', instance: undefined, known: 1 },
-  ])('$known, by instances $instances of PM2 and instance $instance', ({ instances, instance, known }) => {
+  ])('is $known with $instances instances of PM2 and instance $instance', ({ instances, instance, known }) => {
     vi.stubEnv('instances', instances)
     vi.stubEnv('NODE_APP_INSTANCE', instance)
     expect(knownWorkers()).toBe(known)
   })
 
-  test('as many as the number of a worker of node:cluster says, up to the number of cores', () => {
+  test('is the id of the node:cluster worker, up to the number of cores', () => {
     isWorker(1)
     expect(knownWorkers()).toBe(1)
     isWorker(CORES)

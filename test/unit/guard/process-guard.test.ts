@@ -27,14 +27,14 @@ test.each([
     stood: false,
   },
   { name: 'a wall clock set back', happens: asleep(-5000), stood: true },
-])('after $name the process stood still: $stood', async ({ happens, stood }) => {
+])('after $name the process counts as suspended: $stood', async ({ happens, stood }) => {
   using clock = new FakeClock()
   const guard = new ProcessGuard(clock, () => 1)
   await happens(clock)
   expect(guard.look(clock.now())).toEqual(stood ? { type: 'process-suspended' } : undefined)
 })
 
-test('tells of a standstill once', async () => {
+test('reports a suspension once', async () => {
   using clock = new FakeClock()
   const guard = new ProcessGuard(clock, () => 1)
   clock.freeze(60_000)
@@ -44,7 +44,7 @@ test('tells of a standstill once', async () => {
   expect(guard.look(clock.now())).toBeUndefined()
 })
 
-test('reads the wall clock once a millisecond, and misses nothing by it', async () => {
+test('reads the wall clock at most once a millisecond, and misses nothing', async () => {
   using clock = new FakeClock()
   const guard = new ProcessGuard(clock, () => 1)
   clock.freeze(60_000)
@@ -53,7 +53,7 @@ test('reads the wall clock once a millisecond, and misses nothing by it', async 
   expect(guard.look(clock.now())).toEqual({ type: 'process-suspended' })
 })
 
-test('tells once that this is another process, though its time begins anew', async () => {
+test('reports once that this is another process, though its clock starts again', async () => {
   using clock = new FakeClock()
   await clock.advance(5000)
   let pid = 1

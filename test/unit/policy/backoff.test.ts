@@ -47,7 +47,7 @@ test.each([
   { inVain: 1, millis: 20_000 },
   { inVain: 2, millis: 40_000 },
   { inVain: 9, millis: 60_000 },
-])('after $inVain in a row that were begun in vain it may be silent for $millis ms', ({ inVain, millis }) => {
+])('after $inVain failed logins in a row it may be silent for $millis ms', ({ inVain, millis }) => {
   expect(silenceMillis('reached', 30_000, inVain)).toBe(millis)
 })
 
@@ -65,7 +65,7 @@ test.each([
   [120_000, 60_000],
   [Number.POSITIVE_INFINITY, 60_000],
 ])(
-  'with a deadline of %d ms a login that nobody waits for ends after %d ms if nothing was ever heard',
+  'with a deadline of %d ms a login that no caller waits for ends after %d ms if nothing has arrived',
   (deadline, longest) => {
     for (const stage of ['unreached', 'reached'] as const)
       expect(longestLoginMillis(stage, deadline, false)).toBe(longest)

@@ -53,7 +53,7 @@ describe('a loss', () => {
     { name: 'idle_in_transaction_session_timeout', cause: serverError('25P03', 'idle', 'FATAL'), spreads: false },
     { name: 'transaction_timeout', cause: serverError('25P04', 'long', 'FATAL'), spreads: false },
     { name: 'a protocol violation', cause: serverError('08P01', 'odd', 'FATAL'), spreads: false },
-  ])('by $name concerns the connections beside it: $spreads', ({ cause, spreads }) => {
+  ])('by $name concerns other connections: $spreads', ({ cause, spreads }) => {
     expect(concernsOthers(cause)).toBe(spreads)
   })
 })
@@ -115,15 +115,15 @@ describe('a failed attempt to connect', () => {
     { name: 'no TLS at all', error: new Error('The server does not support SSL connections'), again: false },
     { name: "a hook's own error", error: new Error('SET failed'), again: false },
     { name: 'unknown host, before any success', error: systemError('ENOTFOUND'), again: false },
-  ])('$name is worth another one: $again', ({ error, again }) => {
+  ])('$name is retried: $again', ({ error, again }) => {
     expect(mayConnectAgain(error, false)).toBe(again)
   })
 
-  test('in the TLS handshake is worth another one if one has worked before', () => {
+  test('in the TLS handshake is retried if one has worked before', () => {
     expect(mayConnectAgain(systemError('EPROTO'), true)).toBe(true)
   })
 
-  test('by an unknown host is worth another one if the name has worked before', () => {
+  test('by an unknown host is retried if the name has worked before', () => {
     expect(mayConnectAgain(systemError('ENOTFOUND'), true)).toBe(true)
   })
 })
@@ -191,7 +191,7 @@ describe('isRetryable', () => {
     expect(isRetryable(error)).toBe(is)
   })
 
-  test('does not follow a chain of causes for ever', () => {
+  test('does not follow an endless chain of causes', () => {
     const error = new Error('round and round')
     error.cause = error
     expect(isRetryable(error)).toBe(false)

@@ -18,7 +18,7 @@ test.each([
   },
   { name: 'silent for long, prePing false', answeredAt: 0, suspect: false, prePing: false as const, pings: false },
   { name: 'suspect, prePing false', answeredAt: NOW, suspect: true, prePing: false as const, pings: false },
-])('pings a connection $name: $pings', ({ answeredAt, suspect, prePing, pings }) => {
+])('pings a connection that is $name: $pings', ({ answeredAt, suspect, prePing, pings }) => {
   expect(proofDue({ answeredAt, suspect }, prePing, NOW, () => false)).toBe(pings ? 'ping' : undefined)
 })
 
@@ -31,7 +31,7 @@ test.each([
   expect(proofDue({ answeredAt, suspect }, prePing, NOW, () => true)).toBe(proof)
 })
 
-test('whether the event loop was blocked is not asked about a connection that was heard from just now', () => {
+test("asks about a blocked event loop only if the connection's last answer isn't fresh", () => {
   const isBehind = (): never => {
     throw new Error('Asked')
   }

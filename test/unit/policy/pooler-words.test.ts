@@ -11,7 +11,7 @@ describe.each(POOLER_SAYINGS)('FATAL %s "%s"', (code, message, meaning) => {
     expect(poolerMeaning(error)).toBe(meaning)
   })
 
-  test('is told by a server itself, which names a routine, and then means what its code says', () => {
+  test('comes from a server itself if it names a routine, and then means what its code says', () => {
     expect(
       poolerMeaning(Object.assign(serverError(code, message, 'FATAL'), { routine: 'ProcessInterrupts' })),
     ).toBeUndefined()
@@ -30,7 +30,7 @@ test('each line of the table is said by one of these', () => {
   expect(unsaid).toEqual([])
 })
 
-test('each line of the table tells where it can be read', () => {
+test('each line of the table names its source', () => {
   expect(POOLER_WORDS.filter(({ source }) => source.length < 20)).toEqual([])
 })
 

@@ -20,20 +20,20 @@ test.each([
 })
 
 describe.each(['session', 'discard'] as const)("'%s'", (policy) => {
-  test('costs nothing if the lease sent nothing', () => {
+  test('needs no statement if the lease sent nothing', () => {
     expect(resetPlan(policy, 'I', false)).toBe('keep')
   })
 
-  test('retires a session of which nothing is known', () => {
+  test('retires a session in an unknown state', () => {
     expect(resetPlan(policy, null, true)).toBe('retire')
   })
 
-  test.each(['T', 'E'] as const)('rolls back first what was left open in state %s', (status) => {
+  test.each(['T', 'E'] as const)('rolls back first if a transaction is open in state %s', (status) => {
     const plan = resetPlan(policy, status, false)
     expect(plan).toMatchObject({ statements: ['ROLLBACK', expect.stringMatching(/DISCARD/)] })
   })
 
-  test('has the hook called again, for it undoes what that has set', () => {
+  test('has the hook called again, since it undoes what the hook has set', () => {
     expect(resetPlan(policy, 'I', true)).toMatchObject({ undoesHook: true })
   })
 })

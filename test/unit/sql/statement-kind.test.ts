@@ -155,7 +155,7 @@ describe.each(Object.entries(TEXTS) as [StatementKind, readonly string[]][])('%s
   })
 })
 
-test('what is known by its name alone is opaque', () => {
+test('a statement that is known by its name alone is opaque', () => {
   expect(kindOf(undefined, false)).toBe('opaque')
   expect(kindOf(undefined, true)).toBe('opaque')
 })
@@ -165,7 +165,7 @@ test.each([
   ["insert into a values ($1 || '; ')", 'work'],
   ['commit', 'commit'],
   ['rollback to a', 'setup'],
-] as const)('with parameters, the protocol allows but one statement: %j is %s', (text, kind) => {
+] as const)('with parameters, the protocol allows only one statement: %j is %s', (text, kind) => {
   expect(kindOf(text, true)).toBe(kind)
 })
 
@@ -192,6 +192,6 @@ test.each([
   [`${"select '".repeat(20_000)}; commit`, 'opaque'],
   ['; '.repeat(50_000), 'work'],
   ['$a$'.repeat(20_001), 'work'],
-] as const)('is told in reasonable time, also of a text that goes on like this: %.12s…', (text, kind) => {
+] as const)('is found in reasonable time, even for a text that goes on like this: %.12s…', (text, kind) => {
   expect(kindOf(text, false)).toBe(kind)
 })

@@ -91,7 +91,7 @@ describe('the statements of a text', () => {
     expect(readSql(text).isSure).toBe(true)
   })
 
-  test('tell where they begin and end, and which words they begin with', () => {
+  test('have their start, their end and their first words', () => {
     const text = ' /* a */ create UNIQUE index concurrently "a" on b (c) ; ((select 1))'
     expect(readSql(text).statements).toMatchObject([
       { start: 9, end: 54, words: ['create', 'unique', 'index', 'concurrently'] },
@@ -111,7 +111,7 @@ describe('a text that can be read in two ways', () => {
     'select $a$; commit',
     'select 1\0; commit',
     'rollback\0',
-  ])('is believed to do anything: %j', (text) => {
+  ])('may do anything: %j', (text) => {
     const sql = readSql(text)
     expect(sql).toMatchObject({ isSure: false, isSingle: false, mayCommit: true, mayEnd: true })
     expect(sql).toMatchObject({ kind: 'opaque', kindWithValues: 'opaque', onlyRollsBack: false, isSelect: false })
@@ -123,7 +123,7 @@ describe('a text that can be read in two ways', () => {
     "insert into a values ('\\', 1)",
     "select 'a\\b' /* it's */",
     "select 'a\\\\'; commit",
-  ])('is none where both say the same, or where the server refuses one: %j', (text) => {
+  ])('is unambiguous if both readings agree, or if the server refuses one: %j', (text) => {
     expect(readSql(text).isSure).toBe(true)
   })
 })
@@ -184,7 +184,7 @@ describe('a transaction of its own', () => {
     ['begin; rollback; insert into a values (1)', false],
     ['insert into a values (1); begin', false],
     ['', false],
-  ])('is all that %j works in: %s', (text, isIn) => {
+  ])('is the only one of %j: %s', (text, isIn) => {
     expect(readSql(text).isInTransactionOfItsOwn).toBe(isIn)
   })
 })

@@ -80,7 +80,7 @@ describe('a trend', () => {
     expect(bent?.error).toBeCloseTo(Math.sqrt(1.8 / 2 / 5))
   })
 
-  test('is not told by two points, nor by points above each other', () => {
+  test('is undefined for two points, and for points with the same x', () => {
     expect(
       trendOf([
         [1, 1],
@@ -156,12 +156,12 @@ describe('what is wrong', () => {
       { left: { ...NOTHING, sockets: 1 } },
       'left after dispose(): 0 connections of the pools, 1 sockets, 0 sessions at the server',
     ],
-  ])('at a calm point, %j, is told with its fault', (facts, wrong) => {
+  ])('at a calm point, %j, is reported with its fault', (facts, wrong) => {
     const point = { ...calmPoint({}), ...facts }
     expect(violationsOf(record({ calmPoints: [point] }))).toEqual([`after fault 1 (FIN): ${wrong}`])
   })
 
-  test('is a timer or a socket that is alive although nobody waits', () => {
+  test('is a timer or a socket that is alive although no operation runs', () => {
     const point = calmPoint({ resources: { PipeWrap: 2, Timeout: 3, TCPSocketWrap: 1 } })
     expect(violationsOf(record({ calmPoints: [point] }))).toEqual([
       'after fault 1 (FIN): alive after dispose(), although nobody waits: 3 timers, 1 sockets',

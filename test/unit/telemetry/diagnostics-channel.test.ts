@@ -29,7 +29,7 @@ test.each(TYPES)('%s is published on its channel, with the name of its pool', (t
   ])
 })
 
-test('a channel is heard only while somebody subscribes to it, even if that began after the pool', () => {
+test('a channel wants events only while it has a subscriber, even one that subscribed after the pool was made', () => {
   const publisher = publisherOf('orders')
   const hear = (): void => {}
   expect(TYPES.filter((type) => publisher.hasListener(type)())).toEqual([])

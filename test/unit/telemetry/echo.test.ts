@@ -186,7 +186,7 @@ describe('under info', () => {
   })
 })
 
-test.each(['info', 'debug'] as const)('under %s it hears exactly what it writes of', (level) => {
+test.each(['info', 'debug'] as const)('under %s it wants exactly the events that it writes', (level) => {
   const { wants } = echo({ name: 'orders', level, logger: new RecordingLogger(), status: () => STATUS })
   expect(TYPES.filter(wants)).toEqual(TYPES.filter((type) => echoed(sample(type), level).length > 0))
 })

@@ -3,7 +3,7 @@ import { type PoolEvent, Publisher } from '../../../packages/core/src/telemetry/
 
 const event: PoolEvent = { type: 'connect-failed', error: undefined }
 
-test('every subscriber hears of every event, in the order they subscribed', () => {
+test('every subscriber gets every event, in the order of subscription', () => {
   const heard: string[] = []
   const publisher = new Publisher('orders')
   publisher.subscribe(() => heard.push('first'))
@@ -16,7 +16,7 @@ test('every subscriber hears of every event, in the order they subscribed', () =
 test.each([
   { thrown: new Error('broken'), described: 'Error: broken' },
   { thrown: 'a string', described: 'a string' },
-])('a subscriber that throws $described is a warning, and the next one hears of the event', ({ thrown, described }) => {
+])('a subscriber that throws $described causes a warning, and the next one gets the event', ({ thrown, described }) => {
   const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
   const next = vi.fn()
   const publisher = new Publisher('orders')

@@ -12,7 +12,7 @@ const FACTS: ConnectionFacts = {
   liveness: { suspect: false },
 }
 
-test('an idle connection tells for how long it has been idle, and of no lease', () => {
+test('an idle connection shows how long it has been idle, and no lease', () => {
   expect(inspectionOf(FACTS, 6000)).toEqual({
     id: 3,
     state: 'idle',
@@ -26,7 +26,7 @@ test('an idle connection tells for how long it has been idle, and of no lease', 
   })
 })
 
-test('a leased connection tells for how long it has been held, and by whom', () => {
+test('a leased connection shows how long it has been leased, and where', () => {
   expect(inspectionOf({ ...FACTS, state: 'leased' }, 6000)).toMatchObject({
     idleMillis: undefined,
     heldMillis: 2000,
@@ -46,7 +46,7 @@ test.each(['checking', 'resetting', 'closing', 'closed'] as const)(
   },
 )
 
-test('a connection being opened has no age yet', () => {
+test('a connection that is being opened has no age', () => {
   const opening = { ...FACTS, state: 'opening', openedAt: undefined, backendPid: null, uses: 0 } as const
   expect(inspectionOf(opening, 6000)).toMatchObject({ ageMillis: 0, backendPid: null, idleMillis: undefined })
 })

@@ -37,13 +37,13 @@ beforeEach(() => {
 })
 afterEach(() => vi.restoreAllMocks())
 
-test('without an echo, what happens all the time is heard by nobody', () => {
+test('without an echo, no listener wants the frequent events', () => {
   const publisher = publisherOf(false)
   const frequent = ['connection-leased', 'connection-released', 'connection-pinged', 'connection-reset'] as const
   expect(frequent.filter((type) => publisher.hasListener(type)())).toEqual([])
 })
 
-test('without an echo, a logger is told of nothing but warnings', () => {
+test('without an echo, a logger gets only warnings', () => {
   const logger = new RecordingLogger()
   const publisher = publisherOf(false, logger)
   for (const type of TYPES) publisher.publish(sample(type))

@@ -40,8 +40,8 @@ function warner(options: { connectRetry?: object | false; connectionTimeoutMilli
   }
 }
 
-describe('a lease that is overdue', () => {
-  test('is told with the stack that acquired it', () => {
+describe('an overdue lease', () => {
+  test('is reported with the stack that acquired it', () => {
     const { tell, said } = warner()
     tell(sample('connection-leak-suspected'))
     expect(said()).toEqual([
@@ -50,13 +50,13 @@ describe('a lease that is overdue', () => {
     ])
   })
 
-  test('is told with every frame of a stack that has nothing else', () => {
+  test('is reported with every frame of a stack that has no message', () => {
     const { tell, said } = warner()
     tell(sample('connection-leak-suspected', { stack: '    at handler (app.ts:1:2)\n    at serve (app.ts:3:4)' }))
     expect(said()).toEqual([expect.stringMatching(/here:\n {4}at handler .*\n {4}at serve .*$/)])
   })
 
-  test('is told without a stack if there is none', () => {
+  test('is reported without a stack if there is none', () => {
     const { tell, said } = warner()
     tell(sample('connection-leak-suspected', { stack: undefined }))
     expect(said()).toEqual([
@@ -64,7 +64,7 @@ describe('a lease that is overdue', () => {
     ])
   })
 
-  test('is told again when it ends after all, once', () => {
+  test('is reported again when it ends after all, once', () => {
     const { tell, said } = warner()
     tell(sample('connection-leak-suspected'))
     said()
@@ -74,7 +74,7 @@ describe('a lease that is overdue', () => {
     ])
   })
 
-  test('has releases heard of only as long as it lasts', () => {
+  test('makes releases wanted only as long as it lasts', () => {
     const { tell, wants } = warner()
     const isReleaseHeard = wants('connection-released') as () => boolean
     expect(isReleaseHeard()).toBe(false)
@@ -102,7 +102,7 @@ describe('too many connections wanted', () => {
       { max: 1, workers: 40, available: 30 },
       '40 processes with max: 1 can want 40 connections, but the server grants 30. Run fewer processes, or raise max_connections, or the connection limit of the role or the database',
     ],
-  ])('%o is told with what to do', (facts, text) => {
+  ])('%o is reported with a remedy', (facts, text) => {
     const { tell, said } = warner()
     tell(sample('capacity-exceeded', facts))
     expect(said()).toEqual([text])
@@ -113,7 +113,7 @@ describe('a server that cannot be reached', () => {
   const TEXT =
     'Cannot connect, trying again; callers wait for up to 30000 ms (connectionTimeoutMillis): ECONNREFUSED: connect ECONNREFUSED 127.0.0.1:5433'
 
-  test('is told at the first failure, and not at the next ones', () => {
+  test('is reported at the first failure, and not at the next ones', () => {
     const { tell, said, pass } = warner()
     for (let attempt = 1; attempt <= 5; attempt++) {
       tell(sample('connect-failed'))
@@ -122,20 +122,20 @@ describe('a server that cannot be reached', () => {
     expect(said()).toEqual([TEXT])
   })
 
-  test('is told with where it was expected', () => {
+  test('is reported with its address', () => {
     const { tell, said } = warner()
     const error = new ConnectError({ host: 'db', port: 5433, database: 'app' }, refused())
     tell(sample('connect-failed', { error }))
     expect(said()).toEqual([`${TEXT} (connecting to db:5433, database app)`])
   })
 
-  test('is told with an endless patience as such', () => {
+  test('is reported with an endless patience', () => {
     const { tell, said } = warner({ connectionTimeoutMillis: Number.POSITIVE_INFINITY })
     tell(sample('connect-failed'))
     expect(said()).toEqual([expect.stringContaining('for as long as it takes (connectionTimeoutMillis: 0)')])
   })
 
-  test('is told again after a connection was opened in between', () => {
+  test('is reported again after a connection was opened in between', () => {
     const { tell, said, pass } = warner()
     tell(sample('connect-failed'), sample('connection-opened'))
     said()
@@ -144,7 +144,7 @@ describe('a server that cannot be reached', () => {
     expect(said()).toEqual([TEXT])
   })
 
-  test('is told once a minute at most: one at its limit lets some in and refuses others', () => {
+  test('is reported once a minute at most, since a server at its limit accepts some and refuses others', () => {
     const { tell, said, pass } = warner()
     for (let second = 0; second < 60; second++) {
       tell(sample('connect-failed'), sample('connection-opened'))
@@ -155,7 +155,7 @@ describe('a server that cannot be reached', () => {
     expect(said()).toHaveLength(1)
   })
 
-  test('is told late if the last outage was told a moment ago', () => {
+  test('is reported late if the last outage was reported a moment ago', () => {
     const { tell, said, pass } = warner()
     tell(sample('connect-failed'), sample('connection-opened'), sample('connect-failed'))
     expect(said()).toHaveLength(1)
@@ -168,27 +168,27 @@ describe('a server that cannot be reached', () => {
     { what: 'a refusal for good', error: Object.assign(new Error('no such role'), { code: '28P01' }) },
     { what: "the pool's own end", error: new Error('The pool closed it: pool-closed') },
     { what: 'an unknown host', error: Object.assign(new Error('getaddrinfo ENOTFOUND db'), { code: 'ENOTFOUND' }) },
-  ])('is not told for $what: whoever waits has the error already', ({ error }) => {
+  ])('is not reported for $what, since the waiters have the error already', ({ error }) => {
     const { tell, said } = warner()
     tell(sample('connect-failed', { error }))
     expect(said()).toEqual([])
   })
 
-  test('is told for a host that has been known: the resolver hiccups', () => {
+  test('is reported for a host that was known before, since the resolver may fail for a while', () => {
     const { tell, said } = warner()
     const error = Object.assign(new Error('getaddrinfo ENOTFOUND db'), { code: 'ENOTFOUND' })
     tell(sample('connection-opened'), sample('connect-failed', { error }))
     expect(said()).toHaveLength(1)
   })
 
-  test('is not told if nobody tries again', () => {
+  test('is not reported if the pool does not try again', () => {
     const { tell, said } = warner({ connectRetry: false })
     tell(sample('connect-failed'))
     expect(said()).toEqual([])
   })
 })
 
-test('nothing else is heard of, or warned about', () => {
+test('no other event is wanted or warned about', () => {
   const { wants, tell, said } = warner()
   const HEARD = [
     'connection-opened',
