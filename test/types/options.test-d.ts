@@ -4,12 +4,12 @@ import type { OPTIONS, OptionValues } from '../../packages/core/src/options/opti
 import type { OwnOptions } from '../../packages/core/src/options/pool-options.ts'
 
 describe('PoolOptions', () => {
-  test('take undefined for every key, under exactOptionalPropertyTypes too', () => {
+  test('accept undefined for every key, also under exactOptionalPropertyTypes', () => {
     // Except `stream`, for which @types/pg doesn't allow it.
     expectTypeOf<Record<Exclude<keyof PoolOptions, 'stream'>, undefined>>().toExtend<PoolOptions>()
   })
 
-  test('take all that pg.Pool takes', () => {
+  test('accept the options of pg.Pool', () => {
     const options: PoolOptions = {
       connectionString: 'postgres://localhost/app',
       ssl: { rejectUnauthorized: true },
@@ -25,7 +25,7 @@ describe('PoolOptions', () => {
     expectTypeOf(options).toExtend<PoolOptions>()
   })
 
-  test('let a hook be awaited', () => {
+  test('accept an async onConnect', () => {
     expectTypeOf<{ onConnect: () => Promise<void> }>().toExtend<PoolOptions>()
   })
 
@@ -39,7 +39,7 @@ describe('PoolOptions', () => {
     expectTypeOf<{ connectionTimeoutMillis: '5s' }>().not.toExtend<PoolOptions>()
   })
 
-  test('refuse what is none', () => {
+  test('refuse a key that is not an option', () => {
     // @ts-expect-error: a typo
     const typo: PoolOptions = { maxUse: 3 }
     // @ts-expect-error: SQLAlchemy's word
@@ -48,7 +48,7 @@ describe('PoolOptions', () => {
   })
 })
 
-test('the parts of the options have names', () => {
+test('the types of nested options are exported', () => {
   expectTypeOf<PoolOptions['prePing']>().toEqualTypeOf<boolean | PrePingOptions | undefined>()
   expectTypeOf<PoolOptions['connectRetry']>().toEqualTypeOf<boolean | RetryOptions | undefined>()
   expectTypeOf<PoolOptions['resetOnReturn']>().toEqualTypeOf<ResetPolicy | undefined>()

@@ -21,13 +21,13 @@ describe('Pool', () => {
     expectTypeOf<Pool>().toExtend<AsyncDisposable>()
   })
 
-  test('is constructed with nothing, with its options, or with those of pg.Pool', () => {
+  test('is constructed without options, with its own, or with those of pg.Pool', () => {
     expectTypeOf(Pool).toBeConstructibleWith()
     expectTypeOf(Pool).toBeConstructibleWith({ max: 3, prePing: { idleMillis: 0 }, connectRetry: { retries: 2 } })
     expectTypeOf<pg.PoolConfig>().toExtend<PoolOptions>()
   })
 
-  test('tells its counts', () => {
+  test('has the counts of pg.Pool', () => {
     expectTypeOf(pool.totalCount).toBeNumber()
     expectTypeOf(pool.idleCount).toBeNumber()
     expectTypeOf(pool.waitingCount).toBeNumber()
@@ -36,14 +36,14 @@ describe('Pool', () => {
 })
 
 describe('connect', () => {
-  test('resolves to a client that is released by hand or by `using`', () => {
+  test('resolves to a client that is released by `release()` or by `using`', () => {
     expectTypeOf(pool.connect()).resolves.toEqualTypeOf<LeasedClient>()
     expectTypeOf<LeasedClient>().toExtend<pg.PoolClient>()
     expectTypeOf<LeasedClient>().toExtend<AsyncDisposable & Disposable>()
     expectTypeOf<LeasedClient['release']>().parameters.toEqualTypeOf<[err?: Error | boolean | undefined]>()
   })
 
-  test('takes a callback, and then returns nothing', () => {
+  test('accepts a callback, and then returns nothing', () => {
     const returned = pool.connect((error, client, release) => {
       expectTypeOf(error).toEqualTypeOf<Error | undefined>()
       expectTypeOf(client).toEqualTypeOf<LeasedClient | undefined>()
@@ -52,7 +52,7 @@ describe('connect', () => {
     expectTypeOf(returned).toBeVoid()
   })
 
-  test('takes the callbacks that pg.Pool takes', () => {
+  test('accepts the callbacks of pg.Pool', () => {
     type PgCallback = Parameters<pg.Pool['connect']>[0]
     const connect: (callback: PgCallback) => void = (callback) => pool.connect(callback)
     expectTypeOf(connect).parameter(0).toEqualTypeOf<PgCallback>()
@@ -60,11 +60,11 @@ describe('connect', () => {
 })
 
 describe('query', () => {
-  test('gives rows of any shape, as pg does', () => {
+  test('resolves to rows of any type, as in pg', () => {
     expectTypeOf(pool.query('select 1')).resolves.toEqualTypeOf<pg.QueryResult>()
   })
 
-  test('gives rows of the shape that was named', () => {
+  test('resolves to rows of the given type', () => {
     expectTypeOf(pool.query<Account>('select * from account')).resolves.toEqualTypeOf<pg.QueryResult<Account>>()
     expectTypeOf(pool.query<Account>({ text: 'select * from account' })).resolves.toEqualTypeOf<
       pg.QueryResult<Account>
@@ -74,19 +74,19 @@ describe('query', () => {
       .toEqualTypeOf<Account[]>()
   })
 
-  test('gives rows as arrays in row mode', () => {
+  test('resolves to rows as arrays in row mode', () => {
     expectTypeOf(pool.query<[number, string]>({ text: 'select 1, 2', rowMode: 'array' })).resolves.toEqualTypeOf<
       pg.QueryArrayResult<[number, string]>
     >()
   })
 
-  test('checks the types of the values, if they are named', () => {
+  test('checks the types of the values, if they are given', () => {
     expectTypeOf(pool.query<Account, [number]>('select * from account where id = $1', [1])).resolves.toBeObject()
     // @ts-expect-error: a string is no number
     void pool.query<Account, [number]>('select * from account where id = $1', ['1'])
   })
 
-  test('takes callbacks', () => {
+  test('accepts callbacks', () => {
     pool.query<Account>('select 1', (error, result) => {
       expectTypeOf(error).toEqualTypeOf<Error>()
       expectTypeOf(result).toEqualTypeOf<pg.QueryResult<Account>>()
@@ -96,19 +96,19 @@ describe('query', () => {
     })
   })
 
-  test('hands back what can be submitted', () => {
+  test('returns a submittable', () => {
     const cursor = { submit: () => {}, read: () => 1 }
     expectTypeOf(pool.query(cursor)).toEqualTypeOf<typeof cursor>()
   })
 
-  test('of a leased client is typed the same', async () => {
+  test('has the same types on a leased client', async () => {
     const client = await pool.connect()
     expectTypeOf(client.query<Account>('select 1')).resolves.toEqualTypeOf<pg.QueryResult<Account>>()
   })
 })
 
 describe('events', () => {
-  test('hand over what those of pg.Pool hand over', () => {
+  test('have the arguments of those of pg.Pool', () => {
     pool.on('connect', (client) => expectTypeOf(client).toEqualTypeOf<pg.PoolClient>())
     pool.on('acquire', (client) => expectTypeOf(client).toEqualTypeOf<pg.PoolClient>())
     pool.on('remove', (client) => expectTypeOf(client).toEqualTypeOf<pg.PoolClient>())
@@ -124,7 +124,7 @@ describe('events', () => {
 })
 
 describe('end', () => {
-  test('resolves, or calls back', () => {
+  test('resolves, or calls a callback', () => {
     expectTypeOf(pool.end()).resolves.toBeVoid()
     expectTypeOf(pool.end(() => {})).toBeVoid()
   })

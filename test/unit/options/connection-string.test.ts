@@ -6,22 +6,22 @@ import { Pool } from '../../../packages/core/src/pool.ts'
 
 const SECRET = 'S3cretWord'
 
-/** What pg makes of a connection string as we hand it on. */
-function understood(text: string) {
+/** Where pg connects to with a connection string that we have read. */
+function addressOf(text: string) {
   const read = readConnectionString(text)
   if ('problem' in read) throw new Error(read.problem)
   const { host, port, user, password, database } = new Client({ connectionString: read.url } as ClientConfig)
   return { host, port, user, password, database }
 }
 
-describe("libpq's key words", () => {
+describe("a connection string of libpq's key words", () => {
   test.each([
     `host=db.example port=5433 dbname=app user=ada password=${SECRET}`,
     `  host = db.example   port = 5433 dbname = 'app' user='ada' password = '${SECRET}'  `,
     `host=db.example\nport=5433\ndbname=app\nuser=ada\npassword=${SECRET} connect_timeout=10`,
     `hostaddr=db.example port=5433 dbname=app user=ada password=${SECRET}`,
-  ])('are understood: %j', (text) => {
-    expect(understood(text)).toEqual({
+  ])('is read as libpq reads it: %j', (text) => {
+    expect(addressOf(text)).toEqual({
       host: 'db.example',
       port: 5433,
       user: 'ada',
@@ -30,9 +30,9 @@ describe("libpq's key words", () => {
     })
   })
 
-  test('have values in quotes, with whatever characters', () => {
+  test('may have quoted values with any characters', () => {
     expect(
-      understood(String.raw`host=/var/run dbname='my app+1' user='o\'hara' password='a b\\c@d/e?f#g%h+i&j=k'`),
+      addressOf(String.raw`host=/var/run dbname='my app+1' user='o\'hara' password='a b\\c@d/e?f#g%h+i&j=k'`),
     ).toEqual({
       host: '/var/run',
       port: 5432,
@@ -42,18 +42,18 @@ describe("libpq's key words", () => {
     })
   })
 
-  test('may be escaped without quotes, too', () => {
-    expect(understood(String.raw`host=h user=a\ b password=\'x`)).toMatchObject({ user: 'a b', password: "'x" })
+  test('may have escaped characters without quotes', () => {
+    expect(addressOf(String.raw`host=h user=a\ b password=\'x`)).toMatchObject({ user: 'a b', password: "'x" })
   })
 
-  test('reach the pool, which shows none of the password', () => {
+  test('reaches the pool, whose options do not show the password', () => {
     const { options } = new Pool({ connectionString: `host=h port=5433 dbname=app user=ada password=${SECRET}` })
     expect(JSON.stringify(options)).not.toContain(SECRET)
     expect(options).toMatchObject({ host: 'h', port: 5433, user: 'ada', database: 'app' })
   })
 })
 
-describe('URLs and sockets go on as they are', () => {
+describe('a URL or the path of a socket is passed to pg as it is', () => {
   test.each([
     'postgres://ada@db.example/app',
     'postgresql://ada:p%40ss@[::1]:5433/app?sslmode=verify-full',
@@ -75,7 +75,7 @@ describe('URLs and sockets go on as they are', () => {
   })
 })
 
-describe('what is none of these is refused, and not a part of it is repeated', () => {
+describe('any other connection string is refused, and no part of it is repeated', () => {
   test.each([
     SECRET,
     `ada:${SECRET}@db.example/app`,
@@ -107,14 +107,14 @@ describe('what is none of these is refused, and not a part of it is repeated', (
     }
   })
 
-  test('a text of many quotes, backslashes and blanks is read in time linear in its length', () => {
+  test('a connection string of many quotes, backslashes and blanks is read in linear time', () => {
     const long = `host=${"\\'".repeat(100_000)} ${' '.repeat(100_000)}x`
     expect(readConnectionString(long)).toHaveProperty('problem')
     expect(readConnectionString(`host='${'a\\'.repeat(100_000)}`)).toHaveProperty('problem')
   })
 })
 
-describe('a URL in the place of a name is refused without being repeated', () => {
+describe('a URL given as a name is refused, and not repeated', () => {
   const url = `postgres://ada:${SECRET}@db.example/app`
 
   test.each(['host', 'user', 'database'] as const)('%s', (option) => {

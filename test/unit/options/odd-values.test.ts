@@ -10,7 +10,7 @@ import { resolveRunOptions } from '../../../packages/core/src/transaction/run-op
 import { resolveTransactionOptions } from '../../../packages/core/src/transaction/transaction-options.ts'
 import { ODD_VALUES } from '../../support/odd-values.ts'
 
-// The last connection that any of these would open has been asked for: what is tried is how they are read.
+// The pools here never connect: the tests are about how options are read, and warnings would only be noise.
 const warnings = vi.spyOn(process, 'emitWarning').mockReturnValue()
 afterAll(() => warnings.mockRestore())
 
@@ -36,54 +36,57 @@ function given(option: string, value: unknown): never {
   return option.split('.').reduceRight<unknown>((inner, key) => ({ [key]: inner }), value) as never
 }
 
-/** What is told; nothing if it is taken as good. What is no OptionsError is a failure of the test. */
+/** The OptionsError that `act` throws, or undefined if it throws nothing. Any other error fails the test. */
 function refusalOf(act: () => unknown): OptionsError | undefined {
   try {
     act()
     return undefined
   } catch (error) {
     if (isError(error) && error.constructor === OptionsError) return error as OptionsError
-    throw new Error('It was refused by something else than an OptionsError', { cause: error })
+    throw new Error('It threw something else than an OptionsError', { cause: error })
   }
 }
 
-/** How it was received: never in another way than one of these. */
-function receptionOf(act: () => unknown): 'refused' | 'taken' {
-  return refusalOf(act) ? 'refused' : 'taken'
+/** Whether `act` throws an OptionsError or nothing; any other error fails the test. */
+function outcomeOf(act: () => unknown): 'refused' | 'accepted' {
+  return refusalOf(act) ? 'refused' : 'accepted'
 }
 
-const RECEPTIONS = ['refused', 'taken']
+const OUTCOMES = ['refused', 'accepted']
 
 describe.each(ODD_VALUES)('%s', (_name, make) => {
-  test.each([...POOL, ...PG, ...GROUPS])('as `%s` of a pool is refused by an OptionsError, or taken', (option) => {
+  test.each([...POOL, ...PG, ...GROUPS])('as `%s` of a pool is accepted, or refused by an OptionsError', (option) => {
     const said = option === 'poolSize' ? 'max' : (option.split('.')[0] as string)
-    const message = refusalOf(() => new Pool(given(option, make())))?.message ?? `\`${said}\` was taken`
+    const message = refusalOf(() => new Pool(given(option, make())))?.message ?? `\`${said}\` was accepted`
     expect(message).toContain(`\`${said}`)
   })
 
-  test('as the options of a pool is refused, or taken for none', () => {
-    const possible = make() === undefined ? ['taken'] : RECEPTIONS
-    for (const Class of [Pool, NullPool]) expect(possible).toContain(receptionOf(() => new Class(make() as never)))
+  test('as the options of a pool is accepted, or refused by an OptionsError', () => {
+    const possible = make() === undefined ? ['accepted'] : OUTCOMES
+    for (const Class of [Pool, NullPool]) expect(possible).toContain(outcomeOf(() => new Class(make() as never)))
   })
 
-  test.each(RUN)('as `%s` of a transaction, a scope or a call is refused by an OptionsError, or taken', (option) => {
-    expect(RECEPTIONS).toContain(receptionOf(() => resolveTransactionOptions(given(option, make()))))
-    expect(RECEPTIONS).toContain(receptionOf(() => resolveRunOptions('transaction', given(option, make()))))
-    expect(RECEPTIONS).toContain(receptionOf(() => withPoolOptions(given(option, make()), () => {})))
+  test.each(RUN)('as `%s` of a transaction or a scope is accepted, or refused by an OptionsError', (option) => {
+    expect(OUTCOMES).toContain(outcomeOf(() => resolveTransactionOptions(given(option, make()))))
+    expect(OUTCOMES).toContain(outcomeOf(() => resolveRunOptions('transaction', given(option, make()))))
+    expect(OUTCOMES).toContain(outcomeOf(() => withPoolOptions(given(option, make()), () => {})))
   })
 
-  test('as the options of a call is refused by an OptionsError, or taken', () => {
-    expect(RECEPTIONS).toContain(receptionOf(() => resolveTransactionOptions(make() as never)))
-    expect(RECEPTIONS).toContain(receptionOf(() => withPoolOptions(make() as never, () => {})))
-    expect(RECEPTIONS).toContain(receptionOf(() => resolveDispose((make() ?? {}) as never)))
+  test('as the options of a transaction, a scope or dispose() is accepted, or refused by an OptionsError', () => {
+    expect(OUTCOMES).toContain(outcomeOf(() => resolveTransactionOptions(make() as never)))
+    expect(OUTCOMES).toContain(outcomeOf(() => withPoolOptions(make() as never, () => {})))
+    expect(OUTCOMES).toContain(outcomeOf(() => resolveDispose((make() ?? {}) as never)))
   })
 
-  test.each(['isolationLevel', 'accessMode', 'deferrable'])('as `%s` is refused, unless it is nothing', (mode) => {
-    const isFine = make() === undefined || (make() === false && mode === 'deferrable')
-    expect(receptionOf(() => resolveTransactionOptions(given(mode, make())))).toBe(isFine ? 'taken' : 'refused')
-  })
+  test.each(['isolationLevel', 'accessMode', 'deferrable'])(
+    'as `%s` of a transaction is refused, unless it means the default',
+    (mode) => {
+      const isFine = make() === undefined || (make() === false && mode === 'deferrable')
+      expect(outcomeOf(() => resolveTransactionOptions(given(mode, make())))).toBe(isFine ? 'accepted' : 'refused')
+    },
+  )
 
-  test('as an argument of pool.connect and pool.query is told by a rejection', async () => {
+  test('as an argument of pool.connect or pool.query rejects', async () => {
     const pool = new Pool({ host: 'localhost', port: 1, connectRetry: false })
     const value = typeof make() === 'function' ? null : make()
     const third = pool.query('select 1', [], value as never) as unknown as Promise<unknown>
@@ -98,6 +101,6 @@ test.each([
   [{ max: 7n }, '`max` must be a whole number from 1 on, got 7.'],
   [{ port: Symbol('door') }, '`port` must be a number from 0 to 65535, got Symbol(door).'],
   [{ connectionTimeoutMillis: Symbol('long') }, expect.stringContaining('`connectionTimeoutMillis` must be a number')],
-])('%o is refused, naming the option', (options, problem) => {
+])('%o is refused by an error that names the option', (options, problem) => {
   expect(refusalOf(() => new Pool(options as never))?.problems).toEqual([problem])
 })

@@ -5,7 +5,7 @@ import type { PoolOptions } from '../../../packages/core/src/options/pool-option
 import { resolveOptions } from '../../../packages/core/src/options/resolved-options.ts'
 import { Pool } from '../../../packages/core/src/pool.ts'
 
-/** What is told about these options; typed as what JavaScript lets pass. */
+/** The problems that these options have. They can be anything, since JavaScript can pass anything. */
 function problemsOf(options: unknown): readonly string[] {
   try {
     resolveOptions(options as PoolOptions)
@@ -16,8 +16,8 @@ function problemsOf(options: unknown): readonly string[] {
   return []
 }
 
-describe('defaults', () => {
-  test('are complete', () => {
+describe('the defaults', () => {
+  test('are these', () => {
     expect(resolveOptions({})).toEqual({
       max: 10,
       min: 0,
@@ -49,7 +49,7 @@ describe('defaults', () => {
     })
   })
 
-  test('stand in for keys that are present with the value undefined', () => {
+  test('apply to keys with the value undefined', () => {
     const keys = Object.keys(resolveOptions({})).filter(
       (key) => !['maxLifetimeMillis', 'queryTimeoutMillis'].includes(key),
     )
@@ -57,7 +57,7 @@ describe('defaults', () => {
     expect(resolveOptions(absent)).toEqual(resolveOptions({}))
   })
 
-  test('complete an object that names only one of several', () => {
+  test('complete an object that has only some of its keys', () => {
     const { prePing, connectRetry } = resolveOptions({
       prePing: { idleMillis: 0, timeoutMillis: undefined },
       connectRetry: { retries: 2, factor: undefined },
@@ -67,36 +67,36 @@ describe('defaults', () => {
   })
 })
 
-describe('a short deadline', () => {
-  test('shortens the ping timeout that nobody chose', () => {
+describe('a short connectionTimeoutMillis', () => {
+  test('shortens a ping timeout that was not given', () => {
     expect(resolveOptions({ connectionTimeoutMillis: 1000 }).prePing).toEqual({ idleMillis: 500, timeoutMillis: 500 })
   })
 })
 
-describe('what is no option at all', () => {
-  test.each([null, 'postgres://localhost', 5])('%o is told as an option', (given) => {
+describe('a value that is not an object of options', () => {
+  test.each([null, 'postgres://localhost', 5])('%o is refused', (given) => {
     expect(problemsOf(given)).toEqual([expect.stringContaining('`options` must be an object')])
   })
 
   test.each([
     ['prePing', { idleMilis: 1 }, '`prePing.idleMilis` is not an option, did you mean `idleMillis`?'],
     ['connectRetry', { forever: true }, '`connectRetry.forever` is not an option, allowed are'],
-  ])('within %s is refused', (group, value, problem) => {
+  ])('with an unknown key in %s is refused', (group, value, problem) => {
     expect(problemsOf({ [group]: value })).toEqual([expect.stringContaining(problem)])
   })
 
-  test('but named as something every object has goes to pg', () => {
+  test('with a key that every object inherits is passed to pg', () => {
     expect(problemsOf({ constructor: 1 })).toEqual([])
   })
 })
 
-describe('what pg means', () => {
-  test('by poolSize is max', () => {
+describe('options of pg keep their meaning', () => {
+  test('poolSize is max', () => {
     expect(resolveOptions({ poolSize: 3 } as PoolOptions).max).toBe(3)
     expect(resolveOptions({ poolSize: 3, max: 4 } as PoolOptions).max).toBe(4)
   })
 
-  test('by maxUses 0 is no limit', () => {
+  test('maxUses: 0 is no limit', () => {
     expect(resolveOptions({ maxUses: 0 }).maxUses).toBe(Number.POSITIVE_INFINITY)
   })
 
@@ -109,7 +109,7 @@ describe('what pg means', () => {
     { given: { query_timeout: 0 }, resolved: { queryTimeoutMillis: Number.POSITIVE_INFINITY } },
     { given: { query_timeout: 700 }, resolved: { queryTimeoutMillis: 700 } },
     { given: { maxUses: 7 }, resolved: { maxUses: 7 } },
-  ])('by $given is meant here too', ({ given, resolved }) => {
+  ])('$given means $resolved', ({ given, resolved }) => {
     expect(resolveOptions(given)).toMatchObject(resolved)
   })
 })
@@ -122,11 +122,11 @@ test.each([
   expect(resolveOptions({ prePing }).prePing).toEqual(resolved)
 })
 
-test('connectRetry: false turns it off', () => {
+test('connectRetry: false means no retry', () => {
   expect(resolveOptions({ connectRetry: false }).connectRetry).toBe(false)
 })
 
-test('resolved options are frozen, and the given ones untouched', () => {
+test('the resolved options are frozen, and the given ones are not changed', () => {
   const given = Object.freeze({ max: 3, prePing: Object.freeze({ idleMillis: 1 }) })
   const resolved = resolveOptions(given)
   expect(Object.isFrozen(resolved) && Object.isFrozen(resolved.prePing) && Object.isFrozen(resolved.connectRetry)).toBe(
@@ -136,27 +136,30 @@ test('resolved options are frozen, and the given ones untouched', () => {
 })
 
 describe("pg's own options are read as pg reads them", () => {
-  test('numbers from the environment are texts', () => {
+  test('a number may be a text, as in an environment variable', () => {
     const { max, idleTimeoutMillis } = resolveOptions({ max: '20', idleTimeoutMillis: ' 1000 ' } as never)
     expect({ max, idleTimeoutMillis }).toEqual({ max: 20, idleTimeoutMillis: 1000 })
   })
 
-  test('null is as good as nothing', () => {
+  test('null counts as absent', () => {
     const keys = ['max', 'min', 'maxUses', 'maxLifetimeSeconds', 'connectionTimeoutMillis', 'allowExitOnIdle', 'Client']
-    const nothing = Object.fromEntries([...keys, 'query_timeout', 'onConnect'].map((key) => [key, null]))
-    expect(resolveOptions(nothing)).toEqual(resolveOptions({}))
+    const absent = Object.fromEntries([...keys, 'query_timeout', 'onConnect'].map((key) => [key, null]))
+    expect(resolveOptions(absent)).toEqual(resolveOptions({}))
   })
 
-  test.each([{ idleTimeoutMillis: Number.POSITIVE_INFINITY }, { idleTimeoutMillis: false }])('%o is never', (given) => {
-    expect(resolveOptions(given as never).idleTimeoutMillis).toBe(Number.POSITIVE_INFINITY)
-  })
+  test.each([{ idleTimeoutMillis: Number.POSITIVE_INFINITY }, { idleTimeoutMillis: false }])(
+    '%o means never',
+    (given) => {
+      expect(resolveOptions(given as never).idleTimeoutMillis).toBe(Number.POSITIVE_INFINITY)
+    },
+  )
 
-  test.each([false, null, 0, '0'])('query_timeout: %o is none', (timeout) => {
+  test.each([false, null, 0, '0'])('query_timeout: %o means no limit', (timeout) => {
     expect(resolveOptions({ query_timeout: timeout } as never).queryTimeoutMillis).toBe(Number.POSITIVE_INFINITY)
   })
 })
 
-describe('an option that can not work is refused', () => {
+describe('an option with a wrong value is refused', () => {
   test.each([
     [{ max: 0 }, '`max` must be a whole number from 1 on, got 0.'],
     [{ max: 2.5 }, '`max` must be a whole number from 1 on, got 2.5.'],
@@ -207,22 +210,22 @@ describe('an option that can not work is refused', () => {
   })
 
   test('together with every other one', () => {
-    const attempt = () => resolveOptions({ max: 0, prePing: { idleMillis: -1 }, name: '', maxUse: 3 } as PoolOptions)
-    expect(attempt).toThrow(OptionsError)
+    const resolve = () => resolveOptions({ max: 0, prePing: { idleMillis: -1 }, name: '', maxUse: 3 } as PoolOptions)
+    expect(resolve).toThrow(OptionsError)
     expect(problemsOf({ max: 0, prePing: { idleMillis: -1 }, name: '', maxUse: 3 })).toHaveLength(4)
-    expect(attempt).toThrow(/^Invalid options:(?:\n- `[^\n]+){4}$/)
+    expect(resolve).toThrow(/^Invalid options:(?:\n- `[^\n]+){4}$/)
   })
 
-  test('with a code to branch on', () => {
+  test('with the code HOLDFAST_INVALID_OPTION', () => {
     expect(() => resolveOptions({ max: 0 })).toThrow(expect.objectContaining({ code: 'HOLDFAST_INVALID_OPTION' }))
   })
 
-  test('when the pool is constructed', () => {
+  test('when a pool is constructed', () => {
     expect(() => new Pool({ max: 0 })).toThrow(OptionsError)
   })
 })
 
-describe('a key that resembles ours is refused', () => {
+describe('a key that resembles an option is refused, with a suggestion', () => {
   test.each([
     ['prePng', 'prePing'],
     ['maxx', 'max'],
@@ -249,7 +252,7 @@ describe('a key that resembles ours is refused', () => {
   })
 })
 
-test('what pg itself takes, and what resembles nothing of ours, goes through', () => {
+test('options of pg, and keys that resemble no option, are passed to pg', () => {
   const pgsOwn = {
     connectionString: 'postgres://localhost/app',
     user: 'u',
@@ -272,13 +275,13 @@ test('what pg itself takes, and what resembles nothing of ours, goes through', (
   expect(problemsOf(pgsOwn)).toEqual([])
 })
 
-test('pg-native is refused: it has no socket that could be watched', () => {
+test('a client without a socket, such as pg-native, is refused', () => {
   class NativeClient {
     isConnected(): boolean {
       return false
     }
   }
-  const attempt = () => new Pool({ Client: NativeClient as never })
-  expect(attempt).toThrow(OptionsError)
-  expect(attempt).toThrow(/pg-native/)
+  const construct = () => new Pool({ Client: NativeClient as never })
+  expect(construct).toThrow(OptionsError)
+  expect(construct).toThrow(/pg-native/)
 })

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { Problems } from '../../../packages/core/src/options/check.ts'
-import { resolveEcho } from '../../../packages/core/src/options/option-table.ts'
+import { resolveEcho } from '../../../packages/core/src/options/read-values.ts'
 
 function resolved(given: unknown, environment?: string) {
   const problems = new Problems()

@@ -1,4 +1,4 @@
-import type { PrePing } from '../options/option-table.ts'
+import type { PrePing } from '../options/read-values.ts'
 
 /** What is known of a connection that is about to be leased. */
 export interface LivenessFacts {

@@ -1,5 +1,5 @@
-import type { EchoLevel } from '../options/option-table.ts'
 import type { Logger } from '../options/pool-options.ts'
+import type { EchoLevel } from '../options/read-values.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import { isError } from '../thrown.ts'
 import type { EventConnection, Listener, PoolEvent, PoolEventType, StatementRetryReason } from './events.ts'

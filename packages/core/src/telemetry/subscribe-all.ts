@@ -1,5 +1,5 @@
-import type { EchoLevel } from '../options/option-table.ts'
 import type { Logger } from '../options/pool-options.ts'
+import type { EchoLevel } from '../options/read-values.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { diagnosticsChannel } from './diagnostics-channel.ts'
 import { echo } from './echo.ts'

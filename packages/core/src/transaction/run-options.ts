@@ -2,8 +2,9 @@ import { OptionsError } from '../errors.ts'
 import { ACQUIRE_KEYS, type AcquireOptions, addAcquireProblems } from '../options/call-options.ts'
 import { checkHook, Problems, readOptions, withoutUndefined } from '../options/check.ts'
 import { checkGroupKeys } from '../options/check-keys.ts'
-import { type Retry, resolveRetry, TRANSACTION_RETRY } from '../options/option-table.ts'
+import { TRANSACTION_RETRY } from '../options/option-table.ts'
 import type { RetryOptions } from '../options/pool-options.ts'
+import { type Retry, resolveRetry } from '../options/read-values.ts'
 
 /** How a transaction is run as a whole, whoever begins and ends it: how its connection is acquired, and when again. */
 export interface RunOptions extends AcquireOptions {
