@@ -23,19 +23,20 @@ function kyselyWith(options: PoolOptions): { readonly db: Kysely<Tables>; readon
   return { db, pool, [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose]() }
 }
 
+/** Runs a statement that never ends by itself, with a signal. */
+function runEndless(db: Kysely<Tables>, inflightQueryAbortStrategy: InflightQueryAbortStrategy) {
+  const controller = new AbortController()
+  const options = { signal: controller.signal, inflightQueryAbortStrategy }
+  return { running: unattended(db.executeQuery(CompiledQuery.raw(ENDLESS), options)), controller }
+}
+
 describe('stock Kysely', () => {
   test.for(STRATEGIES)(
     "rejects at once when a signal is aborted, and frees the slot, by the strategy '%s'",
     async (strategy, { cluster, direct, applicationName }) => {
       await using kysely = kyselyWith({ ...direct, max: 1 })
       const { db, pool } = kysely
-      const controller = new AbortController()
-      const running = unattended(
-        db.executeQuery(CompiledQuery.raw(ENDLESS), {
-          signal: controller.signal,
-          inflightQueryAbortStrategy: strategy,
-        }),
-      )
+      const { running, controller } = runEndless(db, strategy)
       const pid = await busyBackend({ cluster, applicationName }, ENDLESS)
       controller.abort(new TakesTooLong())
       expect(causesOf(await rejection(running))).toContain(controller.signal.reason)
@@ -57,13 +58,7 @@ describe('stock Kysely', () => {
       using _told = vi.spyOn(console, 'error').mockImplementation(() => {})
       await using kysely = kyselyWith({ ...proxied, max: 1, query_timeout: 500, connectionTimeoutMillis: 3000 })
       const { db, pool } = kysely
-      const controller = new AbortController()
-      const running = unattended(
-        db.executeQuery(CompiledQuery.raw(ENDLESS), {
-          signal: controller.signal,
-          inflightQueryAbortStrategy: strategy,
-        }),
-      )
+      const { running, controller } = runEndless(db, strategy)
       await busyBackend({ cluster, applicationName }, ENDLESS)
       proxy.swallow({ connections: 'all' })
       controller.abort(new TakesTooLong())

@@ -4,13 +4,13 @@ import pg from 'pg'
 import { DataSource, type DataSourceOptions, Entity, PrimaryColumn } from 'typeorm'
 import type { PostgresDriver } from 'typeorm/driver/postgres/PostgresDriver.js'
 import { describe, expect } from 'vitest'
-import { test } from '../faults/support/fault-test.ts'
+import { test as base } from '../faults/support/fault-test.ts'
 import { rejection, settles } from '../faults/support/settling.ts'
 import { until } from '../support/index.ts'
 import { describeContract } from './contract.ts'
 import { databaseOf, Entry, subject } from './subjects/typeorm-stock.ts'
 import { expectLoss } from './support/causes.ts'
-import { busyBackend, expectHealthy, kill, written } from './support/health.ts'
+import { busyBackend, expectHealthy, kill, type Place, written } from './support/health.ts'
 import { PID } from './support/open.ts'
 
 const ENDLESS = "select pg_sleep('infinity')"
@@ -34,6 +34,15 @@ async function dataSource(options: Partial<DataSourceOptions> & { readonly extra
   } as DataSourceOptions)
   return settles(source.initialize(), 'initialize()')
 }
+
+const test = base
+  .extend('place', ({ cluster, applicationName }): Place => ({ cluster, applicationName }))
+  /** On a pool of one connection. */
+  .extend('source', async ({ direct }, { onCleanup }) => {
+    const source = await dataSource({ extra: { ...direct, ...POOL, max: 1 } })
+    onCleanup(() => source.destroy())
+    return source
+  })
 
 describe('stock TypeORM', () => {
   test.for([
@@ -66,57 +75,47 @@ describe('stock TypeORM', () => {
   )
 
   test('a query runner that is released with an open transaction has it rolled back', async ({
+    source,
     cluster,
-    direct,
-    applicationName,
+    place,
   }) => {
-    const source = await dataSource({ extra: { ...direct, ...POOL, max: 1 } })
     const runner = source.createQueryRunner()
     await runner.startTransaction()
     await runner.manager.insert(Entry, { id: 'left by a runner' })
     await runner.release()
     await source.manager.insert(Entry, { id: 'the next one’s own' })
     expect(await written(cluster, 'left by a runner', 'the next one’s own')).toEqual(['the next one’s own'])
-    await using database = databaseOf(source)
-    await expectHealthy(database, { cluster, applicationName })
+    await expectHealthy(databaseOf(source), place)
   })
 
   test('a query runner rejects with the first cause, and rolls back, when its session is killed in a statement', async ({
+    source,
     cluster,
-    direct,
-    applicationName,
+    place,
   }) => {
-    const source = await dataSource({ extra: { ...direct, ...POOL, max: 1 } })
     const runner = source.createQueryRunner()
     await runner.startTransaction()
     await runner.manager.insert(Entry, { id: 'killed runner' })
     const failed = rejection(runner.query(ENDLESS))
-    await cluster.terminateBackends({ pid: await busyBackend({ cluster, applicationName }, ENDLESS) })
+    await cluster.terminateBackends({ pid: await busyBackend(place, ENDLESS) })
     expectLoss(await failed, { code: '57P01', commitOutcome: 'aborted' })
     await runner.rollbackTransaction().catch(() => {}) // TypeORM may have released the runner.
     await runner.release()
     expect(await written(cluster, 'killed runner')).toEqual([])
-    await using database = databaseOf(source)
-    await expectHealthy(database, { cluster, applicationName })
+    await expectHealthy(databaseOf(source), place)
   })
 
-  test('queryRunner.stream() calls its error callback when the connection dies', async ({
-    cluster,
-    direct,
-    applicationName,
-  }) => {
-    const source = await dataSource({ extra: { ...direct, ...POOL, max: 1 } })
+  test('queryRunner.stream() calls its error callback when the connection dies', async ({ source, cluster, place }) => {
     const runner = source.createQueryRunner()
     const told = new Promise<unknown>((resolve, reject) => {
       void runner
         .stream(ENDLESS, [], () => reject(new Error('It ended as if all had been read')), resolve)
         .then((stream) => stream.resume())
     })
-    await cluster.terminateBackends({ pid: await busyBackend({ cluster, applicationName }, ENDLESS) })
+    await cluster.terminateBackends({ pid: await busyBackend(place, ENDLESS) })
     expectLoss(await settles(told, 'the callback'), { code: '57P01', sent: true })
     await runner.release()
-    await using database = databaseOf(source)
-    await expectHealthy(database, { cluster, applicationName })
+    await expectHealthy(databaseOf(source), place)
   })
 
   test('replication goes on when the connections to the primary and to the replica are lost', async ({

@@ -1,11 +1,11 @@
 import { withPoolOptions } from '@holdfast/core'
 import { describe, expect } from 'vitest'
-import { test } from '../../faults/support/fault-test.ts'
 import { isPending, rejection, settles, unattended } from '../../faults/support/settling.ts'
 import { deferred } from '../../support/deferred.ts'
 import { until } from '../../support/index.ts'
 import type { Database, Row, Subject } from '../subject.ts'
 import { causesOf, expectCause } from '../support/causes.ts'
+import { contractTest } from '../support/contract-test.ts'
 import { busyBackend, expectHealthy, written } from '../support/health.ts'
 import { backendPid, open, warmUp } from '../support/open.ts'
 import { waysOf } from '../support/ways.ts'
@@ -22,15 +22,15 @@ const REFUSALS = [
 
 /** SCENARIOS E: acquiring a connection, and giving up. */
 export function describeAcquire(subject: Subject): void {
+  const test = contractTest(subject)
   const ways = waysOf(subject)
 
   // Concurrent, since most of it is waiting.
   describe.concurrent('E: acquiring a connection', () => {
     test('E1: serves every way to run a statement after the server has refused for a while', async ({
-      cluster,
       proxy,
       proxied,
-      applicationName,
+      place,
     }) => {
       await using database = await open(subject, { ...proxied, max: ways.length })
       await warmUp(database, 2)
@@ -40,14 +40,14 @@ export function describeAcquire(subject: Subject): void {
       await until(() => database.pool.waitingCount === ways.length, { what: 'all to wait' })
       await proxy.heal()
       expect(await settles(Promise.all(statements), 'the statements')).toEqual(ways.map(() => [{ one: 1 }]))
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
-    test('E1: can be opened while the server refuses', async ({ cluster, proxy, proxied, applicationName }) => {
+    test('E1: can be opened while the server refuses', async ({ proxy, proxied, place }) => {
       proxy.refuse(300)
       await using database = await open(subject, { ...proxied, max: 2 })
       expect(await settles(database.run('select 1 as one'), 'the statement')).toEqual([{ one: 1 }])
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
     test.for(REFUSALS)(
@@ -67,8 +67,7 @@ export function describeAcquire(subject: Subject): void {
 
     test.for(ways)(
       'E3: rejects $way when the pool is exhausted, with an error that says what holds the connections',
-      async ({ run }, { cluster, direct, applicationName }) => {
-        await using database = await open(subject, { ...direct, max: 1 })
+      async ({ run }, { database, place }) => {
         const { pid, end } = await hold(database)
         const error = await rejection(
           withPoolOptions({ connectionTimeoutMillis: 200 }, () => run(database, 'select 1')),
@@ -80,15 +79,14 @@ export function describeAcquire(subject: Subject): void {
         })
         expect(causesOf(error).map(({ name }) => name)).not.toContain('ConnectError')
         await end()
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       },
     )
 
     test('E4: serves fifty callers by the idle connections when new connections do not open', async ({
-      cluster,
       proxy,
       proxied,
-      applicationName,
+      place,
     }) => {
       const told: string[] = []
       await using database = await open(subject, {
@@ -105,13 +103,12 @@ export function describeAcquire(subject: Subject): void {
       expect([database.pool.waitingCount, database.pool.idleCount], told.join('\n')).toEqual([0, 5])
       unsubscribe()
       await proxy.heal()
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
     test.for(ways)(
       'E5: removes $way from the queue at once when the signal of its scope is aborted',
-      async ({ run }, { cluster, direct, applicationName }) => {
-        await using database = await open(subject, { ...direct, max: 1 })
+      async ({ run }, { database, place }) => {
         const { end } = await hold(database)
         const controller = new AbortController()
         const waiting = unattended(withPoolOptions({ signal: controller.signal }, () => run(database, 'select 1')))
@@ -123,23 +120,22 @@ export function describeAcquire(subject: Subject): void {
         expect(causesOf(await rejection(waiting))).toContain(controller.signal.reason)
         await end()
         expect(await settles(behind, 'the next waiter')).toEqual([{ one: 1 }])
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       },
     )
 
     // A stream is given up by leaving its loop.
     test.for(ways.filter(({ way }) => way !== 'a stream'))(
       'E5: cancels the running statement of $way when the signal of its scope is aborted',
-      async ({ run }, { cluster, direct, applicationName }) => {
-        await using database = await open(subject, { ...direct, max: 1 })
+      async ({ run }, { database, place }) => {
         const controller = new AbortController()
         const running = unattended(withPoolOptions({ signal: controller.signal }, () => run(database, ENDLESS)))
-        const pid = await busyBackend({ cluster, applicationName }, ENDLESS)
+        const pid = await busyBackend(place, ENDLESS)
         const behind = backendPid(database)
         controller.abort(new TakesTooLong())
         expect(causesOf(await rejection(running))).toContain(controller.signal.reason)
         expect(await settles(behind, 'the next waiter')).toBe(pid)
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       },
     )
 
@@ -149,36 +145,29 @@ export function describeAcquire(subject: Subject): void {
 
 /** The ORM's own way to give up. */
 function describeRunUntil(subject: Subject): void {
-  test('E5: sends nothing when the signal is aborted already', async ({ cluster, direct, applicationName }) => {
-    await using database = await open(subject, { ...direct, max: 1 })
+  const test = contractTest(subject)
+  test('E5: sends nothing when the signal is aborted already', async ({ database, cluster, place }) => {
     await rejection(
       runUntil(database, "insert into entry values ('E5 given up')", AbortSignal.abort(new TakesTooLong())),
     )
     expect(await written(cluster, 'E5 given up')).toEqual([])
-    await expectHealthy(database, { cluster, applicationName })
+    await expectHealthy(database, place)
   })
 
   test('E5: rejects at once and cancels the running statement when its signal is aborted', async ({
-    cluster,
-    direct,
-    applicationName,
+    database,
+    place,
   }) => {
-    await using database = await open(subject, { ...direct, max: 1 })
     const controller = new AbortController()
     const running = unattended(runUntil(database, ENDLESS, controller.signal))
-    const pid = await busyBackend({ cluster, applicationName }, ENDLESS)
+    const pid = await busyBackend(place, ENDLESS)
     controller.abort(new TakesTooLong())
     expect(causesOf(await rejection(running))).toContain(controller.signal.reason)
     expect(await settles(backendPid(database), 'the next statement')).toBe(pid)
-    await expectHealthy(database, { cluster, applicationName })
+    await expectHealthy(database, place)
   })
 
-  test('E5: rejects at once and leaks nothing when the signal of a waiter is aborted', async ({
-    cluster,
-    direct,
-    applicationName,
-  }) => {
-    await using database = await open(subject, { ...direct, max: 1 })
+  test('E5: rejects at once and leaks nothing when the signal of a waiter is aborted', async ({ database, place }) => {
     const { end } = await hold(database)
     const controller = new AbortController()
     const waiting = unattended(runUntil(database, 'select 1', controller.signal))
@@ -190,7 +179,7 @@ function describeRunUntil(subject: Subject): void {
     expect(await isPending(behind)).toBe(true)
     await end()
     expect(await settles(behind, 'the next waiter')).toEqual([{ one: 1 }])
-    await expectHealthy(database, { cluster, applicationName })
+    await expectHealthy(database, place)
   })
 }
 

@@ -1,11 +1,11 @@
 import { describe, expect } from 'vitest'
-import { test } from '../../faults/support/aimed-test.ts'
 import { settles, unattended } from '../../faults/support/settling.ts'
 import { deferred } from '../../support/deferred.ts'
 import { until } from '../../support/index.ts'
 import type { Subject } from '../subject.ts'
 import { attemptsOf, CONFLICT } from '../support/attempts.ts'
 import { causesOf } from '../support/causes.ts'
+import { contractTest } from '../support/contract-test.ts'
 import { busyBackend, expectHealthy, written } from '../support/health.ts'
 import { AGAIN, backendPid, open } from '../support/open.ts'
 
@@ -16,14 +16,14 @@ class TakesTooLong extends Error {}
 /** What the `signal` of a transaction does, with every subject that retries. */
 export function describeGivenUp(subject: Subject): void {
   if (!subject.retries) return
+  const test = contractTest(subject)
 
   describe('C: the signal of a transaction', () => {
     test('cancels the running statement, so that nothing is written, and is the reason of the rejection', async ({
+      database,
       cluster,
-      direct,
-      applicationName,
+      place,
     }) => {
-      await using database = await open(subject, { ...direct, max: 1 })
       const controller = new AbortController()
       const given = attemptsOf(
         database,
@@ -33,20 +33,19 @@ export function describeGivenUp(subject: Subject): void {
         },
         { ...AGAIN, signal: controller.signal },
       )
-      const pid = await busyBackend({ cluster, applicationName }, ENDLESS)
+      const pid = await busyBackend(place, ENDLESS)
       controller.abort(new TakesTooLong())
       expect(await given).toEqual({ attempts: [1], error: controller.signal.reason })
       expect(await written(cluster, 'given up')).toEqual([])
       expect(await backendPid(database)).toBe(pid)
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
     test('rolls the transaction back when it is aborted between two statements', async ({
+      database,
       cluster,
-      direct,
-      applicationName,
+      place,
     }) => {
-      await using database = await open(subject, { ...direct, max: 1 })
       const controller = new AbortController()
       const given = await attemptsOf(
         database,
@@ -58,7 +57,7 @@ export function describeGivenUp(subject: Subject): void {
       )
       expect(given).toEqual({ attempts: [1], error: controller.signal.reason })
       expect(await written(cluster, 'given up between')).toEqual([])
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
     test('keeps the transaction from beginning when it is aborted already', async ({ direct }) => {
@@ -70,8 +69,7 @@ export function describeGivenUp(subject: Subject): void {
       })
     })
 
-    test('removes the transaction from the queue at once', async ({ cluster, direct, applicationName }) => {
-      await using database = await open(subject, { ...direct, max: 1 })
+    test('removes the transaction from the queue at once', async ({ database, place }) => {
       const { promise: end, resolve } = deferred()
       const holder = database.transaction(() => end)
       await until(() => database.pool.totalCount === 1 && database.pool.idleCount === 0)
@@ -83,10 +81,10 @@ export function describeGivenUp(subject: Subject): void {
       expect(await given).toEqual({ attempts: [], error: controller.signal.reason })
       resolve()
       await holder
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
-    test('ends the delay before the next attempt', async ({ cluster, direct, applicationName }) => {
+    test('ends the delay before the next attempt', async ({ cluster, direct, applicationName, place }) => {
       await using database = await open(subject, direct)
       const controller = new AbortController()
       const given = unattended(
@@ -103,15 +101,10 @@ export function describeGivenUp(subject: Subject): void {
       controller.abort(new TakesTooLong())
       const { attempts, error } = await settles(given, 'the transaction')
       expect([attempts, causesOf(error).includes(controller.signal.reason as never)]).toEqual([[1], true])
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
-    test('has no effect when it is aborted after COMMIT was sent', async ({
-      cluster,
-      aimed,
-      aimedAt,
-      applicationName,
-    }) => {
+    test('has no effect when it is aborted after COMMIT was sent', async ({ cluster, aimed, aimedAt, place }) => {
       await using database = await open(subject, aimedAt)
       const controller = new AbortController()
       const shot = aimed.aim({ statement: /^commit/i, point: 'on-reply' }, () => controller.abort(new TakesTooLong()))
@@ -119,7 +112,7 @@ export function describeGivenUp(subject: Subject): void {
       await database.transaction((tx) => tx.insert('given up too late'), options)
       await shot.fired
       expect(await written(cluster, 'given up too late')).toEqual(['given up too late'])
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
   })
 }

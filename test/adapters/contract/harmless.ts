@@ -1,9 +1,9 @@
 import { describe, expect } from 'vitest'
-import { test } from '../../faults/support/fault-test.ts'
 import { rejection, settles } from '../../faults/support/settling.ts'
 import type { Link } from '../../support/index.ts'
 import type { Subject } from '../subject.ts'
 import { expectCause, expectLoss } from '../support/causes.ts'
+import { contractTest } from '../support/contract-test.ts'
 import { expectHealthy, written } from '../support/health.ts'
 import { backendPid, once, open, warmUp } from '../support/open.ts'
 import { beginIn, waysOf } from '../support/ways.ts'
@@ -13,10 +13,11 @@ const DUPLICATE = { code: '23505', constraint: 'entry_pkey' }
 
 /** SCENARIOS B7, B8 and C6: an error of one caller affects no other caller, and a swallowed error isn't a success. */
 export function describeHarmless(subject: Subject): void {
+  const test = contractTest(subject)
   describe('B: an error of one caller', () => {
     test.for(['to-client', 'to-server'] as const)(
       'B7: fails one statement and retires all older connections when a byte of a TLS record is changed (%s)',
-      async (direction, { cluster, proxy, proxied, applicationName }) => {
+      async (direction, { proxy, proxied, place }) => {
         await using database = await open(subject, { ...proxied, max: SIZE, prePing: { idleMillis: 60_000 } })
         const oldPids = await warmUp(database, SIZE)
         const corrupted = (proxy.links[0] as Link).corrupt(direction)
@@ -27,17 +28,16 @@ export function describeHarmless(subject: Subject): void {
         expect(errors).toHaveLength(1)
         expectLoss(errors[0], { phase: 'query', sent: true, commitOutcome: 'unknown' })
         for (const pid of await warmUp(database, SIZE)) expect(oldPids).not.toContain(pid)
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       },
     )
 
     test('B8: rejects with a unique violation as it is, and keeps the connection', async ({
+      database,
       cluster,
-      direct,
-      applicationName,
+      place,
     }) => {
       await cluster.query("insert into entry values ('B8') on conflict do nothing")
-      await using database = await open(subject, { ...direct, max: 1 })
       const pid = await backendPid(database)
       expectCause(await rejection(database.insert('B8')), DUPLICATE)
       expect(await backendPid(database)).toBe(pid)
@@ -48,16 +48,15 @@ export function describeHarmless(subject: Subject): void {
       expectCause(await rejection(transaction), DUPLICATE)
       expect(await backendPid(database)).toBe(pid)
       expect(await written(cluster, 'B8, undone')).toEqual([])
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
     test('B8: rolls back only the nested transaction in which a unique violation occurs', async ({
+      database,
       cluster,
-      direct,
-      applicationName,
+      place,
     }) => {
       await cluster.query("insert into entry values ('B8') on conflict do nothing")
-      await using database = await open(subject, { ...direct, max: 1 })
       const [before, inside, after] = ['before', 'inside', 'after'].map((each) => `B8 ${each} ${subject.name}`) as [
         string,
         string,
@@ -73,19 +72,18 @@ export function describeHarmless(subject: Subject): void {
         await tx.insert(after)
       })
       expect(await written(cluster, before, inside, after)).toEqual([after, before])
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
     test.for(waysOf(subject))(
       'B8: releases the connection after an SQL error in $way',
-      async ({ run }, { cluster, direct, applicationName }) => {
-        await using database = await open(subject, { ...direct, max: 1 })
+      async ({ run }, { database, place }) => {
         const pid = await backendPid(database)
         for (let time = 1; time <= 3; time++) {
           expectCause(await rejection(run(database, 'select 1 / 0')), { code: '22012' })
           expect(await backendPid(database)).toBe(pid)
         }
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       },
     )
   })
@@ -93,8 +91,7 @@ export function describeHarmless(subject: Subject): void {
   describe('C: COMMIT after a swallowed error', () => {
     const rolledBack = { name: 'TransactionRolledBackError', code: '40000' }
 
-    test('C6: rejects, and writes nothing, in a transaction', async ({ cluster, direct, applicationName }) => {
-      await using database = await open(subject, { ...direct, max: 1 })
+    test('C6: rejects, and writes nothing, in a transaction', async ({ database, cluster, place }) => {
       const pid = await backendPid(database)
       const transaction = database.transaction(async (tx) => {
         await tx.insert('C6')
@@ -105,22 +102,17 @@ export function describeHarmless(subject: Subject): void {
       expectCause(error, { code: '22012' })
       expect(await written(cluster, 'C6')).toEqual([])
       expect(await backendPid(database)).toBe(pid)
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
     if (subject.can.includes('begin'))
-      test('C6: rejects, and writes nothing, in a controlled transaction', async ({
-        cluster,
-        direct,
-        applicationName,
-      }) => {
-        await using database = await open(subject, { ...direct, max: 1 })
+      test('C6: rejects, and writes nothing, in a controlled transaction', async ({ database, cluster, place }) => {
         const tx = await beginIn(database)
         await tx.insert('C6 controlled')
         await rejection(tx.run('select 1 / 0'))
         expectCause(await rejection(tx.commit()), rolledBack)
         expect(await written(cluster, 'C6 controlled')).toEqual([])
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       })
   })
 }

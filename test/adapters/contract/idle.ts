@@ -3,12 +3,12 @@ import { fileURLToPath } from 'node:url'
 import { withPoolOptions } from '@holdfast/core'
 import { describe, expect } from 'vitest'
 import type { Blockade } from '../../faults/programs/while-blocked.ts'
-import { test } from '../../faults/support/fault-test.ts'
 import { rejection, settles, unattended } from '../../faults/support/settling.ts'
 import { unnoticed } from '../../faults/support/unnoticed.ts'
 import { type Cluster, until } from '../../support/index.ts'
 import type { Subject } from '../subject.ts'
 import { expectCause } from '../support/causes.ts'
+import { contractTest } from '../support/contract-test.ts'
 import { expectHealthy, kill, written } from '../support/health.ts'
 import { backendPid, meeting, open, PID, warmUp } from '../support/open.ts'
 import { Service } from '../support/service.ts'
@@ -35,12 +35,13 @@ const LOCK = 4711
 
 /** SCENARIOS A: the connection died while it was idle. */
 export function describeIdle(subject: Subject): void {
+  const test = contractTest(subject)
   const ways = waysOf(subject)
 
   describe('A: the connection died while idle', () => {
     test.for(DEATHS)(
       'A1: serves every statement on a new connection after $what',
-      async ({ happen }, { cluster, proxy, proxied, applicationName }) => {
+      async ({ happen }, { cluster, proxy, proxied, applicationName, place }) => {
         await using database = await open(subject, { ...proxied, max: ways.length })
         const oldPids = await warmUp(database, ways.length)
         const deliver = await unnoticed(proxy, () => happen(cluster, applicationName))
@@ -48,23 +49,22 @@ export function describeIdle(subject: Subject): void {
         deliver()
         const results = await settles(Promise.all(statements), 'the next statements')
         for (const [row] of results) expect(oldPids).not.toContain(row?.pid)
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       },
     )
 
     if (subject.can.includes('prepared'))
-      test('A1: prepares a statement again after a restart', async ({ cluster, direct, applicationName }) => {
-        await using database = await open(subject, { ...direct, max: 1 })
+      test('A1: prepares a statement again after a restart', async ({ database, cluster, place }) => {
         await database.insert('A1 prepared')
         expect(await preparedIn(database, 'A1 prepared')).toEqual([{ id: 'A1 prepared' }])
         await cluster.restart('fast')
         expect(await settles(preparedIn(database, 'A1 prepared'), 'the statement')).toEqual([{ id: 'A1 prepared' }])
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       })
 
     test.for(['to-client', 'both'] as const)(
       'A2: serves every statement on a new connection when the network drops the packets of the old ones (%s)',
-      async (direction, { cluster, proxy, proxied, applicationName }) => {
+      async (direction, { proxy, proxied, place }) => {
         await using database = await open(subject, { ...proxied, max: ways.length })
         const oldPids = await warmUp(database, ways.length)
         const oldLinks = proxy.links
@@ -74,16 +74,15 @@ export function describeIdle(subject: Subject): void {
         // The pool destroys them. To end them politely, the server would have to answer.
         await until(() => oldLinks.every((link) => !link.isOpen), { what: 'the dead sockets to be closed' })
         await proxy.heal()
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       },
     )
 
     // Concurrent, since all of it is waiting.
     test.concurrent('A2: rejects within the deadline, with the connection error, when new connections get no answer either', async ({
-      cluster,
       proxy,
       proxied,
-      applicationName,
+      place,
     }) => {
       await using database = await open(subject, { ...proxied, max: ways.length, connectionTimeoutMillis: 3000 })
       await warmUp(database, ways.length)
@@ -93,7 +92,7 @@ export function describeIdle(subject: Subject): void {
         expectCause(error, { name: 'ConnectError', code: 'ETIMEDOUT' })
       }
       await proxy.heal()
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
     test.concurrent('A3: serves the first statements after the process was frozen, however long prePing.idleMillis is', async ({
@@ -120,10 +119,9 @@ export function describeIdle(subject: Subject): void {
     })
 
     test.concurrent('A5: rejects within the deadline, with the connection error, when the server is gone', async ({
-      cluster,
       proxy,
       proxied,
-      applicationName,
+      place,
     }) => {
       await using database = await open(subject, { ...proxied, max: ways.length, connectionTimeoutMillis: 3000 })
       await warmUp(database, ways.length)
@@ -132,10 +130,10 @@ export function describeIdle(subject: Subject): void {
       for (const error of await Promise.all(ways.map((way) => rejection(soon(() => way.run(database, PID))))))
         expectCause(error, { name: 'ConnectError', code: 'ECONNREFUSED' })
       await proxy.heal()
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
-    test('A4: retires a session that timed out, and no other', async ({ cluster, proxy, proxied, applicationName }) => {
+    test('A4: retires a session that timed out, and no other', async ({ cluster, proxy, proxied, place }) => {
       const size = 3
       await using database = await open(subject, { ...proxied, max: size })
       const meet = meeting(size)
@@ -160,13 +158,12 @@ export function describeIdle(subject: Subject): void {
       const newPids = await afterwards
       expect(newPids).not.toContain(victim)
       expect(newPids).toEqual(expect.arrayContaining(pids.filter((pid) => pid !== victim)))
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
     test('A6: keeps connections whose ping was answered while the event loop was blocked', async ({
-      cluster,
       direct,
-      applicationName,
+      place,
     }) => {
       const prePing = { idleMillis: 0, timeoutMillis: PING_TIMEOUT_MILLIS }
       await using database = await open(subject, { ...direct, max: 3, prePing })
@@ -176,13 +173,14 @@ export function describeIdle(subject: Subject): void {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2 * PING_TIMEOUT_MILLIS)
       const results = await settles(Promise.all(statements), 'the statements')
       expect(results.map(([row]) => row?.pid).sort()).toEqual(pids.sort())
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
     test('A6: resolves a statement that was answered while the event loop was blocked', async ({
       cluster,
       direct,
       applicationName,
+      place,
     }) => {
       await using database = await open(subject, { ...direct, max: 1, query_timeout: QUERY_TIMEOUT_MILLIS })
       await database.run('select 1')
@@ -201,15 +199,14 @@ export function describeIdle(subject: Subject): void {
         await settles(statement, 'the insert')
         expect(await written(cluster, id)).toEqual([id])
       })
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
-    test('replaces a connection that is known to be dead', async ({ cluster, direct, applicationName }) => {
-      await using database = await open(subject, { ...direct, max: 1 })
+    test('replaces a connection that is known to be dead', async ({ database, cluster, place }) => {
       const [pid] = await warmUp(database, 1)
       await kill(cluster, pid as number)
       for (const { run } of ways) expect(await run(database, 'select 1 as one')).toEqual([{ one: 1 }])
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
   })
 }

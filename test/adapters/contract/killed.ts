@@ -1,10 +1,10 @@
 import { describe, expect } from 'vitest'
-import { test } from '../../faults/support/fault-test.ts'
 import { rejection, settles } from '../../faults/support/settling.ts'
 import { deferred } from '../../support/deferred.ts'
 import { type Cluster, until } from '../../support/index.ts'
 import type { Database, Subject, Tx } from '../subject.ts'
 import { expectIdleLoss, expectLoss } from '../support/causes.ts'
+import { contractTest } from '../support/contract-test.ts'
 import { busyBackend, expectHealthy, kill, killAndTell, written } from '../support/health.ts'
 import { backendPid, once, open, warmUp } from '../support/open.ts'
 import { Service } from '../support/service.ts'
@@ -27,6 +27,7 @@ const NEXT: readonly { readonly next: string; readonly go: (tx: Tx) => Promise<u
 
 /** SCENARIOS B1 to B3, B9 and B10: the connection was killed while it was leased. */
 export function describeKilled(subject: Subject): void {
+  const test = contractTest(subject)
   const ways = waysOf(subject)
 
   describe('B: a connection that was killed while it was leased', () => {
@@ -34,6 +35,7 @@ export function describeKilled(subject: Subject): void {
       cluster,
       direct,
       applicationName,
+      place,
     }) => {
       await using service = await Service.start(subject, { ...direct, max: 1 })
       await service.hold()
@@ -44,12 +46,12 @@ export function describeKilled(subject: Subject): void {
       expectIdleLoss(subject, await rejection(service.goOn('select 1')), ABORTED)
 
       const failed = rejection(service.run(ENDLESS))
-      await cluster.terminateBackends({ pid: await busyBackend({ cluster, applicationName }, ENDLESS) })
+      await cluster.terminateBackends({ pid: await busyBackend(place, ENDLESS) })
       expectLoss(await failed, { code: '57P01', phase: 'query' })
 
       await service.hold()
       const failedInTransaction = rejection(service.goOn(ENDLESS))
-      await cluster.terminateBackends({ pid: await busyBackend({ cluster, applicationName }, ENDLESS) })
+      await cluster.terminateBackends({ pid: await busyBackend(place, ENDLESS) })
       expectLoss(await failedInTransaction, ABORTED)
       expect(await service.run('select 1 as one')).toEqual([{ one: 1 }])
       expect(await service.end()).toEqual({ code: 0, stderr: '' })
@@ -57,8 +59,7 @@ export function describeKilled(subject: Subject): void {
 
     test.for(NEXT)(
       'B1: makes $next reject with the first cause, when it was killed between two statements',
-      async ({ go }, { cluster, direct, applicationName }) => {
-        await using database = await open(subject, { ...direct, max: 1 })
+      async ({ go }, { database, cluster, place }) => {
         const id = `B1 ${subject.name}`
         const transaction = database.transaction(async (tx) => {
           await tx.insert(id)
@@ -67,16 +68,15 @@ export function describeKilled(subject: Subject): void {
         }, once(subject))
         expectIdleLoss(subject, await rejection(transaction), { ...ABORTED, sent: false })
         expect(await written(cluster, id)).toEqual([])
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       },
     )
 
     test('B1: makes a nested transaction and the outer one reject with the first cause', async ({
+      database,
       cluster,
-      direct,
-      applicationName,
+      place,
     }) => {
-      await using database = await open(subject, { ...direct, max: 1 })
       let inside: unknown
       const transaction = database.transaction(async (tx) => {
         await tx.insert('B1 nested')
@@ -91,31 +91,29 @@ export function describeKilled(subject: Subject): void {
       expectIdleLoss(subject, await rejection(transaction), ABORTED)
       expectIdleLoss(subject, inside, ABORTED)
       expect(await written(cluster, 'B1 nested')).toEqual([])
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
     if (subject.can.includes('begin'))
       test('B1: makes COMMIT of a controlled transaction reject with the first cause', async ({
+        database,
         cluster,
-        direct,
-        applicationName,
+        place,
       }) => {
-        await using database = await open(subject, { ...direct, max: 1 })
         const tx = await beginIn(database)
         await tx.insert('B1 controlled')
         await killAndTell(database, cluster, await backendPid(tx))
         expectIdleLoss(subject, await rejection(tx.run('select 1')), ABORTED)
         expectIdleLoss(subject, await rejection(tx.commit()), ABORTED)
         expect(await written(cluster, 'B1 controlled')).toEqual([])
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       })
 
     test.for(ways)(
       'B2: rejects $way, and gives every waiter a live connection, when it was killed while a statement ran',
-      async (way, { cluster, direct, applicationName }) => {
-        await using database = await open(subject, { ...direct, max: 1 })
+      async (way, { database, cluster, place }) => {
         const failed = rejection(way.run(database, ENDLESS))
-        const pid = await busyBackend({ cluster, applicationName }, "pg_sleep('infinity')")
+        const pid = await busyBackend(place, "pg_sleep('infinity')")
         const waiters = ways.map(({ run }) => run(database, 'select 1 as one'))
         await cluster.terminateBackends({ pid })
         expectLoss(
@@ -123,32 +121,31 @@ export function describeKilled(subject: Subject): void {
           way.isTransaction ? ABORTED : { code: '57P01', phase: 'query', commitOutcome: 'unknown' },
         )
         expect(await settles(Promise.all(waiters), 'the waiters')).toEqual(ways.map(() => [{ one: 1 }]))
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       },
     )
 
     if (subject.can.includes('prepared'))
       test('B2: rejects a prepared statement that ran, and lets it run on the next connection', async ({
+        database,
         cluster,
-        direct,
-        applicationName,
+        place,
       }) => {
-        await using database = await open(subject, { ...direct, max: 1 })
         await preparedIn(database, 'none')
         await cluster.withAdmin(async (admin) => {
           await admin.query('begin; lock table entry')
           const failed = rejection(preparedIn(database, 'none'))
-          await cluster.terminateBackends({ pid: await busyBackend({ cluster, applicationName }) })
+          await cluster.terminateBackends({ pid: await busyBackend(place) })
           expectLoss(await failed, { code: '57P01', phase: 'query' })
         })
         expect(await preparedIn(database, 'none')).toEqual([])
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       })
 
     test('B3: leaks no slot when it is killed at BEGIN, more often than there are slots', async ({
       cluster,
       direct,
-      applicationName,
+      place,
     }) => {
       await using database = await open(subject, { ...direct, max: 2, prePing: { idleMillis: 60_000 } })
       for (let time = 1; time <= 4; time++) {
@@ -156,13 +153,12 @@ export function describeKilled(subject: Subject): void {
         expectLoss(failed, ABORTED)
       }
       await warmUp(database, 2)
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
     test.for([{ where: 'a transaction' }, { where: 'a nested transaction' }] as const)(
       "B9: leaves the application's own error as it is in $where",
-      async ({ where }, { cluster, direct, applicationName }) => {
-        await using database = await open(subject, { ...direct, max: 1 })
+      async ({ where }, { database, cluster, place }) => {
         const refuse = async (tx: Tx): Promise<void> => {
           await killAndTell(database, cluster, await backendPid(tx))
           throw new NotEnoughMoney()
@@ -172,16 +168,15 @@ export function describeKilled(subject: Subject): void {
           once(subject),
         )
         expect(await rejection(transaction)).toBeInstanceOf(NotEnoughMoney)
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       },
     )
 
     test("B9: leaves the application's own error as it is when that replaces the error of a lost statement", async ({
+      database,
       cluster,
-      direct,
-      applicationName,
+      place,
     }) => {
-      await using database = await open(subject, { ...direct, max: 1 })
       const transaction = database.transaction(async (tx) => {
         await kill(cluster, await backendPid(tx))
         await tx.run('select 1').catch(() => {
@@ -189,29 +184,23 @@ export function describeKilled(subject: Subject): void {
         })
       }, once(subject))
       expect(await rejection(transaction)).toBeInstanceOf(NotEnoughMoney)
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
     if (subject.can.includes('begin'))
-      test('B9: lets the ROLLBACK of a controlled transaction resolve', async ({
-        cluster,
-        direct,
-        applicationName,
-      }) => {
-        await using database = await open(subject, { ...direct, max: 1 })
+      test('B9: lets the ROLLBACK of a controlled transaction resolve', async ({ database, cluster, place }) => {
         const tx = await beginIn(database)
         await killAndTell(database, cluster, await backendPid(tx))
         if (subject.limits?.includes('hides losses')) expectIdleLoss(subject, await rejection(tx.rollback()))
         else await settles(tx.rollback(), 'ROLLBACK')
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       })
 
     test('B10: keeps a callback that still runs from the transaction that has its slot now', async ({
+      database,
       cluster,
-      direct,
-      applicationName,
+      place,
     }) => {
-      await using database = await open(subject, { ...direct, max: 1 })
       let late: Promise<unknown> | undefined
       const transaction = database.transaction(async (tx) => {
         await killAndTell(database, cluster, await backendPid(tx))
@@ -229,16 +218,15 @@ export function describeKilled(subject: Subject): void {
       expect(await written(cluster, 'B10, acknowledged', "B10, the next transaction's own")).toEqual([
         "B10, the next transaction's own",
       ])
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
     if (!subject.limits?.includes('keeps callbacks'))
       test('B10: refuses a callback that still runs after its transaction, while another one has the connection', async ({
+        database,
         cluster,
-        direct,
-        applicationName,
+        place,
       }) => {
-        await using database = await open(subject, { ...direct, max: 1 })
         const { promise: ended, resolve: end } = deferred()
         let late: Promise<unknown> | undefined
         await database.transaction(async (tx) => {
@@ -253,11 +241,10 @@ export function describeKilled(subject: Subject): void {
         })
         await settles(next, 'the next transaction')
         expect(await written(cluster, 'B10, in the next transaction')).toEqual([])
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       })
 
-    test('B10: refuses a statement of a transaction that has ended', async ({ cluster, direct, applicationName }) => {
-      await using database = await open(subject, { ...direct, max: 1 })
+    test('B10: refuses a statement of a transaction that has ended', async ({ database, cluster, place }) => {
       let ended: Tx | undefined
       await database.transaction(async (tx) => {
         ended = tx
@@ -265,7 +252,7 @@ export function describeKilled(subject: Subject): void {
       })
       await rejection((ended as Tx).insert('B10, late'))
       expect(await written(cluster, 'B10, late')).toEqual([])
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
   })
 }

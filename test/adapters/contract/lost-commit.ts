@@ -1,8 +1,8 @@
 import { describe, expect } from 'vitest'
-import { test } from '../../faults/support/aimed-test.ts'
 import { rejection, settles } from '../../faults/support/settling.ts'
 import type { Subject } from '../subject.ts'
 import { expectLoss } from '../support/causes.ts'
+import { contractTest } from '../support/contract-test.ts'
 import { expectHealthy, written } from '../support/health.ts'
 import { AGAIN, open } from '../support/open.ts'
 import { beginIn } from '../support/ways.ts'
@@ -11,12 +11,13 @@ const COMMIT = /^commit/i
 
 /** SCENARIOS C3: COMMIT was sent, and its answer is lost. The pool asks the server, so every ORM gets the right result. */
 export function describeLostCommit(subject: Subject): void {
+  const test = contractTest(subject)
   const again = subject.retries ? AGAIN : {}
 
   describe('C: a COMMIT whose answer is lost', () => {
     test.for(['fin', 'rst', 'swallow'] as const)(
       'C3: resolves and runs once when the transaction was committed (%s)',
-      async (act, { cluster, aimed, aimedAt, applicationName }) => {
+      async (act, { cluster, aimed, aimedAt, place }) => {
         await using database = await open(subject, { ...aimedAt, commitTimeoutMillis: 500 })
         const shot = aimed.aim({ statement: COMMIT, point: 'on-reply' }, act)
         const id = `C3 committed, ${act}`
@@ -31,7 +32,7 @@ export function describeLostCommit(subject: Subject): void {
         expect(attempts).toBe(1)
         expect(await written(cluster, id)).toEqual([id])
         link.cut('rst') // After a black hole, the server must still learn that the client is gone.
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       },
     )
 
@@ -39,7 +40,7 @@ export function describeLostCommit(subject: Subject): void {
       cluster,
       aimed,
       aimedAt,
-      applicationName,
+      place,
     }) => {
       await using database = await open(subject, aimedAt)
       const shot = aimed.aim({ statement: COMMIT, point: 'before-forward' }, 'rst')
@@ -54,16 +55,11 @@ export function describeLostCommit(subject: Subject): void {
       await shot.fired
       expect(attempts).toBe(subject.retries ? 2 : 1)
       expect(await written(cluster, id)).toEqual(subject.retries ? [id] : [])
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
     if (subject.can.includes('begin'))
-      test('C3: resolves when a controlled transaction was committed', async ({
-        cluster,
-        aimed,
-        aimedAt,
-        applicationName,
-      }) => {
+      test('C3: resolves when a controlled transaction was committed', async ({ cluster, aimed, aimedAt, place }) => {
         await using database = await open(subject, aimedAt)
         const shot = aimed.aim({ statement: COMMIT, point: 'on-reply' }, 'rst')
         const tx = await beginIn(database)
@@ -71,7 +67,7 @@ export function describeLostCommit(subject: Subject): void {
         await settles(tx.commit(), 'COMMIT')
         await shot.fired
         expect(await written(cluster, 'C3 controlled')).toEqual(['C3 controlled'])
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       })
   })
 }

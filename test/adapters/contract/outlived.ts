@@ -1,8 +1,8 @@
 import { describe, expect } from 'vitest'
-import { test } from '../../faults/support/fault-test.ts'
 import { rejection, settles } from '../../faults/support/settling.ts'
 import { deferred } from '../../support/deferred.ts'
 import type { Database, Subject } from '../subject.ts'
+import { contractTest } from '../support/contract-test.ts'
 import { expectHealthy, written } from '../support/health.ts'
 import { open } from '../support/open.ts'
 
@@ -18,11 +18,12 @@ async function useDatabase(database: Database, id: string): Promise<void> {
 /** A promise that begins in a transaction and outlives it has nothing of the transaction's `signal`. */
 export function describeOutlived(subject: Subject): void {
   if (!subject.retries) return
+  const test = contractTest(subject)
 
   describe('C: a promise that begins in a transaction and outlives it', () => {
     test.for(['committed', 'rolled back', 'given up'] as const)(
       'is not affected by the signal of that transaction, which was %s',
-      async (end, { cluster, direct, applicationName }) => {
+      async (end, { cluster, direct, place }) => {
         const id = `outlived, ${end}`
         await using database = await open(subject, direct)
         const controller = new AbortController()
@@ -42,14 +43,13 @@ export function describeOutlived(subject: Subject): void {
         isOver.resolve()
         await settles(poller as Promise<void>, 'the poller')
         expect(await written(cluster, id, `${id}, in a transaction`)).toEqual([id, `${id}, in a transaction`])
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       },
     )
 
     test('finishes its running statement when the signal is aborted after the transaction', async ({
-      cluster,
       direct,
-      applicationName,
+      place,
     }) => {
       await using database = await open(subject, direct)
       const controller = new AbortController()
@@ -63,7 +63,7 @@ export function describeOutlived(subject: Subject): void {
       )
       controller.abort(new HasLeft())
       await settles(audit as Promise<unknown>, 'the audit')
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
   })
 }

@@ -1,11 +1,11 @@
 import { describe, expect } from 'vitest'
-import { test } from '../../faults/support/aimed-test.ts'
 import { rejection, settles } from '../../faults/support/settling.ts'
 import { deferred } from '../../support/deferred.ts'
 import type { NamedAct, Point } from '../../support/index.ts'
 import type { Subject, Tx } from '../subject.ts'
 import { attemptsOf, CONFLICT } from '../support/attempts.ts'
 import { expectCause, expectLoss } from '../support/causes.ts'
+import { contractTest } from '../support/contract-test.ts'
 import { expectHealthy, kill, killAndTell, written } from '../support/health.ts'
 import { AGAIN, backendPid, meeting, open, warmUp } from '../support/open.ts'
 
@@ -39,9 +39,10 @@ const AFTER_COMMIT: readonly {
 /** SCENARIOS C1 and C2, with every subject that retries; and what never runs again. */
 export function describeRetry(subject: Subject): void {
   if (!subject.retries) return
+  const test = contractTest(subject)
 
   describe('C1: a transaction whose connection is lost before COMMIT was sent', () => {
-    test('runs again on a new connection, and commits once', async ({ cluster, direct, applicationName }) => {
+    test('runs again on a new connection, and commits once', async ({ cluster, direct, place }) => {
       await using database = await open(subject, direct)
       await warmUp(database, 3)
       const seen: [attempt: number, pid: number][] = []
@@ -57,12 +58,12 @@ export function describeRetry(subject: Subject): void {
       expect(seen.map(([attempt]) => attempt)).toEqual([1, 2])
       expect(seen[0]?.[1]).not.toBe(seen[1]?.[1])
       expect(await written(cluster, 'C1', 'C1, second')).toEqual(['C1', 'C1, second'])
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
     test.for(['between its last statement and COMMIT', 'inside a nested transaction'] as const)(
       'runs again when it is lost %s',
-      async (where, { cluster, direct, applicationName }) => {
+      async (where, { cluster, direct, place }) => {
         await using database = await open(subject, direct)
         const seen: number[] = []
         const id = `C1 ${where}`
@@ -76,11 +77,11 @@ export function describeRetry(subject: Subject): void {
         }, AGAIN)
         expect(seen).toEqual([1, 2])
         expect(await written(cluster, id)).toEqual([id])
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       },
     )
 
-    test('runs again when the server restarts', async ({ cluster, direct, applicationName }) => {
+    test('runs again when the server restarts', async ({ cluster, direct, place }) => {
       await using database = await open(subject, direct)
       const last = await database.transaction(async (tx, { attempt }) => {
         await tx.insert('C1 restart')
@@ -89,12 +90,12 @@ export function describeRetry(subject: Subject): void {
         return attempt
       }, AGAIN)
       expect([last, await written(cluster, 'C1 restart')]).toEqual([2, ['C1 restart']])
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
     test.for(BEFORE_COMMIT)(
       'runs again when the network breaks $when',
-      async ({ when, statement, point }, { cluster, aimed, aimedAt, applicationName }) => {
+      async ({ when, statement, point }, { cluster, aimed, aimedAt, place }) => {
         await using database = await open(subject, aimedAt)
         await database.run('select 1')
         const shot = aimed.aim({ statement, point }, 'rst')
@@ -105,11 +106,11 @@ export function describeRetry(subject: Subject): void {
         }, AGAIN)
         await shot.fired
         expect(await written(cluster, id)).toEqual([id])
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       },
     )
 
-    test('runs once with `retry: false`', async ({ cluster, direct, applicationName }) => {
+    test('runs once with `retry: false`', async ({ cluster, direct, place }) => {
       await using database = await open(subject, direct)
       const { attempts, error } = await attemptsOf(
         database,
@@ -121,7 +122,7 @@ export function describeRetry(subject: Subject): void {
       )
       expect(attempts).toEqual([1])
       expectLoss(error, { commitOutcome: 'aborted' })
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
   })
 
@@ -129,7 +130,7 @@ export function describeRetry(subject: Subject): void {
     test('two transactions that read what the other writes (40001) both commit, one after the other', async ({
       cluster,
       direct,
-      applicationName,
+      place,
     }) => {
       await cluster.query(ACCOUNTS)
       await using database = await open(subject, direct)
@@ -149,13 +150,13 @@ export function describeRetry(subject: Subject): void {
       await settles(Promise.all([withdraw(1), withdraw(2)]), 'both')
       expect(attempts.toSorted()).toEqual([1, 1, 2])
       expect(await database.run('select sum(balance)::int as total from account')).toEqual([{ total: 0 }])
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
     test('the transaction that the server chose in a deadlock (40P01) runs again', async ({
       cluster,
       direct,
-      applicationName,
+      place,
     }) => {
       await cluster.query(ACCOUNTS)
       await using database = await open(subject, direct)
@@ -172,10 +173,10 @@ export function describeRetry(subject: Subject): void {
       // server chooses either of them.
       expect(Math.max(...ends)).toBeGreaterThan(1)
       expect(await database.run('select balance from account')).toEqual([{ balance: 102 }, { balance: 102 }])
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
-    test('a transaction whose conflict is found by COMMIT runs again', async ({ cluster, direct, applicationName }) => {
+    test('a transaction whose conflict is found by COMMIT runs again', async ({ cluster, direct, place }) => {
       await cluster.query(ACCOUNTS)
       await using database = await open(subject, direct)
       const meet = meeting(2)
@@ -201,14 +202,10 @@ export function describeRetry(subject: Subject): void {
       await settles(Promise.all([first, second]), 'both')
       expect(attempts.toSorted()).toEqual([1, 1, 2])
       expect(await database.run('select balance from account order by id')).toEqual([{ balance: 99 }, { balance: 99 }])
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
-    test('a transaction rejects with the last error after its last attempt', async ({
-      cluster,
-      direct,
-      applicationName,
-    }) => {
+    test('a transaction rejects with the last error after its last attempt', async ({ direct, place }) => {
       await using database = await open(subject, direct)
       const { attempts, error } = await attemptsOf(
         database,
@@ -217,14 +214,14 @@ export function describeRetry(subject: Subject): void {
       )
       expect(attempts).toEqual([1, 2, 3])
       expectCause(error, { code: '40001', message: 'conflict 3' })
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
   })
 
   describe('C: a transaction never runs again', () => {
     test.for(AFTER_COMMIT)(
       'when it may have been committed: COMMIT $point, $act',
-      async ({ point, act, isCommitted }, { cluster, aimed, aimedAt, applicationName }) => {
+      async ({ point, act, isCommitted }, { cluster, aimed, aimedAt, place }) => {
         await using database = await open(subject, { ...aimedAt, query_timeout: 500, lostCommit: 'report' })
         await database.run('select 1')
         const shot = aimed.aim({ statement: /^commit/i, point }, act)
@@ -234,16 +231,12 @@ export function describeRetry(subject: Subject): void {
         expect(attempts).toEqual([1])
         expectLoss(error, { phase: 'commit', commitOutcome: 'unknown' })
         for (const link of aimed.links) link.cut('rst')
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
         if (isCommitted !== undefined) expect(await written(cluster, id)).toEqual(isCommitted ? [id] : [])
       },
     )
 
-    test("when its function throws, and rejects with the function's own error", async ({
-      cluster,
-      direct,
-      applicationName,
-    }) => {
+    test("when its function throws, and rejects with the function's own error", async ({ cluster, direct, place }) => {
       await using database = await open(subject, direct)
       const refusal = new NotEnoughMoney()
       const { attempts, error } = await attemptsOf(
@@ -257,13 +250,13 @@ export function describeRetry(subject: Subject): void {
       expect(attempts).toEqual([1])
       expect(error).toBe(refusal)
       expect(await written(cluster, 'refused')).toEqual([])
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
     test('when it violates a constraint, or when a swallowed error has aborted it', async ({
       cluster,
       direct,
-      applicationName,
+      place,
     }) => {
       await cluster.query("insert into entry values ('there') on conflict do nothing")
       await using database = await open(subject, direct)
@@ -273,7 +266,7 @@ export function describeRetry(subject: Subject): void {
       const swallowed = await attemptsOf(database, async (tx) => void (await rejection(tx.insert('there'))), AGAIN)
       expect(swallowed.attempts).toEqual([1])
       expectCause(swallowed.error, { name: 'TransactionRolledBackError' })
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
   })
 }

@@ -1,11 +1,11 @@
 import { type ResetPolicy, withPoolOptions } from '@holdfast/core'
 import { describe, expect } from 'vitest'
-import { test } from '../../faults/support/fault-test.ts'
 import { rejection, settles } from '../../faults/support/settling.ts'
 import { deferred } from '../../support/deferred.ts'
 import { until } from '../../support/index.ts'
 import type { Database, Subject, Tx } from '../subject.ts'
 import { expectCause } from '../support/causes.ts'
+import { contractTest } from '../support/contract-test.ts'
 import { expectHealthy, written } from '../support/health.ts'
 import { backendPid, open } from '../support/open.ts'
 import { preparedIn } from '../support/ways.ts'
@@ -20,12 +20,13 @@ const TIMES = 10
 
 /** SCENARIOS D: a released connection. */
 export function describeReturned(subject: Subject): void {
+  const test = contractTest(subject)
   describe('D: a released connection', () => {
     for (const policy of ['rollback', 'commit', 'none'] as const)
       test(`D1: has its open transaction ended before the next caller gets it (${policy})`, async ({
         cluster,
         direct,
-        applicationName,
+        place,
       }) => {
         const [left, next] = [`D1 left, ${policy}`, `D1 next, ${policy}`]
         await using database = await open(subject, { ...direct, max: 1, resetOnReturn: policy })
@@ -39,33 +40,28 @@ export function describeReturned(subject: Subject): void {
         await rejection(database.run(`begin; insert into entry values ('${left}, failed'); select 1 / 0`))
         await settles(database.insert(`${next}, again`), 'the next insert')
         expect(await written(cluster, `${left}, failed`, `${next}, again`)).toEqual([`${next}, again`])
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       })
 
     for (const policy of ['session', 'discard'] as const)
-      test(`D2: has its session state reset (${policy})`, async ({ cluster, direct, applicationName }) => {
+      test(`D2: has its session state reset (${policy})`, async ({ direct, place }) => {
         await using database = await open(subject, { ...direct, max: 1, resetOnReturn: policy })
         await expectCleared(database)
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       })
 
-    test('D2: has its session state reset when the scope of the caller asks for it', async ({
-      cluster,
-      direct,
-      applicationName,
-    }) => {
-      await using database = await open(subject, { ...direct, max: 1 })
+    test('D2: has its session state reset when the scope of the caller asks for it', async ({ database, place }) => {
       await withPoolOptions({ resetOnReturn: 'session' }, () => expectCleared(database))
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
     if (subject.can.includes('prepared'))
       test.for(['rollback', 'session', 'discard'] as const)(
         'D2: still runs prepared statements (%s)',
-        async (resetOnReturn, { cluster, direct, applicationName }) => {
+        async (resetOnReturn, { direct, place }) => {
           await using database = await open(subject, { ...direct, max: 1, resetOnReturn })
           for (let time = 1; time <= 3; time++) expect(await preparedIn(database, 'none')).toEqual([])
-          await expectHealthy(database, { cluster, applicationName })
+          await expectHealthy(database, place)
         },
       )
 
@@ -89,9 +85,8 @@ export function describeReturned(subject: Subject): void {
     })
 
     test('D4: was warned about while it was leased for too long, with the stack of its holder', async ({
-      cluster,
       direct,
-      applicationName,
+      place,
     }) => {
       const told: string[] = []
       const ignore = (): void => {}
@@ -116,18 +111,17 @@ export function describeReturned(subject: Subject): void {
       if (!subject.limits?.includes('hides callers')) expect(told[0]).toContain('holdsForTooLong')
       resolve()
       await holding
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
-    test('D4: refuses a statement of a transaction that has ended', async ({ cluster, direct, applicationName }) => {
-      await using database = await open(subject, { ...direct, max: 1 })
+    test('D4: refuses a statement of a transaction that has ended', async ({ database, place }) => {
       let former: Tx | undefined
       await database.transaction(async (tx) => {
         former = tx
       })
       const error = await rejection((former as Tx).run('select 1'))
       expectCause(error, { message: expect.stringMatching(/released|has ended|already committed/i) })
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
     test('is closed with the database, which refuses later statements', async ({

@@ -1,9 +1,9 @@
 import { describe, expect } from 'vitest'
-import { test } from '../../faults/support/fault-test.ts'
 import { rejection, settles } from '../../faults/support/settling.ts'
 import { type Link, until } from '../../support/index.ts'
 import type { Subject } from '../subject.ts'
 import { expectCause, expectIdleLoss, expectLoss } from '../support/causes.ts'
+import { contractTest } from '../support/contract-test.ts'
 import { expectHealthy, written } from '../support/health.ts'
 import { once, open, warmUp } from '../support/open.ts'
 import { waysOf } from '../support/ways.ts'
@@ -20,15 +20,16 @@ function expectTimedOut(error: unknown, facts: object): void {
 class NotEnoughMoney extends Error {}
 
 /** Where in a transaction the server stalls. */
-const PLACES = [
-  { place: 'at a plain statement', phase: 'query', commitOutcome: 'unknown' },
-  { place: 'at BEGIN', phase: 'transaction', commitOutcome: 'aborted' },
-  { place: 'at the second statement', phase: 'transaction', commitOutcome: 'aborted' },
-  { place: 'at COMMIT', phase: 'commit', commitOutcome: 'unknown' },
+const STALLS = [
+  { where: 'at a plain statement', phase: 'query', commitOutcome: 'unknown' },
+  { where: 'at BEGIN', phase: 'transaction', commitOutcome: 'aborted' },
+  { where: 'at the second statement', phase: 'transaction', commitOutcome: 'aborted' },
+  { where: 'at COMMIT', phase: 'commit', commitOutcome: 'unknown' },
 ] as const
 
 /** SCENARIOS B4 and B5: the server doesn't answer. */
 export function describeStalled(subject: Subject): void {
+  const test = contractTest(subject)
   const ways = waysOf(subject)
   // A ping would find the frozen backend before the statement is sent. And after a lost COMMIT the frozen server can't be asked.
   const options = {
@@ -41,7 +42,7 @@ export function describeStalled(subject: Subject): void {
   describe.concurrent('B: a server that does not answer', () => {
     test.for(ways)(
       'B4: has its connection retired after query_timeout, in $way',
-      async (way, { cluster, direct, applicationName }) => {
+      async (way, { cluster, direct, applicationName, place }) => {
         await using database = await open(subject, { ...direct, ...options, max: 1 })
         const error = await rejection(way.run(database, ENDLESS))
         const outcome = way.isTransaction ? 'aborted' : 'unknown'
@@ -53,23 +54,23 @@ export function describeStalled(subject: Subject): void {
           expect(await settles(run(database, 'select 1 as one'), 'the next statement')).toEqual([{ one: 1 }])
         // Its socket is closed. The server still runs the statement until it notices that.
         await cluster.terminateBackends({ applicationName, state: 'active' })
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       },
     )
 
-    test.for(PLACES)(
-      'B4: loses no later write when it stalls $place and recovers',
-      async ({ place, phase, commitOutcome }, { cluster, direct, applicationName }) => {
+    test.for(STALLS)(
+      'B4: loses no later write when it stalls $where and recovers',
+      async ({ where, phase, commitOutcome }, { cluster, direct, place }) => {
         await using database = await open(subject, { ...direct, ...options, max: 1 })
         const [pid] = (await warmUp(database, 1)) as [number]
-        const [id, later] = [`B4 ${place}`, `B4 ${place}, later`]
+        const [id, later] = [`B4 ${where}`, `B4 ${where}, later`]
         const freezeAt = async (here: string): Promise<void> => {
-          if (here === place) await cluster.freezeBackend(pid)
+          if (here === where) await cluster.freezeBackend(pid)
         }
         await freezeAt('at a plain statement')
         await freezeAt('at BEGIN')
         const stalled =
-          place === 'at a plain statement'
+          where === 'at a plain statement'
             ? database.insert(id)
             : database.transaction(async (tx) => {
                 await tx.run('select 1')
@@ -84,13 +85,13 @@ export function describeStalled(subject: Subject): void {
         await until(async () => (await cluster.countSessions({ pid })) === 0)
         expect(await written(cluster, later)).toEqual([later])
         if (commitOutcome === 'aborted') expect(await written(cluster, id)).toEqual([])
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       },
     )
 
     test.for(ways)(
       'B5: has $way rejected after query_timeout in a black hole',
-      async (way, { cluster, proxy, proxied, applicationName }) => {
+      async (way, { cluster, proxy, proxied, applicationName, place }) => {
         await using database = await open(subject, { ...proxied, ...options, max: 3 })
         await warmUp(database, 3)
         const [...links] = proxy.links
@@ -100,7 +101,7 @@ export function describeStalled(subject: Subject): void {
         await settles(Promise.all(links.map((link) => link.clientLeft)), 'the end of the sockets')
         await proxy.heal()
         await cluster.terminateBackends({ applicationName, state: 'active' })
-        await expectHealthy(database, { cluster, applicationName })
+        await expectHealthy(database, place)
       },
     )
 
@@ -108,7 +109,7 @@ export function describeStalled(subject: Subject): void {
       cluster,
       proxy,
       proxied,
-      applicationName,
+      place,
     }) => {
       await using database = await open(subject, { ...proxied, ...options, max: 1 })
       let link: Link | undefined
@@ -121,7 +122,7 @@ export function describeStalled(subject: Subject): void {
       expect(await rejection(transaction)).toBeInstanceOf(NotEnoughMoney)
       await settles((link as Link).clientLeft, 'the end of the socket')
       await proxy.heal()
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
       expect(await written(cluster, 'B5 rolled back')).toEqual([])
     })
   })

@@ -1,10 +1,10 @@
 import { describe, expect } from 'vitest'
-import { test } from '../../faults/support/fault-test.ts'
 import { LOSSES, type Place } from '../../faults/support/losses.ts'
 import { rejection, settles } from '../../faults/support/settling.ts'
 import { until } from '../../support/index.ts'
 import type { Row, Subject } from '../subject.ts'
 import { expectCause, expectLoss } from '../support/causes.ts'
+import { contractTest } from '../support/contract-test.ts'
 import { busyBackend, expectHealthy } from '../support/health.ts'
 import { backendPid, open } from '../support/open.ts'
 import { streamOf } from '../support/ways.ts'
@@ -17,14 +17,15 @@ const MANY = 'select n from generate_series(1, 100000) as n'
 /** SCENARIOS B6: a stream is open when its connection dies. */
 export function describeStreaming(subject: Subject): void {
   if (!subject.can.includes('stream')) return
+  const test = contractTest(subject)
 
   describe('B: an open stream', () => {
     test.for(LOSSES)(
       'B6: rejects a reader that waits for the next row, and frees the slot, when $loss',
-      async ({ code, happen }, { cluster, proxy, proxied, applicationName }) => {
+      async ({ code, happen }, { cluster, proxy, proxied, applicationName, place }) => {
         await using database = await open(subject, { ...proxied, max: 1 })
         const failed = rejection(readAll(streamOf(database, STALLS)))
-        await busyBackend({ cluster, applicationName }, 'pg_sleep')
+        await busyBackend(place, 'pg_sleep')
         await happen({ cluster, proxy, applicationName })
         expectLoss(await failed, { code, sent: true })
         await allIsWell(database, { cluster, proxy, applicationName })
@@ -49,11 +50,11 @@ export function describeStreaming(subject: Subject): void {
     )
 
     test('B6: lets a reader leave its loop when the connection is dead', async ({
+      database,
       cluster,
-      direct,
       applicationName,
+      place,
     }) => {
-      await using database = await open(subject, { ...direct, max: 1 })
       const leave = async (): Promise<void> => {
         for await (const _ of streamOf(database, MANY)) {
           await cluster.terminateBackends({ applicationName })
@@ -62,36 +63,29 @@ export function describeStreaming(subject: Subject): void {
         }
       }
       await settles(leave(), 'the end of the loop')
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
-    test('B6: releases a healthy connection when its reader leaves early', async ({
-      cluster,
-      direct,
-      applicationName,
-    }) => {
-      await using database = await open(subject, { ...direct, max: 1 })
+    test('B6: releases a healthy connection when its reader leaves early', async ({ database, place }) => {
       const pid = await backendPid(database)
       for await (const _ of streamOf(database, MANY)) break
       expect(await settles(backendPid(database), 'the next statement')).toBe(pid)
       expect(await readAll(streamOf(database, 'select n from generate_series(1, 250) as n'))).toHaveLength(250)
       expect(await backendPid(database)).toBe(pid)
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
 
     test('B6: rejects with an SQL error between two rows as it is, and keeps the connection', async ({
-      cluster,
-      direct,
-      applicationName,
+      database,
+      place,
     }) => {
-      await using database = await open(subject, { ...direct, max: 1 })
       const pid = await backendPid(database)
       const failed = rejection(
         readAll(streamOf(database, 'select 1 / (250 - n) as it from generate_series(1, 300) as n')),
       )
       expectCause(await failed, { code: '22012' })
       expect(await backendPid(database)).toBe(pid)
-      await expectHealthy(database, { cluster, applicationName })
+      await expectHealthy(database, place)
     })
   })
 }
