@@ -6,8 +6,8 @@ import { codeOf } from '../../../packages/core/src/thrown.ts'
 import { adminShutdown, serverError, systemError } from '../../support/fake-client.ts'
 import { type Fixture, leased, open, prepare } from './connection-fixture.ts'
 
-/** The state, by the shortest way there. */
-const WAYS: Record<ConnectionState, readonly ConnectionState[]> = {
+/** The shortest path from `opening` to each state. */
+const PATHS: Record<ConnectionState, readonly ConnectionState[]> = {
   opening: [],
   idle: ['idle'],
   checking: ['idle', 'checking'],
@@ -28,11 +28,11 @@ describe('the state table', () => {
     ['resetting', ['idle', 'leased', 'closing']],
     ['closing', ['closed']],
     ['closed', []],
-  ] as const)('%s leads to %s, and any other move is our bug', (from, allowed: readonly ConnectionState[]) => {
-    for (const to of Object.keys(WAYS) as ConnectionState[]) {
+  ] as const)('allows moves from %s to %s; any other move throws', (from, allowed: readonly ConnectionState[]) => {
+    for (const to of Object.keys(PATHS) as ConnectionState[]) {
       using fixture = prepare()
       const { connection } = fixture
-      for (const state of WAYS[from]) connection.move(state)
+      for (const state of PATHS[from]) connection.move(state)
       const move = () => connection.move(to)
       if (allowed.includes(to)) expect(move).not.toThrow()
       else expect(move).toThrow(`BUG: connection 1 cannot go from ${from} to ${to}`)
@@ -41,19 +41,19 @@ describe('the state table', () => {
   })
 })
 
-describe('a loss', () => {
+describe('a lost connection', () => {
   test.each([
-    { name: 'a FATAL message', strike: ({ server }: Fixture) => server.backend().send(adminShutdown()), code: '57P01' },
+    { name: 'a FATAL message', lose: ({ server }: Fixture) => server.backend().send(adminShutdown()), code: '57P01' },
     {
       name: 'a socket error',
-      strike: ({ server }: Fixture) => server.backend().fail(systemError('ECONNRESET')),
+      lose: ({ server }: Fixture) => server.backend().fail(systemError('ECONNRESET')),
       code: 'ECONNRESET',
     },
-    { name: 'a closed socket', strike: ({ server }: Fixture) => server.backend().disappear(), code: undefined },
-  ])('by $name is noticed without anyone asking, and crashes nothing', async ({ strike, code }) => {
+    { name: 'a closed socket', lose: ({ server }: Fixture) => server.backend().disappear(), code: undefined },
+  ])('is detected by $name while it is idle, and its socket is closed', async ({ lose, code }) => {
     using fixture = await open()
     fixture.connection.becomeIdle(0)
-    strike(fixture)
+    lose(fixture)
     await fixture.clock.advance(0)
     expect(fixture.connection.isLost).toBe(true)
     expect(codeOf(fixture.connection.loss?.cause)).toBe(code)
@@ -61,7 +61,7 @@ describe('a loss', () => {
     expect(fixture.server.backend().isOpen).toBe(false)
   })
 
-  test('is told once, with its first cause', async () => {
+  test('reports its loss once, with the first cause', async () => {
     using fixture = await open()
     fixture.connection.becomeIdle(0)
     fixture.server.backend().terminate()
@@ -73,7 +73,7 @@ describe('a loss', () => {
     )
   })
 
-  test('is none when a plain error arrives', async () => {
+  test('is not reported when a statement fails with an ordinary error', async () => {
     using fixture = await leased()
     const query = fixture.connection.client.query('insert').catch((error: unknown) => error)
     fixture.server.backend().failures.set('insert', serverError('23505', 'duplicate key'))
@@ -88,7 +88,7 @@ describe('a loss', () => {
     { before: ['begin'], running: undefined, phase: 'transaction', commitOutcome: 'aborted' },
     { before: ['begin'], running: 'update t', phase: 'transaction', commitOutcome: 'aborted' },
     { before: ['begin'], running: 'commit', phase: 'commit', commitOutcome: 'unknown' },
-  ])('after $before, while $running runs, is told as $phase: $commitOutcome', async (row) => {
+  ])('reports the loss after $before, while $running runs, as $phase: $commitOutcome', async (row) => {
     using fixture = await leased()
     const { client } = fixture.connection
     for (const sql of row.before) {
@@ -107,7 +107,7 @@ describe('a loss', () => {
     expect(await later).toMatchObject({ ...facts, sent: false })
   })
 
-  test('tells of a statement in line that no byte of it was sent', async () => {
+  test('reports for a statement in the queue that no byte of it was sent', async () => {
     using fixture = await leased()
     const { client } = fixture.connection
     fixture.server.backend().silent = true
@@ -119,7 +119,7 @@ describe('a loss', () => {
     expect(await errors).toMatchObject([{ sent: true }, { sent: false }])
   })
 
-  test('of a pipelined connection leaves open whether the statements in line were sent', async () => {
+  test('reports in pipeline mode that the statements behind the first one may have been sent', async () => {
     using fixture = await leased({ clientConfig: () => ({ pipeline: true }) })
     const { client } = fixture.connection
     fixture.server.backend().silent = true
@@ -144,7 +144,7 @@ describe('a ping', () => {
     expect(fixture.clock.timers('nothing')).toBe(0)
   })
 
-  test('notes when the server answered', async () => {
+  test('records when the server answered', async () => {
     using fixture = await open()
     await fixture.clock.advance(700)
     const pinged = ping(fixture.connection, fixture.clock, 1000)
@@ -165,12 +165,12 @@ describe('a ping', () => {
 })
 
 describe('synchronized', () => {
-  test('is true at once when the server has answered everything', async () => {
+  test('resolves with true at once when the server has answered everything', async () => {
     using fixture = await open()
     await expect(synchronized(fixture.connection, fixture.clock, 1000)).resolves.toBe(true)
   })
 
-  test('waits until a late ReadyForQuery', async () => {
+  test('waits for a late ReadyForQuery', async () => {
     using fixture = await leased()
     const backend = fixture.server.backend()
     backend.holdsReadyForQuery = true
@@ -187,9 +187,9 @@ describe('synchronized', () => {
   })
 
   test.each([
-    { when: 'it takes too long', strike: ({ clock }: Fixture) => clock.advance(1000) },
-    { when: 'the connection is lost', strike: async ({ server }: Fixture) => server.backend().terminate() },
-  ])('is false when $when, and leaves no listener behind', async ({ strike }) => {
+    { when: 'it takes too long', act: ({ clock }: Fixture) => clock.advance(1000) },
+    { when: 'the connection is lost', act: async ({ server }: Fixture) => server.backend().terminate() },
+  ])('resolves with false when $when, and leaves no listener behind', async ({ act }) => {
     using fixture = await leased()
     const backend = fixture.server.backend()
     const listeners = () => backend.wire.listenerCount('readyForQuery') + backend.wire.listenerCount('end')
@@ -197,7 +197,7 @@ describe('synchronized', () => {
     backend.silent = true
     void fixture.connection.client.query('select 1').catch(() => {})
     const answer = synchronized(fixture.connection, fixture.clock, 1000)
-    await strike(fixture)
+    await act(fixture)
     await fixture.clock.advance(0)
     expect(await answer).toBe(false)
     expect(listeners()).toBeLessThanOrEqual(before)
@@ -205,8 +205,8 @@ describe('synchronized', () => {
   })
 })
 
-describe('a goodbye', () => {
-  test('is polite to a healthy server', async () => {
+describe('closing a connection', () => {
+  test('sends Terminate to a server that has answered everything', async () => {
     using fixture = await open()
     const closed = fixture.connection.close(1000, cause)
     await fixture.clock.advance(0)
@@ -215,7 +215,7 @@ describe('a goodbye', () => {
     expect(fixture.connection.state).toBe('closed')
   })
 
-  test('is not said to a server that still works', async () => {
+  test('sends no Terminate to a server that still executes a statement', async () => {
     using fixture = await leased()
     fixture.server.backend().silent = true
     void fixture.connection.client.query('select pg_sleep(60)').catch(() => {})
@@ -225,7 +225,7 @@ describe('a goodbye', () => {
     expect(fixture.server.received).not.toContain('Terminate')
   })
 
-  test('that is not heard ends with the socket destroyed', async () => {
+  test('destroys the socket when the server does not close it in time', async () => {
     using fixture = await open()
     fixture.server.hearsGoodbyes = false
     const closed = fixture.connection.close(1000, cause)
@@ -235,7 +235,7 @@ describe('a goodbye', () => {
     expect(fixture.connection.state).toBe('closed')
   })
 
-  test('is no loss', async () => {
+  test('is not reported as a loss', async () => {
     using fixture = await open()
     void fixture.connection.close(1000, cause)
     await fixture.clock.advance(0)
@@ -244,7 +244,7 @@ describe('a goodbye', () => {
 })
 
 describe('query_timeout', () => {
-  test('loses the connection, and makes the others suspect', async () => {
+  test('loses the connection, and requires a ping of the others', async () => {
     using fixture = await leased({ queryTimeoutMillis: 2000 })
     fixture.server.backend().silent = true
     const query = fixture.connection.client.query('select pg_sleep(60)').catch((error: unknown) => error)
@@ -256,7 +256,7 @@ describe('query_timeout', () => {
     expect(fixture.lost).toHaveBeenCalledExactlyOnceWith(fixture.connection, expect.anything(), 'suspect')
   })
 
-  test("of one statement's own counts instead of the pool's", async () => {
+  test("of a statement replaces the pool's", async () => {
     using fixture = await leased({ queryTimeoutMillis: 2000 })
     fixture.server.backend().silent = true
     const config = { text: 'select pg_sleep(60)', query_timeout: 500 }
@@ -265,7 +265,7 @@ describe('query_timeout', () => {
     expect(fixture.connection.isLost).toBe(true)
   })
 
-  test("of the connection string counts as well, but not by the driver's own timer, which leaves it half-open", async () => {
+  test("of the connection string applies without the driver's own timer, which leaves the connection half-open", async () => {
     using fixture = await leased({ clientConfig: () => ({ query_timeout: 500 }) })
     fixture.server.backend().silent = true
     const query = fixture.connection.client.query('select pg_sleep(1)')
@@ -275,7 +275,7 @@ describe('query_timeout', () => {
     expect(fixture.connection.isLost).toBe(true)
   })
 
-  test('does not condemn a statement whose answer lies in the socket after a blocked event loop', async () => {
+  test('does not fail a statement whose answer is in the socket after the event loop was blocked', async () => {
     using fixture = await leased({ queryTimeoutMillis: 2000 })
     const backend = fixture.server.backend()
     backend.silent = true
@@ -299,7 +299,7 @@ describe('allowExitOnIdle', () => {
     { allowExitOnIdle: true, idle: false },
     { allowExitOnIdle: false, idle: true },
   ])(
-    '$allowExitOnIdle: an idle socket keeps the process alive: $idle; any other does',
+    '$allowExitOnIdle: an idle socket keeps the process alive ($idle), and so does any other socket (true)',
     async ({ allowExitOnIdle, idle }) => {
       using fixture = await open({ allowExitOnIdle })
       const { connection } = fixture

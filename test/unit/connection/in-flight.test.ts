@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { InFlight } from '../../../packages/core/src/connection/in-flight.ts'
 
-test('the driver sends one at a time: the next is sent when the one before has ended', () => {
+test('counts the next statement as sent when the one before it has ended', () => {
   const statements = new InFlight(false)
   const [first, second] = [statements.begin('first', 0), statements.begin('second', 0)]
   expect([first.sent, second.sent]).toEqual([true, false])
@@ -12,7 +12,7 @@ test('the driver sends one at a time: the next is sent when the one before has e
   expect(statements.sentTexts()).toEqual(['second'])
 })
 
-test('on a dead connection nothing more is sent', () => {
+test('counts no further statement as sent on a dead connection', () => {
   const statements = new InFlight(false)
   const [first, second] = [statements.begin('first', 0), statements.begin('second', 0)]
   statements.end(first, 'answered', false)
@@ -20,13 +20,13 @@ test('on a dead connection nothing more is sent', () => {
   expect(statements.sentTexts()).toEqual([])
 })
 
-test('a pipelining driver sends all at once', () => {
+test('counts all statements as sent in pipeline mode', () => {
   const statements = new InFlight(true)
   expect([statements.begin('first', 0).sent, statements.begin('second', 0).sent]).toEqual([true, true])
   expect(statements.sentTexts()).toEqual(['first', 'second'])
 })
 
-test('one that has ended can end again, to no effect', () => {
+test('ignores the second end of a statement', () => {
   const statements = new InFlight(true)
   const first = statements.begin('first', 0)
   statements.begin('second', 0)
@@ -35,13 +35,13 @@ test('one that has ended can end again, to no effect', () => {
   expect(statements.sentTexts()).toEqual(['second'])
 })
 
-test('one without a text counts as one', () => {
+test('counts a statement without a text', () => {
   const statements = new InFlight(false)
   statements.begin(undefined, 0)
   expect(statements.sentTexts()).toEqual([undefined])
 })
 
-test('a statement that failed counts until the server is ready again', () => {
+test('counts a failed statement until the server is ready again', () => {
   const statements = new InFlight(false)
   const failed = statements.begin('insert into t values (1); commit; select 1/0', 0)
   statements.end(failed, 'failed', true)

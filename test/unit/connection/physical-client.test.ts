@@ -15,7 +15,7 @@ beforeEach(() => {
 })
 afterEach(() => clock[Symbol.dispose]())
 
-/** Waits for what needs no time, only turns of the event loop. */
+/** Waits for a promise that needs no timer, only turns of the event loop. */
 async function soon<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {})
   await clock.advance(0)
@@ -23,32 +23,32 @@ async function soon<T>(promise: Promise<T>): Promise<T> {
 }
 
 describe('the class of clients', () => {
-  test("is a pg.Client's, and its name does not contain Pool: Drizzle would take the client for one", async () => {
+  test('derives from pg.Client, and its name does not contain Pool: Drizzle would take the client for a pool', async () => {
     const client = await soon(new Pool({ Client: server.Client }).connect())
     expect(client).toBeInstanceOf(pg.Client)
     expect(client).toBeInstanceOf(server.Client)
     expect(client.constructor.name).toBe('LeasedClient')
   })
 
-  test('can be derived from any JavaScript client', () => {
+  test('can be derived from any JavaScript client class', () => {
     class TracingClient extends pg.Client {}
     expect(physicalClientClass(TracingClient).prototype).toBeInstanceOf(TracingClient)
   })
 
-  test('is the same for all pools with the same client', () => {
+  test('is the same for all pools with the same client class', () => {
     class TracingClient extends pg.Client {}
     expect(physicalClientClass()).toBe(physicalClientClass(pg.Client))
     expect(physicalClientClass(TracingClient)).toBe(physicalClientClass(TracingClient))
     expect(physicalClientClass(TracingClient)).not.toBe(physicalClientClass())
   })
 
-  test('is not derived from anything else', () => {
+  test('is not derived from a value that is no class', () => {
     expect(() => physicalClientClass(42 as never)).toThrow(expect.objectContaining({ code: 'HOLDFAST_INVALID_OPTION' }))
   })
 })
 
 describe('release', () => {
-  test('a second time tells so', async () => {
+  test('throws when it is called a second time', async () => {
     const pool = new Pool({ Client: server.Client })
     const client = await soon(pool.connect())
     client.release()
@@ -61,14 +61,14 @@ describe('release', () => {
     expect(pool.idleCount).toBe(1)
   })
 
-  test('ends what the client may do', async () => {
+  test('makes the client refuse statements', async () => {
     const client = await soon(new Pool({ Client: server.Client }).connect())
     client.release()
     await expect(soon(client.query('select 1'))).rejects.toMatchObject({ code: 'HOLDFAST_RELEASED' })
     expect(server.received).toEqual([])
   })
 
-  test('taken along from an earlier lease can not end the next one', async () => {
+  test('of an earlier lease can not end the next lease', async () => {
     const pool = new Pool({ Client: server.Client, max: 1 })
     const first = await soon(pool.connect())
     const { release, [Symbol.dispose]: dispose, [Symbol.asyncDispose]: asyncDispose } = first
@@ -84,7 +84,7 @@ describe('release', () => {
     await expect(soon(second.query('select 1'))).resolves.toBeDefined()
   })
 
-  test('after a release by hand, the end of an `await using` does nothing', async () => {
+  test('before the end of an `await using` leaves nothing to do for it', async () => {
     const pool = new Pool({ Client: server.Client, max: 1 })
     {
       await using client = await soon(pool.connect())
@@ -108,13 +108,13 @@ describe('release', () => {
         return client.query === undefined
       },
     },
-  ])('comes at the end of a `$how`', async ({ lease }) => {
+  ])('is called at the end of a `$how`', async ({ lease }) => {
     const pool = new Pool({ Client: server.Client })
     await lease(pool)
     expect(pool.idleCount).toBe(1)
   })
 
-  test('over 100 leases piles up no listeners', async () => {
+  test('leaves no listeners behind after 100 leases', async () => {
     const pool = new Pool({ Client: server.Client, max: 1 })
     const client = await soon(pool.connect())
     const { wire } = server.backend()
@@ -148,7 +148,7 @@ describe('a client whose connection was lost', () => {
     expect(server.received).toEqual(['begin'])
   })
 
-  test('answers a ROLLBACK that was under way with success, too', async () => {
+  test('answers a ROLLBACK that was in flight with success, too', async () => {
     const client = await soon(new Pool({ Client: server.Client }).connect())
     await soon(client.query('begin'))
     server.backend().silent = true
@@ -157,7 +157,7 @@ describe('a client whose connection was lost', () => {
     await expect(soon(rollback)).resolves.toMatchObject({ command: 'ROLLBACK' })
   })
 
-  test.each(['COMMIT', 'select 1', "ROLLBACK PREPARED 'x'"])('refuses %s with the facts of the loss', async (sql) => {
+  test.each(['COMMIT', 'select 1', "ROLLBACK PREPARED 'x'"])('refuses %s with the loss', async (sql) => {
     const client = await lostInTransaction()
     await expect(soon(client.query(sql))).rejects.toMatchObject({
       name: 'ConnectionLostError',
@@ -168,7 +168,7 @@ describe('a client whose connection was lost', () => {
     })
   })
 
-  test('refuses callbacks as well, and not before query has returned', async () => {
+  test('calls back with the loss after query has returned', async () => {
     const client = await lostInTransaction()
     let error: unknown
     client.query('select 1', (refusal) => {
@@ -179,7 +179,7 @@ describe('a client whose connection was lost', () => {
     expect(error).toMatchObject({ name: 'ConnectionLostError' })
   })
 
-  test('tells a pg.Query, which has its own ways', async () => {
+  test('emits the loss on a pg.Query', async () => {
     const client = await lostInTransaction()
     const query = client.query(new pg.Query('select 1'))
     const error = new Promise((resolve) => query.on('error', resolve))
@@ -189,7 +189,7 @@ describe('a client whose connection was lost', () => {
 })
 
 describe('a statement', () => {
-  test('of a pg.Query that was under way is told of the loss', async () => {
+  test('that is a pg.Query in flight emits the loss', async () => {
     const client = await soon(new Pool({ Client: server.Client }).connect())
     server.backend().silent = true
     const query = client.query(new pg.Query('select 1'))
@@ -199,7 +199,7 @@ describe('a statement', () => {
     expect(await error).toMatchObject({ name: 'ConnectionLostError', sent: true })
   })
 
-  test('with values, by name, and as an array goes to the driver as it is', async () => {
+  test('with values or a name is passed to the driver unchanged', async () => {
     const client = await soon(new Pool({ Client: server.Client }).connect())
     await soon(client.query('select $1', [1]))
     await soon(client.query({ name: 'mine', text: 'select $1::int', values: [1] }))
@@ -220,7 +220,7 @@ describe('a statement', () => {
     expect(() => client.query(null as never)).toThrow(TypeError)
   })
 
-  test('that fails shows where it was called', async () => {
+  test('that fails has the stack of its caller', async () => {
     const client = await soon(new Pool({ Client: server.Client }).connect())
     server.backend().failures.set('bad', serverError('42601', 'syntax error'))
     async function inTheApplication(): Promise<void> {
@@ -231,7 +231,7 @@ describe('a statement', () => {
   })
 })
 
-test('a client ended by its holder leaves the pool, with its slot', async () => {
+test('a client that its caller has ended leaves the pool, and its slot is free', async () => {
   const pool = new Pool({ Client: server.Client, max: 1 })
   const client = await soon(pool.connect())
   await soon(client.end())
@@ -240,7 +240,7 @@ test('a client ended by its holder leaves the pool, with its slot', async () => 
   await expect(soon(pool.connect())).resolves.toBeDefined()
 })
 
-test("a connect hook may use the client, in the pool's own time", async () => {
+test('an `onConnect` hook may use the client before the first lease', async () => {
   const pool = new Pool({
     Client: server.Client,
     onConnect: async (client) => {

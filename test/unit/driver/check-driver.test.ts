@@ -5,21 +5,21 @@ import { OptionsError } from '../../../packages/core/src/errors.ts'
 
 type Prototype = Record<string, unknown>
 
-const removed: (() => void)[] = []
+const restores: (() => void)[] = []
 
-/** Takes a part from the driver, until the test has ended. */
+/** Removes a part of the driver until the test has ended. */
 function without(holder: object, part: string): void {
   const prototype = holder as Prototype
   const descriptor = Object.getOwnPropertyDescriptor(prototype, part) as PropertyDescriptor
   delete prototype[part]
-  removed.push(() => Object.defineProperty(prototype, part, descriptor))
+  restores.push(() => Object.defineProperty(prototype, part, descriptor))
 }
 
 afterEach(() => {
-  for (const giveBack of removed.splice(0)) giveBack()
+  for (const restore of restores.splice(0)) restore()
 })
 
-/** A class that was not looked at before. */
+/** A class that was not checked before. */
 function anotherClass(): typeof pg.Client {
   return class extends pg.Client {}
 }
@@ -34,12 +34,12 @@ function problemWith(base: typeof pg.Client): string {
   return ''
 }
 
-test('the driver that is installed has all that is relied on, and so has what is derived from it', () => {
+test('the installed driver has all parts, and so has a class that is derived from its client', () => {
   expect(problemWith(pg.Client)).toBe('')
   expect(problemWith(anotherClass())).toBe('')
 })
 
-describe('a driver of tomorrow is told what it lacks, with versions, if that is', () => {
+describe('a version of pg is refused by the name of the part that it lacks:', () => {
   const { Query, Result, Connection } = pg as unknown as Record<string, { prototype: object }>
   test.each([
     { what: 'Client.prototype.getTransactionStatus', holder: pg.Client.prototype, part: 'getTransactionStatus' },
@@ -61,7 +61,7 @@ describe('a driver of tomorrow is told what it lacks, with versions, if that is'
   })
 })
 
-test('another driver is told what it lacks', () => {
+test('a class that is not of pg is refused by the name of the part that it lacks', () => {
   class Other {
     query(): void {}
     connect(): void {}
@@ -69,7 +69,7 @@ test('another driver is told what it lacks', () => {
   expect(problemWith(Other as never)).toContain('lacks `Client.prototype.end`')
 })
 
-test('each class is looked at once', () => {
+test('checks each class once', () => {
   const base = anotherClass()
   expect(problemWith(base)).toBe('')
   without(pg.Client.prototype, 'getTransactionStatus')

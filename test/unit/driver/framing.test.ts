@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { Framing, type FramingFault } from '../../../packages/core/src/driver/framing.ts'
 import { dataRow, errorResponse, int16, message, rowDescription, text } from './model/messages.ts'
 
-/** What is found in bytes that come in chunks of these sizes, over and over; with its place in all of them. */
+/** The fault in bytes that arrive in chunks of these sizes, repeated; its place is counted from the first byte. */
 function check(bytes: Buffer, sizes: readonly number[] = [bytes.length]): FramingFault | undefined {
   const framing = new Framing()
   for (let at = 0, turn = 0; at < bytes.length; turn++) {
@@ -58,32 +58,32 @@ const sizes = fc.array(fc.oneof(fc.integer({ min: 1, max: 12 }), fc.integer({ mi
   maxLength: 5,
 })
 
-test('messages of PostgreSQL are fine, however they are cut', () => {
+test('accepts the messages of PostgreSQL, however they are cut into chunks', () => {
   const property = fc.property(fc.array(fc.constantFrom(...GOOD), { maxLength: 20 }), sizes, (messages, cuts) => {
     expect(check(Buffer.concat(messages), cuts)).toBeUndefined()
   })
   fc.assert(property, { numRuns: 200 })
 })
 
-describe.each(BAD)('$what', ({ bytes, reason }) => {
-  test('is found, however it is cut, and all before it may be read', () => {
+describe.each(BAD)('$what is a fault', ({ bytes, reason }) => {
+  test('and is found, however it is cut into chunks, behind all messages before it', () => {
     const property = fc.property(fc.array(fc.constantFrom(...GOOD), { maxLength: 4 }), sizes, (before, cuts) => {
       const good = Buffer.concat(before)
       const fault = check(Buffer.concat([good, bytes, message('Z', 'I')]), cuts)
       expect(fault?.reason).toContain(reason)
-      // Of the bad one a beginning may have come in an earlier chunk.
+      // The beginning of the bad message may have arrived in an earlier chunk.
       expect(fault?.readable).toBeGreaterThanOrEqual(good.length)
       expect(fault?.readable).toBeLessThan(good.length + bytes.length)
     })
     fc.assert(property, { numRuns: 50 })
   })
 
-  test('is found at its first byte when it comes in one piece', () => {
+  test('and is found at its first byte when it arrives in one chunk', () => {
     expect(check(Buffer.concat([message('1'), bytes]))?.readable).toBe(5)
   })
 })
 
-test('whatever comes, it looks at each byte once at most, and throws nothing', () => {
+test('checks random bytes without an exception, and finds faults within them', () => {
   const property = fc.property(fc.uint8Array({ maxLength: 200 }), sizes, (bytes, cuts) => {
     const fault = check(Buffer.from(bytes), cuts)
     expect(fault === undefined || fault.readable < bytes.length).toBe(true)

@@ -66,14 +66,14 @@ test('a statement that fails after Bind is not run again, although a caller has 
   expect(backend.received).toEqual(['select 2', 'select 2'])
 })
 
-test('a statement that fails when it was parsed again fails with that error', async () => {
+test('a stale statement that fails when it runs again fails with the error of that run', async () => {
   const { client, backend } = await withStaleStatement()
   backend.failures.set(CONFIG.text, serverError('42P01', 'relation does not exist'))
   await expect(client.query(CONFIG)).rejects.toMatchObject({ code: '42P01' })
   expect(backend.received).toEqual(['', CONFIG.text])
 })
 
-test('a statement whose name is taken on another session of a pooler runs without a name, and is given up then', async () => {
+test('a statement whose name is taken in the session of a pooler runs once more without a name, and then fails', async () => {
   const { client, backend } = await withStaleStatement()
   backend.failures.set('', serverError('26000', 'prepared statement "x" does not exist'))
   backend.failures.set(CONFIG.text, serverError('42P05', 'prepared statement "x" already exists'))
@@ -81,7 +81,7 @@ test('a statement whose name is taken on another session of a pooler runs withou
   expect(backend.received).toEqual(['', CONFIG.text, CONFIG.text])
 })
 
-test('a stale statement waits behind nothing: it is run again before what stands in line', async () => {
+test('a stale statement runs again before the statements in the queue', async () => {
   const { client, backend } = await withStaleStatement()
   await Promise.all([client.query(CONFIG), client.query('select 2')])
   expect(backend.received).toEqual(['', CONFIG.text, 'select 2'])

@@ -4,11 +4,11 @@ import fc from 'fast-check'
 import pg from 'pg'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { fakeTime, realTime } from '../../support/fake-clock.ts'
-import { exchanges, happen } from './model/exchange.ts'
+import { conversations, runConversation } from './model/conversation.ts'
 
 /**
- * Random exchanges with a server that goes wrong once, with the true pool and the true driver. `npm test` takes the same
- * ones each time; with HOLDFAST_RUNS there are as many, and new ones. A failure prints a seed and a path, and
+ * Random conversations of the real pool and the real driver with a server that makes one fault. `npm test` runs the same
+ * ones each time. HOLDFAST_RUNS runs so many new ones. A failure prints a seed and a path, and
  *
  *     HOLDFAST_SEED=<seed> HOLDFAST_PATH=<path> npx vitest run --project unit test/unit/driver/unruly-server.test.ts
  *
@@ -19,36 +19,36 @@ const numRuns = Number(HOLDFAST_RUNS ?? 3000)
 const seed = HOLDFAST_SEED ? Number(HOLDFAST_SEED) : HOLDFAST_RUNS ? undefined : 20_261_130
 
 const rejected: unknown[] = []
-const note = (reason: unknown): unknown => rejected.push(reason)
+const keepRejection = (reason: unknown): unknown => rejected.push(reason)
 
 beforeEach(() => {
   rejected.length = 0
-  process.on('unhandledRejection', note)
+  process.on('unhandledRejection', keepRejection)
   fakeTime({ immediates: false })
   vi.spyOn(Math, 'random').mockReturnValue(0)
 })
 
 afterEach(() => {
-  process.off('unhandledRejection', note)
+  process.off('unhandledRejection', keepRejection)
   realTime()
 })
 
-test('stock pg.Pool: some exchanges end the process', { timeout: 60_000 }, async () => {
+test('with the stock pg.Pool, some of these conversations end the process', { timeout: 60_000 }, async () => {
   const uncaught: unknown[] = []
-  for (const exchange of fc.sample(exchanges(false), { numRuns: 300, seed: 20_261_130 })) {
-    const outcome = await happen(exchange, pg.Pool)
+  for (const conversation of fc.sample(conversations(false), { numRuns: 300, seed: 20_261_130 })) {
+    const outcome = await runConversation(conversation, pg.Pool)
     uncaught.push(...outcome.uncaught)
   }
   expect(uncaught.map(String)).not.toEqual([])
 })
 
-test('whatever a server sends, no process ends, every caller is told in time, and the slot comes back', {
+test('whatever a server sends, the process goes on, every caller is told in time, and the slot is free again', {
   timeout: 60_000 + numRuns * 50,
 }, async () => {
   let runs = 0
   let warmHeap = 0
-  const property = fc.asyncProperty(exchanges(true), async (exchange) => {
-    const { uncaught, complaints } = await happen(exchange)
+  const property = fc.asyncProperty(conversations(true), async (conversation) => {
+    const { uncaught, complaints } = await runConversation(conversation)
     expect({ uncaught, complaints, rejected }).toEqual({ uncaught: [], complaints: [], rejected: [] })
     if (++runs === WARM_RUNS) warmHeap = usedHeap()
   })
@@ -57,7 +57,7 @@ test('whatever a server sends, no process ends, every caller is told in time, an
     ...(seed !== undefined && { seed }),
     ...(HOLDFAST_PATH && { path: HOLDFAST_PATH }),
   })
-  // One pool that is kept takes more than 10 KB.
+  // A pool that isn't collected takes more than 10 KB.
   if (warmHeap > 0) expect((usedHeap() - warmHeap) / (runs - WARM_RUNS)).toBeLessThan(2000)
 })
 

@@ -1,33 +1,33 @@
 import type { Duplex } from 'node:stream'
 import { ModelSocket } from '../../transaction/model/socket.ts'
 import { dataRow, errorResponse, message, rowDescription, text } from './messages.ts'
-import type { Change, Mishap } from './mishaps.ts'
+import type { Change, ServerFault } from './server-faults.ts'
 
 const CANCEL_REQUEST = 80877102
 const TLS_REQUEST = 80877103
 const { setImmediate: setRealImmediate } = globalThis
 
-/** How the server behaves, but for its mishap. */
-export interface Manners {
-  /** The answer to the wish for TLS, after which nothing else comes: this server can't encrypt. */
+/** How the server behaves, apart from its fault. */
+export interface Behaviour {
+  /** The answer to the request for TLS. Nothing follows it, since this server can't encrypt. */
   readonly tlsAnswer: string
   readonly login: 'trust' | 'password' | 'md5' | 'sasl'
-  /** How what it says at once is cut into chunks: message by message, in one, or into so many bytes. */
+  /** How an answer is cut into chunks: message by message, in one, or into so many bytes. */
   readonly chunks: 'messages' | 'one' | number
 }
 
-/** Serves sessions that each know a few statements, correctly; but once something goes wrong. */
+/** Serves sessions that know a few statements. It makes one fault. */
 export class UnrulyServer {
-  readonly manners: Manners
-  /** What was thrown out of a socket's event: in a process with a network nobody would catch it. */
+  readonly behaviour: Behaviour
+  /** What was thrown in an event of a socket. With a real socket, no code could catch it. */
   readonly uncaught: unknown[] = []
   readonly #sockets = new Set<ModelSocket>()
-  #mishap: Mishap | undefined
+  #fault: ServerFault | undefined
   #said = 0
 
-  constructor(manners: Manners, mishap: Mishap) {
-    this.manners = manners
-    this.#mishap = mishap
+  constructor(behaviour: Behaviour, fault: ServerFault) {
+    this.behaviour = behaviour
+    this.#fault = fault
   }
 
   /** How many connections are open. */
@@ -35,7 +35,7 @@ export class UnrulyServer {
     return this.#sockets.size
   }
 
-  /** For the driver. */
+  /** The option `stream` of the driver. */
   readonly makeSocket = (): Duplex => {
     const session = new UnrulySession(this)
     const socket = new ModelSocket({
@@ -44,7 +44,7 @@ export class UnrulyServer {
         setRealImmediate(() => this.#guarded(() => connecting.emit('connect')))
         session.start(connecting)
       },
-      send: (chunk) => session.hear(chunk),
+      send: (chunk) => session.receive(chunk),
       leave: () => {
         this.#sockets.delete(socket)
         session.end()
@@ -53,20 +53,20 @@ export class UnrulyServer {
     return socket
   }
 
-  /** What is said for a message, by now or once something has gone wrong with it. */
+  /** What is sent for a message: the message itself, or what the fault makes of it. */
   change(right: Buffer, next: Buffer | undefined): Change {
-    const mishap = this.#said++ === this.#mishap?.at ? this.#mishap : undefined
-    if (!mishap) return { bytes: right }
-    this.#mishap = undefined
-    return mishap.change(right, next)
+    const fault = this.#said++ === this.#fault?.at ? this.#fault : undefined
+    if (!fault) return { bytes: right }
+    this.#fault = undefined
+    return fault.change(right, next)
   }
 
-  /** From now on nothing goes wrong any more. */
-  calmDown(): void {
-    this.#mishap = undefined
+  /** Makes no fault from now on. */
+  stopFaults(): void {
+    this.#fault = undefined
   }
 
-  /** Has a chunk arrive. */
+  /** Lets a chunk arrive. */
   deliver(socket: ModelSocket, chunk: Buffer): void {
     if (!socket.destroyed) this.#guarded(() => socket.push(chunk))
   }
@@ -103,7 +103,7 @@ class UnrulySession {
     this.#isOver = true
   }
 
-  hear(chunk: Buffer): void {
+  receive(chunk: Buffer): void {
     if (this.#isOver) return
     this.#unread = Buffer.concat([this.#unread, chunk])
     const answer: Buffer[] = []
@@ -127,7 +127,7 @@ class UnrulySession {
     const strings = frame.subarray(5).toString('utf8').split('\0')
     switch (letter) {
       case 'p':
-        return this.#server.manners.login === 'sasl'
+        return this.#server.behaviour.login === 'sasl'
           ? [errorResponse('FATAL', '28P01', 'password authentication failed')]
           : this.#welcome()
       case 'Q':
@@ -159,10 +159,10 @@ class UnrulySession {
     }
     if (code === TLS_REQUEST) {
       this.#hasBegun = false
-      return [Buffer.from(this.#server.manners.tlsAnswer, 'latin1')]
+      return [Buffer.from(this.#server.behaviour.tlsAnswer, 'latin1')]
     }
     this.#hasBegun = true
-    switch (this.#server.manners.login) {
+    switch (this.#server.behaviour.login) {
       case 'password':
         return [message('R', 3)]
       case 'md5':
@@ -221,7 +221,7 @@ class UnrulySession {
         ending = undefined
       }
     }
-    const { chunks: how } = this.#server.manners
+    const { chunks: how } = this.#server.behaviour
     this.#later(() => {
       for (const chunk of how === 'messages' ? chunks : cut(Buffer.concat(chunks), how)) this.#send(chunk)
       if (ending) this.#end(ending)

@@ -3,18 +3,18 @@ import fc from 'fast-check'
 import pg from 'pg'
 import Cursor from 'pg-cursor'
 import { vi } from 'vitest'
-import { type Mishap, mishaps } from './mishaps.ts'
-import { type Manners, UnrulyServer } from './unruly-server.ts'
+import { type ServerFault, serverFaults } from './server-faults.ts'
+import { type Behaviour, UnrulyServer } from './unruly-server.ts'
 
-// Whatever hangs on a moment happens before the event loop has gone round a few times.
+// What doesn't wait for a timer happens within a few rounds of the event loop.
 const ROUNDS = 4
 const { setImmediate: setRealImmediate } = globalThis
-/** How long each step of a job may take: all deadlines are shorter than a tenth of it. */
+/** How long each step may take. All time limits of the pool are shorter than a tenth of it. */
 const DEADLINE_MILLIS = 60_000
 
 const DEADLINES = { connectionTimeoutMillis: 2000, query_timeout: 500 }
 
-/** What callers do with a pool. */
+/** What callers do with a pool, by name. */
 const JOBS: Readonly<Record<string, (pool: pg.Pool) => Promise<unknown>>> = {
   query: (pool) => pool.query('select 1'),
   'with parameters': (pool) => pool.query('select $1::int', [1]),
@@ -55,42 +55,45 @@ const JOBS: Readonly<Record<string, (pool: pg.Pool) => Promise<unknown>>> = {
     ),
 }
 
-/** One exchange: what some callers want of a server that goes wrong once. */
-export interface Exchange {
+/** One conversation: what some callers do with a server that makes one fault. */
+export interface Conversation {
   readonly jobs: readonly string[]
   readonly max: number
   readonly ssl: boolean
-  readonly manners: Manners
-  readonly mishap: Mishap
+  readonly behaviour: Behaviour
+  readonly fault: ServerFault
 }
 
-/** What came of it. */
+/** Its result. */
 export interface Outcome {
-  /** What nobody could have caught. */
+  /** Errors that no code could have caught. */
   readonly uncaught: readonly unknown[]
-  /** What else is wrong: who was never told, what was left open, whether the pool doesn't serve any more. */
+  /** What else is wrong: a caller that was never told, a connection left open, a pool that serves no callers. */
   readonly complaints: readonly string[]
 }
 
-/** Exchanges; see {@link mishaps} for those that are `endless`. */
-export function exchanges(endless: boolean): fc.Arbitrary<Exchange> {
+/** Random conversations; see {@link serverFaults} for `endless`. */
+export function conversations(endless: boolean): fc.Arbitrary<Conversation> {
   return fc.record({
     jobs: fc.array(fc.constantFrom(...Object.keys(JOBS)), { minLength: 1, maxLength: 3 }),
     max: fc.integer({ min: 1, max: 2 }),
     ssl: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
-    manners: fc.record({
+    behaviour: fc.record({
       tlsAnswer: fc.constantFrom('S', 'N', 'E', 'SS', '', 'HTTP/1.1', 'S\x16\x03\x01'),
       login: fc.constantFrom('trust', 'trust', 'trust', 'password', 'md5', 'sasl'),
       chunks: fc.oneof(fc.constantFrom('messages', 'one'), fc.integer({ min: 1, max: 7 })),
     }),
-    mishap: mishaps(endless),
-  }) as fc.Arbitrary<Exchange>
+    fault: serverFaults(endless),
+  }) as fc.Arbitrary<Conversation>
 }
 
-/** Has an exchange happen, on fake timers. */
-export async function happen(exchange: Exchange, PoolClass: typeof pg.Pool = Pool as never): Promise<Outcome> {
-  const { jobs, max, ssl, manners, mishap } = exchange
-  const server = new UnrulyServer(manners, mishap)
+/** Runs a conversation on fake timers. */
+export async function runConversation(
+  conversation: Conversation,
+  PoolClass: typeof pg.Pool = Pool as never,
+): Promise<Outcome> {
+  const { jobs, max, ssl, behaviour, fault } = conversation
+  const server = new UnrulyServer(behaviour, fault)
   const complaints: string[] = []
   const silent = (): void => {}
   const pool = new PoolClass({
@@ -105,59 +108,59 @@ export async function happen(exchange: Exchange, PoolClass: typeof pg.Pool = Poo
     ...(PoolClass !== pg.Pool && { logger: { debug: silent, info: silent, warn: silent, error: silent } }),
   })
   if (PoolClass === pg.Pool) {
-    // It asks for both.
+    // The stock pool needs both listeners.
     pool.on('error', silent)
     pool.on('connect', (client) => client.on('error', silent))
   }
   const told = jobs.map((job) => (JOBS[job] as (typeof JOBS)[string])(pool).then(silent, silent))
-  if (!(await settles(Promise.all(told)))) complaints.push('a caller is never told')
-  server.calmDown()
-  if (!ssl && manners.login !== 'sasl') {
-    // Of silence the next callers learn, one for each connection.
+  if (!(await isDoneInTime(Promise.all(told)))) complaints.push('a caller is never told')
+  server.stopFaults()
+  if (!ssl && behaviour.login !== 'sasl') {
+    // A silent connection is only found out by the next caller that uses it, one caller for each connection.
     let isServed = false
     for (let attempt = 0; attempt <= max && !isServed; attempt++) {
       const next = pool.query('select 1').then(
         ({ rows }) => {
-          isServed = rows?.length === 1 // Of what was said twice the first half is left.
+          isServed = rows?.length === 1 // After a repeated answer, the second one may be left.
         },
         () => {},
       )
-      if (!(await settles(next))) complaints.push('the next caller is never told')
+      if (!(await isDoneInTime(next))) complaints.push('the next caller is never told')
     }
-    if (!isServed) complaints.push('nobody is served any more')
+    if (!isServed) complaints.push('the pool serves no callers any more')
   }
-  if (!(await settles(pool.end()))) complaints.push('the pool never ends')
-  await letItHappen()
+  if (!(await isDoneInTime(pool.end()))) complaints.push('the pool never ends')
+  await runEventLoop()
   if (server.connections > 0) complaints.push(`${server.connections} connections are left open`)
   return { uncaught: server.uncaught, complaints }
 }
 
-async function withClient(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<unknown>): Promise<void> {
+async function withClient(pool: pg.Pool, use: (client: pg.PoolClient) => Promise<unknown>): Promise<void> {
   const client = await pool.connect()
   try {
-    await work(client)
+    await use(client)
   } finally {
     client.release()
   }
 }
 
-/** Whether a promise does before the deadline. */
-async function settles(promise: Promise<unknown>): Promise<boolean> {
+/** Whether a promise is settled before the deadline. */
+async function isDoneInTime(promise: Promise<unknown>): Promise<boolean> {
   const startedAt = performance.now()
-  let isSettled = false
+  let isDone = false
   void promise.then(() => {
-    isSettled = true
+    isDone = true
   })
   let idle = 0
   while (performance.now() - startedAt < DEADLINE_MILLIS && idle < 3) {
-    await letItHappen()
-    if (isSettled) return true
+    await runEventLoop()
+    if (isDone) return true
     if (vi.getTimerCount() > 0) vi.advanceTimersToNextTimer()
     else idle++
   }
-  return isSettled
+  return isDone
 }
 
-async function letItHappen(): Promise<void> {
+async function runEventLoop(): Promise<void> {
   for (let round = 0; round < ROUNDS; round++) await new Promise<void>((resolve) => setRealImmediate(resolve))
 }

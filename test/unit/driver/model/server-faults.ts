@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { dataRow, errorResponse, int16, int32, message, rowDescription, text } from './messages.ts'
 
-/** What a server sends in place of one message, in front of it, or behind it; and how it goes on. */
-export interface Mishap {
-  /** At which message, counted over all connections. The answer to the wish for TLS is one. */
+/** What a server sends instead of one message, in front of it, or behind it; and how it goes on. */
+export interface ServerFault {
+  /** At which message, counted over all connections. The answer to the request for TLS is one. */
   readonly at: number
   readonly change: (right: Buffer, next: Buffer | undefined) => Change
   readonly what: string
@@ -18,7 +18,7 @@ export interface Change {
   readonly ending?: 'silence' | 'fin' | 'reset' | 'drip'
 }
 
-/** Messages that are well made, and that nobody may have asked for. */
+/** Messages that are well formed, and may not answer any question. */
 const UNASKED: Readonly<Record<string, Buffer>> = {
   parseComplete: message('1'),
   bindComplete: message('2'),
@@ -60,7 +60,7 @@ const UNASKED: Readonly<Record<string, Buffer>> = {
   functionCall: message('V', -1),
 }
 
-/** Messages that nobody can read. */
+/** Messages that can't be parsed. */
 const BROKEN: Readonly<Record<string, Buffer>> = {
   unknownAuthentication: message('R', 4711),
   authenticationWithout: message('R'),
@@ -93,7 +93,7 @@ const BROKEN: Readonly<Record<string, Buffer>> = {
   tlsHello: Buffer.from('160303004a0200004603', 'hex'),
 }
 
-/** These hold the driver in an endless loop, by itself: only where somebody looks before it does. */
+/** Messages that send the driver into an endless loop, unless they are checked before it parses them. */
 const ENDLESS: Readonly<Record<string, Buffer>> = {
   errorUnended: message('E', text('SERROR'), text('C22012'), 'Mdivision by zero'),
   errorWithoutLast: message('E', text('SERROR'), text('C22012'), text('Mdivision by zero')),
@@ -103,7 +103,7 @@ const ENDLESS: Readonly<Record<string, Buffer>> = {
 const ENDS = ['silence', 'fin', 'reset', 'drip', undefined] as const
 const LENGTHS = [0, 1, 3, 4, 5, 8, 100, 29_999, 30_001, 2 ** 24, 2 ** 30, 2 ** 31 - 1, -1, -(2 ** 31)]
 
-type Act = Omit<Mishap, 'at'>
+type Act = Omit<ServerFault, 'at'>
 
 function put(messages: Readonly<Record<string, Buffer>>): fc.Arbitrary<Act> {
   const where = fc.constantFrom('before', 'instead', 'behind')
@@ -174,8 +174,8 @@ const garbage: fc.Arbitrary<Act> = fc.uint8Array({ minLength: 1, maxLength: 64 }
   change: () => ({ bytes: Buffer.from(bytes) }),
 }))
 
-/** One mishap, at one of the first messages. Without `endless`, none that the driver by itself would never come back from. */
-export function mishaps(endless: boolean): fc.Arbitrary<Mishap> {
+/** One fault, at one of the first messages. Without `endless`, none that sends the driver into an endless loop. */
+export function serverFaults(endless: boolean): fc.Arbitrary<ServerFault> {
   const kinds = [put(UNASKED), put(BROKEN), truncated, mismeasured, swapped, doubled, ended, dripping]
   const acts = fc.oneof(...kinds, ...(endless ? [put(ENDLESS), unknown, flipped, garbage] : []))
   return fc.tuple(fc.nat(45), acts).map(([at, act]) => ({ at, ...act }))
