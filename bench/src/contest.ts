@@ -30,7 +30,7 @@ export interface Contestant {
   enter(): Promise<Entrant>
 }
 
-/** One comparison under the same conditions for everybody. */
+/** One comparison under the same conditions for all contestants. */
 export interface Contest {
   /** The conditions, in a few words. */
   readonly name: string

@@ -10,7 +10,7 @@ export const CONTESTANTS = {
 
 export type ContestantName = keyof typeof CONTESTANTS
 
-/** The one that is compared with everybody else. */
+/** The contestant that is compared with all others. */
 export const OURS: ContestantName = 'holdfast'
 
 /** Whether there is a contestant of this name. */

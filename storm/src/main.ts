@@ -65,7 +65,7 @@ async function publish(record: StormRecord, options: Options, out: NodeJS.WriteS
   if (hasVerdict(record)) out.write(`\n${verdict(record)}\n`)
 }
 
-/** The last thing that is said: whoever reads only one line reads this one. */
+/** The last line of the output: many users read only this one. */
 function verdict(record: StormRecord): string {
   const found = violations(record)
   if (found.length === 0) return styleText('bold', HELD)

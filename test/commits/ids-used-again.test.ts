@@ -35,7 +35,7 @@ const crashOfASession: End = async (cluster) => {
   expect(cluster.pid).toBe(postmaster)
 }
 
-/** Has somebody else commit under this id, which must be free again. */
+/** Has another transaction commit under this id, which must be free again. */
 async function useAgain(cluster: Cluster, id: string): Promise<void> {
   await cluster.withAdmin(async (admin) => {
     for (;;) {

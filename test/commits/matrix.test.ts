@@ -49,12 +49,12 @@ function fateOf({ fate, point, swallows }: Place, kind: string): Fate {
   return SURVIVED.includes(kind) && point === 'before-forward' && !swallows ? 'either' : fate
 }
 
-/** After a crash, an id that committed may be another's: who isn't told in time can't know. All else the server knows. */
+/** After a crash, another transaction may have the id, so that a late question has no answer. The server knows the rest. */
 function isExcused({ answer, times }: Outcome, kind: string): boolean {
   return kind === 'crash' && times === 1 && answer.told === 'unknown' && /crashed since/.test(answer.reason ?? '')
 }
 
-/** Once, without retry: what is told is what is there. */
+/** Runs once, without a retry: the answer must match what was written. */
 function expectTruth(place: Place, kind: string, outcome: Outcome): void {
   const { answer, times } = outcome
   expect({ told: answer.told, times }, String(answer.error)).toSatisfy(() => isTrue(answer, times))

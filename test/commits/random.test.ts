@@ -7,7 +7,7 @@ import { test } from './support/commit-test.ts'
 /** Enough for every kind of fault; `npm run commits` takes more, and other seeds. */
 const TRANSFERS = 100
 
-/** An id may be used again after a crash, before anybody could ask what had become of its first transaction. */
+/** An id may be used again after a crash, before the outcome of its first transaction could be asked for. */
 const EXCUSE = /crashed since/
 
 function expectAllTrue(report: Report): void {

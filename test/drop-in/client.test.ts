@@ -6,7 +6,7 @@ import { until } from '../support/index.ts'
 import { LIBRARIES } from './support/libraries.ts'
 import { calledWith, told } from './support/observing.ts'
 
-/** https://node-postgres.com/apis/client, of a client that a pool lends. */
+/** https://node-postgres.com/apis/client, for a leased client. */
 describe.each(LIBRARIES)('$library: a leased client', ({ open }) => {
   test('says where it is connected to, and to which process', async ({ cluster, direct }) => {
     await using pool = open(direct)

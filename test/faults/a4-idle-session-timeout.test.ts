@@ -19,7 +19,7 @@ async function openWithOneShortLived(pool: pg.Pool): Promise<{ readonly healthy:
   return { healthy: pids.slice(0, -1), victim: pids.at(-1) as number }
 }
 
-/** The session times out; that it did is not known yet. */
+/** The session times out, unnoticed. */
 function timedOut(cluster: Cluster, proxy: FaultProxy, victim: number): Promise<() => void> {
   return unnoticed(proxy, () => until(async () => (await cluster.countSessions({ pid: victim })) === 0))
 }

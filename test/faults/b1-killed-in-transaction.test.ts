@@ -14,7 +14,7 @@ async function kill(cluster: Cluster, pid: number): Promise<void> {
   await until(async () => (await cluster.countSessions({ pid })) === 0)
 }
 
-/** Until the client has been told. */
+/** Until the client has got the error. */
 function heard(client: pg.PoolClient): Promise<unknown> {
   return until(() => client.connection.stream.destroyed, { what: 'the client to hear of its end' })
 }
@@ -49,7 +49,7 @@ describe('killed between two statements of a transaction', () => {
     await application.clientQuery('begin')
     await cluster.terminateBackends({ applicationName: direct.application_name })
     await until(async () => (await cluster.countSessions({ applicationName: direct.application_name })) === 0)
-    // Its slot is free, although nobody has released it.
+    // Its slot is free, although it was not released.
     expect(await application.query('select 1 as one')).toEqual([{ one: 1 }])
     const error = await rejection(application.clientQuery('select 1'))
     expect(error).toMatchObject({ name: 'ConnectionLostError', code: '57P01', phase: 'transaction' })

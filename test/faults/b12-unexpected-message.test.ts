@@ -18,7 +18,7 @@ const test = base
   })
   .extend('interjected', ({ interjecting, direct }) => interjecting.config(direct))
 
-/** What a server may say in the midst of a statement, and what is told of it. */
+/** What a server may send during a statement, and the error that results. */
 const IN_A_STATEMENT = [
   { what: 'a row description of -1 fields', bytes: message('T', int16(-1)), told: /Invalid array length/ },
   {
@@ -230,7 +230,7 @@ test.for([
   },
 )
 
-/** A lock that statements can wait for, as long as somebody else holds it. */
+/** A lock that statements can wait for, as long as another session holds it. */
 async function holdLock(
   cluster: Cluster,
 ): Promise<AsyncDisposable & { readonly wait: string; release(): Promise<void> }> {

@@ -8,7 +8,7 @@ import { isPending, rejection, settles, unattended } from './support/settling.ts
 
 const SIZE = 2
 
-/** As Drizzle 0.45 does it: BEGIN comes before the `try`, so if it fails nobody releases the client. */
+/** As Drizzle 0.45 does it: BEGIN comes before the `try`, so if it fails, the client is never released. */
 async function begin(pool: pg.Pool, cluster: Cluster): Promise<void> {
   const client = await pool.connect()
   const pid = await backendPid(client)

@@ -73,7 +73,7 @@ describe('black hole while a statement is in flight', () => {
 
     expect(asked).toEqual([true, true])
     expect(kept.sort()).toEqual(pids.filter((pid) => pid !== victimPid).sort())
-    // Told when its socket is closed: after the server was told to stop.
+    // Emitted when its socket is closed, after the cancel request to the server.
     await until(() => removed() > 0, { what: 'the removal to be told' })
     expect(removed()).toBe(1)
     await proxy.heal()

@@ -15,7 +15,7 @@ async function balances(client: pg.ClientBase | Pool): Promise<number[]> {
   return rows.map(({ balance }) => balance)
 }
 
-/** Lets so many come together before any of them goes on; whoever comes later passes. */
+/** Waits until so many callers have arrived, then lets them go on. Later callers pass at once. */
 function meeting(count: number): () => Promise<void> {
   const everybody = deferred<void>()
   let here = 0

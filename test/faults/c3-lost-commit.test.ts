@@ -17,7 +17,7 @@ async function isWritten(cluster: Cluster, id: string): Promise<boolean> {
   return (await cluster.query('select from entry where id = $1', [id])).length === 1
 }
 
-/** By hand, as programs that come from pg do; nobody tries again. */
+/** By hand, as programs that come from pg do it, without a retry. */
 async function pay(pool: pg.Pool, id: string, commit = 'commit'): Promise<pg.QueryResult> {
   const client = await pool.connect()
   try {

@@ -400,7 +400,7 @@ describe("a caller's own wish", () => {
     expect((await pool.query('show lock_timeout')).rows).toEqual(UNSET)
   })
 
-  /** As deep in an ORM: nobody there can pass an option. */
+  /** As deep in an ORM, where no option can be passed. */
   async function asAnOrm(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<unknown>): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve))
     const client = await pool.connect()

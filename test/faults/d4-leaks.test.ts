@@ -69,7 +69,7 @@ describe('never released', () => {
       expect(told[0]).toMatch(/forgetsToRelease.*d4-leaks/)
       expect(leaked?.holder).toMatch(/forgetsToRelease.*d4-leaks/)
 
-      // When the next one is told of, the first has been looked at again.
+      // When the next one is reported, the first has been checked again.
       const other = await pool.connect()
       await until(() => told.length > 1)
       expect(told).toEqual([told[0], expect.stringContaining(`(backend ${await backendPid(other)})`)])

@@ -10,7 +10,7 @@ import { expectHealthy } from './support/health.ts'
 import { holdfast } from './support/pools.ts'
 import { rejection, settles } from './support/settling.ts'
 
-/** What a caller does with a client that it has released. Resolves with the error that it is told. */
+/** What a caller does with a client that it has released. Resolves with the error that it gets. */
 interface LateUse {
   readonly use: string
   late(former: pg.PoolClient): Promise<unknown>
@@ -66,7 +66,7 @@ const idsIn = async (cluster: Cluster, id: string): Promise<unknown[]> =>
 let lastId = 0
 const newId = (): string => `late-${++lastId}`
 
-/** A reset of the user's own that takes until it is told to end, once it is told to wait. */
+/** A reset function of the user's that can be made to wait, until it is made to end. */
 class SlowReset {
   isWaiting = false
   #mustWait = false

@@ -13,7 +13,7 @@ const ROUNDS = 4
 
 const tenants = new AsyncLocalStorage<string>()
 
-/** As many applications do it: whoever gets a connection makes the session its own. */
+/** As in many applications: each lease sets up the session for itself. */
 function settleIn(pool: pg.Pool): void {
   pool.on('acquire', (client) => {
     void client.query("select set_config('app.tenant', $1, false)", [tenants.getStore() ?? 'nobody'])

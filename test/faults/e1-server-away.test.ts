@@ -65,7 +65,7 @@ describe('the server shuts down, or starts up', () => {
     await using stock = new StockPool(cluster.config())
     const { Client, attempts } = countingClient()
     await using pool = holdfast({ ...cluster.config(), Client })
-    // A smart shutdown waits for this session, and lets nobody else in.
+    // A smart shutdown waits for this session, and accepts no others.
     const last = new pg.Client(cluster.config())
     await last.connect()
     const stopped = cluster.stop('smart')

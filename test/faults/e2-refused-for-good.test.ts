@@ -16,7 +16,7 @@ interface Refusal {
 
 const UNKNOWN_HOST = 'db.invalid'
 
-/** A socket whose resolver knows nobody, whatever the machine's own resolver does without a network. */
+/** A socket whose resolver knows no host, whatever the machine's own resolver does without a network. */
 class UnresolvingSocket extends net.Socket {
   // biome-ignore lint/suspicious/noExplicitAny: pg calls it with a port and a host.
   override connect(port: any, host?: any): this {

@@ -48,7 +48,7 @@ describe.each(WAYS)('fifty requests at once on five warm connections, through $w
     await using pool = holdfast({ ...direct, max: 2 })
     const holder = await pool.connect()
     const holderPid = await backendPid(holder)
-    // Opened for the first in line, who is served by the returned one meanwhile; then it is the second's.
+    // Opened for the first waiter, which the released one serves meanwhile; so it serves the second waiter.
     const order: string[] = []
     const first = run(pool, 'select pg_backend_pid() as pid').then(({ rows }) => order.push('first') && rows[0].pid)
     holder.release()

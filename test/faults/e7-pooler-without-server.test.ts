@@ -12,11 +12,11 @@ function holdfast(options: PoolOptions): Pool {
   return pinging({ prePing: false, ...options })
 }
 
-/** A pooler that lets everybody in, whether or not it has a server. */
+/** A pooler that accepts every login, whether or not it has a server. */
 class Pooler implements AsyncDisposable {
   /** What it says in place of its server's answer; undefined while it has one. */
   words: Buffer | undefined
-  /** What it says to those who log in. */
+  /** What it sends at a login. */
   loginWords: Buffer | undefined
   /** The statements that its server has run. */
   readonly ran: string[] = []
@@ -160,7 +160,7 @@ describe('the server of a pooler is away', () => {
     expect(ran.toSorted((one, other) => numberOf(one) - numberOf(other))).toEqual(
       Array.from({ length: 12 }, (_, index) => `insert ${index}`),
     )
-    // Those whose statements were refused come before those who came later.
+    // Callers whose statements were refused come before later callers.
     expect(ran.slice(0, 3).map(numberOf).toSorted()).toEqual([0, 1, 2])
   })
 

@@ -16,7 +16,7 @@ import { rejection, settles } from './support/settling.ts'
 const run = promisify(execFile)
 
 /**
- * What a pool sees that wakes up in a copy of its process: everything as it was, but for the process id. In one
+ * What a pool sees that wakes up in a copy of its process: everything as it was, except the process id. In one
  * process for two, since Node takes no snapshot with an open socket in it ("global handle not serialized: TCP"), nor
  * after `node:tls` was loaded ("Unknown external reference"); a checkpoint or a cloned machine can't be had in a test.
  */

@@ -7,7 +7,7 @@ import { rejection } from '../faults/support/settling.ts'
 import { until } from '../support/index.ts'
 
 describe('a statement is given up in a transaction that has no id', () => {
-  // The probe for the id is on its way already: its answer must find somebody who waits for it.
+  // The probe for the id is already on its way: something must wait for its answer.
   test.for(['select pg_sleep(60)', "select pg_sleep(60) from (values ('a; b')) as v (text)"])(
     '%s: the connection goes on, and so do those beside it',
     async (statement, { cluster, direct }) => {

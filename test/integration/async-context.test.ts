@@ -26,7 +26,7 @@ async function allAtOnce(work: (name: string) => Promise<unknown>): Promise<void
   await Promise.all(NAMES.map((name) => callers.run(name, () => work(name))))
 }
 
-/** Opens so many connections, in the context of nobody who is asked for later. */
+/** Opens so many connections, in a context that no later check asks for. */
 async function warmUp(pool: Pool, count: number): Promise<void> {
   await callers.run('whoever warmed up', async () => {
     const clients = await Promise.all(Array.from({ length: count }, () => pool.connect()))
@@ -58,7 +58,7 @@ function whereToldOn(event: string): string[] {
 
 const unique = (found: readonly string[]): string[] => [...new Set(found)].toSorted()
 
-// Enough for all, too few for most, and with every connection opened by somebody else.
+// Enough for all, too few for most, and with every connection opened by another caller.
 const POOLS = [
   { what: 'max: 20', max: 20, isWarm: false },
   { what: 'max: 2', max: 2, isWarm: false },

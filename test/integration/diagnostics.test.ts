@@ -21,7 +21,7 @@ interface Servers {
   readonly proxied: ClusterConfig
   readonly aimed: AimedProxy
   readonly aimedAt: ClusterConfig
-  /** Resolves when the event has been told. */
+  /** Resolves when the event has been published. */
   readonly told: () => Promise<unknown>
 }
 

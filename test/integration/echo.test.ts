@@ -117,7 +117,7 @@ describe.each(LOGGERS)('$name', ({ name, open }) => {
       expect(levelsOf(lines(), new RegExp(`Created new connection \\d \\(backend ${pid}\\) in \\d+ ms$`))).toEqual([
         levels.debug,
       ])
-    // The first who heard of it, and the one retired for it.
+    // The first connection that was lost, and the one that was retired because of it.
     const [, first] =
       /Invalidate connection (\d+)/.exec(
         lines()

@@ -8,7 +8,7 @@ import { rejection, settles } from '../faults/support/settling.ts'
 import { type Cluster, until } from '../support/index.ts'
 import { ODD_VALUES } from '../support/odd-values.ts'
 
-// What listeners throw is told by warnings, in which their stacks are.
+// What listeners throw is reported by warnings that have their stacks.
 const warnings = vi.spyOn(process, 'emitWarning').mockReturnValue()
 let unhandled = 0
 const collect = (): void => void unhandled++
@@ -40,7 +40,7 @@ class Once {
 
 interface Trial {
   readonly what: string
-  /** Nobody is to be told: what it meets is none of the caller's business. */
+  /** No caller gets an error: what happens here doesn't concern the caller. */
   readonly isSilent?: true
   /** What the pool is made with. */
   options?(odd: Once): PoolOptions

@@ -21,7 +21,7 @@ const test = base.extend('decoy', async ({}, { onCleanup }) => {
   return { port, calls: () => calls }
 })
 
-/** A socket that leads through the proxy, whatever it is told. */
+/** A socket that connects through the proxy, whatever address it gets. */
 function tunnel({ host, port }: FaultProxy): Socket {
   const socket = new Socket()
   const { connect } = socket as unknown as { connect(port: number, host: string): void }

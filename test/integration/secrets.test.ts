@@ -40,7 +40,7 @@ function expectNoSecretIn(what: unknown): void {
   expect(SECRETS.filter((secret) => text.includes(secret))).toEqual([])
 }
 
-/** Everything that was told by the channels, in the moment in which it was told. */
+/** Every message of the channels, at the moment of its publication. */
 let told: Map<PoolEventType, string[]>
 let hearers: (readonly [string, (message: unknown) => void])[]
 /** What went to a logger, and to the process. */

@@ -33,7 +33,7 @@ test('a signal that many waiters share has one listener, and they reject in the 
   controller.abort(reason)
   expect(pool.waitingCount).toBe(0)
   await Promise.all(waiting)
-  // Of each kind: a query is told in another tick than a connect.
+  // Within each kind: a query rejects in another tick than a connect.
   const [connects, queries] = [0, 1].map((rest) => told.filter((place) => place % 2 === rest))
   expect(connects).toEqual(Array.from({ length: MANY / 2 }, (_, index) => 2 * index))
   expect(queries).toEqual(Array.from({ length: MANY / 2 }, (_, index) => 2 * index + 1))

@@ -41,7 +41,7 @@ describe('a function that runs on after its transaction', () => {
       await unattended(transaction).catch(() => {})
       const tx = zombie as unknown as Transaction
 
-      // The same connection, by now in the hands of somebody else.
+      // The same connection, by now leased to another caller.
       const client = await pool.connect()
       await client.query('begin')
       expect(await rejection(insert(tx, `zombie, ${ending}`))).toMatchObject(ENDED)

@@ -213,7 +213,7 @@ describe('while a savepoint is open', () => {
         message: expect.stringContaining('await it'),
       })
 
-      // The same connection, by now in the hands of somebody else.
+      // The same connection, by now leased to another caller.
       const client = await pool.connect()
       await client.query('begin')
       gate.resolve()

@@ -24,7 +24,7 @@ interface Outcomes {
   readonly errors: (Error & { readonly code?: string; readonly commitOutcome?: string })[]
 }
 
-/** Callers that come again and again, until they are told to stop: it answers what they met. */
+/** Callers that query again and again until they are stopped. Returns their errors. */
 function traffic(run: () => Promise<unknown>): { readonly outcomes: Outcomes; stop(): Promise<Outcomes> } {
   const outcomes: Outcomes = { succeeded: 0, errors: [] }
   let goesOn = true

@@ -48,7 +48,7 @@ async function isDone(cluster: Cluster, schema: string): Promise<void> {
   await until(async () => (await cluster.query(`select from ${schema}.jobs`)).length === 0, { what: 'an empty queue' })
 }
 
-/** The worker has looked for jobs: it keeps for ever what its very first question to the server came to, a failure too. */
+/** Waits until the worker has looked for jobs: it caches the result of its first query to the server, even a failure. */
 async function isReady(cluster: Cluster, pool: pg.Pool, schema: string): Promise<void> {
   await addJob(cluster, schema, `${schema} first`)
   await isEntered(cluster, `${schema} first`)
@@ -134,7 +134,7 @@ describe('graphile-worker on Holdfast', () => {
     expect(pool.idleCount).toBe(pool.totalCount)
   })
 
-  // On pg.Pool the dead client is lent at once to the statement that notes the failure: nobody tries again.
+  // On pg.Pool the dead client is leased at once to the statement that records the failure, so there is no retry.
   test('tries a job again whose session was killed', async ({ cluster, direct, applicationName, schema }) => {
     await using pool = HOLDFAST.open({ ...direct, max: SIZE })
     const worker = await startWorker(pool, schema, 100)

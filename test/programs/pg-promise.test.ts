@@ -34,7 +34,7 @@ const HOLDFAST_WITH_ITS_CLIENT: Library = {
 interface Opened extends AsyncDisposable {
   readonly db: pgPromise.IDatabase<object>
   readonly pool: pg.Pool
-  /** What pg-promise has told its event `error`. */
+  /** What pg-promise has passed to its event `error`. */
   readonly errors: string[]
 }
 

@@ -88,7 +88,7 @@ export class AimedLink {
   }
 
   /**
-   * From now on, bytes, ends and resets of these directions vanish, for good; nobody is told, the sockets stay open.
+   * From now on, bytes, ends and resets of these directions vanish permanently and without a notice. The sockets stay open.
    * Nothing happens before client and server have agreed on TLS.
    */
   swallow(direction: Directions = 'both'): void {
@@ -212,7 +212,7 @@ export class AimedLink {
   }
 }
 
-/** A flow that stands still for as long as anybody wants it to. */
+/** A flow that can be held. */
 class HoldableFlow extends Flow {
   #holds = 0
 

@@ -36,7 +36,7 @@ export interface Aim {
 
 /**
  * What can be done to the link. `fin` and `rst` cut both its connections; what is held back is lost. The others make
- * black holes for good, of both directions or of one: nobody is told, the sockets stay open. What is held back when
+ * black holes for good, of both directions or of one, without a notice, and the sockets stay open. What is held back when
  * the act is made is the first to be swallowed.
  */
 export type NamedAct = CutKind | 'swallow' | 'swallow-requests' | 'swallow-replies'

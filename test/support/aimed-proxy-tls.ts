@@ -89,7 +89,7 @@ function resettable(secured: tls.TLSSocket, raw: net.Socket): tls.TLSSocket {
   return secured
 }
 
-/** So many bytes, and not one more: what follows may be for somebody else. Undefined if they don't come. */
+/** Exactly so many bytes: what follows may be for another reader. Undefined if they don't arrive. */
 async function read(socket: net.Socket, length: number): Promise<Buffer | undefined> {
   const gone = new AbortController()
   const leave = (): void => gone.abort()

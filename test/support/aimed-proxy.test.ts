@@ -182,7 +182,7 @@ async function cancel(proxy: AimedProxy, client: TestClient): Promise<void> {
   const canceller = net.connect({ host: proxy.host, port: proxy.port, allowHalfOpen: true })
   canceller.write(packet)
   canceller.resume()
-  await once(canceller, 'end') // The server has told the process by then.
+  await once(canceller, 'end') // By then the server has signalled the process.
   canceller.end()
 }
 

@@ -21,7 +21,7 @@ import { configThrough, urlThrough } from './way-through.ts'
  * await using proxy = await AimedProxy.start(cluster)
  * const pool = new Pool(proxy.config(cluster.config()))
  * const shot = proxy.aim({ statement: /^commit$/i, point: 'on-reply' }, 'rst')
- * await pool.transaction(transfer) // The server commits, and nobody is told.
+ * await pool.transaction(transfer) // The server commits, and the answer is lost.
  * const link = await shot.fired
  * ```
  */

@@ -86,7 +86,7 @@ const run = promisify(execFile)
 
 /**
  * A real Postgres 18 for one test: starts within a tenth of a second (the first one ever on a machine takes a few),
- * with TLS and SCRAM, as root or as anybody, and leaves nothing behind, however the process that started it ends.
+ * with TLS and SCRAM, as root or any other user, and leaves nothing behind, however the process that started it ends.
  * It can be stopped, restarted, frozen and promoted; its sessions can be watched and ended.
  *
  * ```ts

@@ -4,7 +4,7 @@ import pg, { type ClientConfig } from 'pg'
 /** The protocol's word on a session: idle, in a transaction, in a failed one. */
 export type Status = 'I' | 'T' | 'E'
 
-/** How the server treats those who connect: lets them in, never answers, or refuses with this error. */
+/** How the server treats new clients: accepts them, never answers, or refuses with this error. */
 export type Welcome = 'accept' | 'hang' | Error
 
 /** An error as the server sends it, with its severity. */
@@ -39,7 +39,7 @@ export class FakeServer {
   readonly nextWelcomes: Welcome[] = []
   /** Whether sessions opened from now on answer nothing, like a flow that a firewall forgot. */
   silent = false
-  /** Whether anybody takes up a connection at all: else each SYN is swallowed. */
+  /** Whether connections are accepted at all; otherwise each SYN is swallowed. */
   isReachable = true
   /** Whether a goodbye closes the socket. */
   hearsGoodbyes = true
@@ -67,7 +67,7 @@ export class FakeServer {
     return backend
   }
 
-  /** What all sessions were told, in the order of the sessions. */
+  /** What all sessions received, in the order of the sessions. */
   get received(): string[] {
     return this.backends.flatMap(({ received }) => received)
   }
@@ -106,25 +106,25 @@ export class FakeBackend {
     return !this.wire.stream.destroyed
   }
 
-  /** Lets in whoever waits to be connected. */
+  /** Accepts the clients that wait to be connected. */
   accept(): void {
     this.wire.emit('backendKeyData', { processID: this.pid, secretKey: null })
     this.readyForQuery()
   }
 
-  /** Says something to whoever waits to be connected: a step of the login. */
+  /** Sends a step of the login to the clients that wait to be connected. */
   utter(): void {
     this.wire.stream.bytesRead++
   }
 
-  /** Turns away whoever waits to be connected, or cuts a connection, as the operating system does: with an error. */
+  /** Refuses the clients that wait to be connected, or cuts a connection, as the operating system does: with an error. */
   fail(error: Error): void {
     if (!this.isOpen) return
     this.wire.emit('error', error)
     this.wire.stream.destroy()
   }
 
-  /** Sends an error that nobody asked for, or that answers the statement under way; FATAL comes before the end. */
+  /** Sends an error, unasked or as the answer to the current statement. FATAL comes before the end. */
   send(error: Error): void {
     this.wire.emit('errorMessage', error)
   }
@@ -151,7 +151,7 @@ export class FakeBackend {
     this.wire.emit('readyForQuery', { status })
   }
 
-  /** Called by the wire: somebody knocks. */
+  /** Called when a client connects. */
   knocked(): void {
     const welcome = this.#server.nextWelcomes.shift() ?? this.#server.welcome
     if (welcome === 'hang') return
@@ -266,7 +266,7 @@ class Wire extends EventEmitter {
 class Socket extends EventEmitter {
   destroyed = false
   connecting = false
-  /** What the client has heard: of a login, that there is somebody. */
+  /** What has arrived at the client: in a login, that a server answers. */
   bytesRead = 0
   isRef = true
   readonly #backend: FakeBackend
@@ -287,7 +287,7 @@ class Socket extends EventEmitter {
   }
 }
 
-/** Not in the tick of whoever caused it: nothing on a network is. */
+/** Not in the tick of its cause, as on any network. */
 function soon(task: () => void): void {
   process.nextTick(task)
 }

@@ -6,8 +6,8 @@ import { type Cancel, type Clock, type KeepsAlive, systemClock } from '../../pac
 const { setImmediate: setRealImmediate, clearImmediate: clearRealImmediate } = globalThis
 
 /**
- * Time and chance in the hands of a test: nothing moves unless it is told to. Vitest's fake timers lie beneath, so
- * that whoever sets timers of his own (p-retry does) moves along.
+ * Time and chance under the control of a test: nothing moves by itself. Vitest's fake timers are underneath, so
+ * that libraries that set their own timers (p-retry does) move along.
  *
  * ```ts
  * using clock = new FakeClock()
@@ -17,7 +17,7 @@ const { setImmediate: setRealImmediate, clearImmediate: clearRealImmediate } = g
 export class FakeClock implements Clock, Disposable {
   /** What chance says, here and to p-retry, from 0 to below 1. */
   chance = 0
-  /** Whether the event loop may have been blocked, as the pool is told. */
+  /** The pool's answer to whether the event loop may have been blocked. */
   isBlocked = false
   /** A blocked event loop finds this time when it goes on, whatever the fake timers have got to. */
   #blockedUntil = 0

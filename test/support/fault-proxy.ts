@@ -22,7 +22,7 @@ export interface SwallowOptions extends Selection {
   /** @default 'both' */
   readonly direction?: Directions
   /**
-   * `existing` is a firewall that forgot its flows; `new` one that lets nobody in any more; `all` an unplugged cable.
+   * `existing` is a firewall that forgot its flows; `new` one that accepts no connections any more; `all` an unplugged cable.
    *
    * @default 'existing' if `links` are given, else 'all'
    */
@@ -30,7 +30,7 @@ export interface SwallowOptions extends Selection {
 }
 
 /**
- * A TCP proxy on the loopback interface that breaks connections in every way in which networks do, when told to. It
+ * A TCP proxy on the loopback interface that breaks connections on request, in every way in which networks do. It
  * does not decrypt: a client's TLS goes through to the server, whose certificate it verifies as usual.
  *
  * An act without `links` is for all connections; {@link delay} and {@link swallow} then are for future ones as well.
@@ -68,7 +68,7 @@ export class FaultProxy implements AsyncDisposable {
     this.#adopt(server)
   }
 
-  /** Makes a proxy in front of a server, which need not run yet. A {@link Cluster} will do as an address. */
+  /** Makes a proxy in front of a server, which need not run. A {@link Cluster} can be the address. */
   static async start({ host, port }: Address): Promise<FaultProxy> {
     const server = newServer()
     return new FaultProxy({ host, port }, server, await listenOnFreePort(server))
@@ -162,7 +162,7 @@ export class FaultProxy implements AsyncDisposable {
 
   /**
    * Stops listening: new connections get ECONNREFUSED, existing ones live on. Until {@link heal}, or for so many
-   * milliseconds; {@link whenListening} tells when that is over.
+   * milliseconds; {@link whenListening} resolves when that is over.
    */
   refuse(forMillis: number = Number.POSITIVE_INFINITY): void {
     clearTimeout(this.#refusal)
@@ -176,7 +176,7 @@ export class FaultProxy implements AsyncDisposable {
   /**
    * Resolves when new connections are accepted, at once if they are.
    *
-   * @throws {FaultProxyError} when somebody else has taken the port meanwhile, or the proxy is disposed of.
+   * @throws {FaultProxyError} when another process has taken the port meanwhile, or the proxy is disposed of.
    */
   async whenListening(): Promise<void> {
     if (this.#isClosed) throw closedError()
@@ -188,7 +188,7 @@ export class FaultProxy implements AsyncDisposable {
    * delivered, what was announced for a next record is called off. Connections that lost bytes stay dead, as they do
    * behind a real firewall that forgot them; but where the client has given up, the server now learns of it.
    *
-   * @throws {FaultProxyError} when it refused connections, and somebody else has taken the port meanwhile.
+   * @throws {FaultProxyError} when it refused connections, and another process has taken the port meanwhile.
    */
   async heal(): Promise<void> {
     this.#delayOfNewLinks = 0

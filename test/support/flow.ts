@@ -2,7 +2,7 @@ import type net from 'node:net'
 import { type Conversation, type Direction, FrameReader, type Piece } from './frames.ts'
 import { type CutKind, pass, swallow, type Treatment } from './treatment.ts'
 
-/** As much as one direction may hold back before it stops reading, so that a slow receiver slows the sender down. */
+/** How much one direction may hold back before it stops reading, so that a slow receiver slows the sender down. */
 const MOST_BYTES_HELD = 1_048_576
 
 interface Delayed {
@@ -11,7 +11,7 @@ interface Delayed {
   readonly send: () => void
 }
 
-/** What a {@link Flow} is made of. */
+/** What a {@link Flow} needs. */
 export interface FlowOptions {
   readonly direction: Direction
   readonly conversation: Conversation
@@ -66,7 +66,7 @@ export class Flow {
     this.#treatment = treatment
   }
 
-  /** Everything that is still to come vanishes, ends and resets included, and what was held back, too. */
+  /** Makes everything vanish from now on, ends and resets included, and what was held back too. */
   kill(): void {
     this.treat(swallow)
     this.#isDead = true
@@ -77,8 +77,8 @@ export class Flow {
   }
 
   /**
-   * Holds everything back for a while, in order; `Infinity` until another delay. What is held back already leaves no
-   * later than it would if it came now.
+   * Holds everything back for a while, in order; with `Infinity` until another delay is set. What is already held back is sent no
+   * later than if it arrived now.
    */
   delay(millis: number): void {
     this.#delayMillis = millis
@@ -87,7 +87,7 @@ export class Flow {
     this.#sendDue()
   }
 
-  /** Lets everything pass, and sends off at once what was held back. */
+  /** Lets everything pass, and sends at once what was held back. */
   heal(): void {
     this.treat(pass)
     this.delay(0)
@@ -122,7 +122,7 @@ export class Flow {
 
   #write(bytes: Buffer, written?: () => void): void {
     const { target } = this.#options
-    // A target that is gone has its own way of telling the source; the bytes in between are lost, as on any wire.
+    // The source learns separately that the target is gone. The bytes in between are lost, as on any network.
     if (target.writable) target.write(bytes, written && ((error) => !error && written()))
   }
 
@@ -166,8 +166,8 @@ export class Flow {
 }
 
 /**
- * Timers count whole milliseconds, and come up to one late: the last of it is waited out in turns of the event loop, so
- * that a delay of 1 ms isn't one of 2 for whoever happens to send early in a millisecond. Returns how to stop waiting.
+ * Timers count whole milliseconds and fire up to one millisecond late. So the last millisecond is waited for in turns of the event
+ * loop, and a delay of 1 ms doesn't become 2 ms. Returns a function that stops the waiting.
  */
 function waitUntil(dueAt: number, then: () => void): () => void {
   const millis = dueAt - performance.now()
@@ -179,10 +179,10 @@ function waitUntil(dueAt: number, then: () => void): () => void {
   return () => clearImmediate(turn)
 }
 
-/** Ends a socket so that its peer sees ECONNRESET; one that is just saying goodbye (FIN) is let go of instead. */
+/** Ends a socket so that its peer sees ECONNRESET. A socket that is just ending (FIN) is destroyed instead. */
 export function reset(socket: net.Socket): void {
   if (socket.destroyed) return
-  // libuv refuses to reset during a shutdown, and Node then never tells that the socket is closed.
+  // libuv refuses to reset during a shutdown, and Node then never emits `close`.
   const isShuttingDown = socket.writableEnded && !socket.writableFinished
   if (isShuttingDown) socket.destroy()
   else socket.resetAndDestroy()

@@ -2,7 +2,7 @@
 export type Direction = 'to-server' | 'to-client'
 
 /**
- * One unit of a conversation, as far as somebody without the keys can tell units apart: a TLS record, or, without TLS,
+ * One unit of a conversation, as far as units are visible without the keys: a TLS record, or, without TLS,
  * a message of the Postgres protocol. `startup` are the client's first packets, which have no type; `answer` is the
  * server's single byte to a request for TLS; `opaque` is whatever came in one piece when it is not Postgres at all.
  */

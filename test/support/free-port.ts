@@ -2,22 +2,23 @@ import { once } from 'node:events'
 import net from 'node:net'
 
 /**
- * Ports from 10,000 to 29,999: below the range from which systems take source ports (32,768 and up on Linux).
- * Inside it, a client that retries against a stopped server can be given the server's own port as its source port,
- * connect to itself and keep the port occupied; `listen(0)` picks from exactly there.
+ * A random port from 10,000 to 29,999: below the range from which systems take source ports (32,768 and up on Linux). Inside that
+ * range, which `listen(0)` picks from, a client that retries against a stopped server can get the server's own port as its source
+ * port, connect to itself and keep the port occupied. Random and not in order (as get-port tries them), so that test processes
+ * that run at the same time rarely meet.
  */
 function randomPort(): number {
   return 10_000 + Math.floor(Math.random() * 20_000)
 }
 
-/** Whether the error says that somebody else has the port. */
+/** Whether the error says that another process has the port. */
 export function isPortTaken(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'EADDRINUSE'
 }
 
 /**
- * Listens on 127.0.0.1 at the given port; rejects with the socket's own error, such as EADDRINUSE. Resolves as well when
- * the server is closed before it has said that it listens.
+ * Listens on 127.0.0.1 at the given port. Rejects with the socket's own error, such as EADDRINUSE. Also resolves when the server is
+ * closed before it listens.
  */
 export function listen(server: net.Server, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -32,7 +33,7 @@ export function listen(server: net.Server, port: number): Promise<void> {
   })
 }
 
-/** Listens on 127.0.0.1 at a free port outside the ephemeral range, and says which. */
+/** Listens on 127.0.0.1 at a free port outside the ephemeral range. Returns the port. */
 export async function listenOnFreePort(server: net.Server): Promise<number> {
   for (;;) {
     const port = randomPort()
@@ -46,8 +47,8 @@ export async function listenOnFreePort(server: net.Server): Promise<number> {
 }
 
 /**
- * A port of 127.0.0.1 that was free a moment ago, outside the ephemeral range. For servers that one cannot hand a
- * listening socket; somebody else may be faster, so be prepared to ask again.
+ * A port of 127.0.0.1 that was free a moment ago, outside the ephemeral range. For servers that can't be given a listening
+ * socket. Another process may take it first, so be prepared to ask again.
  */
 export async function freePort(): Promise<number> {
   const server = net.createServer()

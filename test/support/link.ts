@@ -120,7 +120,7 @@ export class Link {
   }
 
   /**
-   * From now on, bytes, ends and resets of these directions vanish; nobody is told, the sockets stay open. For good:
+   * From now on, bytes, ends and resets of these directions vanish without a notice, and the sockets stay open. Permanently:
    * a firewall that forgot a flow does not remember it when it works again.
    * One thing is kinder than a real black hole: the proxy's kernel acknowledges the bytes, so TCP itself never gives up.
    */

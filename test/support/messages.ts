@@ -1,14 +1,14 @@
 import type { Frame, Piece } from './frames.ts'
 
-/** A message of the Postgres protocol, as far as somebody needs it who only wants to know what is asked and answered. */
+/** A message of the Postgres protocol, as far as it is needed to see requests and answers. */
 export interface Message {
   /** Says what it is: `Q` is a simple query, `E` an execution when a client sends it and an error when a server does. */
   readonly letter: string
-  /** What comes after the header. Empty if nobody wants to read this kind of message. */
+  /** What comes after the header. Empty for messages whose body isn't read. */
   readonly body: Buffer
 }
 
-/** Puts messages together from their pieces; those whose bodies nobody reads are done with their first piece. */
+/** Assembles messages from their pieces. A message whose body isn't read is complete with its first piece. */
 export class MessageReader {
   readonly #lettersToRead: string
   #pieces: Piece[] = []
@@ -94,8 +94,8 @@ export class Replies {
   }
 
   /**
-   * What a server's message, which is not yet taken note of, is to a request. An error is `done`: nothing more will be
-   * run for it. So is a question for the data of a COPY, without which the server would not go on.
+   * What a message of the server, before it is recorded, means for a request. An error is `done`: nothing more runs for the
+   * request. So is the server's request for the data of a COPY, without which it doesn't go on.
    */
   progress({ cycle, execution }: Request, letter: string): Progress {
     if (cycle !== this.#cycleAnswered || isUnasked(letter)) return 'none'
@@ -114,7 +114,7 @@ export class Replies {
   }
 }
 
-/** Whether the server answers no later than after this message of a client: it then has a reason to, or is told to. */
+/** Whether the server answers by this message of a client at the latest. */
 export function asksForReply(letter: string): boolean {
   return 'QSFH'.includes(letter)
 }
@@ -138,7 +138,7 @@ function isUnasked(letter: string): boolean {
   return 'ANS'.includes(letter)
 }
 
-/** The first two zero-terminated strings: no message has more of them that anybody here wants to know. */
+/** The first two zero-terminated strings: no message has more of them that are needed here. */
 function strings(body: Buffer): string[] {
   const first = body.indexOf(0)
   const second = body.indexOf(0, first + 1)

@@ -34,8 +34,8 @@ function containingItself(): AggregateError {
 }
 
 /**
- * What may be thrown, rejected with, or given as a reason, and is no proper Error. Made anew each time: what is done to
- * one must not spoil the next.
+ * Values that are thrown, rejected with, or given as a reason, and are no proper Error. Each test gets a new one, so that a changed
+ * value doesn't affect the next test.
  */
 export const ODD_VALUES: readonly (readonly [name: string, make: () => unknown])[] = [
   ['undefined', () => undefined],

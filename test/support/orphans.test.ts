@@ -14,7 +14,7 @@ interface Report {
 
 async function startOwner(state: string): Promise<{ owner: ChildProcess; report: Report }> {
   const program = fileURLToPath(new URL('fixtures/cluster-owner.ts', import.meta.url))
-  // Node 22 strips types only when told to; later ones take the flag as well.
+  // Node 22 strips types only with this flag; later versions accept it as well.
   const owner = fork(program, [state], { execArgv: ['--experimental-strip-types', '--no-warnings'] })
   const [report] = (await once(owner, 'message')) as [Report]
   return { owner, report }

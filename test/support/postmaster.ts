@@ -58,7 +58,7 @@ export class Postmaster {
     this.#exited = once(child, 'exit')
   }
 
-  /** False once the process has ended, whoever ended it. */
+  /** False once the process has ended, for whatever reason. */
   get isRunning(): boolean {
     return this.#process.exitCode === null && this.#process.signalCode === null
   }
@@ -118,7 +118,7 @@ async function launchOnce(options: LaunchOptions, deadline: number): Promise<Pos
     }
     await sleep(10)
   }
-  // From here on, a server that nobody asks anything keeps no process alive.
+  // From here on, an idle server keeps no process alive.
   child.unref()
   if ('unref' in child.stderr) (child.stderr as unknown as { unref(): void }).unref()
   return postmaster

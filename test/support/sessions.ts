@@ -33,7 +33,7 @@ export interface Statement {
   readonly values: unknown[]
 }
 
-/** Lists the sessions. Those that are being authenticated have no state and no application name yet. */
+/** Lists the sessions. Sessions that are being authenticated have no state and no application name. */
 export function listSessions(filter: SessionFilter): Statement {
   const { condition, values } = where(filter)
   return {
@@ -44,7 +44,7 @@ export function listSessions(filter: SessionFilter): Statement {
   }
 }
 
-/** Ends the sessions, and answers with `count`, how many were told to. */
+/** Ends the sessions. Returns `count`: how many were signalled. */
 export function terminateSessions(filter: SessionFilter): Statement {
   const { condition, values } = where(filter)
   return {

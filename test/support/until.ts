@@ -4,14 +4,14 @@ import { UntilTimeoutError } from './errors.ts'
 /** Options of {@link until}. */
 export interface UntilOptions {
   /**
-   * How long to go on asking, in milliseconds.
+   * How long to check, in milliseconds.
    *
    * @default 20_000: far above anything a healthy machine needs, below the timeout of a test, so that the message
-   * says what was awaited instead of only "test timed out".
+   * says what was awaited and not only "test timed out".
    */
   readonly timeoutMillis?: number
   /**
-   * The pause between two questions, in milliseconds.
+   * The pause between two checks, in milliseconds.
    *
    * @default 10
    */
@@ -22,13 +22,13 @@ export interface UntilOptions {
    * @default the condition's source text
    */
   readonly what?: string
-  /** Gives up early; rejects with the signal's reason. */
+  /** Gives up early: rejects with the signal's reason. */
   readonly signal?: AbortSignal
 }
 
 /**
- * Waits until a condition holds, and hands back the value that satisfied it. For what no event or promise announces;
- * where there is one, await that instead.
+ * Waits until a condition holds, and returns the value that satisfied it. Only for what no event or promise announces: if there is
+ * one, await that.
  *
  * ```ts
  * await until(() => proxy.connections === 0)
@@ -48,11 +48,11 @@ export async function until<T>(
     signal?.throwIfAborted()
     try {
       const value = await condition()
-      // The cast says what truthiness means; TypeScript does not narrow a type parameter by it.
+      // TypeScript doesn't narrow a type parameter by truthiness, hence the cast.
       if (value) return value as Exclude<T, false | 0 | '' | null | undefined>
       failure = undefined
     } catch (error) {
-      failure = error // A question to a restarting server may fail; only the last failure is worth telling.
+      failure = error // A check of a restarting server may fail. Only the last failure is reported.
     }
     if (performance.now() >= deadline) {
       const awaited = what ?? condition.toString().replace(/\s+/g, ' ')
@@ -66,7 +66,7 @@ async function pause(millis: number, signal: AbortSignal | undefined): Promise<v
   try {
     await sleep(millis, undefined, signal ? { signal } : {})
   } catch (error) {
-    signal?.throwIfAborted() // Node wraps the reason into an error of its own.
+    signal?.throwIfAborted() // Node wraps the reason in an error of its own.
     throw error
   }
 }

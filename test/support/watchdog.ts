@@ -42,7 +42,7 @@ export class Watchdog implements AsyncDisposable {
       stdio: ['pipe', 'ignore', 'ignore'],
     })
     this.#shell.unref()
-    // A watchdog that somebody killed must not take us down with EPIPE; there is nobody left to tell.
+    // A killed watchdog must not end this process with EPIPE.
     this.#shell.stdin?.on('error', () => {})
     if (this.#shell.stdin && 'unref' in this.#shell.stdin) (this.#shell.stdin as unknown as { unref(): void }).unref()
   }

@@ -10,7 +10,7 @@ import { scriptedClient } from '../scripted/client.ts'
 const MAX = 10
 const ScriptedClient = scriptedClient()
 
-// Of the pool alone. With callers in line the promise of each weighs as much as the pool, and weighs the same for all.
+// For the pool alone. With waiters, the promise of each costs as much as the pool, and the same for all contestants.
 const GOALS: readonly Goal[] = [{ metric: THROUGHPUT.name, peer: 'pg-pool', atLeast: 3 }]
 
 /** A pool, and how to take a client from it and give it back without using it. */

@@ -29,7 +29,7 @@ export const memory: Benchmark = {
         },
       }
     })
-    // The heap is the same each time, but for some hundred bytes in all, and each process is a new one.
+    // The heap is the same each time, except for some hundred bytes in total, and each process is a new one.
     const contest = { name: 'heap', metrics: [CONNECTION, OWN_SHARE, WAITER], contestants, goals: [], isSteady: true }
     return emptyStage([contest])
   },

@@ -34,7 +34,7 @@ const POOLS = {
   'pg-pool': (settings) => new pg.Pool(settings),
 } satisfies Partial<Record<ContestantName, (settings: Settings) => Spiked>>
 
-/** Whether those who come all at once wait for new connections, while old ones are free. */
+/** Whether callers that arrive at once wait for new connections while old ones are free. */
 export const spike: Benchmark = {
   name: 'spike',
   about: `${REQUESTS} requests at once on ${WARM} warm connections, of up to ${MAX}`,
@@ -60,7 +60,7 @@ async function oneSpike(make: (settings: Settings) => Spiked): Promise<Sample> {
     for (const client of warm) client.release()
     const from = performance.now()
     const tookMillis = await Promise.all(Array.from({ length: REQUESTS }, () => oneRequest(pool, from)))
-    await sleep(2 * CONNECT_MILLIS) // What is still being opened for nobody counts, too.
+    await sleep(2 * CONNECT_MILLIS) // Connections that are still being opened, though no caller needs them, count too.
     return {
       [MIDDLE.name]: quantile(tookMillis, 0.5),
       [TAIL.name]: quantile(tookMillis, 0.99),

@@ -6,12 +6,12 @@ import { FarServer } from '../network/far-server.ts'
 import { CPU_TIME, LATENCY, THROUGHPUT, throughputOf } from '../run/throughput.ts'
 import type { Caller } from '../run/turns.ts'
 
-// Few enough that they wait for the network, not for the machine; and as many connections, so that nobody waits for one.
+// Few enough callers that they wait for the network and not for the machine, and as many connections, so that none waits for one.
 const CALLERS = 4
 const DELAY_MILLIS = 1
 const GOALS: readonly Goal[] = [{ metric: THROUGHPUT.name, peer: 'pg-pool', atLeast: 0.97 }]
 
-/** Everybody has an account to himself; half of each page is free, so that an UPDATE makes room for the next one. */
+/** Every caller has an account of its own. Half of each page is free, so that an UPDATE has room for the new row. */
 const ACCOUNTS = `create table account (id int primary key, balance bigint not null) with (fillfactor = 50);
   insert into account select id, 0 from generate_series(0, ${CALLERS - 1}) as id;
   grant all on account to public`

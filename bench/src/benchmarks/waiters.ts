@@ -27,7 +27,7 @@ const POOLS = {
   'pg-pool': (settings) => new pg.Pool(settings),
 } satisfies Partial<Record<ContestantName, (settings: Settings) => WaitedFor>>
 
-/** What a long line costs those who stand in it. */
+/** What a long wait queue costs its waiters. */
 export const waiters: Benchmark = {
   name: 'waiters',
   about: `${WAITERS} callers in line for ${MAX} connections without a server`,

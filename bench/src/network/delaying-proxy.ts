@@ -10,7 +10,7 @@ export interface ProxyCommand {
   readonly delayMillis: number
 }
 
-/** A slow way to a server, in a process of its own: passing on bytes must not take the time of those who are measured. */
+/** A slow connection to a server, in a process of its own: forwarding bytes must not take time from the measured process. */
 export class DelayingProxy implements AsyncDisposable {
   readonly address: Address
   readonly #child: ChildProcess

@@ -20,7 +20,7 @@ export class FarServer implements AsyncDisposable {
     const cluster = await Cluster.start()
     try {
       await prepare(cluster)
-      const { host, port } = cluster // Only what another process can be told.
+      const { host, port } = cluster // Only what can be sent to another process.
       return new FarServer(cluster, await DelayingProxy.start({ target: { host, port }, delayMillis }))
     } catch (error) {
       await cluster[Symbol.asyncDispose]()

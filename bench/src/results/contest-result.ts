@@ -3,7 +3,7 @@ import { type ContestantName, OURS } from '../contestants.ts'
 import type { Samples } from '../run/interleave.ts'
 import { type Spread, spreadOf } from './spread.ts'
 
-/** One metric of a contest: what everybody measured, and how Holdfast compares. */
+/** One metric of a contest: what was measured for each contestant, and how Holdfast compares. */
 export interface MetricResult {
   readonly benchmark: string
   readonly contest: string

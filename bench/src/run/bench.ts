@@ -11,7 +11,7 @@ export interface BenchOptions {
   readonly pace: Pace
 }
 
-/** Is told how it goes. */
+/** Is called with the progress. */
 export interface BenchListener {
   began(contest: string): void
   round(contest: string, round: number, rounds: number): void

@@ -1,31 +1,31 @@
 import type { Contest, Entrant, Sample } from '../contest.ts'
 import type { ContestantName } from '../contestants.ts'
 
-/** What everybody's measurements were, round by round: the nth of one belongs to the nth of each other. */
+/** The measurements of every contestant, round by round: the nth of one belongs to the nth of each other. */
 export type Samples = ReadonlyMap<ContestantName, readonly Sample[]>
 
 /** How a contest is run. */
 export interface InterleaveOptions {
   /** In all heats together. */
   readonly rounds: number
-  /** How often everybody leaves, and enters anew; once per round at most. */
+  /** How often every contestant leaves and enters again; once per round at most. */
   readonly heats: number
   /** Rounds at the beginning of each heat that don't count. */
   readonly warmUps: number
   /** From 0 to below 1, as `Math.random`. */
   readonly random: () => number
   readonly signal: AbortSignal
-  /** Told when a round is over, with its number from 1. */
+  /** Called at the end of a round, with its number from 1. */
   readonly onRound?: (round: number) => void
 }
 
 /**
- * Measures the contestants in short turns: each once per round, in an order that chance decides. What else goes on at
- * the machine then hits all of them alike, and nobody always comes after the same other one. They enter anew for each
- * heat, in an order that chance decides, too: where its connections and sessions come to lie in memory makes each pool a
- * little faster or slower for as long as it lives; two that are the same in all else differ by a percent or two.
+ * Measures the contestants in short turns, each once per round in a random order. So other load on the machine affects all of
+ * them alike, and no contestant always follows the same one. All enter again for each heat, in a random order too: the memory
+ * layout of its connections and sessions makes a pool a little faster or slower for its whole life. Two equal pools differ by
+ * a percent or two.
  *
- * @throws The signal's reason, when it is aborted; everybody has left by then.
+ * @throws The signal's reason when it is aborted; every contestant has left by then.
  */
 export async function interleave(contest: Contest, options: InterleaveOptions): Promise<Samples> {
   const { rounds, onRound } = options

@@ -2,7 +2,7 @@
 export interface Pace {
   /** In all heats together. */
   readonly rounds: number
-  /** How often everybody leaves, and enters anew. */
+  /** How often every contestant leaves and enters again. */
   readonly heats: number
   /** Rounds at the beginning of each heat that don't count. */
   readonly warmUps: number

@@ -10,7 +10,7 @@ export const THROUGHPUT: Metric = { name: 'throughput', unit: '/s', better: 'mor
  */
 export const CPU_TIME: Metric = { name: 'CPU time each', unit: 'µs', better: 'less' }
 
-/** Another metric of {@link throughputOf}, for callers who note how long their turns took. */
+/** Another metric of {@link throughputOf}, for callers that record how long their turns took. */
 export const LATENCY: Metric = { name: 'median latency', unit: 'ms', better: 'less' }
 
 /** Long enough for every connection to be used some times over a network that takes 1 ms each way. */

@@ -26,7 +26,7 @@ export class Turns {
     return true
   }
 
-  /** Notes how long a turn took, for those who want to know: the clock is read for it. */
+  /** Records how long a turn took. This reads the clock. */
   took(millis: number): void {
     this.#tookMillis.push(millis)
   }
@@ -45,7 +45,7 @@ export interface Slice {
   readonly turnsPerSecond: number
   /** What this process, with its threads, has worked for each turn; what a server worked isn't in it. */
   readonly cpuMicrosPerTurn: number
-  /** What half of the turns took at most; NaN if nobody noted it. */
+  /** The median duration of the turns; NaN if none was recorded. */
   readonly medianMillis: number
 }
 

@@ -5,13 +5,13 @@ import pg, { type ClientConfig } from 'pg'
 export type ClientClass = typeof pg.Client
 
 /**
- * pg's own client, whose protocol layer talks to nobody: it connects after `connectMillis`, 0 for at once, and answers
- * every statement at once with nothing. So what is measured is the pool, and every pool has the same client.
+ * pg's own client with a protocol layer that has no server: it connects after `connectMillis` (0 means at once) and answers every
+ * statement at once with an empty result. So a benchmark measures the pool alone, and every pool has the same client.
  */
 export function scriptedClient(connectMillis = 0): ClientClass {
   return class ScriptedClient extends pg.Client {
     constructor(config?: ClientConfig) {
-      // Without TLS whatever the environment says: there is nobody to negotiate it with.
+      // Without TLS, whatever the environment says: there is no server to negotiate with.
       super({ ...config, ssl: false, connection: new ScriptedWire(connectMillis) } as ClientConfig)
     }
   }

@@ -2,7 +2,7 @@ import { type Fault, serverOf } from './fault.ts'
 
 const FROZEN_MILLIS = 1500
 
-/** A server that is slow beyond measure, and yet loses nothing: SCENARIOS B5, "slow is told from dead". */
+/** A server that is extremely slow and loses nothing: SCENARIOS B5, "slow is told from dead". */
 export const serverFreeze: Fault = {
   name: 'server-freeze',
   title: 'server freeze',

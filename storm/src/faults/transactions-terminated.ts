@@ -1,7 +1,7 @@
 import type { Fault } from './fault.ts'
 
 const VICTIMS = 6
-/** Until who was hit has recovered: at a faster pace it would always be the next victim, too. */
+/** Until the caller that was hit has recovered: at a faster pace it would always be hit again. */
 const PAUSE_MILLIS = 700
 const MOST_TRIES = 50
 
@@ -14,7 +14,7 @@ export const transactionsTerminated: Fault = {
   async strike({ ground, act, wait }) {
     for (let victim = 0; victim < VICTIMS; victim++) {
       await act('kills', async () => {
-        // In some moments nobody is in a transaction. The same number for every stack, or the comparison is not fair.
+        // At some moments no caller is in a transaction. The number must be the same for every stack to be a fair comparison.
         for (let tries = 0; (await ground.terminate('idle in transaction', 1)) === 0 && tries < MOST_TRIES; tries++);
       })
       await wait(PAUSE_MILLIS)

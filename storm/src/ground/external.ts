@@ -8,9 +8,9 @@ import { Ground } from './ground.ts'
 export class UnusableServer extends Error {}
 
 /**
- * A server that somebody else runs: its network can be broken and its sessions ended, the server itself is let alone.
+ * A server that others run: the storm breaks its network and ends its sessions, and leaves the server itself alone.
  *
- * @throws {UnusableServer} when nobody can log in there.
+ * @throws {UnusableServer} when no login succeeds.
  */
 export async function externalGround(name: string, url: string): Promise<Ground> {
   const { host, port, user, password, database, ssl } = parse(url)

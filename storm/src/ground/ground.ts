@@ -18,7 +18,7 @@ export class Ground implements AsyncDisposable {
   readonly proxy: FaultProxy
   /** Only if the server is ours to stop and freeze. */
   readonly cluster: Cluster | undefined
-  /** Only if the server is ours: whoever reads what is said shows its certificate. */
+  /** Only if the storm runs the server: a proxy that reads messages needs the server's certificate. */
   readonly aimed: AimedProxy | undefined
   /** Where the service logs in: through the proxy. */
   readonly service: ConnectionSettings
@@ -66,7 +66,7 @@ export class Ground implements AsyncDisposable {
     }
   }
 
-  /** A connection that was hit: both of its ends learn that it is dead, if they don't know yet, when the network heals. */
+  /** Cuts a connection that was hit when the network heals, so that both of its ends learn that it is dead. */
   cutWhenHealed(link: AimedLink): void {
     this.#hit.add(link)
   }
@@ -80,8 +80,8 @@ export class Ground implements AsyncDisposable {
   }
 
   /**
-   * Ends the service's sessions, or at most so many of those in the given state, and says how many were told to. Any of
-   * them: in the server's own order, the one that has just taken a victim's place would be the next.
+   * Ends the service's sessions, or at most so many in the given state. Returns how many were signalled. The choice is random: in
+   * the server's order, the session that has replaced a victim would be the next victim.
    */
   async terminate(state?: string, most?: number): Promise<number> {
     const rows = await this.query<{ told: boolean }>(

@@ -11,7 +11,7 @@ export interface Column {
   /** What it means, for the legend. */
   readonly meaning: string
   text(result: Numbers): string
-  /** Whether this should worry whoever reads it. */
+  /** Whether this value is bad. */
   isBad(result: Numbers): boolean
 }
 
@@ -99,7 +99,7 @@ export function renderTable(record: StormRecord): string {
   return table.toString()
 }
 
-/** What the columns of the table mean, and who is compared. */
+/** What the columns of the table mean, and which stacks are compared. */
 export function renderLegend({ stacks }: StormRecord): string {
   const lines = [
     ...COLUMNS.map(({ head, meaning }) => [head, meaning] as const),

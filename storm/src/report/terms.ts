@@ -14,7 +14,7 @@ export const REASONS: readonly Term[] = [
   { term: 'avoidable', meaning: 'all else' },
 ]
 
-/** What a ConnectionLostError tells of itself. */
+/** The properties of a ConnectionLostError. */
 export const LOSS_TERMS: readonly Term[] = [
   { term: 'phase', meaning: 'what the connection was doing' },
   { term: 'sent', meaning: 'whether the server may have got this statement' },
@@ -63,7 +63,7 @@ export function asLine(terms: readonly Term[]): string {
   return terms.map(({ term, meaning }) => `${term}: ${meaning}`).join('; ')
 }
 
-/** What a ConnectionLostError tells of itself; nothing for any other error. */
+/** The properties of a ConnectionLostError; an empty text for any other error. */
 export function lossFacts({ phase, sent, commitOutcome, isOfRollback }: Omit<ErrorFacts, 'step'>): string {
   if (phase === undefined) return ''
   return `phase ${phase}, ${isOfRollback ? 'told by ROLLBACK' : `sent ${sent}`}, outcome ${commitOutcome}`

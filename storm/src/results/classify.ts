@@ -2,21 +2,21 @@ import type { Act, PhaseRecord } from '../run/record.ts'
 import type { Operation } from '../workload/operation.ts'
 
 /**
- * Why an error had to be, or not.
+ * Whether an error was unavoidable, and why.
  *
- * - `in flight`: its connection was open when it was killed. What was on its way is lost, and nobody may repeat it.
- * - `into the dark`: its connection had died without a sign, or was about to damage its bytes, and none of the others
- *   had been found out either when the statement was sent.
+ * - `in flight`: its connection was killed while the operation had it. What was on its way is lost, and must not be repeated.
+ * - `into the dark`: its connection had died without a sign, or was about to damage its bytes, and no other dead connection had
+ *   been noticed when the statement was sent.
  * - `avoidable`: everything else. A better pool would not have shown it.
  */
 export type Reason = 'in flight' | 'into the dark' | 'avoidable'
 
-/** News need a moment to be read, by a process that shares two cores with everything else. */
+/** A process that shares two cores needs a moment to read what has arrived. */
 const GRACE_MILLIS = 50
 
 /**
- * Judges by when the operation had its connection and what was done to connections then, not by what the error says
- * of itself; an error from before there was a connection is always avoidable.
+ * Judges by when the operation had its connection and what was done to connections then, not by what the error says. An error
+ * before there was a connection is always avoidable.
  */
 export function reasonFor(operation: Operation, phase: PhaseRecord): Reason {
   if (!lostItsConnection(operation)) return 'avoidable'

@@ -24,13 +24,13 @@ export interface PhaseResult {
   readonly denied: number
   /** Transactions reported as failed, and written all the same. */
   readonly misreported: number
-  /** Transactions of which the application was told that nobody knows. */
+  /** Transactions whose outcome was reported as unknown. */
   readonly unknown: number
   readonly writtenInSpiteOfError: number
   readonly balancesAreRight: boolean
   /** Of the pool's `max`, those that could not be used at the end. */
   readonly leakedSlots: number
-  /** At the server: busy, in a transaction, or too many, while nobody worked. */
+  /** Sessions at the server that are busy, in a transaction, or too many, while no caller runs. */
   readonly leakedSessions: number
   readonly wasReplaced: boolean
   /** From the fault (or the callers' return) to the first success of an operation that began after it. */

@@ -8,7 +8,7 @@ export interface Slice {
   readonly at: number
   readonly successesPerSecond: number
   readonly errorsPerSecond: number
-  /** The age of the oldest operation that ended in this slice, or was pending through it; null when nobody worked. */
+  /** The age of the oldest operation that ended in this slice, or was pending through it; null if there was none. */
   readonly maxLatencyMillis: number | null
 }
 

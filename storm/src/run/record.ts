@@ -58,7 +58,7 @@ export interface StormRecord {
   readonly stacks: readonly StackRecord[]
 }
 
-/** A phase of which nothing is known yet. */
+/** An empty phase. */
 export function emptyPhase(fault: Fault, index: number): PhaseRecord {
   return {
     fault,

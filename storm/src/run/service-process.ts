@@ -11,13 +11,13 @@ import type { Operation } from '../workload/operation.ts'
 /** A service's process that ended without having been asked to. */
 export interface Crash {
   readonly at: number
-  /** What it wrote last: usually the error that nobody had caught. */
+  /** What it wrote last: usually the uncaught error. */
   readonly lastWords: string
   /** What died with it, without an outcome. */
   readonly pending: readonly Pending[]
 }
 
-/** Whom a service's process tells. */
+/** Is called with the messages of a service's process. */
 export interface ServiceListener {
   operations(operations: readonly Operation[]): void
   overdue(pending: Pending): void
@@ -171,7 +171,7 @@ export class ServiceProcess implements AsyncDisposable {
       this.#stderr = (this.#stderr + text).slice(-MOST_STDERR)
     })
     child.on('message', (message) => this.#hear(message as Message))
-    // A command that meets a dying process: its exit tells the rest.
+    // A command to a dying process fails; the exit of the process is reported anyway.
     child.on('error', () => {})
     child.once('close', () => this.#ended(child))
     const { stack, setup, seed } = this.#setup

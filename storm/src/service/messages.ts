@@ -2,7 +2,7 @@ import type { StackSetup } from '../stacks/stack.ts'
 import type { Pending } from '../workload/journal.ts'
 import type { Operation } from '../workload/operation.ts'
 
-/** What the storm tells a service. Each is obeyed in order, and answered where an answer is named. */
+/** A command of the storm to a service. Commands are executed in order, and answered if an answer is named. */
 export type Command =
   /** Answered by `opened`. */
   | {
@@ -25,7 +25,7 @@ export type Command =
   /** Close the pool, and end by yourself. Answered by `closed`. */
   | { readonly type: 'close' }
 
-/** What a service tells the storm. */
+/** A message of a service to the storm. */
 export type Message =
   | { readonly type: 'opened' }
   | { readonly type: 'started' }

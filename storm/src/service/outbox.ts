@@ -4,8 +4,8 @@ import type { Message } from './messages.ts'
 const READS_WAIT_MILLIS = 100
 
 /**
- * Carries every outcome to the storm. An acknowledged write goes out in the same tick, so that a crash in the next one
- * can't lose it; reads, which nobody looks for later, travel together.
+ * Sends every outcome to the storm. An acknowledged write is sent in the same tick, so that a crash in the next tick can't lose it.
+ * Reads, which are not checked later, are sent in batches.
  */
 export class Outbox {
   #operations: Operation[] = []
@@ -34,6 +34,6 @@ export class Outbox {
 }
 
 function post(message: Message): void {
-  // Without a channel the storm is gone, and so is everyone who would want to know.
+  // Without a channel the storm is gone, and no process needs the message.
   if (process.connected) process.send?.(message)
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Pool } from 'pg'
 
-/** A connection, as whoever finds out about it needs it. */
+/** A connection, as far as this file uses it. */
 export interface Occupied {
   ask(): Promise<unknown>
   giveBack(isBroken: boolean): void

@@ -39,14 +39,14 @@ export interface Service {
   /** One INSERT, committed by itself. */
   write(entry: Entry): Promise<void>
   /**
-   * One transaction over both accounts and the ledger; tells the trace `connect`, each attempt, each statement, `commit`.
+   * One transaction over both accounts and the ledger. Records in the trace `connect`, each attempt, each statement, `commit`.
    *
    * @throws {Declined} after ROLLBACK, when the account does not hold that much.
    */
   transfer(order: TransferOrder, trace: Trace): Promise<void>
-  /** The bug that everyone has once: INSERT inside a transaction, and the connection goes back without COMMIT. */
+  /** A common bug: INSERT inside a transaction, and a release without COMMIT. */
   leaveDirty(entry: Entry): Promise<void>
-  /** Takes `count` connections at once, asks each for an answer, gives them back, and says how many answered in time. */
+  /** Leases `count` connections at once, queries each, releases them, and returns how many answered in time. */
   occupy(count: number, withinMillis: number): Promise<number>
   close(): Promise<void>
 }

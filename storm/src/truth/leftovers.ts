@@ -5,8 +5,8 @@ import { SETTINGS } from '../settings.ts'
 const SETTLE_MILLIS = 400
 
 /**
- * Sessions that should not be there while nobody works: busy or in a transaction, or more than the pool may have.
- * Those that are only just ending get a moment.
+ * Sessions that should not exist while no caller runs: busy, in a transaction, or more than the pool may have. Sessions that are
+ * just ending get a moment.
  */
 export async function leftoverSessions(ground: Ground): Promise<readonly ServerSession[]> {
   let leftover: readonly ServerSession[] = []

@@ -5,14 +5,14 @@ import type { Journal, Trace } from './journal.ts'
 import { seeded } from './random.ts'
 import type { TransferOrder } from './transfer-order.ts'
 
-/** What the callers of one process are told once. */
+/** What the callers of one process have in common. */
 export interface CallersSetup {
   readonly service: Service
   readonly journal: Journal
   readonly seed: number
   /** How many processes of this stack there were before: keys must not repeat. */
   readonly incarnation: number
-  /** A caller's pause between two operations, at least and at most. */
+  /** The shortest and the longest pause of a caller between two operations. */
   readonly thinkMillis: readonly [number, number]
 }
 
@@ -20,9 +20,8 @@ const DIRTY_EVERY_MILLIS = 60
 const DECLINED_AMOUNT = SETTINGS.openingBalance * 1000
 
 /**
- * The users of the service: readers, writers and movers of money, each with one operation at a time and a pause after
- * it. Nobody tries anything twice, but whose transfer fails at its very end: he presses the button once more, as
- * customers do.
+ * The users of the service: readers, writers and movers of money, each with one operation at a time and a pause after it. None
+ * repeats an operation, except a mover whose transfer fails at COMMIT: it submits the transfer once more, as customers do.
  */
 export class Callers {
   readonly #setup: CallersSetup

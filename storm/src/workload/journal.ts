@@ -12,16 +12,16 @@ export interface Pending {
   readonly startedAt: number
 }
 
-/** Where an operation says what it is about to do, so that its error can be told from another step's. */
+/** Records the next step of an operation, so that its error can be assigned to that step. */
 export interface Trace {
   step(name: string): void
   /** A transaction's work begins. What it came to in an attempt before no longer counts: nothing of that may be there. */
   attempt(): void
-  /** The caller submits what has failed once more; false if that isn't for him to do. */
+  /** Whether the caller submits a failed operation once more. */
   resubmit(error: unknown): boolean
 }
 
-/** Whom the journal tells. */
+/** Is called with what the journal records. */
 export interface JournalListener {
   ended(operation: Operation): void
   /** It has been pending for `hangMillis`. Told once. */
@@ -102,7 +102,7 @@ class Steps implements Trace {
     this.reachedCommit = this.wasResubmitted
   }
 
-  // At its end, once, and not if he was told that nobody knows what became of it.
+  // At its end, once, and not if the outcome was reported as unknown.
   resubmit(error: unknown): boolean {
     const isUnknown = factsOf(error, this.failing).commitOutcome === 'unknown'
     if (this.wasResubmitted || this.failing !== 'commit' || isUnknown) return false

@@ -41,7 +41,7 @@ export interface ErrorFacts {
   readonly step: string
   /** Whether it is the error of the ROLLBACK that followed, and what had failed is hidden. */
   readonly isOfRollback: boolean
-  // The rest is what Holdfast's ConnectionLostError tells.
+  // The other properties are those of Holdfast's ConnectionLostError.
   readonly phase?: string
   readonly sent?: boolean
   readonly commitOutcome?: string
@@ -75,7 +75,7 @@ function unwrapped(error: unknown): unknown {
   return inner instanceof Error ? inner : error
 }
 
-/** ORMs end their transactions by themselves, and tell nobody: but no other statement comes after COMMIT. */
+/** ORMs end their transactions by themselves, without a notice. But no other statement comes after COMMIT. */
 function isAfterCommit(thrown: unknown): boolean {
   const { query } = (thrown instanceof Error ? thrown : {}) as Wrapper
   const { phase, sent } = (unwrapped(thrown) ?? {}) as { phase?: unknown; sent?: unknown }

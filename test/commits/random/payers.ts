@@ -9,7 +9,7 @@ export interface Payer extends AsyncDisposable {
   pay(transfer: Transfer): Promise<void>
 }
 
-/** What an application was told: why nobody knows; or nothing if it believes that nothing was written. */
+/** The reason that an application got for an unknown outcome; undefined if the error says that nothing was written. */
 export function reasonOfDoubt(error: unknown): string | undefined {
   if (error instanceof CommitOutcomeUnknownError) return error.reason
   if (error instanceof ConnectionLostError && error.commitOutcome === 'unknown') return error.message

@@ -18,9 +18,9 @@ export interface RunOptions {
 export interface Report {
   readonly seed: number
   readonly acknowledged: number
-  /** By what was said: those that were told to have failed. */
+  /** Payments that were reported as failed, by their error. */
   readonly failed: ReadonlyMap<string, number>
-  /** By the reason: those of which nobody knows. */
+  /** Payments that were reported as unknown, by the reason. */
   readonly unknown: ReadonlyMap<string, number>
   /** How many of those are written. */
   readonly unknownAndPresent: number
@@ -47,7 +47,7 @@ export const NOTHING_WRONG: Wrong = {
   unbalanced: [],
 }
 
-/** What the payers were told, by transfer. */
+/** The answers that the payers got, by transfer. */
 class Journal {
   readonly acknowledged = new Set<string>()
   readonly failed = new Map<string, string>()
@@ -86,7 +86,7 @@ export async function run(cluster: Cluster, { seed, count, payer }: RunOptions):
     over.abort()
     faults = await faultsStruck
   }
-  // Not ended by us: a COMMIT that is under way yet must be seen.
+  // Waits for the sessions to end by themselves: a COMMIT that is still under way must be counted.
   await until(async () => (await cluster.countSessions()) === 0, { what: 'all sessions to have ended' })
   const books = await readBooks(cluster)
   return {

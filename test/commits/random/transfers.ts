@@ -4,7 +4,7 @@ import type { Random } from './random.ts'
 const ACCOUNTS = 50
 const BALANCE = 1000
 
-/** Money that goes from one account to another, and a row that tells of it. */
+/** Money that goes from one account to another, and a row that records it. */
 export interface Transfer {
   /** No other transfer has it. The ledger has no key: what is written twice must be seen, not refused. */
   readonly id: string
@@ -14,7 +14,7 @@ export interface Transfer {
   readonly savepoint: boolean
 }
 
-/** Makes the accounts and the ledger anew. */
+/** Creates the accounts and the ledger again. */
 export async function prepare(cluster: Cluster): Promise<void> {
   await cluster.query(`drop table if exists ledger, account;
     create table account (id int primary key, balance int not null);
@@ -37,7 +37,7 @@ export interface Statements {
   query(text: string, values: unknown[]): Promise<unknown>
 }
 
-/** The accounts in the order of their numbers, so that nobody waits for anybody who waits for him. */
+/** The accounts in the order of their numbers, so that no two transfers wait for each other. */
 export async function move(tx: Statements, { from, to, amount }: Transfer): Promise<void> {
   const changes = [
     [from, -amount],

@@ -3,22 +3,22 @@ import { settles } from '../../faults/support/settling.ts'
 import type { Cluster } from '../../support/index.ts'
 
 /**
- * What an application was told of its transaction: that it is written; that it isn't; that nobody knows. `failed` is an
- * error that says nothing of it, and whoever reads that believes that nothing was written.
+ * The answer that an application got about its transaction: written, not written, or unknown. `failed` is an
+ * error that says nothing about it, so its reader believes that nothing was written.
  */
 export type Told = 'written' | 'not written' | 'unknown' | 'failed'
 
-/** That, and the error that told it. */
+/** The answer, and the error that gave it. */
 export interface Answer {
   readonly told: Told
   readonly error?: unknown
-  /** Why nobody knows. */
+  /** Why it is unknown. */
   readonly reason?: string
 }
 
 const PROMISES: Readonly<Record<string, Told>> = { aborted: 'not written', unknown: 'unknown' }
 
-/** What became of a transaction, by the word of whoever ran it. */
+/** The outcome of a transaction, as its caller was told. */
 export async function answerOf(transaction: Promise<unknown>): Promise<Answer> {
   try {
     await settles(transaction, 'the transaction')
@@ -36,7 +36,7 @@ export async function timesWritten(cluster: Cluster, id: string): Promise<number
   return (await cluster.query('select from entry where id = $1', [id])).length
 }
 
-/** Whether the application was told the truth. That nobody knows is never wrong; whoever says so must give a reason. */
+/** Whether the answer was true. `unknown` is never wrong, but must have a reason. */
 export function isTrue({ told }: Answer, times: number): boolean {
   if (told === 'unknown') return times <= 1
   return times === (told === 'written' ? 1 : 0)

@@ -18,7 +18,7 @@ export interface StockDatabase {
   close(): Promise<void>
 }
 
-/** What everybody would write by hand around a transaction that fails of its connection. */
+/** What programs write by hand around a transaction whose connection fails. */
 export async function retried(work: () => Promise<void>): Promise<void> {
   for (let attempt = 1; ; attempt++)
     try {

@@ -20,7 +20,7 @@ export const DISASTERS = {
   crash: (cluster) => cluster.restart('immediate'),
   'halt and its end': async (cluster) => {
     await cluster.freeze()
-    // As long as it takes to give up a COMMIT: who hasn't been answered then has.
+    // As long as it takes to give up on a COMMIT.
     setTimeout(() => void cluster.thaw(), 2 * COMMIT_MILLIS)
   },
 } satisfies Record<string, (cluster: Cluster) => Promise<void>>

@@ -3,7 +3,7 @@ import pg from 'pg'
 
 /**
  * A script as in node-postgres' documentation, with either pool, made of nothing but environment variables or of the
- * options given. Prints what the callback of the one statement is given, and what nobody caught.
+ * options given. Prints the arguments of the callback of its statement, and what was uncaught.
  */
 const { library, options, ends, throwsInCallback } = JSON.parse(process.argv[2] ?? '') as Script
 

@@ -2,7 +2,7 @@ import { Pool, type PoolOptions } from '@holdfast/core'
 import pg from 'pg'
 import { frozen } from './frozen.ts'
 
-/** The program that `Application` starts: uses a pool as told by its parent. Sets no listener of its own. */
+/** The program that `Application` starts: uses a pool as its parent says, and sets no listener of its own. */
 
 /** With what to begin. */
 export interface Start {

@@ -10,7 +10,7 @@ export interface Snapshot {
   readonly hasWorked: boolean
 }
 
-/** What a process that starts from the snapshot tells on its standard output. */
+/** What a process that starts from the snapshot writes to its standard output. */
 export interface Awakening {
   readonly pid: number
   /** The process that the pool believes to be in. */

@@ -1,7 +1,7 @@
 import cluster from 'node:cluster'
 import { Pool, type PoolOptions } from '@holdfast/core'
 
-/** A service with a pool in each of its processes; tells of every warning, and of the worker that was warned. */
+/** A service with a pool in each of its processes. Reports every warning, and the worker that got it. */
 
 /** With what to begin. */
 export interface Service {

@@ -14,7 +14,7 @@ export interface Exit {
 }
 
 /**
- * A program in a process of its own, which uses a pool as told and has no listener for errors, unless asked for. It
+ * A program in a process of its own, which uses a pool as requested and has no listener for errors by default. It
  * can be seen crashing, and ending by itself.
  */
 export class Application implements AsyncDisposable {
@@ -37,12 +37,12 @@ export class Application implements AsyncDisposable {
     this.exited = Promise.all([once(child, 'exit'), once(errors, 'close')]).then(([[code]]) => ({ code, stderr }))
   }
 
-  /** Starts the program, with a pool that is not connected yet. */
+  /** Starts the program, with a pool that isn't connected. */
   static async start(library: Start['library'], options: PoolOptions & pg.PoolConfig): Promise<Application> {
     const program = fileURLToPath(new URL('../programs/application.ts', import.meta.url))
     const start: Start = { library, options: options as Start['options'] }
     const child = fork(program, [JSON.stringify(start)], {
-      // Node 22 strips types only when told to; later ones take the flag as well.
+      // Node 22 strips types only with this flag; later versions accept it as well.
       execArgv: ['--experimental-strip-types', '--no-warnings'],
       stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
     })

@@ -5,7 +5,7 @@ let lastName = 0
 
 /**
  * A test with a real server (one per file), a proxy in front of it (one per test), and a name by which its sessions
- * can be told from those of other tests.
+ * can be distinguished from those of other tests.
  */
 export const test = base
   // biome-ignore lint/correctness/noEmptyPattern: vitest reads from the pattern what a fixture needs.

@@ -24,7 +24,7 @@ export async function expectHealthy(pool: pg.Pool, cluster: Cluster, application
   await until(async () => (await cluster.countSessions({ applicationName })) === pool.totalCount, {
     what: 'the server to count as many sessions as the pool does',
   })
-  // A session that is being ended in the background may be at it yet.
+  // A session that is being ended in the background may still be there.
   await until(async () => (await cluster.sessions({ applicationName })).every(({ state }) => state === 'idle'), {
     what: 'all sessions to be idle at the server',
   })

@@ -9,7 +9,7 @@ export interface Place {
   readonly applicationName: string
 }
 
-/** Ways in which a connection is lost at once, and the code that tells of each. */
+/** Ways in which a connection is lost at once, and the error code of each. */
 export const LOSSES = [
   {
     loss: 'the backend is terminated',

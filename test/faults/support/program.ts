@@ -7,12 +7,12 @@ import type { Exit } from './application.ts'
 import { settles } from './settling.ts'
 
 /**
- * A small program of `../programs` in a process of its own: given what to do at its start, it tells what came of it. It
- * listens to nobody, so nothing but what it does itself keeps it alive.
+ * A small program of `../programs` in a process of its own: it gets its task at its start, and reports the result. It
+ * receives no messages, so only its own work keeps it alive.
  */
 export class Program implements AsyncDisposable {
   readonly pid: number
-  /** What it has told so far. */
+  /** Its messages so far. */
   readonly told: unknown[] = []
   readonly #child: ChildProcess
   readonly #exited: Promise<Exit>
@@ -33,7 +33,7 @@ export class Program implements AsyncDisposable {
   static start(name: string, task: unknown, env: NodeJS.ProcessEnv = {}): Program {
     const file = fileURLToPath(new URL(`../programs/${name}.ts`, import.meta.url))
     const child = fork(file, [JSON.stringify(task)], {
-      // Node 22 strips types only when told to; later ones take the flag as well.
+      // Node 22 strips types only with this flag; later versions accept it as well.
       execArgv: ['--experimental-strip-types', '--no-warnings=ExperimentalWarning'],
       env: { ...process.env, ...env },
       stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
@@ -41,7 +41,7 @@ export class Program implements AsyncDisposable {
     return new Program(child)
   }
 
-  /** So many messages, as soon as it has told them; if it ends before, why. */
+  /** The first so many messages, as soon as they have arrived. Rejects with the reason if the program ends before. */
   async tells(count: number): Promise<unknown[]> {
     const patience = new AbortController()
     const enough = until(() => this.told.length >= count, { what: `${count} messages`, signal: patience.signal })

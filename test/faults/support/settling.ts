@@ -23,7 +23,7 @@ export function unattended<T>(promise: Promise<T>): Promise<T> {
   return promise
 }
 
-/** Whether a promise has not settled yet. */
+/** Whether a promise is still pending. */
 export async function isPending(promise: Promise<unknown>): Promise<boolean> {
   const settled = promise.then(
     () => false,

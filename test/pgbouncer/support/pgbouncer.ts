@@ -11,7 +11,7 @@ import { giveTo, serverAccount } from '../../support/server-account.ts'
 /** Ends it when our end of the pipe is closed, be it by a crash. */
 const SCRIPT = '"$0" "$1" & pid=$!; cat > /dev/null; kill -KILL $pid; wait'
 
-/** What is set in its pgbouncer.ini, beside where it listens and who may log in. */
+/** What is set in its pgbouncer.ini, besides its address and its users. */
 export type PgBouncerSettings = Readonly<Record<string, string | number>>
 
 /** Where it is installed; undefined if it isn't. */

@@ -5,7 +5,7 @@ import pg from 'pg'
 import { until } from '../../support/until.ts'
 import { spans, sums } from './telemetry.ts'
 
-/** The program that is traced: uses a pool in every way, and tells what OpenTelemetry made of it. */
+/** The traced program: uses a pool in every way, and reports what OpenTelemetry recorded. */
 
 /** With what to begin. */
 export interface Start {
@@ -52,7 +52,7 @@ async function record(name: string, part: () => Promise<unknown>): Promise<void>
     attributes: { ...attributes },
     error: status.message,
   }))
-  // How the spans of several callers interleave is nobody's promise.
+  // How the spans of several callers interleave is not defined.
   recorded[name] = told.toSorted((one, other) => compare(one.parent ?? one.name, other.parent ?? other.name))
 }
 

@@ -5,7 +5,7 @@ import { interleave, shuffled } from '../../../bench/src/run/interleave.ts'
 
 const NAMES = ['holdfast', 'pg-pool', 'tarn'] as const satisfies readonly ContestantName[]
 
-/** A contest whose measurements are numbered, and that takes down who was measured when, and who has left. */
+/** A contest with numbered measurements, which records when each contestant was measured, and which have left. */
 function recorded(onMeasure: (name: ContestantName) => void = () => {}) {
   const measured: ContestantName[] = []
   const entered: ContestantName[] = []

@@ -48,7 +48,7 @@ describe('the number of known workers', () => {
     { instances: '0', instance: '0', known: 1 },
     { instances: '-1', instance: '0', known: 1 },
     { instances: '', instance: '0', known: 1 },
-    // An `instances` of somebody else's.
+    // An `instances` variable of another program.
     { instances: '4', instance: undefined, known: 1 },
   ])('is $known with $instances instances of PM2 and instance $instance', ({ instances, instance, known }) => {
     vi.stubEnv('instances', instances)

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { ProcessGuard } from '../../../packages/core/src/guard/process-guard.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 
-/** Time goes on, but for a millisecond only on the wall. */
+/** Time goes on, but the monotonic clock advances by only a millisecond. */
 function asleep(millis: number): (clock: FakeClock) => Promise<void> {
   return async (clock) => {
     clock.freeze(millis)

@@ -28,7 +28,7 @@ const CORPUS = [...new Set([...TEXTS_BY_HAND, ...ORMS.reads, ...ORMS.others, ...
 /** What our reader says otherwise than PostgreSQL does, erring to the careful side. */
 type Difference = 'statements' | 'mayCommit' | 'onlyRollsBack' | 'isLate' | 'returnsRows' | 'isSelect' | 'isRead'
 
-/** How both see a text: what is dangerous is told as an error, what is careful is listed. */
+/** How both read a text: dangerous differences are errors, careful ones are listed. */
 function compare(text: string, truth: Truth): Difference[] {
   const ours = readSql(text)
   const controls = ours.statements.map(({ name }) => (isControl(name) ? name : '-'))

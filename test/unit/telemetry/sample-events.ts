@@ -45,7 +45,7 @@ const SAMPLES: Samples = {
 /** Every kind of event. */
 export const TYPES = Object.keys(SAMPLES) as PoolEventType[]
 
-/** An event as the engine would tell it, but for these facts. */
+/** An event as the engine publishes it, except for these facts. */
 export function sample<Type extends PoolEventType>(
   type: Type,
   facts: Partial<Samples[Type]> = {},

@@ -2,12 +2,12 @@ import cluster from 'node:cluster'
 import { availableParallelism } from 'node:os'
 import { numberIn, type Row, truthIn } from '../commit/answer.ts'
 
-/** Asks a server for rows of texts. */
+/** Runs a query that returns rows of texts. */
 export type Ask = (sql: string) => Promise<readonly Row[]>
 
 /**
- * How many connections the server, the role that logged in and this database grant; -1 stands for no limit of their own. Slots that
- * are reserved for superusers count only for them.
+ * How many connections the server, the role that logged in and this database allow; -1 means no limit. Slots that are reserved
+ * for superusers count only for superusers.
  *
  * @see https://www.postgresql.org/docs/current/runtime-config-connection.html
  */
@@ -20,7 +20,7 @@ const LIMITS = `select r.rolsuper as superuser, r.rolconnlimit as role, d.datcon
 
 const LIMITING = ['server', 'reserved', 'role', 'database'] as const
 
-/** How many connections this user may have to this database, all processes together; undefined if nobody can tell. */
+/** How many connections this user may have to this database, in all processes together; undefined if unknown. */
 export async function availableConnections(ask: Ask): Promise<number | undefined> {
   const [limits] = await ask(LIMITS)
   const [server, reserved, role, database] = LIMITING.map((column) => numberIn(limits?.[column]))
@@ -28,13 +28,13 @@ export async function availableConnections(ask: Ask): Promise<number | undefined
   if (isSuperuser) return server
   if (isSuperuser === undefined || server === undefined || reserved === undefined) return undefined
   if (role === undefined || database === undefined) return undefined
-  if (server < 0 || reserved < 0) return undefined // No server says so; and what is left would be no number to believe in.
+  if (server < 0 || reserved < 0) return undefined // No server says so, and the difference would mean nothing.
   return Math.min(server - reserved, ...[role, database].filter((limit) => limit >= 0))
 }
 
 /**
- * How many processes like this one are known of. PM2 tells its workers; a worker of `node:cluster` knows only that it
- * isn't the first, and restarts count on, so no more than there are cores are believed in.
+ * How many processes like this one are known. PM2 tells its workers. The id of a `node:cluster` worker shows only that there were
+ * so many workers so far, restarts included, so the answer is at most the number of cores.
  */
 export function knownWorkers(): number {
   const instances = Number(process.env.instances)

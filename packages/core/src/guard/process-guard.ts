@@ -1,17 +1,17 @@
 import type { Clock } from '../runtime/clock.ts'
 import type { Interruption } from '../telemetry/events.ts'
 
-// Two heartbeats of upkeep, so that a busy event loop alone does not ring the bell.
+// Two intervals of maintenance, so that a busy event loop alone doesn't count as a suspension.
 const LONGEST_GAP_MILLIS = 2000
-// The monotonic clock stands still while a machine sleeps, the wall clock goes on; small corrections are NTP's.
+// While a machine sleeps, the monotonic clock stands still and the wall clock goes on. Small differences come from NTP.
 const LARGEST_DRIFT_MILLIS = 1000
 
-// Under load the wall clock needn't be read more often: what happens within a millisecond was under way anyway.
+// Under load the wall clock isn't read more often: what happens within a millisecond has begun already.
 const SHORTEST_LOOK_MILLIS = 1
 
 /**
- * Notices that the process stood still (SIGSTOP, a frozen Lambda, a suspended laptop) while the server lived on, or
- * that it is another one than before (a V8 start-up snapshot).
+ * Notices that the process was suspended (SIGSTOP, a frozen Lambda, a sleeping laptop) while the server went on, or that it is
+ * another process than before (a V8 start-up snapshot).
  */
 export class ProcessGuard {
   readonly #clock: Clock
@@ -28,10 +28,10 @@ export class ProcessGuard {
     this.#pid = readPid()
   }
 
-  /** What has happened since the last look, if anything. Upkeep looks every second, and each acquire does. */
+  /** What has happened since the last look, if anything. Maintenance looks every second, and so does each acquire. */
   look(now: number): Interruption | undefined {
     const gap = now - this.#now
-    // A new process begins to count anew, so its time may lie before the old one's.
+    // The clock of a new process starts again, so its time may be earlier.
     if (gap >= 0 && gap < SHORTEST_LOOK_MILLIS) return undefined
     const wall = this.#clock.wall()
     const drift = Math.abs(wall - this.#wall - gap)

@@ -11,8 +11,8 @@ import { post, tellOf } from './post.ts'
 import { Sampler } from './sampler.ts'
 import { SoakedService } from './soaked-service.ts'
 
-// The soaked process. It is started once and lives to the end: whatever is left over adds up. Nothing is caught here, so
-// a rejection that nobody handles ends it, and the soak.
+// The soaked process. It starts once and lives to the end, so that leftovers accumulate. Nothing is caught here, so an
+// unhandled rejection ends the process and the soak.
 
 const shutdown = new AbortController()
 const sampler = new Sampler(shutdown.signal)
@@ -21,7 +21,7 @@ const journal = new Journal({
     sampler.operationEnded()
     tellOf(operation)
   },
-  overdue: () => {}, // What never ends is told at each pause.
+  overdue: () => {}, // What never ends is reported at each pause.
 })
 let service: SoakedService
 let callers: Callers

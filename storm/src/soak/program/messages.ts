@@ -5,7 +5,7 @@ import type { Operation } from '../../workload/operation.ts'
 
 /** What the soaked process knows of itself at one moment. */
 export interface Sample {
-  /** Of the heap, what is neither code nor bytecode: these go on growing for as long as something is optimised anew. */
+  /** The heap without code and bytecode, which grow for as long as the engine optimises functions again. */
   readonly objects: number
   readonly heapUsed: number
   /** Memory that belongs to objects on the heap, but lies elsewhere: buffers, TLS. */
@@ -27,7 +27,7 @@ export interface Sample {
   readonly warnings: number
 }
 
-/** What the soak tells the soaked process. */
+/** A command of the soak to the soaked process. */
 export type SoakCommand =
   /** Answered by `opened`. */
   | { readonly type: 'open'; readonly connection: ConnectionSettings; readonly schema: string; readonly seed: number }
@@ -39,7 +39,7 @@ export type SoakCommand =
   /** End the pools, and end by yourself. Answered by `closed`. */
   | { readonly type: 'close' }
 
-/** What the soaked process tells the soak. */
+/** A message of the soaked process to the soak. */
 export type SoakMessage =
   | Extract<Message, { type: 'opened' | 'started' | 'probed' | 'blocked' | 'dirtied' }>
   /** An operation has its outcome. */

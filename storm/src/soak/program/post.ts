@@ -3,7 +3,7 @@ import type { SoakMessage } from './messages.ts'
 
 /** Tells the soak. */
 export function post(message: SoakMessage): void {
-  // Without a channel the soak is gone, and so is everyone who would want to know.
+  // Without a channel the soak is gone, and no process needs the message.
   if (process.connected) process.send?.(message)
 }
 

@@ -21,7 +21,7 @@ export interface Books {
   readonly sessions: number
 }
 
-/** A fault is over, the network works, nobody wants anything: what is left? */
+/** What is left when a fault is over, the network works, and no caller runs. */
 export interface CalmPoint {
   readonly fault: Fault
   readonly at: number
@@ -71,7 +71,7 @@ export interface SoakRecord {
   end: End | undefined
 }
 
-/** A record of which nothing is known yet. */
+/** An empty record. */
 export function emptySoakRecord({ seed, minutes }: { readonly seed: number; readonly minutes: number }): SoakRecord {
   return {
     seed,

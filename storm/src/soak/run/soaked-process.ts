@@ -5,7 +5,7 @@ import type { Operation } from '../../workload/operation.ts'
 import { type Sample, SOAK_ANSWERS, type SoakAnswer, type SoakCommand, type SoakMessage } from '../program/messages.ts'
 import { SOAK } from '../settings.ts'
 
-/** Whom the soaked process tells. */
+/** Is called with the messages of the soaked process. */
 export interface SoakedProcessListener {
   ended(operation: Operation): void
   sampled(sample: Sample): void
@@ -42,7 +42,7 @@ export class SoakedProcess implements AsyncDisposable {
       this.#stderr = (this.#stderr + text).slice(-MOST_STDERR)
     })
     this.#child.on('message', (message) => this.#hear(message as SoakMessage))
-    // A command that meets a dying process: its end tells the rest.
+    // A command to a dying process fails; the end of the process is reported anyway.
     this.#child.on('error', () => {})
   }
 

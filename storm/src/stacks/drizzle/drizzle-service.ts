@@ -55,7 +55,7 @@ export class DrizzleService implements Service {
     })
   }
 
-  /** Drizzle's transactions end by themselves; who begins one by hand, on a client of the pool, forgets as anyone does. */
+  /** Drizzle ends its transactions by itself. This one is begun by hand on a client of the pool, and not ended. */
   async leaveDirty({ key, phase }: Entry): Promise<void> {
     const client = await this.#setup.pool.connect()
     try {

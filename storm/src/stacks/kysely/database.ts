@@ -1,4 +1,4 @@
-/** The service's tables, as Kysely is told of them. */
+/** The types of the service's tables for Kysely. */
 export interface Database {
   readonly account: { readonly id: number; readonly balance: number }
   readonly ledger: {
