@@ -5,29 +5,29 @@ const NOW = 10_000
 const prePing = { idleMillis: 500, timeoutMillis: 1000 }
 
 test.each([
-  { name: 'heard from just now', answeredAt: NOW, suspect: false, prePing, pings: false },
-  { name: 'heard from shortly before idleMillis', answeredAt: NOW - 499, suspect: false, prePing, pings: false },
-  { name: 'not heard from for idleMillis', answeredAt: NOW - 500, suspect: false, prePing, pings: true },
-  { name: 'heard from just now, but suspect', answeredAt: NOW, suspect: true, prePing, pings: true },
+  { name: 'fresh', answeredAt: NOW, suspect: false, prePing, pings: false },
+  { name: 'silent for less than idleMillis', answeredAt: NOW - 499, suspect: false, prePing, pings: false },
+  { name: 'silent for idleMillis', answeredAt: NOW - 500, suspect: false, prePing, pings: true },
+  { name: 'suspect, though it answered just now', answeredAt: NOW, suspect: true, prePing, pings: true },
   {
-    name: 'heard from just now, idleMillis 0',
+    name: 'fresh, with idleMillis 0',
     answeredAt: NOW,
     suspect: false,
     prePing: { ...prePing, idleMillis: 0 },
     pings: true,
   },
-  { name: 'silent for long, prePing false', answeredAt: 0, suspect: false, prePing: false as const, pings: false },
-  { name: 'suspect, prePing false', answeredAt: NOW, suspect: true, prePing: false as const, pings: false },
+  { name: 'silent for long, with prePing false', answeredAt: 0, suspect: false, prePing: false as const, pings: false },
+  { name: 'suspect, with prePing false', answeredAt: NOW, suspect: true, prePing: false as const, pings: false },
 ])('pings a connection that is $name: $pings', ({ answeredAt, suspect, prePing, pings }) => {
   expect(proofDue({ answeredAt, suspect }, prePing, NOW, () => false)).toBe(pings ? 'ping' : undefined)
 })
 
 test.each([
-  { name: 'heard from some time ago', answeredAt: NOW - 26, suspect: false, prePing, proof: 'read' },
-  { name: 'heard from just now', answeredAt: NOW - 25, suspect: false, prePing, proof: undefined },
+  { name: 'that answered some time ago', answeredAt: NOW - 26, suspect: false, prePing, proof: 'read' },
+  { name: 'fresh', answeredAt: NOW - 25, suspect: false, prePing, proof: undefined },
   { name: 'that must be pinged in any case', answeredAt: NOW - 500, suspect: false, prePing, proof: 'ping' },
   { name: 'that is never pinged', answeredAt: 0, suspect: true, prePing: false as const, proof: 'read' },
-])('after a block of the event loop a connection $name owes: $proof', ({ answeredAt, suspect, prePing, proof }) => {
+])('after a block of the event loop a connection ($name) owes: $proof', ({ answeredAt, suspect, prePing, proof }) => {
   expect(proofDue({ answeredAt, suspect }, prePing, NOW, () => true)).toBe(proof)
 })
 

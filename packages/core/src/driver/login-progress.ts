@@ -21,7 +21,7 @@ export class LoginProgress {
   /** A login counts as `reached` before the driver has begun to connect: that time isn't the server's fault. */
   get stage(): LoginStage {
     if (this.#socket.connecting) return 'unreached'
-    return this.#bytes > 0 ? 'heard' : 'reached'
+    return this.#bytes > 0 ? 'answered' : 'reached'
   }
 
   /** Counts the bytes received. Returns whether there are more than at the last call. */

@@ -13,9 +13,9 @@ export function quickened(pace: number, max: number): number {
  * How far a login has come, as seen on its socket:
  * - `unreached`: the connection isn't accepted;
  * - `reached`: it is accepted, and nothing has arrived: the server may be busy, or the network may swallow everything;
- * - `heard`: something has arrived.
+ * - `answered`: something has arrived.
  */
-export type LoginStage = 'unreached' | 'reached' | 'heard'
+export type LoginStage = 'unreached' | 'reached' | 'answered'
 
 const LONGEST_UNREACHED_MILLIS = 2000
 const SHORTEST_SHARE_MILLIS = 1000
@@ -35,7 +35,7 @@ export function silenceMillis(stage: LoginStage, deadlineMillis: number, inVain:
   const first = {
     unreached: Math.min(share, LONGEST_UNREACHED_MILLIS),
     reached: Math.min(share, LONGEST_SHARE_MILLIS),
-    heard: Math.max(SHORTEST_SHARE_MILLIS, deadlineMillis * SHARE_OF_AN_ANSWERING_LOGIN),
+    answered: Math.max(SHORTEST_SHARE_MILLIS, deadlineMillis * SHARE_OF_AN_ANSWERING_LOGIN),
   }[stage]
   return Math.round(Math.min(first * 2 ** inVain, LONGEST_SILENCE_MILLIS))
 }
@@ -45,7 +45,7 @@ export function silenceMillis(stage: LoginStage, deadlineMillis: number, inVain:
  * which nothing has arrived, holds a slot for nothing, so it gets less time.
  */
 export function longestLoginMillis(stage: LoginStage, deadlineMillis: number, isWanted: boolean): number {
-  if (!isWanted && stage !== 'heard') return Math.min(deadlineMillis, LONGEST_SILENCE_MILLIS)
+  if (!isWanted && stage !== 'answered') return Math.min(deadlineMillis, LONGEST_SILENCE_MILLIS)
   return deadlineMillis === Number.POSITIVE_INFINITY
     ? LONGEST_SILENCE_MILLIS
     : Math.max(deadlineMillis, LONGEST_SILENCE_MILLIS)
@@ -53,5 +53,5 @@ export function longestLoginMillis(stage: LoginStage, deadlineMillis: number, is
 
 /** How long the user's hooks may take with a connection that is logged in, so that another one fits into the deadline. */
 export function hooksMillis(deadlineMillis: number): number {
-  return silenceMillis('heard', deadlineMillis, 0)
+  return silenceMillis('answered', deadlineMillis, 0)
 }
