@@ -1,6 +1,6 @@
 import type { ContestantName } from './contestants.ts'
 
-/** What one measurement says, by the names of the contest's metrics. */
+/** The values of one measurement, by the names of the contest's metrics. */
 export type Sample = Readonly<Record<string, number>>
 
 /** What is measured, and which way is better. */
@@ -24,7 +24,7 @@ export interface Entrant extends AsyncDisposable {
   measure(): Promise<Sample>
 }
 
-/** Who takes part, and how to make it ready. */
+/** A participant, and how it gets ready. */
 export interface Contestant {
   readonly name: ContestantName
   enter(): Promise<Entrant>
@@ -37,11 +37,11 @@ export interface Contest {
   readonly metrics: readonly Metric[]
   readonly contestants: readonly Contestant[]
   readonly goals: readonly Goal[]
-  /** What is measured hardly varies: a few rounds are enough, and nothing has to be warm. */
+  /** Whether the measured value hardly varies, so that a few rounds are enough and no warm-up is needed. */
   readonly isSteady?: boolean
 }
 
-/** What a benchmark's contests stand on, a server for example; gone when disposed of. */
+/** What a benchmark's contests need, a server for example. Disposing of it removes it. */
 export interface Stage extends AsyncDisposable {
   readonly contests: readonly Contest[]
 }
@@ -52,11 +52,11 @@ export interface Benchmark {
   /** The question, for `--help`. */
   readonly about: string
   readonly contestants: readonly ContestantName[]
-  /** Makes everything ready; a slice is how long one measurement of a throughput lasts, in milliseconds. */
+  /** Prepares everything. A slice is the duration of one measurement of a throughput, in milliseconds. */
   stage(sliceMillis: number): Promise<Stage>
 }
 
-/** A stage for contests that need no server. */
+/** The stage of contests that need no server. */
 export function emptyStage(contests: readonly Contest[]): Stage {
   return { contests, async [Symbol.asyncDispose]() {} }
 }

@@ -1,4 +1,4 @@
-/** Whoever may take part, by the name on the command line. */
+/** All contestants, by the name on the command line. */
 export const CONTESTANTS = {
   holdfast: 'Holdfast',
   'pg-pool': 'pg.Pool',

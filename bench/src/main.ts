@@ -48,7 +48,7 @@ async function run(options: Options, signal: AbortSignal): Promise<MetricResult[
 }
 
 async function publish(results: readonly MetricResult[], { json, pace }: Options): Promise<void> {
-  // Numbers on standard output must not be mixed with anything else.
+  // With numbers on standard output, nothing else may be written there.
   const out = json === '-' ? process.stderr : process.stdout
   out.write(`\n${renderTable(results)}\n${renderLegend()}\n`)
   if (json === '-') process.stdout.write(renderJson(results, pace))

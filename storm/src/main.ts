@@ -31,7 +31,7 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 async function storm(options: Options): Promise<number> {
-  // Numbers on standard output must not be mixed with anything else.
+  // With numbers on standard output, nothing else may be written there.
   const out = options.json === '-' ? process.stderr : process.stdout
   const interrupt = new AbortController()
   const interrupted = (): void => interrupt.abort()

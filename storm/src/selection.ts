@@ -4,20 +4,20 @@ import { FAULTS } from './faults/index.ts'
 import { STACKS } from './stacks/index.ts'
 import type { Stack } from './stacks/stack.ts'
 
-/** Who goes through what. */
+/** The stacks and the faults of a run. */
 export interface Selection {
   readonly stacks: readonly Stack[]
   readonly faults: readonly Fault[]
 }
 
-/** Every stack with Holdfast, of whatever family. */
+/** Every stack with Holdfast, of all families. */
 const WITH_HOLDFAST = 'holdfast'
 
 /**
  * What `--only` picks: stacks, families of them, faults, in any case and combination; without a name of one kind, all of
  * that kind.
  *
- * @throws {UsageError} for a name that nothing has, and for a fault that the server does not allow.
+ * @throws {UsageError} for an unknown name, and for a fault that the server doesn't allow.
  */
 export function select(given: readonly string[], isForeignServer: boolean): Selection {
   const possible = FAULTS.filter(({ needs }) => needs === 'connection' || !isForeignServer)

@@ -26,7 +26,7 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 async function soak(options: SoakOptions): Promise<number> {
-  // Numbers on standard output must not be mixed with anything else.
+  // With numbers on standard output, nothing else may be written there.
   const out = options.json === '-' ? process.stderr : process.stdout
   const record = emptySoakRecord(options)
   const wasCalledOff = await run(record, out)
@@ -36,7 +36,7 @@ async function soak(options: SoakOptions): Promise<number> {
   return hasFailed(record) ? EXIT.failed : EXIT.flat
 }
 
-/** Whether it was called off. */
+/** Whether it was aborted. */
 async function run(record: SoakRecord, out: NodeJS.WriteStream): Promise<boolean> {
   const interrupt = new AbortController()
   const interrupted = (): void => interrupt.abort()

@@ -13,7 +13,7 @@ const ScriptedClient = scriptedClient()
 // For the pool alone. With waiters, the promise of each costs as much as the pool, and the same for all contestants.
 const GOALS: readonly Goal[] = [{ metric: THROUGHPUT.name, peer: 'pg-pool', atLeast: 3 }]
 
-/** A pool, and how to take a client from it and give it back without using it. */
+/** A pool, and how to acquire a client and release it without using it. */
 interface Acquirer {
   readonly caller: Caller
   readonly close: () => Promise<unknown>

@@ -11,7 +11,7 @@ const WAITER: Metric = { name: 'a waiter', unit: 'bytes', better: 'less' }
 
 const WEIGHED: readonly WeighCommand['contestant'][] = ['holdfast', 'pg-pool']
 
-/** What is held on the heap, for as long as it lasts. */
+/** What is measured on the heap while it exists. */
 export const memory: Benchmark = {
   name: 'memory',
   about: 'bytes held per idle connection and per waiter',

@@ -8,7 +8,7 @@ const MAX = 10
 const CALLERS = 64
 const STATEMENT = 'select $1::int'
 
-/** Who asks a real server. */
+/** A contestant that queries a real server. */
 export const QUERYING: readonly ContestantName[] = ['holdfast', 'pg-pool', 'pg-pool-select-1']
 
 /** How to reach the server, how long a measurement lasts, and by how much we want to be better. */

@@ -4,7 +4,7 @@ import { QUERYING, queryContest } from './queries.ts'
 
 const DELAY_MILLIS = 1
 
-/** What protection costs where most services are: behind TLS, and some distance away. */
+/** What the protection costs in a usual deployment: with TLS, and at some distance. */
 export const queryTls: Benchmark = {
   name: 'query-tls',
   about: `the same over TLS, on a network that takes ${DELAY_MILLIS} ms each way`,

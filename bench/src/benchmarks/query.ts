@@ -2,7 +2,7 @@ import { Cluster } from '@holdfast/test/support'
 import type { Benchmark } from '../contest.ts'
 import { QUERYING, queryContest } from './queries.ts'
 
-/** What protection costs where a round trip costs least. */
+/** What the protection costs when a round trip is cheapest. */
 export const query: Benchmark = {
   name: 'query',
   about: 'a small statement over a Unix socket',

@@ -71,7 +71,7 @@ async function oneSpike(make: (settings: Settings) => Spiked): Promise<Sample> {
   }
 }
 
-/** Answers how long after `from` it was served. */
+/** Returns how long after `from` the caller was served. */
 async function oneRequest(pool: Spiked, from: number): Promise<number> {
   const client = await pool.connect()
   await sleep(REQUEST_MILLIS)

@@ -22,7 +22,7 @@ const POOLS = {
   'pg-pool': (config) => new pg.Pool(config),
 } satisfies Partial<Record<ContestantName, (config: pg.PoolConfig) => pg.Pool>>
 
-/** What lies between BEGIN and COMMIT. */
+/** The statements between BEGIN and COMMIT. */
 interface Work {
   readonly name: string
   readonly statement: string
@@ -33,7 +33,7 @@ const WORKS: readonly Work[] = [
   { name: 'read-only', statement: 'select balance from account where id = $1' },
 ]
 
-/** What it costs to know what became of a lost COMMIT. */
+/** What it costs to be able to resolve a lost COMMIT. */
 export const transactions: Benchmark = {
   name: 'transactions',
   about: `BEGIN, one statement, COMMIT over TLS, with ${DELAY_MILLIS} ms each way and without`,
@@ -70,7 +70,7 @@ function contest(name: string, work: Work, config: ClientConfig, sliceMillis: nu
   return { name, metrics: [THROUGHPUT, LATENCY, CPU_TIME], contestants, goals }
 }
 
-/** By hand, which all of them can: the same code for all. */
+/** Transactions by hand, so that the code is the same for all contestants. */
 function transacting(pool: pg.Pool, { statement }: Work): Caller {
   let came = 0
   return async (turns) => {

@@ -56,7 +56,7 @@ function contest(name: string, connectionTimeoutMillis: number, sliceMillis: num
   return { name, metrics: [COST], contestants, goals: [] }
 }
 
-/** From joining the line to having given the connection back, line after line for about `sliceMillis`. */
+/** The time from `connect()` to `release()`, for queue after queue during about `sliceMillis`. */
 async function nanosPerWaiter(pool: WaitedFor, sliceMillis: number): Promise<number> {
   let lines = 0
   let tookMillis = 0
@@ -64,7 +64,7 @@ async function nanosPerWaiter(pool: WaitedFor, sliceMillis: number): Promise<num
   return (tookMillis * 1e6) / (lines * WAITERS)
 }
 
-/** How long it takes to form one line and to serve it, with all connections leased at the beginning. */
+/** How long it takes to fill one wait queue and to serve it, with all connections leased at the beginning. */
 async function oneLine(pool: WaitedFor): Promise<number> {
   const holders = await Promise.all(Array.from({ length: MAX }, () => pool.connect()))
   const from = performance.now()

@@ -14,7 +14,7 @@ process.send?.(await weights(command), () => process.exit())
 
 async function weights({ contestant, connections, waiters }: WeighCommand): Promise<Weights> {
   const Client = scriptedClient()
-  // Code that has never run is compiled, and then weighs something, too.
+  // Code that has never run is compiled at its first run, and would be weighed too.
   await bareClients(Client, 10)
   await poolOf(contestant, 10, 10)
   const bareClient = await bareClients(Client, connections)
@@ -57,7 +57,7 @@ function leaseAll(pool: pg.Pool, count: number): Promise<pg.PoolClient[]> {
 /** What is alive, in bytes. */
 async function heap(): Promise<number> {
   for (let times = 0; times < 4; times++) {
-    // Promises that are about to settle, and what finalizers let go of.
+    // Lets promises settle, and finalizers run.
     await new Promise((resolve) => setImmediate(resolve))
     await globalThis.gc?.({ type: 'major', execution: 'async' })
   }

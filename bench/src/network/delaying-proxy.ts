@@ -6,7 +6,7 @@ import type { Address } from '@holdfast/test/support'
 /** What the proxy's process is asked for. */
 export interface ProxyCommand {
   readonly target: Address
-  /** What everything takes on its way, each way. */
+  /** How long everything travels, each way. */
   readonly delayMillis: number
 }
 

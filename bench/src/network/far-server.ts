@@ -1,7 +1,7 @@
 import { Cluster } from '@holdfast/test/support'
 import { DelayingProxy } from './delaying-proxy.ts'
 
-/** A server over TLS, and a slow way to it; both are gone when it is disposed of. */
+/** A server over TLS behind a slow connection. Disposing of it ends both. */
 export class FarServer implements AsyncDisposable {
   readonly cluster: Cluster
   /** Leads to it. */

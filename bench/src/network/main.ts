@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import { FaultProxy } from '@holdfast/test/support'
 import type { ProxyCommand } from './delaying-proxy.ts'
 
-// The process of the slow network. It ends when the bench lets go of it, or is gone.
+// The process of the slow network. It ends when the bench disconnects from it, or ends.
 
-// Ctrl-C reaches the whole group of processes; the bench decides what becomes of this one.
+// Ctrl-C reaches the whole group of processes. The bench decides when this one ends.
 process.on('SIGINT', () => {})
 
 const [command] = (await once(process, 'message')) as [ProxyCommand]

@@ -1,4 +1,4 @@
-/** Shows how it goes: one line that changes on a terminal, a line per contest elsewhere. */
+/** Shows the progress: one line that changes on a terminal, a line per contest elsewhere. */
 export class Progress implements Disposable {
   readonly #out: NodeJS.WriteStream
   readonly #startedAt = performance.now()
@@ -23,7 +23,7 @@ export class Progress implements Disposable {
   }
 
   #show(text: string): void {
-    // A line that wraps could not be replaced.
+    // A line that wraps can't be replaced.
     const width = (this.#out.columns || 80) - 1
     this.#out.write(`\r\u001b[K${`${this.#clock()}  ${text}`.slice(0, width)}`)
   }

@@ -4,7 +4,7 @@ import type { Unit } from '../contest.ts'
 import { CONTESTANTS, OURS } from '../contestants.ts'
 import { type MetricResult, RATIO_DECIMALS, type Ratio, type Value } from '../results/contest-result.ts'
 
-/** The ratios, with what they were made of. */
+/** The ratios, with the values that they are computed from. */
 export function renderTable(results: readonly MetricResult[]): string {
   const table = new Table({
     head: ['benchmark', 'what', 'contestant', 'median', 'Holdfast is', 'middle half', 'goal'],
@@ -26,13 +26,13 @@ export function renderTable(results: readonly MetricResult[]): string {
   return table.toString()
 }
 
-/** What was said above is only noise below. */
+/** Drops repeated titles: what a line above says is noise below. */
 function heading({ benchmark, contest }: MetricResult, previous: MetricResult | undefined): string {
   if (previous?.benchmark === benchmark && previous.contest === contest) return ''
   return `${styleText('bold', benchmark)}\n${contest}`
 }
 
-/** What the words of the table mean. */
+/** The meaning of the table's words. */
 export function renderLegend(): string {
   const legend = {
     '+ select 1': 'on the client, before each use: how careful users make sure that it is alive',
@@ -72,7 +72,7 @@ function decimals(ratio: number): string {
   return ratio.toFixed(RATIO_DECIMALS)
 }
 
-/** A number that a person reads, with what it counts. */
+/** A number with its unit, for people. */
 function amount(value: number, unit: Unit): string {
   const digits = value < 100 && unit !== 'connections' ? 3 : Math.max(3, Math.ceil(Math.log10(value + 1)))
   const text = value.toLocaleString('en', { maximumSignificantDigits: digits })

@@ -33,7 +33,7 @@ export interface JudgedGoal {
   readonly isMet: boolean
 }
 
-/** The decimals that a ratio is shown with: what they hide neither meets nor misses a goal. */
+/** The decimals of a shown ratio. A difference that they hide neither meets nor misses a goal. */
 export const RATIO_DECIMALS = 2
 
 /** Makes results of measurements, metric by metric. */

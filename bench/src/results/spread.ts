@@ -1,13 +1,13 @@
 import { quantile } from 'simple-statistics'
 
-/** Where the middle half of some numbers lies. */
+/** The range of the middle half of some numbers. */
 export interface Spread {
   readonly lowerQuartile: number
   readonly median: number
   readonly upperQuartile: number
 }
 
-/** The quartiles: unlike a mean, they don't care how far off a round was in which the machine did something else. */
+/** The quartiles. Unlike a mean, they aren't affected by a few rounds in which the machine was busy. */
 export function spreadOf(numbers: readonly number[]): Spread {
   const [lowerQuartile = Number.NaN, median = Number.NaN, upperQuartile = Number.NaN] = quantile(
     [...numbers],

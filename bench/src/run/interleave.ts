@@ -64,7 +64,7 @@ async function runHeat(
   }
 }
 
-/** The same things in an order that chance decides (Fisher and Yates). */
+/** The same items in a random order (Fisher and Yates). */
 export function shuffled<Thing>(things: readonly Thing[], random: () => number): Thing[] {
   const order = [...things]
   for (let last = order.length - 1; last > 0; last--) {

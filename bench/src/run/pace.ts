@@ -16,5 +16,5 @@ export const USUAL: Pace = { rounds: 30, heats: 6, warmUps: 2, sliceMillis: 250 
 /** How many rounds are enough for what hardly varies. */
 export const STEADY_ROUNDS = 3
 
-/** To see whether it works at all. */
+/** Only to see whether it works. */
 export const QUICK: Pace = { rounds: 5, heats: 1, warmUps: 1, sliceMillis: 100 }

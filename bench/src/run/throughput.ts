@@ -29,7 +29,7 @@ export interface Load {
 export function throughputOf({ caller, callers, sliceMillis, close }: Load): Entrant {
   return {
     async measure() {
-      // A service under load doesn't pause while others are measured: what lay idle meanwhile gets going unmeasured.
+      // A service under load doesn't pause, but a contestant pauses while others are measured. So it warms up again unmeasured.
       await slice(caller, callers, LEAD_IN_MILLIS)
       const { turnsPerSecond, cpuMicrosPerTurn, medianMillis } = await slice(caller, callers, sliceMillis)
       return {

@@ -1,6 +1,6 @@
 import { quantile } from 'simple-statistics'
 
-/** The clock is read once per so many turns: reading it each time would be a good part of what is measured. */
+/** The clock is read once per so many turns: reading it each time would be a large part of the measured time. */
 const TURNS_PER_LOOK = 32
 
 /** What callers ask before each turn, all of them the same one: whether the slice is over. Counts the turns. */
@@ -31,19 +31,19 @@ export class Turns {
     this.#tookMillis.push(millis)
   }
 
-  /** What half of the turns took at most, of those that were noted; NaN if none was. */
+  /** The median duration of the recorded turns; NaN if there are none. */
   get medianMillis(): number {
     return this.#tookMillis.length === 0 ? Number.NaN : quantile(this.#tookMillis, 0.5)
   }
 }
 
-/** Takes turns as long as there are any. The loop is the caller's own, so that nothing comes between it and its pool. */
+/** Takes turns until the slice is over. Each caller has its own loop, so that nothing is between it and its pool. */
 export type Caller = (turns: Turns) => Promise<void>
 
-/** What a slice has shown. */
+/** The result of a slice. */
 export interface Slice {
   readonly turnsPerSecond: number
-  /** What this process, with its threads, has worked for each turn; what a server worked isn't in it. */
+  /** The CPU time of this process and its threads for each turn, without that of a server. */
   readonly cpuMicrosPerTurn: number
   /** The median duration of the turns; NaN if none was recorded. */
   readonly medianMillis: number

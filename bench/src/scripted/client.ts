@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import pg, { type ClientConfig } from 'pg'
 
-/** Makes clients that a pool can't tell from pg's own. */
+/** A class of clients that a pool can't distinguish from pg's own. */
 export type ClientClass = typeof pg.Client
 
 /**

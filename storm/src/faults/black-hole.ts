@@ -12,7 +12,7 @@ export const blackHole: Fault = {
     const { proxy } = ground
     const links = proxy.links
     proxy.swallow({ connections: 'existing' })
-    // Dead, and nothing can tell the service, until it has given up every one of them.
+    // The connections are dead, and the service can't notice it, until it has given up every one of them.
     await act('silences', () => Promise.race([Promise.all(links.map((link) => link.clientLeft)), wait(LASTS_MILLIS)]))
   },
 }

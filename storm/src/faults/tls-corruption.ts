@@ -12,8 +12,8 @@ export const tlsCorruption: Fault = {
   async strike({ ground, act, wait }) {
     const { proxy } = ground
     const links = proxy.links
-    // A connection that is not used at the moment is hit by its next record, whenever that comes; one that is given up
-    // before, by nothing.
+    // A connection that is idle at the moment is hit at its next record, whenever that comes; a connection that is given up
+    // before that is not hit.
     const hits = [
       proxy.corrupt('to-client', { links: links.filter((_, index) => index % 2 === 0) }),
       proxy.corrupt('to-server', { links: links.filter((_, index) => index % 2 === 1) }),

@@ -1,7 +1,7 @@
 import { AimedProxy, Cluster, FaultProxy } from '@holdfast/test/support'
 import { Ground } from './ground.ts'
 
-/** A throw-away Postgres with TLS, all for one stack. */
+/** A temporary Postgres with TLS, for one stack. */
 export async function embeddedGround(name: string): Promise<Ground> {
   const cluster = await Cluster.start()
   const aimed = await AimedProxy.start(cluster)

@@ -4,7 +4,7 @@ import pg from 'pg'
 import { factsOf } from '../workload/operation.ts'
 import { Ground } from './ground.ts'
 
-/** The server that was named cannot be used; the message says where and why. */
+/** The given server can't be used. The message says which server, and why. */
 export class UnusableServer extends Error {}
 
 /**

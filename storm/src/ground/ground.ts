@@ -10,13 +10,13 @@ export interface ServerSession {
   readonly query: string
 }
 
-/** How long the truth may take to be read before the storm gives up. */
+/** How long a query of the results may take before the storm gives up. */
 const DIRECT_PATIENCE_MILLIS = 15_000
 
-/** What one stack stands on: a server, the network in front of it, and a way past that network to the truth. */
+/** What one stack runs on: a server, the network in front of it, and a connection past that network to check the results. */
 export class Ground implements AsyncDisposable {
   readonly proxy: FaultProxy
-  /** Only if the server is ours to stop and freeze. */
+  /** Only if the storm may stop and freeze the server. */
   readonly cluster: Cluster | undefined
   /** Only if the storm runs the server: a proxy that reads messages needs the server's certificate. */
   readonly aimed: AimedProxy | undefined
@@ -46,7 +46,7 @@ export class Ground implements AsyncDisposable {
     this.#dispose = parts.dispose
   }
 
-  /** The network works, and takes its usual time; of what was silenced, both ends learn that it is dead. */
+  /** Makes the network work, with its usual delay. Both ends of silenced connections learn that these are dead. */
   async healNetwork(): Promise<void> {
     await this.proxy.heal()
     for (const link of this.#hit) link.cut('rst')
@@ -54,7 +54,7 @@ export class Ground implements AsyncDisposable {
     this.proxy.delay(SETTINGS.networkDelayMillis)
   }
 
-  /** Asks the server itself, in a session of its own that no fault touches. */
+  /** Queries the server directly, in a session that no fault affects. */
   async query<Row extends QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
     const client = new pg.Client({ ...this.#direct, connectionTimeoutMillis: DIRECT_PATIENCE_MILLIS })
     client.on('error', () => {}) // The statement that is running rejects.

@@ -6,7 +6,7 @@ import { PALETTE } from './palette.ts'
 /** Of one stack's chart, in pixels. */
 export const CHART_HEIGHT = 330
 
-// Otherwise echarts shifts each grid to make room for its labels, and the two axes of time part.
+// Otherwise echarts shifts each grid to make room for its labels, and the two time axes differ.
 const OWN_BOUNDS = { outerBoundsMode: 'none' as const, left: 72, right: 16 }
 const RATES = { ...OWN_BOUNDS, top: 46, height: 150 }
 const LATENCY = { ...OWN_BOUNDS, top: 222, height: 74 }
@@ -62,7 +62,7 @@ export function chartOptions(stack: StackRecord, record: StormRecord): EChartsOp
         name: 'errors/s',
         type: 'bar',
         barWidth: 4,
-        // A single error must be seen beside hundreds of successes.
+        // A single error must be visible beside hundreds of successes.
         barMinHeight: 5,
         data: slices.map(({ at, errorsPerSecond }) => [at, errorsPerSecond === 0 ? '-' : errorsPerSecond]),
         color: PALETTE.error,
@@ -117,7 +117,7 @@ function areas(stack: StackRecord, record: StormRecord): Area[] {
 function strikes(stack: StackRecord, record: StormRecord): Area[] {
   return stack.phases.map(({ struckFrom, struckUntil }): Area => {
     const from = since(struckFrom, stack)
-    // One that is over in a moment must be seen all the same.
+    // A very short one must be visible all the same.
     const until = Math.max(since(struckUntil, stack), from + lengthOf(record) / 400)
     return [{ xAxis: from, itemStyle: { color: PALETTE.strike }, label: { show: false } }, { xAxis: until }]
   })

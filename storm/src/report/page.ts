@@ -11,8 +11,8 @@ import { COLUMNS, rowGroups } from './table.ts'
 import { fullName, LOSS_TERMS, lossFacts, NOTES, REASONS, type Term } from './terms.ts'
 
 /**
- * The report as one page that needs nothing but itself: a chart for each stack on the same axis of time, and the table
- * below. echarts is part of it, so that one can point at things.
+ * The report as one self-contained page: a chart for each stack on the same time axis, and the table
+ * below. It includes echarts, for its tooltips.
  */
 export async function renderPage(record: StormRecord): Promise<string> {
   const charts = record.stacks.map((stack, index) => ({ id: `chart-${index}`, options: chartOptions(stack, record) }))

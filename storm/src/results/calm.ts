@@ -2,7 +2,7 @@ import type { StormRecord } from '../run/record.ts'
 
 const PERCENTILE = 0.95
 
-/** What nineteen of twenty operations stayed below while nothing was broken, in milliseconds: what the machine can do. */
+/** The 95th percentile of the duration of operations while nothing was broken, in milliseconds: the speed of the machine. */
 export function calmLatencyMillis({ stacks }: StormRecord): number {
   const phases = stacks.flatMap((stack) => stack.phases)
   const calm = phases.flatMap(({ operations, struckFrom }) => operations.filter(({ endedAt }) => endedAt < struckFrom))

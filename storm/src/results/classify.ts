@@ -31,7 +31,7 @@ export function reasonFor(operation: Operation, phase: PhaseRecord): Reason {
   return hadConnectionAt <= firstNews(phase, began) + GRACE_MILLIS ? 'into the dark' : 'avoidable'
 }
 
-/** When the first of the silenced connections was found out: from then on, the pool could distrust the others. */
+/** When the first silenced connection was noticed: from then on, the pool could suspect the others. */
 function firstNews({ operations }: PhaseRecord, since: number): number {
   return operations
     .filter(({ outcome, endedAt }) => outcome === 'failed' && endedAt >= since)

@@ -3,7 +3,7 @@ import type { ErrorFacts, Operation } from '../workload/operation.ts'
 import { type Reason, reasonFor } from './classify.ts'
 import { isError } from './phase-result.ts'
 
-/** Errors of one fault that are the same in all that matters. */
+/** Equal errors of one fault. */
 export interface ErrorGroup {
   /** The fault's name, and its title. */
   readonly fault: string

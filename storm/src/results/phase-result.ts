@@ -11,29 +11,29 @@ export interface PhaseResult {
    * none.
    */
   readonly errors: number
-  /** Transactions whose work was run again, once or more, whatever became of them. */
+  /** Transactions that ran more than once, with whatever outcome. */
   readonly retried: number
   /** Operations that were pending for more than five seconds. */
   readonly hangs: number
   readonly crashes: number
-  /** Those of the errors that died with their process. */
+  /** The errors whose operation died with its process. */
   readonly diedInCrash: number
   readonly lost: number
   readonly doubled: number
   readonly uncommitted: number
   readonly denied: number
-  /** Transactions reported as failed, and written all the same. */
+  /** Transactions that were reported as failed, but are written. */
   readonly misreported: number
   /** Transactions whose outcome was reported as unknown. */
   readonly unknown: number
   readonly writtenInSpiteOfError: number
   readonly balancesAreRight: boolean
-  /** Of the pool's `max`, those that could not be used at the end. */
+  /** How many of the pool's `max` connections could not be used at the end. */
   readonly leakedSlots: number
   /** Sessions at the server that are busy, in a transaction, or too many, while no caller runs. */
   readonly leakedSessions: number
   readonly wasReplaced: boolean
-  /** From the fault (or the callers' return) to the first success of an operation that began after it. */
+  /** The time from the fault (or the restart of the callers) to the first success of an operation that began after it. */
   readonly backAfterMillis: number | undefined
 }
 
@@ -69,7 +69,7 @@ export function phaseResults({ phases }: StackRecord): readonly PhaseResult[] {
   return phases.map(phaseResult)
 }
 
-/** Whether the application got what it asked for; its own refusal is an answer too. */
+/** Whether the application got an answer, its own refusal included. */
 export function isSuccess({ outcome }: Operation): boolean {
   return outcome === 'ok' || outcome === 'declined' || outcome === 'abandoned'
 }
@@ -84,7 +84,7 @@ export function isError({ outcome, startedAt, endedAt }: Operation): boolean {
   return outcome === 'failed'
 }
 
-// One that ended a moment after the deadline may never have been noticed as overdue.
+// An operation that ended just after the deadline may not have been recorded as overdue.
 function hangs({ operations, overdue }: PhaseRecord): number {
   const late = operations.filter(({ startedAt, endedAt }) => endedAt - startedAt > SETTINGS.hangMillis)
   return new Set([...late, ...overdue].map(({ startedAt, id }) => `${id}@${startedAt}`)).size
@@ -92,7 +92,7 @@ function hangs({ operations, overdue }: PhaseRecord): number {
 
 function backAfter({ operations, struckFrom, resumedAt, acts }: PhaseRecord): number | undefined {
   const from = Math.max(struckFrom, resumedAt ?? 0)
-  // Until a cut is complete, some still get through: that is no recovery. A silence is there at once, and lasts.
+  // Until a cut is complete, some operations still succeed, which is no recovery. A silence is complete at once.
   const struck = acts.find(({ effect }) => effect !== 'silences')?.until ?? struckFrom
   const first = operations
     .filter((operation) => isSuccess(operation) && operation.startedAt >= Math.max(from, struck))

@@ -14,7 +14,7 @@ export interface Slice {
 
 const SLICE_MILLIS = 500
 
-/** The course of one stack over the whole run. */
+/** What happened to one stack over the whole run. */
 export function timeline({ phases, startedAt, endedAt }: StackRecord): readonly Slice[] {
   const count = Math.ceil((endedAt - startedAt) / SLICE_MILLIS)
   const slices = Array.from({ length: count }, () => ({ successes: 0, errors: 0, oldest: null as number | null }))

@@ -1,7 +1,7 @@
 import type { StackRecord } from '../run/record.ts'
 import { type PhaseResult, phaseResults } from './phase-result.ts'
 
-/** All faults of one stack together: sums, and the longest time until it was back. */
+/** All faults of one stack together: sums, and the longest recovery time. */
 export function totals(stack: StackRecord): Omit<PhaseResult, 'fault'> {
   const results = phaseResults(stack)
   const sum = (read: (result: PhaseResult) => number): number =>

@@ -1,13 +1,13 @@
-/** What has to be undone, last thing first. One failure does not keep the rest from being undone. */
+/** Undoes what was done, in reverse order. A failure doesn't stop the rest. */
 export class Cleanup implements AsyncDisposable {
   readonly #tasks: (() => Promise<void>)[] = []
 
-  /** Remembers what undoes something that has just been done. */
+  /** Adds a function that undoes what has just been done. */
   add(task: () => Promise<void>): void {
     this.#tasks.push(task)
   }
 
-  /** @throws {AggregateError} of everything that failed, when all has been tried. */
+  /** @throws {AggregateError} of all failures, after the last attempt. */
   async [Symbol.asyncDispose](): Promise<void> {
     const failures: unknown[] = []
     for (let task = this.#tasks.pop(); task; task = this.#tasks.pop()) {

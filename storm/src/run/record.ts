@@ -6,7 +6,7 @@ import type { Pending } from '../workload/journal.ts'
 import type { Operation } from '../workload/operation.ts'
 import type { Crash } from './service-process.ts'
 
-/** One thing done to the service's connections, from its beginning until it was done. */
+/** One act against the service's connections, with its beginning and its end. */
 export interface Act {
   readonly effect: Effect
   readonly from: number
@@ -18,11 +18,11 @@ export interface PhaseRecord {
   readonly fault: Fault
   readonly index: number
   startedAt: number
-  /** When the fault began and was over. */
+  /** When the fault began and ended. */
   struckFrom: number
   struckUntil: number
   readonly acts: Act[]
-  /** When the callers came back, if the fault had sent them away. */
+  /** When the callers were started again, if the fault had stopped them. */
   resumedAt: number | undefined
   endedAt: number
   readonly operations: Operation[]

@@ -13,7 +13,7 @@ export interface Crash {
   readonly at: number
   /** What it wrote last: usually the uncaught error. */
   readonly lastWords: string
-  /** What died with it, without an outcome. */
+  /** The operations that died with it, without an outcome. */
   readonly pending: readonly Pending[]
 }
 
@@ -24,7 +24,7 @@ export interface ServiceListener {
   crashed(crash: Crash): void
 }
 
-/** What a service's process is started from. */
+/** What a service's process needs to start. */
 export interface ServiceSetup {
   readonly stack: string
   readonly setup: StackSetup
@@ -32,14 +32,14 @@ export interface ServiceSetup {
   readonly listener: ServiceListener
 }
 
-/** What the service is meant to be doing: a new process takes it up where the old one died. */
+/** The task of the service. A new process goes on with it where the old one died. */
 interface Duty {
   phase: number | undefined
   dirty: boolean
 }
 
 const MOST_STARTS_WITHOUT_SUCCESS = 3
-/** TypeORM connects when it starts: in a fault its process may well die of that, and be started again. */
+/** TypeORM connects at its start, so during a fault its process may die and be started again. */
 const STARTS_PATIENCE_MILLIS = 10_000
 const CLOSE_PATIENCE_MILLIS = 8000
 const MOST_STDERR = 20_000
@@ -74,12 +74,12 @@ export class ServiceProcess implements AsyncDisposable {
     return service
   }
 
-  /** How many processes there have been. */
+  /** How many processes were started so far. */
   get incarnation(): number {
     return this.#incarnation
   }
 
-  /** Resolves when a process is there and at its duty. */
+  /** Resolves when a process is running and has its task. */
   async ready(): Promise<void> {
     let seen: number
     do {
@@ -89,13 +89,13 @@ export class ServiceProcess implements AsyncDisposable {
     } while (seen !== this.#incarnation)
   }
 
-  /** Its callers set to work, in this phase. */
+  /** Starts its callers, in this phase. */
   async resume(phase: number): Promise<void> {
     this.#duty.phase = phase
     await this.#ask({ type: 'start', phase })
   }
 
-  /** Its callers stop; says what is still under way after the given time. */
+  /** Stops its callers. Returns the operations that still run after the given time. */
   async pause(withinMillis: number): Promise<readonly Pending[]> {
     this.#duty.phase = undefined
     return (await this.#ask({ type: 'pause', withinMillis }))?.pending ?? []
@@ -112,30 +112,30 @@ export class ServiceProcess implements AsyncDisposable {
     await this.#ask({ type: 'block', millis })
   }
 
-  /** Lets some callers forget their COMMIT, or no more. */
+  /** Sets whether some callers forget their COMMIT. */
   async dirty(on: boolean): Promise<void> {
     this.#duty.dirty = on
     await this.#ask({ type: 'dirty', on })
   }
 
-  /** Halts the process where it is. */
+  /** Freezes the process. */
   freeze(): void {
     this.#child?.kill('SIGSTOP')
   }
 
-  /** Lets it go on. */
+  /** Lets the process go on. */
   thaw(): void {
     this.#child?.kill('SIGCONT')
   }
 
-  /** Kills the process and starts another, as an operator does with one that is stuck. */
+  /** Kills the process and starts another, as an operator does with a stuck process. */
   async replace(): Promise<void> {
     await this.#kill()
     this.#launch()
     await this.ready()
   }
 
-  /** Asks it to close its pool, and says how long it took to end by itself; undefined if it did not. */
+  /** Has it close its pool. Returns how long it took to end by itself; undefined if it didn't. */
   async close(): Promise<number | undefined> {
     await this.ready()
     const child = this.#child
@@ -186,7 +186,7 @@ export class ServiceProcess implements AsyncDisposable {
     this.#send({ type: 'open', stack, setup, seed: seed + incarnation, incarnation })
   }
 
-  /** Undefined when the process crashed over it. The next one has taken up the duty by then. */
+  /** Undefined if the process crashed meanwhile. By then the next process has taken over the task. */
   async #ask<Type extends Command['type']>(
     command: Extract<Command, { type: Type }>,
   ): Promise<Answer<Type> | undefined> {

@@ -7,8 +7,8 @@ import { Journal } from '../workload/journal.ts'
 import type { Command, Message } from './messages.ts'
 import { Outbox } from './outbox.ts'
 
-// The process of one service, under one stack. It lives and dies as the stack lets it: nothing is caught here that a
-// service of the real world would not catch.
+// The process of one service with one stack. It lives and dies as with that stack: nothing is caught here that a
+// real service wouldn't catch.
 
 const outbox = new Outbox()
 const journal = new Journal({
@@ -21,7 +21,7 @@ let isClosing = false
 
 process.on('message', (command: Command) => void obey(command))
 process.on('exit', () => outbox.send({ type: 'ended', pending: journal.pending }))
-// Ctrl-C reaches the whole group of processes; the storm decides what becomes of this one.
+// Ctrl-C reaches the whole group of processes. The storm decides when this one ends.
 process.on('SIGINT', () => {})
 process.on('disconnect', () => {
   if (!isClosing) process.exit(0) // The storm is gone.
@@ -30,7 +30,7 @@ process.on('disconnect', () => {
 async function obey(command: Command): Promise<void> {
   const answer = await act(command)
   outbox.send(answer)
-  // From here on nothing of ours keeps the process: if it lives on, the pool keeps it.
+  // From here on only the pool can keep the process alive.
   if (command.type === 'close') process.disconnect()
 }
 
@@ -73,7 +73,7 @@ async function drained(withinMillis: number): Promise<void> {
   while (journal.pending.length > 0 && performance.now() < deadline) await sleep(10)
 }
 
-/** Stops the event loop with statements under way, as a big JSON or a bad regular expression does. */
+/** Blocks the event loop while statements are running, as a big JSON or a bad regular expression does. */
 function block(millis: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, millis)
 }

@@ -12,17 +12,17 @@ export type Command =
       readonly seed: number
       readonly incarnation: number
     }
-  /** The callers set to work. Answered by `started`. */
+  /** Starts the callers. Answered by `started`. */
   | { readonly type: 'start'; readonly phase: number }
-  /** Nobody begins anything new. Answered by `paused`, when nothing is under way or the time is up. */
+  /** Stops the callers. Answered by `paused`, when no operation is running or the time is up. */
   | { readonly type: 'pause'; readonly withinMillis: number }
   /** Answered by `probed`. */
   | { readonly type: 'probe'; readonly count: number; readonly withinMillis: number }
-  /** Does nothing at all for so long, with replies unread in its sockets. Answered by `blocked`. */
+  /** Blocks the event loop for so long, with unread replies in the sockets. Answered by `blocked`. */
   | { readonly type: 'block'; readonly millis: number }
-  /** Begin or stop to give connections back with a transaction open. Answered by `dirtied`. */
+  /** Starts or stops to release connections with an open transaction. Answered by `dirtied`. */
   | { readonly type: 'dirty'; readonly on: boolean }
-  /** Close the pool, and end by yourself. Answered by `closed`. */
+  /** Closes the pool, so that the process ends by itself. Answered by `closed`. */
   | { readonly type: 'close' }
 
 /** A message of a service to the storm. */
@@ -34,10 +34,10 @@ export type Message =
   | { readonly type: 'blocked' }
   | { readonly type: 'dirtied' }
   | { readonly type: 'closed' }
-  /** What is in here has been acknowledged to the application. */
+  /** Operations whose outcome the application has got. */
   | { readonly type: 'operations'; readonly operations: readonly Operation[] }
   | { readonly type: 'overdue'; readonly pending: Pending }
-  /** The last words of a process that ends, of whatever. */
+  /** The last message of a process that ends, for whatever reason. */
   | { readonly type: 'ended'; readonly pending: readonly Pending[] }
 
 /** Which message answers which command. */

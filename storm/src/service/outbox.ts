@@ -20,7 +20,7 @@ export class Outbox {
     if (operation.kind !== 'read') this.#flush()
   }
 
-  /** Sends a message, behind every outcome so far. */
+  /** Sends a message after all outcomes so far. */
   send(message: Message): void {
     this.#flush()
     post(message)

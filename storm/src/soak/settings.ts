@@ -1,6 +1,6 @@
-/** How the soaked process is set up, and how long things take. What is not here is as in the storm. */
+/** The settings of the soaked process, and the durations. Everything else is as in the storm. */
 export const SOAK = {
-  /** Short, so that every way in which a connection ages is taken many times a minute. */
+  /** Short, so that connections age in every way many times a minute. */
   pool: {
     idleTimeoutMillis: 1500,
     maxIdle: 6,
@@ -16,18 +16,18 @@ export const SOAK = {
     prePing: { idleMillis: 100, timeoutMillis: 500 },
   },
   nullPoolMax: 4,
-  /** A caller's pause between two operations, at least and at most: short, for what is looked for grows with each. */
+  /** The shortest and the longest pause of a caller between two operations. Short, since a leak grows with each operation. */
   thinkMillis: [20, 60],
 
-  /** Work before a fault, at least and at most. */
+  /** The shortest and the longest time before a fault. */
   calmMillis: [300, 900],
-  /** Work after it. */
+  /** The time after a fault. */
   recoveryMillis: 1200,
   sampleMillis: 1000,
   /** Until every operation has its outcome: longer than all timeouts in a row. An answer, however late, is no leak. */
   drainMillis: 20_000,
   /** Until the last timer has run out, the last socket is closed, and the server has noticed. */
   settleMillis: 5000,
-  /** A process that has not answered for so long never will. */
+  /** After so long without an answer, the process counts as hanging. */
   answerMillis: 60_000,
 } as const

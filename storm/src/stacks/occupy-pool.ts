@@ -25,7 +25,7 @@ export function occupyPool(pool: Pool, count: number, withinMillis: number): Pro
 
 /**
  * Finds out how many connections a pool can really have in use at one time: takes `count` at once, has each answer,
- * and lets go of all of them together. A dead one goes back with its error, so that a second try finds it replaced.
+ * and releases all of them together. A dead one is released with its error, so that a second try finds it replaced.
  */
 export async function occupy(take: () => Promise<Occupied>, count: number, withinMillis: number): Promise<number> {
   const leases = Array.from({ length: count }, () => new Lease(take))

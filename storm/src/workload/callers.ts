@@ -47,7 +47,7 @@ export class Callers {
     ]
   }
 
-  /** Everyone sets to work. Those that a hanging operation still holds up are replaced by new ones, as users are. */
+  /** Starts all callers. A caller with a hanging operation is replaced by a new one, as users are. */
   start(phase: number): void {
     this.#phase = phase
     if (this.#isOpen) return
@@ -56,17 +56,17 @@ export class Callers {
     for (const loop of this.#loops) void loop() // Cannot reject: the journal takes every error.
   }
 
-  /** Nobody begins anything new. */
+  /** Stops all callers: none begins a new operation. */
   stop(): void {
     this.#isOpen = false
   }
 
-  /** Whether some callers give their connection back with a transaction open. */
+  /** Sets whether some callers release their connection with an open transaction. */
   set dirty(on: boolean) {
     this.#isDirty = on
   }
 
-  /** Everybody comes at once. */
+  /** Many callers query at once. */
   rush(): void {
     for (let count = 0; count < SETTINGS.poolMax / 2; count++) {
       void this.#write()
@@ -115,7 +115,7 @@ export class Callers {
   }
 
   /**
-   * Walks through accounts of its own, pair by pair, so that no transfer meets a row lock that a lost one has left at
+   * Uses pairs of accounts of its own, one after the other, so that no transfer meets a row lock that a lost one left at
    * the server: what is measured is the pool.
    */
   #mover(index: number, random: () => number): () => Promise<void> {

@@ -15,7 +15,7 @@ export interface Pending {
 /** Records the next step of an operation, so that its error can be assigned to that step. */
 export interface Trace {
   step(name: string): void
-  /** A transaction's work begins. What it came to in an attempt before no longer counts: nothing of that may be there. */
+  /** An attempt of a transaction begins. The attempt before no longer counts: it must have written nothing. */
   attempt(): void
   /** Whether the caller submits a failed operation once more. */
   resubmit(error: unknown): boolean
@@ -24,13 +24,13 @@ export interface Trace {
 /** Is called with what the journal records. */
 export interface JournalListener {
   ended(operation: Operation): void
-  /** It has been pending for `hangMillis`. Told once. */
+  /** An operation has been pending for `hangMillis`. Called once. */
   overdue(pending: Pending): void
 }
 
 const OVERDUE_CHECK_MILLIS = 200
 
-/** Keeps book of every operation from its start to its outcome. Nothing that fails goes unmentioned. */
+/** Records every operation from its start to its outcome, and every failure. */
 export class Journal {
   readonly #listener: JournalListener
   readonly #pending = new Map<number, Pending>()
@@ -42,12 +42,12 @@ export class Journal {
     setInterval(() => this.#lookForOverdue(), OVERDUE_CHECK_MILLIS).unref()
   }
 
-  /** What is under way, oldest first. */
+  /** The running operations, oldest first. */
   get pending(): readonly Pending[] {
     return [...this.#pending.values()]
   }
 
-  /** Runs an operation and writes down how it ended. Never rejects: callers of a service go on after an error. */
+  /** Runs an operation and records how it ended. Never rejects: the callers of a service go on after an error. */
   async run(about: Pick<Pending, 'kind' | 'phase' | 'key'>, work: (trace: Trace) => Promise<unknown>): Promise<void> {
     const pending: Pending = { ...about, id: ++this.#lastId, startedAt: now() }
     this.#pending.set(pending.id, pending)
@@ -86,14 +86,14 @@ export class Journal {
 
 /** A single statement has no steps; a transaction has `connect`, its statements, and perhaps `rollback`. */
 class Steps implements Trace {
-  /** When it got past `connect`. */
+  /** When `connect` was done. */
   leasedAt: number | undefined
   reachedCommit = false
   attempts = 0
   wasResubmitted = false
-  /** The last step before it went wrong. */
+  /** The last step before the failure. */
   failing = 'query'
-  /** Between `rollback` and `rolled back`: what fails now hides what had failed before. */
+  /** Between `rollback` and `rolled back`: an error now hides the one before. */
   isRollingBack = false
 
   attempt(): void {

@@ -23,14 +23,14 @@ export interface Operation {
   readonly outcome: Outcome
   /** Whether COMMIT was called: without it, nothing may have been written. */
   readonly reachedCommit: boolean
-  /** How often a transaction's work was begun, if the stack does that: more than once if it retries. */
+  /** How often the transaction was started: more than once if the stack retries. */
   readonly attempts: number
   /** Whether it was reported as failed, and submitted again by its caller. */
   readonly wasResubmitted: boolean
   readonly error?: ErrorFacts
 }
 
-/** What is known of an error without the error: it crosses a process boundary. */
+/** The facts of an error, which can cross a process boundary. */
 export interface ErrorFacts {
   readonly name: string
   /** The ORM's own error, if it was wrapped in one. */
@@ -47,7 +47,7 @@ export interface ErrorFacts {
   readonly commitOutcome?: string
 }
 
-/** Reads the facts off anything thrown; `isRollingBack`, if ROLLBACK was under way. */
+/** Reads the facts from anything thrown. `isRollingBack`: whether ROLLBACK was running. */
 export function factsOf(thrown: unknown, step: string, isRollingBack = false): ErrorFacts {
   const isOfRollback = isRollingBack || isAfterCommit(thrown)
   const error = unwrapped(thrown)

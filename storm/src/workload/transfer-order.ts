@@ -7,7 +7,7 @@ export interface TransferOrder {
   readonly amount: number
 }
 
-/** The application's own refusal of a transfer, thrown in the middle of its transaction: no fault of anyone. */
+/** The application's own refusal of a transfer, thrown in the middle of its transaction. */
 export class Declined extends Error {
   constructor({ key, from, amount }: TransferOrder) {
     super(`Transfer ${key} declined: account ${from} does not hold ${amount}.`)

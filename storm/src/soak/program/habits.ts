@@ -32,7 +32,7 @@ export const HABITS: readonly Habit[] = [
       try {
         await client.query('listen soak')
         await pools.pool.query('notify soak')
-        // Upkeep looks once a second.
+        // Maintenance runs once a second.
         await sleep(SOAK.pool.leakDetectionMillis + 1100)
         await client.query('select 1')
         if (heard === 0) throw new Error('A notification got lost.')
@@ -149,7 +149,7 @@ export const HABITS: readonly Habit[] = [
     everyMillis: 1000,
     async act({ pools }) {
       const client = await pools.pool.connect()
-      // The pool learns of it by itself.
+      // The pool notices it by itself.
       await (client as unknown as { end(): Promise<void> }).end().finally(() => client.release())
     },
   },

@@ -30,7 +30,7 @@ let isClosing = false
 
 process.on('message', (command: SoakCommand) => void obey(command))
 process.on('warning', ({ name, message }) => post({ type: 'warned', name, message }))
-// Ctrl-C reaches the whole group of processes; the soak decides what becomes of this one.
+// Ctrl-C reaches the whole group of processes. The soak decides when this one ends.
 process.on('SIGINT', () => {})
 process.on('disconnect', () => {
   if (!isClosing) process.exit(0) // The soak is gone.
@@ -39,7 +39,7 @@ setInterval(() => post({ type: 'sampled', sample: sampler.sample() }), SOAK.samp
 
 async function obey(command: SoakCommand): Promise<void> {
   post(await act(command))
-  // From here on nothing of ours keeps the process: if it lives on, the pools keep it.
+  // From here on only the pools can keep the process alive.
   if (command.type === 'close') process.disconnect()
 }
 

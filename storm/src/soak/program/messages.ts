@@ -34,9 +34,9 @@ export type SoakCommand =
   | Extract<Command, { type: 'start' | 'pause' | 'probe' | 'block' | 'dirty' }>
   /** Answered by `looked`. */
   | { readonly type: 'look' }
-  /** Let go of every connection and collect all garbage first. Answered by `measured`. */
+  /** Closes every connection and collects all garbage first. Answered by `measured`. */
   | { readonly type: 'measure'; readonly withinMillis: number }
-  /** End the pools, and end by yourself. Answered by `closed`. */
+  /** Ends the pools, so that the process ends by itself. Answered by `closed`. */
   | { readonly type: 'close' }
 
 /** A message of the soaked process to the soak. */

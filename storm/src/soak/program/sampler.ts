@@ -57,8 +57,8 @@ export class Sampler {
   }
 
   /**
-   * Lets go of every connection, waits for the last timers, collects the garbage, and measures what is left: what is
-   * there now, is there for good.
+   * Closes every connection, waits for the last timers, collects the garbage, and measures what is left. What is
+   * there now is leaked.
    */
   async measure(withinMillis: number): Promise<Sample> {
     await Promise.all(this.#both().map((pool) => pool.dispose()))
@@ -82,7 +82,7 @@ export class Sampler {
 
 async function collectGarbage(): Promise<void> {
   for (let round = 0; round < GARBAGE_ROUNDS; round++) {
-    // Promises that are about to settle, and what finalizers let go of.
+    // Lets promises settle, and finalizers run.
     await turnOfTheLoop()
     await globalThis.gc?.({ type: 'major', execution: 'async' })
   }

@@ -33,7 +33,7 @@ export class SoakProgress implements SoakListener, Disposable {
   }
 
   #show(text: string): void {
-    // A line that wraps could not be replaced.
+    // A line that wraps can't be replaced.
     if (this.#out.isTTY) this.#out.write(`\r\u001b[K${text.slice(0, (this.#out.columns || 80) - 1)}`)
   }
 

@@ -5,7 +5,7 @@ import type { SoakRecord } from '../run/record.ts'
 
 const COLOURS = { flat: 'green', unclear: 'yellow', grows: 'red' } as const satisfies Record<Verdict, string>
 
-/** A line for everything that was judged, and the last one for all of it. */
+/** A line for each judgement, and a last one for the whole soak. */
 export function renderVerdicts(record: SoakRecord): string {
   const judgements = judge(record.calmPoints)
   const { length: all } = record.calmPoints

@@ -30,7 +30,7 @@ export class SoakedProcess implements AsyncDisposable {
     const program = fileURLToPath(new URL('../program/main.js', import.meta.url))
     this.#listener = listener
     this.#child = fork(program, {
-      // Code that lies unused would be thrown away at some time, and hide what grows meanwhile.
+      // V8 would discard unused bytecode at some time, which would hide what grows meanwhile.
       execArgv: ['--expose-gc', '--no-flush-bytecode'],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       serialization: 'advanced',
@@ -86,12 +86,12 @@ export class SoakedProcess implements AsyncDisposable {
     return this.#hasEnded
   }
 
-  /** Halts the process where it is. */
+  /** Freezes the process. */
   freeze(): void {
     this.#child.kill('SIGSTOP')
   }
 
-  /** Lets it go on. */
+  /** Lets the process go on. */
   thaw(): void {
     this.#child.kill('SIGCONT')
   }
