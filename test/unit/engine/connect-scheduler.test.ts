@@ -1,222 +1,222 @@
 import { describe, expect, test } from 'vitest'
 import { serverError, systemError } from '../../support/fake-client.ts'
-import { type Call, EngineFixture } from './engine-fixture.ts'
+import { type Acquisition, EngineFixture } from './engine-fixture.ts'
 
 const refused = systemError('ECONNREFUSED')
 
-function callers(rig: EngineFixture, count: number): Call[] {
-  return Array.from({ length: count }, () => rig.call())
+function callers(fixture: EngineFixture, count: number): Acquisition[] {
+  return Array.from({ length: count }, () => fixture.acquire())
 }
 
-const served = (calls: readonly Call[]): number => calls.filter(({ connection }) => connection).length
-const failed = (calls: readonly Call[]): number => calls.filter(({ error }) => error).length
+const served = (calls: readonly Acquisition[]): number => calls.filter(({ connection }) => connection).length
+const failed = (calls: readonly Acquisition[]): number => calls.filter(({ error }) => error).length
 
 describe('while the server is away', () => {
   test('a single probe goes on connecting, however many wait', async () => {
-    using rig = new EngineFixture({ max: 10 })
-    rig.server.welcome = refused
-    const calls = callers(rig, 20)
-    await rig.clock.advance(0)
-    expect(rig.server.backends).toHaveLength(10) // All started before the first had failed.
+    using fixture = new EngineFixture({ max: 10 })
+    fixture.server.welcome = refused
+    const calls = callers(fixture, 20)
+    await fixture.clock.advance(0)
+    expect(fixture.server.backends).toHaveLength(10) // All started before the first had failed.
 
-    await rig.clock.advance(50)
-    expect(rig.server.backends).toHaveLength(11)
-    await rig.clock.advance(10_000)
-    expect(rig.server.backends.length).toBeLessThan(10 + 16) // 50, 100, 200, 400, 800 ms, then each second.
+    await fixture.clock.advance(50)
+    expect(fixture.server.backends).toHaveLength(11)
+    await fixture.clock.advance(10_000)
+    expect(fixture.server.backends.length).toBeLessThan(10 + 16) // 50, 100, 200, 400, 800 ms, then each second.
     expect(served(calls) + failed(calls)).toBe(0)
   })
 
   test('newcomers wait for the probe, too', async () => {
-    using rig = new EngineFixture({ max: 10 })
-    rig.server.welcome = refused
-    rig.call()
-    await rig.clock.advance(10)
-    callers(rig, 5)
-    await rig.clock.advance(39)
-    expect(rig.server.backends).toHaveLength(1)
+    using fixture = new EngineFixture({ max: 10 })
+    fixture.server.welcome = refused
+    fixture.acquire()
+    await fixture.clock.advance(10)
+    callers(fixture, 5)
+    await fixture.clock.advance(39)
+    expect(fixture.server.backends).toHaveLength(1)
   })
 
   test.each([
     { chance: 0, pauses: [50, 100, 200, 400, 800, 1000, 1000] },
     { chance: 0.5, pauses: [75, 150, 300, 600, 1000, 1000] },
   ])('the pauses double up to a maximum, and vary by chance ($chance)', async ({ chance, pauses }) => {
-    using rig = new EngineFixture()
-    rig.clock.chance = chance
-    rig.server.welcome = refused
-    rig.call()
-    await rig.clock.advance(0)
+    using fixture = new EngineFixture()
+    fixture.clock.chance = chance
+    fixture.server.welcome = refused
+    fixture.acquire()
+    await fixture.clock.advance(0)
     let attempts = 1
     for (const pause of pauses) {
-      await rig.clock.advance(pause - 1)
-      expect(rig.server.backends).toHaveLength(attempts)
-      await rig.clock.advance(1)
-      expect(rig.server.backends).toHaveLength(++attempts)
+      await fixture.clock.advance(pause - 1)
+      expect(fixture.server.backends).toHaveLength(attempts)
+      await fixture.clock.advance(1)
+      expect(fixture.server.backends).toHaveLength(++attempts)
     }
   })
 
   test('nobody probes once nobody waits', async () => {
-    using rig = new EngineFixture({ connectionTimeoutMillis: 3000 })
-    rig.server.welcome = refused
-    const calls = callers(rig, 2)
-    await rig.clock.advance(3000)
+    using fixture = new EngineFixture({ connectionTimeoutMillis: 3000 })
+    fixture.server.welcome = refused
+    const calls = callers(fixture, 2)
+    await fixture.clock.advance(3000)
     expect(failed(calls)).toBe(2)
-    const attempts = rig.server.backends.length
-    await rig.clock.advance(60_000)
-    expect(rig.server.backends).toHaveLength(attempts)
-    expect(rig.clock.timers('process')).toBe(0)
+    const attempts = fixture.server.backends.length
+    await fixture.clock.advance(60_000)
+    expect(fixture.server.backends).toHaveLength(attempts)
+    expect(fixture.clock.timers('process')).toBe(0)
   })
 
   test('whoever comes after that starts a new probe at once', async () => {
-    using rig = new EngineFixture({ connectionTimeoutMillis: 3000 })
-    rig.server.welcome = refused
-    rig.call()
-    await rig.clock.advance(3000)
-    rig.server.welcome = 'accept'
-    const call = rig.call()
-    await rig.clock.advance(0)
+    using fixture = new EngineFixture({ connectionTimeoutMillis: 3000 })
+    fixture.server.welcome = refused
+    fixture.acquire()
+    await fixture.clock.advance(3000)
+    fixture.server.welcome = 'accept'
+    const call = fixture.acquire()
+    await fixture.clock.advance(0)
     expect(call.connection).toBeDefined()
   })
 
   test('a connection that comes back serves those in line, and the last of them stops the probe', async () => {
-    using rig = new EngineFixture({ max: 2, invalidateOnDisconnect: 'one' })
-    const holder = await rig.lease()
-    rig.server.welcome = refused
-    const call = rig.call()
-    await rig.clock.advance(10)
+    using fixture = new EngineFixture({ max: 2, invalidateOnDisconnect: 'one' })
+    const holder = await fixture.lease()
+    fixture.server.welcome = refused
+    const call = fixture.acquire()
+    await fixture.clock.advance(10)
     holder.release()
     expect(call.leased.id).toBe(1)
-    await rig.clock.advance(60_000)
-    expect(rig.server.backends).toHaveLength(2)
+    await fixture.clock.advance(60_000)
+    expect(fixture.server.backends).toHaveLength(2)
   })
 
   test('beside a login that is silent for its share of the deadline another one begins, and the first ready serves', async () => {
-    using rig = new EngineFixture({ connectionTimeoutMillis: 9000 })
-    rig.server.nextWelcomes.push('hang')
-    const call = rig.call()
-    await rig.clock.advance(2999)
-    expect(rig.server.backends).toHaveLength(1)
-    await rig.clock.advance(1)
+    using fixture = new EngineFixture({ connectionTimeoutMillis: 9000 })
+    fixture.server.nextWelcomes.push('hang')
+    const call = fixture.acquire()
+    await fixture.clock.advance(2999)
+    expect(fixture.server.backends).toHaveLength(1)
+    await fixture.clock.advance(1)
     expect(call.leased.id).toBe(2)
-    expect(rig.server.backend(1).isOpen).toBe(false)
+    expect(fixture.server.backend(1).isOpen).toBe(false)
   })
 
   test('a SYN that nobody answers is followed by another one after 2 s, then after twice as long each time', async () => {
-    using rig = new EngineFixture({ max: 1 })
-    rig.server.isReachable = false
-    rig.call()
+    using fixture = new EngineFixture({ max: 1 })
+    fixture.server.isReachable = false
+    fixture.acquire()
     const begun: number[] = []
     for (let second = 0; second < 29; second++) {
-      await rig.clock.advance(1000)
-      if (rig.server.backends.length > begun.length + 1) begun.push(second + 1)
+      await fixture.clock.advance(1000)
+      if (fixture.server.backends.length > begun.length + 1) begun.push(second + 1)
     }
     expect(begun).toEqual([2, 6, 14])
-    expect(rig.server.backends.filter(({ isOpen }) => isOpen)).toHaveLength(2) // The first, and the last.
+    expect(fixture.server.backends.filter(({ isOpen }) => isOpen)).toHaveLength(2) // The first, and the last.
   })
 
   test('a login that has said something is waited for, for nine tenths of the deadline without a word', async () => {
-    using rig = new EngineFixture()
-    rig.server.welcome = 'hang'
-    const call = rig.call()
-    await rig.clock.advance(0)
-    rig.server.backend(1).utter()
-    await rig.clock.advance(12_000)
-    expect(rig.server.backends).toHaveLength(1)
-    rig.server.backend(1).accept()
-    await rig.clock.advance(0)
+    using fixture = new EngineFixture()
+    fixture.server.welcome = 'hang'
+    const call = fixture.acquire()
+    await fixture.clock.advance(0)
+    fixture.server.backend(1).utter()
+    await fixture.clock.advance(12_000)
+    expect(fixture.server.backends).toHaveLength(1)
+    fixture.server.backend(1).accept()
+    await fixture.clock.advance(0)
     expect(call.leased.id).toBe(1)
   })
 
   test('a login that has said something long ago gets another one beside it', async () => {
-    using rig = new EngineFixture()
-    rig.server.nextWelcomes.push('hang')
-    const call = rig.call()
-    await rig.clock.advance(0)
-    rig.server.backend(1).utter()
-    await rig.clock.advance(29_999)
+    using fixture = new EngineFixture()
+    fixture.server.nextWelcomes.push('hang')
+    const call = fixture.acquire()
+    await fixture.clock.advance(0)
+    fixture.server.backend(1).utter()
+    await fixture.clock.advance(29_999)
     expect(call.leased.id).toBe(2)
   })
 
   test('one login is begun beside many silent ones, and the place that it wins is the first', async () => {
-    using rig = new EngineFixture({ max: 5 })
-    rig.server.welcome = 'hang'
-    const calls = callers(rig, 5)
-    await rig.clock.advance(10_000)
-    expect(rig.server.backends).toHaveLength(6)
-    rig.server.backend(6).accept()
-    await rig.clock.advance(0)
+    using fixture = new EngineFixture({ max: 5 })
+    fixture.server.welcome = 'hang'
+    const calls = callers(fixture, 5)
+    await fixture.clock.advance(10_000)
+    expect(fixture.server.backends).toHaveLength(6)
+    fixture.server.backend(6).accept()
+    await fixture.clock.advance(0)
     expect(served(calls)).toBe(1)
-    expect(rig.server.backend(1).isOpen).toBe(false)
-    expect(rig.server.backends.filter(({ isOpen }) => isOpen)).toHaveLength(6) // And the next beside the second.
+    expect(fixture.server.backend(1).isOpen).toBe(false)
+    expect(fixture.server.backends.filter(({ isOpen }) => isOpen)).toHaveLength(6) // And the next beside the second.
   })
 
   test('the one beside is dropped when all that it was for are ready', async () => {
-    using rig = new EngineFixture({ max: 2 })
-    rig.server.welcome = 'hang'
-    const calls = callers(rig, 2)
-    await rig.clock.advance(10_000)
-    rig.server.backend(1).accept()
-    await rig.clock.advance(0)
-    expect(rig.server.backend(3).isOpen).toBe(true)
-    rig.server.backend(2).accept()
-    await rig.clock.advance(0)
+    using fixture = new EngineFixture({ max: 2 })
+    fixture.server.welcome = 'hang'
+    const calls = callers(fixture, 2)
+    await fixture.clock.advance(10_000)
+    fixture.server.backend(1).accept()
+    await fixture.clock.advance(0)
+    expect(fixture.server.backend(3).isOpen).toBe(true)
+    fixture.server.backend(2).accept()
+    await fixture.clock.advance(0)
     expect(served(calls)).toBe(2)
-    expect(rig.server.backend(3).isOpen).toBe(false)
-    expect(rig.counts.total).toBe(2)
+    expect(fixture.server.backend(3).isOpen).toBe(false)
+    expect(fixture.counts.total).toBe(2)
   })
 
   test('when the silent one fails, the one beside has its place', async () => {
-    using rig = new EngineFixture({ max: 1 })
-    rig.server.welcome = 'hang'
-    const call = rig.call()
-    await rig.clock.advance(10_000)
-    rig.server.backend(1).fail(systemError('ECONNRESET'))
-    await rig.clock.advance(0)
-    expect(rig.counts.total).toBe(1)
-    rig.server.backend(2).accept()
-    await rig.clock.advance(0)
+    using fixture = new EngineFixture({ max: 1 })
+    fixture.server.welcome = 'hang'
+    const call = fixture.acquire()
+    await fixture.clock.advance(10_000)
+    fixture.server.backend(1).fail(systemError('ECONNRESET'))
+    await fixture.clock.advance(0)
+    expect(fixture.counts.total).toBe(1)
+    fixture.server.backend(2).accept()
+    await fixture.clock.advance(0)
     expect(call.leased.id).toBe(2)
   })
 
   test('nothing is begun beside a silent login when nobody waits, and at once when somebody comes', async () => {
-    using rig = new EngineFixture({ connectionTimeoutMillis: 900 })
-    rig.server.nextWelcomes.push('hang')
-    rig.call()
-    await rig.clock.advance(20_000)
-    expect(rig.server.backends).toHaveLength(1)
-    const call = rig.call()
-    await rig.clock.advance(0)
+    using fixture = new EngineFixture({ connectionTimeoutMillis: 900 })
+    fixture.server.nextWelcomes.push('hang')
+    fixture.acquire()
+    await fixture.clock.advance(20_000)
+    expect(fixture.server.backends).toHaveLength(1)
+    const call = fixture.acquire()
+    await fixture.clock.advance(0)
     expect(call.leased.id).toBe(2)
   })
 
   test('a login that nobody waits for is given up after a minute', async () => {
-    using rig = new EngineFixture({ connectionTimeoutMillis: 0 })
-    rig.server.welcome = 'hang'
+    using fixture = new EngineFixture({ connectionTimeoutMillis: 0 })
+    fixture.server.welcome = 'hang'
     const controller = new AbortController()
-    rig.call({ signal: controller.signal })
+    fixture.acquire({ signal: controller.signal })
     controller.abort()
-    await rig.clock.advance(59_000)
-    expect(rig.server.backend(1).isOpen).toBe(true)
-    await rig.clock.advance(11_000)
-    expect(rig.server.backend(1).isOpen).toBe(false)
-    expect(rig.counts.total).toBe(0)
+    await fixture.clock.advance(59_000)
+    expect(fixture.server.backend(1).isOpen).toBe(true)
+    await fixture.clock.advance(11_000)
+    expect(fixture.server.backend(1).isOpen).toBe(false)
+    expect(fixture.counts.total).toBe(0)
   })
 
   test('where callers wait as long as it takes, a login may take an hour', async () => {
-    using rig = new EngineFixture({ connectionTimeoutMillis: 0 })
-    rig.server.welcome = 'hang'
-    const call = rig.call()
-    await rig.clock.advance(3_600_000)
-    rig.server.backend(1).accept()
-    await rig.clock.advance(0)
+    using fixture = new EngineFixture({ connectionTimeoutMillis: 0 })
+    fixture.server.welcome = 'hang'
+    const call = fixture.acquire()
+    await fixture.clock.advance(3_600_000)
+    fixture.server.backend(1).accept()
+    await fixture.clock.advance(0)
     expect(call.leased.id).toBe(1)
   })
 
   test('without `connectRetry` nothing is begun beside a silent login', async () => {
-    using rig = new EngineFixture({ connectRetry: false })
-    rig.server.welcome = 'hang'
-    rig.call()
-    await rig.clock.advance(29_000)
-    expect(rig.server.backends).toHaveLength(1)
+    using fixture = new EngineFixture({ connectRetry: false })
+    fixture.server.welcome = 'hang'
+    fixture.acquire()
+    await fixture.clock.advance(29_000)
+    expect(fixture.server.backends).toHaveLength(1)
   })
 
   test.each([
@@ -225,91 +225,91 @@ describe('while the server is away', () => {
     { name: 'unroutable', error: systemError('EHOSTUNREACH') },
     { name: 'closing the socket', error: new Error('Connection terminated unexpectedly') },
   ])('($name) callers wait until it is back', async ({ error }) => {
-    using rig = new EngineFixture()
-    rig.server.nextWelcomes.push(error)
-    const call = rig.call()
-    await rig.clock.advance(50)
+    using fixture = new EngineFixture()
+    fixture.server.nextWelcomes.push(error)
+    const call = fixture.acquire()
+    await fixture.clock.advance(50)
     expect(call.connection).toBeDefined()
   })
 })
 
 test('an idle connection serves who waits though the server lets nobody in', async () => {
-  using rig = new EngineFixture({ max: 2 })
-  const holder = await rig.lease()
-  await rig.clock.advance(5000) // Silent for so long that it must be pinged.
-  rig.server.welcome = 'hang'
-  const waiter = rig.call()
-  await rig.clock.advance(0)
+  using fixture = new EngineFixture({ max: 2 })
+  const holder = await fixture.lease()
+  await fixture.clock.advance(5000) // Silent for so long that it must be pinged.
+  fixture.server.welcome = 'hang'
+  const waiter = fixture.acquire()
+  await fixture.clock.advance(0)
   holder.release()
-  rig.server.welcome = systemError('ECONNREFUSED')
-  rig.server.backend(2).fail(systemError('ECONNREFUSED'))
-  await rig.clock.advance(20)
+  fixture.server.welcome = systemError('ECONNREFUSED')
+  fixture.server.backend(2).fail(systemError('ECONNREFUSED'))
+  await fixture.clock.advance(20)
   expect(waiter.leased.id).toBe(1)
 })
 
 test.each([0, 1, 2, 3, 4, 5, 6, 7])(
   'whoever comes %i ticks after a failure does not make the probe open one too many',
   async (ticks) => {
-    using rig = new EngineFixture({ max: 1 })
-    rig.server.nextWelcomes.push(systemError('ECONNREFUSED'))
-    rig.call()
+    using fixture = new EngineFixture({ max: 1 })
+    fixture.server.nextWelcomes.push(systemError('ECONNREFUSED'))
+    fixture.acquire()
     const comeAfter = async (): Promise<void> => {
       for (let tick = 0; tick < ticks; tick++) await Promise.resolve()
-      rig.call()
+      fixture.acquire()
     }
-    rig.publisher.subscribe(({ type }) => {
+    fixture.publisher.subscribe(({ type }) => {
       if (type === 'connect-failed') void comeAfter()
     })
-    await rig.clock.advance(1000)
-    expect(rig.counts).toEqual({ total: 1, idle: 0, waiting: 1 })
+    await fixture.clock.advance(1000)
+    expect(fixture.counts).toEqual({ total: 1, idle: 0, waiting: 1 })
   },
 )
 
 describe('once the server is back', () => {
   test('the pace of new connections doubles with each success', async () => {
-    using rig = new EngineFixture({ max: 20 })
-    rig.server.nextWelcomes.push(refused)
-    rig.call()
-    await rig.clock.advance(0)
-    const calls = callers(rig, 15)
-    rig.server.welcome = 'hang'
-    await rig.clock.advance(50)
+    using fixture = new EngineFixture({ max: 20 })
+    fixture.server.nextWelcomes.push(refused)
+    fixture.acquire()
+    await fixture.clock.advance(0)
+    const calls = callers(fixture, 15)
+    fixture.server.welcome = 'hang'
+    await fixture.clock.advance(50)
 
     const triedAtOnce: number[] = []
-    for (let before = 1; before < rig.server.backends.length; ) {
-      const fresh = rig.server.backends.slice(before)
-      before = rig.server.backends.length
+    for (let before = 1; before < fixture.server.backends.length; ) {
+      const fresh = fixture.server.backends.slice(before)
+      before = fixture.server.backends.length
       triedAtOnce.push(fresh.length)
       for (const backend of fresh) backend.accept()
-      await rig.clock.advance(0)
+      await fixture.clock.advance(0)
     }
     expect(triedAtOnce.slice(0, 2)).toEqual([1, 2])
     expect(served(calls)).toBe(15)
   })
 
   test('those in line are served in their order', async () => {
-    using rig = new EngineFixture({ max: 1 })
-    rig.server.nextWelcomes.push(refused)
-    const calls = callers(rig, 3)
-    await rig.clock.advance(50)
+    using fixture = new EngineFixture({ max: 1 })
+    fixture.server.nextWelcomes.push(refused)
+    const calls = callers(fixture, 3)
+    await fixture.clock.advance(50)
     expect(calls.map(({ connection }) => connection?.id)).toEqual([2, undefined, undefined])
   })
 })
 
 test('after an invalidation new connections are paced as well', async () => {
-  using rig = new EngineFixture({ max: 8 })
-  await rig.fill(8)
-  rig.server.welcome = 'hang'
-  rig.engine.invalidate()
-  callers(rig, 8)
-  await rig.clock.advance(0)
-  expect(rig.server.backends).toHaveLength(9)
+  using fixture = new EngineFixture({ max: 8 })
+  await fixture.fill(8)
+  fixture.server.welcome = 'hang'
+  fixture.engine.invalidate()
+  callers(fixture, 8)
+  await fixture.clock.advance(0)
+  expect(fixture.server.backends).toHaveLength(9)
 })
 
 test('while nothing is wrong connections are opened side by side', () => {
-  using rig = new EngineFixture({ max: 8 })
-  callers(rig, 8)
-  expect(rig.server.backends).toHaveLength(8)
+  using fixture = new EngineFixture({ max: 8 })
+  callers(fixture, 8)
+  expect(fixture.server.backends).toHaveLength(8)
 })
 
 describe('a final error', () => {
@@ -319,10 +319,10 @@ describe('a final error', () => {
     { name: 'bad certificate', error: systemError('CERT_HAS_EXPIRED') },
     { name: 'unknown host', error: systemError('ENOTFOUND') },
   ])('($name) reaches every waiter at once, with the address that was tried', async ({ error }) => {
-    using rig = new EngineFixture({ max: 2 })
-    rig.server.welcome = error
-    const calls = callers(rig, 5)
-    await rig.clock.advance(0)
+    using fixture = new EngineFixture({ max: 2 })
+    fixture.server.welcome = error
+    const calls = callers(fixture, 5)
+    await fixture.clock.advance(0)
     expect(failed(calls)).toBe(5)
     expect(calls[4]?.error).toMatchObject({
       name: 'ConnectError',
@@ -331,62 +331,62 @@ describe('a final error', () => {
       endpoint: { host: 'db.example', port: 5432, database: 'app' },
     })
     expect(calls[4]?.error?.message).toContain('db.example:5432')
-    await rig.clock.advance(60_000)
-    expect(rig.server.backends).toHaveLength(2)
+    await fixture.clock.advance(60_000)
+    expect(fixture.server.backends).toHaveLength(2)
   })
 
   test('ends the probing when the server comes back with it', async () => {
-    using rig = new EngineFixture()
-    rig.server.nextWelcomes.push(refused)
-    rig.server.welcome = serverError('28P01', 'password authentication failed', 'FATAL')
-    const calls = callers(rig, 1)
-    await rig.clock.advance(50)
+    using fixture = new EngineFixture()
+    fixture.server.nextWelcomes.push(refused)
+    fixture.server.welcome = serverError('28P01', 'password authentication failed', 'FATAL')
+    const calls = callers(fixture, 1)
+    await fixture.clock.advance(50)
     expect(calls[0]?.error?.code).toBe('28P01')
   })
 
   test('does not follow a caller who comes later', async () => {
-    using rig = new EngineFixture()
-    rig.server.nextWelcomes.push(serverError('28P01', 'password authentication failed', 'FATAL'))
-    rig.call()
-    await rig.clock.advance(0)
-    expect((await rig.lease()).connection).toBeDefined()
+    using fixture = new EngineFixture()
+    fixture.server.nextWelcomes.push(serverError('28P01', 'password authentication failed', 'FATAL'))
+    fixture.acquire()
+    await fixture.clock.advance(0)
+    expect((await fixture.lease()).connection).toBeDefined()
   })
 })
 
 describe('what a hook throws', () => {
   test('reaches whoever waits, untouched, and the connection is closed', async () => {
     const mistake = new Error('SET failed')
-    using rig = new EngineFixture({}, { onConnect: () => Promise.reject(mistake) })
-    const call = rig.call()
-    await rig.clock.advance(0)
+    using fixture = new EngineFixture({}, { onConnect: () => Promise.reject(mistake) })
+    const call = fixture.acquire()
+    await fixture.clock.advance(0)
     expect(call.error).toBe(mistake)
-    expect(rig.server.backend(1).isOpen).toBe(false)
-    expect(rig.counts.total).toBe(0)
+    expect(fixture.server.backend(1).isOpen).toBe(false)
+    expect(fixture.counts.total).toBe(0)
   })
 
   test('by way of verify is told the same', async () => {
     const mistake = new Error('not ours')
-    using rig = new EngineFixture({}, { verify: (_client, done) => done(mistake) })
-    const call = rig.call()
-    await rig.clock.advance(0)
+    using fixture = new EngineFixture({}, { verify: (_client, done) => done(mistake) })
+    const call = fixture.acquire()
+    await fixture.clock.advance(0)
     expect(call.error).toBe(mistake)
   })
 })
 
 test('a hook that never ends is given up in time for another connection', async () => {
   let calls = 0
-  using rig = new EngineFixture(
+  using fixture = new EngineFixture(
     { connectionTimeoutMillis: 10_000 },
     { onConnect: () => (++calls === 1 ? new Promise(() => {}) : undefined) },
   )
-  const call = rig.call()
-  await rig.clock.advance(9999)
+  const call = fixture.acquire()
+  await fixture.clock.advance(9999)
   expect(call.leased.id).toBe(2)
 })
 
 test('a hook is awaited before anyone gets the connection', async () => {
   let finish: (() => void) | undefined
-  using rig = new EngineFixture(
+  using fixture = new EngineFixture(
     {},
     {
       onConnect: () =>
@@ -395,49 +395,49 @@ test('a hook is awaited before anyone gets the connection', async () => {
         }),
     },
   )
-  const call = rig.call()
-  await rig.clock.advance(100)
+  const call = fixture.acquire()
+  await fixture.clock.advance(100)
   expect(call.connection).toBeUndefined()
   finish?.()
-  await rig.clock.advance(0)
+  await fixture.clock.advance(0)
   expect(call.connection).toBeDefined()
 })
 
 describe('retries', () => {
   test('of 2 are two, then the error reaches everyone', async () => {
-    using rig = new EngineFixture({ max: 1, connectRetry: { retries: 2 } })
-    rig.server.welcome = refused
-    const calls = callers(rig, 3)
-    await rig.clock.advance(149)
+    using fixture = new EngineFixture({ max: 1, connectRetry: { retries: 2 } })
+    fixture.server.welcome = refused
+    const calls = callers(fixture, 3)
+    await fixture.clock.advance(149)
     expect(failed(calls)).toBe(0)
-    await rig.clock.advance(1)
-    expect(rig.server.backends).toHaveLength(3)
+    await fixture.clock.advance(1)
+    expect(fixture.server.backends).toHaveLength(3)
     expect(calls.map(({ error }) => error?.code)).toEqual(['ECONNREFUSED', 'ECONNREFUSED', 'ECONNREFUSED'])
   })
 
   test('of none at all (connectRetry false) tell each caller of his own attempt', async () => {
-    using rig = new EngineFixture({ max: 1, connectRetry: false })
-    rig.server.nextWelcomes.push(refused)
-    const [first, second] = callers(rig, 2)
-    await rig.clock.advance(0)
+    using fixture = new EngineFixture({ max: 1, connectRetry: false })
+    fixture.server.nextWelcomes.push(refused)
+    const [first, second] = callers(fixture, 2)
+    await fixture.clock.advance(0)
     expect(first?.error?.code).toBe('ECONNREFUSED')
     expect(second?.connection).toBeDefined()
   })
 
   test('of none at all tell everyone of a final error', async () => {
-    using rig = new EngineFixture({ max: 1, connectRetry: false })
-    rig.server.nextWelcomes.push(serverError('28P01', 'password authentication failed', 'FATAL'))
-    const calls = callers(rig, 2)
-    await rig.clock.advance(0)
+    using fixture = new EngineFixture({ max: 1, connectRetry: false })
+    fixture.server.nextWelcomes.push(serverError('28P01', 'password authentication failed', 'FATAL'))
+    const calls = callers(fixture, 2)
+    await fixture.clock.advance(0)
     expect(failed(calls)).toBe(2)
   })
 })
 
 test('an unknown host is a hiccup of the resolver once the name has worked', async () => {
-  using rig = new EngineFixture({ max: 2 })
-  await rig.lease()
-  rig.server.nextWelcomes.push(systemError('ENOTFOUND'))
-  const call = rig.call()
-  await rig.clock.advance(50)
+  using fixture = new EngineFixture({ max: 2 })
+  await fixture.lease()
+  fixture.server.nextWelcomes.push(systemError('ENOTFOUND'))
+  const call = fixture.acquire()
+  await fixture.clock.advance(50)
   expect(call.connection).toBeDefined()
 })

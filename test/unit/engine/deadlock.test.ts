@@ -2,64 +2,64 @@ import { expect, test } from 'vitest'
 import { PoolDeadlockError, TransactionTimeoutError } from '../../../packages/core/src/errors.ts'
 import type { PoolOptionsScope } from '../../../packages/core/src/runtime/pool-options-scope.ts'
 import { TransactionAttempt } from '../../../packages/core/src/runtime/transaction-attempt.ts'
-import { type Call, EngineFixture } from './engine-fixture.ts'
+import { type Acquisition, EngineFixture } from './engine-fixture.ts'
 
 const NEVER = { max: 1, connectionTimeoutMillis: 0, prePing: false } as const
 const MINUTE = 60_000
 
 /** A transaction whose function runs, on a connection of this pool. */
 async function running(
-  rig: EngineFixture,
+  fixture: EngineFixture,
   outer?: TransactionAttempt,
-): Promise<{ attempt: TransactionAttempt; call: Call }> {
+): Promise<{ attempt: TransactionAttempt; call: Acquisition }> {
   const attempt = new TransactionAttempt(1, outer, new Error('asked for here'))
-  const call = ask(rig, { attempt })
-  await rig.clock.advance(0)
+  const call = ask(fixture, { attempt })
+  await fixture.clock.advance(0)
   attempt.begin()
   return { attempt, call }
 }
 
-function ask(rig: EngineFixture, options: PoolOptionsScope): Call {
-  return rig.call(options)
+function ask(fixture: EngineFixture, options: PoolOptionsScope): Acquisition {
+  return fixture.acquire(options)
 }
 
 test('without a deadline a deadlock is told when nothing has happened for a minute', async () => {
-  using rig = new EngineFixture(NEVER)
-  const outer = await running(rig)
-  const inner = ask(rig, { attempt: new TransactionAttempt(1, outer.attempt) })
-  await rig.clock.advance(MINUTE - 1)
+  using fixture = new EngineFixture(NEVER)
+  const outer = await running(fixture)
+  const inner = ask(fixture, { attempt: new TransactionAttempt(1, outer.attempt) })
+  await fixture.clock.advance(MINUTE - 1)
   expect(inner.error).toBeUndefined()
-  await rig.clock.advance(1)
+  await fixture.clock.advance(1)
   expect(inner.error).toBeInstanceOf(PoolDeadlockError)
   expect(inner.error?.cause).toBe(outer.attempt.origin)
   outer.call.release()
-  expect(rig.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
+  expect(fixture.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
 })
 
 test('without a deadline nobody is told while the outer transaction does something', async () => {
-  using rig = new EngineFixture(NEVER)
-  const outer = await running(rig)
-  const inner = ask(rig, { attempt: new TransactionAttempt(1, outer.attempt) })
+  using fixture = new EngineFixture(NEVER)
+  const outer = await running(fixture)
+  const inner = ask(fixture, { attempt: new TransactionAttempt(1, outer.attempt) })
   for (let second = 0; second < 300; second++) {
     void outer.call.leased.client.query('select 1')
-    await rig.clock.advance(1000)
+    await fixture.clock.advance(1000)
   }
   expect(inner.error).toBeUndefined()
   outer.call.release()
   expect(inner.leased.id).toBe(1)
   inner.release()
-  await rig.clock.advance(2 * MINUTE)
-  expect(rig.clock.timers('process')).toBe(0)
+  await fixture.clock.advance(2 * MINUTE)
+  expect(fixture.clock.timers('process')).toBe(0)
 })
 
 test('without a deadline whoever gives up leaves no timer behind', async () => {
-  using rig = new EngineFixture(NEVER)
-  const outer = await running(rig)
+  using fixture = new EngineFixture(NEVER)
+  const outer = await running(fixture)
   const controller = new AbortController()
-  ask(rig, { attempt: new TransactionAttempt(1, outer.attempt), signal: controller.signal })
-  expect(rig.clock.timers('process')).toBe(1)
+  ask(fixture, { attempt: new TransactionAttempt(1, outer.attempt), signal: controller.signal })
+  expect(fixture.clock.timers('process')).toBe(1)
   controller.abort()
-  expect(rig.clock.timers('process')).toBe(0)
+  expect(fixture.clock.timers('process')).toBe(0)
 })
 
 test.each([
@@ -67,38 +67,38 @@ test.each([
   ['the outer one has ended', ({ attempt }: { attempt: TransactionAttempt }) => attempt.end()],
   [
     'a statement of it is under way',
-    ({ call }: { call: Call }, rig: EngineFixture) => {
-      for (const backend of rig.server.backends) backend.silent = true
+    ({ call }: { call: Acquisition }, fixture: EngineFixture) => {
+      for (const backend of fixture.server.backends) backend.silent = true
       void call.leased.client.query('select 1').catch(() => {})
     },
   ],
 ])('it is no deadlock when %s', async (_what, happens) => {
-  using rig = new EngineFixture({ max: 1, connectionTimeoutMillis: 1000, prePing: false })
-  const outer = await running(rig)
-  const inner = ask(rig, { attempt: new TransactionAttempt(1, outer.attempt) })
-  happens(outer, rig)
-  await rig.clock.advance(1000)
+  using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 1000, prePing: false })
+  const outer = await running(fixture)
+  const inner = ask(fixture, { attempt: new TransactionAttempt(1, outer.attempt) })
+  happens(outer, fixture)
+  await fixture.clock.advance(1000)
   expect(inner.error?.code).toBe('HOLDFAST_POOL_TIMEOUT')
 })
 
 test('it is no deadlock while one connection is held by whoever wants no other', async () => {
-  using rig = new EngineFixture({ max: 2, connectionTimeoutMillis: 1000, prePing: false })
-  const outer = await running(rig)
-  const other = await running(rig)
-  const inner = ask(rig, { attempt: new TransactionAttempt(1, outer.attempt) })
-  await rig.clock.advance(1000)
+  using fixture = new EngineFixture({ max: 2, connectionTimeoutMillis: 1000, prePing: false })
+  const outer = await running(fixture)
+  const other = await running(fixture)
+  const inner = ask(fixture, { attempt: new TransactionAttempt(1, outer.attempt) })
+  await fixture.clock.advance(1000)
   expect(inner.error?.code).toBe('HOLDFAST_POOL_TIMEOUT')
-  const [mine, its] = [outer, other].map(({ attempt }) => ask(rig, { attempt: new TransactionAttempt(1, attempt) }))
-  await rig.clock.advance(1000)
+  const [mine, its] = [outer, other].map(({ attempt }) => ask(fixture, { attempt: new TransactionAttempt(1, attempt) }))
+  await fixture.clock.advance(1000)
   for (const call of [mine, its]) expect(call?.error?.code).toBe('HOLDFAST_POOL_DEADLOCK')
 })
 
 test('a transaction deep within others knows all whose functions wait for it', async () => {
-  using rig = new EngineFixture({ max: 2, connectionTimeoutMillis: 1000, prePing: false })
-  const outermost = await running(rig)
-  const middle = await running(rig, outermost.attempt)
-  const inner = ask(rig, { attempt: new TransactionAttempt(1, middle.attempt) })
-  await rig.clock.advance(1000)
+  using fixture = new EngineFixture({ max: 2, connectionTimeoutMillis: 1000, prePing: false })
+  const outermost = await running(fixture)
+  const middle = await running(fixture, outermost.attempt)
+  const inner = ask(fixture, { attempt: new TransactionAttempt(1, middle.attempt) })
+  await fixture.clock.advance(1000)
   expect(inner.error?.code).toBe('HOLDFAST_POOL_DEADLOCK')
 })
 
@@ -106,10 +106,10 @@ test.each([
   ['the deadline of a transaction', new TransactionTimeoutError(5), 'HOLDFAST_POOL_DEADLOCK'],
   ['anything else', Object.assign(new Error('enough'), { code: 'ENOUGH' }), 'ENOUGH'],
 ])('a signal tells of a deadlock if its reason is %s', async (_what, reason, code) => {
-  using rig = new EngineFixture({ max: 1, prePing: false })
-  const outer = await running(rig)
+  using fixture = new EngineFixture({ max: 1, prePing: false })
+  const outer = await running(fixture)
   const controller = new AbortController()
-  const inner = ask(rig, { attempt: new TransactionAttempt(1, outer.attempt), signal: controller.signal })
+  const inner = ask(fixture, { attempt: new TransactionAttempt(1, outer.attempt), signal: controller.signal })
   controller.abort(reason)
   expect(inner.error?.code).toBe(code)
 })

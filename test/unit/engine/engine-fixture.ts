@@ -10,7 +10,7 @@ import { FakeServer } from '../../support/fake-client.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 
 /** One call of `acquire`, and what became of it so far. */
-export class Call {
+export class Acquisition {
   connection: Connection | undefined
   error: (Error & { code?: string }) | undefined
   readonly #engine: Engine
@@ -32,7 +32,7 @@ export class Call {
 
 /**
  * An engine with a clock, a server and chance in the hands of the test. Whatever a test does, slots must add up: the
- * rig looks at every event, and complains at the end.
+ * fixture looks at every event, and complains at the end.
  */
 export class EngineFixture implements Disposable {
   readonly clock = new FakeClock()
@@ -75,8 +75,8 @@ export class EngineFixture implements Disposable {
   }
 
   /** Asks for a connection; the answer may be there already. */
-  call(options?: AcquireOptions): Call {
-    const call = new Call(this.engine)
+  acquire(options?: AcquireOptions): Acquisition {
+    const call = new Acquisition(this.engine)
     this.engine.acquire({
       options,
       leased: (connection) => {
@@ -90,8 +90,8 @@ export class EngineFixture implements Disposable {
   }
 
   /** Asks for a connection, and waits until one was opened or proven. */
-  async lease(): Promise<Call> {
-    const call = this.call()
+  async lease(): Promise<Acquisition> {
+    const call = this.acquire()
     await this.clock.advance(0)
     if (!call.connection) throw new Error('Nothing was leased', { cause: call.error })
     return call
@@ -99,7 +99,7 @@ export class EngineFixture implements Disposable {
 
   /** Opens so many connections and leaves them idle, in the order of their numbers: the last is the freshest. */
   async fill(count: number): Promise<void> {
-    const calls = Array.from({ length: count }, () => this.call())
+    const calls = Array.from({ length: count }, () => this.acquire())
     await this.clock.advance(0)
     for (const call of calls) call.release()
   }

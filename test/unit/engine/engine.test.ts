@@ -6,35 +6,35 @@ const PING = ';'
 
 describe('an idle connection', () => {
   test('that is fresh is leased before acquire returns', async () => {
-    using rig = new EngineFixture()
-    await rig.fill(1)
+    using fixture = new EngineFixture()
+    await fixture.fill(1)
 
-    expect(rig.call().connection).toBeDefined()
+    expect(fixture.acquire().connection).toBeDefined()
   })
 
   test('is leased again, not a new one opened', async () => {
-    using rig = new EngineFixture()
-    await rig.fill(1)
+    using fixture = new EngineFixture()
+    await fixture.fill(1)
 
-    const first = rig.call()
+    const first = fixture.acquire()
     first.release()
-    expect(rig.call().leased.id).toBe(first.leased.id)
-    expect(rig.opened).toBe(1)
+    expect(fixture.acquire().leased.id).toBe(first.leased.id)
+    expect(fixture.opened).toBe(1)
   })
 
   test('that was used last is leased first', async () => {
-    using rig = new EngineFixture()
-    await rig.fill(3)
-    expect(rig.call().leased.id).toBe(3)
-    expect(rig.call().leased.id).toBe(2)
+    using fixture = new EngineFixture()
+    await fixture.fill(3)
+    expect(fixture.acquire().leased.id).toBe(3)
+    expect(fixture.acquire().leased.id).toBe(2)
   })
 })
 
 describe('those who wait', () => {
   test('are served in the order they arrived', async () => {
-    using rig = new EngineFixture({ max: 1 })
-    const holder = await rig.lease()
-    const calls = [rig.call(), rig.call(), rig.call()]
+    using fixture = new EngineFixture({ max: 1 })
+    const holder = await fixture.lease()
+    const calls = [fixture.acquire(), fixture.acquire(), fixture.acquire()]
 
     let current = holder
     for (const call of calls) {
@@ -46,139 +46,139 @@ describe('those who wait', () => {
   })
 
   test('are served before whoever comes later, though a connection is being returned', async () => {
-    using rig = new EngineFixture({ max: 1 })
-    const holder = await rig.lease()
-    const waiter = rig.call()
+    using fixture = new EngineFixture({ max: 1 })
+    const holder = await fixture.lease()
+    const waiter = fixture.acquire()
     holder.release()
-    const late = rig.call()
+    const late = fixture.acquire()
     expect(waiter.connection).toBeDefined()
     expect(late.connection).toBeUndefined()
   })
 
   test('take a returned connection if it comes before the one that is being opened for them', async () => {
-    using rig = new EngineFixture({ max: 2 })
-    const holder = await rig.lease()
-    rig.server.welcome = 'hang'
-    const waiter = rig.call()
-    await rig.clock.advance(0)
+    using fixture = new EngineFixture({ max: 2 })
+    const holder = await fixture.lease()
+    fixture.server.welcome = 'hang'
+    const waiter = fixture.acquire()
+    await fixture.clock.advance(0)
 
     holder.release()
     expect(waiter.leased.id).toBe(1)
 
-    rig.server.backend(2).accept()
-    await rig.clock.advance(0)
-    expect(rig.counts).toEqual({ total: 2, idle: 1, waiting: 0 })
+    fixture.server.backend(2).accept()
+    await fixture.clock.advance(0)
+    expect(fixture.counts).toEqual({ total: 2, idle: 1, waiting: 0 })
   })
 
   test('take an opened connection if it comes before any is returned', async () => {
-    using rig = new EngineFixture({ max: 2 })
-    const holder = await rig.lease()
-    const waiter = rig.call()
-    await rig.clock.advance(0)
+    using fixture = new EngineFixture({ max: 2 })
+    const holder = await fixture.lease()
+    const waiter = fixture.acquire()
+    await fixture.clock.advance(0)
     expect(waiter.leased.id).toBe(2)
     holder.release()
   })
 
   test('have as many connections opened for them as there is room, and no more', async () => {
-    using rig = new EngineFixture({ max: 3 })
-    const calls = Array.from({ length: 5 }, () => rig.call())
-    expect(rig.counts).toEqual({ total: 3, idle: 0, waiting: 5 })
-    await rig.clock.advance(0)
+    using fixture = new EngineFixture({ max: 3 })
+    const calls = Array.from({ length: 5 }, () => fixture.acquire())
+    expect(fixture.counts).toEqual({ total: 3, idle: 0, waiting: 5 })
+    await fixture.clock.advance(0)
     expect(calls.filter(({ connection }) => connection)).toHaveLength(3)
-    expect(rig.server.backends).toHaveLength(3)
+    expect(fixture.server.backends).toHaveLength(3)
   })
 
   test('for less than there is room have only as many opened', async () => {
-    using rig = new EngineFixture({ max: 10 })
-    rig.call()
-    rig.call()
-    await rig.clock.advance(0)
-    expect(rig.server.backends).toHaveLength(2)
+    using fixture = new EngineFixture({ max: 10 })
+    fixture.acquire()
+    fixture.acquire()
+    await fixture.clock.advance(0)
+    expect(fixture.server.backends).toHaveLength(2)
   })
 })
 
 describe('the pre-ping', () => {
   test('proves a connection alive that lay idle for idleMillis', async () => {
-    using rig = new EngineFixture()
-    await rig.fill(1)
-    await rig.clock.advance(500)
+    using fixture = new EngineFixture()
+    await fixture.fill(1)
+    await fixture.clock.advance(500)
 
-    const call = rig.call()
+    const call = fixture.acquire()
     expect(call.connection).toBeUndefined()
-    await rig.clock.advance(0)
+    await fixture.clock.advance(0)
     expect(call.leased.id).toBe(1)
-    expect(rig.server.received).toEqual([PING])
+    expect(fixture.server.received).toEqual([PING])
   })
 
   test('is left out for a connection that lay idle for less', async () => {
-    using rig = new EngineFixture()
-    await rig.fill(1)
-    await rig.clock.advance(499)
-    expect(rig.call().connection).toBeDefined()
-    expect(rig.server.received).toEqual([])
+    using fixture = new EngineFixture()
+    await fixture.fill(1)
+    await fixture.clock.advance(499)
+    expect(fixture.acquire().connection).toBeDefined()
+    expect(fixture.server.received).toEqual([])
   })
 
   test('is left out for a new connection', async () => {
-    using rig = new EngineFixture({ prePing: { idleMillis: 0 } })
-    await rig.lease()
-    expect(rig.server.received).toEqual([])
+    using fixture = new EngineFixture({ prePing: { idleMillis: 0 } })
+    await fixture.lease()
+    expect(fixture.server.received).toEqual([])
   })
 
   test('comes every time with idleMillis 0', async () => {
-    using rig = new EngineFixture({ prePing: { idleMillis: 0 } })
-    const first = await rig.lease()
+    using fixture = new EngineFixture({ prePing: { idleMillis: 0 } })
+    const first = await fixture.lease()
     first.release()
-    const second = await rig.lease()
+    const second = await fixture.lease()
     second.release()
-    await rig.lease()
-    expect(rig.server.received).toEqual([PING, PING])
-    expect(rig.opened).toBe(1)
+    await fixture.lease()
+    expect(fixture.server.received).toEqual([PING, PING])
+    expect(fixture.opened).toBe(1)
   })
 
   test('comes never with prePing false', async () => {
-    using rig = new EngineFixture({ prePing: false, idleTimeoutMillis: 0 })
-    await rig.fill(1)
-    await rig.clock.advance(3_600_000)
-    expect(rig.call().connection).toBeDefined()
-    expect(rig.server.received).toEqual([])
+    using fixture = new EngineFixture({ prePing: false, idleTimeoutMillis: 0 })
+    await fixture.fill(1)
+    await fixture.clock.advance(3_600_000)
+    expect(fixture.acquire().connection).toBeDefined()
+    expect(fixture.server.received).toEqual([])
   })
 
   test('that gets no answer costs its timeout, then the caller has a new connection', async () => {
-    using rig = new EngineFixture()
-    await rig.fill(1)
-    await rig.clock.advance(500)
-    rig.server.backend(1).silent = true
+    using fixture = new EngineFixture()
+    await fixture.fill(1)
+    await fixture.clock.advance(500)
+    fixture.server.backend(1).silent = true
 
-    const call = rig.call()
-    await rig.clock.advance(999)
+    const call = fixture.acquire()
+    await fixture.clock.advance(999)
     expect(call.connection).toBeUndefined()
-    await rig.clock.advance(1)
+    await fixture.clock.advance(1)
     expect(call.leased.id).toBe(2)
-    expect(rig.server.backend(1).isOpen).toBe(false)
-    expect(rig.server.backend(1).received).toEqual([PING]) // And no polite goodbye.
+    expect(fixture.server.backend(1).isOpen).toBe(false)
+    expect(fixture.server.backend(1).received).toEqual([PING]) // And no polite goodbye.
   })
 
   test('that is answered with an SQL error is answered: a cancel request meant for the last holder came late', async () => {
-    using rig = new EngineFixture({ max: 1 })
-    await rig.fill(1)
-    await rig.clock.advance(500)
-    rig.server.backend(1).failures.set(PING, serverError('57014', 'canceling statement due to user request'))
+    using fixture = new EngineFixture({ max: 1 })
+    await fixture.fill(1)
+    await fixture.clock.advance(500)
+    fixture.server.backend(1).failures.set(PING, serverError('57014', 'canceling statement due to user request'))
 
-    const call = rig.call()
-    await rig.clock.advance(0)
+    const call = fixture.acquire()
+    await fixture.clock.advance(0)
     expect(call.leased.id).toBe(1)
     expect(call.leased.inSync).toBe(true)
   })
 
   test('that fails leaves the caller at his place in line', async () => {
-    using rig = new EngineFixture({ max: 1 })
-    await rig.fill(1)
-    await rig.clock.advance(500)
-    rig.server.backend(1).silent = true
+    using fixture = new EngineFixture({ max: 1 })
+    await fixture.fill(1)
+    await fixture.clock.advance(500)
+    fixture.server.backend(1).silent = true
 
-    const first = rig.call()
-    const second = rig.call()
-    await rig.clock.advance(1000)
+    const first = fixture.acquire()
+    const second = fixture.acquire()
+    await fixture.clock.advance(1000)
     expect(first.leased.id).toBe(2)
     expect(second.connection).toBeUndefined()
     first.release()
@@ -186,109 +186,109 @@ describe('the pre-ping', () => {
   })
 
   test('serves whoever is first in line, not the one it was made for', async () => {
-    using rig = new EngineFixture({ max: 2 })
-    await rig.fill(2)
-    await rig.clock.advance(500)
-    rig.server.backend(2).silent = true
+    using fixture = new EngineFixture({ max: 2 })
+    await fixture.fill(2)
+    await fixture.clock.advance(500)
+    fixture.server.backend(2).silent = true
 
-    const first = rig.call() // Pings 2, which is silent.
-    const second = rig.call() // Pings 1.
-    await rig.clock.advance(0)
+    const first = fixture.acquire() // Pings 2, which is silent.
+    const second = fixture.acquire() // Pings 1.
+    await fixture.clock.advance(0)
     expect(first.leased.id).toBe(1)
     expect(second.connection).toBeUndefined()
   })
 
   test('is answered by nobody three times in a row: the rest is retired unasked, and a new connection opened', async () => {
-    using rig = new EngineFixture({ max: 6, invalidateOnDisconnect: 'one', prePing: { timeoutMillis: 100 } })
-    await rig.fill(6)
-    await rig.clock.advance(500)
-    for (const backend of rig.server.backends) backend.silent = true
+    using fixture = new EngineFixture({ max: 6, invalidateOnDisconnect: 'one', prePing: { timeoutMillis: 100 } })
+    await fixture.fill(6)
+    await fixture.clock.advance(500)
+    for (const backend of fixture.server.backends) backend.silent = true
 
-    const call = rig.call()
-    await rig.clock.advance(300)
-    expect(rig.server.received.filter((sql) => sql === PING)).toHaveLength(3)
-    expect(rig.retired).toEqual(['6 lost', '5 lost', '4 lost', '1 invalidated', '2 invalidated', '3 invalidated'])
+    const call = fixture.acquire()
+    await fixture.clock.advance(300)
+    expect(fixture.server.received.filter((sql) => sql === PING)).toHaveLength(3)
+    expect(fixture.retired).toEqual(['6 lost', '5 lost', '4 lost', '1 invalidated', '2 invalidated', '3 invalidated'])
     expect(call.leased.id).toBe(7)
   })
 
   test('that succeeds in between starts the count of failures anew', async () => {
-    using rig = new EngineFixture({ max: 6, invalidateOnDisconnect: 'one', prePing: { timeoutMillis: 100 } })
-    await rig.fill(6)
-    await rig.clock.advance(500)
-    for (const number of [6, 5, 3, 2]) rig.server.backend(number).silent = true
+    using fixture = new EngineFixture({ max: 6, invalidateOnDisconnect: 'one', prePing: { timeoutMillis: 100 } })
+    await fixture.fill(6)
+    await fixture.clock.advance(500)
+    for (const number of [6, 5, 3, 2]) fixture.server.backend(number).silent = true
 
-    const first = rig.call()
-    await rig.clock.advance(200)
+    const first = fixture.acquire()
+    await fixture.clock.advance(200)
     expect(first.leased.id).toBe(4)
-    const second = rig.call()
-    await rig.clock.advance(200)
+    const second = fixture.acquire()
+    await fixture.clock.advance(200)
     expect(second.leased.id).toBe(1)
   })
 
   test('is not condemned by a blocked event loop while its answer lies in the socket', async () => {
-    using rig = new EngineFixture()
-    await rig.fill(1)
-    await rig.clock.advance(500)
-    const backend = rig.server.backend(1)
+    using fixture = new EngineFixture()
+    await fixture.fill(1)
+    await fixture.clock.advance(500)
+    const backend = fixture.server.backend(1)
     backend.silent = true
 
-    const call = rig.call()
-    await rig.clock.blockEventLoop(5000, () => backend.answer())
+    const call = fixture.acquire()
+    await fixture.clock.blockEventLoop(5000, () => backend.answer())
     expect(call.leased.id).toBe(1)
-    expect(rig.retired).toEqual([])
+    expect(fixture.retired).toEqual([])
   })
 
   test('finds a connection that dies in the same moment: nobody gets it', async () => {
-    using rig = new EngineFixture()
-    await rig.fill(1)
-    await rig.clock.advance(500)
-    const call = rig.call()
-    rig.server.backend(1).terminate()
-    await rig.clock.advance(0)
+    using fixture = new EngineFixture()
+    await fixture.fill(1)
+    await fixture.clock.advance(500)
+    const call = fixture.acquire()
+    fixture.server.backend(1).terminate()
+    await fixture.clock.advance(0)
     expect(call.leased.id).toBe(2)
-    expect(rig.retired).toEqual(['1 lost'])
+    expect(fixture.retired).toEqual(['1 lost'])
   })
 })
 
 describe('one disconnect retires every connection opened before it, seen', () => {
   test('on an idle connection', async () => {
-    using rig = new EngineFixture()
-    await rig.fill(3)
-    rig.server.backend(2).terminate()
-    expect(rig.retired.toSorted()).toEqual(['1 invalidated', '2 lost', '3 invalidated'])
+    using fixture = new EngineFixture()
+    await fixture.fill(3)
+    fixture.server.backend(2).terminate()
+    expect(fixture.retired.toSorted()).toEqual(['1 invalidated', '2 lost', '3 invalidated'])
   })
 
   test('by a ping', async () => {
-    using rig = new EngineFixture()
-    await rig.fill(3)
-    await rig.clock.advance(500)
-    rig.server.backend(3).silent = true
-    rig.call()
-    await rig.clock.advance(1000)
-    expect(rig.retired.toSorted()).toEqual(['1 invalidated', '2 invalidated', '3 lost'])
+    using fixture = new EngineFixture()
+    await fixture.fill(3)
+    await fixture.clock.advance(500)
+    fixture.server.backend(3).silent = true
+    fixture.acquire()
+    await fixture.clock.advance(1000)
+    expect(fixture.retired.toSorted()).toEqual(['1 invalidated', '2 invalidated', '3 lost'])
   })
 
   test('by a statement', async () => {
-    using rig = new EngineFixture()
-    await rig.fill(3)
-    const call = rig.call()
+    using fixture = new EngineFixture()
+    await fixture.fill(3)
+    const call = fixture.acquire()
     const query = call.leased.client.query('select 1').catch((error: unknown) => error)
-    rig.server.backend(3).fail(systemError('ECONNRESET'))
-    await rig.clock.advance(0)
+    fixture.server.backend(3).fail(systemError('ECONNRESET'))
+    await fixture.clock.advance(0)
     expect(await query).toMatchObject({ name: 'ConnectionLostError', code: 'ECONNRESET', sent: true })
-    expect(rig.retired.toSorted()).toEqual(['1 invalidated', '2 invalidated', '3 lost'])
+    expect(fixture.retired.toSorted()).toEqual(['1 invalidated', '2 invalidated', '3 lost'])
   })
 
   test('the leased ones among them when they come back', async () => {
-    using rig = new EngineFixture()
-    const [first, second] = [rig.call(), rig.call()]
-    await rig.clock.advance(0)
-    rig.server.backend(1).terminate()
-    expect(rig.retired).toEqual(['1 lost'])
+    using fixture = new EngineFixture()
+    const [first, second] = [fixture.acquire(), fixture.acquire()]
+    await fixture.clock.advance(0)
+    fixture.server.backend(1).terminate()
+    expect(fixture.retired).toEqual(['1 lost'])
 
     first.release()
     second.release()
-    expect(rig.retired).toEqual(['1 lost', '2 invalidated'])
+    expect(fixture.retired).toEqual(['1 lost', '2 invalidated'])
   })
 })
 
@@ -298,63 +298,63 @@ describe('a disconnect retires only its own connection', () => {
     { name: 'by idle_in_transaction_session_timeout', reason: serverError('25P03', 'idle-in-transaction', 'FATAL') },
     { name: 'by transaction_timeout', reason: serverError('25P04', 'transaction timeout', 'FATAL') },
   ])('$name', async ({ reason }) => {
-    using rig = new EngineFixture()
-    await rig.fill(3)
-    rig.server.backend(2).terminate(reason)
-    await rig.clock.advance(0)
-    expect(rig.retired).toEqual(['2 lost'])
-    expect(rig.counts.idle).toBe(2)
+    using fixture = new EngineFixture()
+    await fixture.fill(3)
+    fixture.server.backend(2).terminate(reason)
+    await fixture.clock.advance(0)
+    expect(fixture.retired).toEqual(['2 lost'])
+    expect(fixture.counts.idle).toBe(2)
   })
 
   test('by a holder who ended the client', async () => {
-    using rig = new EngineFixture()
-    await rig.fill(2)
-    const call = rig.call()
+    using fixture = new EngineFixture()
+    await fixture.fill(2)
+    const call = fixture.acquire()
     void call.leased.client.end()
-    await rig.clock.advance(0)
-    expect(rig.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
+    await fixture.clock.advance(0)
+    expect(fixture.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
   })
 
   test('by a holder who ended the client after releasing it', async () => {
-    using rig = new EngineFixture()
-    await rig.fill(2)
-    const call = rig.call()
+    using fixture = new EngineFixture()
+    await fixture.fill(2)
+    const call = fixture.acquire()
     call.release()
     void call.leased.client.end()
-    await rig.clock.advance(0)
-    expect(rig.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
+    await fixture.clock.advance(0)
+    expect(fixture.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
   })
 
   test('by a holder who discards it', async () => {
-    using rig = new EngineFixture()
-    await rig.fill(2)
-    rig.call().release(new Error('odd'))
-    await rig.clock.advance(0)
-    expect(rig.retired).toEqual(['2 discarded'])
+    using fixture = new EngineFixture()
+    await fixture.fill(2)
+    fixture.acquire().release(new Error('odd'))
+    await fixture.clock.advance(0)
+    expect(fixture.retired).toEqual(['2 discarded'])
   })
 
   test("with invalidateOnDisconnect 'one'", async () => {
-    using rig = new EngineFixture({ invalidateOnDisconnect: 'one' })
-    await rig.fill(3)
-    rig.server.backend(2).terminate()
-    await rig.clock.advance(0)
-    expect(rig.retired).toEqual(['2 lost'])
+    using fixture = new EngineFixture({ invalidateOnDisconnect: 'one' })
+    await fixture.fill(3)
+    fixture.server.backend(2).terminate()
+    await fixture.clock.advance(0)
+    expect(fixture.retired).toEqual(['2 lost'])
   })
 
   test('if that one was opened before the last invalidation: newer ones know better', async () => {
-    using rig = new EngineFixture()
-    const [old, other] = [rig.call(), rig.call()]
-    await rig.clock.advance(0)
-    rig.server.backend(1).terminate()
+    using fixture = new EngineFixture()
+    const [old, other] = [fixture.acquire(), fixture.acquire()]
+    await fixture.clock.advance(0)
+    fixture.server.backend(1).terminate()
     old.release()
-    const newer = await rig.lease()
+    const newer = await fixture.lease()
     newer.release()
 
-    rig.server.backend(2).terminate()
-    await rig.clock.advance(0)
+    fixture.server.backend(2).terminate()
+    await fixture.clock.advance(0)
     other.release()
-    expect(rig.retired).toEqual(['1 lost', '2 lost'])
-    expect(rig.call().leased.id).toBe(3)
+    expect(fixture.retired).toEqual(['1 lost', '2 lost'])
+    expect(fixture.acquire().leased.id).toBe(3)
   })
 })
 
@@ -364,106 +364,106 @@ test('a disconnect seen while a new connection runs its hooks retires that one t
     new Promise((resolve) => {
       finish = resolve
     })
-  using rig = new EngineFixture({ max: 1 }, { onConnect })
-  const call = rig.call()
-  await rig.clock.advance(0)
-  rig.engine.invalidate()
+  using fixture = new EngineFixture({ max: 1 }, { onConnect })
+  const call = fixture.acquire()
+  await fixture.clock.advance(0)
+  fixture.engine.invalidate()
   finish()
-  await rig.clock.advance(1)
-  expect(rig.retired).toEqual(['1 invalidated'])
+  await fixture.clock.advance(1)
+  expect(fixture.retired).toEqual(['1 invalidated'])
   finish()
-  await rig.clock.advance(1)
+  await fixture.clock.advance(1)
   expect(call.leased.id).toBe(2)
 })
 
 test('a connection that a `connect` listener ends is leased to nobody', async () => {
-  using rig = new EngineFixture({ max: 1, connectRetry: false })
-  rig.publisher.subscribe((event) => {
+  using fixture = new EngineFixture({ max: 1, connectRetry: false })
+  fixture.publisher.subscribe((event) => {
     if (event.type === 'connection-opened' && event.connection.id === 1) void event.connection.client.end()
   })
-  const first = rig.call()
-  await rig.clock.advance(0)
+  const first = fixture.acquire()
+  await fixture.clock.advance(0)
   expect(first.error).toMatchObject({ message: 'The client was ended by its holder' })
-  const second = rig.call()
-  await rig.clock.advance(0)
+  const second = fixture.acquire()
+  await fixture.clock.advance(0)
   expect(second.leased.id).toBe(2)
 })
 
 test('min is kept ready while the first lease still lasts', async () => {
-  using rig = new EngineFixture({ min: 2 })
-  await rig.lease()
-  await rig.clock.advance(1000)
-  expect(rig.counts).toEqual({ total: 3, idle: 2, waiting: 0 })
+  using fixture = new EngineFixture({ min: 2 })
+  await fixture.lease()
+  await fixture.clock.advance(1000)
+  expect(fixture.counts).toEqual({ total: 3, idle: 2, waiting: 0 })
 })
 
 describe('a plain SQL error', () => {
   test('leaves the connection in the pool, once the server is ready again', async () => {
-    using rig = new EngineFixture()
-    const call = await rig.lease()
-    const backend = rig.server.backend(1)
+    using fixture = new EngineFixture()
+    const call = await fixture.lease()
+    const backend = fixture.server.backend(1)
     backend.failures.set('insert', serverError('23505', 'duplicate key'))
     backend.holdsReadyForQuery = true
     await Promise.all([
       expect(call.leased.client.query('insert')).rejects.toThrow('duplicate key'),
-      rig.clock.advance(0),
+      fixture.clock.advance(0),
     ])
 
     call.release()
-    expect(rig.call().connection).toBeUndefined() // Not in sync yet: nobody may have it.
+    expect(fixture.acquire().connection).toBeUndefined() // Not in sync yet: nobody may have it.
     backend.readyForQuery()
-    await rig.clock.advance(0)
-    expect(rig.retired).toEqual([])
-    expect(rig.server.received).toEqual(['insert'])
+    await fixture.clock.advance(0)
+    expect(fixture.retired).toEqual([])
+    expect(fixture.server.received).toEqual(['insert'])
   })
 })
 
 describe('a leased connection that dies', () => {
   test('gives its slot back though nobody releases it', async () => {
-    using rig = new EngineFixture({ max: 1 })
-    await rig.lease()
-    const waiter = rig.call()
-    rig.server.backend(1).disappear()
-    await rig.clock.advance(0)
+    using fixture = new EngineFixture({ max: 1 })
+    await fixture.lease()
+    const waiter = fixture.acquire()
+    fixture.server.backend(1).disappear()
+    await fixture.clock.advance(0)
     expect(waiter.leased.id).toBe(2)
   })
 
   test('is out of the pool from its FATAL on, before the socket closes', async () => {
-    using rig = new EngineFixture({ max: 1 })
-    const call = await rig.lease()
-    rig.server.closesSockets = false
-    rig.server.backend(1).send(adminShutdown())
+    using fixture = new EngineFixture({ max: 1 })
+    const call = await fixture.lease()
+    fixture.server.closesSockets = false
+    fixture.server.backend(1).send(adminShutdown())
     call.release()
-    const next = rig.call()
-    await rig.clock.advance(0)
+    const next = fixture.acquire()
+    await fixture.clock.advance(0)
     expect(next.leased.id).toBe(2)
   })
 
   test('can be released all the same, to no effect', async () => {
-    using rig = new EngineFixture({ max: 1 })
-    const call = await rig.lease()
-    rig.server.backend(1).terminate()
-    await rig.clock.advance(0)
+    using fixture = new EngineFixture({ max: 1 })
+    const call = await fixture.lease()
+    fixture.server.backend(1).terminate()
+    await fixture.clock.advance(0)
     call.release()
     call.release()
-    expect(rig.counts).toEqual({ total: 0, idle: 0, waiting: 0 })
-    expect(rig.retired).toEqual(['1 lost'])
+    expect(fixture.counts).toEqual({ total: 0, idle: 0, waiting: 0 })
+    expect(fixture.retired).toEqual(['1 lost'])
   })
 })
 
 test('a statement that runs into query_timeout makes the other connections suspect, and condemns none', async () => {
-  using rig = new EngineFixture({ query_timeout: 2000, prePing: { idleMillis: 60_000 } })
-  await rig.fill(2)
-  const call = rig.call()
-  rig.server.backend(2).silent = true
+  using fixture = new EngineFixture({ query_timeout: 2000, prePing: { idleMillis: 60_000 } })
+  await fixture.fill(2)
+  const call = fixture.acquire()
+  fixture.server.backend(2).silent = true
   void call.leased.client.query('select pg_sleep(60)').catch(() => {})
-  await rig.clock.advance(2000)
-  expect(rig.retired).toEqual(['2 lost'])
+  await fixture.clock.advance(2000)
+  expect(fixture.retired).toEqual(['2 lost'])
 
-  const next = rig.call()
+  const next = fixture.acquire()
   expect(next.connection).toBeUndefined()
-  await rig.clock.advance(0)
+  await fixture.clock.advance(0)
   expect(next.leased.id).toBe(1)
-  expect(rig.server.backend(1).received).toEqual([PING])
+  expect(fixture.server.backend(1).received).toEqual([PING])
 })
 
 describe('on release', () => {
@@ -478,105 +478,105 @@ describe('on release', () => {
     { policy: 'none', before: ['begin', 'bad'], sent: ['Terminate'], retired: ['1 reset-failed'] },
     { policy: 'none', before: ['select 1'], sent: [], retired: [] },
   ] as const)("policy '$policy' sends after $before: $sent", async ({ policy, before, sent, retired }) => {
-    using rig = new EngineFixture({ resetOnReturn: policy })
-    const call = await rig.lease()
-    const backend = rig.server.backend(1)
+    using fixture = new EngineFixture({ resetOnReturn: policy })
+    const call = await fixture.lease()
+    const backend = fixture.server.backend(1)
     backend.failures.set('bad', serverError('42601', 'syntax error'))
     for (const sql of before) {
       void call.leased.client.query(sql).catch(() => {})
-      await rig.clock.advance(0)
+      await fixture.clock.advance(0)
     }
     call.release()
-    await rig.clock.advance(0)
+    await fixture.clock.advance(0)
 
     expect(backend.received.slice(before.length)).toEqual(sent)
-    expect(rig.retired).toEqual(retired)
-    expect(rig.counts.idle).toBe(retired.length === 0 ? 1 : 0)
+    expect(fixture.retired).toEqual(retired)
+    expect(fixture.counts.idle).toBe(retired.length === 0 ? 1 : 0)
   })
 
   test('nobody gets the connection before the reset is through', async () => {
-    using rig = new EngineFixture({ max: 1 })
-    const call = await rig.lease()
-    const backend = rig.server.backend(1)
+    using fixture = new EngineFixture({ max: 1 })
+    const call = await fixture.lease()
+    const backend = fixture.server.backend(1)
     void call.leased.client.query('begin')
-    await rig.clock.advance(0)
+    await fixture.clock.advance(0)
     backend.silent = true
     call.release()
-    const waiter = rig.call()
-    await rig.clock.advance(100)
+    const waiter = fixture.acquire()
+    await fixture.clock.advance(100)
     expect(waiter.connection).toBeUndefined()
 
     backend.answer()
-    await rig.clock.advance(0)
+    await fixture.clock.advance(0)
     expect(waiter.leased.id).toBe(1)
     expect(waiter.leased.transactionStatus).toBe('I')
   })
 
   test('a reset without an answer costs five seconds, then the connection', async () => {
-    using rig = new EngineFixture({ max: 1, closeTimeoutMillis: 0 })
-    const call = await rig.lease()
+    using fixture = new EngineFixture({ max: 1, closeTimeoutMillis: 0 })
+    const call = await fixture.lease()
     void call.leased.client.query('begin')
-    await rig.clock.advance(0)
-    rig.server.backend(1).silent = true
+    await fixture.clock.advance(0)
+    fixture.server.backend(1).silent = true
     call.release()
-    const waiter = rig.call()
+    const waiter = fixture.acquire()
 
-    await rig.clock.advance(4999)
+    await fixture.clock.advance(4999)
     expect(waiter.connection).toBeUndefined()
-    await rig.clock.advance(1)
+    await fixture.clock.advance(1)
     expect(waiter.leased.id).toBe(2)
-    expect(rig.server.backend(1).isOpen).toBe(false)
+    expect(fixture.server.backend(1).isOpen).toBe(false)
   })
 
   test('a reset that fails costs the connection', async () => {
-    using rig = new EngineFixture()
-    const call = await rig.lease()
+    using fixture = new EngineFixture()
+    const call = await fixture.lease()
     void call.leased.client.query('begin')
-    await rig.clock.advance(0)
-    rig.server.backend(1).failures.set('ROLLBACK', serverError('XX000', 'internal error'))
+    await fixture.clock.advance(0)
+    fixture.server.backend(1).failures.set('ROLLBACK', serverError('XX000', 'internal error'))
     call.release()
-    await rig.clock.advance(0)
-    expect(rig.retired).toEqual(['1 reset-failed'])
+    await fixture.clock.advance(0)
+    expect(fixture.retired).toEqual(['1 reset-failed'])
   })
 
   test('a statement that still runs is waited for, then its transaction is rolled back', async () => {
-    using rig = new EngineFixture()
-    const call = await rig.lease()
-    const backend = rig.server.backend(1)
+    using fixture = new EngineFixture()
+    const call = await fixture.lease()
+    const backend = fixture.server.backend(1)
     backend.silent = true
     void call.leased.client.query('begin')
     call.release()
-    await rig.clock.advance(100)
+    await fixture.clock.advance(100)
     expect(backend.received).toEqual(['begin'])
 
     backend.silent = false
     backend.answer()
-    await rig.clock.advance(0)
+    await fixture.clock.advance(0)
     expect(backend.received).toEqual(['begin', 'ROLLBACK'])
-    expect(rig.counts.idle).toBe(1)
+    expect(fixture.counts.idle).toBe(1)
   })
 
   test('a statement that runs on for five seconds after its lease costs the connection', async () => {
-    using rig = new EngineFixture()
-    const call = await rig.lease()
-    rig.server.backend(1).silent = true
+    using fixture = new EngineFixture()
+    const call = await fixture.lease()
+    fixture.server.backend(1).silent = true
     void call.leased.client.query('select pg_sleep(60)').catch(() => {})
     call.release()
-    await rig.clock.advance(5000)
-    expect(rig.retired).toEqual(['1 reset-failed'])
-    expect(rig.server.backend(1).isOpen).toBe(false)
+    await fixture.clock.advance(5000)
+    expect(fixture.retired).toEqual(['1 reset-failed'])
+    expect(fixture.server.backend(1).isOpen).toBe(false)
   })
 
   test('a connection that dies during its reset costs its slot nothing', async () => {
-    using rig = new EngineFixture({ max: 1 })
-    const call = await rig.lease()
+    using fixture = new EngineFixture({ max: 1 })
+    const call = await fixture.lease()
     void call.leased.client.query('begin')
-    await rig.clock.advance(0)
+    await fixture.clock.advance(0)
     call.release()
-    const waiter = rig.call()
-    rig.server.backend(1).terminate()
-    await rig.clock.advance(0)
-    expect(rig.retired).toEqual(['1 lost'])
+    const waiter = fixture.acquire()
+    fixture.server.backend(1).terminate()
+    await fixture.clock.advance(0)
+    expect(fixture.retired).toEqual(['1 lost'])
     expect(waiter.leased.id).toBe(2)
   })
 
@@ -584,55 +584,55 @@ describe('on release', () => {
     { policy: 'commit', sent: ['begin', 'COMMIT', 'Terminate'] },
     { policy: 'rollback', sent: ['begin', 'Terminate'] }, // The goodbye rolls back as well.
   ] as const)("policy '$policy' does its work on a connection that is to be retired, too", async ({ policy, sent }) => {
-    using rig = new EngineFixture({ resetOnReturn: policy, maxUses: 1 })
-    const call = await rig.lease()
+    using fixture = new EngineFixture({ resetOnReturn: policy, maxUses: 1 })
+    const call = await fixture.lease()
     void call.leased.client.query('begin')
-    await rig.clock.advance(0)
+    await fixture.clock.advance(0)
     call.release()
-    await rig.clock.advance(0)
-    expect(rig.server.received).toEqual(sent)
-    expect(rig.retired).toEqual(['1 max-uses'])
+    await fixture.clock.advance(0)
+    expect(fixture.server.received).toEqual(sent)
+    expect(fixture.retired).toEqual(['1 max-uses'])
   })
 })
 
 describe('retirement on release', () => {
   test('after maxUses leases', async () => {
-    using rig = new EngineFixture({ maxUses: 2 })
-    const first = await rig.lease()
+    using fixture = new EngineFixture({ maxUses: 2 })
+    const first = await fixture.lease()
     first.release()
-    expect(rig.retired).toEqual([])
-    rig.call().release()
-    expect(rig.retired).toEqual(['1 max-uses'])
+    expect(fixture.retired).toEqual([])
+    fixture.acquire().release()
+    expect(fixture.retired).toEqual(['1 max-uses'])
   })
 
   test('beyond maxLifetimeSeconds', async () => {
-    using rig = new EngineFixture({ maxLifetimeSeconds: 10 })
-    const call = await rig.lease()
-    await rig.clock.advance(10_000)
-    expect(rig.engine.inventory.expiredCount(rig.clock.now())).toBe(1)
+    using fixture = new EngineFixture({ maxLifetimeSeconds: 10 })
+    const call = await fixture.lease()
+    await fixture.clock.advance(10_000)
+    expect(fixture.engine.inventory.expiredCount(fixture.clock.now())).toBe(1)
     call.release()
-    expect(rig.retired).toEqual(['1 expired'])
+    expect(fixture.retired).toEqual(['1 expired'])
   })
 
   test('of one that is retired serves whoever waits with a new one', async () => {
-    using rig = new EngineFixture({ max: 1, maxUses: 1 })
-    const call = await rig.lease()
-    const waiter = rig.call()
+    using fixture = new EngineFixture({ max: 1, maxUses: 1 })
+    const call = await fixture.lease()
+    const waiter = fixture.acquire()
     call.release()
-    await rig.clock.advance(0)
+    await fixture.clock.advance(0)
     expect(waiter.leased.id).toBe(2)
   })
 })
 
 describe('the deadline', () => {
   test('of a caller who finds the pool exhausted tells the numbers, and blames no server', async () => {
-    using rig = new EngineFixture({ max: 2, connectionTimeoutMillis: 3000 })
-    await rig.lease()
-    await rig.clock.advance(1000)
-    await rig.lease()
-    const call = rig.call()
-    rig.call()
-    await rig.clock.advance(3000)
+    using fixture = new EngineFixture({ max: 2, connectionTimeoutMillis: 3000 })
+    await fixture.lease()
+    await fixture.clock.advance(1000)
+    await fixture.lease()
+    const call = fixture.acquire()
+    fixture.acquire()
+    await fixture.clock.advance(3000)
 
     expect(call.error).toMatchObject({
       name: 'PoolTimeoutError',
@@ -654,82 +654,82 @@ describe('the deadline', () => {
   })
 
   test('of a caller who finds the pool exhausted does not blame a server that has come back', async () => {
-    using rig = new EngineFixture({ max: 1, connectionTimeoutMillis: 3000 })
-    rig.server.nextWelcomes.push(systemError('ECONNREFUSED'))
-    const holder = rig.call()
-    await rig.clock.advance(50)
+    using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 3000 })
+    fixture.server.nextWelcomes.push(systemError('ECONNREFUSED'))
+    const holder = fixture.acquire()
+    await fixture.clock.advance(50)
     expect(holder.connection).toBeDefined()
-    const call = rig.call()
-    await rig.clock.advance(3000)
+    const call = fixture.acquire()
+    await fixture.clock.advance(3000)
     expect(call.error?.code).toBe('HOLDFAST_POOL_TIMEOUT')
     expect(call.error).not.toHaveProperty('cause')
   })
 
   test('of a caller whose server is away has the last connect failure as cause', async () => {
-    using rig = new EngineFixture({ connectionTimeoutMillis: 3000 })
-    rig.server.welcome = systemError('ECONNREFUSED')
-    const call = rig.call()
-    await rig.clock.advance(3000)
+    using fixture = new EngineFixture({ connectionTimeoutMillis: 3000 })
+    fixture.server.welcome = systemError('ECONNREFUSED')
+    const call = fixture.acquire()
+    await fixture.clock.advance(3000)
     expect(call.error).toMatchObject({ code: 'HOLDFAST_POOL_TIMEOUT', cause: { code: 'ECONNREFUSED' } })
     expect(call.error?.message).toContain('last connect failure: connect ECONNREFUSED 127.0.0.1:5432')
-    expect(rig.counts).toEqual({ total: 0, idle: 0, waiting: 0 })
+    expect(fixture.counts).toEqual({ total: 0, idle: 0, waiting: 0 })
   })
 
   test('covers queue, ping and opening together', async () => {
-    using rig = new EngineFixture({ max: 1, connectionTimeoutMillis: 3000 })
-    const holder = await rig.lease()
-    const call = rig.call()
-    await rig.clock.advance(1500)
-    rig.server.welcome = 'hang'
+    using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 3000 })
+    const holder = await fixture.lease()
+    const call = fixture.acquire()
+    await fixture.clock.advance(1500)
+    fixture.server.welcome = 'hang'
     holder.release(true) // A new one is opened, and hangs.
-    await rig.clock.advance(1499)
+    await fixture.clock.advance(1499)
     expect(call.error).toBeUndefined()
-    await rig.clock.advance(1)
+    await fixture.clock.advance(1)
     expect(call.error?.code).toBe('HOLDFAST_POOL_TIMEOUT')
   })
 
   test('passes each caller on his own', async () => {
-    using rig = new EngineFixture({ max: 1, connectionTimeoutMillis: 3000 })
-    const holder = await rig.lease()
-    const early = rig.call()
-    await rig.clock.advance(1000)
-    const late = rig.call()
-    await rig.clock.advance(2000)
+    using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 3000 })
+    const holder = await fixture.lease()
+    const early = fixture.acquire()
+    await fixture.clock.advance(1000)
+    const late = fixture.acquire()
+    await fixture.clock.advance(2000)
     expect(early.error).toBeDefined()
     expect(late.error).toBeUndefined()
     holder.release()
-    await rig.clock.advance(0)
+    await fixture.clock.advance(0)
     expect(late.leased.id).toBe(1)
   })
 
   test('does not keep from having what lies in the socket, after a blocked event loop', async () => {
-    using rig = new EngineFixture({ connectionTimeoutMillis: 3000 })
-    rig.server.welcome = 'hang'
-    const call = rig.call()
-    await rig.clock.advance(0)
-    await rig.clock.blockEventLoop(4000, () => rig.server.backend(1).accept())
+    using fixture = new EngineFixture({ connectionTimeoutMillis: 3000 })
+    fixture.server.welcome = 'hang'
+    const call = fixture.acquire()
+    await fixture.clock.advance(0)
+    await fixture.clock.blockEventLoop(4000, () => fixture.server.backend(1).accept())
     expect(call.leased.id).toBe(1)
-    await rig.clock.advance(10_000)
+    await fixture.clock.advance(10_000)
     expect(call.error).toBeUndefined()
   })
 
   test('that is met leaves no timer behind', async () => {
-    using rig = new EngineFixture()
-    const call = rig.call()
-    expect(rig.clock.timers('process')).toBe(1)
-    await rig.clock.advance(0)
+    using fixture = new EngineFixture()
+    const call = fixture.acquire()
+    expect(fixture.clock.timers('process')).toBe(1)
+    await fixture.clock.advance(0)
     expect(call.connection).toBeDefined()
-    expect(rig.clock.timers('process')).toBe(0)
+    expect(fixture.clock.timers('process')).toBe(0)
   })
 
   test('of 0 waits for ever', async () => {
-    using rig = new EngineFixture({ max: 1, connectionTimeoutMillis: 0 })
-    const holder = await rig.lease()
-    const call = rig.call()
-    await rig.clock.advance(86_400_000)
+    using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 0 })
+    const holder = await fixture.lease()
+    const call = fixture.acquire()
+    await fixture.clock.advance(86_400_000)
     expect(call.error).toBeUndefined()
     holder.release()
-    await rig.clock.advance(0)
+    await fixture.clock.advance(0)
     expect(call.connection).toBeDefined()
   })
 
@@ -737,296 +737,296 @@ describe('the deadline', () => {
     { whom: 'joins the pool', patient: false, counts: { total: 1, idle: 1, waiting: 0 } },
     { whom: 'is there for the next caller', patient: true, counts: { total: 1, idle: 0, waiting: 0 } },
   ])('does not end an attempt under way: what it opens $whom', async ({ patient, counts }) => {
-    using rig = new EngineFixture({ max: 1, connectionTimeoutMillis: 30_000 })
-    const holder = await rig.lease()
-    const impatient = rig.call()
-    await rig.clock.advance(25_000)
-    rig.server.welcome = 'hang'
+    using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 30_000 })
+    const holder = await fixture.lease()
+    const impatient = fixture.acquire()
+    await fixture.clock.advance(25_000)
+    fixture.server.welcome = 'hang'
     holder.release(true)
-    const next = patient ? rig.call() : undefined
-    await rig.clock.advance(5000)
+    const next = patient ? fixture.acquire() : undefined
+    await fixture.clock.advance(5000)
     expect(impatient.error?.code).toBe('HOLDFAST_POOL_TIMEOUT')
 
-    rig.server.backend(2).accept()
-    await rig.clock.advance(0)
-    expect(rig.counts).toEqual(counts)
+    fixture.server.backend(2).accept()
+    await fixture.clock.advance(0)
+    expect(fixture.counts).toEqual(counts)
     expect(next?.leased.id).toBe(patient ? 2 : undefined)
   })
 })
 
 describe('end', () => {
   test('refuses whoever waits, and whoever comes', async () => {
-    using rig = new EngineFixture({ max: 1 })
-    await rig.lease()
-    const waiter = rig.call()
-    void rig.engine.close()
+    using fixture = new EngineFixture({ max: 1 })
+    await fixture.lease()
+    const waiter = fixture.acquire()
+    void fixture.engine.close()
     expect(waiter.error?.code).toBe('HOLDFAST_POOL_CLOSED')
-    expect(rig.call().error?.code).toBe('HOLDFAST_POOL_CLOSED')
+    expect(fixture.acquire().error?.code).toBe('HOLDFAST_POOL_CLOSED')
   })
 
   test('says goodbye to idle connections and resolves when their sockets are closed', async () => {
-    using rig = new EngineFixture()
-    await rig.fill(2)
+    using fixture = new EngineFixture()
+    await fixture.fill(2)
     const closed = vi.fn()
-    void rig.engine.close().then(closed)
-    expect(rig.server.received).toEqual(['Terminate', 'Terminate'])
+    void fixture.engine.close().then(closed)
+    expect(fixture.server.received).toEqual(['Terminate', 'Terminate'])
     expect(closed).not.toHaveBeenCalled()
-    await rig.clock.advance(0)
+    await fixture.clock.advance(0)
     expect(closed).toHaveBeenCalledOnce()
-    expect(rig.counts.total).toBe(0)
+    expect(fixture.counts.total).toBe(0)
   })
 
   test('waits for leased connections, and closes them when they come back', async () => {
-    using rig = new EngineFixture()
-    const call = await rig.lease()
+    using fixture = new EngineFixture()
+    const call = await fixture.lease()
     const closed = vi.fn()
-    void rig.engine.close().then(closed)
-    await rig.clock.advance(4000)
+    void fixture.engine.close().then(closed)
+    await fixture.clock.advance(4000)
     expect(closed).not.toHaveBeenCalled()
     expect(call.leased.isLost).toBe(false)
 
     call.release()
-    await rig.clock.advance(0)
+    await fixture.clock.advance(0)
     expect(closed).toHaveBeenCalledOnce()
-    expect(rig.retired).toEqual(['1 pool-closed'])
+    expect(fixture.retired).toEqual(['1 pool-closed'])
   })
 
   test('destroys leased connections after closeTimeoutMillis', async () => {
-    using rig = new EngineFixture({ closeTimeoutMillis: 2000 })
-    const call = await rig.lease()
+    using fixture = new EngineFixture({ closeTimeoutMillis: 2000 })
+    const call = await fixture.lease()
     const closed = vi.fn()
-    void rig.engine.close().then(closed)
-    await rig.clock.advance(2000)
+    void fixture.engine.close().then(closed)
+    await fixture.clock.advance(2000)
     expect(closed).toHaveBeenCalledOnce()
-    expect(rig.server.backend(1).isOpen).toBe(false)
+    expect(fixture.server.backend(1).isOpen).toBe(false)
     await Promise.all([
       expect(call.leased.client.query('select 1')).rejects.toMatchObject({ name: 'ConnectionLostError' }),
-      rig.clock.advance(0),
+      fixture.clock.advance(0),
     ])
   })
 
   test('destroys what does not hear the goodbye after closeTimeoutMillis', async () => {
-    using rig = new EngineFixture({ closeTimeoutMillis: 2000 })
-    await rig.fill(2)
-    rig.server.hearsGoodbyes = false
+    using fixture = new EngineFixture({ closeTimeoutMillis: 2000 })
+    await fixture.fill(2)
+    fixture.server.hearsGoodbyes = false
     const closed = vi.fn()
-    void rig.engine.close().then(closed)
-    await rig.clock.advance(1999)
+    void fixture.engine.close().then(closed)
+    await fixture.clock.advance(1999)
     expect(closed).not.toHaveBeenCalled()
-    await rig.clock.advance(1)
+    await fixture.clock.advance(1)
     expect(closed).toHaveBeenCalledOnce()
-    expect(rig.server.backends.every(({ isOpen }) => !isOpen)).toBe(true)
+    expect(fixture.server.backends.every(({ isOpen }) => !isOpen)).toBe(true)
   })
 
   test('counts from its call, for those too that come back late', async () => {
-    using rig = new EngineFixture({ closeTimeoutMillis: 2000 })
-    const call = await rig.lease()
-    rig.server.hearsGoodbyes = false
+    using fixture = new EngineFixture({ closeTimeoutMillis: 2000 })
+    const call = await fixture.lease()
+    fixture.server.hearsGoodbyes = false
     const closed = vi.fn()
-    void rig.engine.close().then(closed)
-    await rig.clock.advance(1500)
+    void fixture.engine.close().then(closed)
+    await fixture.clock.advance(1500)
     call.release()
-    await rig.clock.advance(500)
+    await fixture.clock.advance(500)
     expect(closed).toHaveBeenCalledOnce()
   })
 
   test('comes to an end though no socket ever tells that it is closed', async () => {
-    using rig = new EngineFixture({ closeTimeoutMillis: 2000 })
-    await rig.fill(1)
-    rig.call()
-    rig.server.closesSockets = false
+    using fixture = new EngineFixture({ closeTimeoutMillis: 2000 })
+    await fixture.fill(1)
+    fixture.acquire()
+    fixture.server.closesSockets = false
     const closed = vi.fn()
-    void rig.engine.close().then(closed)
-    await rig.clock.advance(4000)
+    void fixture.engine.close().then(closed)
+    await fixture.clock.advance(4000)
     expect(closed).toHaveBeenCalledOnce()
   })
 
   test('serves the first yet for whom a connection is on its way, and refuses the others at once', async () => {
-    using rig = new EngineFixture({ max: 1 })
-    const [first, second] = [rig.call(), rig.call()]
-    const closed = rig.engine.close()
+    using fixture = new EngineFixture({ max: 1 })
+    const [first, second] = [fixture.acquire(), fixture.acquire()]
+    const closed = fixture.engine.close()
     expect(second.error).toMatchObject({ code: 'HOLDFAST_POOL_CLOSED' })
-    await rig.clock.advance(0)
+    await fixture.clock.advance(0)
     first.release()
-    await rig.clock.advance(0)
+    await fixture.clock.advance(0)
     await closed
-    expect(rig.server.backends).toHaveLength(1)
+    expect(fixture.server.backends).toHaveLength(1)
   })
 
   test('ends an attempt to connect that hangs after closeTimeoutMillis, and tells whoever waited', async () => {
-    using rig = new EngineFixture()
-    rig.server.welcome = 'hang'
-    const call = rig.call()
-    await rig.clock.advance(0)
+    using fixture = new EngineFixture()
+    fixture.server.welcome = 'hang'
+    const call = fixture.acquire()
+    await fixture.clock.advance(0)
     const closed = vi.fn()
-    void rig.engine.close().then(closed)
-    await rig.clock.advance(4999)
+    void fixture.engine.close().then(closed)
+    await fixture.clock.advance(4999)
     expect(closed).not.toHaveBeenCalled()
-    await rig.clock.advance(1)
+    await fixture.clock.advance(1)
     expect(closed).toHaveBeenCalledOnce()
     expect(call.error).toMatchObject({ code: 'HOLDFAST_POOL_CLOSED' })
-    expect(rig.server.backend(1).isOpen).toBe(false)
-    await rig.clock.advance(60_000)
-    expect(rig.server.backends).toHaveLength(1)
+    expect(fixture.server.backend(1).isOpen).toBe(false)
+    await fixture.clock.advance(60_000)
+    expect(fixture.server.backends).toHaveLength(1)
   })
 
   test('tells whoever waits at once when the attempt that was for him fails', async () => {
-    using rig = new EngineFixture()
-    rig.server.nextWelcomes.push(systemError('ECONNREFUSED'))
-    const call = rig.call()
-    const closed = rig.engine.close()
-    await rig.clock.advance(0)
+    using fixture = new EngineFixture()
+    fixture.server.nextWelcomes.push(systemError('ECONNREFUSED'))
+    const call = fixture.acquire()
+    const closed = fixture.engine.close()
+    await fixture.clock.advance(0)
     expect(call.error).toMatchObject({ code: 'HOLDFAST_POOL_CLOSED' })
     await closed
-    expect(rig.server.backends).toHaveLength(1)
+    expect(fixture.server.backends).toHaveLength(1)
   })
 
   test('ends an attempt to connect at once that nobody waits for any more', async () => {
-    using rig = new EngineFixture()
-    rig.server.welcome = 'hang'
+    using fixture = new EngineFixture()
+    fixture.server.welcome = 'hang'
     const controller = new AbortController()
-    rig.call({ signal: controller.signal })
-    await rig.clock.advance(0)
+    fixture.acquire({ signal: controller.signal })
+    await fixture.clock.advance(0)
     controller.abort()
     const closed = vi.fn()
-    void rig.engine.close().then(closed)
-    await rig.clock.advance(0)
+    void fixture.engine.close().then(closed)
+    await fixture.clock.advance(0)
     expect(closed).toHaveBeenCalledOnce()
   })
 
   test('leaves no timer behind', async () => {
-    using rig = new EngineFixture()
-    await rig.fill(2)
-    await rig.clock.advance(5000)
-    const ended = rig.engine.close()
-    await rig.clock.advance(0)
+    using fixture = new EngineFixture()
+    await fixture.fill(2)
+    await fixture.clock.advance(5000)
+    const ended = fixture.engine.close()
+    await fixture.clock.advance(0)
     await ended
-    expect(rig.clock.timers('process')).toBe(0)
-    expect(rig.clock.timers('nothing')).toBe(0)
+    expect(fixture.clock.timers('process')).toBe(0)
+    expect(fixture.clock.timers('nothing')).toBe(0)
   })
 
   test('of a pool that never connected resolves at once', async () => {
-    using rig = new EngineFixture()
-    await expect(rig.engine.close()).resolves.toBeUndefined()
+    using fixture = new EngineFixture()
+    await expect(fixture.engine.close()).resolves.toBeUndefined()
   })
 })
 
 describe('a process that stood still', () => {
   test.each([
-    { how: 'asleep with its machine', stop: async (rig: EngineFixture) => rig.clock.freeze(10_000) },
-    { how: 'stopped', stop: (rig: EngineFixture) => rig.clock.blockEventLoop(3000) },
+    { how: 'asleep with its machine', stop: async (fixture: EngineFixture) => fixture.clock.freeze(10_000) },
+    { how: 'stopped', stop: (fixture: EngineFixture) => fixture.clock.blockEventLoop(3000) },
   ])('($how) suspects every idle connection, whatever the bypass window says', async ({ stop }) => {
-    using rig = new EngineFixture({ max: 2, prePing: { idleMillis: 60_000 } })
-    await rig.fill(2)
-    await rig.clock.advance(10)
-    await stop(rig)
+    using fixture = new EngineFixture({ max: 2, prePing: { idleMillis: 60_000 } })
+    await fixture.fill(2)
+    await fixture.clock.advance(10)
+    await stop(fixture)
 
-    const calls = [rig.call(), rig.call()]
+    const calls = [fixture.acquire(), fixture.acquire()]
     expect(calls.map(({ connection }) => connection)).toEqual([undefined, undefined])
-    await rig.clock.advance(0)
-    expect(rig.server.received).toEqual([PING, PING])
+    await fixture.clock.advance(0)
+    expect(fixture.server.received).toEqual([PING, PING])
 
     for (const call of calls) call.release()
-    expect(rig.call().connection).toBeDefined() // Proven: no longer suspect.
+    expect(fixture.acquire().connection).toBeDefined() // Proven: no longer suspect.
   })
 
   test('does not ping a connection that has answered its holder since', async () => {
-    using rig = new EngineFixture({ max: 1, prePing: { idleMillis: 60_000 } })
-    const call = await rig.lease()
-    rig.clock.freeze(10_000)
-    await rig.clock.advance(1)
-    const waiter = rig.call()
+    using fixture = new EngineFixture({ max: 1, prePing: { idleMillis: 60_000 } })
+    const call = await fixture.lease()
+    fixture.clock.freeze(10_000)
+    await fixture.clock.advance(1)
+    const waiter = fixture.acquire()
     void call.leased.client.query('select 1')
-    await rig.clock.advance(0)
+    await fixture.clock.advance(0)
     call.release()
     expect(waiter.leased.id).toBe(1)
-    expect(rig.server.received).toEqual(['select 1'])
+    expect(fixture.server.received).toEqual(['select 1'])
   })
 
   test('takes no answer for a sign of life that was under way before', async () => {
-    using rig = new EngineFixture({ max: 1, prePing: { idleMillis: 60_000 } })
-    const call = await rig.lease()
-    const backend = rig.server.backend()
+    using fixture = new EngineFixture({ max: 1, prePing: { idleMillis: 60_000 } })
+    const call = await fixture.lease()
+    const backend = fixture.server.backend()
     backend.silent = true
     const statement = call.leased.client.query('select 1')
-    rig.clock.freeze(10_000)
-    await rig.clock.advance(1)
-    const waiter = rig.call()
+    fixture.clock.freeze(10_000)
+    await fixture.clock.advance(1)
+    const waiter = fixture.acquire()
     backend.silent = false
     backend.answer()
     await statement
     call.release()
     expect(waiter.connection).toBeUndefined()
-    await rig.clock.advance(0)
+    await fixture.clock.advance(0)
     expect(waiter.leased.id).toBe(1)
-    expect(rig.server.received).toEqual(['select 1', PING])
+    expect(fixture.server.received).toEqual(['select 1', PING])
   })
 
   test('is told from one that merely has nothing to do', async () => {
-    using rig = new EngineFixture({ idleTimeoutMillis: 0, prePing: { idleMillis: 600_000 } })
-    await rig.fill(1)
-    await rig.clock.advance(300_000)
-    expect(rig.call().connection).toBeDefined()
+    using fixture = new EngineFixture({ idleTimeoutMillis: 0, prePing: { idleMillis: 600_000 } })
+    await fixture.fill(1)
+    await fixture.clock.advance(300_000)
+    expect(fixture.acquire().connection).toBeDefined()
   })
 
   test('pings a connection that was leased meanwhile and not heard from since', async () => {
-    using rig = new EngineFixture({ max: 1, prePing: { idleMillis: 60_000 } })
-    const call = await rig.lease()
-    rig.clock.freeze(10_000)
-    await rig.clock.advance(1)
-    const waiter = rig.call()
+    using fixture = new EngineFixture({ max: 1, prePing: { idleMillis: 60_000 } })
+    const call = await fixture.lease()
+    fixture.clock.freeze(10_000)
+    await fixture.clock.advance(1)
+    const waiter = fixture.acquire()
     call.release()
     expect(waiter.connection).toBeUndefined()
-    await rig.clock.advance(0)
+    await fixture.clock.advance(0)
     expect(waiter.leased.id).toBe(1)
-    expect(rig.server.received).toEqual([PING])
+    expect(fixture.server.received).toEqual([PING])
   })
 })
 
 describe('invalidate', () => {
   test('closes idle connections now, leased ones when they come back, and spares the later ones', async () => {
-    using rig = new EngineFixture({ max: 3 })
-    await rig.fill(2)
-    const call = rig.call()
-    rig.engine.invalidate()
-    expect(rig.retired).toEqual(['1 invalidated'])
-    const newer = await rig.lease()
+    using fixture = new EngineFixture({ max: 3 })
+    await fixture.fill(2)
+    const call = fixture.acquire()
+    fixture.engine.invalidate()
+    expect(fixture.retired).toEqual(['1 invalidated'])
+    const newer = await fixture.lease()
     call.release()
     newer.release()
-    expect(rig.retired).toEqual(['1 invalidated', '2 invalidated'])
-    expect(rig.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
+    expect(fixture.retired).toEqual(['1 invalidated', '2 invalidated'])
+    expect(fixture.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
   })
 
   test('condemns a connection in its ping, and the caller keeps his place', async () => {
-    using rig = new EngineFixture({ max: 1 })
-    await rig.fill(1)
-    await rig.clock.advance(500)
-    const call = rig.call()
-    rig.engine.invalidate()
-    await rig.clock.advance(0)
+    using fixture = new EngineFixture({ max: 1 })
+    await fixture.fill(1)
+    await fixture.clock.advance(500)
+    const call = fixture.acquire()
+    fixture.engine.invalidate()
+    await fixture.clock.advance(0)
     expect(call.leased.id).toBe(2)
   })
 
   test('does not let the caller wait for a ping that no longer matters', async () => {
-    using rig = new EngineFixture({ max: 1 })
-    await rig.fill(1)
-    await rig.clock.advance(500)
-    rig.server.backend(1).silent = true
-    const call = rig.call()
-    await rig.clock.advance(100)
-    rig.engine.invalidate()
-    await rig.clock.advance(0)
+    using fixture = new EngineFixture({ max: 1 })
+    await fixture.fill(1)
+    await fixture.clock.advance(500)
+    fixture.server.backend(1).silent = true
+    const call = fixture.acquire()
+    await fixture.clock.advance(100)
+    fixture.engine.invalidate()
+    await fixture.clock.advance(0)
     expect(call.leased.id).toBe(2)
   })
 
   test('condemns a connection in its reset', async () => {
-    using rig = new EngineFixture({ max: 1 })
-    const call = await rig.lease()
+    using fixture = new EngineFixture({ max: 1 })
+    const call = await fixture.lease()
     void call.leased.client.query('begin')
-    await rig.clock.advance(0)
+    await fixture.clock.advance(0)
     call.release()
-    rig.engine.invalidate()
-    await rig.clock.advance(0)
-    expect(rig.retired).toEqual(['1 invalidated'])
+    fixture.engine.invalidate()
+    await fixture.clock.advance(0)
+    expect(fixture.retired).toEqual(['1 invalidated'])
   })
 })

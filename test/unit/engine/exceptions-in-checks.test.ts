@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { TransactionAttempt } from '../../../packages/core/src/runtime/transaction-attempt.ts'
 import { serverError, systemError } from '../../support/fake-client.ts'
-import { type Call, EngineFixture } from './engine-fixture.ts'
+import { type Acquisition, EngineFixture } from './engine-fixture.ts'
 
 /** Which call of a check throws, once. Every check asks, since nobody knows where the next mistake will be. */
 const mine = vi.hoisted(() => ({
@@ -57,27 +57,27 @@ async function whatever(act: () => unknown): Promise<void> {
   } catch {}
 }
 
-function held(calls: Call[]): Call[] {
+function held(calls: Acquisition[]): Acquisition[] {
   return calls.filter(({ connection }) => connection?.is('leased'))
 }
 
 /** A life of a pool in which every check is asked. */
-async function live(rig: EngineFixture): Promise<void> {
-  const calls: Call[] = []
-  const ask = (options?: object): Promise<void> => whatever(() => calls.push(rig.call(options)))
-  const pass = (millis: number): Promise<void> => whatever(() => rig.clock.advance(millis))
+async function live(fixture: EngineFixture): Promise<void> {
+  const calls: Acquisition[] = []
+  const ask = (options?: object): Promise<void> => whatever(() => calls.push(fixture.acquire(options)))
+  const pass = (millis: number): Promise<void> => whatever(() => fixture.clock.advance(millis))
   const query = (sql: string): Promise<void> =>
     whatever(async () => {
       held(calls)[0]
         ?.leased.client.query(sql)
         .catch(() => {})
-      await rig.clock.advance(0)
+      await fixture.clock.advance(0)
     })
   const release = async (discard?: Error): Promise<void> => {
     for (const call of held(calls)) await whatever(() => call.release(discard))
     await pass(0)
   }
-  const backends = () => rig.server.backends.filter(({ isOpen }) => isOpen)
+  const backends = () => fixture.server.backends.filter(({ isOpen }) => isOpen)
 
   for (let caller = 0; caller < MAX + 1; caller++) await ask()
   await pass(0)
@@ -105,13 +105,13 @@ async function live(rig: EngineFixture): Promise<void> {
   await whatever(() => backends()[0]?.terminate(serverError('57P01', 'terminating connection', 'FATAL')))
   await pass(10)
   await release(new Error('unwell'))
-  rig.server.welcome = systemError('ECONNREFUSED')
+  fixture.server.welcome = systemError('ECONNREFUSED')
   await ask()
   await pass(500)
-  rig.server.welcome = 'accept'
+  fixture.server.welcome = 'accept'
   await pass(3000)
   await release()
-  await whatever(() => rig.engine.invalidate(new Error('no longer trusted')))
+  await whatever(() => fixture.engine.invalidate(new Error('no longer trusted')))
   await pass(30_000)
   await ask()
   await pass(70_000)
@@ -119,18 +119,18 @@ async function live(rig: EngineFixture): Promise<void> {
 }
 
 /** Every slot is there, and can be had. */
-async function expectAllSlots(rig: EngineFixture): Promise<void> {
-  await whatever(() => rig.clock.advance(10_000))
-  for (const connection of rig.engine.inventory.all())
-    if (connection.is('leased')) await whatever(() => rig.engine.release(connection))
-  await rig.clock.advance(10_000)
-  expect(rig.counts.waiting).toBe(0)
-  const calls = Array.from({ length: MAX }, () => rig.call())
-  await rig.clock.advance(2000)
+async function expectAllSlots(fixture: EngineFixture): Promise<void> {
+  await whatever(() => fixture.clock.advance(10_000))
+  for (const connection of fixture.engine.inventory.all())
+    if (connection.is('leased')) await whatever(() => fixture.engine.release(connection))
+  await fixture.clock.advance(10_000)
+  expect(fixture.counts.waiting).toBe(0)
+  const calls = Array.from({ length: MAX }, () => fixture.acquire())
+  await fixture.clock.advance(2000)
   expect(calls.map(({ connection }) => connection?.state)).toEqual(calls.map(() => 'leased'))
   for (const call of calls) call.release()
-  await rig.clock.advance(10)
-  expect(rig.counts).toEqual({ total: MAX, idle: MAX, waiting: 0 })
+  await fixture.clock.advance(10)
+  expect(fixture.counts).toEqual({ total: MAX, idle: MAX, waiting: 0 })
 }
 
 let unhandled: string[] = []
@@ -145,9 +145,9 @@ afterEach(() => {
 })
 
 test('a pool lives this life, in which every check is asked', async () => {
-  using rig = new EngineFixture(OPTIONS)
-  await live(rig)
-  await expectAllSlots(rig)
+  using fixture = new EngineFixture(OPTIONS)
+  await live(fixture)
+  await expectAllSlots(fixture)
   const asked = [
     'concernsOthers',
     'endsSession',
@@ -175,25 +175,25 @@ describe('an exception in a check costs no slot', () => {
   test('whichever it is, and whenever it is asked', { timeout: 120_000 }, async () => {
     mine.calls.clear()
     {
-      using rig = new EngineFixture(OPTIONS)
-      await live(rig)
+      using fixture = new EngineFixture(OPTIONS)
+      await live(fixture)
     }
-    const complaints: string[] = []
+    const violations: string[] = []
     for (const [name, count] of [...mine.calls])
       for (let call = 1; call <= Math.min(count, 40); call++) {
-        const rig = new EngineFixture(OPTIONS)
+        const fixture = new EngineFixture(OPTIONS)
         mine.name = name
         mine.countdown = call
-        await live(rig)
+        await live(fixture)
         mine.name = ''
         try {
-          await expectAllSlots(rig)
+          await expectAllSlots(fixture)
         } catch (error) {
-          complaints.push(`${name}, call ${call}: ${String(error).split('\n')[0]}`)
+          violations.push(`${name}, call ${call}: ${String(error).split('\n')[0]}`)
         }
-        await whatever(() => rig[Symbol.dispose]())
+        await whatever(() => fixture[Symbol.dispose]())
       }
-    expect(complaints).toEqual([])
+    expect(violations).toEqual([])
     expect(unhandled).toEqual([])
   })
 })

@@ -15,7 +15,7 @@ export type ResetName =
   | 'a function that never ends'
 
 /** What a caller wants: his own deadline and reset, a signal, and what he does at once when he is told. */
-export interface Wish {
+export interface CallerPlan {
   readonly signal: 'none' | 'given' | 'aborted'
   readonly timeoutMillis: number | undefined
   readonly reset: ResetName | undefined
@@ -24,7 +24,7 @@ export interface Wish {
 
 /** What happens in an instant. `who` and `which` are counted around those that there are just then. */
 export type Instant =
-  | ({ readonly do: 'acquire' } & Wish)
+  | ({ readonly do: 'acquire' } & CallerPlan)
   | { readonly do: 'release'; readonly who: number; readonly how: 'plainly' | 'true' | 'an error' | 'twice' }
   | { readonly do: 'query'; readonly who: number; readonly sql: 'select' | 'begin' | 'commit' | 'broken' }
   | { readonly do: 'end the client'; readonly who: number }
@@ -32,7 +32,7 @@ export type Instant =
   | { readonly do: 'lose'; readonly which: number; readonly how: Loss }
   | { readonly do: 'silence'; readonly which: number }
   | { readonly do: 'answer'; readonly which: number }
-  | { readonly do: 'welcome'; readonly how: Welcome }
+  | { readonly do: 'welcome'; readonly how: LoginAnswer }
   | { readonly do: 'change the server'; readonly to: 'silent' | 'talkative' | 'deaf to goodbyes' | 'polite' }
   | { readonly do: 'invalidate' }
   | { readonly do: 'dispose'; readonly close: boolean }
@@ -42,7 +42,7 @@ export type Instant =
 export type Loss = '57P01' | 'FATAL, but the socket stays open' | '57P05' | 'FIN' | 'ECONNRESET'
 
 /** How whoever connects from now on is received. */
-export type Welcome = 'accept' | 'hang' | 'ECONNREFUSED' | '53300' | '28P01' | 'a hook that throws'
+export type LoginAnswer = 'accept' | 'hang' | 'ECONNREFUSED' | '53300' | '28P01' | 'a hook that throws'
 
 /** One step of a history; those in an instant follow each other within a tick. */
 export type Step =
@@ -116,7 +116,15 @@ const instant: Arbitrary<Instant> = fc.oneof(
     weight: 4,
     arbitrary: fc.record({
       do: fc.constant('welcome'),
-      how: fc.constantFrom<Welcome>('accept', 'accept', 'hang', 'ECONNREFUSED', '53300', '28P01', 'a hook that throws'),
+      how: fc.constantFrom<LoginAnswer>(
+        'accept',
+        'accept',
+        'hang',
+        'ECONNREFUSED',
+        '53300',
+        '28P01',
+        'a hook that throws',
+      ),
     }),
   },
   {

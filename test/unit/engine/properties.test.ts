@@ -19,15 +19,15 @@ test('slots, waiters, sessions and sockets add up, whatever happens in whichever
   timeout: 60_000 + numRuns * 50,
 }, async () => {
   const property = fc.asyncProperty(options, hooks, histories, fc.boolean(), async (given, hook, history, recovers) => {
-    await using scene = new SimulatedPool(given, hook)
+    await using pool = new SimulatedPool(given, hook)
     for (const step of history) {
-      await scene.perform(step)
-      expect(scene.complaints, `after ${JSON.stringify(step)}`).toEqual([])
+      await pool.perform(step)
+      expect(pool.violations, `after ${JSON.stringify(step)}`).toEqual([])
     }
-    if (recovers) await scene.recover()
-    expect(scene.complaints, 'after the server had recovered').toEqual([])
-    await scene.end()
-    expect(scene.complaints, 'after the end').toEqual([])
+    if (recovers) await pool.recover()
+    expect(pool.violations, 'after the server had recovered').toEqual([])
+    await pool.end()
+    expect(pool.violations, 'after the end').toEqual([])
   })
   await fc.assert(property, {
     numRuns,

@@ -1,11 +1,11 @@
 import { getEventListeners } from 'node:events'
 import type { Connection } from '../../../packages/core/src/connection/connection.ts'
 import type { ResetPolicy } from '../../../packages/core/src/options/pool-options.ts'
-import type { Wish } from './interleavings.ts'
+import type { CallerPlan } from './interleavings.ts'
 
 /** One caller, from his call of `acquire` until he gives his connection back, or is told that there is none. */
 export class SimulatedCaller {
-  readonly wish: Wish
+  readonly plan: CallerPlan
   readonly since: number
   /** His deadline. */
   readonly until: number
@@ -18,15 +18,15 @@ export class SimulatedCaller {
   /** How many statements the server had received on this connection when it was leased. */
   receivedBefore = 0
   /** What he was handed to give it back with; the client has another one after the next lease. */
-  giveBack: (discard?: Error | boolean) => void = () => {}
+  release: (discard?: Error | boolean) => void = () => {}
 
-  constructor(wish: Wish, since: number, timeoutMillis: number, reset: ResetPolicy | undefined) {
-    this.wish = wish
+  constructor(plan: CallerPlan, since: number, timeoutMillis: number, reset: ResetPolicy | undefined) {
+    this.plan = plan
     this.since = since
     this.until = since + (timeoutMillis || Number.POSITIVE_INFINITY)
     this.reset = reset
-    this.controller = wish.signal === 'none' ? undefined : new AbortController()
-    if (wish.signal === 'aborted') this.controller?.abort()
+    this.controller = plan.signal === 'none' ? undefined : new AbortController()
+    if (plan.signal === 'aborted') this.controller?.abort()
   }
 
   /** How many wait for his signal. */

@@ -6,17 +6,26 @@ import { resolveOptions } from '../../../packages/core/src/options/resolved-opti
 import type { PoolEventType } from '../../../packages/core/src/telemetry/events.ts'
 import { adminShutdown, type FakeBackend, serverError, systemError } from '../../support/fake-client.ts'
 import { EngineFixture } from './engine-fixture.ts'
-import { look, lookAtChores, lookAtWaiters, lookForNeglected } from './event-recorder.ts'
-import { ExpectedCounts } from './expected-counts.ts'
-import { inspectRefusal } from './inspection.ts'
-import type { HookName, Instant, Loss, PrintableOptions, ResetName, Step, Welcome, Wish } from './interleavings.ts'
+import { checkRefusal } from './event-checks.ts'
+import { EventRecorder } from './event-recorder.ts'
+import type {
+  CallerPlan,
+  HookName,
+  Instant,
+  LoginAnswer,
+  Loss,
+  PrintableOptions,
+  ResetName,
+  Step,
+} from './interleavings.ts'
+import { checkMaintenance, checkState, checkUnserved, checkWaiters } from './invariants.ts'
 import { SimulatedCaller } from './simulated-caller.ts'
 
 // Whatever hangs on a moment happens before the event loop has gone round a few times.
 const ROUNDS = 3
 const { setImmediate: setRealImmediate } = globalThis
 
-async function letItHappen(): Promise<void> {
+async function untilSettled(): Promise<void> {
   for (let round = 0; round < ROUNDS; round++) await new Promise<void>((resolve) => setRealImmediate(resolve))
 }
 
@@ -26,10 +35,10 @@ const LONGEST_ATTEMPT_MILLIS = 3_600_000
 
 /** A pool in which a history happens. */
 export class SimulatedPool implements AsyncDisposable {
-  readonly rig: EngineFixture
-  readonly #ledger: ExpectedCounts
+  readonly fixture: EngineFixture
+  readonly #recorder: EventRecorder
   /** What a listener does, once. */
-  #meddling: Extract<Step, { do: 'in a listener' }> | undefined
+  #listenerStep: Extract<Step, { do: 'in a listener' }> | undefined
   #isServing = false
   #doesHookThrow = false
   #isClosed = false
@@ -44,136 +53,136 @@ export class SimulatedPool implements AsyncDisposable {
       if (hook === 'a hook that leaves a transaction open' && given.resetOnReturn !== 'none')
         await client.query('begin')
     }
-    this.rig = new EngineFixture(options, { onConnect: onConnect as never })
-    this.#ledger = new ExpectedCounts(this.rig, resolveOptions(options), given)
-    this.rig.publisher.subscribe((event) => {
-      this.#ledger.hear(event)
-      this.#meddle(event.type)
+    this.fixture = new EngineFixture(options, { onConnect: onConnect as never })
+    this.#recorder = new EventRecorder(this.fixture, resolveOptions(options), given)
+    this.fixture.publisher.subscribe((event) => {
+      this.#recorder.record(event)
+      this.#actInListener(event.type)
     })
   }
 
-  get complaints(): readonly string[] {
-    return this.#ledger.complaints
+  get violations(): readonly string[] {
+    return this.#recorder.violations
   }
 
   async perform(step: Step): Promise<void> {
-    if (step.do === 'in a listener') this.#meddling = step
+    if (step.do === 'in a listener') this.#listenerStep = step
     else if (step.do === 'let it happen') await this.#settle()
     else if (step.do === 'pass') await this.#pass(step.millis)
     else if (step.do === 'let in') await this.#letIn(step.which)
     else if (step.do === 'freeze') await this.#freeze()
-    else if (step.do === 'wake in another process') this.rig.pid++
+    else if (step.do === 'wake in another process') this.fixture.pid++
     else this.#act(step)
-    look(this.#ledger)
+    checkState(this.#recorder)
   }
 
   /** The server is well again, everybody gives back what he holds, and whoever still waits is served. */
   async recover(): Promise<void> {
-    const { rig } = this
+    const { fixture } = this
     this.#isRecovering = true
-    this.#meddling = undefined
+    this.#listenerStep = undefined
     this.#doesHookThrow = false
-    rig.server.nextWelcomes.length = 0
+    fixture.server.nextWelcomes.length = 0
     for (const to of ['talkative', 'polite'] as const) this.#act({ do: 'change the server', to })
     this.#act({ do: 'welcome', how: 'accept' })
     await this.#settle()
-    for (let which = 0; which < rig.server.backends.length; which++) {
+    for (let which = 0; which < fixture.server.backends.length; which++) {
       this.#act({ do: 'answer', which })
     }
-    for (const backend of this.#knocking()) backend.accept()
-    for (const visit of [...this.#ledger.holders.values()]) this.#giveBack(visit)
+    for (const backend of this.#loggingIn()) backend.accept()
+    for (const caller of [...this.#recorder.holders.values()]) this.#release(caller)
     await this.#pass(2 * RESET_MILLIS)
     await this.#pass(31_000)
-    if (this.#ledger.line.length > 0)
-      this.#ledger.complaints.push(`${this.#ledger.line.length} still wait though the server is well`)
-    if (this.#ledger.closedAt !== undefined) return
+    if (this.#recorder.queue.length > 0)
+      this.#recorder.violations.push(`${this.#recorder.queue.length} still wait though the server is well`)
+    if (this.#recorder.closedAt !== undefined) return
     await this.#acquireAll()
     await this.#pass(3 * HEARTBEAT_MILLIS)
-    const { idle, opening, checking } = rig.engine.inventory.occupancy(rig.clock.now())
-    if (idle + opening + checking < this.#ledger.options.min)
-      this.#ledger.complaints.push(`${idle} kept ready of ${this.#ledger.options.min}`)
-    look(this.#ledger)
+    const { idle, opening, checking } = fixture.engine.inventory.occupancy(fixture.clock.now())
+    if (idle + opening + checking < this.#recorder.options.min)
+      this.#recorder.violations.push(`${idle} kept ready of ${this.#recorder.options.min}`)
+    checkState(this.#recorder)
   }
 
   /** Ends the pool, whatever state it is in, and looks what is left. */
   async end(): Promise<void> {
-    const { engine, clock, server } = this.rig
-    this.#meddling = undefined
+    const { engine, clock, server } = this.fixture
+    this.#listenerStep = undefined
     this.#act({ do: 'end' })
-    const since = this.#ledger.closedAt ?? 0
-    await this.#pass(this.#ledger.options.closeTimeoutMillis / 2)
-    for (const [index, visit] of [...this.#ledger.holders.values()].entries())
-      if (index % 2 === 0) this.#giveBack(visit)
+    const since = this.#recorder.closedAt ?? 0
+    await this.#pass(this.#recorder.options.closeTimeoutMillis / 2)
+    for (const [index, caller] of [...this.#recorder.holders.values()].entries())
+      if (index % 2 === 0) this.#release(caller)
     // Where no socket tells that it's closed, each has a goodbye of its own.
-    await this.#pass(Math.max(0, since + this.#ledger.options.closeTimeoutMillis - clock.now()))
+    await this.#pass(Math.max(0, since + this.#recorder.options.closeTimeoutMillis - clock.now()))
     await this.#settle()
     if (!this.#isClosed)
-      this.#ledger.complaints.push(`close() takes longer than ${this.#ledger.options.closeTimeoutMillis} ms`)
-    look(this.#ledger)
+      this.#recorder.violations.push(`close() takes longer than ${this.#recorder.options.closeTimeoutMillis} ms`)
+    checkState(this.#recorder)
 
     const open = server.backends.flatMap(({ isOpen }, index) =>
-      isOpen && !this.#ledger.abandoned.has(index + 1) ? [index + 1] : [],
+      isOpen && !this.#recorder.abandoned.has(index + 1) ? [index + 1] : [],
     )
-    if (open.length > 0) this.#ledger.complaints.push(`sockets ${open} are still open`)
-    for (const visit of this.#ledger.visits)
-      if (visit.state === 'waiting') this.#ledger.complaints.push('somebody still waits for a closed pool')
-    for (const connection of this.#ledger.opened.keys()) {
-      if (!this.#ledger.retired.has(connection))
-        this.#ledger.complaints.push(`connection ${connection.id} was never told to be retired`)
-      if (!this.#ledger.closed.has(connection))
-        this.#ledger.complaints.push(`connection ${connection.id} was never told to be closed`)
+    if (open.length > 0) this.#recorder.violations.push(`sockets ${open} are still open`)
+    for (const caller of this.#recorder.callers)
+      if (caller.state === 'waiting') this.#recorder.violations.push('somebody still waits for a closed pool')
+    for (const connection of this.#recorder.opened.keys()) {
+      if (!this.#recorder.retired.has(connection))
+        this.#recorder.violations.push(`connection ${connection.id} was never told to be retired`)
+      if (!this.#recorder.closed.has(connection))
+        this.#recorder.violations.push(`connection ${connection.id} was never told to be closed`)
     }
-    if (engine.inventory.size !== 0) this.#ledger.complaints.push('a closed pool has connections')
+    if (engine.inventory.size !== 0) this.#recorder.violations.push('a closed pool has connections')
     const late = this.#acquire({ signal: 'none', timeoutMillis: undefined, reset: undefined, whenTold: 'hold' })
     if (late.error?.code !== 'HOLDFAST_POOL_CLOSED')
-      this.#ledger.complaints.push('a closed pool does not refuse who comes')
+      this.#recorder.violations.push('a closed pool does not refuse who comes')
     const awaited = clock.timers('process')
-    if (awaited > 0 && this.#ledger.abandoned.size === 0)
-      this.#ledger.complaints.push(`${awaited} timers keep the process alive`)
+    if (awaited > 0 && this.#recorder.abandoned.size === 0)
+      this.#recorder.violations.push(`${awaited} timers keep the process alive`)
     // Nobody tells a hook that never ends, or who was abandoned in the middle of something, that all is over.
     await this.#pass(LONGEST_ATTEMPT_MILLIS)
-    if (vi.getTimerCount() > 0) this.#ledger.complaints.push(`${vi.getTimerCount()} timers are left`)
+    if (vi.getTimerCount() > 0) this.#recorder.violations.push(`${vi.getTimerCount()} timers are left`)
   }
 
   /** Leaves nothing under way that would reach into the next history. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#close()
-    for (const backend of this.rig.server.backends) backend.disappear()
-    await letItHappen()
+    for (const backend of this.fixture.server.backends) backend.disappear()
+    await untilSettled()
     vi.clearAllTimers()
-    if (this.#ledger.complaints.length === 0) this.rig[Symbol.dispose]()
-    else this.rig.clock[Symbol.dispose]()
+    if (this.#recorder.violations.length === 0) this.fixture[Symbol.dispose]()
+    else this.fixture.clock[Symbol.dispose]()
   }
 
   #act(instant: Instant): void {
-    const { engine, server } = this.rig
+    const { engine, server } = this.fixture
     switch (instant.do) {
       case 'acquire':
         this.#acquire(instant)
         break
       case 'release': {
-        const visit = nth([...this.#ledger.holders.values()], instant.who)
-        if (!visit) break
+        const caller = nth([...this.#recorder.holders.values()], instant.who)
+        if (!caller) break
         const discard = { plainly: undefined, twice: undefined, true: true, 'an error': new Error('unwell') }[
           instant.how
         ]
-        this.#giveBack(visit, discard)
-        if (instant.how === 'twice') this.#giveBackAgain(visit)
+        this.#release(caller, discard)
+        if (instant.how === 'twice') this.#releaseAgain(caller)
         break
       }
       case 'query': {
-        const visit = nth([...this.#ledger.holders.values()], instant.who)
-        if (visit?.connection) this.#query(visit.connection, instant.sql)
+        const caller = nth([...this.#recorder.holders.values()], instant.who)
+        if (caller?.connection) this.#query(caller.connection, instant.sql)
         break
       }
       case 'end the client': {
-        const visit = nth([...this.#ledger.holders.values()], instant.who)
-        ;(visit?.connection?.client as { end(done: () => void): void } | undefined)?.end(() => {})
+        const caller = nth([...this.#recorder.holders.values()], instant.who)
+        ;(caller?.connection?.client as { end(done: () => void): void } | undefined)?.end(() => {})
         break
       }
       case 'abort':
         nth(
-          this.#ledger.visits.filter(({ controller }) => controller && !controller.signal.aborted),
+          this.#recorder.callers.filter(({ controller }) => controller && !controller.signal.aborted),
           instant.who,
         )?.controller?.abort(new Error('given up'))
         break
@@ -219,99 +228,100 @@ export class SimulatedPool implements AsyncDisposable {
     }
   }
 
-  #acquire(wish: Wish): SimulatedCaller {
-    const { engine, clock } = this.rig
-    const reset = wish.reset && this.#policy(wish.reset)
-    const visit = new SimulatedCaller(
-      wish,
+  #acquire(plan: CallerPlan): SimulatedCaller {
+    const { engine, clock } = this.fixture
+    const reset = plan.reset && this.#policy(plan.reset)
+    const caller = new SimulatedCaller(
+      plan,
       clock.now(),
-      wish.timeoutMillis ?? finite(this.#ledger.options.connectionTimeoutMillis),
+      plan.timeoutMillis ?? finite(this.#recorder.options.connectionTimeoutMillis),
       reset,
     )
-    this.#ledger.visits.push(visit)
-    this.#ledger.line.push(visit)
+    this.#recorder.callers.push(caller)
+    this.#recorder.queue.push(caller)
     const wasServing = this.#isServing
     this.#isServing = true
     engine.acquire({
       options: {
-        ...(visit.controller && { signal: visit.controller.signal }),
-        ...(wish.timeoutMillis !== undefined && { connectionTimeoutMillis: wish.timeoutMillis }),
+        ...(caller.controller && { signal: caller.controller.signal }),
+        ...(plan.timeoutMillis !== undefined && { connectionTimeoutMillis: plan.timeoutMillis }),
         ...(reset && { resetOnReturn: reset }),
       },
-      leased: (connection) => this.#leased(visit, connection),
-      failed: (error) => this.#failed(visit, error),
+      leased: (connection) => this.#leased(caller, connection),
+      failed: (error) => this.#failed(caller, error),
     })
     this.#isServing = wasServing
-    return visit
+    return caller
   }
 
-  #leased(visit: SimulatedCaller, connection: Connection): void {
-    if (visit.state !== 'waiting') this.#ledger.complaints.push(`somebody who is ${visit.state} got a connection`)
-    if (!this.#ledger.granted.delete(visit)) this.#ledger.complaints.push('somebody got a connection before his turn')
-    const { received } = this.rig.server.backend(connection.id)
-    visit.state = 'holding'
-    visit.connection = connection
-    visit.leasedAt = this.rig.clock.now()
-    visit.receivedBefore = received.length
+  #leased(caller: SimulatedCaller, connection: Connection): void {
+    if (caller.state !== 'waiting') this.#recorder.violations.push(`somebody who is ${caller.state} got a connection`)
+    if (!this.#recorder.granted.delete(caller))
+      this.#recorder.violations.push('somebody got a connection before his turn')
+    const { received } = this.fixture.server.backend(connection.id)
+    caller.state = 'holding'
+    caller.connection = connection
+    caller.leasedAt = this.fixture.clock.now()
+    caller.receivedBefore = received.length
     const client = connection.clientForLease()
-    visit.giveBack = client.release
-    this.#ledger.holders.set(connection, visit)
-    if (visit.wish.whenTold === 'release at once' || this.#isRecovering) this.#giveBack(visit)
+    caller.release = client.release
+    this.#recorder.holders.set(connection, caller)
+    if (caller.plan.whenTold === 'release at once' || this.#isRecovering) this.#release(caller)
   }
 
-  #failed(visit: SimulatedCaller, error: Error & { code?: string }): void {
-    if (visit.state !== 'waiting') this.#ledger.complaints.push(`somebody who is ${visit.state} was refused`)
-    visit.state = 'gone'
-    visit.error = error
-    if (this.#ledger.line.includes(visit)) this.#ledger.line.splice(this.#ledger.line.indexOf(visit), 1)
-    inspectRefusal(this.#ledger, visit, error)
-    if (visit.wish.whenTold === 'ask again if refused' && this.#ledger.closedAt === undefined)
-      this.#acquire({ ...visit.wish, signal: 'none', whenTold: 'hold' })
+  #failed(caller: SimulatedCaller, error: Error & { code?: string }): void {
+    if (caller.state !== 'waiting') this.#recorder.violations.push(`somebody who is ${caller.state} was refused`)
+    caller.state = 'gone'
+    caller.error = error
+    if (this.#recorder.queue.includes(caller)) this.#recorder.queue.splice(this.#recorder.queue.indexOf(caller), 1)
+    checkRefusal(this.#recorder, caller, error)
+    if (caller.plan.whenTold === 'ask again if refused' && this.#recorder.closedAt === undefined)
+      this.#acquire({ ...caller.plan, signal: 'none', whenTold: 'hold' })
   }
 
-  #giveBack(visit: SimulatedCaller, discard?: Error | boolean): void {
-    const { connection } = visit
+  #release(caller: SimulatedCaller, discard?: Error | boolean): void {
+    const { connection } = caller
     if (!connection) return
-    const { received } = this.rig.server.backend(connection.id)
-    const given = visit.wish.reset ?? this.#ledger.given.resetOnReturn
-    this.#ledger.dues.set(connection, {
+    const { received } = this.fixture.server.backend(connection.id)
+    const given = caller.plan.reset ?? this.#recorder.given.resetOnReturn
+    this.#recorder.resetFacts.set(connection, {
       policy: given,
       status: connection.inSync ? (connection.transactionStatus ?? 'unknown') : 'unknown',
-      hasWorked: received.length > visit.receivedBefore,
+      hasWorked: received.length > caller.receivedBefore,
       received: received.length,
-      resetCalls: this.#ledger.resetCalls.get(connection.client) ?? 0,
+      resetCalls: this.#recorder.resetCalls.get(connection.client) ?? 0,
     })
-    if (discard && !connection.isLost) this.#ledger.condemned.add(connection)
-    visit.state = 'gone'
-    this.#ledger.holders.delete(connection)
-    visit.giveBack(discard)
+    if (discard && !connection.isLost) this.#recorder.invalid.add(connection)
+    caller.state = 'gone'
+    this.#recorder.holders.delete(connection)
+    caller.release(discard)
   }
 
-  #giveBackAgain(visit: SimulatedCaller): void {
+  #releaseAgain(caller: SimulatedCaller): void {
     try {
-      visit.giveBack()
-      this.#ledger.complaints.push('a connection could be given back twice')
+      caller.release()
+      this.#recorder.violations.push('a connection could be given back twice')
     } catch (error) {
-      if ((error as { code?: string }).code !== 'HOLDFAST_RELEASED') this.#ledger.complaints.push(`${error}`)
+      if ((error as { code?: string }).code !== 'HOLDFAST_RELEASED') this.#recorder.violations.push(`${error}`)
     }
   }
 
   #query(connection: Connection, sql: string): void {
-    const backend = this.rig.server.backend(connection.id)
+    const backend = this.fixture.server.backend(connection.id)
     backend.failures.set('broken', serverError('42601', 'syntax error'))
     void connection.client.query(sql).catch(() => {})
   }
 
   #lose(backend: FakeBackend, how: Loss): void {
-    const number = this.rig.server.backends.indexOf(backend) + 1
-    const connection = [...this.#ledger.opened.keys()].find(({ id }) => id === number)
+    const number = this.fixture.server.backends.indexOf(backend) + 1
+    const connection = [...this.#recorder.opened.keys()].find(({ id }) => id === number)
     // One that isn't in use yet fails as an attempt.
-    const isInUse = connection && !connection.is('opening') && !this.#ledger.retired.has(connection)
-    const isNews = isInUse && !this.#ledger.condemned.has(connection)
+    const isInUse = connection && !connection.is('opening') && !this.#recorder.retired.has(connection)
+    const isNews = isInUse && !this.#recorder.invalid.has(connection)
     // What is seen at once, and concerns all: the others must not be leased any more, nor this one.
     if (isNews && (how === '57P01' || how === 'ECONNRESET' || how.startsWith('FATAL'))) {
-      if (this.#ledger.options.invalidateOnDisconnect === 'all') this.#ledger.condemnAll()
-      this.#ledger.condemned.add(connection)
+      if (this.#recorder.options.invalidateOnDisconnect === 'all') this.#recorder.invalidateAll()
+      this.#recorder.invalid.add(connection)
     }
     if (how === '57P01') backend.terminate()
     else if (how === '57P05') backend.terminate(serverError('57P05', 'idle-session timeout', 'FATAL'))
@@ -320,8 +330,8 @@ export class SimulatedPool implements AsyncDisposable {
     else backend.send(adminShutdown())
   }
 
-  #welcome(how: Welcome): void {
-    const { server } = this.rig
+  #welcome(how: LoginAnswer): void {
+    const { server } = this.fixture
     this.#doesHookThrow = how === 'a hook that throws'
     if (how === 'ECONNREFUSED') server.welcome = systemError(how)
     else if (how === '53300' || how === '28P01') server.welcome = serverError(how, 'not let in', 'FATAL')
@@ -331,54 +341,54 @@ export class SimulatedPool implements AsyncDisposable {
   async #letIn(which: number): Promise<void> {
     // Who is let in anyway must not be let in twice.
     await this.#settle()
-    nth(this.#knocking(), which)?.accept()
+    nth(this.#loggingIn(), which)?.accept()
   }
 
   /** Those who wait to be let in. */
-  #knocking(): FakeBackend[] {
-    const { engine, server } = this.rig
+  #loggingIn(): FakeBackend[] {
+    const { engine, server } = this.fixture
     const outside = engine.inventory.all().filter((each) => each.is('opening') && each.backendPid === null)
     return outside.map(({ id }) => server.backend(id))
   }
 
   #dispose(close: boolean): void {
-    const { engine, clock } = this.rig
+    const { engine, clock } = this.fixture
     for (const connection of engine.inventory.all())
-      if (!close && !connection.is('opening')) this.#ledger.abandoned.add(connection.id)
+      if (!close && !connection.is('opening')) this.#recorder.abandoned.add(connection.id)
     const disposal = { since: clock.now(), isOver: false }
-    this.#ledger.disposals.push(disposal)
-    this.#ledger.condemnAll()
+    this.#recorder.disposals.push(disposal)
+    this.#recorder.invalidateAll()
     void engine.dispose(close).then(() => {
       disposal.isOver = true
     })
   }
 
   #close(): void {
-    this.#ledger.closedAt ??= this.rig.clock.now()
-    void this.rig.engine.close().then(() => {
+    this.#recorder.closedAt ??= this.fixture.clock.now()
+    void this.fixture.engine.close().then(() => {
       this.#isClosed = true
     })
   }
 
   async #freeze(): Promise<void> {
-    const ledger = this.#ledger
-    const { inventory } = this.rig.engine
-    const before = ledger.interruptions
+    const recorder = this.#recorder
+    const { inventory } = this.fixture.engine
+    const before = recorder.interruptions
     const frozen = inventory.all()
-    this.rig.clock.freeze(60_000)
+    this.fixture.clock.freeze(60_000)
     // Who looks at the clocks within a millisecond isn't told.
     await this.#pass(2)
     // Where there is nothing, nothing can have suffered.
     const canHaveSuffered = inventory.all().some((connection) => frozen.includes(connection))
-    if (ledger.closedAt !== undefined || ledger.line.length > 0 || !canHaveSuffered) return
+    if (recorder.closedAt !== undefined || recorder.queue.length > 0 || !canHaveSuffered) return
     this.#acquire({ signal: 'none', timeoutMillis: undefined, reset: undefined, whenTold: 'release at once' })
-    if (ledger.interruptions === before) ledger.complaints.push('nobody noticed that the process stood still')
+    if (recorder.interruptions === before) recorder.violations.push('nobody noticed that the process stood still')
   }
 
   #policy(name: ResetName): ResetPolicy {
     if (!name.startsWith('a function')) return name as ResetPolicy
     return async (client) => {
-      this.#ledger.resetCalls.set(client, (this.#ledger.resetCalls.get(client) ?? 0) + 1)
+      this.#recorder.resetCalls.set(client, (this.#recorder.resetCalls.get(client) ?? 0) + 1)
       if (name === 'a function that begins a transaction') await client.query('begin')
       if (name === 'a function that throws') throw new Error('the reset')
       if (name === 'a function that never ends') await new Promise(() => {})
@@ -388,24 +398,24 @@ export class SimulatedPool implements AsyncDisposable {
   /** One after the other takes a connection, until nobody can have one more: no slot has been lost. */
   async #acquireAll(): Promise<void> {
     this.#isRecovering = false
-    const visits: SimulatedCaller[] = []
-    for (let number = 1; number <= this.#ledger.options.max; number++) {
-      const visit = this.#acquire({ signal: 'none', timeoutMillis: 0, reset: 'rollback', whenTold: 'hold' })
-      visits.push(visit)
+    const callers: SimulatedCaller[] = []
+    for (let number = 1; number <= this.#recorder.options.max; number++) {
+      const caller = this.#acquire({ signal: 'none', timeoutMillis: 0, reset: 'rollback', whenTold: 'hold' })
+      callers.push(caller)
       await this.#pass(2 * HEARTBEAT_MILLIS)
-      if (!visit.connection)
-        this.#ledger.complaints.push(
-          `of ${this.#ledger.options.max} slots only ${number - 1} can be had (${visit.error})`,
+      if (!caller.connection)
+        this.#recorder.violations.push(
+          `of ${this.#recorder.options.max} slots only ${number - 1} can be had (${caller.error})`,
         )
     }
-    for (const visit of visits) if (visit.state === 'holding') this.#giveBack(visit)
+    for (const caller of callers) if (caller.state === 'holding') this.#release(caller)
     this.#isRecovering = true
   }
 
   /** A listener may do what it likes. In the middle of somebody else's `acquire` it would be hard to say who came first. */
-  #meddle(type: PoolEventType): void {
-    if (!this.#meddling) return
-    const { of, step } = this.#meddling
+  #actInListener(type: PoolEventType): void {
+    if (!this.#listenerStep) return
+    const { of, step } = this.#listenerStep
     // Somebody is being told just now, or the pool is between two processes.
     if (type === 'acquire-failed' || type === 'process-changed') return
     if (
@@ -413,13 +423,13 @@ export class SimulatedPool implements AsyncDisposable {
       (step.do === 'acquire' && (this.#isServing || type === 'connection-leased'))
     )
       return
-    this.#meddling = undefined
+    this.#listenerStep = undefined
     this.#act(step)
   }
 
   async #settle(): Promise<void> {
-    await letItHappen()
-    lookAtWaiters(this.#ledger)
+    await untilSettled()
+    checkWaiters(this.#recorder)
   }
 
   /** Vitest's own way of advancing waits a real millisecond for each timer. */
@@ -428,15 +438,15 @@ export class SimulatedPool implements AsyncDisposable {
     setTimeout(() => {
       hasPassed = true
     }, millis)
-    await letItHappen()
+    await untilSettled()
     for (let timers = 0; !hasPassed; timers++) {
       if (timers > 20_000) throw new Error(`The pool sets timers without end while ${millis} ms pass`)
       vi.advanceTimersToNextTimer()
-      await letItHappen()
-      lookForNeglected(this.#ledger)
+      await untilSettled()
+      checkUnserved(this.#recorder)
     }
-    lookAtWaiters(this.#ledger)
-    lookAtChores(this.#ledger)
+    checkWaiters(this.#recorder)
+    checkMaintenance(this.#recorder)
   }
 }
 

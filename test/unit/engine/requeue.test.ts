@@ -23,24 +23,24 @@ class Again implements Waiter {
 
 describe('one whose statement never ran', () => {
   test('is served before all who came later', async () => {
-    using rig = new EngineFixture({ max: 1 })
-    const holder = await rig.lease()
-    await rig.clock.advance(100)
-    const later = rig.call()
+    using fixture = new EngineFixture({ max: 1 })
+    const holder = await fixture.lease()
+    await fixture.clock.advance(100)
+    const later = fixture.acquire()
     const again = new Again()
-    expect(rig.engine.reacquire(again, 50)).toBe(true)
+    expect(fixture.engine.reacquire(again, 50)).toBe(true)
     holder.release()
     expect(again.outcome).toBe('leased')
     expect(later.connection).toBeUndefined()
   })
 
   test('is served after those who asked before it', async () => {
-    using rig = new EngineFixture({ max: 1 })
-    const holder = await rig.lease()
-    const earlier = rig.call()
-    await rig.clock.advance(100)
+    using fixture = new EngineFixture({ max: 1 })
+    const holder = await fixture.lease()
+    const earlier = fixture.acquire()
+    await fixture.clock.advance(100)
     const again = new Again()
-    rig.engine.reacquire(again, 50)
+    fixture.engine.reacquire(again, 50)
     holder.release()
     expect(earlier.connection).toBeDefined()
     expect(again.outcome).toBeUndefined()
@@ -50,18 +50,18 @@ describe('one whose statement never ran', () => {
     { whose: "the pool's", options: undefined },
     { whose: 'its own', options: { connectionTimeoutMillis: 1000 } },
   ])('has what is left of $whose deadline, and no more', async ({ options }) => {
-    using rig = new EngineFixture({ max: 1, connectionTimeoutMillis: 1000 })
-    await rig.lease()
-    await rig.clock.advance(700)
-    const later = rig.call()
+    using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 1000 })
+    await fixture.lease()
+    await fixture.clock.advance(700)
+    const later = fixture.acquire()
     const again = new Again(options)
-    rig.engine.reacquire(again, 100)
-    await rig.clock.advance(399)
+    fixture.engine.reacquire(again, 100)
+    await fixture.clock.advance(399)
     expect(again.outcome).toBeUndefined()
-    await rig.clock.advance(1)
+    await fixture.clock.advance(1)
     expect(again.outcome).toMatchObject({ code: 'HOLDFAST_POOL_TIMEOUT' })
     expect(later.error).toBeUndefined()
-    await rig.clock.advance(600)
+    await fixture.clock.advance(600)
     expect(later.error).toMatchObject({ code: 'HOLDFAST_POOL_TIMEOUT' })
   })
 
@@ -69,17 +69,17 @@ describe('one whose statement never ran', () => {
     { when: 'its deadline has passed', options: undefined, askedAt: 0 },
     { when: 'it has given up', options: { signal: AbortSignal.abort() }, askedAt: 900 },
   ])('is refused when $when', async ({ options, askedAt }) => {
-    using rig = new EngineFixture({ max: 1, connectionTimeoutMillis: 1000 })
-    await rig.lease()
-    await rig.clock.advance(1000)
-    expect(rig.engine.reacquire(new Again(options), askedAt)).toBe(false)
-    expect(rig.counts.waiting).toBe(0)
+    using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 1000 })
+    await fixture.lease()
+    await fixture.clock.advance(1000)
+    expect(fixture.engine.reacquire(new Again(options), askedAt)).toBe(false)
+    expect(fixture.counts.waiting).toBe(0)
   })
 
   test('is refused when the pool is closed', async () => {
-    using rig = new EngineFixture({ max: 1 })
-    void rig.engine.close()
-    expect(rig.engine.reacquire(new Again(), 0)).toBe(false)
+    using fixture = new EngineFixture({ max: 1 })
+    void fixture.engine.close()
+    expect(fixture.engine.reacquire(new Again(), 0)).toBe(false)
   })
 })
 
@@ -87,34 +87,34 @@ describe('a pooler says that its server is away', () => {
   const away = serverError('08P01', 'server login has been failing, try again later (server_login_retry)', 'FATAL')
 
   test('then each connection must answer a ping before it counts, until one has', async () => {
-    using rig = new EngineFixture({ max: 2, prePing: false })
-    const [first, second] = [await rig.lease(), await rig.lease()]
-    rig.server.backend(1).terminate(away)
+    using fixture = new EngineFixture({ max: 2, prePing: false })
+    const [first, second] = [await fixture.lease(), await fixture.lease()]
+    fixture.server.backend(1).terminate(away)
     second.release()
-    const waiter = rig.call()
-    await rig.clock.advance(0)
-    expect(rig.server.backend(2).received).toEqual([';'])
+    const waiter = fixture.acquire()
+    await fixture.clock.advance(0)
+    expect(fixture.server.backend(2).received).toEqual([';'])
     expect(waiter.leased.id).toBe(2)
     first.release()
-    const next = await rig.lease()
+    const next = await fixture.lease()
     expect(next.leased.id).toBe(3)
-    expect(rig.server.backend(3).received).toEqual([])
+    expect(fixture.server.backend(3).received).toEqual([])
   })
 
   test('a new one is asked as well, and one knocks while there is no answer', async () => {
-    using rig = new EngineFixture({ max: 4, prePing: false })
-    const holder = await rig.lease()
-    rig.server.backend(1).terminate(away)
+    using fixture = new EngineFixture({ max: 4, prePing: false })
+    const holder = await fixture.lease()
+    fixture.server.backend(1).terminate(away)
     holder.release()
-    rig.server.silent = true
-    const calls = Array.from({ length: 4 }, () => rig.call())
-    await rig.clock.advance(100)
-    expect(rig.server.backends).toHaveLength(2)
-    expect(rig.server.backend(2).received).toEqual([';'])
-    rig.server.silent = false
-    rig.server.backend(2).silent = false
-    rig.server.backend(2).answer()
-    await rig.clock.advance(0)
+    fixture.server.silent = true
+    const calls = Array.from({ length: 4 }, () => fixture.acquire())
+    await fixture.clock.advance(100)
+    expect(fixture.server.backends).toHaveLength(2)
+    expect(fixture.server.backend(2).received).toEqual([';'])
+    fixture.server.silent = false
+    fixture.server.backend(2).silent = false
+    fixture.server.backend(2).answer()
+    await fixture.clock.advance(0)
     expect(calls.filter(({ connection }) => connection)).not.toEqual([])
   })
 })
