@@ -12,7 +12,7 @@ const served = (calls: readonly Acquisition[]): number => calls.filter(({ connec
 const failed = (calls: readonly Acquisition[]): number => calls.filter(({ error }) => error).length
 
 describe('while the server is away', () => {
-  test('a single probe goes on connecting, however many wait', async () => {
+  test('one opening retries, however many callers wait', async () => {
     using fixture = new EngineFixture({ max: 10 })
     fixture.server.welcome = refused
     const calls = callers(fixture, 20)
@@ -26,7 +26,7 @@ describe('while the server is away', () => {
     expect(served(calls) + failed(calls)).toBe(0)
   })
 
-  test('newcomers wait for the probe, too', async () => {
+  test('later callers also wait for the opening that retries', async () => {
     using fixture = new EngineFixture({ max: 10 })
     fixture.server.welcome = refused
     fixture.acquire()
@@ -39,7 +39,7 @@ describe('while the server is away', () => {
   test.each([
     { chance: 0, pauses: [50, 100, 200, 400, 800, 1000, 1000] },
     { chance: 0.5, pauses: [75, 150, 300, 600, 1000, 1000] },
-  ])('the pauses double up to a maximum, and vary by chance ($chance)', async ({ chance, pauses }) => {
+  ])('the pauses between retries double up to a maximum, and vary by chance ($chance)', async ({ chance, pauses }) => {
     using fixture = new EngineFixture()
     fixture.clock.chance = chance
     fixture.server.welcome = refused
@@ -54,7 +54,7 @@ describe('while the server is away', () => {
     }
   })
 
-  test('nobody probes once nobody waits', async () => {
+  test('nothing retries when no caller waits any more', async () => {
     using fixture = new EngineFixture({ connectionTimeoutMillis: 3000 })
     fixture.server.welcome = refused
     const calls = callers(fixture, 2)
@@ -66,7 +66,7 @@ describe('while the server is away', () => {
     expect(fixture.clock.timers('process')).toBe(0)
   })
 
-  test('whoever comes after that starts a new probe at once', async () => {
+  test('a caller that comes after that starts a new opening at once', async () => {
     using fixture = new EngineFixture({ connectionTimeoutMillis: 3000 })
     fixture.server.welcome = refused
     fixture.acquire()
@@ -77,7 +77,7 @@ describe('while the server is away', () => {
     expect(call.connection).toBeDefined()
   })
 
-  test('a connection that comes back serves those in line, and the last of them stops the probe', async () => {
+  test('a released connection serves the waiters, and the last of them stops the retries', async () => {
     using fixture = new EngineFixture({ max: 2, invalidateOnDisconnect: 'one' })
     const holder = await fixture.lease()
     fixture.server.welcome = refused
@@ -89,7 +89,7 @@ describe('while the server is away', () => {
     expect(fixture.server.backends).toHaveLength(2)
   })
 
-  test('beside a login that is silent for its share of the deadline another one begins, and the first ready serves', async () => {
+  test('a second login begins beside a silent one, and the first that is ready serves', async () => {
     using fixture = new EngineFixture({ connectionTimeoutMillis: 9000 })
     fixture.server.nextWelcomes.push('hang')
     const call = fixture.acquire()
@@ -100,7 +100,7 @@ describe('while the server is away', () => {
     expect(fixture.server.backend(1).isOpen).toBe(false)
   })
 
-  test('a SYN that nobody answers is followed by another one after 2 s, then after twice as long each time', async () => {
+  test('an unanswered SYN is followed by another one after 2 s, then after twice as long each time', async () => {
     using fixture = new EngineFixture({ max: 1 })
     fixture.server.isReachable = false
     fixture.acquire()
@@ -113,7 +113,7 @@ describe('while the server is away', () => {
     expect(fixture.server.backends.filter(({ isOpen }) => isOpen)).toHaveLength(2) // The first, and the last.
   })
 
-  test('a login that has said something is waited for, for nine tenths of the deadline without a word', async () => {
+  test('a login that has received something may then be silent for nine tenths of the deadline', async () => {
     using fixture = new EngineFixture()
     fixture.server.welcome = 'hang'
     const call = fixture.acquire()
@@ -126,7 +126,7 @@ describe('while the server is away', () => {
     expect(call.leased.id).toBe(1)
   })
 
-  test('a login that has said something long ago gets another one beside it', async () => {
+  test('a login that has received nothing for long gets another one beside it', async () => {
     using fixture = new EngineFixture()
     fixture.server.nextWelcomes.push('hang')
     const call = fixture.acquire()
@@ -136,7 +136,7 @@ describe('while the server is away', () => {
     expect(call.leased.id).toBe(2)
   })
 
-  test('one login is begun beside many silent ones, and the place that it wins is the first', async () => {
+  test('one login begins beside many silent ones, and takes the place of the first', async () => {
     using fixture = new EngineFixture({ max: 5 })
     fixture.server.welcome = 'hang'
     const calls = callers(fixture, 5)
@@ -149,7 +149,7 @@ describe('while the server is away', () => {
     expect(fixture.server.backends.filter(({ isOpen }) => isOpen)).toHaveLength(6) // And the next beside the second.
   })
 
-  test('the one beside is dropped when all that it was for are ready', async () => {
+  test('the second login is dropped when all silent ones are ready', async () => {
     using fixture = new EngineFixture({ max: 2 })
     fixture.server.welcome = 'hang'
     const calls = callers(fixture, 2)
@@ -164,7 +164,7 @@ describe('while the server is away', () => {
     expect(fixture.counts.total).toBe(2)
   })
 
-  test('when the silent one fails, the one beside has its place', async () => {
+  test('the second login takes the place of a silent one that fails', async () => {
     using fixture = new EngineFixture({ max: 1 })
     fixture.server.welcome = 'hang'
     const call = fixture.acquire()
@@ -177,7 +177,7 @@ describe('while the server is away', () => {
     expect(call.leased.id).toBe(2)
   })
 
-  test('nothing is begun beside a silent login when nobody waits, and at once when somebody comes', async () => {
+  test('no second login begins while no caller waits, and one begins at once when a caller comes', async () => {
     using fixture = new EngineFixture({ connectionTimeoutMillis: 900 })
     fixture.server.nextWelcomes.push('hang')
     fixture.acquire()
@@ -188,7 +188,7 @@ describe('while the server is away', () => {
     expect(call.leased.id).toBe(2)
   })
 
-  test('a login that nobody waits for is given up after a minute', async () => {
+  test('a login is given up after a minute if no caller waits for it', async () => {
     using fixture = new EngineFixture({ connectionTimeoutMillis: 0 })
     fixture.server.welcome = 'hang'
     const controller = new AbortController()
@@ -201,7 +201,7 @@ describe('while the server is away', () => {
     expect(fixture.counts.total).toBe(0)
   })
 
-  test('where callers wait as long as it takes, a login may take an hour', async () => {
+  test('a login may take an hour if callers have no deadline', async () => {
     using fixture = new EngineFixture({ connectionTimeoutMillis: 0 })
     fixture.server.welcome = 'hang'
     const call = fixture.acquire()
@@ -211,7 +211,7 @@ describe('while the server is away', () => {
     expect(call.leased.id).toBe(1)
   })
 
-  test('without `connectRetry` nothing is begun beside a silent login', async () => {
+  test('without `connectRetry` no second login begins beside a silent one', async () => {
     using fixture = new EngineFixture({ connectRetry: false })
     fixture.server.welcome = 'hang'
     fixture.acquire()
@@ -224,7 +224,7 @@ describe('while the server is away', () => {
     { name: 'full', error: serverError('53300', 'too many clients', 'FATAL') },
     { name: 'unroutable', error: systemError('EHOSTUNREACH') },
     { name: 'closing the socket', error: new Error('Connection terminated unexpectedly') },
-  ])('($name) callers wait until it is back', async ({ error }) => {
+  ])('($name) callers wait until the server is back', async ({ error }) => {
     using fixture = new EngineFixture()
     fixture.server.nextWelcomes.push(error)
     const call = fixture.acquire()
@@ -233,7 +233,7 @@ describe('while the server is away', () => {
   })
 })
 
-test('an idle connection serves who waits though the server lets nobody in', async () => {
+test('an idle connection serves a waiter while the server accepts no login', async () => {
   using fixture = new EngineFixture({ max: 2 })
   const holder = await fixture.lease()
   await fixture.clock.advance(5000) // Silent for so long that it must be pinged.
@@ -248,7 +248,7 @@ test('an idle connection serves who waits though the server lets nobody in', asy
 })
 
 test.each([0, 1, 2, 3, 4, 5, 6, 7])(
-  'whoever comes %i ticks after a failure does not make the probe open one too many',
+  'a caller that comes %i ticks after a failure does not cause one connection too many',
   async (ticks) => {
     using fixture = new EngineFixture({ max: 1 })
     fixture.server.nextWelcomes.push(systemError('ECONNREFUSED'))
@@ -287,7 +287,7 @@ describe('once the server is back', () => {
     expect(served(calls)).toBe(15)
   })
 
-  test('those in line are served in their order', async () => {
+  test('waiters are served in order of arrival', async () => {
     using fixture = new EngineFixture({ max: 1 })
     fixture.server.nextWelcomes.push(refused)
     const calls = callers(fixture, 3)
@@ -296,7 +296,7 @@ describe('once the server is back', () => {
   })
 })
 
-test('after an invalidation new connections are paced as well', async () => {
+test('the pace of new connections also begins at one after an invalidation', async () => {
   using fixture = new EngineFixture({ max: 8 })
   await fixture.fill(8)
   fixture.server.welcome = 'hang'
@@ -306,7 +306,7 @@ test('after an invalidation new connections are paced as well', async () => {
   expect(fixture.server.backends).toHaveLength(9)
 })
 
-test('while nothing is wrong connections are opened side by side', () => {
+test('connections are opened side by side while nothing is wrong', () => {
   using fixture = new EngineFixture({ max: 8 })
   callers(fixture, 8)
   expect(fixture.server.backends).toHaveLength(8)
@@ -335,7 +335,7 @@ describe('a final error', () => {
     expect(fixture.server.backends).toHaveLength(2)
   })
 
-  test('ends the probing when the server comes back with it', async () => {
+  test('ends the retries when the server is back and refuses', async () => {
     using fixture = new EngineFixture()
     fixture.server.nextWelcomes.push(refused)
     fixture.server.welcome = serverError('28P01', 'password authentication failed', 'FATAL')
@@ -344,7 +344,7 @@ describe('a final error', () => {
     expect(calls[0]?.error?.code).toBe('28P01')
   })
 
-  test('does not follow a caller who comes later', async () => {
+  test('does not reach a caller that comes later', async () => {
     using fixture = new EngineFixture()
     fixture.server.nextWelcomes.push(serverError('28P01', 'password authentication failed', 'FATAL'))
     fixture.acquire()
@@ -354,7 +354,7 @@ describe('a final error', () => {
 })
 
 describe('what a hook throws', () => {
-  test('reaches whoever waits, untouched, and the connection is closed', async () => {
+  test('an error of a hook reaches the waiter unchanged, and the connection is closed', async () => {
     const mistake = new Error('SET failed')
     using fixture = new EngineFixture({}, { onConnect: () => Promise.reject(mistake) })
     const call = fixture.acquire()
@@ -364,7 +364,7 @@ describe('what a hook throws', () => {
     expect(fixture.counts.total).toBe(0)
   })
 
-  test('by way of verify is told the same', async () => {
+  test('an error of verify reaches the waiter unchanged', async () => {
     const mistake = new Error('not ours')
     using fixture = new EngineFixture({}, { verify: (_client, done) => done(mistake) })
     const call = fixture.acquire()
@@ -373,7 +373,7 @@ describe('what a hook throws', () => {
   })
 })
 
-test('a hook that never ends is given up in time for another connection', async () => {
+test('a hook that never ends is given up early enough for another connection', async () => {
   let calls = 0
   using fixture = new EngineFixture(
     { connectionTimeoutMillis: 10_000 },
@@ -384,7 +384,7 @@ test('a hook that never ends is given up in time for another connection', async 
   expect(call.leased.id).toBe(2)
 })
 
-test('a hook is awaited before anyone gets the connection', async () => {
+test('a hook is awaited before the connection is leased', async () => {
   let finish: (() => void) | undefined
   using fixture = new EngineFixture(
     {},
@@ -403,8 +403,8 @@ test('a hook is awaited before anyone gets the connection', async () => {
   expect(call.connection).toBeDefined()
 })
 
-describe('retries', () => {
-  test('of 2 are two, then the error reaches everyone', async () => {
+describe('connectRetry', () => {
+  test('2 retries are made, then the error reaches every waiter', async () => {
     using fixture = new EngineFixture({ max: 1, connectRetry: { retries: 2 } })
     fixture.server.welcome = refused
     const calls = callers(fixture, 3)
@@ -415,7 +415,7 @@ describe('retries', () => {
     expect(calls.map(({ error }) => error?.code)).toEqual(['ECONNREFUSED', 'ECONNREFUSED', 'ECONNREFUSED'])
   })
 
-  test('of none at all (connectRetry false) tell each caller of his own attempt', async () => {
+  test('without retries each waiter gets the error of its own attempt', async () => {
     using fixture = new EngineFixture({ max: 1, connectRetry: false })
     fixture.server.nextWelcomes.push(refused)
     const [first, second] = callers(fixture, 2)
@@ -424,7 +424,7 @@ describe('retries', () => {
     expect(second?.connection).toBeDefined()
   })
 
-  test('of none at all tell everyone of a final error', async () => {
+  test('without retries every waiter gets a final error', async () => {
     using fixture = new EngineFixture({ max: 1, connectRetry: false })
     fixture.server.nextWelcomes.push(serverError('28P01', 'password authentication failed', 'FATAL'))
     const calls = callers(fixture, 2)
@@ -433,7 +433,7 @@ describe('retries', () => {
   })
 })
 
-test('an unknown host is a hiccup of the resolver once the name has worked', async () => {
+test('an unknown host name is retried if it has worked before', async () => {
   using fixture = new EngineFixture({ max: 2 })
   await fixture.lease()
   fixture.server.nextWelcomes.push(systemError('ENOTFOUND'))

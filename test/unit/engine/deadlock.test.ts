@@ -23,7 +23,7 @@ function ask(fixture: EngineFixture, options: PoolOptionsScope): Acquisition {
   return fixture.acquire(options)
 }
 
-test('without a deadline a deadlock is told when nothing has happened for a minute', async () => {
+test('without a deadline a waiter is told of a deadlock when nothing has happened for a minute', async () => {
   using fixture = new EngineFixture(NEVER)
   const outer = await running(fixture)
   const inner = ask(fixture, { attempt: new TransactionAttempt(1, outer.attempt) })
@@ -36,7 +36,7 @@ test('without a deadline a deadlock is told when nothing has happened for a minu
   expect(fixture.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
 })
 
-test('without a deadline nobody is told while the outer transaction does something', async () => {
+test('without a deadline no waiter is told while the outer transaction does something', async () => {
   using fixture = new EngineFixture(NEVER)
   const outer = await running(fixture)
   const inner = ask(fixture, { attempt: new TransactionAttempt(1, outer.attempt) })
@@ -52,7 +52,7 @@ test('without a deadline nobody is told while the outer transaction does somethi
   expect(fixture.clock.timers('process')).toBe(0)
 })
 
-test('without a deadline whoever gives up leaves no timer behind', async () => {
+test('without a deadline a waiter that gives up leaves no timer', async () => {
   using fixture = new EngineFixture(NEVER)
   const outer = await running(fixture)
   const controller = new AbortController()
@@ -81,7 +81,7 @@ test.each([
   expect(inner.error?.code).toBe('HOLDFAST_POOL_TIMEOUT')
 })
 
-test('it is no deadlock while one connection is held by whoever wants no other', async () => {
+test('it is no deadlock while one connection is held by a caller that waits for no other', async () => {
   using fixture = new EngineFixture({ max: 2, connectionTimeoutMillis: 1000, prePing: false })
   const outer = await running(fixture)
   const other = await running(fixture)
@@ -93,7 +93,7 @@ test('it is no deadlock while one connection is held by whoever wants no other',
   for (const call of [mine, its]) expect(call?.error?.code).toBe('HOLDFAST_POOL_DEADLOCK')
 })
 
-test('a transaction deep within others knows all whose functions wait for it', async () => {
+test('a deadlock includes all transactions around the one that waits', async () => {
   using fixture = new EngineFixture({ max: 2, connectionTimeoutMillis: 1000, prePing: false })
   const outermost = await running(fixture)
   const middle = await running(fixture, outermost.attempt)
@@ -105,7 +105,7 @@ test('a transaction deep within others knows all whose functions wait for it', a
 test.each([
   ['the deadline of a transaction', new TransactionTimeoutError(5), 'HOLDFAST_POOL_DEADLOCK'],
   ['anything else', Object.assign(new Error('enough'), { code: 'ENOUGH' }), 'ENOUGH'],
-])('a signal tells of a deadlock if its reason is %s', async (_what, reason, code) => {
+])('a signal reports a deadlock if its reason is %s', async (_what, reason, code) => {
   using fixture = new EngineFixture({ max: 1, prePing: false })
   const outer = await running(fixture)
   const controller = new AbortController()

@@ -4,15 +4,15 @@ import { EngineFixture } from './engine-fixture.ts'
 
 const PING = ';'
 
-describe('an idle connection', () => {
-  test('that is fresh is leased before acquire returns', async () => {
+describe('acquire, while a connection is idle,', () => {
+  test('leases a fresh connection before acquire returns', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(1)
 
     expect(fixture.acquire().connection).toBeDefined()
   })
 
-  test('is leased again, not a new one opened', async () => {
+  test('leases an idle connection again instead of opening a new one', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(1)
 
@@ -22,7 +22,7 @@ describe('an idle connection', () => {
     expect(fixture.opened).toBe(1)
   })
 
-  test('that was used last is leased first', async () => {
+  test('leases the connection first that was used last', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(3)
     expect(fixture.acquire().leased.id).toBe(3)
@@ -30,8 +30,8 @@ describe('an idle connection', () => {
   })
 })
 
-describe('those who wait', () => {
-  test('are served in the order they arrived', async () => {
+describe('the waiters', () => {
+  test('serves waiters in the order of their arrival', async () => {
     using fixture = new EngineFixture({ max: 1 })
     const holder = await fixture.lease()
     const calls = [fixture.acquire(), fixture.acquire(), fixture.acquire()]
@@ -45,7 +45,7 @@ describe('those who wait', () => {
     }
   })
 
-  test('are served before whoever comes later, though a connection is being returned', async () => {
+  test('serves a waiter before a later caller, also while a connection is being released', async () => {
     using fixture = new EngineFixture({ max: 1 })
     const holder = await fixture.lease()
     const waiter = fixture.acquire()
@@ -55,7 +55,7 @@ describe('those who wait', () => {
     expect(late.connection).toBeUndefined()
   })
 
-  test('take a returned connection if it comes before the one that is being opened for them', async () => {
+  test('serves a waiter with a released connection if that comes before the one being opened for it', async () => {
     using fixture = new EngineFixture({ max: 2 })
     const holder = await fixture.lease()
     fixture.server.welcome = 'hang'
@@ -70,7 +70,7 @@ describe('those who wait', () => {
     expect(fixture.counts).toEqual({ total: 2, idle: 1, waiting: 0 })
   })
 
-  test('take an opened connection if it comes before any is returned', async () => {
+  test('serves a waiter with an opened connection if that comes before any is released', async () => {
     using fixture = new EngineFixture({ max: 2 })
     const holder = await fixture.lease()
     const waiter = fixture.acquire()
@@ -79,7 +79,7 @@ describe('those who wait', () => {
     holder.release()
   })
 
-  test('have as many connections opened for them as there is room, and no more', async () => {
+  test('opens connections for waiters until the pool is full, and no more', async () => {
     using fixture = new EngineFixture({ max: 3 })
     const calls = Array.from({ length: 5 }, () => fixture.acquire())
     expect(fixture.counts).toEqual({ total: 3, idle: 0, waiting: 5 })
@@ -88,7 +88,7 @@ describe('those who wait', () => {
     expect(fixture.server.backends).toHaveLength(3)
   })
 
-  test('for less than there is room have only as many opened', async () => {
+  test('opens only as many connections as there are waiters', async () => {
     using fixture = new EngineFixture({ max: 10 })
     fixture.acquire()
     fixture.acquire()
@@ -98,7 +98,7 @@ describe('those who wait', () => {
 })
 
 describe('the pre-ping', () => {
-  test('proves a connection alive that lay idle for idleMillis', async () => {
+  test('pings a connection that was idle for idleMillis', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(1)
     await fixture.clock.advance(500)
@@ -110,7 +110,7 @@ describe('the pre-ping', () => {
     expect(fixture.server.received).toEqual([PING])
   })
 
-  test('is left out for a connection that lay idle for less', async () => {
+  test('sends no ping over a connection that was idle for less', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(1)
     await fixture.clock.advance(499)
@@ -118,13 +118,13 @@ describe('the pre-ping', () => {
     expect(fixture.server.received).toEqual([])
   })
 
-  test('is left out for a new connection', async () => {
+  test('sends no ping over a new connection', async () => {
     using fixture = new EngineFixture({ prePing: { idleMillis: 0 } })
     await fixture.lease()
     expect(fixture.server.received).toEqual([])
   })
 
-  test('comes every time with idleMillis 0', async () => {
+  test('pings before each lease when idleMillis is 0', async () => {
     using fixture = new EngineFixture({ prePing: { idleMillis: 0 } })
     const first = await fixture.lease()
     first.release()
@@ -135,7 +135,7 @@ describe('the pre-ping', () => {
     expect(fixture.opened).toBe(1)
   })
 
-  test('comes never with prePing false', async () => {
+  test('sends no ping when prePing is false', async () => {
     using fixture = new EngineFixture({ prePing: false, idleTimeoutMillis: 0 })
     await fixture.fill(1)
     await fixture.clock.advance(3_600_000)
@@ -143,7 +143,7 @@ describe('the pre-ping', () => {
     expect(fixture.server.received).toEqual([])
   })
 
-  test('that gets no answer costs its timeout, then the caller has a new connection', async () => {
+  test('leases a new connection when a ping gets no answer within its timeout', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(1)
     await fixture.clock.advance(500)
@@ -158,7 +158,7 @@ describe('the pre-ping', () => {
     expect(fixture.server.backend(1).received).toEqual([PING]) // And no polite goodbye.
   })
 
-  test('that is answered with an SQL error is answered: a cancel request meant for the last holder came late', async () => {
+  test('takes an SQL error as the answer to a ping: a cancel request for the last holder may come late', async () => {
     using fixture = new EngineFixture({ max: 1 })
     await fixture.fill(1)
     await fixture.clock.advance(500)
@@ -170,7 +170,7 @@ describe('the pre-ping', () => {
     expect(call.leased.inSync).toBe(true)
   })
 
-  test('that fails leaves the caller at his place in line', async () => {
+  test('keeps the place of a waiter in the queue when its ping fails', async () => {
     using fixture = new EngineFixture({ max: 1 })
     await fixture.fill(1)
     await fixture.clock.advance(500)
@@ -185,7 +185,7 @@ describe('the pre-ping', () => {
     expect(second.leased.id).toBe(2)
   })
 
-  test('serves whoever is first in line, not the one it was made for', async () => {
+  test('serves the first waiter with a pinged connection, not the one that it was pinged for', async () => {
     using fixture = new EngineFixture({ max: 2 })
     await fixture.fill(2)
     await fixture.clock.advance(500)
@@ -198,7 +198,7 @@ describe('the pre-ping', () => {
     expect(second.connection).toBeUndefined()
   })
 
-  test('is answered by nobody three times in a row: the rest is retired unasked, and a new connection opened', async () => {
+  test('retires all idle connections after three failed pings in a row, and opens a new one', async () => {
     using fixture = new EngineFixture({ max: 6, invalidateOnDisconnect: 'one', prePing: { timeoutMillis: 100 } })
     await fixture.fill(6)
     await fixture.clock.advance(500)
@@ -211,7 +211,7 @@ describe('the pre-ping', () => {
     expect(call.leased.id).toBe(7)
   })
 
-  test('that succeeds in between starts the count of failures anew', async () => {
+  test('counts failed pings from 0 again after one that was answered', async () => {
     using fixture = new EngineFixture({ max: 6, invalidateOnDisconnect: 'one', prePing: { timeoutMillis: 100 } })
     await fixture.fill(6)
     await fixture.clock.advance(500)
@@ -225,7 +225,7 @@ describe('the pre-ping', () => {
     expect(second.leased.id).toBe(1)
   })
 
-  test('is not condemned by a blocked event loop while its answer lies in the socket', async () => {
+  test('keeps a connection when the answer to its ping lies unread because the event loop was blocked', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(1)
     await fixture.clock.advance(500)
@@ -238,7 +238,7 @@ describe('the pre-ping', () => {
     expect(fixture.retired).toEqual([])
   })
 
-  test('finds a connection that dies in the same moment: nobody gets it', async () => {
+  test('leases no connection that dies in the same moment in which its ping is answered', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(1)
     await fixture.clock.advance(500)
@@ -250,15 +250,15 @@ describe('the pre-ping', () => {
   })
 })
 
-describe('one disconnect retires every connection opened before it, seen', () => {
-  test('on an idle connection', async () => {
+describe('one disconnect', () => {
+  test('retires every older connection when it is seen on an idle connection', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(3)
     fixture.server.backend(2).terminate()
     expect(fixture.retired.toSorted()).toEqual(['1 invalidated', '2 lost', '3 invalidated'])
   })
 
-  test('by a ping', async () => {
+  test('retires every older connection when it is seen by a ping', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(3)
     await fixture.clock.advance(500)
@@ -268,7 +268,7 @@ describe('one disconnect retires every connection opened before it, seen', () =>
     expect(fixture.retired.toSorted()).toEqual(['1 invalidated', '2 invalidated', '3 lost'])
   })
 
-  test('by a statement', async () => {
+  test('retires every older connection when it is seen by a statement', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(3)
     const call = fixture.acquire()
@@ -279,7 +279,7 @@ describe('one disconnect retires every connection opened before it, seen', () =>
     expect(fixture.retired.toSorted()).toEqual(['1 invalidated', '2 invalidated', '3 lost'])
   })
 
-  test('the leased ones among them when they come back', async () => {
+  test('retires older leased connections when they are released', async () => {
     using fixture = new EngineFixture()
     const [first, second] = [fixture.acquire(), fixture.acquire()]
     await fixture.clock.advance(0)
@@ -292,12 +292,12 @@ describe('one disconnect retires every connection opened before it, seen', () =>
   })
 })
 
-describe('a disconnect retires only its own connection', () => {
+describe('a disconnect that concerns one connection', () => {
   test.each([
     { name: 'by idle_session_timeout', reason: serverError('57P05', 'idle-session timeout', 'FATAL') },
     { name: 'by idle_in_transaction_session_timeout', reason: serverError('25P03', 'idle-in-transaction', 'FATAL') },
     { name: 'by transaction_timeout', reason: serverError('25P04', 'transaction timeout', 'FATAL') },
-  ])('$name', async ({ reason }) => {
+  ])('retires only its own connection: $name', async ({ reason }) => {
     using fixture = new EngineFixture()
     await fixture.fill(3)
     fixture.server.backend(2).terminate(reason)
@@ -306,7 +306,7 @@ describe('a disconnect retires only its own connection', () => {
     expect(fixture.counts.idle).toBe(2)
   })
 
-  test('by a holder who ended the client', async () => {
+  test('retires only its own connection when the holder has ended the client', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(2)
     const call = fixture.acquire()
@@ -315,7 +315,7 @@ describe('a disconnect retires only its own connection', () => {
     expect(fixture.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
   })
 
-  test('by a holder who ended the client after releasing it', async () => {
+  test('retires only its own connection when the client is ended after its release', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(2)
     const call = fixture.acquire()
@@ -325,7 +325,7 @@ describe('a disconnect retires only its own connection', () => {
     expect(fixture.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
   })
 
-  test('by a holder who discards it', async () => {
+  test('retires only its own connection when the holder discards it', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(2)
     fixture.acquire().release(new Error('odd'))
@@ -333,7 +333,7 @@ describe('a disconnect retires only its own connection', () => {
     expect(fixture.retired).toEqual(['2 discarded'])
   })
 
-  test("with invalidateOnDisconnect 'one'", async () => {
+  test("retires only its own connection with invalidateOnDisconnect 'one'", async () => {
     using fixture = new EngineFixture({ invalidateOnDisconnect: 'one' })
     await fixture.fill(3)
     fixture.server.backend(2).terminate()
@@ -341,7 +341,7 @@ describe('a disconnect retires only its own connection', () => {
     expect(fixture.retired).toEqual(['2 lost'])
   })
 
-  test('if that one was opened before the last invalidation: newer ones know better', async () => {
+  test('retires only its own connection if that was opened before the last invalidation', async () => {
     using fixture = new EngineFixture()
     const [old, other] = [fixture.acquire(), fixture.acquire()]
     await fixture.clock.advance(0)
@@ -358,7 +358,7 @@ describe('a disconnect retires only its own connection', () => {
   })
 })
 
-test('a disconnect seen while a new connection runs its hooks retires that one too', async () => {
+test('a disconnect also retires a new connection whose hooks still run', async () => {
   let finish = () => {}
   const onConnect = (): Promise<void> =>
     new Promise((resolve) => {
@@ -376,7 +376,7 @@ test('a disconnect seen while a new connection runs its hooks retires that one t
   expect(call.leased.id).toBe(2)
 })
 
-test('a connection that a `connect` listener ends is leased to nobody', async () => {
+test('a connection that is ended by a `connect` listener is not leased', async () => {
   using fixture = new EngineFixture({ max: 1, connectRetry: false })
   fixture.publisher.subscribe((event) => {
     if (event.type === 'connection-opened' && event.connection.id === 1) void event.connection.client.end()
@@ -397,7 +397,7 @@ test('min is kept ready while the first lease still lasts', async () => {
 })
 
 describe('a plain SQL error', () => {
-  test('leaves the connection in the pool, once the server is ready again', async () => {
+  test('leaves the connection in the pool as soon as the server is ready again', async () => {
     using fixture = new EngineFixture()
     const call = await fixture.lease()
     const backend = fixture.server.backend(1)
@@ -418,7 +418,7 @@ describe('a plain SQL error', () => {
 })
 
 describe('a leased connection that dies', () => {
-  test('gives its slot back though nobody releases it', async () => {
+  test('frees its slot without being released', async () => {
     using fixture = new EngineFixture({ max: 1 })
     await fixture.lease()
     const waiter = fixture.acquire()
@@ -427,7 +427,7 @@ describe('a leased connection that dies', () => {
     expect(waiter.leased.id).toBe(2)
   })
 
-  test('is out of the pool from its FATAL on, before the socket closes', async () => {
+  test('leaves the pool when FATAL arrives, before the socket closes', async () => {
     using fixture = new EngineFixture({ max: 1 })
     const call = await fixture.lease()
     fixture.server.closesSockets = false
@@ -438,7 +438,7 @@ describe('a leased connection that dies', () => {
     expect(next.leased.id).toBe(2)
   })
 
-  test('can be released all the same, to no effect', async () => {
+  test('can still be released, without effect', async () => {
     using fixture = new EngineFixture({ max: 1 })
     const call = await fixture.lease()
     fixture.server.backend(1).terminate()
@@ -450,7 +450,7 @@ describe('a leased connection that dies', () => {
   })
 })
 
-test('a statement that runs into query_timeout makes the other connections suspect, and condemns none', async () => {
+test('a statement that runs into query_timeout makes the other connections suspect, and retires none of them', async () => {
   using fixture = new EngineFixture({ query_timeout: 2000, prePing: { idleMillis: 60_000 } })
   await fixture.fill(2)
   const call = fixture.acquire()
@@ -477,7 +477,7 @@ describe('on release', () => {
     { policy: 'none', before: ['begin'], sent: ['Terminate'], retired: ['1 reset-failed'] },
     { policy: 'none', before: ['begin', 'bad'], sent: ['Terminate'], retired: ['1 reset-failed'] },
     { policy: 'none', before: ['select 1'], sent: [], retired: [] },
-  ] as const)("policy '$policy' sends after $before: $sent", async ({ policy, before, sent, retired }) => {
+  ] as const)("policy '$policy' sends $sent after $before", async ({ policy, before, sent, retired }) => {
     using fixture = new EngineFixture({ resetOnReturn: policy })
     const call = await fixture.lease()
     const backend = fixture.server.backend(1)
@@ -494,7 +494,7 @@ describe('on release', () => {
     expect(fixture.counts.idle).toBe(retired.length === 0 ? 1 : 0)
   })
 
-  test('nobody gets the connection before the reset is through', async () => {
+  test('leases the connection only after the reset is done', async () => {
     using fixture = new EngineFixture({ max: 1 })
     const call = await fixture.lease()
     const backend = fixture.server.backend(1)
@@ -512,7 +512,7 @@ describe('on release', () => {
     expect(waiter.leased.transactionStatus).toBe('I')
   })
 
-  test('a reset without an answer costs five seconds, then the connection', async () => {
+  test('retires a connection whose reset gets no answer for five seconds', async () => {
     using fixture = new EngineFixture({ max: 1, closeTimeoutMillis: 0 })
     const call = await fixture.lease()
     void call.leased.client.query('begin')
@@ -528,7 +528,7 @@ describe('on release', () => {
     expect(fixture.server.backend(1).isOpen).toBe(false)
   })
 
-  test('a reset that fails costs the connection', async () => {
+  test('retires a connection whose reset fails', async () => {
     using fixture = new EngineFixture()
     const call = await fixture.lease()
     void call.leased.client.query('begin')
@@ -539,7 +539,7 @@ describe('on release', () => {
     expect(fixture.retired).toEqual(['1 reset-failed'])
   })
 
-  test('a statement that still runs is waited for, then its transaction is rolled back', async () => {
+  test('waits for a statement that still runs, then rolls its transaction back', async () => {
     using fixture = new EngineFixture()
     const call = await fixture.lease()
     const backend = fixture.server.backend(1)
@@ -556,7 +556,7 @@ describe('on release', () => {
     expect(fixture.counts.idle).toBe(1)
   })
 
-  test('a statement that runs on for five seconds after its lease costs the connection', async () => {
+  test('retires a connection whose statement runs for five more seconds after its lease', async () => {
     using fixture = new EngineFixture()
     const call = await fixture.lease()
     fixture.server.backend(1).silent = true
@@ -567,7 +567,7 @@ describe('on release', () => {
     expect(fixture.server.backend(1).isOpen).toBe(false)
   })
 
-  test('a connection that dies during its reset costs its slot nothing', async () => {
+  test('frees the slot of a connection that dies during its reset', async () => {
     using fixture = new EngineFixture({ max: 1 })
     const call = await fixture.lease()
     void call.leased.client.query('begin')
@@ -583,7 +583,7 @@ describe('on release', () => {
   test.each([
     { policy: 'commit', sent: ['begin', 'COMMIT', 'Terminate'] },
     { policy: 'rollback', sent: ['begin', 'Terminate'] }, // The goodbye rolls back as well.
-  ] as const)("policy '$policy' does its work on a connection that is to be retired, too", async ({ policy, sent }) => {
+  ] as const)("policy '$policy' also resets a connection that will be retired", async ({ policy, sent }) => {
     using fixture = new EngineFixture({ resetOnReturn: policy, maxUses: 1 })
     const call = await fixture.lease()
     void call.leased.client.query('begin')
@@ -596,7 +596,7 @@ describe('on release', () => {
 })
 
 describe('retirement on release', () => {
-  test('after maxUses leases', async () => {
+  test('retires a connection after maxUses leases', async () => {
     using fixture = new EngineFixture({ maxUses: 2 })
     const first = await fixture.lease()
     first.release()
@@ -605,7 +605,7 @@ describe('retirement on release', () => {
     expect(fixture.retired).toEqual(['1 max-uses'])
   })
 
-  test('beyond maxLifetimeSeconds', async () => {
+  test('retires a connection that is older than maxLifetimeSeconds', async () => {
     using fixture = new EngineFixture({ maxLifetimeSeconds: 10 })
     const call = await fixture.lease()
     await fixture.clock.advance(10_000)
@@ -614,7 +614,7 @@ describe('retirement on release', () => {
     expect(fixture.retired).toEqual(['1 expired'])
   })
 
-  test('of one that is retired serves whoever waits with a new one', async () => {
+  test('opens a new connection for a waiter when the released one is retired', async () => {
     using fixture = new EngineFixture({ max: 1, maxUses: 1 })
     const call = await fixture.lease()
     const waiter = fixture.acquire()
@@ -624,8 +624,8 @@ describe('retirement on release', () => {
   })
 })
 
-describe('the deadline', () => {
-  test('of a caller who finds the pool exhausted tells the numbers, and blames no server', async () => {
+describe('connectionTimeoutMillis', () => {
+  test('a timeout in an exhausted pool reports the numbers, and no failure of the server', async () => {
     using fixture = new EngineFixture({ max: 2, connectionTimeoutMillis: 3000 })
     await fixture.lease()
     await fixture.clock.advance(1000)
@@ -653,7 +653,7 @@ describe('the deadline', () => {
     expect(call.error).not.toHaveProperty('cause')
   })
 
-  test('of a caller who finds the pool exhausted does not blame a server that has come back', async () => {
+  test('a timeout in an exhausted pool does not report a failure of a server that is back', async () => {
     using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 3000 })
     fixture.server.nextWelcomes.push(systemError('ECONNREFUSED'))
     const holder = fixture.acquire()
@@ -665,7 +665,7 @@ describe('the deadline', () => {
     expect(call.error).not.toHaveProperty('cause')
   })
 
-  test('of a caller whose server is away has the last connect failure as cause', async () => {
+  test('a timeout while the server is away has the last connect failure as its cause', async () => {
     using fixture = new EngineFixture({ connectionTimeoutMillis: 3000 })
     fixture.server.welcome = systemError('ECONNREFUSED')
     const call = fixture.acquire()
@@ -675,7 +675,7 @@ describe('the deadline', () => {
     expect(fixture.counts).toEqual({ total: 0, idle: 0, waiting: 0 })
   })
 
-  test('covers queue, ping and opening together', async () => {
+  test('one deadline covers queue, ping and opening together', async () => {
     using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 3000 })
     const holder = await fixture.lease()
     const call = fixture.acquire()
@@ -688,7 +688,7 @@ describe('the deadline', () => {
     expect(call.error?.code).toBe('HOLDFAST_POOL_TIMEOUT')
   })
 
-  test('passes each caller on his own', async () => {
+  test('each waiter times out at its own deadline', async () => {
     using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 3000 })
     const holder = await fixture.lease()
     const early = fixture.acquire()
@@ -702,7 +702,7 @@ describe('the deadline', () => {
     expect(late.leased.id).toBe(1)
   })
 
-  test('does not keep from having what lies in the socket, after a blocked event loop', async () => {
+  test('after a blocked event loop, a waiter gets the connection whose reply lies in the socket', async () => {
     using fixture = new EngineFixture({ connectionTimeoutMillis: 3000 })
     fixture.server.welcome = 'hang'
     const call = fixture.acquire()
@@ -713,7 +713,7 @@ describe('the deadline', () => {
     expect(call.error).toBeUndefined()
   })
 
-  test('that is met leaves no timer behind', async () => {
+  test('a waiter that is served in time leaves no timer', async () => {
     using fixture = new EngineFixture()
     const call = fixture.acquire()
     expect(fixture.clock.timers('process')).toBe(1)
@@ -722,7 +722,7 @@ describe('the deadline', () => {
     expect(fixture.clock.timers('process')).toBe(0)
   })
 
-  test('of 0 waits for ever', async () => {
+  test('0 means no deadline', async () => {
     using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 0 })
     const holder = await fixture.lease()
     const call = fixture.acquire()
@@ -735,8 +735,8 @@ describe('the deadline', () => {
 
   test.each([
     { whom: 'joins the pool', patient: false, counts: { total: 1, idle: 1, waiting: 0 } },
-    { whom: 'is there for the next caller', patient: true, counts: { total: 1, idle: 0, waiting: 0 } },
-  ])('does not end an attempt under way: what it opens $whom', async ({ patient, counts }) => {
+    { whom: 'goes to the next caller', patient: true, counts: { total: 1, idle: 0, waiting: 0 } },
+  ])('a deadline does not end an opening that is under way: its connection $whom', async ({ patient, counts }) => {
     using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 30_000 })
     const holder = await fixture.lease()
     const impatient = fixture.acquire()
@@ -755,7 +755,7 @@ describe('the deadline', () => {
 })
 
 describe('end', () => {
-  test('refuses whoever waits, and whoever comes', async () => {
+  test('refuses waiters and later callers', async () => {
     using fixture = new EngineFixture({ max: 1 })
     await fixture.lease()
     const waiter = fixture.acquire()
@@ -764,7 +764,7 @@ describe('end', () => {
     expect(fixture.acquire().error?.code).toBe('HOLDFAST_POOL_CLOSED')
   })
 
-  test('says goodbye to idle connections and resolves when their sockets are closed', async () => {
+  test('sends Terminate over idle connections and resolves when their sockets are closed', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(2)
     const closed = vi.fn()
@@ -776,7 +776,7 @@ describe('end', () => {
     expect(fixture.counts.total).toBe(0)
   })
 
-  test('waits for leased connections, and closes them when they come back', async () => {
+  test('waits for leased connections, and closes them when they are released', async () => {
     using fixture = new EngineFixture()
     const call = await fixture.lease()
     const closed = vi.fn()
@@ -805,7 +805,7 @@ describe('end', () => {
     ])
   })
 
-  test('destroys what does not hear the goodbye after closeTimeoutMillis', async () => {
+  test('destroys connections whose server ignores Terminate after closeTimeoutMillis', async () => {
     using fixture = new EngineFixture({ closeTimeoutMillis: 2000 })
     await fixture.fill(2)
     fixture.server.hearsGoodbyes = false
@@ -818,7 +818,7 @@ describe('end', () => {
     expect(fixture.server.backends.every(({ isOpen }) => !isOpen)).toBe(true)
   })
 
-  test('counts from its call, for those too that come back late', async () => {
+  test('counts closeTimeoutMillis from the call of end, also for connections that are released late', async () => {
     using fixture = new EngineFixture({ closeTimeoutMillis: 2000 })
     const call = await fixture.lease()
     fixture.server.hearsGoodbyes = false
@@ -830,7 +830,7 @@ describe('end', () => {
     expect(closed).toHaveBeenCalledOnce()
   })
 
-  test('comes to an end though no socket ever tells that it is closed', async () => {
+  test('resolves also when no socket reports that it is closed', async () => {
     using fixture = new EngineFixture({ closeTimeoutMillis: 2000 })
     await fixture.fill(1)
     fixture.acquire()
@@ -841,7 +841,7 @@ describe('end', () => {
     expect(closed).toHaveBeenCalledOnce()
   })
 
-  test('serves the first yet for whom a connection is on its way, and refuses the others at once', async () => {
+  test('still serves the first waiter if a connection is on its way, and refuses the others at once', async () => {
     using fixture = new EngineFixture({ max: 1 })
     const [first, second] = [fixture.acquire(), fixture.acquire()]
     const closed = fixture.engine.close()
@@ -853,7 +853,7 @@ describe('end', () => {
     expect(fixture.server.backends).toHaveLength(1)
   })
 
-  test('ends an attempt to connect that hangs after closeTimeoutMillis, and tells whoever waited', async () => {
+  test('ends a hanging attempt to connect after closeTimeoutMillis, and tells its waiter', async () => {
     using fixture = new EngineFixture()
     fixture.server.welcome = 'hang'
     const call = fixture.acquire()
@@ -870,7 +870,7 @@ describe('end', () => {
     expect(fixture.server.backends).toHaveLength(1)
   })
 
-  test('tells whoever waits at once when the attempt that was for him fails', async () => {
+  test('refuses a waiter at once when the attempt to connect for it fails', async () => {
     using fixture = new EngineFixture()
     fixture.server.nextWelcomes.push(systemError('ECONNREFUSED'))
     const call = fixture.acquire()
@@ -881,7 +881,7 @@ describe('end', () => {
     expect(fixture.server.backends).toHaveLength(1)
   })
 
-  test('ends an attempt to connect at once that nobody waits for any more', async () => {
+  test('ends an attempt to connect at once when no waiter needs it any more', async () => {
     using fixture = new EngineFixture()
     fixture.server.welcome = 'hang'
     const controller = new AbortController()
@@ -894,7 +894,7 @@ describe('end', () => {
     expect(closed).toHaveBeenCalledOnce()
   })
 
-  test('leaves no timer behind', async () => {
+  test('leaves no timer', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(2)
     await fixture.clock.advance(5000)
@@ -905,17 +905,17 @@ describe('end', () => {
     expect(fixture.clock.timers('nothing')).toBe(0)
   })
 
-  test('of a pool that never connected resolves at once', async () => {
+  test('resolves at once if the pool never connected', async () => {
     using fixture = new EngineFixture()
     await expect(fixture.engine.close()).resolves.toBeUndefined()
   })
 })
 
-describe('a process that stood still', () => {
+describe('a process that was suspended', () => {
   test.each([
     { how: 'asleep with its machine', stop: async (fixture: EngineFixture) => fixture.clock.freeze(10_000) },
     { how: 'stopped', stop: (fixture: EngineFixture) => fixture.clock.blockEventLoop(3000) },
-  ])('($how) suspects every idle connection, whatever the bypass window says', async ({ stop }) => {
+  ])('($how) pings every idle connection before its next lease, whatever idleMillis is', async ({ stop }) => {
     using fixture = new EngineFixture({ max: 2, prePing: { idleMillis: 60_000 } })
     await fixture.fill(2)
     await fixture.clock.advance(10)
@@ -930,7 +930,7 @@ describe('a process that stood still', () => {
     expect(fixture.acquire().connection).toBeDefined() // Proven: no longer suspect.
   })
 
-  test('does not ping a connection that has answered its holder since', async () => {
+  test('does not ping a connection on which the server has answered its holder since', async () => {
     using fixture = new EngineFixture({ max: 1, prePing: { idleMillis: 60_000 } })
     const call = await fixture.lease()
     fixture.clock.freeze(10_000)
@@ -943,7 +943,7 @@ describe('a process that stood still', () => {
     expect(fixture.server.received).toEqual(['select 1'])
   })
 
-  test('takes no answer for a sign of life that was under way before', async () => {
+  test('does not count an answer to what was sent before it was suspended', async () => {
     using fixture = new EngineFixture({ max: 1, prePing: { idleMillis: 60_000 } })
     const call = await fixture.lease()
     const backend = fixture.server.backend()
@@ -962,14 +962,14 @@ describe('a process that stood still', () => {
     expect(fixture.server.received).toEqual(['select 1', PING])
   })
 
-  test('is told from one that merely has nothing to do', async () => {
+  test('differs from one that has nothing to do', async () => {
     using fixture = new EngineFixture({ idleTimeoutMillis: 0, prePing: { idleMillis: 600_000 } })
     await fixture.fill(1)
     await fixture.clock.advance(300_000)
     expect(fixture.acquire().connection).toBeDefined()
   })
 
-  test('pings a connection that was leased meanwhile and not heard from since', async () => {
+  test('pings a connection that was leased meanwhile and got no answer since', async () => {
     using fixture = new EngineFixture({ max: 1, prePing: { idleMillis: 60_000 } })
     const call = await fixture.lease()
     fixture.clock.freeze(10_000)
@@ -984,7 +984,7 @@ describe('a process that stood still', () => {
 })
 
 describe('invalidate', () => {
-  test('closes idle connections now, leased ones when they come back, and spares the later ones', async () => {
+  test('closes idle connections now, leased ones when they are released, and keeps later ones', async () => {
     using fixture = new EngineFixture({ max: 3 })
     await fixture.fill(2)
     const call = fixture.acquire()
@@ -997,7 +997,7 @@ describe('invalidate', () => {
     expect(fixture.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
   })
 
-  test('condemns a connection in its ping, and the caller keeps his place', async () => {
+  test('retires a connection that is being pinged, and its waiter keeps its place', async () => {
     using fixture = new EngineFixture({ max: 1 })
     await fixture.fill(1)
     await fixture.clock.advance(500)
@@ -1007,7 +1007,7 @@ describe('invalidate', () => {
     expect(call.leased.id).toBe(2)
   })
 
-  test('does not let the caller wait for a ping that no longer matters', async () => {
+  test('does not make a waiter wait for a ping that no longer matters', async () => {
     using fixture = new EngineFixture({ max: 1 })
     await fixture.fill(1)
     await fixture.clock.advance(500)
@@ -1019,7 +1019,7 @@ describe('invalidate', () => {
     expect(call.leased.id).toBe(2)
   })
 
-  test('condemns a connection in its reset', async () => {
+  test('retires a connection that is being reset', async () => {
     using fixture = new EngineFixture({ max: 1 })
     const call = await fixture.lease()
     void call.leased.client.query('begin')

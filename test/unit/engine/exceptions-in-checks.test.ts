@@ -144,7 +144,7 @@ afterEach(() => {
   process.off('unhandledRejection', note)
 })
 
-test('a pool lives this life, in which every check is asked', async () => {
+test('this history of a pool calls every check', async () => {
   using fixture = new EngineFixture(OPTIONS)
   await live(fixture)
   await expectAllSlots(fixture)
@@ -171,8 +171,8 @@ test('a pool lives this life, in which every check is asked', async () => {
   expect([...mine.calls.keys()]).toEqual(expect.arrayContaining(asked))
 })
 
-describe('an exception in a check costs no slot', () => {
-  test('whichever it is, and whenever it is asked', { timeout: 120_000 }, async () => {
+describe('an exception in a check', () => {
+  test('costs no slot, whichever check throws, and whenever', { timeout: 120_000 }, async () => {
     mine.calls.clear()
     {
       using fixture = new EngineFixture(OPTIONS)

@@ -9,7 +9,7 @@ describe('a loss', () => {
     { of: 'an idle connection', state: { wasLeased: false, wasPinged: false } },
     { of: 'a leased connection', state: { wasLeased: true, wasPinged: false } },
     { of: 'a connection in its ping', state: { wasLeased: false, wasPinged: true } },
-  ])('of $of is told with what it was doing, and why', async ({ state }) => {
+  ])('publishes the loss of $of with its state and its cause', async ({ state }) => {
     using fixture = new EngineFixture({ prePing: { idleMillis: 0 }, max: 1 })
     await fixture.fill(1)
     if (state.wasPinged) fixture.server.backend(1).silent = true
@@ -23,7 +23,7 @@ describe('a loss', () => {
     ])
   })
 
-  test("of a session's own fault makes nobody else suspect", async () => {
+  test('makes no other connection suspect when the cause lies in its own session', async () => {
     using fixture = new EngineFixture({ prePing: { idleMillis: 60_000 } })
     await fixture.fill(2)
     fixture.server.backend(2).terminate(serverError('57P05', 'idle-session timeout', 'FATAL'))
@@ -31,7 +31,7 @@ describe('a loss', () => {
     expect(fixture.acquire().leased.id).toBe(1)
   })
 
-  test('has condemned the others before anybody hears of it: who acquires in a listener gets a new one', async () => {
+  test('invalidates the others before it is published: a listener that acquires gets a new connection', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(2)
     const calls: Acquisition[] = []
@@ -47,7 +47,7 @@ describe('a loss', () => {
   })
 })
 
-test('invalidate is told as asked for, with its cause', () => {
+test('invalidate is published as asked for, with its cause', () => {
   using fixture = new EngineFixture()
   const cause = new Error('failover')
   fixture.engine.invalidate(cause)
@@ -57,7 +57,7 @@ test('invalidate is told as asked for, with its cause', () => {
 })
 
 describe('dispose', () => {
-  test('says goodbye to idle connections, and resolves when they are closed', async () => {
+  test('sends Terminate over idle connections, and resolves when they are closed', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(2)
     fixture.server.hearsGoodbyes = false
@@ -77,7 +77,7 @@ describe('dispose', () => {
     expect(fixture.server.received).toEqual(['Terminate', 'Terminate'])
   })
 
-  test('without a goodbye leaves the sockets to whoever else has them', async () => {
+  test('without `close` leaves the sockets to the other process that has them', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(1)
     await fixture.engine.dispose(false)
@@ -89,7 +89,7 @@ describe('dispose', () => {
   test.each([
     { close: true, received: ['Terminate'] },
     { close: false, received: [] },
-  ])('(close: $close) lets leased ones go when they come back', async ({ close, received }) => {
+  ])('(close: $close) drops leased connections when they are released', async ({ close, received }) => {
     using fixture = new EngineFixture({ max: 1 })
     const holder = await fixture.lease()
     void fixture.engine.dispose(close)
@@ -113,7 +113,7 @@ describe('dispose', () => {
     expect(fixture.server.backend(2).received).toEqual(['Terminate'])
   })
 
-  test('opens a new connection for who waited for the ping of a disposed one', async () => {
+  test('opens a new connection for the waiter of a disposed one that was being pinged', async () => {
     using fixture = new EngineFixture({ max: 1 })
     await fixture.fill(1)
     fixture.server.backend(1).silent = true
@@ -124,7 +124,7 @@ describe('dispose', () => {
     expect(waiter.leased.id).toBe(2)
   })
 
-  test('lets go of what is being opened for nobody', async () => {
+  test('drops a connection that is being opened and that no waiter needs', async () => {
     using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 3000 })
     fixture.server.welcome = 'hang'
     fixture.acquire({ connectionTimeoutMillis: 100 })
@@ -135,7 +135,7 @@ describe('dispose', () => {
     expect(fixture.server.backend(1).isOpen).toBe(false)
   })
 
-  test('without a goodbye keeps what is being opened for somebody: it is closed at its end like any other', async () => {
+  test('without `close` keeps a connection that is being opened for a waiter, and closes it later like any other', async () => {
     using fixture = new EngineFixture({ max: 1 })
     fixture.server.welcome = 'hang'
     const call = fixture.acquire()
@@ -151,7 +151,7 @@ describe('dispose', () => {
 })
 
 describe('another process', () => {
-  test('drops every connection without a word, leased ones too, and opens its own', async () => {
+  test('drops every connection without a message to the server, leased ones too, and opens its own', async () => {
     using fixture = new EngineFixture({ max: 2 })
     const holder = await fixture.lease()
     await fixture.fill(1)
@@ -168,7 +168,7 @@ describe('another process', () => {
     expect(fixture.counts.total).toBe(1)
   })
 
-  test('serves who waits when upkeep notices it: the slots are free', async () => {
+  test('serves the waiters when maintenance notices it, because the slots are free', async () => {
     using fixture = new EngineFixture({ max: 1 })
     await fixture.lease()
     const waiter = fixture.acquire()
@@ -177,7 +177,7 @@ describe('another process', () => {
     expect(waiter.leased.id).toBe(2)
   })
 
-  test('goes on with its chores', async () => {
+  test('goes on with its maintenance', async () => {
     using fixture = new EngineFixture({ idleTimeoutMillis: 700 })
     await fixture.fill(1)
     fixture.pid++
@@ -188,7 +188,7 @@ describe('another process', () => {
     expect(fixture.retired).toEqual(['1 other-process', '2 idle-timeout'])
   })
 
-  test('does not probe for an attempt of the old one that fails after all', async () => {
+  test('does not retry an opening of the old process that fails later', async () => {
     using fixture = new EngineFixture({ max: 1 })
     fixture.server.welcome = 'hang'
     fixture.acquire({ connectionTimeoutMillis: 40 })
@@ -203,8 +203,8 @@ describe('another process', () => {
   })
 })
 
-describe('a process that stood still', () => {
-  test('is told of, once', async () => {
+describe('a process that was suspended', () => {
+  test('is published once', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(1)
     fixture.clock.freeze(10_000)
@@ -236,7 +236,7 @@ describe('a process that stood still', () => {
     expect(told(fixture, 'process-suspended')).toEqual([])
   })
 
-  test('is told of if it did while the first connection was being opened', async () => {
+  test('is published if it happens while the first connection is being opened', async () => {
     using fixture = new EngineFixture()
     fixture.server.welcome = 'hang'
     fixture.acquire()
@@ -246,7 +246,7 @@ describe('a process that stood still', () => {
     expect(told(fixture, 'process-suspended')).toHaveLength(1)
   })
 
-  test('is not told of where there is nothing that could have suffered', async () => {
+  test('is not published if the pool has no connection', async () => {
     using fixture = new EngineFixture()
     fixture.clock.freeze(10_000)
     await fixture.clock.advance(1)
@@ -255,7 +255,7 @@ describe('a process that stood still', () => {
   })
 })
 
-test('an answered ping is told of with its time', async () => {
+test('an answered ping is published with the time that it took', async () => {
   using fixture = new EngineFixture({ max: 1 })
   await fixture.fill(1)
   const backend = fixture.server.backend(1)
@@ -270,7 +270,7 @@ test('an answered ping is told of with its time', async () => {
 })
 
 test.each([0, 1, 2, 3, 4, 5, 6, 7])(
-  'nobody is told that a connection is well which was condemned %i ticks after its answer',
+  'no answered ping is published if the connection was invalidated %i ticks after its answer',
   async (ticks) => {
     using fixture = new EngineFixture({ max: 1 })
     await fixture.fill(1)

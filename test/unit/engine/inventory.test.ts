@@ -43,7 +43,7 @@ test('derives every count from the states', () => {
   expect(inventory.count('checking')).toBe(0)
 })
 
-test('leases the one that came back last', () => {
+test('returns the connection next that was released last', () => {
   const inventory = new Inventory(true)
   const [older, newer] = owned(inventory, 'idle', 'idle')
   expect(inventory.next).toBe(newer)
@@ -53,7 +53,7 @@ test('leases the one that came back last', () => {
   expect(inventory.next).toBeUndefined()
 })
 
-test('leases the one that has been idle longest if it shall be fair', () => {
+test('returns the connection next that was idle longest without lifo', () => {
   const inventory = new Inventory(false)
   const [older, newer] = owned(inventory, 'idle', 'idle')
   expect(inventory.next).toBe(older)
@@ -61,7 +61,7 @@ test('leases the one that has been idle longest if it shall be fair', () => {
   expect(inventory.next).toBe(newer)
 })
 
-test('puts one that was pinged in the background back to its place', () => {
+test('puts a connection that was pinged in the background back to its place', () => {
   const inventory = new Inventory(true)
   const [first, second, third] = owned(inventory, 'idle', 'idle', 'idle') as [Connection, Connection, Connection]
   inventory.takeIdle(first)
@@ -71,13 +71,13 @@ test('puts one that was pinged in the background back to its place', () => {
   expect(inventory.idle()).toEqual([first, second, third])
 })
 
-test('lists idle ones from the longest idle on', () => {
+test('lists idle connections, the longest idle first', () => {
   const inventory = new Inventory(true)
   const connections = owned(inventory, 'idle', 'idle', 'idle')
   expect(inventory.idle()).toEqual(connections)
 })
 
-test('frees the slot of what it removes, idle or not, once', () => {
+test('frees the slot of a removed connection, idle or not, once', () => {
   const inventory = new Inventory(true)
   const [idle, leased, other] = owned(inventory, 'idle', 'leased', 'idle') as [Connection, Connection, Connection]
   inventory.remove(idle)
@@ -87,7 +87,7 @@ test('frees the slot of what it removes, idle or not, once', () => {
   expect(inventory.idle()).toEqual([other])
 })
 
-test('tells those who wait in vain who holds a connection longest', () => {
+test('reports the longest lease for a waiter that times out', () => {
   const inventory = new Inventory(true)
   owned(inventory, 'idle', 'leased', 'leased', 'opening')
   expect(inventory.occupancy(100)).toEqual({
@@ -100,18 +100,18 @@ test('tells those who wait in vain who holds a connection longest', () => {
   })
 })
 
-test('names no longest lease where nothing is leased', () => {
+test('reports no longest lease if nothing is leased', () => {
   expect(new Inventory(true).occupancy(100).longestLease).toBeUndefined()
 })
 
-test('hands out copies: who walks the list may change it', () => {
+test('returns copies, so that a loop over the list may change it', () => {
   const inventory = new Inventory(true)
   owned(inventory, 'idle', 'idle')
   for (const connection of inventory.all()) inventory.remove(connection)
   expect(inventory.size).toBe(0)
 })
 
-test('counts the leased ones that are too old, not the idle ones', () => {
+test('counts leased connections that are too old, and no idle ones', () => {
   const inventory = new Inventory(true)
   const [leased, other, idle] = owned(inventory, 'leased', 'leased', 'idle') as [Connection, Connection, Connection]
   leased.expiresAt = 1000

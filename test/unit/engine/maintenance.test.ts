@@ -5,7 +5,7 @@ import { EngineFixture } from './engine-fixture.ts'
 const PING = ';'
 
 describe('idleTimeoutMillis', () => {
-  test('closes what lay idle for so long, with a polite goodbye', async () => {
+  test('closes a connection that was idle for so long, with Terminate', async () => {
     using fixture = new EngineFixture({ idleTimeoutMillis: 700 })
     await fixture.fill(2)
     await fixture.clock.advance(699)
@@ -15,7 +15,7 @@ describe('idleTimeoutMillis', () => {
     expect(fixture.server.received).toEqual(['Terminate', 'Terminate'])
   })
 
-  test('is exact beyond the first look', async () => {
+  test('is exact beyond the first heartbeat', async () => {
     using fixture = new EngineFixture({ idleTimeoutMillis: 2500 })
     await fixture.fill(1)
     await fixture.clock.advance(2499)
@@ -24,7 +24,7 @@ describe('idleTimeoutMillis', () => {
     expect(fixture.counts.idle).toBe(0)
   })
 
-  test('counts anew from each return', async () => {
+  test('counts from the last release', async () => {
     using fixture = new EngineFixture({ idleTimeoutMillis: 1500, prePing: false })
     await fixture.fill(1)
     await fixture.clock.advance(1000)
@@ -35,7 +35,7 @@ describe('idleTimeoutMillis', () => {
     expect(fixture.counts.idle).toBe(0)
   })
 
-  test('leaves min connections alone, the freshest', async () => {
+  test('keeps the min freshest connections', async () => {
     using fixture = new EngineFixture({ idleTimeoutMillis: 700, min: 2 })
     await fixture.fill(3)
     await fixture.clock.advance(60_000)
@@ -43,14 +43,14 @@ describe('idleTimeoutMillis', () => {
     expect(fixture.counts.idle).toBe(2)
   })
 
-  test('of 0 keeps what is idle', async () => {
+  test('0 keeps all idle connections', async () => {
     using fixture = new EngineFixture({ idleTimeoutMillis: 0 })
     await fixture.fill(1)
     await fixture.clock.advance(86_400_000)
     expect(fixture.counts.idle).toBe(1)
   })
 
-  test('does not touch what is leased', async () => {
+  test('does not close leased connections', async () => {
     using fixture = new EngineFixture({ idleTimeoutMillis: 700 })
     await fixture.fill(1)
     fixture.acquire()
@@ -60,7 +60,7 @@ describe('idleTimeoutMillis', () => {
 })
 
 describe('maxLifetimeSeconds', () => {
-  test('closes an idle connection at its end', async () => {
+  test('closes an idle connection at the end of its lifetime', async () => {
     using fixture = new EngineFixture({ maxLifetimeSeconds: 10, maxLifetimeJitter: 0, idleTimeoutMillis: 0 })
     await fixture.fill(1)
     await fixture.clock.advance(9999)
@@ -69,7 +69,7 @@ describe('maxLifetimeSeconds', () => {
     expect(fixture.retired).toEqual(['1 expired'])
   })
 
-  test('spares min no more than the others, but replaces them', async () => {
+  test('also closes the min connections, and replaces them', async () => {
     using fixture = new EngineFixture({ maxLifetimeSeconds: 10, maxLifetimeJitter: 0, min: 1 })
     await fixture.fill(1)
     await fixture.clock.advance(10_000)
@@ -77,7 +77,7 @@ describe('maxLifetimeSeconds', () => {
     expect(fixture.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
   })
 
-  test('varies by chance, so that what was opened together does not end together', async () => {
+  test('varies by chance, so that connections opened together are not closed together', async () => {
     using fixture = new EngineFixture({ maxLifetimeSeconds: 10, maxLifetimeJitter: 0.2, idleTimeoutMillis: 0, max: 2 })
     fixture.clock.chance = 0.5
     const first = await fixture.lease()
@@ -93,14 +93,14 @@ describe('maxLifetimeSeconds', () => {
 })
 
 describe('min', () => {
-  test('idle connections are kept ready once the pool is in use', async () => {
+  test('keeps min idle connections once the pool is in use', async () => {
     using fixture = new EngineFixture({ min: 3 })
     await fixture.fill(1)
     await fixture.clock.advance(1000)
     expect(fixture.counts).toEqual({ total: 3, idle: 3, waiting: 0 })
   })
 
-  test('idle connections are replaced when some are leased', async () => {
+  test('opens further connections when some of the min are leased', async () => {
     using fixture = new EngineFixture({ min: 2 })
     await fixture.fill(2)
     fixture.acquire()
@@ -109,7 +109,7 @@ describe('min', () => {
     expect(fixture.counts).toEqual({ total: 4, idle: 2, waiting: 0 })
   })
 
-  test('never goes beyond max', async () => {
+  test('never opens more than max', async () => {
     using fixture = new EngineFixture({ min: 2, max: 3 })
     await fixture.fill(2)
     fixture.acquire()
@@ -118,7 +118,7 @@ describe('min', () => {
     expect(fixture.counts).toEqual({ total: 3, idle: 1, waiting: 0 })
   })
 
-  test('is made good again when the server is back', async () => {
+  test('opens min connections again when the server is back', async () => {
     using fixture = new EngineFixture({ min: 2 })
     await fixture.fill(2)
     fixture.server.welcome = systemError('ECONNREFUSED')
@@ -139,7 +139,7 @@ describe('min', () => {
     expect(fixture.server.backends).toHaveLength(2)
   })
 
-  test('tries at each look only, as long as nobody waits for a server that is away', async () => {
+  test('tries once per heartbeat while the server is away and no caller waits', async () => {
     using fixture = new EngineFixture({ min: 1 })
     await fixture.fill(1)
     fixture.server.welcome = systemError('ECONNREFUSED')
@@ -150,7 +150,7 @@ describe('min', () => {
 })
 
 describe('keepaliveMillis', () => {
-  test('pings what has been silent for so long, and leaves it in its place', async () => {
+  test('pings a connection that was silent for so long, and keeps its place', async () => {
     using fixture = new EngineFixture({ keepaliveMillis: 2500, idleTimeoutMillis: 0, max: 2 })
     await fixture.fill(2)
     await fixture.clock.advance(2499)
@@ -162,14 +162,14 @@ describe('keepaliveMillis', () => {
     expect(fixture.acquire().leased.id).toBe(2)
   })
 
-  test('does not make anything younger: idleTimeoutMillis counts on', async () => {
+  test('does not restart idleTimeoutMillis', async () => {
     using fixture = new EngineFixture({ keepaliveMillis: 700, idleTimeoutMillis: 2000 })
     await fixture.fill(1)
     await fixture.clock.advance(2000)
     expect(fixture.retired).toEqual(['1 idle-timeout'])
   })
 
-  test('leaves alone what has answered its holder meanwhile, and what is leased', async () => {
+  test('pings neither leased connections nor those on which the server has answered meanwhile', async () => {
     using fixture = new EngineFixture({ keepaliveMillis: 2000, idleTimeoutMillis: 0, max: 1 })
     const call = await fixture.lease()
     await fixture.clock.advance(5000)
@@ -182,7 +182,7 @@ describe('keepaliveMillis', () => {
     expect(fixture.server.received).toEqual(['select 1', PING])
   })
 
-  test('of 0 pings nobody', async () => {
+  test('0 sends no ping', async () => {
     using fixture = new EngineFixture({ idleTimeoutMillis: 0 })
     await fixture.fill(1)
     await fixture.clock.advance(60_000)
@@ -193,7 +193,7 @@ describe('keepaliveMillis', () => {
 describe('leakDetectionMillis', () => {
   const overdue = (fixture: EngineFixture) => fixture.events.filter(({ type }) => type === 'connection-leak-suspected')
 
-  test('tells of a lease that has lasted so long, exactly then, and once', async () => {
+  test('reports a lease that has lasted so long, at that moment, and once', async () => {
     using fixture = new EngineFixture({ leakDetectionMillis: 2500 })
     await fixture.clock.advance(100)
     const [first] = [await fixture.lease(), await fixture.lease()]
@@ -207,7 +207,7 @@ describe('leakDetectionMillis', () => {
     expect(overdue(fixture)).toHaveLength(1)
   })
 
-  test('says so again when it comes back, and of the next lease anew', async () => {
+  test('marks its release as overdue, and reports the next lease again', async () => {
     using fixture = new EngineFixture({ leakDetectionMillis: 500, max: 1 })
     const call = await fixture.lease()
     await fixture.clock.advance(700)
@@ -218,7 +218,7 @@ describe('leakDetectionMillis', () => {
     expect(overdue(fixture)).toHaveLength(2)
   })
 
-  test('of 0 tells nobody', async () => {
+  test('0 reports nothing', async () => {
     using fixture = new EngineFixture()
     await fixture.lease()
     await fixture.clock.advance(60_000)
@@ -226,7 +226,7 @@ describe('leakDetectionMillis', () => {
   })
 })
 
-test('a surplus connection closes when it comes back, unless somebody waits for it', async () => {
+test('a connection beyond maxIdle is closed at its release, unless a caller waits for it', async () => {
   using fixture = new EngineFixture({ max: 2, maxIdle: 1 })
   const calls = [await fixture.lease(), await fixture.lease()]
   const waiter = fixture.acquire()
@@ -239,7 +239,7 @@ test('a surplus connection closes when it comes back, unless somebody waits for 
   expect(fixture.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
 })
 
-test('the chores keep no process alive', async () => {
+test('maintenance does not keep the process alive', async () => {
   using fixture = new EngineFixture({ min: 2 })
   await fixture.fill(2)
   await fixture.clock.advance(5000)
@@ -247,7 +247,7 @@ test('the chores keep no process alive', async () => {
   expect(fixture.clock.timers('nothing')).toBe(1)
 })
 
-test('the chores rest when there is nothing to look after', async () => {
+test('maintenance sets no timer while the pool is empty', async () => {
   using fixture = new EngineFixture({ idleTimeoutMillis: 700 })
   await fixture.fill(1)
   await fixture.clock.advance(3000)

@@ -20,7 +20,7 @@ function full(): Error {
   return new ConnectError({ host: 'db', port: 5432, database: 'app' }, cause)
 }
 
-test('a pool that opens its first connections has recovered from nothing', () => {
+test('reports no recovery when a pool opens its first connections', () => {
   outage.tries(100)
   outage.succeeded(112, true)
   outage.tries(120)
@@ -28,7 +28,7 @@ test('a pool that opens its first connections has recovered from nothing', () =>
   expect(told).toEqual([])
 })
 
-test('after attempts that failed, the outage counts from the beginning of the first one', () => {
+test('counts an outage from the beginning of the first attempt that failed', () => {
   outage.tries(100)
   outage.failed(100, refused())
   outage.tries(150)
@@ -38,21 +38,21 @@ test('after attempts that failed, the outage counts from the beginning of the fi
   expect(told).toEqual([{ type: 'recovered', afterMillis: 162, failedAttempts: 2 }])
 })
 
-test('after the loss of all it counts from the next attempt: nobody knows what was before', () => {
+test('counts an outage from the next attempt after all connections were lost', () => {
   outage.lostAll()
   outage.tries(100_000)
   outage.succeeded(100_012, true)
   expect(told).toEqual([{ type: 'recovered', afterMillis: 12, failedAttempts: 0 }])
 })
 
-test('after the loss of all it is not told while another connection is open still', () => {
+test('reports no recovery after a loss while another connection is still open', () => {
   outage.lostAll()
   outage.tries(100)
   outage.succeeded(112, false)
   expect(told).toEqual([])
 })
 
-test('a recovery is told once, and the next outage counts for itself', () => {
+test('reports a recovery once, and counts the next outage separately', () => {
   outage.failed(100, refused())
   outage.succeeded(200, true)
   outage.succeeded(210, false)
@@ -64,14 +64,14 @@ test('a recovery is told once, and the next outage counts for itself', () => {
   ])
 })
 
-describe('a server that is full, and refuses and accepts in turn', () => {
-  test('is not told to be back while the pool has connections', () => {
+describe('a server that is full', () => {
+  test('is not reported as recovered while the pool has connections', () => {
     outage.failed(100, full())
     outage.succeeded(200, false)
     expect(told).toEqual([])
   })
 
-  test('is told to be back if the pool had none', () => {
+  test('is reported as recovered if the pool had none', () => {
     outage.failed(100, full())
     outage.succeeded(200, true)
     expect(told).toEqual([{ type: 'recovered', afterMillis: 100, failedAttempts: 1 }])

@@ -15,7 +15,7 @@ const { HOLDFAST_RUNS, HOLDFAST_SEED, HOLDFAST_PATH } = process.env
 const numRuns = Number(HOLDFAST_RUNS ?? 1500)
 const seed = HOLDFAST_SEED ? Number(HOLDFAST_SEED) : HOLDFAST_RUNS ? undefined : 8_500_123
 
-test('slots, waiters, sessions and sockets add up, whatever happens in whichever order', {
+test('slots, waiters, sessions and sockets add up, in whatever order things happen', {
   timeout: 60_000 + numRuns * 50,
 }, async () => {
   const property = fc.asyncProperty(options, hooks, histories, fc.boolean(), async (given, hook, history, recovers) => {

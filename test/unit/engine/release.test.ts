@@ -15,7 +15,7 @@ async function begun(fixture: EngineFixture, resetOnReturn?: ResetPolicy): Promi
 
 describe('a release', () => {
   test.each([{ discard: undefined }, { discard: true }, { discard: new Error('unwell') }])(
-    'is told with how long the lease was, and what the holder said: $discard',
+    'is published with the duration of the lease, and what the holder passed: $discard',
     async ({ discard }) => {
       using fixture = new EngineFixture()
       await fixture.clock.advance(1000)
@@ -26,7 +26,7 @@ describe('a release', () => {
     },
   )
 
-  test('in whose listener the connection dies is no error', async () => {
+  test('is no error if the connection dies in its listener', async () => {
     using fixture = new EngineFixture({ max: 1 })
     const call = await fixture.lease()
     fixture.publisher.subscribe(({ type }) => {
@@ -39,7 +39,7 @@ describe('a release', () => {
 })
 
 describe('a reset', () => {
-  test('is told with what was sent, and how long it took', async () => {
+  test('is published with what was sent, and how long it took', async () => {
     using fixture = new EngineFixture()
     await fixture.clock.advance(100)
     const call = await begun(fixture)
@@ -52,7 +52,7 @@ describe('a reset', () => {
     expect(told(fixture, 'connection-reset')).toMatchObject([{ by: 'ROLLBACK', tookMillis: 40 }])
   })
 
-  test('that had nothing to send is not told', async () => {
+  test('is not published if it had nothing to send', async () => {
     using fixture = new EngineFixture()
     const call = await fixture.lease()
     const backend = fixture.server.backend(1)
@@ -65,7 +65,7 @@ describe('a reset', () => {
     expect(told(fixture, 'connection-reset')).toEqual([])
   })
 
-  test("follows the holder's own policy, and that of the pool for the next one", async () => {
+  test("follows the holder's own policy, and that of the pool for the next holder", async () => {
     using fixture = new EngineFixture({ resetOnReturn: 'rollback' })
     ;(await begun(fixture, 'commit')).release()
     await fixture.clock.advance(0)
@@ -74,7 +74,7 @@ describe('a reset', () => {
     expect(fixture.server.received).toEqual(['begin', 'COMMIT', 'begin', 'ROLLBACK'])
   })
 
-  test('that is condemned while it runs is not told, and its connection goes', async () => {
+  test('is not published if the connection dies while it runs', async () => {
     using fixture = new EngineFixture({ max: 1 })
     const call = await begun(fixture)
     const backend = fixture.server.backend(1)
@@ -88,7 +88,7 @@ describe('a reset', () => {
   })
 
   test.each([0, 1, 2, 3, 4, 5, 6, 7])(
-    'is not told of a connection that died, %i ticks after its answer',
+    'is not published if the connection died %i ticks after its answer',
     async (ticks) => {
       using fixture = new EngineFixture()
       const call = await begun(fixture)
@@ -105,7 +105,7 @@ describe('a reset', () => {
     },
   )
 
-  test.each(['session', 'discard'] as const)("by '%s' does again what the hook had set", async (resetOnReturn) => {
+  test.each(['session', 'discard'] as const)("by '%s' runs the hook again", async (resetOnReturn) => {
     const onConnect = vi.fn()
     using fixture = new EngineFixture({ resetOnReturn }, { onConnect })
     ;(await begun(fixture)).release()
@@ -125,14 +125,14 @@ describe('a transaction that a hook leaves open', () => {
     { resetOnReturn: 'commit', sent: ['begin', 'COMMIT'] },
     { resetOnReturn: 'session', sent: ['begin', 'ROLLBACK'] },
     { resetOnReturn: 'discard', sent: ['begin', 'ROLLBACK'] },
-  ] as const)("is ended under '$resetOnReturn' before anybody gets the connection", async ({ resetOnReturn, sent }) => {
+  ] as const)("is ended with '$resetOnReturn' before the connection is leased", async ({ resetOnReturn, sent }) => {
     using fixture = new EngineFixture({ resetOnReturn }, { onConnect })
     const call = await fixture.lease()
     expect(fixture.server.received).toEqual(sent)
     expect(call.leased.transactionStatus).toBe('I')
   })
 
-  test("is the end of the connection under 'none', and whoever waits is told why", async () => {
+  test("retires the connection with 'none', and the waiter is told why", async () => {
     using fixture = new EngineFixture({ resetOnReturn: 'none' }, { onConnect })
     const call = fixture.acquire()
     await fixture.clock.advance(0)

@@ -21,8 +21,8 @@ class Again implements Waiter {
   }
 }
 
-describe('one whose statement never ran', () => {
-  test('is served before all who came later', async () => {
+describe('a waiter whose statement never ran', () => {
+  test('is served before all that came later', async () => {
     using fixture = new EngineFixture({ max: 1 })
     const holder = await fixture.lease()
     await fixture.clock.advance(100)
@@ -34,7 +34,7 @@ describe('one whose statement never ran', () => {
     expect(later.connection).toBeUndefined()
   })
 
-  test('is served after those who asked before it', async () => {
+  test('is served after those that asked before it', async () => {
     using fixture = new EngineFixture({ max: 1 })
     const holder = await fixture.lease()
     const earlier = fixture.acquire()
@@ -83,10 +83,10 @@ describe('one whose statement never ran', () => {
   })
 })
 
-describe('a pooler says that its server is away', () => {
+describe('after a pooler has said that its server is away,', () => {
   const away = serverError('08P01', 'server login has been failing, try again later (server_login_retry)', 'FATAL')
 
-  test('then each connection must answer a ping before it counts, until one has', async () => {
+  test('each connection must answer a ping before its lease, until one has answered', async () => {
     using fixture = new EngineFixture({ max: 2, prePing: false })
     const [first, second] = [await fixture.lease(), await fixture.lease()]
     fixture.server.backend(1).terminate(away)
@@ -101,7 +101,7 @@ describe('a pooler says that its server is away', () => {
     expect(fixture.server.backend(3).received).toEqual([])
   })
 
-  test('a new one is asked as well, and one knocks while there is no answer', async () => {
+  test('a new connection is pinged too, and only one is opened while there is no answer', async () => {
     using fixture = new EngineFixture({ max: 4, prePing: false })
     const holder = await fixture.lease()
     fixture.server.backend(1).terminate(away)

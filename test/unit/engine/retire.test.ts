@@ -3,7 +3,7 @@ import { EngineFixture } from './engine-fixture.ts'
 
 const EVENTS = ['connection-retired', 'connection-closed']
 
-test('a retired connection is told of twice: when its slot is free, and when its socket is closed', async () => {
+test('a retired connection is published twice: when its slot is free, and when its socket is closed', async () => {
   using fixture = new EngineFixture({ max: 1 })
   const call = await fixture.lease()
   fixture.server.hearsGoodbyes = false
@@ -17,7 +17,7 @@ test('a retired connection is told of twice: when its slot is free, and when its
   expect(told()).toEqual(EVENTS)
 })
 
-test('a slow goodbye keeps no slot from the next one', async () => {
+test('a connection that closes slowly takes no slot', async () => {
   using fixture = new EngineFixture({ max: 1 })
   const call = await fixture.lease()
   fixture.server.hearsGoodbyes = false
@@ -26,7 +26,7 @@ test('a slow goodbye keeps no slot from the next one', async () => {
   expect(fixture.server.backend(1).isOpen).toBe(true)
 })
 
-test('a goodbye that nobody hears ends after closeTimeoutMillis', async () => {
+test('a connection whose server ignores Terminate is destroyed after closeTimeoutMillis', async () => {
   using fixture = new EngineFixture({ closeTimeoutMillis: 2000 })
   const call = await fixture.lease()
   fixture.server.hearsGoodbyes = false
@@ -37,7 +37,7 @@ test('a goodbye that nobody hears ends after closeTimeoutMillis', async () => {
   expect(fixture.server.backend(1).isOpen).toBe(false)
 })
 
-test('an attempt that failed is no connection that was retired', async () => {
+test('a failed attempt is not published as a retired connection', async () => {
   using fixture = new EngineFixture({ connectRetry: false })
   fixture.server.welcome = new Error('Connection terminated unexpectedly')
   fixture.acquire()

@@ -7,7 +7,7 @@ const waited = (fixture: EngineFixture): number[] =>
   fixture.events.flatMap((event) => (event.type === 'acquire-failed' ? [event.waitedMillis] : []))
 
 describe('maxWaiting', () => {
-  test('callers may wait, one more is refused at once', async () => {
+  test('lets so many callers wait, and refuses one more at once', async () => {
     using fixture = new EngineFixture({ max: 1, maxWaiting: 2 })
     const holder = await fixture.lease()
     const [first, second, third] = [fixture.acquire(), fixture.acquire(), fixture.acquire()]
@@ -20,7 +20,7 @@ describe('maxWaiting', () => {
     expect(second.connection).toBeDefined()
   })
 
-  test('does not count who waits for a connection that may yet be opened', async () => {
+  test('does not count waiters for which a connection can still be opened', async () => {
     using fixture = new EngineFixture({ max: 2, maxWaiting: 0 })
     const [first, second, third] = [fixture.acquire(), fixture.acquire(), fixture.acquire()]
     expect(third.error?.code).toBe('HOLDFAST_POOL_OVERLOADED')
@@ -31,7 +31,7 @@ describe('maxWaiting', () => {
 })
 
 describe("a caller's own deadline", () => {
-  test('passes before those of others who came first', async () => {
+  test('passes before the deadlines of earlier callers', async () => {
     using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 3000 })
     await fixture.clock.advance(100)
     const holder = await fixture.lease()
@@ -62,7 +62,7 @@ describe("a caller's own deadline", () => {
     expect(patient.error).toMatchObject({ details: { waitedMillis: 3000 } })
   })
 
-  test('of 0 waits for ever', async () => {
+  test('of 0 means no deadline', async () => {
     using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 500 })
     const holder = await fixture.lease()
     const patient = fixture.acquire({ connectionTimeoutMillis: 0 })
@@ -72,7 +72,7 @@ describe("a caller's own deadline", () => {
     expect(patient.leased.id).toBe(1)
   })
 
-  test('that is met leaves no timer behind', async () => {
+  test('leaves no timer if it is met', async () => {
     using fixture = new EngineFixture({ max: 1 })
     const holder = await fixture.lease()
     const call = fixture.acquire({ connectionTimeoutMillis: 500 })
@@ -83,7 +83,7 @@ describe("a caller's own deadline", () => {
 })
 
 describe('a signal', () => {
-  test('takes its caller out of the line at once, from any place', async () => {
+  test('removes its caller from the queue at once, from any place', async () => {
     using fixture = new EngineFixture({ max: 1 })
     await fixture.clock.advance(100)
     const holder = await fixture.lease()
@@ -104,7 +104,7 @@ describe('a signal', () => {
     expect(last.connection).toBeDefined()
   })
 
-  test('that is aborted already refuses its caller, though a connection lies idle', async () => {
+  test('refuses its caller if it is aborted already, even if a connection is idle', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(1)
     const signal = AbortSignal.abort(new Error('too late'))
@@ -116,7 +116,7 @@ describe('a signal', () => {
     { how: 'is served', end: (holder: ReturnType<EngineFixture['acquire']>) => holder.release() },
     { how: 'runs out of time', end: (_: unknown, fixture: EngineFixture) => fixture.clock.advance(500) },
     { how: 'is refused', end: (_: unknown, fixture: EngineFixture) => void fixture.engine.close() },
-  ])('keeps no listener once its caller $how', async ({ end }) => {
+  ])('has no listener any more when its caller $how', async ({ end }) => {
     using fixture = new EngineFixture({ max: 1, closeTimeoutMillis: 10 })
     const holder = await fixture.lease()
     const { signal } = new AbortController()
@@ -127,7 +127,7 @@ describe('a signal', () => {
     expect(getEventListeners(signal, 'abort')).toHaveLength(0)
   })
 
-  test('of the last who waits stops the probing, like his deadline', async () => {
+  test('of the last waiter stops the retries, as its deadline does', async () => {
     using fixture = new EngineFixture()
     fixture.server.welcome = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })
     const controller = new AbortController()
@@ -140,8 +140,8 @@ describe('a signal', () => {
   })
 })
 
-describe('who is told that his deadline has passed, and asks again at once,', () => {
-  test('does not delay the deadline of who came before', async () => {
+describe('a waiter that is timed out and asks again at once', () => {
+  test('does not delay the deadlines of earlier waiters', async () => {
     using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 300 })
     fixture.server.welcome = 'hang'
     fixture.engine.acquire({ leased() {}, failed: () => void fixture.acquire() })
@@ -151,7 +151,7 @@ describe('who is told that his deadline has passed, and asks again at once,', ()
     expect(second.error?.code).toBe('HOLDFAST_POOL_TIMEOUT')
   })
 
-  test('has a single timer set for him', async () => {
+  test('sets only one timer', async () => {
     using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 300 })
     await fixture.lease()
     fixture.engine.acquire({ leased() {}, failed: () => void fixture.acquire() })
@@ -161,7 +161,7 @@ describe('who is told that his deadline has passed, and asks again at once,', ()
   })
 })
 
-test('who waited in vain for a server that says nothing is told so, and for how long it has', async () => {
+test('a timeout reports how long the server has not answered', async () => {
   using fixture = new EngineFixture()
   fixture.server.welcome = 'hang'
   await fixture.clock.advance(500)
@@ -173,7 +173,7 @@ test('who waited in vain for a server that says nothing is told so, and for how 
   expect(hasty.error?.message).toContain('no answer within 500 ms')
 })
 
-test('a lease is told with how long its caller has waited', async () => {
+test('a lease is published with the time that its caller has waited', async () => {
   using fixture = new EngineFixture({ max: 1 })
   await fixture.clock.advance(100)
   const holder = await fixture.lease()

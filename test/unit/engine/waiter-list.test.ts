@@ -14,7 +14,7 @@ function drain(waiters: WaiterList<string>): string {
   return names
 }
 
-test('serves in order of arrival', () => {
+test('returns entries in order of arrival', () => {
   expect(drain(line('a', 'b', 'c').waiters)).toBe('abc')
 })
 
@@ -22,14 +22,14 @@ test.each([
   { leaver: 0, rest: 'bc' },
   { leaver: 1, rest: 'ac' },
   { leaver: 2, rest: 'ab' },
-])('one may leave from place $leaver', ({ leaver, rest }) => {
+])('removes the entry at place $leaver', ({ leaver, rest }) => {
   const { waiters, tickets } = line('a', 'b', 'c')
   waiters.remove(tickets[leaver] as QueueEntry<string>)
   expect(waiters.size).toBe(2)
   expect(drain(waiters)).toBe(rest)
 })
 
-test('is empty after the last has left, and goes on after that', () => {
+test('is empty after the last entry has left, and takes new ones', () => {
   const { waiters, tickets } = line('a')
   waiters.remove(tickets[0] as QueueEntry<string>)
   expect(waiters.first).toBeUndefined()
@@ -43,7 +43,7 @@ test('is empty after the last has left, and goes on after that', () => {
 test.each([
   { how: 'is served', go: (waiters: WaiterList<string>) => waiters.shift() },
   { how: 'leaves', go: (waiters: WaiterList<string>, ticket: QueueEntry<string>) => waiters.remove(ticket) },
-])('takes back what would have it leave by itself when one $how', ({ go }) => {
+])('cancels the timers and listeners of an entry that $how', ({ go }) => {
   const { waiters, tickets } = line('a')
   const ticket = tickets[0] as QueueEntry<string>
   ticket.cancel = vi.fn()
