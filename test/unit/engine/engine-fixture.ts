@@ -9,7 +9,7 @@ import { type PoolEvent, Publisher } from '../../../packages/core/src/telemetry/
 import { FakeServer } from '../../support/fake-client.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 
-/** One call of `acquire`, and what became of it so far. */
+/** One call of `acquire`, and what it has got so far. */
 export class Acquisition {
   connection: Connection | undefined
   error: (Error & { code?: string }) | undefined
@@ -31,13 +31,13 @@ export class Acquisition {
 }
 
 /**
- * An engine with a clock, a server and chance in the hands of the test. Whatever a test does, slots must add up: the
- * fixture looks at every event, and complains at the end.
+ * An engine whose clock, server and random numbers the test controls. Slots must add up in every test: the fixture counts
+ * them at each event, and throws at the end if they didn't.
  */
 export class EngineFixture implements Disposable {
   readonly clock = new FakeClock()
   readonly server = new FakeServer()
-  /** The process that the pool believes to be in. */
+  /** The pid of the process, as the pool reads it. */
   pid = 100
   readonly events: PoolEvent[] = []
   readonly publisher: Publisher
@@ -74,7 +74,7 @@ export class EngineFixture implements Disposable {
     this.engine = new Engine({ options: resolved, connector, clock, publisher, interruption: (now) => guard.look(now) })
   }
 
-  /** Asks for a connection; the answer may be there already. */
+  /** Acquires a connection. The result may be there at once. */
   acquire(options?: AcquireOptions): Acquisition {
     const call = new Acquisition(this.engine)
     this.engine.acquire({
@@ -89,7 +89,7 @@ export class EngineFixture implements Disposable {
     return call
   }
 
-  /** Asks for a connection, and waits until one was opened or proven. */
+  /** Acquires a connection, and waits until one was opened or pinged. */
   async lease(): Promise<Acquisition> {
     const call = this.acquire()
     await this.clock.advance(0)
@@ -97,14 +97,14 @@ export class EngineFixture implements Disposable {
     return call
   }
 
-  /** Opens so many connections and leaves them idle, in the order of their numbers: the last is the freshest. */
+  /** Opens so many connections and releases them in the order of their numbers: the last is the freshest. */
   async fill(count: number): Promise<void> {
     const calls = Array.from({ length: count }, () => this.acquire())
     await this.clock.advance(0)
     for (const call of calls) call.release()
   }
 
-  /** Why connections were retired so far, and which. */
+  /** Which connections were retired so far, and why. */
   get retired(): string[] {
     return this.events.flatMap((event) =>
       event.type === 'connection-retired' ? [`${event.connection.id} ${event.reason}`] : [],

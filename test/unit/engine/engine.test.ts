@@ -155,7 +155,7 @@ describe('the pre-ping', () => {
     await fixture.clock.advance(1)
     expect(call.leased.id).toBe(2)
     expect(fixture.server.backend(1).isOpen).toBe(false)
-    expect(fixture.server.backend(1).received).toEqual([PING]) // And no polite goodbye.
+    expect(fixture.server.backend(1).received).toEqual([PING]) // And no Terminate.
   })
 
   test('takes an SQL error as the answer to a ping: a cancel request for the last holder may come late', async () => {
@@ -409,7 +409,7 @@ describe('a plain SQL error', () => {
     ])
 
     call.release()
-    expect(fixture.acquire().connection).toBeUndefined() // Not in sync yet: nobody may have it.
+    expect(fixture.acquire().connection).toBeUndefined() // It is not in sync, so it can't be leased.
     backend.readyForQuery()
     await fixture.clock.advance(0)
     expect(fixture.retired).toEqual([])
@@ -582,7 +582,7 @@ describe('on release', () => {
 
   test.each([
     { policy: 'commit', sent: ['begin', 'COMMIT', 'Terminate'] },
-    { policy: 'rollback', sent: ['begin', 'Terminate'] }, // The goodbye rolls back as well.
+    { policy: 'rollback', sent: ['begin', 'Terminate'] }, // Terminate rolls back as well.
   ] as const)("policy '$policy' also resets a connection that will be retired", async ({ policy, sent }) => {
     using fixture = new EngineFixture({ resetOnReturn: policy, maxUses: 1 })
     const call = await fixture.lease()

@@ -3,7 +3,7 @@ import type { RetireReason } from '../../../packages/core/src/policy/retirement.
 import type { EventRecorder } from './event-recorder.ts'
 import type { SimulatedCaller } from './simulated-caller.ts'
 
-/** Whether this connection may be leased to him. */
+/** Checks whether this connection may be leased to this caller. */
 export function checkLease(recorder: EventRecorder, caller: SimulatedCaller, connection: Connection): void {
   const { clock, server } = recorder.fixture
   const { options } = recorder
@@ -13,13 +13,13 @@ export function checkLease(recorder: EventRecorder, caller: SimulatedCaller, con
   }
   if (!connection.is('leased')) report(`it is ${connection.state}`)
   if (connection.isLost) report('it is lost')
-  if (recorder.invalid.has(connection)) report('it is condemned')
+  if (recorder.invalid.has(connection)) report('it is invalid')
   if (recorder.retired.has(connection)) report('it is retired')
-  if (recorder.holders.has(connection)) report('somebody holds it')
+  if (recorder.holders.has(connection)) report('another caller holds it')
   if (caller.since > (recorder.closedAt ?? now)) report('the pool is closed')
   if (caller.controller?.signal.aborted) report('its caller has given up')
   if (now > caller.until) report('the deadline has passed')
-  if (connection.uses > options.maxUses) report('it is used up')
+  if (connection.uses > options.maxUses) report('it has reached maxUses')
   if (now - (recorder.opened.get(connection) ?? now) >= options.maxLifetimeMillis) report('it is too old')
   if (!connection.inSync) report('the server has not answered everything')
   if (connection.transactionStatus !== 'I') report(`its status is ${connection.transactionStatus}`)
@@ -36,7 +36,7 @@ export function checkLease(recorder: EventRecorder, caller: SimulatedCaller, con
   checkReset(recorder, connection, received, report)
 }
 
-/** Whether it was reset as the holder before has wished, or the pool. */
+/** Checks whether it was reset by the policy of its last holder, or of the pool. */
 function checkReset(
   recorder: EventRecorder,
   connection: Connection,
@@ -61,47 +61,50 @@ function checkReset(
         sent.some((sql) => sql.startsWith('CLOSE ALL')),
       )
   } else if (policy.startsWith('a function')) {
-    if ((recorder.resetCalls.get(connection.client) ?? 0) === resetFacts.resetCalls) report('its reset was not called')
+    if ((recorder.resetCalls.get(connection.client) ?? 0) === resetFacts.resetCalls)
+      report('its reset function was not called')
   } else if (isOpen) {
-    if (policy === 'none') report('none resets an open transaction')
+    if (policy === 'none') report("'none' doesn't reset an open transaction")
     else if (policy === 'commit' && status === 'T') mustHave('COMMIT', sent.includes('COMMIT'))
     else mustHave('ROLLBACK', sent.includes('ROLLBACK'))
   } else if (status === 'I' && sent.length > 0) {
-    report(`a clean one was sent ${sent.join()}`)
+    report(`it was clean, and ${sent.join()} was sent`)
   }
 }
 
-/** Whether this connection may go, for this reason. */
+/** Checks whether this connection may be retired for this reason. */
 export function checkRetirement(recorder: EventRecorder, connection: Connection, reason: RetireReason): void {
   const { engine, server } = recorder.fixture
   if (reason === 'idle-timeout' && engine.inventory.idleCount < recorder.options.min)
     recorder.violations.push(`only ${engine.inventory.idleCount} are left idle of ${recorder.options.min}`)
   const resetFacts = recorder.resetFacts.get(connection)
   if (resetFacts?.policy !== 'commit' || resetFacts.status !== 'T') return
-  const isAsItWishes =
+  const isWithoutReset =
     reason === 'lost' || reason === 'discarded' || reason === 'other-process' || reason === 'disposed'
-  if (!isAsItWishes && !server.backend(connection.id).received.slice(resetFacts.received).includes('COMMIT'))
+  if (!isWithoutReset && !server.backend(connection.id).received.slice(resetFacts.received).includes('COMMIT'))
     recorder.violations.push(`connection ${connection.id} was retired as ${reason} before its COMMIT`)
 }
 
-/** Whether he was told the truth. */
+/** Checks whether this caller was refused for a true reason. */
 export function checkRefusal(recorder: EventRecorder, caller: SimulatedCaller, error: Error & { code?: string }): void {
   if (error.code === 'HOLDFAST_POOL_TIMEOUT') {
     if (recorder.fixture.clock.now() < caller.until)
-      recorder.violations.push('somebody was told before his deadline that it has passed')
+      recorder.violations.push('a caller was timed out before its deadline')
   } else if (error.code === 'HOLDFAST_POOL_OVERLOADED') {
     if (recorder.queue.length < recorder.options.maxWaiting)
-      recorder.violations.push('somebody was refused by a line with room')
+      recorder.violations.push('a caller was refused though the queue had room')
   } else if (error.code === 'HOLDFAST_POOL_CLOSED') {
-    if (recorder.closedAt === undefined) recorder.violations.push('somebody was told of a close that was none')
+    if (recorder.closedAt === undefined)
+      recorder.violations.push('a caller was told that the pool is closed, and it is not')
   } else if (error === caller.controller?.signal.reason) {
-    if (!caller.controller?.signal.aborted) recorder.violations.push('somebody was told of a signal that was none')
+    if (!caller.controller?.signal.aborted)
+      recorder.violations.push('a caller was told that its signal is aborted, and it is not')
   } else if (!hasFailedOf(recorder, error)) {
-    recorder.violations.push(`somebody was told ${error.message}`)
+    recorder.violations.push(`a caller was told: ${error.message}`)
   }
 }
 
-/** Whether an attempt to open a connection has failed of this. */
+/** Whether an attempt to open a connection has failed with this error. */
 function hasFailedOf(recorder: EventRecorder, error: Error): boolean {
   return recorder.fixture.events.some(
     (event) =>

@@ -6,20 +6,20 @@ import { checkLease, checkRetirement } from './event-checks.ts'
 import type { PrintableOptions, ResetName } from './interleavings.ts'
 import type { SimulatedCaller } from './simulated-caller.ts'
 
-/** What a lease left behind, and what therefore has to be sent before the next one. */
+/** The state in which a lease ended. It decides what must be sent before the next one. */
 export interface ResetFacts {
   readonly policy: ResetName
   readonly status: 'I' | 'T' | 'E' | 'unknown'
   readonly hasWorked: boolean
   /** How many statements the server had received. */
   readonly received: number
-  /** How often the user's function had been called. */
+  /** How often the user's reset function had been called. */
   readonly resetCalls: number
 }
 
 /**
- * What an onlooker knows of a pool without believing it: who waits, who holds what, what has been invalid. Complaints
- * are collected, for what is thrown inside of the pool would change it.
+ * Records the events of a pool and what its callers get, independently of the pool's own counts: who waits, who holds which
+ * connection, which ones are invalid. It collects violations instead of throwing, since an exception would change the pool.
  */
 export class EventRecorder {
   readonly fixture: EngineFixture
@@ -27,16 +27,16 @@ export class EventRecorder {
   readonly given: PrintableOptions
   readonly violations: string[] = []
   readonly callers: SimulatedCaller[] = []
-  /** Who waits, in order of arrival. */
+  /** The callers that wait, in order of arrival. */
   readonly queue: SimulatedCaller[] = []
-  /** Who has a connection, by the pool's own word, and is about to be told. */
+  /** The callers whose lease was published, and that will be told next. */
   readonly granted = new Set<SimulatedCaller>()
   readonly holders = new Map<Connection, SimulatedCaller>()
   /** When each was opened. */
   readonly opened = new Map<Connection, number>()
   readonly retired = new Set<Connection>()
   readonly closed = new Set<Connection>()
-  /** Nobody may get these any more. */
+  /** These may not be leased any more. */
   readonly invalid = new Set<Connection>()
   /** Suspect since the server had received so many statements. */
   readonly suspect = new Map<Connection, number>()
@@ -80,10 +80,10 @@ export class EventRecorder {
       checkLease(this, caller, connection)
       this.granted.add(caller)
     } else if (event.type === 'connection-pinged' || event.type === 'connection-reset') {
-      // An answer that comes after the standstill counts: it may as well have lain in the socket.
+      // An answer that arrives after the suspension counts: it may have lain in the socket.
       this.suspect.delete(connection)
       if (this.retired.has(connection))
-        violations.push(`connection ${connection.id} is said to be well, and was retired`)
+        violations.push(`connection ${connection.id} was reported as alive after it was retired`)
     } else if (event.type === 'connection-retired') {
       if (this.retired.has(connection)) violations.push(`connection ${connection.id} was retired twice`)
       this.retired.add(connection)
@@ -93,8 +93,8 @@ export class EventRecorder {
       this.closed.add(connection)
     } else if (event.type === 'connection-leak-suspected') {
       const caller = this.holders.get(connection)
-      if (!caller) violations.push('a lease that nobody holds is overdue')
-      else if (this.overdue.has(caller)) violations.push('a lease was told to be overdue twice')
+      if (!caller) violations.push('a lease without a holder was reported as overdue')
+      else if (this.overdue.has(caller)) violations.push('a lease was reported as overdue twice')
       else this.overdue.add(caller)
     }
   }

@@ -3,8 +3,8 @@ import { TransactionAttempt } from '../../../packages/core/src/runtime/transacti
 import { serverError, systemError } from '../../support/fake-client.ts'
 import { type Acquisition, EngineFixture } from './engine-fixture.ts'
 
-/** Which call of a check throws, once. Every check asks, since nobody knows where the next mistake will be. */
-const mine = vi.hoisted(() => ({
+/** Makes one call of one check throw. Every check is wrapped, because the next mistake may be in any of them. */
+const throwing = vi.hoisted(() => ({
   name: '',
   countdown: 0,
   calls: new Map<string, number>(),
@@ -13,8 +13,8 @@ const mine = vi.hoisted(() => ({
     if (name === this.name && --this.countdown === 0)
       throw new RangeError(`Maximum call stack size exceeded in ${name}`)
   },
-  lay<Module extends object>(module: Module): Module {
-    const wrap = ([name, value]: [string, unknown]): [string, unknown] => {
+  wrap<Module extends object>(module: Module): Module {
+    const wrapOne = ([name, value]: [string, unknown]): [string, unknown] => {
       if (typeof value !== 'function' || value.prototype?.constructor?.toString().startsWith('class'))
         return [name, value]
       return [
@@ -25,21 +25,27 @@ const mine = vi.hoisted(() => ({
         },
       ]
     }
-    return Object.fromEntries(Object.entries(module).map(wrap)) as Module
+    return Object.fromEntries(Object.entries(module).map(wrapOne)) as Module
   },
 }))
 
-vi.mock('../../../packages/core/src/policy/retirement.ts', async (original) => mine.lay(await original<object>()))
-vi.mock('../../../packages/core/src/policy/liveness.ts', async (original) => mine.lay(await original<object>()))
-vi.mock('../../../packages/core/src/policy/reset.ts', async (original) => mine.lay(await original<object>()))
-vi.mock('../../../packages/core/src/policy/backoff.ts', async (original) => mine.lay(await original<object>()))
-vi.mock('../../../packages/core/src/policy/loss.ts', async (original) => mine.lay(await original<object>()))
-vi.mock('../../../packages/core/src/policy/classify-error.ts', async (original) => mine.lay(await original<object>()))
-vi.mock('../../../packages/core/src/policy/sqlstate.ts', async (original) => mine.lay(await original<object>()))
-vi.mock('../../../packages/core/src/policy/pooler-words.ts', async (original) => mine.lay(await original<object>()))
-vi.mock('../../../packages/core/src/sql/statement.ts', async (original) => mine.lay(await original<object>()))
-vi.mock('../../../packages/core/src/engine/deadlock.ts', async (original) => mine.lay(await original<object>()))
-vi.mock('../../../packages/core/src/engine/timeout-error.ts', async (original) => mine.lay(await original<object>()))
+vi.mock('../../../packages/core/src/policy/retirement.ts', async (original) => throwing.wrap(await original<object>()))
+vi.mock('../../../packages/core/src/policy/liveness.ts', async (original) => throwing.wrap(await original<object>()))
+vi.mock('../../../packages/core/src/policy/reset.ts', async (original) => throwing.wrap(await original<object>()))
+vi.mock('../../../packages/core/src/policy/backoff.ts', async (original) => throwing.wrap(await original<object>()))
+vi.mock('../../../packages/core/src/policy/loss.ts', async (original) => throwing.wrap(await original<object>()))
+vi.mock('../../../packages/core/src/policy/classify-error.ts', async (original) =>
+  throwing.wrap(await original<object>()),
+)
+vi.mock('../../../packages/core/src/policy/sqlstate.ts', async (original) => throwing.wrap(await original<object>()))
+vi.mock('../../../packages/core/src/policy/pooler-words.ts', async (original) =>
+  throwing.wrap(await original<object>()),
+)
+vi.mock('../../../packages/core/src/sql/statement.ts', async (original) => throwing.wrap(await original<object>()))
+vi.mock('../../../packages/core/src/engine/deadlock.ts', async (original) => throwing.wrap(await original<object>()))
+vi.mock('../../../packages/core/src/engine/timeout-error.ts', async (original) =>
+  throwing.wrap(await original<object>()),
+)
 
 const MAX = 2
 const OPTIONS = {
@@ -50,8 +56,8 @@ const OPTIONS = {
   prePing: { idleMillis: 500, timeoutMillis: 300 },
 } as const
 
-/** Whatever goes wrong in a call is told to whom it concerns: here it is only to harm nobody else. */
-async function whatever(act: () => unknown): Promise<void> {
+/** Ignores an error: the test only asks whether it costs a slot. */
+async function ignoringErrors(act: () => unknown): Promise<void> {
   try {
     await act()
   } catch {}
@@ -61,20 +67,20 @@ function held(calls: Acquisition[]): Acquisition[] {
   return calls.filter(({ connection }) => connection?.is('leased'))
 }
 
-/** A life of a pool in which every check is asked. */
-async function live(fixture: EngineFixture): Promise<void> {
+/** A history of a pool in which every check is called. */
+async function runHistory(fixture: EngineFixture): Promise<void> {
   const calls: Acquisition[] = []
-  const ask = (options?: object): Promise<void> => whatever(() => calls.push(fixture.acquire(options)))
-  const pass = (millis: number): Promise<void> => whatever(() => fixture.clock.advance(millis))
+  const ask = (options?: object): Promise<void> => ignoringErrors(() => calls.push(fixture.acquire(options)))
+  const pass = (millis: number): Promise<void> => ignoringErrors(() => fixture.clock.advance(millis))
   const query = (sql: string): Promise<void> =>
-    whatever(async () => {
+    ignoringErrors(async () => {
       held(calls)[0]
         ?.leased.client.query(sql)
         .catch(() => {})
       await fixture.clock.advance(0)
     })
   const release = async (discard?: Error): Promise<void> => {
-    for (const call of held(calls)) await whatever(() => call.release(discard))
+    for (const call of held(calls)) await ignoringErrors(() => call.release(discard))
     await pass(0)
   }
   const backends = () => fixture.server.backends.filter(({ isOpen }) => isOpen)
@@ -89,7 +95,7 @@ async function live(fixture: EngineFixture): Promise<void> {
   await pass(1000)
   await ask() // Pinged first.
   await pass(10)
-  await whatever(() => backends()[0]?.disappear())
+  await ignoringErrors(() => backends()[0]?.disappear())
   await pass(10)
   await ask()
   await pass(10)
@@ -97,12 +103,12 @@ async function live(fixture: EngineFixture): Promise<void> {
   await ask({ attempt: outer })
   outer.begin()
   await ask({ attempt: new TransactionAttempt(1, outer) })
-  await pass(6000) // Somebody waits in vain.
+  await pass(6000) // A waiter times out.
   await release()
   await ask()
   for (const backend of backends()) backend.silent = true
   await query('select 1') // Is under way when its connection dies.
-  await whatever(() => backends()[0]?.terminate(serverError('57P01', 'terminating connection', 'FATAL')))
+  await ignoringErrors(() => backends()[0]?.terminate(serverError('57P01', 'terminating connection', 'FATAL')))
   await pass(10)
   await release(new Error('unwell'))
   fixture.server.welcome = systemError('ECONNREFUSED')
@@ -111,18 +117,18 @@ async function live(fixture: EngineFixture): Promise<void> {
   fixture.server.welcome = 'accept'
   await pass(3000)
   await release()
-  await whatever(() => fixture.engine.invalidate(new Error('no longer trusted')))
+  await ignoringErrors(() => fixture.engine.invalidate(new Error('a failover')))
   await pass(30_000)
   await ask()
   await pass(70_000)
   await release()
 }
 
-/** Every slot is there, and can be had. */
+/** Every slot exists, and a caller can get it. */
 async function expectAllSlots(fixture: EngineFixture): Promise<void> {
-  await whatever(() => fixture.clock.advance(10_000))
+  await ignoringErrors(() => fixture.clock.advance(10_000))
   for (const connection of fixture.engine.inventory.all())
-    if (connection.is('leased')) await whatever(() => fixture.engine.release(connection))
+    if (connection.is('leased')) await ignoringErrors(() => fixture.engine.release(connection))
   await fixture.clock.advance(10_000)
   expect(fixture.counts.waiting).toBe(0)
   const calls = Array.from({ length: MAX }, () => fixture.acquire())
@@ -140,13 +146,13 @@ beforeEach(() => {
   process.on('unhandledRejection', note)
 })
 afterEach(() => {
-  mine.name = ''
+  throwing.name = ''
   process.off('unhandledRejection', note)
 })
 
 test('this history of a pool calls every check', async () => {
   using fixture = new EngineFixture(OPTIONS)
-  await live(fixture)
+  await runHistory(fixture)
   await expectAllSlots(fixture)
   const asked = [
     'concernsOthers',
@@ -168,30 +174,30 @@ test('this history of a pool calls every check', async () => {
     'silenceMillis',
     'timeoutError',
   ]
-  expect([...mine.calls.keys()]).toEqual(expect.arrayContaining(asked))
+  expect([...throwing.calls.keys()]).toEqual(expect.arrayContaining(asked))
 })
 
 describe('an exception in a check', () => {
   test('costs no slot, whichever check throws, and whenever', { timeout: 120_000 }, async () => {
-    mine.calls.clear()
+    throwing.calls.clear()
     {
       using fixture = new EngineFixture(OPTIONS)
-      await live(fixture)
+      await runHistory(fixture)
     }
     const violations: string[] = []
-    for (const [name, count] of [...mine.calls])
+    for (const [name, count] of [...throwing.calls])
       for (let call = 1; call <= Math.min(count, 40); call++) {
         const fixture = new EngineFixture(OPTIONS)
-        mine.name = name
-        mine.countdown = call
-        await live(fixture)
-        mine.name = ''
+        throwing.name = name
+        throwing.countdown = call
+        await runHistory(fixture)
+        throwing.name = ''
         try {
           await expectAllSlots(fixture)
         } catch (error) {
           violations.push(`${name}, call ${call}: ${String(error).split('\n')[0]}`)
         }
-        await whatever(() => fixture[Symbol.dispose]())
+        await ignoringErrors(() => fixture[Symbol.dispose]())
       }
     expect(violations).toEqual([])
     expect(unhandled).toEqual([])

@@ -2,7 +2,7 @@ import fc, { type Arbitrary } from 'fast-check'
 import type { PoolOptions } from '../../../packages/core/src/options/pool-options.ts'
 import type { PoolEventType } from '../../../packages/core/src/telemetry/events.ts'
 
-/** How a session is reset, by name: functions are told apart by what they do. */
+/** How a session is reset, by name. Functions are named after what they do. */
 export type ResetName =
   | 'rollback'
   | 'commit'
@@ -14,7 +14,7 @@ export type ResetName =
   | 'a function that throws'
   | 'a function that never ends'
 
-/** What a caller wants: his own deadline and reset, a signal, and what he does at once when he is told. */
+/** What a caller asks for (a signal, a deadline and a reset of its own), and what it does when it is told. */
 export interface CallerPlan {
   readonly signal: 'none' | 'given' | 'aborted'
   readonly timeoutMillis: number | undefined
@@ -22,7 +22,7 @@ export interface CallerPlan {
   readonly whenTold: 'hold' | 'release at once' | 'ask again if refused'
 }
 
-/** What happens in an instant. `who` and `which` are counted around those that there are just then. */
+/** What happens in an instant. `who` and `which` are numbers modulo how many there are just then. */
 export type Instant =
   | ({ readonly do: 'acquire' } & CallerPlan)
   | { readonly do: 'release'; readonly who: number; readonly how: 'plainly' | 'true' | 'an error' | 'twice' }
@@ -33,15 +33,15 @@ export type Instant =
   | { readonly do: 'silence'; readonly which: number }
   | { readonly do: 'answer'; readonly which: number }
   | { readonly do: 'welcome'; readonly how: LoginAnswer }
-  | { readonly do: 'change the server'; readonly to: 'silent' | 'talkative' | 'deaf to goodbyes' | 'polite' }
+  | { readonly do: 'change the server'; readonly to: 'silent' | 'answering' | 'ignoring Terminate' | 'closing' }
   | { readonly do: 'invalidate' }
   | { readonly do: 'dispose'; readonly close: boolean }
   | { readonly do: 'end' }
 
-/** How a session ends that nobody asked to. */
+/** How a session is lost. */
 export type Loss = '57P01' | 'FATAL, but the socket stays open' | '57P05' | 'FIN' | 'ECONNRESET'
 
-/** How whoever connects from now on is received. */
+/** How the server answers each login from now on. */
 export type LoginAnswer = 'accept' | 'hang' | 'ECONNREFUSED' | '53300' | '28P01' | 'a hook that throws'
 
 /** One step of a history; those in an instant follow each other within a tick. */
@@ -57,7 +57,7 @@ export type Step =
 /** The options of a pool, as far as they can be printed. */
 export type PrintableOptions = Omit<PoolOptions, 'resetOnReturn'> & { readonly resetOnReturn: ResetName }
 
-/** What the pool's own hook does with each new connection. */
+/** What `onConnect` does with each new connection. */
 export type HookName = 'no hook' | 'a hook that queries' | 'a hook that leaves a transaction open'
 
 const anyone = fc.nat({ max: 7 })
@@ -131,7 +131,7 @@ const instant: Arbitrary<Instant> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({
       do: fc.constant('change the server'),
-      to: fc.constantFrom('silent', 'talkative', 'deaf to goodbyes', 'polite'),
+      to: fc.constantFrom('silent', 'answering', 'ignoring Terminate', 'closing'),
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('invalidate') }) },
@@ -160,7 +160,7 @@ const step: Arbitrary<Step> = fc.oneof(
     weight: 14,
     arbitrary: fc.record({
       do: fc.constant('pass'),
-      // Between the default deadlines: a ping's bypass window, a ping, a reset, the idle timeout, the line.
+      // Between the default deadlines: prePing.idleMillis, a ping, a reset, the idle timeout, the queue.
       millis: fc.constantFrom(1, 30, 200, 500, 600, 1000, 2500, 5000, 10_000, 31_000),
     }),
   },
@@ -172,7 +172,7 @@ const step: Arbitrary<Step> = fc.oneof(
 /** What happens to one pool, one step after the other. */
 export const histories: Arbitrary<Step[]> = fc.array(step, { maxLength: 60, size: 'max' })
 
-/** The options of a small pool, so that there is never enough for all. */
+/** The options of a small pool, so that callers have to wait. */
 export const options: Arbitrary<PrintableOptions> = fc
   .record({
     max: fc.integer({ min: 1, max: 4 }),
@@ -200,7 +200,7 @@ export const options: Arbitrary<PrintableOptions> = fc
     ...others,
   })) as Arbitrary<PrintableOptions>
 
-/** The pool's own hook. */
+/** What `onConnect` does. */
 export const hooks: Arbitrary<HookName> = fc.constantFrom(
   'no hook',
   'no hook',

@@ -217,7 +217,7 @@ describe('a process that was suspended', () => {
   test.each([
     ['refuses', systemError('ECONNREFUSED')],
     ['is silent', 'hang'],
-  ] as const)('is not told of after an outage in which the server %s: only the pool slept', async (_how, welcome) => {
+  ] as const)('is not published after an outage in which the server %s', async (_how, welcome) => {
     using fixture = new EngineFixture()
     await fixture.fill(2)
     fixture.server.welcome = welcome

@@ -4,8 +4,8 @@ import { histories, hooks, options } from './interleavings.ts'
 import { SimulatedPool } from './simulated-pool.ts'
 
 /**
- * Random histories of small pools. `npm test` takes the same ones each time; `npm run fuzz` takes many, and new ones. A
- * failure prints a seed and a path, and
+ * Random histories of small pools. `npm test` runs the same ones each time; `npm run fuzz` runs many new ones. A failure
+ * prints a seed and a path, and
  *
  *     HOLDFAST_SEED=<seed> HOLDFAST_PATH=<path> npx vitest run --project unit test/unit/engine/properties.test.ts
  *

@@ -4,7 +4,7 @@ import { type Acquisition, EngineFixture } from './engine-fixture.ts'
 
 const told = (fixture: EngineFixture, type: string): unknown[] => fixture.events.filter((event) => event.type === type)
 
-/** Somebody who leaves a transaction open. */
+/** A lease with an open transaction. */
 async function begun(fixture: EngineFixture, resetOnReturn?: ResetPolicy): Promise<Acquisition> {
   const call = fixture.acquire({ resetOnReturn })
   await fixture.clock.advance(0)

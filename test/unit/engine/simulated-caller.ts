@@ -3,11 +3,11 @@ import type { Connection } from '../../../packages/core/src/connection/connectio
 import type { ResetPolicy } from '../../../packages/core/src/options/pool-options.ts'
 import type { CallerPlan } from './interleavings.ts'
 
-/** One caller, from his call of `acquire` until he gives his connection back, or is told that there is none. */
+/** One caller, from its call of `acquire` until it releases its connection, or is refused. */
 export class SimulatedCaller {
   readonly plan: CallerPlan
   readonly since: number
-  /** His deadline. */
+  /** Its deadline. */
   readonly until: number
   readonly controller: AbortController | undefined
   readonly reset: ResetPolicy | undefined
@@ -17,7 +17,7 @@ export class SimulatedCaller {
   leasedAt = 0
   /** How many statements the server had received on this connection when it was leased. */
   receivedBefore = 0
-  /** What he was handed to give it back with; the client has another one after the next lease. */
+  /** Releases its connection. The client has another `release` after the next lease. */
   release: (discard?: Error | boolean) => void = () => {}
 
   constructor(plan: CallerPlan, since: number, timeoutMillis: number, reset: ResetPolicy | undefined) {
@@ -29,7 +29,7 @@ export class SimulatedCaller {
     if (plan.signal === 'aborted') this.controller?.abort()
   }
 
-  /** How many wait for his signal. */
+  /** How many listeners its signal has. */
   get listeners(): number {
     return this.controller ? getEventListeners(this.controller.signal, 'abort').length : 0
   }

@@ -21,7 +21,7 @@ import type {
 import { checkMaintenance, checkState, checkUnserved, checkWaiters } from './invariants.ts'
 import { SimulatedCaller } from './simulated-caller.ts'
 
-// Whatever hangs on a moment happens before the event loop has gone round a few times.
+// All effects of a step happen within a few rounds of the event loop.
 const ROUNDS = 3
 const { setImmediate: setRealImmediate } = globalThis
 
@@ -30,14 +30,14 @@ async function untilSettled(): Promise<void> {
 }
 
 const RESET_MILLIS = 5000
-// Where callers wait for ever, each attempt without an answer may take twice as long as the one before.
+// If callers have no deadline, each attempt without an answer may take twice as long as the one before.
 const LONGEST_ATTEMPT_MILLIS = 3_600_000
 
-/** A pool in which a history happens. */
+/** A pool that goes through a history, step by step. */
 export class SimulatedPool implements AsyncDisposable {
   readonly fixture: EngineFixture
   readonly #recorder: EventRecorder
-  /** What a listener does, once. */
+  /** What the next listener does, once. */
   #listenerStep: Extract<Step, { do: 'in a listener' }> | undefined
   #isServing = false
   #doesHookThrow = false
@@ -49,7 +49,7 @@ export class SimulatedPool implements AsyncDisposable {
     const onConnect = async (client: { query(sql: string): Promise<unknown> }): Promise<void> => {
       if (this.#doesHookThrow) throw new Error('the hook')
       if (hook === 'a hook that queries') await client.query('set a = b')
-      // Under 'none' it would be the end of each connection.
+      // With 'none' this would retire each connection.
       if (hook === 'a hook that leaves a transaction open' && given.resetOnReturn !== 'none')
         await client.query('begin')
     }
@@ -76,14 +76,14 @@ export class SimulatedPool implements AsyncDisposable {
     checkState(this.#recorder)
   }
 
-  /** The server is well again, everybody gives back what he holds, and whoever still waits is served. */
+  /** The server works again, every caller releases its connection, and every waiter is served. */
   async recover(): Promise<void> {
     const { fixture } = this
     this.#isRecovering = true
     this.#listenerStep = undefined
     this.#doesHookThrow = false
     fixture.server.nextWelcomes.length = 0
-    for (const to of ['talkative', 'polite'] as const) this.#act({ do: 'change the server', to })
+    for (const to of ['answering', 'closing'] as const) this.#act({ do: 'change the server', to })
     this.#act({ do: 'welcome', how: 'accept' })
     await this.#settle()
     for (let which = 0; which < fixture.server.backends.length; which++) {
@@ -94,17 +94,17 @@ export class SimulatedPool implements AsyncDisposable {
     await this.#pass(2 * RESET_MILLIS)
     await this.#pass(31_000)
     if (this.#recorder.queue.length > 0)
-      this.#recorder.violations.push(`${this.#recorder.queue.length} still wait though the server is well`)
+      this.#recorder.violations.push(`${this.#recorder.queue.length} still wait though the server works`)
     if (this.#recorder.closedAt !== undefined) return
     await this.#acquireAll()
     await this.#pass(3 * HEARTBEAT_MILLIS)
     const { idle, opening, checking } = fixture.engine.inventory.occupancy(fixture.clock.now())
     if (idle + opening + checking < this.#recorder.options.min)
-      this.#recorder.violations.push(`${idle} kept ready of ${this.#recorder.options.min}`)
+      this.#recorder.violations.push(`${idle} are idle of min ${this.#recorder.options.min}`)
     checkState(this.#recorder)
   }
 
-  /** Ends the pool, whatever state it is in, and looks what is left. */
+  /** Ends the pool, whatever state it is in, and checks what is left. */
   async end(): Promise<void> {
     const { engine, clock, server } = this.fixture
     this.#listenerStep = undefined
@@ -113,7 +113,7 @@ export class SimulatedPool implements AsyncDisposable {
     await this.#pass(this.#recorder.options.closeTimeoutMillis / 2)
     for (const [index, caller] of [...this.#recorder.holders.values()].entries())
       if (index % 2 === 0) this.#release(caller)
-    // Where no socket tells that it's closed, each has a goodbye of its own.
+    // If no socket reports that it is closed, each one takes its time on its own.
     await this.#pass(Math.max(0, since + this.#recorder.options.closeTimeoutMillis - clock.now()))
     await this.#settle()
     if (!this.#isClosed)
@@ -125,21 +125,21 @@ export class SimulatedPool implements AsyncDisposable {
     )
     if (open.length > 0) this.#recorder.violations.push(`sockets ${open} are still open`)
     for (const caller of this.#recorder.callers)
-      if (caller.state === 'waiting') this.#recorder.violations.push('somebody still waits for a closed pool')
+      if (caller.state === 'waiting') this.#recorder.violations.push('a caller still waits for a closed pool')
     for (const connection of this.#recorder.opened.keys()) {
       if (!this.#recorder.retired.has(connection))
-        this.#recorder.violations.push(`connection ${connection.id} was never told to be retired`)
+        this.#recorder.violations.push(`connection ${connection.id} was never published as retired`)
       if (!this.#recorder.closed.has(connection))
-        this.#recorder.violations.push(`connection ${connection.id} was never told to be closed`)
+        this.#recorder.violations.push(`connection ${connection.id} was never published as closed`)
     }
     if (engine.inventory.size !== 0) this.#recorder.violations.push('a closed pool has connections')
     const late = this.#acquire({ signal: 'none', timeoutMillis: undefined, reset: undefined, whenTold: 'hold' })
     if (late.error?.code !== 'HOLDFAST_POOL_CLOSED')
-      this.#recorder.violations.push('a closed pool does not refuse who comes')
+      this.#recorder.violations.push('a closed pool does not refuse a caller')
     const awaited = clock.timers('process')
     if (awaited > 0 && this.#recorder.abandoned.size === 0)
       this.#recorder.violations.push(`${awaited} timers keep the process alive`)
-    // Nobody tells a hook that never ends, or who was abandoned in the middle of something, that all is over.
+    // A hook that never ends, or that an abandoned connection was in, is not told of the end.
     await this.#pass(LONGEST_ATTEMPT_MILLIS)
     if (vi.getTimerCount() > 0) this.#recorder.violations.push(`${vi.getTimerCount()} timers are left`)
   }
@@ -213,11 +213,11 @@ export class SimulatedPool implements AsyncDisposable {
         this.#welcome(instant.how)
         break
       case 'change the server':
-        if (instant.to === 'silent' || instant.to === 'talkative') server.silent = instant.to === 'silent'
-        else server.hearsGoodbyes = instant.to === 'polite'
+        if (instant.to === 'silent' || instant.to === 'answering') server.silent = instant.to === 'silent'
+        else server.hearsGoodbyes = instant.to === 'closing'
         break
       case 'invalidate':
-        engine.invalidate(new Error('no longer trusted'))
+        engine.invalidate(new Error('a failover'))
         break
       case 'dispose':
         this.#dispose(instant.close)
@@ -255,9 +255,9 @@ export class SimulatedPool implements AsyncDisposable {
   }
 
   #leased(caller: SimulatedCaller, connection: Connection): void {
-    if (caller.state !== 'waiting') this.#recorder.violations.push(`somebody who is ${caller.state} got a connection`)
+    if (caller.state !== 'waiting') this.#recorder.violations.push(`a caller that is ${caller.state} got a connection`)
     if (!this.#recorder.granted.delete(caller))
-      this.#recorder.violations.push('somebody got a connection before his turn')
+      this.#recorder.violations.push('a caller got a connection before its turn')
     const { received } = this.fixture.server.backend(connection.id)
     caller.state = 'holding'
     caller.connection = connection
@@ -270,7 +270,7 @@ export class SimulatedPool implements AsyncDisposable {
   }
 
   #failed(caller: SimulatedCaller, error: Error & { code?: string }): void {
-    if (caller.state !== 'waiting') this.#recorder.violations.push(`somebody who is ${caller.state} was refused`)
+    if (caller.state !== 'waiting') this.#recorder.violations.push(`a caller that is ${caller.state} was refused`)
     caller.state = 'gone'
     caller.error = error
     if (this.#recorder.queue.includes(caller)) this.#recorder.queue.splice(this.#recorder.queue.indexOf(caller), 1)
@@ -300,7 +300,7 @@ export class SimulatedPool implements AsyncDisposable {
   #releaseAgain(caller: SimulatedCaller): void {
     try {
       caller.release()
-      this.#recorder.violations.push('a connection could be given back twice')
+      this.#recorder.violations.push('a connection could be released twice')
     } catch (error) {
       if ((error as { code?: string }).code !== 'HOLDFAST_RELEASED') this.#recorder.violations.push(`${error}`)
     }
@@ -315,10 +315,10 @@ export class SimulatedPool implements AsyncDisposable {
   #lose(backend: FakeBackend, how: Loss): void {
     const number = this.fixture.server.backends.indexOf(backend) + 1
     const connection = [...this.#recorder.opened.keys()].find(({ id }) => id === number)
-    // One that isn't in use yet fails as an attempt.
+    // A connection that is still being opened fails as an attempt.
     const isInUse = connection && !connection.is('opening') && !this.#recorder.retired.has(connection)
     const isNews = isInUse && !this.#recorder.invalid.has(connection)
-    // What is seen at once, and concerns all: the others must not be leased any more, nor this one.
+    // Such a loss is noticed at once: neither this connection nor any older one may be leased any more.
     if (isNews && (how === '57P01' || how === 'ECONNRESET' || how.startsWith('FATAL'))) {
       if (this.#recorder.options.invalidateOnDisconnect === 'all') this.#recorder.invalidateAll()
       this.#recorder.invalid.add(connection)
@@ -339,12 +339,12 @@ export class SimulatedPool implements AsyncDisposable {
   }
 
   async #letIn(which: number): Promise<void> {
-    // Who is let in anyway must not be let in twice.
+    // Those that are accepted anyway must not be accepted twice.
     await this.#settle()
     nth(this.#loggingIn(), which)?.accept()
   }
 
-  /** Those who wait to be let in. */
+  /** The sessions whose login was not answered so far. */
   #loggingIn(): FakeBackend[] {
     const { engine, server } = this.fixture
     const outside = engine.inventory.all().filter((each) => each.is('opening') && each.backendPid === null)
@@ -376,13 +376,14 @@ export class SimulatedPool implements AsyncDisposable {
     const before = recorder.interruptions
     const frozen = inventory.all()
     this.fixture.clock.freeze(60_000)
-    // Who looks at the clocks within a millisecond isn't told.
+    // The process guard reads the clocks at most once per millisecond.
     await this.#pass(2)
-    // Where there is nothing, nothing can have suffered.
+    // A suspension is not published if it can have harmed no connection.
     const canHaveSuffered = inventory.all().some((connection) => frozen.includes(connection))
     if (recorder.closedAt !== undefined || recorder.queue.length > 0 || !canHaveSuffered) return
     this.#acquire({ signal: 'none', timeoutMillis: undefined, reset: undefined, whenTold: 'release at once' })
-    if (recorder.interruptions === before) recorder.violations.push('nobody noticed that the process stood still')
+    if (recorder.interruptions === before)
+      recorder.violations.push('the pool did not notice that the process was suspended')
   }
 
   #policy(name: ResetName): ResetPolicy {
@@ -395,7 +396,7 @@ export class SimulatedPool implements AsyncDisposable {
     }
   }
 
-  /** One after the other takes a connection, until nobody can have one more: no slot has been lost. */
+  /** Acquires max connections, one after the other: no slot has been lost. */
   async #acquireAll(): Promise<void> {
     this.#isRecovering = false
     const callers: SimulatedCaller[] = []
@@ -405,18 +406,18 @@ export class SimulatedPool implements AsyncDisposable {
       await this.#pass(2 * HEARTBEAT_MILLIS)
       if (!caller.connection)
         this.#recorder.violations.push(
-          `of ${this.#recorder.options.max} slots only ${number - 1} can be had (${caller.error})`,
+          `only ${number - 1} of ${this.#recorder.options.max} slots can be acquired (${caller.error})`,
         )
     }
     for (const caller of callers) if (caller.state === 'holding') this.#release(caller)
     this.#isRecovering = true
   }
 
-  /** A listener may do what it likes. In the middle of somebody else's `acquire` it would be hard to say who came first. */
+  /** Acts inside a listener; but doesn't acquire inside another `acquire`, where the order of arrival would be unclear. */
   #actInListener(type: PoolEventType): void {
     if (!this.#listenerStep) return
     const { of, step } = this.#listenerStep
-    // Somebody is being told just now, or the pool is between two processes.
+    // A caller is being told just now, or the pool is between two processes.
     if (type === 'acquire-failed' || type === 'process-changed') return
     if (
       (of !== 'anything' && of !== type) ||

@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import { EngineFixture } from './engine-fixture.ts'
 
-/** How long those who got none are said to have waited. */
+/** The published waiting times of those that got no connection. */
 const waited = (fixture: EngineFixture): number[] =>
   fixture.events.flatMap((event) => (event.type === 'acquire-failed' ? [event.waitedMillis] : []))
 

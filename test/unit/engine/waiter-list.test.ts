@@ -1,11 +1,11 @@
 import { expect, test, vi } from 'vitest'
 import { QueueEntry, WaiterList } from '../../../packages/core/src/engine/waiter-list.ts'
 
-function line(...names: string[]): { waiters: WaiterList<string>; tickets: QueueEntry<string>[] } {
+function queue(...names: string[]): { waiters: WaiterList<string>; entries: QueueEntry<string>[] } {
   const waiters = new WaiterList<string>()
-  const tickets = names.map((name) => new QueueEntry(name, 0, 0))
-  for (const ticket of tickets) waiters.append(ticket)
-  return { waiters, tickets }
+  const entries = names.map((name) => new QueueEntry(name, 0, 0))
+  for (const entry of entries) waiters.append(entry)
+  return { waiters, entries }
 }
 
 function drain(waiters: WaiterList<string>): string {
@@ -15,7 +15,7 @@ function drain(waiters: WaiterList<string>): string {
 }
 
 test('returns entries in order of arrival', () => {
-  expect(drain(line('a', 'b', 'c').waiters)).toBe('abc')
+  expect(drain(queue('a', 'b', 'c').waiters)).toBe('abc')
 })
 
 test.each([
@@ -23,15 +23,15 @@ test.each([
   { leaver: 1, rest: 'ac' },
   { leaver: 2, rest: 'ab' },
 ])('removes the entry at place $leaver', ({ leaver, rest }) => {
-  const { waiters, tickets } = line('a', 'b', 'c')
-  waiters.remove(tickets[leaver] as QueueEntry<string>)
+  const { waiters, entries } = queue('a', 'b', 'c')
+  waiters.remove(entries[leaver] as QueueEntry<string>)
   expect(waiters.size).toBe(2)
   expect(drain(waiters)).toBe(rest)
 })
 
 test('is empty after the last entry has left, and takes new ones', () => {
-  const { waiters, tickets } = line('a')
-  waiters.remove(tickets[0] as QueueEntry<string>)
+  const { waiters, entries } = queue('a')
+  waiters.remove(entries[0] as QueueEntry<string>)
   expect(waiters.first).toBeUndefined()
   expect(waiters.shift()).toBeUndefined()
   expect(waiters.size).toBe(0)
@@ -42,11 +42,11 @@ test('is empty after the last entry has left, and takes new ones', () => {
 
 test.each([
   { how: 'is served', go: (waiters: WaiterList<string>) => waiters.shift() },
-  { how: 'leaves', go: (waiters: WaiterList<string>, ticket: QueueEntry<string>) => waiters.remove(ticket) },
+  { how: 'leaves', go: (waiters: WaiterList<string>, entry: QueueEntry<string>) => waiters.remove(entry) },
 ])('cancels the timers and listeners of an entry that $how', ({ go }) => {
-  const { waiters, tickets } = line('a')
-  const ticket = tickets[0] as QueueEntry<string>
-  ticket.cancel = vi.fn()
-  go(waiters, ticket)
-  expect(ticket.cancel).toHaveBeenCalledOnce()
+  const { waiters, entries } = queue('a')
+  const entry = entries[0] as QueueEntry<string>
+  entry.cancel = vi.fn()
+  go(waiters, entry)
+  expect(entry.cancel).toHaveBeenCalledOnce()
 })
