@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { physicalClient } from '../../packages/core/src/connection/leased-client-factory.ts'
+import type { PoolOptions } from '../../packages/core/src/options/pool-options.ts'
 import { Pool } from '../../packages/core/src/pool.ts'
 import { FakeServer, serverError, systemError } from '../support/fake-client.ts'
 import { FakeClock } from '../support/fake-clock.ts'
@@ -14,7 +15,12 @@ beforeEach(() => {
 })
 afterEach(() => clock[Symbol.dispose]())
 
-/** Waits for what needs no time, only turns of the event loop. */
+/** A pool on the fake server. */
+function makePool(options: PoolOptions = {}): Pool {
+  return new Pool({ Client: server.Client, ...options })
+}
+
+/** Waits for a promise that needs no time, only rounds of the event loop. */
 async function soon<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {})
   await clock.advance(0)
@@ -23,13 +29,13 @@ async function soon<T>(promise: Promise<T>): Promise<T> {
 
 describe('the pool', () => {
   test('is a pg.Pool, by instanceof and by name', () => {
-    const pool = new Pool({ Client: server.Client })
+    const pool = makePool()
     expect(pool).toBeInstanceOf(pg.Pool)
     expect(pool.constructor.name).toBe('Pool')
   })
 
   test('shows the options in force where pg shows them', () => {
-    expect(new Pool({ max: 3, min: 1, Client: server.Client }).options).toMatchObject({
+    expect(makePool({ max: 3, min: 1 }).options).toMatchObject({
       max: 3,
       min: 1,
       maxUses: Number.POSITIVE_INFINITY,
@@ -38,7 +44,7 @@ describe('the pool', () => {
   })
 
   test('counts as pg counts', async () => {
-    const pool = new Pool({ Client: server.Client, max: 2 })
+    const pool = makePool({ max: 2 })
     const counts = () => [pool.totalCount, pool.idleCount, pool.waitingCount]
     expect(counts()).toEqual([0, 0, 0])
     const first = await soon(pool.connect())
@@ -52,28 +58,28 @@ describe('the pool', () => {
   })
 
   test('opens nothing before it is asked for something', async () => {
-    new Pool({ Client: server.Client })
+    makePool()
     await clock.advance(60_000)
     expect(server.backends).toHaveLength(0)
   })
 })
 
 describe('query', () => {
-  test('runs one statement and gives the connection back', async () => {
-    const pool = new Pool({ Client: server.Client })
+  test('runs one statement and releases the connection', async () => {
+    const pool = makePool()
     await expect(soon(pool.query('select 1'))).resolves.toMatchObject({ command: 'select', rows: [] })
     expect(pool.idleCount).toBe(1)
   })
 
-  test('goes out in the same tick when a connection is free', async () => {
-    const pool = new Pool({ Client: server.Client })
+  test('sends the statement in the same tick when a connection is idle', async () => {
+    const pool = makePool()
     await soon(pool.query('select 1'))
     void pool.query('select 2')
     expect(server.received).toEqual(['select 1', 'select 2'])
   })
 
   test('keeps the connection after a plain SQL error', async () => {
-    const pool = new Pool({ Client: server.Client })
+    const pool = makePool()
     await soon(pool.query('select 1'))
     server.backend().failures.set('insert', serverError('23505', 'duplicate key'))
     await expect(soon(pool.query('insert'))).rejects.toMatchObject({ code: '23505' })
@@ -82,8 +88,8 @@ describe('query', () => {
     expect(pool.idleCount).toBe(1)
   })
 
-  test('rejects with one typed error when the connection dies under it', async () => {
-    const pool = new Pool({ Client: server.Client })
+  test('rejects with a typed error when the connection dies while the statement runs', async () => {
+    const pool = makePool()
     await soon(pool.query('select 1'))
     server.backend().silent = true
     const query = pool.query('update t')
@@ -99,7 +105,7 @@ describe('query', () => {
   })
 
   test('takes callbacks, with and without values', async () => {
-    const pool = new Pool({ Client: server.Client })
+    const pool = makePool()
     const told: unknown[] = []
     expect(pool.query('select 1', (error, result) => told.push([error, result.command]))).toBeUndefined()
     pool.query('select $1', [1], (error, result) => told.push([error, result.command]))
@@ -115,15 +121,15 @@ describe('query', () => {
     { statement: undefined, values: undefined },
     { statement: { text: undefined }, values: undefined },
     { statement: 'select $1', values: 5 },
-  ])('of $statement with $values fails in the driver, and costs no slot', async ({ statement, values }) => {
-    const pool = new Pool({ Client: server.Client, max: 1 })
+  ])('loses no slot when the driver refuses $statement with $values', async ({ statement, values }) => {
+    const pool = makePool({ max: 1 })
     await expect(soon(pool.query(statement as never, values as never))).rejects.toThrow()
     expect(pool.idleCount).toBe(1)
     await expect(soon(pool.query('select 1'))).resolves.toBeDefined()
   })
 
-  test('of a pg.Query object obeys query_timeout too', async () => {
-    const pool = new Pool({ Client: server.Client, query_timeout: 1000 })
+  test('query_timeout also ends a pg.Query object', async () => {
+    const pool = makePool({ query_timeout: 1000 })
     const client = await soon(pool.connect())
     server.backend().silent = true
     const told: unknown[] = []
@@ -133,8 +139,8 @@ describe('query', () => {
     expect(pool.totalCount).toBe(0)
   })
 
-  test('with a callback that throws does not keep the others from being told', async () => {
-    const pool = new Pool({ Client: server.Client })
+  test('a callback that throws does not keep the other callers from being told', async () => {
+    const pool = makePool()
     server.welcome = serverError('28P01', 'password authentication failed', 'FATAL')
     const thrown: unknown[] = []
     const catchIt = (error: unknown): unknown => thrown.push(error)
@@ -155,8 +161,8 @@ describe('query', () => {
 })
 
 describe('connect', () => {
-  test('calls back with error, client and release, not before it has returned', async () => {
-    const pool = new Pool({ Client: server.Client })
+  test('calls back with error, client and release, after it has returned', async () => {
+    const pool = makePool()
     await soon(pool.query('select 1'))
     const told: unknown[][] = []
     pool.connect((...args) => told.push(args))
@@ -169,8 +175,8 @@ describe('connect', () => {
     expect(pool.idleCount).toBe(1)
   })
 
-  test('calls back with the error, and a release that does nothing', async () => {
-    const pool = new Pool({ Client: server.Client })
+  test('calls back with the error and a release that does nothing', async () => {
+    const pool = makePool()
     server.welcome = serverError('28P01', 'password authentication failed', 'FATAL')
     const told: unknown[][] = []
     pool.connect((...args) => told.push(args))
@@ -181,8 +187,8 @@ describe('connect', () => {
     expect(release).not.toThrow()
   })
 
-  test('never hands out a client without a password in reach, nor shows it', async () => {
-    const pool = new Pool({ Client: server.Client, password: 'geheim' })
+  test('leases a client that has its password, and does not show it', async () => {
+    const pool = makePool({ password: 'geheim' })
     const client = await soon(pool.connect())
     expect(client.password).toBe('geheim')
     expect(Object.keys(pool.options)).not.toContain('password')
@@ -190,9 +196,9 @@ describe('connect', () => {
   })
 })
 
-describe('a release that discards', () => {
-  test.each([true, new Error('odd')])('(%o) closes the connection', async (discard) => {
-    const pool = new Pool({ Client: server.Client })
+describe('release(discard)', () => {
+  test.each([true, new Error('odd')])('release(%o) closes the connection', async (discard) => {
+    const pool = makePool()
     const client = await soon(pool.connect())
     client.release(discard)
     await clock.advance(0)
@@ -202,8 +208,8 @@ describe('a release that discards', () => {
 })
 
 describe('end', () => {
-  test('closes, and shows as pg shows it', async () => {
-    const pool = new Pool({ Client: server.Client })
+  test('closes, and sets the same properties as pg', async () => {
+    const pool = makePool()
     await soon(pool.query('select 1'))
     const ended = pool.end()
     expect([pool.ending, pool.ended]).toEqual([true, false])
@@ -212,8 +218,8 @@ describe('end', () => {
     expect(server.backend().isOpen).toBe(false)
   })
 
-  test('refuses what comes after it', async () => {
-    const pool = new Pool({ Client: server.Client })
+  test('refuses later calls', async () => {
+    const pool = makePool()
     await soon(pool.end())
     await expect(pool.connect()).rejects.toMatchObject({
       code: 'HOLDFAST_POOL_CLOSED',
@@ -222,26 +228,26 @@ describe('end', () => {
     await expect(soon(pool.query('select 1'))).rejects.toMatchObject({ code: 'HOLDFAST_POOL_CLOSED' })
   })
 
-  test('a second time says so', async () => {
-    const pool = new Pool({ Client: server.Client })
+  test('rejects when it is called a second time', async () => {
+    const pool = makePool()
     await soon(pool.end())
     await expect(pool.end()).rejects.toThrow('Called end on pool more than once')
     const told = await new Promise((resolve) => pool.end(resolve))
     expect(told).toMatchObject({ code: 'HOLDFAST_POOL_CLOSED' })
   })
 
-  test('takes a callback', async () => {
-    const pool = new Pool({ Client: server.Client })
+  test('accepts a callback', async () => {
+    const pool = makePool()
     const told = vi.fn()
     pool.end(told)
     await clock.advance(0)
     expect(told).toHaveBeenCalledExactlyOnceWith()
   })
 
-  test('comes with the end of an `await using`, and only once', async () => {
+  test('runs once at the end of an `await using`', async () => {
     let pool: Pool
     {
-      await using scoped = new Pool({ Client: server.Client })
+      await using scoped = makePool()
       pool = scoped
       await soon(scoped.query('select 1'))
       void scoped.end()
@@ -252,8 +258,8 @@ describe('end', () => {
 })
 
 describe('events', () => {
-  test('come as from pg: connect, acquire, release, remove', async () => {
-    const pool = new Pool({ Client: server.Client })
+  test('are those of pg: connect, acquire, release, remove', async () => {
+    const pool = makePool()
     const told: string[] = []
     for (const event of ['connect', 'acquire', 'release', 'remove'] as const) pool.on(event, () => told.push(event))
     const client = await soon(pool.connect())
@@ -262,8 +268,8 @@ describe('events', () => {
     expect(told).toEqual(['connect', 'acquire', 'release', 'remove'])
   })
 
-  test('hand over the client, and to `release` the error as well', async () => {
-    const pool = new Pool({ Client: server.Client })
+  test('pass the client, and to `release` the error as well', async () => {
+    const pool = makePool()
     const told: unknown[][] = []
     for (const event of ['connect', 'acquire', 'release', 'remove'] as const)
       pool.on(event, (...args: unknown[]) => told.push(args))
@@ -275,8 +281,8 @@ describe('events', () => {
     expect(told[2]?.[0]).toBe(mistake)
   })
 
-  test('tell of an idle connection that died, if anyone listens', async () => {
-    const pool = new Pool({ Client: server.Client })
+  test('report an idle connection that died, if there is a listener', async () => {
+    const pool = makePool()
     await soon(pool.query('select 1'))
     const heard = vi.fn()
     pool.on('error', heard)
@@ -287,9 +293,9 @@ describe('events', () => {
     )
   })
 
-  test('are no reason to crash, if nobody listens', async () => {
+  test('do not crash the process if there is no listener', async () => {
     const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
-    const pool = new Pool({ Client: server.Client })
+    const pool = makePool()
     const client = await soon(pool.connect())
     await soon(pool.query('select 1'))
     server.backend(2).fail(systemError('ECONNRESET'))
@@ -304,7 +310,7 @@ describe('events', () => {
     "with a listener that throws on '%s' cost a warning, and no slot",
     async (event) => {
       const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
-      const pool = new Pool({ Client: server.Client, max: 1, name: 'orders' })
+      const pool = makePool({ max: 1, name: 'orders' })
       pool.on(event, () => {
         throw new Error('the listener is broken')
       })
@@ -325,8 +331,8 @@ describe('events', () => {
     },
   )
 
-  test('let a listener send a statement first, without awaiting it', async () => {
-    const pool = new Pool({ Client: server.Client })
+  test('let a listener send the first statement, without awaiting it', async () => {
+    const pool = makePool()
     pool.on('connect', (client) => {
       client.query('set time zone utc').catch(() => {})
     })
@@ -334,8 +340,8 @@ describe('events', () => {
     expect(server.received).toEqual(['set time zone utc', 'select 1'])
   })
 
-  test('let a listener send several statements first, one after the other', async () => {
-    const pool = new Pool({ Client: server.Client })
+  test('let a listener send the first statements, one after the other', async () => {
+    const pool = makePool()
     const listen = async (client: pg.PoolClient): Promise<void> => {
       await client.query('set time zone utc')
       await client.query('set search_path to app')
@@ -345,8 +351,8 @@ describe('events', () => {
     expect(server.received).toEqual(['set time zone utc', 'set search_path to app', 'select 1'])
   })
 
-  test('hand on no transaction that a listener has begun', async () => {
-    const pool = new Pool({ Client: server.Client })
+  test('end a transaction that a listener has begun, before the lease', async () => {
+    const pool = makePool()
     pool.on('connect', (client) => {
       client.query('begin').catch(() => {})
     })
@@ -355,7 +361,7 @@ describe('events', () => {
   })
 })
 
-test('a hook that leaves a transaction open hands it to nobody', async () => {
+test('a transaction that a hook leaves open is ended before the lease', async () => {
   const pool = new Pool({
     Client: server.Client,
     onConnect: async (client) => {
@@ -366,7 +372,7 @@ test('a hook that leaves a transaction open hands it to nobody', async () => {
   expect(server.received).toEqual(['begin', 'ROLLBACK', 'select 1'])
 })
 
-describe('what others rely on in pg.Pool', () => {
+describe('what other packages rely on in pg.Pool', () => {
   test('a subclass that overrides connect gets every statement', async () => {
     class TenantPool extends Pool {
       override connect(callback?: unknown): never {
@@ -391,35 +397,35 @@ describe('what others rely on in pg.Pool', () => {
     expect(pool.idleCount).toBe(1)
   })
 
-  test('a password that changes counts for the next connection', async () => {
-    const pool = new Pool({ Client: server.Client, password: 'old' })
+  test('a changed password is used for the next connection', async () => {
+    const pool = makePool({ password: 'old' })
     pool.options.password = 'new'
     const client = await soon(pool.connect())
     expect(client.password).toBe('new')
   })
 
   test('the options of another pool keep their password', async () => {
-    const pool = new Pool(new Pool({ Client: server.Client, password: 'secret' }).options)
+    const pool = new Pool(makePool({ password: 'secret' }).options)
     expect((await soon(pool.connect())).password).toBe('secret')
   })
 
-  test('log is called', async () => {
+  test('log is called with the type of an event and the number of its connection', async () => {
     const log = vi.fn()
-    await soon(new Pool({ Client: server.Client, log }).query('select 1'))
+    await soon(makePool({ log }).query('select 1'))
     expect(log).toHaveBeenCalledWith('connection-opened', 1)
   })
 })
 
-test('a callback that is no function is refused at once', async () => {
-  const pool = new Pool({ Client: server.Client })
+test('a callback that is not a function is refused at once', async () => {
+  const pool = makePool()
   const client = await soon(pool.connect())
   expect(() => client.query('select 1', [], {} as never)).toThrow(TypeError)
   expect(client.release()).toBeUndefined()
   expect(pool.idleCount).toBe(1)
 })
 
-test('a statement queued behind the one whose callback releases is waited for', async () => {
-  const pool = new Pool({ Client: server.Client, max: 1 })
+test('a statement that is queued when a callback releases is waited for', async () => {
+  const pool = makePool({ max: 1 })
   const client = await soon(pool.connect())
   client.query('select 1', () => client.release())
   client.query('begin', () => {})
@@ -428,7 +434,7 @@ test('a statement queued behind the one whose callback releases is waited for', 
 })
 
 test('what an earlier statement of the lease has written is not reported as aborted', async () => {
-  const pool = new Pool({ Client: server.Client })
+  const pool = makePool()
   const client = await soon(pool.connect())
   await soon(client.query('insert into t values (1)'))
   server.backend().terminate()
@@ -439,8 +445,8 @@ test('what an earlier statement of the lease has written is not reported as abor
   })
 })
 
-test("the pool's own COMMIT that got no answer is not reported as aborted", async () => {
-  const pool = new Pool({ Client: server.Client, resetOnReturn: 'commit' })
+test("the pool's own COMMIT without an answer is not reported as aborted", async () => {
+  const pool = makePool({ resetOnReturn: 'commit' })
   const client = await soon(pool.connect())
   await soon(client.query('begin'))
   server.backend().silent = true
@@ -451,8 +457,8 @@ test("the pool's own COMMIT that got no answer is not reported as aborted", asyn
   await expect(soon(client.query('select 1'))).rejects.toMatchObject({ phase: 'commit', commitOutcome: 'unknown' })
 })
 
-test('a ROLLBACK behind a lost COMMIT tells the truth', async () => {
-  const pool = new Pool({ Client: server.Client })
+test('a ROLLBACK after a lost COMMIT rejects with the loss', async () => {
+  const pool = makePool()
   const client = await soon(pool.connect())
   await soon(client.query('begin'))
   server.backend().silent = true

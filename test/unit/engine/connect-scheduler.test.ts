@@ -4,10 +4,6 @@ import { type Acquisition, EngineFixture } from './engine-fixture.ts'
 
 const refused = systemError('ECONNREFUSED')
 
-function callers(fixture: EngineFixture, count: number): Acquisition[] {
-  return Array.from({ length: count }, () => fixture.acquire())
-}
-
 const served = (calls: readonly Acquisition[]): number => calls.filter(({ connection }) => connection).length
 const failed = (calls: readonly Acquisition[]): number => calls.filter(({ error }) => error).length
 
@@ -15,7 +11,7 @@ describe('while the server is away', () => {
   test('one opening retries, however many callers wait', async () => {
     using fixture = new EngineFixture({ max: 10 })
     fixture.server.welcome = refused
-    const calls = callers(fixture, 20)
+    const calls = fixture.acquireMany(20)
     await fixture.clock.advance(0)
     expect(fixture.server.backends).toHaveLength(10) // All started before the first had failed.
 
@@ -31,7 +27,7 @@ describe('while the server is away', () => {
     fixture.server.welcome = refused
     fixture.acquire()
     await fixture.clock.advance(10)
-    callers(fixture, 5)
+    fixture.acquireMany(5)
     await fixture.clock.advance(39)
     expect(fixture.server.backends).toHaveLength(1)
   })
@@ -57,7 +53,7 @@ describe('while the server is away', () => {
   test('nothing retries when no caller waits any more', async () => {
     using fixture = new EngineFixture({ connectionTimeoutMillis: 3000 })
     fixture.server.welcome = refused
-    const calls = callers(fixture, 2)
+    const calls = fixture.acquireMany(2)
     await fixture.clock.advance(3000)
     expect(failed(calls)).toBe(2)
     const attempts = fixture.server.backends.length
@@ -139,7 +135,7 @@ describe('while the server is away', () => {
   test('one login begins beside many silent ones, and takes the place of the first', async () => {
     using fixture = new EngineFixture({ max: 5 })
     fixture.server.welcome = 'hang'
-    const calls = callers(fixture, 5)
+    const calls = fixture.acquireMany(5)
     await fixture.clock.advance(10_000)
     expect(fixture.server.backends).toHaveLength(6)
     fixture.server.backend(6).accept()
@@ -152,7 +148,7 @@ describe('while the server is away', () => {
   test('the second login is dropped when all silent ones are ready', async () => {
     using fixture = new EngineFixture({ max: 2 })
     fixture.server.welcome = 'hang'
-    const calls = callers(fixture, 2)
+    const calls = fixture.acquireMany(2)
     await fixture.clock.advance(10_000)
     fixture.server.backend(1).accept()
     await fixture.clock.advance(0)
@@ -271,7 +267,7 @@ describe('once the server is back', () => {
     fixture.server.nextWelcomes.push(refused)
     fixture.acquire()
     await fixture.clock.advance(0)
-    const calls = callers(fixture, 15)
+    const calls = fixture.acquireMany(15)
     fixture.server.welcome = 'hang'
     await fixture.clock.advance(50)
 
@@ -290,7 +286,7 @@ describe('once the server is back', () => {
   test('waiters are served in order of arrival', async () => {
     using fixture = new EngineFixture({ max: 1 })
     fixture.server.nextWelcomes.push(refused)
-    const calls = callers(fixture, 3)
+    const calls = fixture.acquireMany(3)
     await fixture.clock.advance(50)
     expect(calls.map(({ connection }) => connection?.id)).toEqual([2, undefined, undefined])
   })
@@ -301,14 +297,14 @@ test('the pace of new connections also begins at one after an invalidation', asy
   await fixture.fill(8)
   fixture.server.welcome = 'hang'
   fixture.engine.invalidate()
-  callers(fixture, 8)
+  fixture.acquireMany(8)
   await fixture.clock.advance(0)
   expect(fixture.server.backends).toHaveLength(9)
 })
 
 test('connections are opened side by side while nothing is wrong', () => {
   using fixture = new EngineFixture({ max: 8 })
-  callers(fixture, 8)
+  fixture.acquireMany(8)
   expect(fixture.server.backends).toHaveLength(8)
 })
 
@@ -321,7 +317,7 @@ describe('a final error', () => {
   ])('($name) reaches every waiter at once, with the address that was tried', async ({ error }) => {
     using fixture = new EngineFixture({ max: 2 })
     fixture.server.welcome = error
-    const calls = callers(fixture, 5)
+    const calls = fixture.acquireMany(5)
     await fixture.clock.advance(0)
     expect(failed(calls)).toBe(5)
     expect(calls[4]?.error).toMatchObject({
@@ -339,7 +335,7 @@ describe('a final error', () => {
     using fixture = new EngineFixture()
     fixture.server.nextWelcomes.push(refused)
     fixture.server.welcome = serverError('28P01', 'password authentication failed', 'FATAL')
-    const calls = callers(fixture, 1)
+    const calls = fixture.acquireMany(1)
     await fixture.clock.advance(50)
     expect(calls[0]?.error?.code).toBe('28P01')
   })
@@ -407,7 +403,7 @@ describe('connectRetry', () => {
   test('2 retries are made, then the error reaches every waiter', async () => {
     using fixture = new EngineFixture({ max: 1, connectRetry: { retries: 2 } })
     fixture.server.welcome = refused
-    const calls = callers(fixture, 3)
+    const calls = fixture.acquireMany(3)
     await fixture.clock.advance(149)
     expect(failed(calls)).toBe(0)
     await fixture.clock.advance(1)
@@ -418,7 +414,7 @@ describe('connectRetry', () => {
   test('without retries each waiter gets the error of its own attempt', async () => {
     using fixture = new EngineFixture({ max: 1, connectRetry: false })
     fixture.server.nextWelcomes.push(refused)
-    const [first, second] = callers(fixture, 2)
+    const [first, second] = fixture.acquireMany(2)
     await fixture.clock.advance(0)
     expect(first?.error?.code).toBe('ECONNREFUSED')
     expect(second?.connection).toBeDefined()
@@ -427,7 +423,7 @@ describe('connectRetry', () => {
   test('without retries every waiter gets a final error', async () => {
     using fixture = new EngineFixture({ max: 1, connectRetry: false })
     fixture.server.nextWelcomes.push(serverError('28P01', 'password authentication failed', 'FATAL'))
-    const calls = callers(fixture, 2)
+    const calls = fixture.acquireMany(2)
     await fixture.clock.advance(0)
     expect(failed(calls)).toBe(2)
   })

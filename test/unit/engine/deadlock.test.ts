@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
 import { PoolDeadlockError, TransactionTimeoutError } from '../../../packages/core/src/errors.ts'
-import type { PoolOptionsScope } from '../../../packages/core/src/runtime/pool-options-scope.ts'
 import { TransactionAttempt } from '../../../packages/core/src/runtime/transaction-attempt.ts'
 import { type Acquisition, EngineFixture } from './engine-fixture.ts'
 
@@ -13,20 +12,16 @@ async function running(
   outer?: TransactionAttempt,
 ): Promise<{ attempt: TransactionAttempt; call: Acquisition }> {
   const attempt = new TransactionAttempt(1, outer, new Error('asked for here'))
-  const call = ask(fixture, { attempt })
+  const call = fixture.acquire({ attempt })
   await fixture.clock.advance(0)
   attempt.begin()
   return { attempt, call }
 }
 
-function ask(fixture: EngineFixture, options: PoolOptionsScope): Acquisition {
-  return fixture.acquire(options)
-}
-
 test('without a deadline a waiter is told of a deadlock when nothing has happened for a minute', async () => {
   using fixture = new EngineFixture(NEVER)
   const outer = await running(fixture)
-  const inner = ask(fixture, { attempt: new TransactionAttempt(1, outer.attempt) })
+  const inner = fixture.acquire({ attempt: new TransactionAttempt(1, outer.attempt) })
   await fixture.clock.advance(MINUTE - 1)
   expect(inner.error).toBeUndefined()
   await fixture.clock.advance(1)
@@ -39,7 +34,7 @@ test('without a deadline a waiter is told of a deadlock when nothing has happene
 test('without a deadline no waiter is told while the outer transaction does something', async () => {
   using fixture = new EngineFixture(NEVER)
   const outer = await running(fixture)
-  const inner = ask(fixture, { attempt: new TransactionAttempt(1, outer.attempt) })
+  const inner = fixture.acquire({ attempt: new TransactionAttempt(1, outer.attempt) })
   for (let second = 0; second < 300; second++) {
     void outer.call.leased.client.query('select 1')
     await fixture.clock.advance(1000)
@@ -56,7 +51,7 @@ test('without a deadline a waiter that gives up leaves no timer', async () => {
   using fixture = new EngineFixture(NEVER)
   const outer = await running(fixture)
   const controller = new AbortController()
-  ask(fixture, { attempt: new TransactionAttempt(1, outer.attempt), signal: controller.signal })
+  fixture.acquire({ attempt: new TransactionAttempt(1, outer.attempt), signal: controller.signal })
   expect(fixture.clock.timers('process')).toBe(1)
   controller.abort()
   expect(fixture.clock.timers('process')).toBe(0)
@@ -75,7 +70,7 @@ test.each([
 ])('it is no deadlock when %s', async (_what, happens) => {
   using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 1000, prePing: false })
   const outer = await running(fixture)
-  const inner = ask(fixture, { attempt: new TransactionAttempt(1, outer.attempt) })
+  const inner = fixture.acquire({ attempt: new TransactionAttempt(1, outer.attempt) })
   happens(outer, fixture)
   await fixture.clock.advance(1000)
   expect(inner.error?.code).toBe('HOLDFAST_POOL_TIMEOUT')
@@ -85,10 +80,12 @@ test('it is no deadlock while one connection is held by a caller that waits for 
   using fixture = new EngineFixture({ max: 2, connectionTimeoutMillis: 1000, prePing: false })
   const outer = await running(fixture)
   const other = await running(fixture)
-  const inner = ask(fixture, { attempt: new TransactionAttempt(1, outer.attempt) })
+  const inner = fixture.acquire({ attempt: new TransactionAttempt(1, outer.attempt) })
   await fixture.clock.advance(1000)
   expect(inner.error?.code).toBe('HOLDFAST_POOL_TIMEOUT')
-  const [mine, its] = [outer, other].map(({ attempt }) => ask(fixture, { attempt: new TransactionAttempt(1, attempt) }))
+  const [mine, its] = [outer, other].map(({ attempt }) =>
+    fixture.acquire({ attempt: new TransactionAttempt(1, attempt) }),
+  )
   await fixture.clock.advance(1000)
   for (const call of [mine, its]) expect(call?.error?.code).toBe('HOLDFAST_POOL_DEADLOCK')
 })
@@ -97,7 +94,7 @@ test('a deadlock includes all transactions around the one that waits', async () 
   using fixture = new EngineFixture({ max: 2, connectionTimeoutMillis: 1000, prePing: false })
   const outermost = await running(fixture)
   const middle = await running(fixture, outermost.attempt)
-  const inner = ask(fixture, { attempt: new TransactionAttempt(1, middle.attempt) })
+  const inner = fixture.acquire({ attempt: new TransactionAttempt(1, middle.attempt) })
   await fixture.clock.advance(1000)
   expect(inner.error?.code).toBe('HOLDFAST_POOL_DEADLOCK')
 })
@@ -109,7 +106,7 @@ test.each([
   using fixture = new EngineFixture({ max: 1, prePing: false })
   const outer = await running(fixture)
   const controller = new AbortController()
-  const inner = ask(fixture, { attempt: new TransactionAttempt(1, outer.attempt), signal: controller.signal })
+  const inner = fixture.acquire({ attempt: new TransactionAttempt(1, outer.attempt), signal: controller.signal })
   controller.abort(reason)
   expect(inner.error?.code).toBe(code)
 })

@@ -9,6 +9,9 @@ import { type PoolEvent, Publisher } from '../../../packages/core/src/telemetry/
 import { FakeServer } from '../../support/fake-client.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 
+/** What the pool sends as a ping. */
+export const PING = ';'
+
 /** One call of `acquire`, and what it has got so far. */
 export class Acquisition {
   connection: Connection | undefined
@@ -89,6 +92,11 @@ export class EngineFixture implements Disposable {
     return call
   }
 
+  /** Acquires so many connections. */
+  acquireMany(count: number): Acquisition[] {
+    return Array.from({ length: count }, () => this.acquire())
+  }
+
   /** Acquires a connection, and waits until one was opened or pinged. */
   async lease(): Promise<Acquisition> {
     const call = this.acquire()
@@ -99,9 +107,14 @@ export class EngineFixture implements Disposable {
 
   /** Opens so many connections and releases them in the order of their numbers: the last is the freshest. */
   async fill(count: number): Promise<void> {
-    const calls = Array.from({ length: count }, () => this.acquire())
+    const calls = this.acquireMany(count)
     await this.clock.advance(0)
     for (const call of calls) call.release()
+  }
+
+  /** The events of this type. */
+  eventsOf(type: PoolEvent['type']): PoolEvent[] {
+    return this.events.filter((event) => event.type === type)
   }
 
   /** Which connections were retired so far, and why. */
@@ -113,7 +126,7 @@ export class EngineFixture implements Disposable {
 
   /** Connections opened so far. */
   get opened(): number {
-    return this.events.filter(({ type }) => type === 'connection-opened').length
+    return this.eventsOf('connection-opened').length
   }
 
   get counts(): { total: number; idle: number; waiting: number } {

@@ -1,8 +1,6 @@
 import { describe, expect, test, vi } from 'vitest'
 import { adminShutdown, serverError, systemError } from '../../support/fake-client.ts'
-import { EngineFixture } from './engine-fixture.ts'
-
-const PING = ';'
+import { EngineFixture, PING } from './engine-fixture.ts'
 
 describe('acquire, while a connection is idle,', () => {
   test('leases a fresh connection before acquire returns', async () => {
@@ -81,7 +79,7 @@ describe('the waiters', () => {
 
   test('opens connections for waiters until the pool is full, and no more', async () => {
     using fixture = new EngineFixture({ max: 3 })
-    const calls = Array.from({ length: 5 }, () => fixture.acquire())
+    const calls = fixture.acquireMany(5)
     expect(fixture.counts).toEqual({ total: 3, idle: 0, waiting: 5 })
     await fixture.clock.advance(0)
     expect(calls.filter(({ connection }) => connection)).toHaveLength(3)

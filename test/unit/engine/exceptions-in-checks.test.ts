@@ -131,7 +131,7 @@ async function expectAllSlots(fixture: EngineFixture): Promise<void> {
     if (connection.is('leased')) await ignoringErrors(() => fixture.engine.release(connection))
   await fixture.clock.advance(10_000)
   expect(fixture.counts.waiting).toBe(0)
-  const calls = Array.from({ length: MAX }, () => fixture.acquire())
+  const calls = fixture.acquireMany(MAX)
   await fixture.clock.advance(2000)
   expect(calls.map(({ connection }) => connection?.state)).toEqual(calls.map(() => 'leased'))
   for (const call of calls) call.release()

@@ -2,8 +2,6 @@ import { describe, expect, test } from 'vitest'
 import { adminShutdown, serverError, systemError } from '../../support/fake-client.ts'
 import { type Acquisition, EngineFixture } from './engine-fixture.ts'
 
-const told = (fixture: EngineFixture, type: string): unknown[] => fixture.events.filter((event) => event.type === type)
-
 describe('a loss', () => {
   test.each([
     { of: 'an idle connection', state: { wasLeased: false, wasPinged: false } },
@@ -17,8 +15,8 @@ describe('a loss', () => {
     await fixture.clock.advance(0)
     const cause = adminShutdown()
     fixture.server.backend(1).terminate(cause)
-    expect(told(fixture, 'connection-lost')).toMatchObject([{ ...state, loss: { cause } }])
-    expect(told(fixture, 'pool-invalidated')).toEqual([
+    expect(fixture.eventsOf('connection-lost')).toMatchObject([{ ...state, loss: { cause } }])
+    expect(fixture.eventsOf('pool-invalidated')).toEqual([
       { type: 'pool-invalidated', generation: 1, cause, wasAsked: false },
     ])
   })
@@ -27,7 +25,7 @@ describe('a loss', () => {
     using fixture = new EngineFixture({ prePing: { idleMillis: 60_000 } })
     await fixture.fill(2)
     fixture.server.backend(2).terminate(serverError('57P05', 'idle-session timeout', 'FATAL'))
-    expect(told(fixture, 'pool-invalidated')).toEqual([])
+    expect(fixture.eventsOf('pool-invalidated')).toEqual([])
     expect(fixture.acquire().leased.id).toBe(1)
   })
 
@@ -51,7 +49,7 @@ test('invalidate is published as asked for, with its cause', () => {
   using fixture = new EngineFixture()
   const cause = new Error('failover')
   fixture.engine.invalidate(cause)
-  expect(told(fixture, 'pool-invalidated')).toEqual([
+  expect(fixture.eventsOf('pool-invalidated')).toEqual([
     { type: 'pool-invalidated', generation: 1, cause, wasAsked: true },
   ])
 })
@@ -67,7 +65,7 @@ describe('dispose', () => {
     })
     expect(fixture.counts.total).toBe(0)
     expect(fixture.retired).toEqual(['1 disposed', '2 disposed'])
-    expect(told(fixture, 'pool-disposed')).toEqual([{ type: 'pool-disposed', generation: 1 }])
+    expect(fixture.eventsOf('pool-disposed')).toEqual([{ type: 'pool-disposed', generation: 1 }])
     await fixture.clock.advance(0)
     expect(isOver).toBe(false)
 
@@ -159,7 +157,7 @@ describe('another process', () => {
     await fixture.clock.advance(1)
     const call = await fixture.lease()
 
-    expect(told(fixture, 'process-changed')).toEqual([{ type: 'process-changed', from: 100, to: 101 }])
+    expect(fixture.eventsOf('process-changed')).toEqual([{ type: 'process-changed', from: 100, to: 101 }])
     expect(fixture.retired).toEqual(['1 other-process', '2 other-process'])
     expect(fixture.server.received).toEqual([])
     expect(fixture.server.backend(1).isOpen).toBe(true)
@@ -199,7 +197,7 @@ describe('another process', () => {
     fixture.server.backend(1).fail(adminShutdown())
     await fixture.clock.advance(500)
     expect(fixture.counts.total).toBe(1)
-    expect(told(fixture, 'connect-failed')).toEqual([])
+    expect(fixture.eventsOf('connect-failed')).toEqual([])
   })
 })
 
@@ -211,7 +209,7 @@ describe('a process that was suspended', () => {
     await fixture.clock.advance(1)
     fixture.acquire()
     await fixture.clock.advance(1000)
-    expect(told(fixture, 'process-suspended')).toHaveLength(1)
+    expect(fixture.eventsOf('process-suspended')).toHaveLength(1)
   })
 
   test.each([
@@ -233,7 +231,7 @@ describe('a process that was suspended', () => {
     waiting.push(fixture.acquire())
     await fixture.clock.advance(3000)
     expect(waiting.filter((call) => call.connection)).not.toEqual([])
-    expect(told(fixture, 'process-suspended')).toEqual([])
+    expect(fixture.eventsOf('process-suspended')).toEqual([])
   })
 
   test('is published if it happens while the first connection is being opened', async () => {
@@ -243,7 +241,7 @@ describe('a process that was suspended', () => {
     await fixture.clock.advance(500)
     fixture.clock.freeze(10_000)
     await fixture.clock.advance(1000)
-    expect(told(fixture, 'process-suspended')).toHaveLength(1)
+    expect(fixture.eventsOf('process-suspended')).toHaveLength(1)
   })
 
   test('is not published if the pool has no connection', async () => {
@@ -251,7 +249,7 @@ describe('a process that was suspended', () => {
     fixture.clock.freeze(10_000)
     await fixture.clock.advance(1)
     fixture.acquire()
-    expect(told(fixture, 'process-suspended')).toEqual([])
+    expect(fixture.eventsOf('process-suspended')).toEqual([])
   })
 })
 
@@ -265,7 +263,7 @@ test('an answered ping is published with the time that it took', async () => {
   await fixture.clock.advance(30)
   backend.answer()
   await fixture.clock.advance(0)
-  expect(told(fixture, 'connection-pinged')).toMatchObject([{ tookMillis: 30 }])
+  expect(fixture.eventsOf('connection-pinged')).toMatchObject([{ tookMillis: 30 }])
   expect(call.leased.id).toBe(1)
 })
 

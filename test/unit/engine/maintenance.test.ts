@@ -1,8 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { systemError } from '../../support/fake-client.ts'
-import { EngineFixture } from './engine-fixture.ts'
-
-const PING = ';'
+import { EngineFixture, PING } from './engine-fixture.ts'
 
 describe('idleTimeoutMillis', () => {
   test('closes a connection that was idle for so long, with Terminate', async () => {
@@ -191,7 +189,7 @@ describe('keepaliveMillis', () => {
 })
 
 describe('leakDetectionMillis', () => {
-  const overdue = (fixture: EngineFixture) => fixture.events.filter(({ type }) => type === 'connection-leak-suspected')
+  const overdue = (fixture: EngineFixture) => fixture.eventsOf('connection-leak-suspected')
 
   test('reports a lease that has lasted so long, at that moment, and once', async () => {
     using fixture = new EngineFixture({ leakDetectionMillis: 2500 })

@@ -2,8 +2,6 @@ import { describe, expect, test, vi } from 'vitest'
 import type { PoolOptions, ResetPolicy } from '../../../packages/core/src/options/pool-options.ts'
 import { type Acquisition, EngineFixture } from './engine-fixture.ts'
 
-const told = (fixture: EngineFixture, type: string): unknown[] => fixture.events.filter((event) => event.type === type)
-
 /** A lease with an open transaction. */
 async function begun(fixture: EngineFixture, resetOnReturn?: ResetPolicy): Promise<Acquisition> {
   const call = fixture.acquire({ resetOnReturn })
@@ -22,7 +20,7 @@ describe('a release', () => {
       const call = await fixture.lease()
       await fixture.clock.advance(300)
       call.release(discard)
-      expect(told(fixture, 'connection-released')).toMatchObject([{ heldMillis: 300, discard, wasOverdue: false }])
+      expect(fixture.eventsOf('connection-released')).toMatchObject([{ heldMillis: 300, discard, wasOverdue: false }])
     },
   )
 
@@ -49,7 +47,7 @@ describe('a reset', () => {
     await fixture.clock.advance(40)
     backend.answer()
     await fixture.clock.advance(0)
-    expect(told(fixture, 'connection-reset')).toMatchObject([{ by: 'ROLLBACK', tookMillis: 40 }])
+    expect(fixture.eventsOf('connection-reset')).toMatchObject([{ by: 'ROLLBACK', tookMillis: 40 }])
   })
 
   test('is not published if it had nothing to send', async () => {
@@ -62,7 +60,7 @@ describe('a reset', () => {
     backend.answer()
     await fixture.clock.advance(0)
     expect(fixture.counts.idle).toBe(1)
-    expect(told(fixture, 'connection-reset')).toEqual([])
+    expect(fixture.eventsOf('connection-reset')).toEqual([])
   })
 
   test("follows the holder's own policy, and that of the pool for the next holder", async () => {
@@ -83,7 +81,7 @@ describe('a reset', () => {
     backend.answer()
     backend.terminate()
     await fixture.clock.advance(0)
-    expect(told(fixture, 'connection-reset')).toEqual([])
+    expect(fixture.eventsOf('connection-reset')).toEqual([])
     expect(fixture.retired).toEqual(['1 lost'])
   })
 

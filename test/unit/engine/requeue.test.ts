@@ -107,7 +107,7 @@ describe('after a pooler has said that its server is away,', () => {
     fixture.server.backend(1).terminate(away)
     holder.release()
     fixture.server.silent = true
-    const calls = Array.from({ length: 4 }, () => fixture.acquire())
+    const calls = fixture.acquireMany(4)
     await fixture.clock.advance(100)
     expect(fixture.server.backends).toHaveLength(2)
     expect(fixture.server.backend(2).received).toEqual([';'])
