@@ -2,9 +2,9 @@ import type { Connection } from '../../../packages/core/src/connection/connectio
 import { Connector, type ConnectorOptions } from '../../../packages/core/src/connection/connector.ts'
 import { Engine } from '../../../packages/core/src/engine/engine.ts'
 import { ProcessGuard } from '../../../packages/core/src/guard/process-guard.ts'
-import type { AcquireOptions } from '../../../packages/core/src/options/call-options.ts'
 import type { PoolOptions } from '../../../packages/core/src/options/pool-options.ts'
 import { resolveOptions } from '../../../packages/core/src/options/resolved-options.ts'
+import type { PoolOptionsScope } from '../../../packages/core/src/runtime/pool-options-scope.ts'
 import { type PoolEvent, Publisher } from '../../../packages/core/src/telemetry/events.ts'
 import { FakeServer } from '../../support/fake-client.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
@@ -78,7 +78,7 @@ export class EngineFixture implements Disposable {
   }
 
   /** Acquires a connection. The result may be there at once. */
-  acquire(options?: AcquireOptions): Acquisition {
+  acquire(options?: PoolOptionsScope): Acquisition {
     const call = new Acquisition(this.engine)
     this.engine.acquire({
       options,
