@@ -1,8 +1,17 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { OPTIONS } from '../packages/core/src/options/option-table.ts'
-import { classesOf, type Docstring, type Documented, eventsOf, literalsOf, membersOf } from './docstrings.ts'
+import {
+  classesOf,
+  type Docstring,
+  type Documented,
+  eventsOf,
+  literalsOf,
+  type Member,
+  membersOf,
+} from './docstrings.ts'
 
+const OPTION_COLUMNS = ['option', 'type', 'default', 'meaning']
 const ROOT = join(import.meta.dirname, '..')
 const SRC = join(ROOT, 'packages/core/src')
 
@@ -16,8 +25,9 @@ export const REFERENCE = 'docs/reference.md'
 export async function referenceFile(): Promise<string> {
   const optionSource = await textOf('options/pool-options.ts')
   const eventSource = await textOf('telemetry/events.ts')
-  const topFiles = (await readdir(SRC, { recursive: true })).filter((file) => /^errors\b.*\.ts$/.test(file)).toSorted()
-  const errorSources = await Promise.all(topFiles.map(textOf))
+  const callSource = await textOf('options/call-options.ts')
+  const errorFiles = (await readdir(SRC, { recursive: true })).filter((file) => /^errors\b.*\.ts$/.test(file))
+  const errorSources = await Promise.all(errorFiles.toSorted().map(textOf))
   return `<!-- Written by \`npm run reference\` from the sources. Don't edit it. -->
 
 # Reference
@@ -30,23 +40,30 @@ left the pool.
 What \`new Pool({ … })\` takes besides the [options of pg.Pool](https://node-postgres.com/apis/pool), which mean the same here.
 Options that can't work are refused when the pool is made, by an \`OptionsError\` that names every problem.
 
-${table(['option', 'type', 'default', 'meaning', 'why this default'], poolOptionRows(optionSource))}
+${table([...OPTION_COLUMNS, 'why this default'], poolOptionRows(optionSource))}
 
 ### Options of the ping
 
 What \`prePing\` takes.
 
-${table(['option', 'type', 'default', 'meaning'], optionRows(optionSource, 'PrePingOptions', OPTIONS.prePing.default))}
+${table(OPTION_COLUMNS, optionRows(optionSource, 'PrePingOptions', OPTIONS.prePing.default))}
 
 ### Options of retries
 
 What \`connectRetry\` of a pool and [\`retry\` of a transaction](transactions.md#options) take.
 
-${table(['option', 'type', 'default', 'meaning'], optionRows(optionSource, 'RetryOptions', OPTIONS.connectRetry.default))}
+${table(OPTION_COLUMNS, optionRows(optionSource, 'RetryOptions', OPTIONS.connectRetry.default))}
+
+### Options of one caller
+
+What \`pool.connect({ … })\` and \`withPoolOptions({ … }, work)\` take, and \`pool.transaction(fn, { … })\` beside
+[its own](transactions.md#options). They hold for that caller only.
+
+${table(OPTION_COLUMNS, membersOf(callSource, 'AcquireOptions').map(optionRow))}
 
 ## Errors
 
-All are a \`HoldfastError\`. \`isDisconnect(error)\` and \`isRetryable(error)\` look at \`cause\` too (and at TypeORM's \`driverError\`),
+All are a \`HoldfastError\`, and have a \`code\` that stays the same from version to version. \`isDisconnect(error)\` and \`isRetryable(error)\` look at \`cause\` too (and at TypeORM's \`driverError\`),
 so they work with the errors of an ORM.
 
 ${table(['class', '`code`', 'when'], errorSources.flatMap(errorRows))}
@@ -73,21 +90,26 @@ ${table(
 /** A row for each option of the pool. The docstring and the table must have the same default. */
 function poolOptionRows(source: string): string[][] {
   const defaults = Object.fromEntries(Object.entries(OPTIONS).map(([option, entry]) => [option, entry.default]))
-  const rows = optionRows(source, 'OwnOptions', defaults)
-  return rows.map((row, index) => [...row, Object.values(OPTIONS)[index]?.reason ?? ''])
+  const reasons = Object.values(OPTIONS).map(({ reason = '' }) => reason)
+  return optionRows(source, 'OwnOptions', defaults).map((row, index) => [...row, reasons[index] ?? ''])
 }
 
 function optionRows(source: string, name: string, defaults: Readonly<Record<string, unknown>>): string[][] {
   const members = membersOf(source, name)
   if (members.map((member) => member.name).join() !== Object.keys(defaults).join())
     throw new Error(`${name} and its defaults must have the same keys, in the same order`)
-  return members.map(({ name: option, type, doc }) => {
-    const documented = doc.tags.get('default') ?? 'undefined'
+  for (const { name: option, doc } of members) {
+    const documented = doc.tags.get('default')
     const actual = defaults[option]
     if (actual !== undefined && documented !== literal(actual))
       throw new Error(`${name}.${option}: the docstring says ${documented}, the default is ${literal(actual)}`)
-    return [code(option), code(type), code(documented), cell(doc)]
-  })
+  }
+  return members.map(optionRow)
+}
+
+function optionRow({ name, type, doc }: Member): string[] {
+  const value = doc.tags.get('default') ?? 'undefined'
+  return [code(name), code(type), value.startsWith('the ') ? value : code(value), cell(doc)]
 }
 
 function errorRows(source: string): string[][] {

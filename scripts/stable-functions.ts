@@ -3,9 +3,10 @@ import { join } from 'node:path'
 import { Cluster } from '../test/support/index.ts'
 
 /**
- * The names of the functions of `pg_catalog` whose every overload is immutable or stable. Left out is what nobody calls in
- * a query, so that the list stays small: what takes or returns the server's own types, what implements an operator, an
- * index or an aggregate (except two that are documented as functions), and what the views of statistics are made of.
+ * The names of the functions of `pg_catalog` of which every overload is immutable or stable. To keep the list small, it
+ * leaves out functions that queries don't call: those that take or return internal types of the server, that implement an
+ * operator, an index or an aggregate (except two that are documented as functions), and those behind the views of
+ * statistics.
  */
 const NAMES = `
   select proname as name
@@ -23,7 +24,7 @@ const NAMES = `
 const WIDTH = 118
 const FILE = join(import.meta.dirname, '../packages/core/src/sql/stable-functions.ts')
 
-/** The text of the file, as the server of this cluster has its functions. */
+/** The text of the file, from the functions that the server of this cluster has. */
 export async function stableFunctionsFile(cluster: Cluster): Promise<string> {
   const rows = await cluster.query(NAMES)
   const [{ version } = { version: '' }] = await cluster.query(

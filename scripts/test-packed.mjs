@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 /**
- * Runs the tests on what would be published: builds and packs the packages, unpacks them where a user's `npm install` puts
- * them, runs the tests, and puts the links to the workspaces back. Arguments go to vitest.
+ * Runs the tests on the packages as they would be published. Builds and packs them, unpacks them where `npm install` of a
+ * user puts them, runs the tests, and restores the links to the workspaces. Arguments are passed to vitest.
  */
 const root = join(import.meta.dirname, '..')
 const scope = join(root, 'node_modules/@holdfast')
@@ -14,7 +14,7 @@ const packages = readdirSync(join(root, 'packages'))
 const bin = (name) => join(root, 'node_modules/.bin', name)
 const run = (command, args, cwd = root) => execFileSync(command, args, { cwd, stdio: ['ignore', 'ignore', 'inherit'] })
 
-// Without what an earlier build has left: a file whose source is gone would be packed, too.
+// Remove the earlier build: it may have files whose sources are gone, and they would be packed too.
 for (const name of packages) rmSync(join(root, 'packages', name, 'dist'), { recursive: true, force: true })
 run(bin('turbo'), ['run', 'build', '--output-logs=errors-only'])
 
@@ -43,7 +43,7 @@ try {
     env: { ...process.env, HOLDFAST_TEST_BUILT: '1' },
     stdio: 'inherit',
   })
-  // Ctrl-C reaches the child as well; the links are restored when it has ended.
+  // Ctrl-C reaches the child as well. The links are restored when the child has ended.
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal))
   ;[code] = await once(child, 'exit')
 } finally {

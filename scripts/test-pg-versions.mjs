@@ -4,9 +4,9 @@ import { cpSync, existsSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 
 /**
- * Runs the unit and drop-in tests on the versions of pg that `peerDependencies` allows: each is put where `pg` is installed,
- * so that pg-cursor, the ORMs and the programs that tests start find the same one; and the newest is put back. Arguments
- * go to vitest in place of the projects and files that are chosen here.
+ * Runs the unit and drop-in tests on each version of pg that `peerDependencies` allows. Each version is copied to where `pg`
+ * is installed, so that pg-cursor, the ORMs and the programs that tests start find the same one. At the end the newest is
+ * restored. Arguments are passed to vitest, and replace the projects and files that are chosen here.
  *
  *     npm run test:pg-versions                    on all of them
  *     HOLDFAST_TEST_PG=8.21 npm run test:pg-versions -- --project unit test/unit/pool.test.ts
@@ -14,7 +14,7 @@ import { join } from 'node:path'
 const root = join(import.meta.dirname, '..')
 const installed = join(root, 'node_modules/pg')
 const aside = join(root, 'node_modules/.pg-newest')
-/** As npm aliases in test/package.json; the newest is `pg` itself. */
+/** The npm aliases in test/package.json. The newest version is `pg` itself. */
 const OLDER = { 8.21: 'pg-8-21', 8.22: 'pg-8-22' }
 const chosen = process.env.HOLDFAST_TEST_PG
 const versions = chosen ? [chosen] : [...Object.keys(OLDER), 'newest']
@@ -26,7 +26,7 @@ const RUNS =
         ['--project', 'unit'],
         ['--project', 'server', 'test/drop-in'],
       ]
-/** There is no `pipeline` before 8.23. */
+/** pg has no `pipeline` before 8.23. */
 const WITHOUT_PIPELINING = ['--exclude', '**/drop-in/pipelining*']
 
 const putBack = () => {
@@ -36,7 +36,7 @@ const putBack = () => {
 }
 
 const put = (version) => {
-  putBack() // An earlier run may have been killed.
+  putBack() // An earlier run may have been killed before it restored the newest version.
   if (version === 'newest') return
   const name = OLDER[version]
   if (!name)
@@ -47,7 +47,7 @@ const put = (version) => {
 
 async function run(args) {
   const child = spawn(join(root, 'node_modules/.bin/vitest'), ['run', ...args], { cwd: root, stdio: 'inherit' })
-  // Ctrl-C reaches the child as well; the newest is put back when it has ended.
+  // Ctrl-C reaches the child as well. The newest version is restored when the child has ended.
   const pass = (signal) => child.kill(signal)
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, pass)
   const [code] = await once(child, 'exit')

@@ -52,20 +52,19 @@ export function didYouMean(key: string, options: readonly string[]): string | un
   const synonym = SYNONYMS.get(key)
   if (synonym) return options.includes(synonym) ? synonym : undefined
   const slips = Math.min(MOST_SLIPS, Math.floor(key.length / LETTERS_PER_SLIP))
-  return options.find((option) => lettersApart(plain(key), plain(option)) <= slips)
+  return options.find((option) => isWithin(slips, key.toLowerCase(), option.toLowerCase()))
 }
 
-/** `max_idle`, `max-idle` and `maxidle` are slips for `maxIdle`. */
-function plain(word: string): string {
-  return word.toLowerCase().replaceAll(/[_-]/g, '')
-}
-
-/** How many letters lie between what two words have in common at their beginning and at their end. */
-function lettersApart(one: string, other: string): number {
-  const shorter = Math.min(one.length, other.length)
+/** Whether at most so many letters must be dropped, inserted or replaced to make one word the other. */
+function isWithin(slips: number, one: string, other: string): boolean {
+  if (slips < 0) return false
   let same = 0
-  while (same < shorter && one[same] === other[same]) same++
-  const start = same
-  while (same < shorter && one.at(start - same - 1) === other.at(start - same - 1)) same++
-  return Math.max(one.length, other.length) - same
+  while (same < one.length && one[same] === other[same]) same++
+  const [rest, otherRest] = [one.slice(same), other.slice(same)]
+  if (rest === '' || otherRest === '') return rest.length + otherRest.length <= slips
+  return (
+    isWithin(slips - 1, rest.slice(1), otherRest) ||
+    isWithin(slips - 1, rest, otherRest.slice(1)) ||
+    isWithin(slips - 1, rest.slice(1), otherRest.slice(1))
+  )
 }
