@@ -4,7 +4,7 @@ import { serve } from '@hono/node-server'
 import { Hono } from 'hono'
 
 const WORKERS = 2
-/** What the server may grant to this service, all processes together. */
+/** The most connections of this service, in all processes together. */
 const CONNECTIONS = 10
 
 const connectionString = process.env.DATABASE_URL
@@ -15,7 +15,7 @@ else await lead()
 async function lead(): Promise<void> {
   const pool = new Pool({ connectionString, application_name: 'shop primary' })
   await pool.query('create table if not exists orders (key text primary key, cents integer not null)')
-  // Its connections would count besides those of the workers. To use the pool again later: `pool.dispose()`.
+  // Its connections would count beside those of the workers. To use the pool later, call `pool.dispose()` instead.
   await pool.end()
 
   let isStopping = false
@@ -33,7 +33,7 @@ function work(worker: Worker): void {
   const name = `worker-${worker.id}`
   const pool = new Pool({
     connectionString,
-    // In the logs, and in pg_stat_activity: one sees whose connection it is from both sides.
+    // `name` is for the logs, `application_name` for pg_stat_activity: both show whose connection it is.
     name,
     application_name: `shop ${name}`,
     max: Math.floor(CONNECTIONS / WORKERS),
@@ -41,7 +41,7 @@ function work(worker: Worker): void {
 
   const app = new Hono()
 
-  // At the end, whoever keeps his connection alive is told to take his next request elsewhere.
+  // During shutdown, clients with keep-alive connections are told to close them.
   app.use(async (c, next) => {
     await next()
     if (!server.listening) c.header('connection', 'close')

@@ -38,7 +38,7 @@ const db = drizzle({
   retry: true, // every transaction, as a whole, when it is certain that nothing of it was written
 })
 
-// In a service of yours this is what drizzle-kit does.
+// In your own service, drizzle-kit does this.
 await db.execute(sql`
   create table if not exists orders (
     id integer generated always as identity primary key,
@@ -56,13 +56,13 @@ await db.execute(sql`
 
 const app = new Hono()
 
-// At the end, whoever keeps his connection alive is told to take his next request elsewhere.
+// During shutdown, clients with keep-alive connections are told to close them.
 app.use(async (c, next) => {
   await next()
   if (!server.listening) c.header('connection', 'close')
 })
 
-/** What makes a request repeatable: a key that its sender has made up, the same one whenever he sends it again. */
+/** A request is repeatable by its key: the client makes it up, and sends the same key again when it repeats the request. */
 const repeatable = validator('header', ({ 'idempotency-key': key }) => {
   if (!key) throw new HTTPException(400, { message: 'the header Idempotency-Key is missing' })
   return { key }
@@ -88,7 +88,7 @@ app.post('/orders', repeatable, newOrder, async (c) => {
 app.post('/orders/:id{[0-9]+}/pay', repeatable, async (c) => {
   const { key } = c.req.valid('header')
   const id = Number(c.req.param('id'))
-  // Run again as a whole if its connection dies: either both are written or neither.
+  // Runs again as a whole if its connection dies, so both rows are written or neither is.
   const [order] = await db.transaction(async (tx) => {
     const [found] = await tx.select(shown).from(orders).where(eq(orders.id, id)).for('update')
     if (!found) throw new HTTPException(404, { message: 'there is no such order' })
@@ -102,7 +102,7 @@ app.post('/orders/:id{[0-9]+}/pay', repeatable, async (c) => {
 
 app.get('/orders/:id{[0-9]+}', async (c) => {
   const id = Number(c.req.param('id'))
-  // A transaction since a statement on its own isn't run again when its connection dies.
+  // In a transaction, since a single statement doesn't run again when its connection dies.
   const order = await db.transaction(
     (tx) =>
       tx.query.orders.findFirst({
@@ -120,7 +120,7 @@ app.get('/status', (c) => c.json(pool.status()))
 
 app.onError((error, c) => {
   if (error instanceof HTTPException) return c.json({ message: error.message }, error.status)
-  // What was lost before its COMMIT has been run again. Behind it nobody knows: the client repeats, with the same key.
+  // Lost before COMMIT, the transaction has run again. Lost after it, the outcome is unknown: the client repeats the key.
   if (isDisconnect(error)) return c.json({ message: 'outcome unknown: repeat it' }, 503, { 'retry-after': '1' })
   console.error(error)
   return c.json({ message: 'internal error' }, 500)
@@ -130,6 +130,6 @@ const server = serve({ fetch: app.fetch, port: Number(process.env.PORT ?? 3000) 
   console.log(`listening on http://localhost:${port}`)
 })
 
-// Requests under way are answered, then the connections closed, and the process ends by itself.
+// Open requests are answered. Then the connections are closed, and the process exits by itself.
 server.once('close', () => void pool.end())
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => server.close())

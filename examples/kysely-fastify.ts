@@ -31,12 +31,12 @@ await db.schema
 
 const app = Fastify({ logger: true })
 
-// At the end, whoever keeps his connection alive is told to take his next request elsewhere.
+// During shutdown, clients with keep-alive connections are told to close them.
 app.addHook('onSend', async (_request, reply) => {
   if (!app.server.listening) reply.header('connection', 'close')
 })
 
-// What makes a request repeatable: a key that its sender has made up, the same one whenever he sends it again.
+// A request is repeatable by its key: the client makes it up, and sends the same key again when it repeats the request.
 const headers = {
   type: 'object',
   required: ['idempotency-key'],
@@ -74,7 +74,7 @@ app.post<Repeatable & NewOrder>('/orders', { schema: { headers, body: newOrder }
 app.post<Repeatable & OfOrder>('/orders/:id/pay', { schema: { headers, params } }, async (request) => {
   const key = request.headers['idempotency-key']
   const { id } = request.params
-  // Run again as a whole if its connection dies: either both are written or neither.
+  // Runs again as a whole if its connection dies, so both rows are written or neither is.
   return withRetry(db.transaction()).execute(async (trx) => {
     const order = await trx.selectFrom('orders').select('cents').where('id', '=', id).forUpdate().executeTakeFirst()
     if (!order) throw refusal(404, 'there is no such order')
@@ -100,7 +100,7 @@ app.post<Repeatable & OfOrder>('/orders/:id/pay', { schema: { headers, params } 
 })
 
 app.get<OfOrder>('/orders/:id', { schema: { params } }, async (request) => {
-  // A transaction since a statement on its own isn't run again when its connection dies.
+  // In a transaction, since a single statement doesn't run again when its connection dies.
   const order = await withRetry(db.transaction().setAccessMode('read only')).execute((trx) =>
     trx
       .selectFrom('orders')
@@ -120,7 +120,7 @@ app.get<OfOrder>('/orders/:id', { schema: { params } }, async (request) => {
 app.get('/status', () => pool.status())
 
 app.setErrorHandler((error, _request, reply) => {
-  // What was lost before its COMMIT has been run again. Behind it nobody knows: the client repeats, with the same key.
+  // Lost before COMMIT, the transaction has run again. Lost after it, the outcome is unknown: the client repeats the key.
   if (isDisconnect(error))
     return reply.code(503).header('retry-after', '1').send({ message: 'outcome unknown: repeat it' })
   return reply.send(error) // as Fastify does
@@ -131,7 +131,7 @@ function refusal(statusCode: number, message: string): Error {
   return Object.assign(new Error(message), { statusCode })
 }
 
-// Requests under way are answered, then the connections closed, and the process ends by itself.
+// Open requests are answered. Then the connections are closed, and the process exits by itself.
 app.addHook('onClose', () => db.destroy())
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => void app.close())
 

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Cluster } from '@holdfast/test/support'
 
-/** `npm run example -- drizzle`: one of the services beside this file, on a PostgreSQL that is thrown away afterwards. */
+/** `npm run example -- drizzle` runs a service beside this file, on a PostgreSQL that is deleted at the end. */
 
 const services = readdirSync(import.meta.dirname).filter((file) => file.endsWith('.ts') && file !== 'run.ts')
 const asked = process.argv[2]

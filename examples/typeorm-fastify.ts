@@ -19,7 +19,7 @@ interface Payment {
   order: Order
 }
 
-// Classes with decorators do as well: Node itself strips types only, so here they are schemas.
+// Classes with decorators work too. These are schemas, since Node itself only strips types.
 const OrderEntity = new EntitySchema<Order>({
   name: 'Order',
   tableName: 'orders',
@@ -51,19 +51,19 @@ const dataSource = new DataSource(
     type: 'postgres',
     url: process.env.DATABASE_URL,
     entities: [OrderEntity, PaymentEntity],
-    synchronize: true, // In a service of yours this is what migrations do.
+    synchronize: true, // In your own service, migrations do this.
   }),
 )
 await dataSource.initialize()
 
 const app = Fastify({ logger: true })
 
-// At the end, whoever keeps his connection alive is told to take his next request elsewhere.
+// During shutdown, clients with keep-alive connections are told to close them.
 app.addHook('onSend', async (_request, reply) => {
   if (!app.server.listening) reply.header('connection', 'close')
 })
 
-// What makes a request repeatable: a key that its sender has made up, the same one whenever he sends it again.
+// A request is repeatable by its key: the client makes it up, and sends the same key again when it repeats the request.
 const headers = {
   type: 'object',
   required: ['idempotency-key'],
@@ -97,7 +97,7 @@ app.post<Repeatable & NewOrder>('/orders', { schema: { headers, body: newOrder }
 app.post<Repeatable & OfOrder>('/orders/:id/pay', { schema: { headers, params } }, async (request) => {
   const key = request.headers['idempotency-key']
   const { id } = request.params
-  // Run again as a whole if its connection dies: either both are written or neither. So what it saves is read in it, too.
+  // Runs again as a whole if its connection dies, so both rows are written or neither is. It reads in it what it saves.
   return transaction(dataSource, async (manager) => {
     const order = await manager.findOne(OrderEntity, { where: { id }, lock: { mode: 'pessimistic_write' } })
     if (!order) throw refusal(404, 'there is no such order')
@@ -111,7 +111,7 @@ app.post<Repeatable & OfOrder>('/orders/:id/pay', { schema: { headers, params } 
 
 app.get<OfOrder>('/orders/:id', { schema: { params } }, async (request) => {
   const { id } = request.params
-  // A transaction since a statement on its own isn't run again when its connection dies.
+  // In a transaction, since a single statement doesn't run again when its connection dies.
   const order = await transaction(dataSource, (manager) =>
     manager.findOne(OrderEntity, { where: { id }, relations: { payments: true } }),
   )
@@ -119,11 +119,11 @@ app.get<OfOrder>('/orders/:id', { schema: { params } }, async (request) => {
   return order
 })
 
-// `master` is what TypeORM calls the pool of the primary.
+// TypeORM calls the pool of the primary `master`.
 app.get('/status', () => (dataSource.driver as PostgresDriver).master.status())
 
 app.setErrorHandler((error, _request, reply) => {
-  // What was lost before its COMMIT has been run again. Behind it nobody knows: the client repeats, with the same key.
+  // Lost before COMMIT, the transaction has run again. Lost after it, the outcome is unknown: the client repeats the key.
   if (isDisconnect(error))
     return reply.code(503).header('retry-after', '1').send({ message: 'outcome unknown: repeat it' })
   return reply.send(error) // as Fastify does
@@ -134,7 +134,7 @@ function refusal(statusCode: number, message: string): Error {
   return Object.assign(new Error(message), { statusCode })
 }
 
-// Requests under way are answered, then the connections closed, and the process ends by itself.
+// Open requests are answered. Then the connections are closed, and the process exits by itself.
 app.addHook('onClose', () => dataSource.destroy())
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => void app.close())
 

@@ -3,17 +3,17 @@ import { isDeepStrictEqual } from 'node:util'
 import type { ConnectionInspection, PoolStatus } from '@holdfast/core'
 import { test as base, describe, expect } from 'vitest'
 import { Cluster, until } from '../support/index.ts'
-import { Customers, type Visit } from './support/customers.ts'
+import { Customers, type Purchase } from './support/customers.ts'
 import { Service } from './support/service.ts'
 
 const CUSTOMERS = 6
 const WORKERS = ['worker-1', 'worker-2']
 const SHARE = 5
-/** A worker that doesn't end its pool ends with its idle connections: ten seconds later. */
+/** A worker that doesn't end its pool exits later: after 10 s its idle connections close. */
 const SOON_MILLIS = 8000
 
-/** What a worker tells of itself, and of all as the server sees them. */
-interface Told {
+/** The answer of a worker: its own pool, and the sessions of all workers as the server sees them. */
+interface WorkerReport {
   readonly worker: string
   readonly status: PoolStatus
   readonly connections: readonly ConnectionInspection[]
@@ -34,7 +34,7 @@ const test = base
   })
 
 describe('cluster.ts', () => {
-  test('each worker has connections of its own, told apart in pg_stat_activity', async ({ service, cluster }) => {
+  test('gives each worker connections of its own, with its name in pg_stat_activity', async ({ service, cluster }) => {
     await using customers = new Customers(service, CUSTOMERS, order)
     await seen(service, WORKERS)
     await customers.leave()
@@ -50,14 +50,14 @@ describe('cluster.ts', () => {
         const [first, second] = (await seen(service, WORKERS)).map(backends)
         return isDeepStrictEqual([first, second], await Promise.all(WORKERS.map((name) => sessionsOf(cluster, name))))
       },
-      { what: 'the server to see what each worker does' },
+      { what: 'the server to see the connections of each worker' },
     )
   })
 
-  test('the process that starts the workers has let go of its connections', async ({ service, cluster }) => {
+  test('closes the connections of the process that starts the workers', async ({ service, cluster }) => {
     await using _customers = new Customers(service, CUSTOMERS, order)
     await seen(service, WORKERS)
-    // One that still logs in has no name yet.
+    // A session that still logs in has no name.
     const named = (await cluster.sessions()).filter(({ applicationName }) => applicationName !== '')
     expect(new Set(named.map(({ applicationName }) => applicationName))).toEqual(
       new Set(WORKERS.map((name) => `shop ${name}`)),
@@ -65,7 +65,7 @@ describe('cluster.ts', () => {
   })
 
   test.for(['fast', 'immediate'] as const)(
-    'no request fails during a restart: %s',
+    'fails no request during a restart: %s',
     async (mode, { service, cluster }) => {
       const keys: string[] = []
       await using customers = new Customers(service, CUSTOMERS, async (insist) => {
@@ -84,13 +84,13 @@ describe('cluster.ts', () => {
     },
   )
 
-  test('the death of one worker does not disturb the other', async ({ service, cluster }) => {
+  test('keeps one worker running when the other one dies', async ({ service, cluster }) => {
     await using customers = new Customers(service, CUSTOMERS, orderAnywhere)
     const [victim, other] = await seen(service, WORKERS)
     const before = await sessionsOf(cluster, other?.worker)
     process.kill(victim?.status.pid as number, 'SIGKILL')
     await until(async () => (await sessionsOf(cluster, victim?.worker)).length === 0)
-    // A third takes its place; the other goes on with what it has.
+    // A third worker replaces it. The other one keeps its connections.
     const [, third] = await seen(service, ['worker-2', 'worker-3'])
     await customers.leave()
     expect(third?.connections).not.toEqual([])
@@ -99,32 +99,32 @@ describe('cluster.ts', () => {
   })
 
   test.for(['SIGTERM', 'SIGINT'] as const)(
-    'on %s all of them end without a trace',
+    'ends all workers on %s, without an error',
     async (signal, { service, cluster }) => {
       await using customers = new Customers(service, CUSTOMERS, order)
       const workers = await seen(service, WORKERS)
       service.signal(signal)
-      // As a Ctrl-C does, which reaches every process of the terminal.
+      // As by Ctrl-C, which every process of the terminal receives.
       for (const { status } of workers) process.kill(status.pid, signal)
       await until(() => !service.isRunning, { timeoutMillis: SOON_MILLIS, what: 'the pools to be ended' })
       expect(await service.ends()).toEqual({ code: 0, stderr: '' })
       await customers.leave()
-      // They weren't let in any more, which isn't an answer.
+      // Their connections were refused, so they got no answer.
       for (const failure of customers.failures) expect(failure).toMatchObject({ message: 'fetch failed' })
       await until(async () => (await cluster.countSessions()) === 0)
     },
   )
 })
 
-const order: Visit = async (insist) => {
+const order: Purchase = async (insist) => {
   await insist({ method: 'POST', path: '/orders', key: randomUUID(), body: { cents: 5 } })
 }
 
 /**
- * As {@link order}, for customers who repeat as well what nobody has answered: not only what the killed worker was at.
- * `node:cluster` goes on sending connections to a dead worker until it learns of its death, and forgets them.
+ * As {@link order}, and repeats requests that got no answer. `node:cluster` still sends connections to a dead worker until
+ * it notices the death, and drops them.
  */
-const orderAnywhere: Visit = async (insist) => {
+const orderAnywhere: Purchase = async (insist) => {
   const key = randomUUID()
   for (;;) {
     try {
@@ -140,26 +140,26 @@ function isUnanswered(error: unknown): boolean {
   return error instanceof Error && (error.message === 'fetch failed' || error.name === 'TimeoutError')
 }
 
-/** The server processes that a worker says its connections lead to. */
-function backends({ connections }: Told): (number | null)[] {
+/** The server processes of a worker's connections, as the worker reports them. */
+function backends({ connections }: WorkerReport): (number | null)[] {
   return connections.map(({ backendPid }) => backendPid).toSorted()
 }
 
-/** The server processes that a worker's connections lead to, as the server says. */
+/** The server processes of a worker's connections, as the server reports them. */
 async function sessionsOf(cluster: Cluster, worker: string | undefined): Promise<number[]> {
   const sessions = await cluster.sessions({ applicationName: `shop ${worker}` })
   return sessions.map(({ pid }) => pid).toSorted()
 }
 
-/** What these workers tell: requests go to each in turn. */
-async function seen(service: Service, names: readonly string[]): Promise<Told[]> {
-  const workers = new Map<string, Told>()
+/** The reports of these workers. Requests go to each worker in turn. */
+async function seen(service: Service, names: readonly string[]): Promise<WorkerReport[]> {
+  const workers = new Map<string, WorkerReport>()
   return until(
     async () => {
       const { body } = await service.ask({ method: 'GET', path: '/workers', isAlone: true })
-      const told = body as Told
-      workers.set(told.worker, told)
-      return names.every((name) => workers.has(name)) && names.map((name) => workers.get(name) as Told)
+      const report = body as WorkerReport
+      workers.set(report.worker, report)
+      return names.every((name) => workers.has(name)) && names.map((name) => workers.get(name) as WorkerReport)
     },
     { what: `${names.join(' and ')} to answer` },
   )

@@ -28,7 +28,7 @@ const theirs = stock({ client: pool, schema })
 type FirstOf<Callback extends (...args: never[]) => unknown> = Parameters<Callback>[0]
 
 describe('drizzle()', () => {
-  test('takes what that of drizzle-orm/node-postgres takes', () => {
+  test('takes the parameters of drizzle() in drizzle-orm/node-postgres', () => {
     expectTypeOf(drizzle('url')).toEqualTypeOf<HoldfastDatabase & { $client: Pool }>()
     expectTypeOf(drizzle('url', { schema })).toEqualTypeOf<HoldfastDatabase<typeof schema> & { $client: Pool }>()
     expectTypeOf(drizzle({ connection: 'url', schema })).toEqualTypeOf(db)
@@ -37,47 +37,47 @@ describe('drizzle()', () => {
     expectTypeOf(drizzle(pool)).toEqualTypeOf<HoldfastDatabase & { $client: Pool }>()
   })
 
-  test('takes the options of the pool, and when to retry', () => {
+  test('takes the options of the pool, `retry` and `idempotentSelects`', () => {
     expectTypeOf(drizzle({ connection: options, schema, retry: { retries: 5 } })).toEqualTypeOf(db)
     expectTypeOf(drizzle({ client: pool, schema, retry: true })).toEqualTypeOf(db)
-    // @ts-expect-error: an option that is none of the pool's
+    // @ts-expect-error: not an option of the pool
     drizzle({ connection: { prePing: 'always' } })
     expectTypeOf(drizzle({ client: pool, schema, idempotentSelects: true })).toEqualTypeOf(db)
     // @ts-expect-error: neither true nor false
     drizzle({ client: pool, idempotentSelects: 'yes' })
-    // @ts-expect-error: an option that is none of p-retry's
+    // @ts-expect-error: not an option of p-retry
     drizzle({ client: pool, retry: { times: 3 } })
   })
 
-  test('must be told where to connect', () => {
+  test('needs a place to connect to', () => {
     // @ts-expect-error: nothing
     drizzle()
     // @ts-expect-error: neither client nor connection
     drizzle({ schema })
   })
 
-  test('takes no stock pool', () => {
+  test('refuses a stock pool', () => {
     // @ts-expect-error: pg's own
     drizzle({ client: new pg.Pool() })
     // @ts-expect-error: pg's own
     drizzle(new pg.Pool())
   })
 
-  test('mocks', () => {
+  test("has Drizzle's own types for drizzle.mock()", () => {
     expectTypeOf(drizzle.mock({ schema }).query).toEqualTypeOf(stock.mock({ schema }).query)
     expectTypeOf(drizzle.mock().$client).toEqualTypeOf(stock.mock().$client)
   })
 })
 
 describe('a database', () => {
-  test("is Drizzle's own for whoever wants one", () => {
+  test("has the type of Drizzle's own database", () => {
     expectTypeOf(db).toExtend<NodePgDatabase<typeof schema>>()
     expectTypeOf(db).toExtend<typeof theirs>()
     expectTypeOf(migrate).toBeCallableWith(db, { migrationsFolder: 'drizzle' })
     expectTypeOf(withReplicas(db, [db]).transaction).toEqualTypeOf<typeof db.transaction>()
   })
 
-  test('knows its pool, or its client', () => {
+  test('has the type of its pool or client as $client', () => {
     expectTypeOf(db.$client).toEqualTypeOf<Pool>()
     expectTypeOf(drizzle({ client: new pg.Client() }).$client).toEqualTypeOf<pg.Client>()
     expectTypeOf(drizzle({ client: {} as LeasedClient }).$client).toEqualTypeOf<LeasedClient>()
@@ -105,14 +105,14 @@ describe('a database', () => {
 })
 
 describe('db.transaction', () => {
-  test("infers what Drizzle's own does", () => {
+  test("infers the same result as Drizzle's own", () => {
     expectTypeOf(db.transaction((tx) => tx.query.users.findMany())).toEqualTypeOf(
       theirs.transaction((tx) => tx.query.users.findMany()),
     )
     expectTypeOf(db.transaction(async () => 42 as const)).resolves.toEqualTypeOf<42>()
   })
 
-  test("hands over Drizzle's own transaction, and the attempt", () => {
+  test("passes Drizzle's own transaction and the attempt to its function", () => {
     void db.transaction(async (tx, info) => {
       expectTypeOf<typeof tx>().toEqualTypeOf<FirstOf<FirstOf<typeof theirs.transaction>>>()
       expectTypeOf(info).toEqualTypeOf<AttemptInfo>()
@@ -120,11 +120,11 @@ describe('db.transaction', () => {
         { id: number; name: string }[]
       >()
     })
-    // What users write to name the type of `tx`.
+    // As applications name the type of `tx`.
     expectTypeOf<FirstOf<FirstOf<typeof db.transaction>>>().toEqualTypeOf<FirstOf<FirstOf<typeof theirs.transaction>>>()
   })
 
-  test("takes Drizzle's modes, and our options", () => {
+  test("takes Drizzle's modes and Holdfast's options", () => {
     const modes: PgTransactionConfig = { isolationLevel: 'serializable', accessMode: 'read only', deferrable: true }
     void db.transaction(async () => {}, modes)
     void db.transaction(async () => {}, { ...modes, retry: { retries: 5, minTimeout: 10 }, signal })

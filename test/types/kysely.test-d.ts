@@ -21,12 +21,12 @@ declare const db: Kysely<Tables>
 declare const pool: Pool
 
 describe('HoldfastDialect', () => {
-  test("is a dialect, and one of PostgreSQL's", () => {
+  test('is a Kysely dialect, and a PostgresDialect', () => {
     expectTypeOf<HoldfastDialect>().toExtend<Dialect>()
     expectTypeOf<HoldfastDialect>().toExtend<PostgresDialect>()
   })
 
-  test('is made of a pool, of the options of one, or of nothing', () => {
+  test('takes a pool, the options of a pool, or nothing', () => {
     expectTypeOf(HoldfastDialect).toBeConstructibleWith()
     expectTypeOf(HoldfastDialect).toBeConstructibleWith({ pool })
     expectTypeOf(HoldfastDialect).toBeConstructibleWith({ pool: async () => pool })
@@ -39,46 +39,46 @@ describe('HoldfastDialect', () => {
     expectTypeOf<PoolOptions>().toExtend<HoldfastDialectConfig>()
   })
 
-  test("takes what Kysely's own takes besides the pool", () => {
+  test("takes the other options of Kysely's own dialect", () => {
     type Others = Omit<PostgresDialectConfig, 'pool'>
     expectTypeOf<Others & { pool: Pool }>().toExtend<HoldfastDialectConfig>()
     expectTypeOf<Others & { max: number }>().toExtend<HoldfastDialectConfig>()
     new HoldfastDialect({ pool, cursor: Cursor, onReserveConnection: async (connection) => void connection })
   })
 
-  test('takes what its own SELECTs may do, beside either', () => {
+  test('takes `idempotentSelects` beside a pool and beside its options', () => {
     expectTypeOf(HoldfastDialect).toBeConstructibleWith({ pool, idempotentSelects: true })
     expectTypeOf(HoldfastDialect).toBeConstructibleWith({ max: 5, idempotentSelects: false })
     // @ts-expect-error Neither true nor false.
     expectTypeOf(HoldfastDialect).toBeConstructibleWith({ pool, idempotentSelects: 'yes' })
   })
 
-  test('refuses a pool together with the options of one', () => {
+  test('refuses a pool together with the options of a pool', () => {
     expectTypeOf<{ pool: Pool; max: number }>().not.toExtend<HoldfastDialectConfig>()
-    // @ts-expect-error Either the one or the other.
+    // @ts-expect-error Either of them.
     new HoldfastDialect({ pool, connectionString: 'postgres://localhost' })
   })
 
-  test('refuses what is no pool of ours', () => {
+  test("refuses pools that aren't Holdfast's", () => {
     expectTypeOf<{ pool: PostgresPool }>().not.toExtend<HoldfastDialectConfig>()
     expectTypeOf<{ pool: string }>().not.toExtend<HoldfastDialectConfig>()
     expectTypeOf<{ max: 'many' }>().not.toExtend<HoldfastDialectConfig>()
   })
 
-  test("Kysely's own dialect takes a Pool as well", () => {
+  test("isn't needed for a Pool, which Kysely's own dialect takes as well", () => {
     expectTypeOf<Pool>().toExtend<PostgresPool>()
   })
 })
 
-describe('retrying', () => {
-  test("hands its function Kysely's own transaction, and the number of the attempt", () => {
+describe('withRetry', () => {
+  test("passes Kysely's own transaction and the number of the attempt to its function", () => {
     void withRetry(db.transaction()).execute(async (trx, info) => {
       expectTypeOf(trx).toEqualTypeOf<Transaction<Tables>>()
       expectTypeOf(info.attempt).toBeNumber()
     })
   })
 
-  test("resolves with what Kysely's own execute would", () => {
+  test("resolves with the same result as Kysely's own execute", () => {
     const select = (trx: Transaction<Tables>) => trx.selectFrom('account').select(['id', 'owner']).execute()
     const stock = db.transaction().execute(select)
     const ours = withRetry(db.transaction()).execute(select)
@@ -87,7 +87,7 @@ describe('retrying', () => {
     expectTypeOf(withRetry(db.transaction()).execute(() => 7)).resolves.toBeNumber()
   })
 
-  test('takes the builder with whatever it was told, and keeps its tables', () => {
+  test('takes a configured builder, and keeps its tables', () => {
     const builder = db.transaction().setIsolationLevel('serializable').setAccessMode('read only')
     expectTypeOf(withRetry(builder)).toEqualTypeOf<RetryableTransaction<Tables>>()
     const extended = db.$extendTables<{ session: { token: string } }>().transaction()
@@ -98,11 +98,11 @@ describe('retrying', () => {
     })
     void withRetry(db.transaction()).execute((trx) => {
       // @ts-expect-error There is no such table.
-      trx.selectFrom('nobody')
+      trx.selectFrom('unknown')
     })
   })
 
-  test('takes retry, a signal, and how to acquire', () => {
+  test('takes `retry`, `signal` and the options of acquiring', () => {
     const { signal } = new AbortController()
     const builder = db.transaction()
     expectTypeOf(withRetry<Tables>).toBeCallableWith(builder, { retry: false })
@@ -115,11 +115,11 @@ describe('retrying', () => {
     expectTypeOf(withRetry<Tables>).toBeCallableWith(builder, { retries: 5 })
   })
 
-  test('takes nothing but the builder of a transaction', () => {
+  test('refuses anything but the builder of a transaction', () => {
     expectTypeOf<Kysely<Tables>>().not.toExtend<TransactionBuilder<Tables>>()
     // @ts-expect-error A database.
     expectTypeOf(withRetry<Tables>).toBeCallableWith(db)
-    // @ts-expect-error The work of a controlled transaction can't be repeated.
+    // @ts-expect-error A controlled transaction can't run again.
     expectTypeOf(withRetry<Tables>).toBeCallableWith(db.startTransaction())
   })
 })

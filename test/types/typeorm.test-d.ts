@@ -16,7 +16,7 @@ declare const source: DataSource
 declare const pool: Pool
 
 describe('holdfast', () => {
-  test("takes TypeORM's own options as they are, and ours, and returns TypeORM's", () => {
+  test("takes TypeORM's options and Holdfast's, and returns TypeORM's", () => {
     expectTypeOf<Omit<PostgresOptions, 'driver' | 'nativeDriver'>>().toExtend<HoldfastDataSourceOptions>()
     expectTypeOf(holdfast).toBeCallableWith({ type: 'postgres', holdfast: { prePing: { idleMillis: 0 }, max: 3 } })
     expectTypeOf(holdfast).returns.toEqualTypeOf<PostgresOptions>()
@@ -24,14 +24,14 @@ describe('holdfast', () => {
     expectTypeOf(source.setOptions).toBeCallableWith(holdfast({ type: 'postgres' }))
   })
 
-  test('knows neither another type, nor a driver, nor options that are not there', () => {
+  test('refuses another type, a driver, and unknown options', () => {
     // @ts-expect-error another database
     holdfast({ type: 'mysql' })
-    // @ts-expect-error the driver is what it brings
+    // @ts-expect-error it brings the driver
     holdfast({ type: 'postgres', driver: {} })
     // @ts-expect-error pg-native can't be used
     holdfast({ type: 'postgres', nativeDriver: {} })
-    // @ts-expect-error where the server is, TypeORM's options say
+    // @ts-expect-error the address is given by TypeORM's options
     holdfast({ type: 'postgres', holdfast: { host: 'here' } })
     // @ts-expect-error a typo
     holdfast({ type: 'postgres', holdfast: { prePin: true } })
@@ -41,14 +41,14 @@ describe('holdfast', () => {
 })
 
 describe('driverFor', () => {
-  test('takes our pool, and is a driver', () => {
+  test("takes Holdfast's pool, and returns a driver", () => {
     expectTypeOf(driverFor).parameters.toEqualTypeOf<[pool: Pool]>()
     expectTypeOf(DataSource).toBeConstructibleWith({ type: 'postgres', driver: driverFor(pool) })
   })
 })
 
 describe('transaction', () => {
-  test('infers what its function returns, a promise or not', () => {
+  test('infers the result of its function, a promise or not', () => {
     expectTypeOf(transaction(source, async () => 42)).resolves.toEqualTypeOf<number>()
     expectTypeOf(transaction(source, () => 'text')).resolves.toEqualTypeOf<string>()
     expectTypeOf(transaction(source, { retry: false }, async () => ({ id: 1 }))).resolves.toEqualTypeOf<{
@@ -57,7 +57,7 @@ describe('transaction', () => {
     expectTypeOf(transaction(source, async () => {})).resolves.toEqualTypeOf<void>()
   })
 
-  test("hands it TypeORM's manager, and the attempt", () => {
+  test("passes TypeORM's manager and the attempt to its function", () => {
     void transaction(source, (manager, info) => {
       expectTypeOf(manager).toEqualTypeOf<EntityManager>()
       expectTypeOf(info).toEqualTypeOf<AttemptInfo>()
@@ -66,9 +66,9 @@ describe('transaction', () => {
       expectTypeOf(manager).toEqualTypeOf<EntityManager>()
       expectTypeOf(attempt).toBeNumber()
     })
-    // What was written for `dataSource.transaction` fits.
-    const work = async (manager: EntityManager): Promise<number> => manager.count('entry')
-    expectTypeOf(transaction(source, work)).toEqualTypeOf(source.transaction(work))
+    // A function for `dataSource.transaction` fits.
+    const count = async (manager: EntityManager): Promise<number> => manager.count('entry')
+    expectTypeOf(transaction(source, count)).toEqualTypeOf(source.transaction(count))
   })
 
   test("takes TypeORM's isolation levels, and the options of every transaction", () => {
@@ -85,7 +85,7 @@ describe('transaction', () => {
 })
 
 describe('drain', () => {
-  test('says whether all was done in time', () => {
+  test('resolves with whether everything ended in time', () => {
     expectTypeOf(drain).parameters.toEqualTypeOf<[dataSource: DataSource, millis: number]>()
     expectTypeOf(drain).returns.resolves.toBeBoolean()
   })

@@ -11,9 +11,9 @@ import type { HoldfastDatabase, TransactionConfig, TransactionFunction } from '.
  *    around it (`retryTransactions`). Drizzle 0.45's migrator calls `session.transaction` instead: that isn't retried,
  *    and its connection is released.
  *    If Drizzle changes this, test/adapters/drizzle/transaction.test.ts fails.
- * 2. A session sends each statement once. So those that only read are prepared by a session whose client is
- *    `pool.query` with `idempotent` (`sendSelectsAgain`). `prepareQuery` prepares all statements, but for
- *    0.45's `session.count`, which runs one of its own.
+ * 2. A session sends each statement once. So statements that only read are prepared by a second session, whose client is
+ *    `pool.query` with `idempotent` (`sendSelectsAgain`). `prepareQuery` prepares every statement except that of 0.45's
+ *    `session.count`, so both methods are replaced.
  *    If Drizzle changes this, test/adapters/drizzle/idempotent-selects.test.ts fails.
  */
 
@@ -60,8 +60,8 @@ export function sendSelectsAgain(db: NodePgDatabase, pool: Pool): void {
 }
 
 /**
- * Whether the query builder has made this statement, and it only reads. Drizzle tells its cache the type of each statement, but
- * for relational queries of 0.45 and `$count` of 1.0. These have a function that maps their rows.
+ * Whether the query builder has made this statement, and it only reads. Drizzle passes the type of each statement for its cache,
+ * except for relational queries of 0.45 and `$count` of 1.0. Those have a function that maps their rows.
  */
 function isBuiltSelect({ sql }: { readonly sql: string }, how: readonly unknown[]): boolean {
   const metadata = how.find(hasType)

@@ -22,7 +22,7 @@ const ABORTED_TRANSACTION_ERROR = Symbol.for('kysely.AbortedTransactionError')
 
 /** Marks the error of a COMMIT that the server refused. Returns the same error. */
 export function markAsRolledBack(error: unknown): unknown {
-  // The server answered, with a constraint or a conflict that it found at the end. When the answer is lost, nobody knows.
+  // The server answered, with a constraint or a conflict that it found at the end. A lost answer proves nothing.
   const isAnswered = error instanceof TransactionRolledBackError || (error instanceof Error && 'severity' in error)
   return isAnswered ? Object.defineProperty(error, ABORTED_TRANSACTION_ERROR, { value: true }) : error
 }

@@ -11,7 +11,7 @@ import { type AcquireOptions, type ConnectCallback, type LeasedClient, Pool, phy
  *    If TypeORM changes this, 'hides why its connection was lost, when it is a stock one' in
  *    test/adapters/typeorm/runner.test.ts fails.
  * 2. `PostgresDriver.createPool` leases once from each new pool. With `logNotifications` it listens there for `notice` and
- *    `notification`, and so hears the first connection only. Here those listeners are put on every connection.
+ *    `notification`, and so logs those of the first connection only. Here the listeners are added to every connection.
  *    If TypeORM changes this, 'logs the notices of every connection, where stock TypeORM logs those of the first' in
  *    test/adapters/typeorm/data-source.test.ts fails.
  */

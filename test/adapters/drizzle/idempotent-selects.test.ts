@@ -141,7 +141,7 @@ describe.each(EDITIONS)(
           'a SELECT with such an expression among others',
           (db) => {
             const one = db.$with('one').as(db.select().from(counted))
-            const it = db.$with('it').as(db.delete(entry).where(sql`id = 'nobody'`).returning())
+            const it = db.$with('it').as(db.delete(entry).where(sql`id = 'none'`).returning())
             return db.with(one, it).select().from(one).execute()
           },
         ],
@@ -160,13 +160,13 @@ describe.each(EDITIONS)(
             db
               .update(entry)
               .set({ id: sql`(select id from "counted")` })
-              .where(sql`id = 'nobody'`)
+              .where(sql`id = 'none'`)
               .returning()
               .execute(),
         ],
         [
           'a DELETE',
-          (db) => db.delete(entry).where(sql`id = (select 'nobody' || id from "counted")`).returning().execute(),
+          (db) => db.delete(entry).where(sql`id = (select 'none' || id from "counted")`).returning().execute(),
         ],
       ])('%s', async ([, run], { cluster, aimed, aimedAt }) => {
         const db = open(aimedAt)

@@ -100,12 +100,12 @@ test('withRetry does not run a transaction again when the answer to COMMIT is lo
   const transaction = rejection(
     withRetry(builderOf(db), AGAIN).execute(async (trx) => {
       runs++
-      await trx.insertInto('entry').values({ id: 'acknowledged to nobody' }).execute()
+      await trx.insertInto('entry').values({ id: 'without an answer' }).execute()
       proxy.swallow({ direction: 'to-client' })
     }),
   )
   const isWritten = async (): Promise<boolean> =>
-    (await cluster.query("select from entry where id = 'acknowledged to nobody'")).length === 1
+    (await cluster.query("select from entry where id = 'without an answer'")).length === 1
   await until(isWritten)
   proxy.cut('rst')
   expect(await transaction).toMatchObject({ name: 'ConnectionLostError', phase: 'commit', commitOutcome: 'unknown' })

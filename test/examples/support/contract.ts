@@ -6,14 +6,14 @@ import { FAULTS, type Place } from './faults.ts'
 import { type Answer, type Asked, Service, type ServiceOptions } from './service.ts'
 
 const CUSTOMERS = 4
-/** A service that doesn't end its pool ends with its idle connections: ten seconds later. */
+/** A service that doesn't end its pool exits later: after 10 s its idle connections close. */
 const SOON_MILLIS = 8000
 const STOCK = new URL('stock.ts', import.meta.url)
 
-/** A service that was lost in the midst of a COMMIT says so, and nothing else ever. */
+/** The only error answer of a service: its connection was lost while COMMIT was in flight. */
 const OUTCOME_UNKNOWN = { status: 503, body: expect.objectContaining({ message: expect.stringContaining('repeat') }) }
 
-/** What must hold for every one of the services with orders and payments, whatever they are written with. */
+/** What must hold for each of the services with orders and payments. */
 export function describeService(file: string): void {
   const test = base
     // biome-ignore lint/correctness/noEmptyPattern: vitest reads from the pattern what a fixture needs.
@@ -35,7 +35,7 @@ export function describeService(file: string): void {
         return Object.assign(await Service.start(file, { databaseUrl, ...options }), { applicationName })
       }
     })
-    /** Lives through all tests of a file, fault after fault. */
+    /** The same service in all tests of a file, fault after fault. */
     .extend('service', { scope: 'file' }, async ({ start }, { onCleanup }) => {
       const service = await start()
       onCleanup(() => service[Symbol.asyncDispose]())
@@ -46,7 +46,7 @@ export function describeService(file: string): void {
     })
 
   describe(file, () => {
-    test('does once what is asked for twice with the same key', async ({ service }) => {
+    test('carries a request out once that is sent twice with the same key', async ({ service }) => {
       const order = { method: 'POST', path: '/orders', key: randomUUID(), body: { cents: 250 } } as const
       const ordered = await service.ask(order)
       const id = (ordered.body as Order).id
@@ -62,7 +62,7 @@ export function describeService(file: string): void {
       })
     })
 
-    test('refuses what it must', async ({ service }) => {
+    test('refuses unknown orders, second payments and invalid requests', async ({ service }) => {
       const { id } = await insist(service, { method: 'POST', path: '/orders', key: randomUUID(), body: { cents: 1 } })
       const path = `/orders/${id}/pay`
       await insist(service, { method: 'POST', path, key: randomUUID() })
@@ -75,20 +75,20 @@ export function describeService(file: string): void {
       expect(await refused({ method: 'POST', path: '/orders', key: randomUUID(), body: { cents: -1 } })).toBe(400)
     })
 
-    test.for(FAULTS)('no request fails during $what', async ({ happen }, { service, place }) => {
+    test.for(FAULTS)('fails no request during $what', async ({ happen }, { service, place }) => {
       await using customers = new Customers(service, CUSTOMERS)
       await served(customers, 10)
       await happen(place)
       await served(customers, 10)
       await customers.leave()
       expect(customers.failures).toEqual([])
-      // One fault meets each customer at one request at most.
+      // A fault affects one request of each customer at most.
       expect(customers.repeated.length).toBeLessThanOrEqual(CUSTOMERS)
       for (const answer of customers.repeated) expect(answer).toEqual(OUTCOME_UNKNOWN)
       await expectBooksToBalance(place)
     })
 
-    test.for(FAULTS)('a payment under way survives $what unnoticed', async ({ happen }, { service, place }) => {
+    test.for(FAULTS)('carries a running payment out through $what', async ({ happen }, { service, place }) => {
       const { cluster, applicationName } = place
       expect(await paymentDuring(() => happen(place), service, place)).toMatchObject({
         status: 200,
@@ -98,34 +98,37 @@ export function describeService(file: string): void {
       await expectBooksToBalance(place)
     })
 
-    test('on stock libraries, the same file does not survive a restart', async ({ start, cluster }) => {
+    test('does not survive a restart on stock libraries', async ({ start, cluster }) => {
       await using service = await start({ preload: STOCK })
       const place = { cluster, applicationName: service.applicationName }
-      // It may fail to answer, or to live.
+      // It may answer with an error, or crash.
       const answer = await paymentDuring(() => cluster.restart(), service, place).catch(() => undefined)
       expect(answer?.status).not.toBe(200)
     })
 
-    test.for(FAULTS)('a payment is made once, though its COMMIT met $what', async ({ happen }, { service, place }) => {
-      const { cluster } = place
-      const { id } = await insist(service, { method: 'POST', path: '/orders', key: randomUUID(), body: { cents: 9 } })
-      await using _slow = await slowCommits(cluster)
-      const paid = await cluster.withAdmin(async (admin) => {
-        await admin.query('select pg_advisory_lock(1)')
-        const paying = insist(service, { method: 'POST', path: `/orders/${id}/pay`, key: randomUUID() })
-        await until(async () => (await waiting(place, /^commit/i)) === 1)
-        await happen(place)
-        return { paying }
-      })
-      expect(await paid.paying).toMatchObject({ status: 'paid' })
-      await expectBooksToBalance(place)
-    })
+    test.for(FAULTS)(
+      'makes a payment once when its COMMIT is lost by $what',
+      async ({ happen }, { service, place }) => {
+        const { cluster } = place
+        const { id } = await insist(service, { method: 'POST', path: '/orders', key: randomUUID(), body: { cents: 9 } })
+        await using _slow = await slowCommits(cluster)
+        const paid = await cluster.withAdmin(async (admin) => {
+          await admin.query('select pg_advisory_lock(1)')
+          const paying = insist(service, { method: 'POST', path: `/orders/${id}/pay`, key: randomUUID() })
+          await until(async () => (await waiting(place, /^commit/i)) === 1)
+          await happen(place)
+          return { paying }
+        })
+        expect(await paid.paying).toMatchObject({ status: 'paid' })
+        await expectBooksToBalance(place)
+      },
+    )
 
-    test('tells the state of its pool', async ({ service, place }) => {
+    test('answers with the state of its pool', async ({ service, place }) => {
       const ask = (): ReturnType<Service['ask']> => service.ask({ method: 'GET', path: '/status' })
       const { status, body } = await ask()
       expect({ status, body }).toMatchObject({ status: 200, body: { pid: service.pid, max: 10, leased: 0 } })
-      // A session that has just been opened or closed may be counted by one of the two only.
+      // For a moment, only one of the two counts a session that opens or closes.
       await until(
         async () => {
           const sessions = await place.cluster.countSessions({ applicationName: place.applicationName })
@@ -137,13 +140,13 @@ export function describeService(file: string): void {
     })
 
     test.for(['SIGTERM', 'SIGINT'] as const)(
-      'on %s it answers what it was asked, and ends without a trace',
+      'answers its open requests on %s, and exits without an error',
       async (signal, { start, cluster }) => {
         await using service = await start()
         await using customers = new Customers(service, CUSTOMERS)
         const { applicationName } = service
         const stop = async (): Promise<void> => {
-          // npm passes on a Ctrl-C that has reached its child already.
+          // npm passes a Ctrl-C on, which its child has received already.
           service.signal(signal)
           service.signal(signal)
           await until(() => isRefused(service))
@@ -155,7 +158,7 @@ export function describeService(file: string): void {
         await until(() => !service.isRunning, { timeoutMillis: SOON_MILLIS, what: 'the pool to be ended' })
         expect(await service.ends()).toEqual({ code: 0, stderr: '' })
         await customers.leave()
-        // They weren't let in any more, which isn't an answer.
+        // Their connections were refused, so they got no answer.
         for (const failure of customers.failures) expect(failure).toMatchObject({ message: 'fetch failed' })
         await until(async () => (await cluster.countSessions({ applicationName })) === 0)
       },
@@ -163,7 +166,7 @@ export function describeService(file: string): void {
   })
 }
 
-/** Waits until so many more orders were served, or somebody wasn't. */
+/** Waits for `count` more purchases, or for a failure. */
 async function served(customers: Customers, count: number): Promise<void> {
   const enough = customers.served + count
   await until(() => customers.served >= enough || customers.failures.length > 0)
@@ -213,7 +216,7 @@ async function expectBooksToBalance({ cluster }: Place): Promise<void> {
   expect(wrong).toEqual([])
 }
 
-/** As long as it isn't disposed of, a COMMIT with a payment waits while somebody else holds the advisory lock 1. */
+/** Until it is disposed of, a COMMIT with a payment waits while another session holds the advisory lock 1. */
 async function slowCommits(cluster: Cluster): Promise<AsyncDisposable> {
   await cluster.withAdmin(async (admin) => {
     await admin.query(`

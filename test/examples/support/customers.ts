@@ -9,48 +9,48 @@ export interface Order {
   readonly payments?: readonly { readonly cents: number }[]
 }
 
-/** Sends a request until it is carried out. */
+/** Sends a request until it succeeds. */
 export type Insist = (asked: Asked) => Promise<unknown>
 
-/** What a customer does, over and over. */
-export type Visit = (insist: Insist) => Promise<void>
+/** What a customer does again and again. */
+export type Purchase = (insist: Insist) => Promise<void>
 
-/** How often a customer repeats a request before he gives up. */
-const PATIENCE = 5
+/** How often a customer sends a request before giving up. */
+const MOST_REQUESTS = 5
 
 /**
- * The customers of a service, each of whom makes one visit after the other. They do what such a service asks of its
- * clients: a 503 is answered by the same request with the same key. Anything else is a failure.
+ * The customers of a service. Each makes one purchase after the other. They do what the service asks of its clients:
+ * after a 503 they send the same request with the same key. Any other error is a failure.
  */
 export class Customers implements AsyncDisposable {
-  /** How many visits were made. */
+  /** The number of purchases so far. */
   served = 0
-  /** The answers that had a customer repeat his request. */
+  /** The answers after which a customer repeated the request. */
   readonly repeated: Answer[] = []
-  /** Why customers left for good: all is well as long as there is nothing here. */
+  /** The errors after which customers stopped. */
   readonly failures: unknown[] = []
-  readonly #working: Promise<void>[]
+  readonly #running: Promise<void>[]
   #areLeaving = false
 
-  constructor(service: Service, count: number, visit: Visit = orderAndPay) {
+  constructor(service: Service, count: number, purchase: Purchase = orderAndPay) {
     const insistHere: Insist = (asked) => insist(service, asked, this.repeated)
-    this.#working = Array.from({ length: count }, () => this.#visit(() => visit(insistHere)))
+    this.#running = Array.from({ length: count }, () => this.#buy(() => purchase(insistHere)))
   }
 
-  /** Has each finish what it is at. */
+  /** Waits until each has finished its last purchase. */
   async leave(): Promise<void> {
     this.#areLeaving = true
-    await Promise.all(this.#working)
+    await Promise.all(this.#running)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.leave()
   }
 
-  async #visit(visit: () => Promise<void>): Promise<void> {
+  async #buy(purchase: () => Promise<void>): Promise<void> {
     try {
       while (!this.#areLeaving) {
-        await visit()
+        await purchase()
         this.served++
       }
     } catch (error) {
@@ -59,18 +59,18 @@ export class Customers implements AsyncDisposable {
   }
 }
 
-/** Sends a request until it is carried out; what didn't succeed, but may be repeated, is noted down. */
+/** Sends a request until it succeeds. Adds the answers after which it was repeated to `repeated`. */
 export async function insist(service: Service, asked: Asked, repeated: Answer[] = []): Promise<Order> {
-  for (let attempt = 1; ; attempt++) {
+  for (let request = 1; ; request++) {
     const answer = await service.ask(asked)
     if (answer.status >= 200 && answer.status < 300) return answer.body as Order
-    if (answer.status !== 503 || attempt === PATIENCE)
+    if (answer.status !== 503 || request === MOST_REQUESTS)
       throw new Error(`${asked.method} ${asked.path}: ${answer.status} ${JSON.stringify(answer.body)}`)
     repeated.push(answer)
   }
 }
 
-/** Orders, pays, and looks at what has become of it. */
+/** Orders, pays, and checks the order. */
 async function orderAndPay(insist: Insist): Promise<void> {
   const cents = 1 + Math.floor(Math.random() * 10_000)
   const { id } = (await insist({ method: 'POST', path: '/orders', key: randomUUID(), body: { cents } })) as Order

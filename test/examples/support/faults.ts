@@ -7,7 +7,7 @@ export interface Place {
   readonly applicationName: string
 }
 
-/** What becomes of the connections of a service. */
+/** A fault of the connections of a service. */
 export interface Fault {
   readonly what: string
   readonly happen: (place: Place) => Promise<unknown>

@@ -19,10 +19,10 @@ export interface Answer {
 
 /** How a service is started. */
 export interface ServiceOptions {
-  /** Without it, the service has to know by itself. */
+  /** Without it, the service finds its server by itself. */
   readonly databaseUrl?: string
   readonly args?: readonly string[]
-  /** A module that is loaded before the service: what it imports can be replaced. */
+  /** A module that is loaded before the service, and may replace the service's imports. */
   readonly preload?: URL
 }
 
@@ -33,13 +33,13 @@ export interface Asked {
   /** The header Idempotency-Key. */
   readonly key?: string
   readonly body?: unknown
-  /** Over a connection of its own: under node:cluster, the next worker gets it. */
+  /** Whether it has a connection of its own, which node:cluster gives to the next worker. */
   readonly isAlone?: boolean
-  /** After so many milliseconds without an answer it is given up, with a `TimeoutError`. */
+  /** It rejects with a `TimeoutError` after so many milliseconds without an answer. */
   readonly timeoutMillis?: number
 }
 
-/** One of `examples/`, in a process of its own: started as its README says, asked over HTTP. */
+/** A service of `examples/` in a process of its own, started as its README says. */
 export class Service implements AsyncDisposable {
   readonly pid: number
   readonly #child: ChildProcess
@@ -79,23 +79,23 @@ export class Service implements AsyncDisposable {
     return this.#child.exitCode === null && this.#child.signalCode === null
   }
 
-  /** What it has said so far. */
+  /** Its output so far. */
   get stdout(): string {
     return this.#stdout
   }
 
-  /** Where it says that it listens. */
+  /** The URL in its output. */
   get address(): string | undefined {
     return /http:\/\/[\w.:[\]]+/.exec(this.#stdout)?.[0]
   }
 
-  /** What it has reported as failures so far; Fastify logs them as JSON, with their level. */
+  /** The failures that it has logged so far. Fastify logs them as JSON with their level. */
   get complaints(): string[] {
     const logged = this.#stdout.split('\n').filter((line) => /"level":[56]0/.test(line))
     return [...logged, ...(this.#stderr === '' ? [] : [this.#stderr])]
   }
 
-  /** One request, sent once; rejects if nobody answers it. */
+  /** Sends one request, once. Rejects if it gets no answer. */
   async ask({ method, path, key, body, isAlone, timeoutMillis }: Asked): Promise<Answer> {
     const headers = {
       ...(key !== undefined && { 'idempotency-key': key }),
@@ -115,7 +115,7 @@ export class Service implements AsyncDisposable {
     return settles(answered, `the answer to ${method} ${path}`)
   }
 
-  /** As at a keyboard. */
+  /** Types into its terminal. */
   type(text: string): void {
     this.#child.stdin?.write(text)
   }
@@ -125,7 +125,7 @@ export class Service implements AsyncDisposable {
     this.#child.kill(signal)
   }
 
-  /** How it ends, if it does within reasonable time. */
+  /** Resolves with its exit code and stderr, if it exits within the time of `settles`. */
   ends(): Promise<Exit> {
     return settles(this.#exited, `the process of the service (${this.pid})`)
   }

@@ -1,6 +1,6 @@
 import { registerHooks } from 'node:module'
 
-/** Loaded before a service: what it imports from us is what it would have imported without us. */
+/** Loaded before a service. Replaces its imports of Holdfast by the stock libraries. */
 registerHooks({
   resolve(specifier, context, nextResolve) {
     const [, name] = /^@holdfast\/(\w+)$/.exec(specifier) ?? []

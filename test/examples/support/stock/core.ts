@@ -3,7 +3,7 @@ import pg from 'pg'
 
 export { isDisconnect } from '@holdfast/core'
 
-/** `pg.Pool` with the transaction that everybody writes by hand. */
+/** `pg.Pool` with a transaction as applications write it by hand. */
 export class Pool extends pg.Pool {
   async transaction<Result>(
     fn: (tx: pg.ClientBase) => Promise<Result>,
