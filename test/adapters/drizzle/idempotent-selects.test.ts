@@ -157,12 +157,7 @@ describe.each(EDITIONS)(
         [
           'an UPDATE',
           (db) =>
-            db
-              .update(entry)
-              .set({ id: sql`(select id from "counted")` })
-              .where(sql`id = 'none'`)
-              .returning()
-              .execute(),
+            db.update(entry).set({ id: sql`(select id from "counted")` }).where(sql`id = 'none'`).returning().execute(),
         ],
         [
           'a DELETE',
