@@ -13,6 +13,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['compose', 'pool-callers', 'pool-query'],
   ['engine', 'transaction', 'guard'],
   ['connection'],
+  ['user-client'],
   ['commit', 'driver'],
   ['telemetry', 'policy', 'sql', 'runtime'],
   ['options'],
@@ -51,6 +52,7 @@ const NOT_YET = {
 const MAY_IMPORT_PACKAGES: Record<string, readonly string[]> = {
   pool: ['pg'],
   connection: ['pg', 'node:events'],
+  'user-client': ['pg'],
   commit: ['p-retry'],
   driver: ['pg', 'node:events', 'node:module', 'node:net', 'node:util'],
   engine: ['p-retry'],

@@ -1,6 +1,6 @@
 import type { AsyncResource } from 'node:async_hooks'
 import type { Duplex } from 'node:stream'
-import pg, { type Client, type ClientConfig, type PoolClient } from 'pg'
+import type { Client, ClientConfig, PoolClient } from 'pg'
 import { truthIn } from '../commit/answer.ts'
 import type { CommitSettings } from '../commit/settle.ts'
 import { clarified, guardClient } from '../driver/guarded-reading.ts'
@@ -16,8 +16,9 @@ import type { Clock } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
 import { afterPatience } from '../runtime/deadline.ts'
 import { messageOf } from '../thrown.ts'
+import { hasOwnQuery } from '../user-client/client-class.ts'
+import { connectInAnyWay, type LoginKnown } from '../user-client/connecting.ts'
 import type { ClientOwner } from './client-owner.ts'
-import { connectInAnyWay, type LoginKnown } from './connecting.ts'
 import { Connection, type ConnectionListener } from './connection.ts'
 import type { ConnectionSettings } from './connection-settings.ts'
 import { ask, ping } from './internal-query.ts'
@@ -74,7 +75,7 @@ export class Connector {
     const { pipeline, stream } = options.clientConfig()
     // A tracker of transaction ids needs the driver to send one statement at a time, and to send all of them. And resolving
     // a lost COMMIT takes a second socket.
-    const isTrackable = !pipeline && !hasOwnQuery(options.Client) && typeof stream !== 'object'
+    const isTrackable = !pipeline && !(options.Client && hasOwnQuery(options.Client)) && typeof stream !== 'object'
     this.#settings = {
       clock,
       endClient: endOf(Object.getPrototypeOf(this.#clientClass)),
@@ -219,11 +220,6 @@ export class Connector {
       run().then(resolve, reject).finally(cancel)
     })
   }
-}
-
-/** Whether a class of the user's has its own way to send statements. */
-function hasOwnQuery(base: typeof Client | undefined): boolean {
-  return base !== undefined && base.prototype.query !== pg.Client.prototype.query
 }
 
 /** What the driver has emitted before says more than the end of the connection that followed from it. */

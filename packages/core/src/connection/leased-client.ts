@@ -51,15 +51,15 @@ export function deriveClientOfLease(common: LeasedClient, prototype: object): Cl
       if (notes.areUsed) notes.show(owner.client, this)
     }
 
-    query(...call: unknown[]): unknown {
+    query(...args: unknown[]): unknown {
       const self = this[LEASED]
       // A program has taken this method and calls it on another client.
-      if (!self) return Reflect.apply(Reflect.get(prototype, 'query') as Method, this, call)
+      if (!self) return Reflect.apply(Reflect.get(prototype, 'query') as Method, this, args)
       const { client, lease, isLost } = self.#owner
-      if (lease.isHeld(self.#number)) return (client.query as Method)(...call)
+      if (lease.isHeld(self.#number)) return (client.query as Method)(...args)
       // A lost connection is never leased again, and each call on it reports the loss.
-      if (isLost && ClientOfLease.#isLast(self)) return (client.query as Method)(...call)
-      return refuseQuery(client, call as unknown as QueryArguments, new ReleaseError(RELEASED))
+      if (isLost && ClientOfLease.#isLast(self)) return (client.query as Method)(...args)
+      return refuseQuery(client, args as unknown as QueryArguments, new ReleaseError(RELEASED))
     }
 
     end(callback?: unknown): unknown {
@@ -88,19 +88,19 @@ export function deriveClientOfLease(common: LeasedClient, prototype: object): Cl
     }
 
     on(event: string, listener: Method): unknown {
-      return ClientOfLease.#listen(this[LEASED], 'on', event, listener)
+      return ClientOfLease.#addListener(this[LEASED], 'on', event, listener)
     }
 
     once(event: string, listener: Method): unknown {
-      return ClientOfLease.#listen(this[LEASED], 'once', event, listener)
+      return ClientOfLease.#addListener(this[LEASED], 'once', event, listener)
     }
 
     prependListener(event: string, listener: Method): unknown {
-      return ClientOfLease.#listen(this[LEASED], 'prependListener', event, listener)
+      return ClientOfLease.#addListener(this[LEASED], 'prependListener', event, listener)
     }
 
     prependOnceListener(event: string, listener: Method): unknown {
-      return ClientOfLease.#listen(this[LEASED], 'prependOnceListener', event, listener)
+      return ClientOfLease.#addListener(this[LEASED], 'prependOnceListener', event, listener)
     }
 
     removeListener(event: string, listener: Method): unknown {
@@ -205,7 +205,7 @@ export function deriveClientOfLease(common: LeasedClient, prototype: object): Cl
       notes.keep(client, self, (key) => isMethod(client, key))
     }
 
-    static #listen(self: ClientOfLease, how: Listening, event: string, listener: Method): unknown {
+    static #addListener(self: ClientOfLease, how: Listening, event: string, listener: Method): unknown {
       const { client, lease } = self.#owner
       const emitter = client as EventEmitter
       if (typeof listener !== 'function') return emitter[how](event, listener) // Throws Node's own TypeError.

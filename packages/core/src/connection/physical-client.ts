@@ -1,23 +1,21 @@
 import { errorMonitor } from 'node:events'
 import { Client, type ClientConfig, type PoolClient } from 'pg'
-import { checkDriver } from '../driver/check-driver.ts'
 import { clarified } from '../driver/guarded-reading.ts'
 import { takeQueryTimeout } from '../driver/internals.ts'
 import type { Named } from '../driver/prepared-statements.ts'
 import { failSubmittable, type Submittable, trackSubmittable } from '../driver/submittable.ts'
-import { OptionsError, ReleaseError } from '../errors.ts'
+import { ReleaseError } from '../errors.ts'
 import { inItsContext } from '../runtime/context.ts'
 import { currentScope } from '../runtime/pool-options-scope.ts'
+import { failure } from '../runtime/stack.ts'
 import { runUserCode } from '../runtime/user-code.ts'
 import { kindOf, takesEffectLate } from '../sql/statement.ts'
-import { propertyOf } from '../thrown.ts'
+import { hasOwnQuery, usableClientClass } from '../user-client/client-class.ts'
+import { sendByOwnQuery } from '../user-client/own-query.ts'
 import type { ClientOwner } from './client-owner.ts'
-import { isForeign, standInClient } from './foreign-client.ts'
 import { RELEASED } from './lease.ts'
-import { sendByOwnQuery } from './own-query.ts'
 import { type Callback, copyOf, hasValues, type QueryConfig } from './query-config.ts'
 import { refusalOf } from './refuse-query.ts'
-import { failure } from './stack.ts'
 import { refuse, StatementRun } from './statement-run.ts'
 
 /** The physical `pg.Client` of a connection, with the methods that @types/pg lacks. */
@@ -44,30 +42,9 @@ const CLASSES = new WeakMap<typeof Client, PhysicalClientClass>()
  * @throws {OptionsError} for pg-native, whose socket can't be watched, and for a driver that lacks a part.
  */
 export function physicalClientClass(base: typeof Client = Client): PhysicalClientClass {
-  if (typeof base !== 'function' || !hasSocket(base))
-    throw new OptionsError([
-      '`Client` must be the JavaScript client of pg: pg-native has no socket that could be watched.',
-    ])
-  const derived = CLASSES.get(base) ?? derive(driverClassOf(base))
+  const derived = CLASSES.get(base) ?? derive(usableClientClass(base))
   CLASSES.set(base, derived)
   return derived
-}
-
-/** Whether it is neither pg-native nor a class that hides its prototype. */
-function hasSocket(base: typeof Client): boolean {
-  const prototype = propertyOf(base, 'prototype')
-  try {
-    return typeof prototype === 'object' && prototype !== null && !('isConnected' in prototype)
-  } catch {
-    return false
-  }
-}
-
-/** A class that is no client is replaced by one whose `connect` rejects: first with the class's own error, if it has one. */
-function driverClassOf(base: typeof Client): typeof Client {
-  const driver = isForeign(base) ? standInClient(base as never) : base
-  checkDriver(driver)
-  return driver
 }
 
 /** Its name must not contain "Pool": Drizzle takes such a client for a pool, and runs one transaction on several. */
@@ -93,7 +70,7 @@ function derive(base: typeof Client): PhysicalClientClass {
       const values = typeof second === 'function' ? undefined : second
       const callback: Callback | undefined = typeof second === 'function' ? second : (third ?? first.callback)
       if (callback && typeof callback !== 'function') throw new TypeError('callback is not a function')
-      const isDrivers = base.prototype.query === Client.prototype.query
+      const isDrivers = !hasOwnQuery(base)
       if (callback)
         return this.#run(first, values, inItsContext(callback), isDrivers ? this.#sendWithCallback : this.#sendByOwn)
       const send = isDrivers ? this.#sendWithCallback : this.#sendForPromise

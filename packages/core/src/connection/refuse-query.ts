@@ -3,11 +3,11 @@ import { failSubmittable, type Submittable, trackSubmittable } from '../driver/s
 import { OptionsError, ReleaseError } from '../errors.ts'
 import { abortReason } from '../runtime/abort-reason.ts'
 import { endedAttempt } from '../runtime/pool-options-scope.ts'
+import { failure } from '../runtime/stack.ts'
 import { onlyRollsBack } from '../sql/statement.ts'
 import { propertyOf } from '../thrown.ts'
 import type { ClientOwner } from './client-owner.ts'
 import type { Callback, QueryArguments } from './query-config.ts'
-import { failure } from './stack.ts'
 
 /** Why a statement isn't sent; undefined if it is. */
 export function refusalOf(

@@ -1,6 +1,7 @@
 import type { Client, QueryResult } from 'pg'
 import { propertyOf, toError } from '../thrown.ts'
-import type { Callback } from './query-config.ts'
+
+type Callback = (error: Error | null, result?: QueryResult) => void
 
 /** The statements of each client that wait for an answer of its own `query`. */
 const WAITING = new WeakMap<Client, Set<() => void>>()
