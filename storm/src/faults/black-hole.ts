@@ -6,7 +6,7 @@ const LASTS_MILLIS = 5000
 export const blackHole: Fault = {
   name: 'black-hole',
   title: 'silent black hole',
-  story: 'A firewall forgets every connection: their bytes vanish, nobody is told. New connections work.',
+  story: 'A firewall forgets every connection: their bytes vanish without a notice. New connections work.',
   needs: 'connection',
   async strike({ ground, act, wait }) {
     const { proxy } = ground

@@ -4,7 +4,7 @@ import type { Fault } from './fault.ts'
 export const fin: Fault = {
   name: 'fin',
   title: 'FIN',
-  story: 'Something between service and server closes every connection in good order, without a word of Postgres.',
+  story: 'Something between service and server closes every connection cleanly, without a message of Postgres.',
   needs: 'connection',
   strike: ({ ground, act }) => act('kills', () => ground.proxy.cut('fin')),
 }

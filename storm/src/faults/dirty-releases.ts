@@ -6,7 +6,7 @@ const DIRTY_MILLIS = 3000
 export const dirtyReleases: Fault = {
   name: 'dirty-releases',
   title: 'dirty releases',
-  story: `For ${DIRTY_MILLIS / 1000} s some callers forget their COMMIT and give the connection back with its transaction open.`,
+  story: `For ${DIRTY_MILLIS / 1000} s some callers forget their COMMIT and release the connection with an open transaction.`,
   needs: 'connection',
   async strike({ victim, act, wait }) {
     await act('spares', () => victim.dirty(true))

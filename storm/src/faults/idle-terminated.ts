@@ -5,7 +5,7 @@ import type { Fault } from './fault.ts'
 export const idleTerminated: Fault = {
   name: 'idle-terminated',
   title: 'idle sessions terminated',
-  story: 'An administrator ends every session while the service has nothing to do; then its callers come back.',
+  story: 'An administrator ends every session while the service is idle; then its callers start again.',
   needs: 'connection',
   async strike({ ground, victim, act, wait }) {
     await victim.pause()

@@ -15,7 +15,7 @@ const PATIENCE_MILLIS = 1500
 export const commitsReset: Fault = {
   name: 'commits-reset',
   title: 'COMMIT lost, RST',
-  story: `The connection is reset while COMMIT is on its way, ${RESETS} times: by turns before the server gets it, and after it has carried it out.`,
+  story: `The connection is reset while COMMIT is on its way, ${RESETS} times: in turn before the server gets it, and after the server has executed it.`,
   needs: 'server',
   strike: (context) => hitCommits(context, { times: RESETS, effect: 'kills', act: 'rst' }),
 }
@@ -24,7 +24,7 @@ export const commitsReset: Fault = {
 export const commitsSilenced: Fault = {
   name: 'commits-silenced',
   title: 'COMMIT lost, silent',
-  story: `The connection turns into a black hole while COMMIT is on its way, ${SILENCES} times: by turns before the server gets it, which then keeps its locks, and after it has carried it out.`,
+  story: `The connection turns into a black hole while COMMIT is on its way, ${SILENCES} times: in turn before the server gets it, which then keeps its locks, and after the server has executed it.`,
   needs: 'server',
   strike: (context) => hitCommits(context, { times: SILENCES, effect: 'silences', act: 'swallow' }),
 }

@@ -6,7 +6,7 @@ const FROZEN_MILLIS = 2500
 export const processFreeze: Fault = {
   name: 'process-freeze',
   title: 'process freeze',
-  story: `The service stands still for ${FROZEN_MILLIS / 1000} s (SIGSTOP, as in a frozen Lambda); meanwhile the server ends its sessions.`,
+  story: `The service is frozen for ${FROZEN_MILLIS / 1000} s (SIGSTOP, as in a frozen Lambda); meanwhile the server ends its sessions.`,
   needs: 'connection',
   async strike({ ground, victim, act, wait }) {
     await act('kills', async () => {

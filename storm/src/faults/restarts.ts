@@ -6,7 +6,7 @@ const DOWN_MILLIS = 1000
 export const fastRestart: Fault = {
   name: 'fast-restart',
   title: 'fast restart',
-  story: 'The server restarts as for an update: every session is told (57P01), and for a second nobody is let in.',
+  story: 'The server restarts as for an update: every session gets 57P01, and for a second no login succeeds.',
   needs: 'server',
   strike: (context) => restart(context, 'fast'),
 }
@@ -15,7 +15,7 @@ export const fastRestart: Fault = {
 export const immediateRestart: Fault = {
   name: 'immediate-restart',
   title: 'immediate restart',
-  story: 'The server dies on the spot (57P02), recovers from its log, and is away for a second.',
+  story: 'The server dies at once (57P02), recovers from its log, and is away for a second.',
   needs: 'server',
   strike: (context) => restart(context, 'immediate'),
 }

@@ -23,7 +23,7 @@ export interface RowGroup {
   readonly rows: readonly { readonly stack: StackRecord['stack']; readonly result: Numbers }[]
 }
 
-/** Fault by fault, stack by stack, these are the numbers. */
+/** The numbers of each fault and stack. */
 export const COLUMNS: readonly Column[] = [
   number('ok', 'operations that succeeded', ({ succeeded }) => succeeded, false),
   number('errors', 'failures that the application saw, or that died with its process', ({ errors }) => errors),
@@ -31,20 +31,20 @@ export const COLUMNS: readonly Column[] = [
   number('hangs', 'operations pending for more than 5 s', ({ hangs }) => hangs),
   number('crashes', 'times the process died', ({ crashes }) => crashes),
   number('lost', 'acknowledged writes that are not in the database', ({ lost }) => lost),
-  number('doubled', 'writes that are there twice', ({ doubled }) => doubled),
+  number('doubled', 'writes that are in the database twice', ({ doubled }) => doubled),
   number(
     'stray',
-    'writes that are there, although nobody committed them',
+    'writes that are in the database, although they were not committed',
     ({ uncommitted, denied }) => uncommitted + denied,
   ),
   number(
     'misreported',
-    'transactions reported as failed that are there all the same: who submits them again doubles them',
+    'transactions that were reported as failed, but are written: a caller that submits them again doubles them',
     ({ misreported }) => misreported,
   ),
   number(
     'unknown',
-    'transactions whose error says that nobody can know what became of them; single statements are among the errors',
+    'transactions whose error says that the outcome is unknown; single statements are among the errors',
     ({ unknown }) => unknown,
     false,
   ),
@@ -120,7 +120,7 @@ function number(head: string, meaning: string, read: (result: Numbers) => number
   return { head, meaning, text: (result) => String(read(result)), isBad: (result) => mayWorry && read(result) > 0 }
 }
 
-/** A time that a person reads. */
+/** A duration, for people. */
 export function duration(millis: number): string {
   return millis < 1000 ? `${Math.round(millis)} ms` : `${(millis / 1000).toFixed(2)} s`
 }

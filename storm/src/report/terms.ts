@@ -1,17 +1,17 @@
 import { SETTINGS } from '../settings.ts'
 import type { ErrorFacts } from '../workload/operation.ts'
 
-/** A word of the report, and what it means there. */
+/** A term of the report, and its meaning. */
 export interface Term {
   readonly term: string
   readonly meaning: string
 }
 
-/** Why an error of Holdfast had to be, or not. */
+/** Whether an error of Holdfast was unavoidable, and why. */
 export const REASONS: readonly Term[] = [
   { term: 'in flight', meaning: 'on a connection that was open when it was killed or silenced' },
-  { term: 'into the dark', meaning: 'on one that had died without a sign, before any other had been found out' },
-  { term: 'avoidable', meaning: 'all else' },
+  { term: 'into the dark', meaning: 'on one that had died without a sign, before another dead one was noticed' },
+  { term: 'avoidable', meaning: 'everything else' },
 ]
 
 /** The properties of a ConnectionLostError. */
@@ -22,39 +22,42 @@ export const LOSS_TERMS: readonly Term[] = [
     term: 'told by ROLLBACK',
     meaning: "the ORM shows the error of its ROLLBACK instead of COMMIT's; the outcome is COMMIT's",
   },
-  { term: 'outcome', meaning: "what became of the work ('aborted': surely nothing written, 'unknown': can't be told)" },
+  {
+    term: 'outcome',
+    meaning: "what became of the transaction ('aborted': nothing was written, 'unknown': may be written or not)",
+  },
 ]
 
-/** What a stack with Holdfast can't make zero, and what may look worse than it is. */
+/** Notes on numbers that a stack with Holdfast can't make zero, or that look worse than they are. */
 export const NOTES: readonly Term[] = [
   {
     term: 'errors with Holdfast',
     meaning:
-      'what was in flight on a connection when it was killed may have been carried out, so a single statement is reported, ' +
-      'never repeated; so is a COMMIT of which not even the server can tell. Other transactions are run again. From hangs to misreported, and leaked, every column is to be 0',
+      'a statement that was in flight when its connection was killed may have run, so it is reported and never repeated. The same holds for a ' +
+      'COMMIT whose outcome the server does not know. Other transactions run again. From hangs to misreported, and leaked, every column must be 0',
   },
   {
     term: 'back after, with Holdfast',
     meaning:
-      'sometimes later than stock when connects are refused: one probe knocks, with backoff, and everybody waits for it ' +
-      'without an error; otherwise every caller knocks and gets one',
+      'sometimes later than stock when connects are refused: one attempt at a time connects, with backoff, and all callers wait for it ' +
+      'without an error; with stock every caller connects and gets an error',
   },
   {
     term: 'crashes',
     meaning:
-      'a process that dies of a lost COMMIT has told nobody anything: nothing is misreported then, nor submitted again',
+      'a process that dies of a lost COMMIT has reported nothing: so nothing is misreported, and nothing is submitted again',
   },
   {
     term: 'ok, with Holdfast',
     meaning:
-      'sometimes fewer than stock where single connections are killed again and again: each time the others are taken for dead, ' +
-      'too, and opened anew (invalidateOnDisconnect)',
+      'sometimes fewer than stock when single connections are killed again and again: each time all others count as dead too, ' +
+      'and are opened again (invalidateOnDisconnect)',
   },
   {
     term: 'query_timeout',
     meaning:
-      `${SETTINGS.queryTimeoutMillis / 1000} s with Holdfast and for pg.Pool as advised; the other stacks are set up as their ` +
-      'documentation shows, without',
+      `${SETTINGS.queryTimeoutMillis / 1000} s with Holdfast and for pg.Pool as advised; the other stacks are configured as their ` +
+      'documentation shows, without it',
   },
 ]
 
