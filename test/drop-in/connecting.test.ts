@@ -221,7 +221,7 @@ describe.each(LIBRARIES)('$library: the name of the application', ({ open }) => 
 })
 
 describe.each(LIBRARIES)('$library: a script', ({ library }) => {
-  test('ends at once when its clients lie idle, with allowExitOnIdle', async ({ local }) => {
+  test('ends at once when its clients are idle, with allowExitOnIdle', async ({ local }) => {
     const options = local.config({ allowExitOnIdle: true, idleTimeoutMillis: 0 })
     expect(await runScript({ library, options, ends: false })).toHaveLength(1)
   })

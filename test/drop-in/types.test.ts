@@ -12,7 +12,7 @@ describe.each(LIBRARIES)('$library: types', ({ open }) => {
     ;(pg.defaults as { parseInt8: boolean }).parseInt8 = false
   })
 
-  test('come back as strings where JavaScript has none like them', async ({ direct }) => {
+  test('are strings if JavaScript has no such type', async ({ direct }) => {
     await using pool = open(direct)
     const text = `select 12345678901234567890::numeric as numeric, 1::int8 as int8, '10.0.0.1'::inet as inet,
       '1 day'::interval as interval, 'd70195fd-608e-42dc-b0f5-eee975a621e9'::uuid as uuid, '(1,2)'::point as point,

@@ -44,7 +44,7 @@ describe.each(WAYS)('the connections do not answer, new ones are refused, throug
 
       const error = await rejection(run(pool, 'select 1'))
 
-      // To those that were not asked it has said goodbye, which is longer.
+      // Connections that were not pinged got Terminate, which is longer.
       const sent = links.map((link, index) => link.bytesToServer - (sentBefore[index] as number))
       const asked = sent.filter((bytes) => bytes === bytesOfPing)
       expect(asked).toHaveLength(invalidateOnDisconnect === 'all' ? 1 : MOST_PINGS)

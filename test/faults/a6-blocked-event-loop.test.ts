@@ -19,7 +19,7 @@ function blockWhile(blockade: Blockade): void {
   runBlocked('while-blocked', blockade)
 }
 
-/** Blocks this process's event loop, while its sessions are terminated: the news lies unread in the sockets. */
+/** Blocks this process's event loop, while its sessions are terminated: the notices are unread in the sockets. */
 function terminateWhileBlocked({ cluster, direct }: Pick<Row, 'cluster' | 'direct'>): void {
   const config = cluster.config({ user: 'postgres' })
   runBlocked('terminate-all', { config, applicationName: direct.application_name } satisfies Termination)
@@ -43,7 +43,7 @@ interface Row {
 
 /**
  * Runs an insert that waits for a lock, blocks the event loop, has the lock released, and unblocks when the insert is
- * committed and its timeout has passed: the reply lies unread in the socket.
+ * committed and its timeout has passed: the reply is unread in the socket.
  */
 async function insertWhileBlocked(pool: pg.Pool, { run }: Way, { cluster, direct, id }: Row): Promise<unknown> {
   return cluster.withAdmin(async (admin) => {

@@ -33,7 +33,7 @@ describe('the plans in a function are stale', () => {
   }
   const alter = (cluster: Cluster): Promise<unknown> => change(cluster, 'alter table part alter v type text')
 
-  test('stock pg.Pool: a leased client fails for as long as it comes back', async ({ cluster, direct }) => {
+  test('stock pg.Pool: a client fails at each lease', async ({ cluster, direct }) => {
     await prepare(cluster)
     await using pool = new StockPool({ ...direct, max: 1 })
     const [, viaConnect] = WAYS

@@ -54,7 +54,10 @@ describe.each(['begin', 'insert'] as const)('the server stalls at %s, longer tha
 })
 
 describe('one statement takes longer than query_timeout', () => {
-  test('stock pg.Pool: the client comes back half-open, and the next caller times out', async ({ cluster, direct }) => {
+  test('stock pg.Pool: the client is released half-open, and the next caller times out', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = new StockPool({ ...direct, max: 1, query_timeout: QUERY_TIMEOUT_MILLIS })
     const [, viaConnect] = WAYS
     expect(await rejection(viaConnect?.run(pool, "select pg_sleep('infinity')") as Promise<unknown>)).toBeDefined()

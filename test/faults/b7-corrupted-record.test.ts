@@ -58,7 +58,7 @@ describe.each(DIRECTIONS)('one byte of a TLS record is changed, %s', (direction)
         commitOutcome: 'unknown',
         cause: expect.any(Error),
       })
-      // All older ones are retired, the healthy ones as they come back.
+      // All older ones are retired, the healthy ones when they are released.
       for (const pid of await warmUp(pool, SIZE)) expect(oldPids).not.toContain(pid)
       await expectHealthy(pool, cluster, proxied.application_name)
     },

@@ -29,7 +29,7 @@ describe.each(WAYS)('returned with an open transaction, through $way', ({ way, r
       await using pool = holdfast({ ...direct, max: 1, resetOnReturn: policy })
       const pid = await backendPid(pool)
       const first = run(pool, OPEN(open))
-      // In line before the first one comes back.
+      // Waits before the first connection is released.
       const second = run(pool, 'insert into entry values ($1)', [next])
       await settles(Promise.all([first, second]), 'both statements')
       expect(await isWritten(cluster, open)).toBe(policy === 'commit')

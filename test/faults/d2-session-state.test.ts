@@ -110,7 +110,7 @@ describe.each(WAYS)('returned with session state, through $way', ({ run }: Way) 
       await using pool = holdfast({ ...asUser(direct, trace), max: 1, resetOnReturn: policy })
       const pid = await backendPid(pool)
       const left = run(pool, trace.leave)
-      // In line before the first one comes back.
+      // Waits before the first connection is released.
       const inherited = isThere(pool, trace)
       await settles(left, 'what leaves it')
       expect(await settles(inherited, 'the next statement')).toBe(false)

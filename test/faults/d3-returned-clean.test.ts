@@ -29,7 +29,7 @@ const REQUESTS = [
   { what: 'a transaction', request: transaction },
 ]
 
-describe('a connection that comes back clean', () => {
+describe('a connection that is released clean', () => {
   test.for(REQUESTS)(
     'costs not one byte more than with stock pg.Pool: $what',
     async ({ request }, { proxy, proxied }) => {
@@ -47,7 +47,7 @@ describe('a connection that comes back clean', () => {
     expect(await exchanged(pool, proxy, lease)).toEqual([0, 0])
   })
 
-  test('one that comes back with an open transaction costs a round trip', async ({ proxy, proxied }) => {
+  test('a connection that is released with an open transaction costs a round trip', async ({ proxy, proxied }) => {
     await using pool = holdfast({ ...proxied, max: 1, prePing: { idleMillis: 60_000 } })
     await using other = holdfast({ ...proxied, max: 1, prePing: { idleMillis: 60_000 } })
     const [sent] = await exchanged(other, proxy, () => other.query('begin; rollback'))

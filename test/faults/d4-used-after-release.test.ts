@@ -394,7 +394,7 @@ describe('listeners of an earlier lease', () => {
   })
 })
 
-/** The sessions of the pool, when all of them lie idle. */
+/** The sessions of the pool, when all of them are idle. */
 async function backendsOf(pool: Pool): Promise<(number | null)[]> {
   await until(() => pool.idleCount > 0 && pool.idleCount === pool.totalCount)
   return pool.inspect().map(({ backendPid }) => backendPid)

@@ -19,7 +19,7 @@ describe('used after release', () => {
     next.release()
   })
 
-  test('Holdfast: is refused while the client lies idle', async ({ cluster, direct }) => {
+  test('Holdfast: is refused while the client is idle', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     client.release()

@@ -14,7 +14,7 @@ describe.each(WAYS)('fifty requests at once on five warm connections, through $w
     await warmUp(pool, WARM)
     proxy.onLink((link) => link.delay(Number.POSITIVE_INFINITY))
     const requests = Array.from({ length: REQUESTS }, () => unattended(run(pool, 'select 1')))
-    // Those that were not tied are served, and the warm ones lie idle again.
+    // Callers that were not tied are served, and the warm connections are idle again.
     await settles(Promise.race(requests), 'any of them')
     await settles(Promise.all([pool.query('select 1'), pool.query('select 1')]), 'those who came later')
     expect(pool.totalCount).toBe(MAX)

@@ -23,8 +23,8 @@ class Pooler implements AsyncDisposable {
   /** How many statements it has refused. */
   refused = 0
   /** How many sessions were being opened, or asked for a sign of life, at the same time; since the first refusal. */
-  mostKnocking = 0
-  #knocking = 0
+  mostConnecting = 0
+  #connecting = 0
   #server: ScriptedServer | undefined
 
   static async start(): Promise<Pooler> {
@@ -43,13 +43,13 @@ class Pooler implements AsyncDisposable {
 
   async #serve(session: ScriptedSession): Promise<void> {
     await session.next()
-    if (this.refused > 0) this.mostKnocking = Math.max(this.mostKnocking, ++this.#knocking)
+    if (this.refused > 0) this.mostConnecting = Math.max(this.mostConnecting, ++this.#connecting)
     if (this.loginWords) return this.#refuse(session, this.loginWords)
     session.send(message.loggedIn(session.number))
     let status: 'I' | 'T' = 'I'
     for (let asked = await session.next(); asked; asked = await session.next()) {
       if (asked.letter !== 'Q') continue
-      this.#knocking = Math.max(0, this.#knocking - 1)
+      this.#connecting = Math.max(0, this.#connecting - 1)
       if (this.words) return this.#refuse(session, this.words)
       const sql = asked.body.toString().replaceAll('\0', '')
       if (/^begin/i.test(sql)) status = 'T'
@@ -65,7 +65,7 @@ class Pooler implements AsyncDisposable {
 
   #refuse(session: ScriptedSession, words: Buffer): void {
     this.refused++
-    this.#knocking = 0
+    this.#connecting = 0
     session.send(words)
     session.close()
   }
@@ -81,7 +81,7 @@ const LOST = POOLER_SAYINGS.filter(([, , meaning]) => meaning === 'lost')
 describe.each(REFUSED)('FATAL %s "%s"', (code, what) => {
   const words = message.error('FATAL', code, what)
 
-  test('in place of an answer: a write is run again when the server is back, once, and one knocks meanwhile', async () => {
+  test('in place of an answer: a write runs again when the server is back, once, and one connection at a time is attempted meanwhile', async () => {
     await using pooler = await Pooler.start()
     await using pool = holdfast({ ...pooler.server.config(), max: 4 })
     await warmUp(pool, 4)
@@ -91,7 +91,7 @@ describe.each(REFUSED)('FATAL %s "%s"', (code, what) => {
     pooler.words = undefined
     await settles(statement, 'the statement')
     expect(pooler.ran.filter((sql) => sql.startsWith('insert'))).toEqual(['insert into t values (1)'])
-    expect(pooler.mostKnocking).toBe(1)
+    expect(pooler.mostConnecting).toBe(1)
   })
 
   test('in place of a welcome: the caller waits until it passes', async () => {

@@ -105,7 +105,7 @@ describe('a process goes on as another one, with connections', () => {
     expect(await cluster.sessions({ pid })).toMatchObject([{ state: 'idle in transaction' }])
   })
 
-  test('Holdfast: upkeep finds out by itself', async ({ cluster, direct }) => {
+  test('Holdfast: maintenance notices it by itself', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1, idleTimeoutMillis: 0 })
     const [pid] = await warmUp(pool, 1)
     {

@@ -31,7 +31,7 @@ describe('the parent must let go before it starts workers', () => {
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test('Holdfast: leased ones go on, and are closed when they come back', async ({ cluster, direct }) => {
+  test('Holdfast: leased connections go on, and are closed when they are released', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const pid = await backendPid(client)
@@ -90,7 +90,7 @@ describe('dispose({ close: false })', () => {
     expect(pool.status()).toMatchObject({ size: 0, isClosed: false })
     const newPids = await warmUp(pool, 3)
     for (const pid of newPids) expect(oldPids).not.toContain(pid)
-    // Upkeep has looked, and pinged what is the pool's.
+    // Maintenance has run, and has pinged the pool's connections.
     const [newLink] = proxy.links.filter((link) => !links.includes(link))
     const sentByNew = newLink?.bytesToServer ?? 0
     await until(() => (newLink?.bytesToServer ?? 0) > sentByNew)
@@ -102,7 +102,7 @@ describe('dispose({ close: false })', () => {
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test('not to those that are leased, either, when they come back', async ({ cluster, proxy, proxied }) => {
+  test('not to the leased ones either, when they are released', async ({ cluster, proxy, proxied }) => {
     await using pool = holdfast({ ...proxied, max: 1 })
     const client = await pool.connect()
     const pid = await backendPid(client)

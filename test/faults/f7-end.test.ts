@@ -41,7 +41,7 @@ describe('end() with connections that do not answer', () => {
     expect(stock.isRunning).toBe(true)
   })
 
-  test('Holdfast: connections that are out, and never come back, do not keep it', async ({ proxy, proxied }) => {
+  test('Holdfast: leased connections that are never released do not keep it', async ({ proxy, proxied }) => {
     await using application = await Application.start('holdfast', {
       ...proxied,
       closeTimeoutMillis: CLOSE_TIMEOUT_MILLIS,

@@ -44,7 +44,7 @@ describe('what the server grants', () => {
     const grants = MAX_CONNECTIONS - RESERVED
     expect(told[0]).toContain(`1 process with max: 100 can want 100 connections, but the server grants ${grants}`)
     expect(told[0]).toContain(`Lower max to ${grants}`)
-    // By the time that a second pool has been warned, upkeep of the first has looked again.
+    // By the time that a second pool has been warned, maintenance of the first has run again.
     await using other = holdfast({ ...config, max: 100, logger, name: 'other' })
     await warmUp(other, 1)
     await until(() => told.some((line) => line.startsWith('[holdfast:other')))

@@ -106,7 +106,7 @@ describe.each(LOGGERS)('$name', ({ name, open }) => {
     await cluster.start()
     await settles(statement, 'the statement that waited for the server')
     const recoveredAt = performance.now()
-    await until(() => performance.now() - recoveredAt > 1500, { what: 'upkeep to have looked' })
+    await until(() => performance.now() - recoveredAt > 1500, { what: 'maintenance to have run' })
     await pool.end()
     await until(() => levelsOf(lines(), /Pool closed/).length > 0, { what: 'the last line' })
     expect(levelsOf(lines(), /stood still/)).toEqual([])

@@ -74,7 +74,7 @@ describe('maxUses', () => {
 })
 
 describe('maxLifetimeSeconds', () => {
-  test('an old connection is closed when it comes back, not before', async ({ cluster, direct }) => {
+  test('an old connection is closed when it is released, not before', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1, maxLifetimeSeconds: 0.2 })
     const client = await pool.connect()
     const pid = await backendPid(client)
@@ -86,7 +86,7 @@ describe('maxLifetimeSeconds', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('an old connection that lies idle is closed', async ({ cluster, direct }) => {
+  test('an old connection that is idle is closed', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 3, maxLifetimeSeconds: 0.2, idleTimeoutMillis: 0 })
     await warmUp(pool, 3)
     await until(() => pool.totalCount === 0)

@@ -7,7 +7,7 @@ import { rejection, settles } from '../faults/support/settling.ts'
 import { until } from '../support/index.ts'
 
 describe('withPoolOptions()', () => {
-  test('hands back what its work returns, or throws', async () => {
+  test('returns what its function returns, and throws what it throws', async () => {
     expect(withPoolOptions({}, () => 42)).toBe(42)
     expect(await withPoolOptions({}, async () => 42)).toBe(42)
     expect(() =>

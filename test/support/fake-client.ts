@@ -41,7 +41,7 @@ export class FakeServer {
   silent = false
   /** Whether connections are accepted at all; otherwise each SYN is swallowed. */
   isReachable = true
-  /** Whether a goodbye closes the socket. */
+  /** Whether Terminate closes the socket. */
   hearsGoodbyes = true
   /** Whether a destroyed socket is ever reported as closed. */
   closesSockets = true
@@ -152,7 +152,7 @@ export class FakeBackend {
   }
 
   /** Called when a client connects. */
-  knocked(): void {
+  connecting(): void {
     const welcome = this.#server.nextWelcomes.shift() ?? this.#server.welcome
     if (welcome === 'hang') return
     soon(() => {
@@ -172,7 +172,7 @@ export class FakeBackend {
     })
   }
 
-  /** Called by the wire: the client says goodbye. */
+  /** Called when the client sends Terminate. */
   leftBehind(): void {
     this.received.push('Terminate')
     if (this.#server.hearsGoodbyes) this.disappear()
@@ -229,7 +229,7 @@ class Wire extends EventEmitter {
   }
 
   startup(): void {
-    this.#backend.knocked()
+    this.#backend.connecting()
   }
 
   query(text: string): void {

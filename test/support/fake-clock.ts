@@ -100,7 +100,7 @@ export class FakeClock implements Clock, Disposable {
     await this.advance(0)
   }
 
-  /** Lets the machine sleep: the wall clock goes on, the monotonic one and all timers stand still. */
+  /** Lets the machine sleep: the wall clock goes on, the monotonic clock and all timers stop. */
   freeze(millis: number): void {
     this.#wallAhead += millis
   }

@@ -39,7 +39,7 @@ export class ServerLog {
     return this.#chunks.join('')
   }
 
-  /** Takes down what the server said. */
+  /** Records the output of the server. */
   append(text: string): void {
     this.#chunks.push(text)
     if (this.#chunks.length > LOG_LINES_KEPT) this.#chunks.shift()

@@ -1,6 +1,6 @@
 import pg from 'pg'
 
-/** A stock client that takes down what a program without an `error` listener would have died of. */
+/** A stock client that records the errors that a program without an `error` listener would die of. */
 export class TestClient extends pg.Client implements AsyncDisposable {
   /** What the `error` event was emitted with, while no query was running or because of it. */
   readonly errors: Error[] = []

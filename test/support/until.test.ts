@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { UntilTimeoutError, until } from './index.ts'
 
-test('hands back the first value that is truthy', async () => {
+test('resolves with the first value that is truthy', async () => {
   const values = [0, '', undefined, 'here']
   expect(await until(() => values.shift(), { intervalMillis: 1 })).toBe('here')
 })

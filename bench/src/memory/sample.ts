@@ -9,7 +9,7 @@ export interface WeighCommand {
 export interface Weights {
   /** A connected client that belongs to no pool. */
   readonly bareClient: number
-  /** A client that lies idle in the pool. */
+  /** An idle client of the pool. */
   readonly idleConnection: number
   readonly waiter: number
 }

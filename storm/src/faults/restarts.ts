@@ -2,7 +2,7 @@ import { type Fault, type FaultContext, serverOf } from './fault.ts'
 
 const DOWN_MILLIS = 1000
 
-/** SCENARIOS A1, B2, E1: the server says goodbye to every session (57P01), and is away for a second. */
+/** SCENARIOS A1, B2, E1: the server ends every session with 57P01, and is away for a second. */
 export const fastRestart: Fault = {
   name: 'fast-restart',
   title: 'fast restart',

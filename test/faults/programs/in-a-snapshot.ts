@@ -24,7 +24,7 @@ if (hasWorked) void pool.query('select 1').then(() => pool.dispose())
 
 startupSnapshot.setDeserializeMainFunction(async () => {
   const { rows } = await pool.query<{ pid: number }>('select pg_backend_pid() as pid')
-  // By idleTimeoutMillis: upkeep runs in this process, too. Not if any timer was set before the snapshot: Node 24 then
+  // By idleTimeoutMillis: maintenance runs in this process, too. Not if any timer was set before the snapshot: Node 24 then
   // starts no later one (its `nextExpiry` is still that of the other process).
   if (!hasWorked) await new Promise((resolve) => pool.once('remove', resolve))
   const { pid: poolPid } = pool.status()

@@ -58,7 +58,7 @@ export const WAYS: readonly Way[] = [
   },
 ]
 
-/** Opens so many connections, and returns the process ids of their backends when all lie idle. */
+/** Opens so many connections, and returns the process ids of their backends when all are idle. */
 export async function warmUp(pool: pg.Pool, count: number): Promise<number[]> {
   const clients = await Promise.all(Array.from({ length: count }, () => pool.connect()))
   const pids = await Promise.all(clients.map(backendPid))
