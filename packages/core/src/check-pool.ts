@@ -2,7 +2,7 @@ import { OptionsError } from './errors.ts'
 import { Pool } from './pool.ts'
 
 /**
- * For adapters: passes a pool of this package that has not ended; `option` is what the user gave it as.
+ * For adapters: accepts a pool of this package that has not ended. `option` is the name of the user's option for it.
  *
  * @throws {OptionsError} that says what to do about any other.
  */

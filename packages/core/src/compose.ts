@@ -15,15 +15,15 @@ import { pgEvents } from './telemetry/pg-events.ts'
 import type { PoolStatus } from './telemetry/status.ts'
 import { subscribeAll } from './telemetry/subscribe-all.ts'
 
-/** Where callers may wait for ever. */
-const LONGEST_INQUIRY_MILLIS = 60_000
+/** How long a lost COMMIT is asked for if callers have no deadline. */
+const LONGEST_RESOLVE_MILLIS = 60_000
 
-/** The pool, as its engine's surroundings know it. */
+/** The pool, as the subscribers know it. */
 export interface ComposedPool extends NodeJS.EventEmitter {
   status(): PoolStatus
 }
 
-/** Puts the parts together: what the engine works with, and who hears of it. */
+/** Puts the parts together: what the engine uses, and what subscribes to its events. */
 export function composeEngine(
   pool: ComposedPool,
   given: PoolOptions,
@@ -32,7 +32,7 @@ export function composeEngine(
 ): Engine {
   const clock = systemClock
   const publisher = new Publisher(options.name)
-  // Before those whose code may use the pool: what that does would be told before its cause.
+  // Subscribed before pg's events, whose listeners may use the pool: else what they do would be published before its cause.
   subscribeAll(publisher, { options, clock, status: () => pool.status() })
   const forPg = pgEvents(pool)
   publisher.subscribe(forPg.subscriber, forPg.wants)
@@ -75,13 +75,13 @@ export function composeEngine(
       }
     },
     clock,
-    timeoutMillis: Math.min(options.connectionTimeoutMillis, LONGEST_INQUIRY_MILLIS),
+    timeoutMillis: Math.min(options.connectionTimeoutMillis, LONGEST_RESOLVE_MILLIS),
     onFenced: (fenced) => publisher.publish({ type: 'session-fenced', ...fenced }),
   })
   /** Warns once if the pools of this service can want more connections than the server grants. */
   async function examine(connection: Connection): Promise<void> {
     const { max } = options
-    // A server that isn't PostgreSQL itself, or doesn't let us look, has nothing to say.
+    // A server that isn't PostgreSQL, or that refuses the question, gives no answer.
     const available = await availableConnections((sql) => ask(connection, sql, clock, RESET_TIMEOUT_MILLIS)).catch(
       () => undefined,
     )
@@ -96,6 +96,6 @@ export function composeEngine(
     publisher,
     interruption: (now) => guard.look(now),
     examine,
-    hurryInquiries: (millis) => resolver.shorten(millis),
+    hurryResolver: (millis) => resolver.shorten(millis),
   })
 }

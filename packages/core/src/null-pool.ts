@@ -3,14 +3,14 @@ import type { PoolOptions } from './options/pool-options.ts'
 import { copyOptions } from './options/secrets.ts'
 import { Pool } from './pool.ts'
 
-/** What a `NullPool` takes: everything but what concerns keeping connections. */
+/** The options of a `NullPool`: all except those that concern idle connections. */
 export interface NullPoolOptions
   extends Omit<PoolOptions, 'min' | 'maxIdle' | 'maxUses' | 'idleTimeoutMillis' | 'keepaliveMillis' | 'lifo'> {}
 
 /**
- * A pool that keeps nothing: each lease opens a connection of its own, and closes it at the end. The same surface and
- * the same protections, `max` included: it bounds how many are open at a time. For a server behind a connection pooler,
- * for scripts, and for processes that are frozen between two requests.
+ * A pool that keeps no idle connections: each lease opens a connection, and closes it at the end. It has the same methods and
+ * the same protections as `Pool`; `max` limits how many connections are open at a time. Use it behind a connection pooler, in
+ * scripts, and in processes that are frozen between two requests.
  *
  * @example
  * ```ts

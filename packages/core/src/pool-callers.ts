@@ -13,14 +13,14 @@ import { failure } from './runtime/stack.ts'
 import type { Publisher } from './telemetry/events.ts'
 import { toError } from './thrown.ts'
 
-/** What `connect(callback)` calls: pg's three arguments. */
+/** The callback of `connect(callback)`, with pg's three arguments. */
 export type ConnectCallback = (
   error: Error | undefined,
   client: LeasedClient | undefined,
   release: (discard?: Error | boolean) => void,
 ) => void
 
-/** What a caller of `query()` is told. */
+/** The callback of `query(…, callback)`. */
 export type ResultCallback = (error: Error | null | undefined, result?: QueryResult) => void
 
 /** Waits for a connection on behalf of `connect()`, and resolves its promise. */
@@ -113,17 +113,23 @@ function runStatement<Lease>(
   }
 }
 
+/** The last time that a statement never ran, and how often that has happened. */
+interface Failure {
+  readonly count: number
+  readonly error: Error
+  readonly at: number
+}
+
 /** Waits for a connection on behalf of `query()`. The lease lasts as long as the statement. */
 export class QueryWaiter implements Waiter, PoolStatement<Connection> {
   readonly query: unknown
   readonly values: unknown[] | undefined
   readonly done: ResultCallback
-  readonly publisher: Publisher
   readonly options: PoolOptionsScope | undefined
   readonly stack: string | undefined
   readonly #isPromise: boolean
   readonly #engine: QueryEngine
-  #failure: { readonly attempt: number; readonly error: Error; readonly at: number } | undefined
+  #failure: Failure | undefined
 
   /** `isPromise` says that `done` only resolves a promise. */
   constructor(
@@ -138,11 +144,14 @@ export class QueryWaiter implements Waiter, PoolStatement<Connection> {
     this.query = query
     this.values = values
     this.done = done
-    this.publisher = engine.publisher
     this.options = options
     this.stack = stack
     this.#isPromise = isPromise
     this.#engine = engine
+  }
+
+  get publisher(): Publisher {
+    return this.#engine.publisher
   }
 
   leased(connection: Connection): void {
@@ -162,13 +171,13 @@ export class QueryWaiter implements Waiter, PoolStatement<Connection> {
   }
 
   runAgain(connection: Connection, error: Error): boolean {
-    this.#failure = { attempt: (this.#failure?.attempt ?? 0) + 1, error, at: systemClock.now() }
+    this.#failure = { count: (this.#failure?.count ?? 0) + 1, error, at: systemClock.now() }
     return this.#engine.reacquire(this, connection.lease.askedAt)
   }
 
-  #publishRetry({ attempt, error, at }: { attempt: number; error: Error; at: number }): void {
+  #publishRetry({ count, error, at }: Failure): void {
     const pausedMillis = systemClock.now() - at
-    const facts = { reason: 'never-ran', attempt: attempt + 1, error, pausedMillis } as const
+    const facts = { reason: 'never-ran', attempt: count + 1, error, pausedMillis } as const
     this.publisher.publish({ type: 'statement-retried', ...facts })
   }
 }

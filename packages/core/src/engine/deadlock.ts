@@ -7,13 +7,13 @@ import type { QueueEntry, Waiter, WaiterList } from './waiter-list.ts'
 export const STANDSTILL_MILLIS = 60_000
 
 /**
- * Returns a function that answers what to tell a waiter whose deadline has passed, and that is still in the queue: an error
- * if every connection is held by a transaction whose function still runs, has nothing under way at the server, and has asked
- * for a connection that it doesn't get. No one can know whether such a function awaits what it has asked for, so no waiter is
- * told before its deadline. The answer is undefined if this is no deadlock, or if the waiter doesn't begin a transaction
- * inside the function of another one.
+ * Returns a function that finds the error of a waiter whose deadline has passed, and that is still in the queue. It is a
+ * deadlock if every connection is held by a transaction whose function still runs, has nothing under way at the server, and
+ * has asked for a connection that it doesn't get. The pool can't know whether such a function awaits that connection, so no
+ * waiter is told before its deadline. The result is undefined if this is no deadlock, or if the waiter doesn't begin a
+ * transaction inside the function of another one.
  *
- * All waiters that are told at the same time are judged by the queue as it was before the first of them left it.
+ * All waiters that time out together are judged by the queue as it was before the first of them left it.
  */
 export function lookForDeadlock(
   inventory: Inventory,

@@ -18,7 +18,7 @@ export interface EngineParts {
   /** Asks the server, once and in the background, what the pool must know about it. */
   readonly examine?: ((connection: Connection) => Promise<void>) | undefined
   /** Gives the resolver of lost COMMITs this many milliseconds to finish. */
-  readonly hurryInquiries?: ((millis: number) => void) | undefined
+  readonly hurryResolver?: ((millis: number) => void) | undefined
 }
 
 /**

@@ -31,7 +31,7 @@ export class Engine implements EngineContext {
   readonly publisher: EngineParts['publisher']
   readonly interruption: EngineParts['interruption']
   readonly examine: EngineParts['examine']
-  readonly hurryInquiries: EngineParts['hurryInquiries']
+  readonly hurryResolver: EngineParts['hurryResolver']
   readonly inventory: Inventory
   isShuttingDown = false
   readonly #retirement: Retirement
@@ -54,7 +54,7 @@ export class Engine implements EngineContext {
     this.publisher = parts.publisher
     this.interruption = parts.interruption
     this.examine = parts.examine
-    this.hurryInquiries = parts.hurryInquiries
+    this.hurryResolver = parts.hurryResolver
     this.inventory = new Inventory(parts.options.lifo)
     this.#hasLeaseListener = parts.publisher.hasListener('connection-leased')
     const outage = new Outage(parts.publisher)

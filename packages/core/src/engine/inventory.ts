@@ -2,12 +2,12 @@ import type { Connection } from '../connection/connection.ts'
 import type { ConnectionState } from '../connection/state.ts'
 import type { PoolTimeoutDetails } from '../errors.ts'
 
-/** What takes a slot of the pool, and in which state: every count is derived here. */
+/** The connections of the pool, and their states. Every count is derived from them here. */
 export class Inventory {
   readonly #alive = new Set<Connection>()
-  /** Logging in beside one that has a slot and is silent: they have none. */
+  /** These log in beside a silent one that has the slot: they have none. */
   readonly #asides = new Set<Connection>()
-  /** In the order in which they came to lie idle: the last is the freshest. */
+  /** In the order in which they became idle: the last is the freshest. */
   readonly #idle: Connection[] = []
   readonly #lifo: boolean
 
@@ -25,7 +25,7 @@ export class Inventory {
     return this.#idle.length
   }
 
-  /** How many have been ready for a lease, and are still there. */
+  /** How many have been ready for a lease, and are still in the pool. */
   get openCount(): number {
     let count = 0
     for (const connection of this.#alive) if (connection.openedAt !== undefined) count++
@@ -39,32 +39,32 @@ export class Inventory {
     return count
   }
 
-  /** How many leased ones are too old already. */
+  /** How many leased connections are too old. */
   expiredCount(now: number): number {
     return this.all().filter((connection) => connection.is('leased') && connection.expiresAt <= now).length
   }
 
-  /** All that take a slot; a copy, since most who ask change it. */
+  /** All that take a slot. A copy, because most loops over it change the list. */
   all(): Connection[] {
     return [...this.#alive]
   }
 
-  /** Those that log in beside another one, which has the slot. */
+  /** Those that log in beside another connection, which has the slot. */
   get asides(): ReadonlySet<Connection> {
     return this.#asides
   }
 
-  /** The idle ones, the longest idle first; a copy. */
+  /** The idle connections, the longest idle first. A copy. */
   idle(): Connection[] {
     return [...this.#idle]
   }
 
-  /** The attempt to open a connection that has lasted longest. */
+  /** The connection that has been opening for the longest time. */
   longestOpening(): Connection | undefined {
     return this.#longest('opening', (connection) => connection.startedAt)
   }
 
-  /** Who has what, for those who wait in vain. */
+  /** What the connections are used for: the details of a timeout. */
   occupancy(now: number): Omit<PoolTimeoutDetails, 'max' | 'waiting' | 'waitedMillis'> {
     const longest = this.#longest('leased', (connection) => connection.lease.since)
     return {
@@ -83,26 +83,26 @@ export class Inventory {
     this.#alive.add(connection)
   }
 
-  /** Notes a connection that logs in beside another one: it takes no slot, unless that becomes free for it. */
+  /** Adds a connection that logs in beside another one. It takes no slot until `add` gives it that of the other. */
   addAside(connection: Connection): void {
     this.#asides.add(connection)
   }
 
-  /** Enters a connection among the idle, by the time since when it has been. */
+  /** Adds an idle connection, in order of the time since which it has been idle. */
   addIdle(connection: Connection): void {
     let place = this.#idle.length
-    // Only one that was pinged in the background comes back to a place further in front.
+    // Only a connection that was pinged in the background returns to a place further in front.
     while (place > 0 && (this.#idle[place - 1] as Connection).idleSince > connection.idleSince) place--
     if (place === this.#idle.length) this.#idle.push(connection)
     else this.#idle.splice(place, 0, connection)
   }
 
-  /** The idle connection whose turn it is. */
+  /** The idle connection that is leased next. */
   get next(): Connection | undefined {
     return this.#lifo ? this.#idle.at(-1) : this.#idle[0]
   }
 
-  /** Takes a connection from among the idle; it keeps its slot. */
+  /** Removes a connection from the idle ones. It keeps its slot. */
   takeIdle(connection: Connection): void {
     if (this.#idle.at(-1) === connection) this.#idle.pop()
     else this.#removeIdle(connection)

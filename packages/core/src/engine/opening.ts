@@ -111,7 +111,7 @@ export class Opening {
     }
   }
 
-  /** Throws the error that the attempt has failed of, unless the connection has left the pool meanwhile. */
+  /** Throws the error of the failed attempt, unless the connection has left the pool meanwhile. */
   #report(connection: Connection, reason: unknown): undefined {
     const { retirement, outage, invalidation } = this.#parts
     const { loss, endpoint } = connection
