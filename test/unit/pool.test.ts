@@ -28,7 +28,7 @@ async function soon<T>(promise: Promise<T>): Promise<T> {
 }
 
 describe('the pool', () => {
-  test('is a pg.Pool, by instanceof and by name', () => {
+  test('a Pool is a pg.Pool, by instanceof and by name', () => {
     const pool = makePool()
     expect(pool).toBeInstanceOf(pg.Pool)
     expect(pool.constructor.name).toBe('Pool')
@@ -258,7 +258,7 @@ describe('end', () => {
 })
 
 describe('events', () => {
-  test('are those of pg: connect, acquire, release, remove', async () => {
+  test('the events are those of pg: connect, acquire, release, remove', async () => {
     const pool = makePool()
     const told: string[] = []
     for (const event of ['connect', 'acquire', 'release', 'remove'] as const) pool.on(event, () => told.push(event))
@@ -268,7 +268,7 @@ describe('events', () => {
     expect(told).toEqual(['connect', 'acquire', 'release', 'remove'])
   })
 
-  test('pass the client, and to `release` the error as well', async () => {
+  test('the events pass the client, and `release` the error as well', async () => {
     const pool = makePool()
     const told: unknown[][] = []
     for (const event of ['connect', 'acquire', 'release', 'remove'] as const)
@@ -281,7 +281,7 @@ describe('events', () => {
     expect(told[2]?.[0]).toBe(mistake)
   })
 
-  test('report an idle connection that died, if there is a listener', async () => {
+  test('the error event reports an idle connection that died', async () => {
     const pool = makePool()
     await soon(pool.query('select 1'))
     const heard = vi.fn()
@@ -293,7 +293,7 @@ describe('events', () => {
     )
   })
 
-  test('do not crash the process if there is no listener', async () => {
+  test('an error event without a listener does not crash the process', async () => {
     const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
     const pool = makePool()
     const client = await soon(pool.connect())
@@ -331,7 +331,7 @@ describe('events', () => {
     },
   )
 
-  test('let a listener send the first statement, without awaiting it', async () => {
+  test('a listener can send the first statement, without awaiting it', async () => {
     const pool = makePool()
     pool.on('connect', (client) => {
       client.query('set time zone utc').catch(() => {})
@@ -340,7 +340,7 @@ describe('events', () => {
     expect(server.received).toEqual(['set time zone utc', 'select 1'])
   })
 
-  test('let a listener send the first statements, one after the other', async () => {
+  test('a listener can send the first statements, one after the other', async () => {
     const pool = makePool()
     const listen = async (client: pg.PoolClient): Promise<void> => {
       await client.query('set time zone utc')
@@ -351,7 +351,7 @@ describe('events', () => {
     expect(server.received).toEqual(['set time zone utc', 'set search_path to app', 'select 1'])
   })
 
-  test('end a transaction that a listener has begun, before the lease', async () => {
+  test('a transaction that a listener has begun is ended before the lease', async () => {
     const pool = makePool()
     pool.on('connect', (client) => {
       client.query('begin').catch(() => {})

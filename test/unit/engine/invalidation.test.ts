@@ -75,7 +75,7 @@ describe('dispose', () => {
     expect(fixture.server.received).toEqual(['Terminate', 'Terminate'])
   })
 
-  test('without `close` leaves the sockets to the other process that has them', async () => {
+  test('dispose without `close` leaves the sockets to the other process that has them', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(1)
     await fixture.engine.dispose(false)
@@ -133,7 +133,7 @@ describe('dispose', () => {
     expect(fixture.server.backend(1).isOpen).toBe(false)
   })
 
-  test('without `close` keeps a connection that is being opened for a waiter, and closes it later like any other', async () => {
+  test('dispose without `close` keeps a connection that is being opened for a waiter, and closes it later like any other', async () => {
     using fixture = new EngineFixture({ max: 1 })
     fixture.server.welcome = 'hang'
     const call = fixture.acquire()
@@ -149,7 +149,7 @@ describe('dispose', () => {
 })
 
 describe('another process', () => {
-  test('drops every connection without a message to the server, leased ones too, and opens its own', async () => {
+  test('a copied process drops every connection without a message to the server, leased ones too, and opens its own', async () => {
     using fixture = new EngineFixture({ max: 2 })
     const holder = await fixture.lease()
     await fixture.fill(1)
@@ -202,7 +202,7 @@ describe('another process', () => {
 })
 
 describe('a process that was suspended', () => {
-  test('is published once', async () => {
+  test('a suspension is published once', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(1)
     fixture.clock.freeze(10_000)
@@ -215,7 +215,7 @@ describe('a process that was suspended', () => {
   test.each([
     ['refuses', systemError('ECONNREFUSED')],
     ['is silent', 'hang'],
-  ] as const)('is not published after an outage in which the server %s', async (_how, welcome) => {
+  ] as const)('no suspension is published after an outage in which the server %s', async (_how, welcome) => {
     using fixture = new EngineFixture()
     await fixture.fill(2)
     fixture.server.welcome = welcome
@@ -234,7 +234,7 @@ describe('a process that was suspended', () => {
     expect(fixture.eventsOf('process-suspended')).toEqual([])
   })
 
-  test('is published if it happens while the first connection is being opened', async () => {
+  test('a suspension is published if it happens while the first connection is being opened', async () => {
     using fixture = new EngineFixture()
     fixture.server.welcome = 'hang'
     fixture.acquire()
@@ -244,7 +244,7 @@ describe('a process that was suspended', () => {
     expect(fixture.eventsOf('process-suspended')).toHaveLength(1)
   })
 
-  test('is not published if the pool has no connection', async () => {
+  test('a suspension is not published if the pool has no connection', async () => {
     using fixture = new EngineFixture()
     fixture.clock.freeze(10_000)
     await fixture.clock.advance(1)

@@ -13,7 +13,7 @@ describe('idleTimeoutMillis', () => {
     expect(fixture.server.received).toEqual(['Terminate', 'Terminate'])
   })
 
-  test('is exact beyond the first heartbeat', async () => {
+  test('idleTimeoutMillis is exact beyond the first heartbeat', async () => {
     using fixture = new EngineFixture({ idleTimeoutMillis: 2500 })
     await fixture.fill(1)
     await fixture.clock.advance(2499)

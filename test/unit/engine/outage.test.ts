@@ -65,13 +65,13 @@ test('reports a recovery once, and counts the next outage separately', () => {
 })
 
 describe('a server that is full', () => {
-  test('is not reported as recovered while the pool has connections', () => {
+  test('a full server is not reported as recovered while the pool has connections', () => {
     outage.failed(100, full())
     outage.succeeded(200, false)
     expect(told).toEqual([])
   })
 
-  test('is reported as recovered if the pool had none', () => {
+  test('a full server is reported as recovered if the pool had no connection', () => {
     outage.failed(100, full())
     outage.succeeded(200, true)
     expect(told).toEqual([{ type: 'recovered', afterMillis: 100, failedAttempts: 1 }])

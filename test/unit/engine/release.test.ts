@@ -13,7 +13,7 @@ async function begun(fixture: EngineFixture, resetOnReturn?: ResetPolicy): Promi
 
 describe('a release', () => {
   test.each([{ discard: undefined }, { discard: true }, { discard: new Error('unwell') }])(
-    'is published with the duration of the lease, and what the holder passed: $discard',
+    'a release is published with the duration of the lease, and what the holder passed: $discard',
     async ({ discard }) => {
       using fixture = new EngineFixture()
       await fixture.clock.advance(1000)
@@ -24,7 +24,7 @@ describe('a release', () => {
     },
   )
 
-  test('is no error if the connection dies in its listener', async () => {
+  test('a release is no error if the connection dies in its listener', async () => {
     using fixture = new EngineFixture({ max: 1 })
     const call = await fixture.lease()
     fixture.publisher.subscribe(({ type }) => {
@@ -37,7 +37,7 @@ describe('a release', () => {
 })
 
 describe('a reset', () => {
-  test('is published with what was sent, and how long it took', async () => {
+  test('a reset is published with what was sent, and how long it took', async () => {
     using fixture = new EngineFixture()
     await fixture.clock.advance(100)
     const call = await begun(fixture)
@@ -50,7 +50,7 @@ describe('a reset', () => {
     expect(fixture.eventsOf('connection-reset')).toMatchObject([{ by: 'ROLLBACK', tookMillis: 40 }])
   })
 
-  test('is not published if it had nothing to send', async () => {
+  test('a reset is not published if it had nothing to send', async () => {
     using fixture = new EngineFixture()
     const call = await fixture.lease()
     const backend = fixture.server.backend(1)
@@ -63,7 +63,7 @@ describe('a reset', () => {
     expect(fixture.eventsOf('connection-reset')).toEqual([])
   })
 
-  test("follows the holder's own policy, and that of the pool for the next holder", async () => {
+  test("a reset follows the holder's own policy, and that of the pool for the next holder", async () => {
     using fixture = new EngineFixture({ resetOnReturn: 'rollback' })
     ;(await begun(fixture, 'commit')).release()
     await fixture.clock.advance(0)
@@ -72,7 +72,7 @@ describe('a reset', () => {
     expect(fixture.server.received).toEqual(['begin', 'COMMIT', 'begin', 'ROLLBACK'])
   })
 
-  test('is not published if the connection dies while it runs', async () => {
+  test('a reset is not published if the connection dies while it runs', async () => {
     using fixture = new EngineFixture({ max: 1 })
     const call = await begun(fixture)
     const backend = fixture.server.backend(1)
@@ -86,7 +86,7 @@ describe('a reset', () => {
   })
 
   test.each([0, 1, 2, 3, 4, 5, 6, 7])(
-    'is not published if the connection died %i ticks after its answer',
+    'a reset is not published if the connection died %i ticks after its answer',
     async (ticks) => {
       using fixture = new EngineFixture()
       const call = await begun(fixture)
@@ -103,7 +103,7 @@ describe('a reset', () => {
     },
   )
 
-  test.each(['session', 'discard'] as const)("by '%s' runs the hook again", async (resetOnReturn) => {
+  test.each(['session', 'discard'] as const)("a reset by '%s' runs the hook again", async (resetOnReturn) => {
     const onConnect = vi.fn()
     using fixture = new EngineFixture({ resetOnReturn }, { onConnect })
     ;(await begun(fixture)).release()
@@ -123,14 +123,17 @@ describe('a transaction that a hook leaves open', () => {
     { resetOnReturn: 'commit', sent: ['begin', 'COMMIT'] },
     { resetOnReturn: 'session', sent: ['begin', 'ROLLBACK'] },
     { resetOnReturn: 'discard', sent: ['begin', 'ROLLBACK'] },
-  ] as const)("is ended with '$resetOnReturn' before the connection is leased", async ({ resetOnReturn, sent }) => {
-    using fixture = new EngineFixture({ resetOnReturn }, { onConnect })
-    const call = await fixture.lease()
-    expect(fixture.server.received).toEqual(sent)
-    expect(call.leased.transactionStatus).toBe('I')
-  })
+  ] as const)(
+    "a transaction that a hook leaves open is ended with '$resetOnReturn' before the lease",
+    async ({ resetOnReturn, sent }) => {
+      using fixture = new EngineFixture({ resetOnReturn }, { onConnect })
+      const call = await fixture.lease()
+      expect(fixture.server.received).toEqual(sent)
+      expect(call.leased.transactionStatus).toBe('I')
+    },
+  )
 
-  test("retires the connection with 'none', and the waiter is told why", async () => {
+  test("a transaction that a hook leaves open retires the connection with 'none', and the waiter is told why", async () => {
     using fixture = new EngineFixture({ resetOnReturn: 'none' }, { onConnect })
     const call = fixture.acquire()
     await fixture.clock.advance(0)

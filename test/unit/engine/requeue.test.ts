@@ -22,7 +22,7 @@ class Again implements Waiter {
 }
 
 describe('a waiter whose statement never ran', () => {
-  test('is served before all that came later', async () => {
+  test('a waiter whose statement never ran is served before all that came later', async () => {
     using fixture = new EngineFixture({ max: 1 })
     const holder = await fixture.lease()
     await fixture.clock.advance(100)
@@ -34,7 +34,7 @@ describe('a waiter whose statement never ran', () => {
     expect(later.connection).toBeUndefined()
   })
 
-  test('is served after those that asked before it', async () => {
+  test('a waiter whose statement never ran is served after those that asked before it', async () => {
     using fixture = new EngineFixture({ max: 1 })
     const holder = await fixture.lease()
     const earlier = fixture.acquire()
@@ -49,7 +49,7 @@ describe('a waiter whose statement never ran', () => {
   test.each([
     { whose: "the pool's", options: undefined },
     { whose: 'its own', options: { connectionTimeoutMillis: 1000 } },
-  ])('has what is left of $whose deadline, and no more', async ({ options }) => {
+  ])('a waiter whose statement never ran has what is left of $whose deadline, and no more', async ({ options }) => {
     using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 1000 })
     await fixture.lease()
     await fixture.clock.advance(700)
@@ -68,7 +68,7 @@ describe('a waiter whose statement never ran', () => {
   test.each([
     { when: 'its deadline has passed', options: undefined, askedAt: 0 },
     { when: 'it has given up', options: { signal: AbortSignal.abort() }, askedAt: 900 },
-  ])('is refused when $when', async ({ options, askedAt }) => {
+  ])('a waiter whose statement never ran is refused when $when', async ({ options, askedAt }) => {
     using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 1000 })
     await fixture.lease()
     await fixture.clock.advance(1000)
@@ -76,7 +76,7 @@ describe('a waiter whose statement never ran', () => {
     expect(fixture.counts.waiting).toBe(0)
   })
 
-  test('is refused when the pool is closed', async () => {
+  test('a waiter whose statement never ran is refused when the pool is closed', async () => {
     using fixture = new EngineFixture({ max: 1 })
     void fixture.engine.close()
     expect(fixture.engine.reacquire(new Again(), 0)).toBe(false)

@@ -31,7 +31,7 @@ describe('maxWaiting', () => {
 })
 
 describe("a caller's own deadline", () => {
-  test('passes before the deadlines of earlier callers', async () => {
+  test('a deadline of its own passes before the deadlines of earlier callers', async () => {
     using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 3000 })
     await fixture.clock.advance(100)
     const holder = await fixture.lease()
@@ -49,7 +49,7 @@ describe("a caller's own deadline", () => {
     expect(fixture.clock.timers('process')).toBe(0)
   })
 
-  test('may be longer than the pool allows, and keeps the process alive', async () => {
+  test('a deadline of its own may be longer than that of the pool, and keeps the process alive', async () => {
     using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 500 })
     await fixture.lease()
     const patient = fixture.acquire({ connectionTimeoutMillis: 3000 })
@@ -62,7 +62,7 @@ describe("a caller's own deadline", () => {
     expect(patient.error).toMatchObject({ details: { waitedMillis: 3000 } })
   })
 
-  test('of 0 means no deadline', async () => {
+  test('a connectionTimeoutMillis of 0 means no deadline', async () => {
     using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 500 })
     const holder = await fixture.lease()
     const patient = fixture.acquire({ connectionTimeoutMillis: 0 })
@@ -72,7 +72,7 @@ describe("a caller's own deadline", () => {
     expect(patient.leased.id).toBe(1)
   })
 
-  test('leaves no timer if it is met', async () => {
+  test('a deadline that is met leaves no timer', async () => {
     using fixture = new EngineFixture({ max: 1 })
     const holder = await fixture.lease()
     const call = fixture.acquire({ connectionTimeoutMillis: 500 })
@@ -83,7 +83,7 @@ describe("a caller's own deadline", () => {
 })
 
 describe('a signal', () => {
-  test('removes its caller from the queue at once, from any place', async () => {
+  test('a signal removes its caller from the queue at once, from any place', async () => {
     using fixture = new EngineFixture({ max: 1 })
     await fixture.clock.advance(100)
     const holder = await fixture.lease()
@@ -104,7 +104,7 @@ describe('a signal', () => {
     expect(last.connection).toBeDefined()
   })
 
-  test('refuses its caller if it is aborted already, even if a connection is idle', async () => {
+  test('a signal that is aborted already refuses its caller, even if a connection is idle', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(1)
     const signal = AbortSignal.abort(new Error('too late'))
@@ -116,7 +116,7 @@ describe('a signal', () => {
     { how: 'is served', end: (holder: ReturnType<EngineFixture['acquire']>) => holder.release() },
     { how: 'runs out of time', end: (_: unknown, fixture: EngineFixture) => fixture.clock.advance(500) },
     { how: 'is refused', end: (_: unknown, fixture: EngineFixture) => void fixture.engine.close() },
-  ])('has no listener any more when its caller $how', async ({ end }) => {
+  ])('a signal has no listener any more when its caller $how', async ({ end }) => {
     using fixture = new EngineFixture({ max: 1, closeTimeoutMillis: 10 })
     const holder = await fixture.lease()
     const { signal } = new AbortController()
@@ -127,7 +127,7 @@ describe('a signal', () => {
     expect(getEventListeners(signal, 'abort')).toHaveLength(0)
   })
 
-  test('of the last waiter stops the retries, as its deadline does', async () => {
+  test('the signal of the last waiter stops the retries, as its deadline does', async () => {
     using fixture = new EngineFixture()
     fixture.server.welcome = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })
     const controller = new AbortController()

@@ -29,7 +29,7 @@ test.each([
   expect(drain(waiters)).toBe(rest)
 })
 
-test('is empty after the last entry has left, and takes new ones', () => {
+test('a list is empty after the last entry has left, and takes new ones', () => {
   const { waiters, entries } = queue('a')
   waiters.remove(entries[0] as QueueEntry<string>)
   expect(waiters.first).toBeUndefined()
