@@ -107,7 +107,7 @@ function show(value: unknown): string {
   try {
     keys = Object.keys(value)
   } catch {
-    return 'an object that says nothing of itself'
+    return "an object that can't be read"
   }
   return Array.isArray(value) || keys.length === 0 ? 'an object without names' : `an object with ${keys.join(', ')}`
 }

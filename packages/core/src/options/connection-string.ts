@@ -64,7 +64,7 @@ function readKeyWords(text: string): ReadConnectionString {
   const unknown = [...words.keys()].some((word) => !KEY_WORDS.has(word))
   if (unknown)
     return {
-      problem: `\`connectionString\` has a key word that isn't understood; these are: ${[...KEY_WORDS].join(', ')}.`,
+      problem: `\`connectionString\` has an unknown key word; the known ones are: ${[...KEY_WORDS].join(', ')}.`,
     }
   const { dbname = '', host, hostaddr, ...others } = Object.fromEntries(words)
   if (/[?#]/.test(dbname)) return { problem: '`connectionString`: a `dbname` with ? or # must be given as `database`.' }
@@ -108,7 +108,7 @@ export function checkAddress(given: Address, environment: NodeJS.ProcessEnv, pro
     const read = readConnectionString(connectionString)
     if ('problem' in read) problems.found.push(read.problem)
   } else if (connectionString !== undefined && connectionString !== null)
-    problems.add('connectionString', 'a text, such as postgres://user@host/database', connectionString)
+    problems.add('connectionString', 'a string, such as postgres://user@host/database', connectionString)
   if (host !== undefined && host !== null && typeof host !== 'string')
     problems.add('host', 'a name or an address', host)
   for (const [option, variable] of PLACES) {
