@@ -29,11 +29,14 @@ const BANNED_IN_IDENTIFIERS: readonly string[] = [
   'witness',
 ]
 
-/** Ordinary words that mean one thing here, and where they mean it. */
+/** Ordinary words that mean one thing here: where they may stand. */
 const ONLY_IN: Record<string, RegExp> = {
-  attempt: /core\/src\/(?:transaction|runtime|telemetry|options)\//,
-  probe: /core\/src\/commit\//,
-  settle: /core\/src\/commit\//,
+  // One run of a transaction or of a statement. A try to connect is an opening, or a login.
+  attempt: /^(?!.*\/(?:connect-scheduler|connector|logins?)\.ts$)/,
+  // The question for a transaction's id.
+  probe: /\/commit\//,
+  // What became of a COMMIT; the one that asks for it is the record of the loss.
+  settle: /\/commit\/|\/loss-record\.ts$/,
 }
 
 /** Words that make a reader guess. Each is looked for in comments. */
