@@ -74,43 +74,13 @@ const BANNED_IN_TESTS: readonly string[] = ['scene', 'rig', 'visit', 'ledger', '
 
 /** How many there still are. These numbers shrink; nothing is added. */
 const NOT_YET = {
-  identifiers: {
-    attune: 6,
-    checkups: 5,
-    departures: 40,
-    distrust: 9,
-    flaw: 32,
-    gate: 10,
-    hand: 2,
-    hear: 13,
-    heard: 27,
-    lend: 9,
-    lent: 2,
-    returns: 8,
-    testimony: 7,
-    wishes: 14,
-    witness: 8,
-  } as Record<string, number>,
-  elsewhere: { attempt: 77, probe: 41, settle: 17 } as Record<string, number>,
-  comments: {
-    anew: 7,
-    'but for': 2,
-    departures: 1,
-    distrust: 1,
-    'for ever': 6,
-    he: 14,
-    him: 1,
-    himself: 4,
-    his: 8,
-    'in line': 16,
-    lent: 6,
-    nobody: 74,
-    somebody: 33,
-    whoever: 68,
-    whom: 6,
-    wishes: 11,
-  } as Record<string, number>,
-  tests: { scene: 40, rig: 1411, visit: 112, ledger: 175, weather: 2, wrongs: 6, lane: 35 } as Record<string, number>,
+  identifiers: { wishes: 13 } as Record<string, number>,
+  elsewhere: { attempt: 1, probe: 3 } as Record<string, number>,
+  comments: { anew: 1, 'for ever': 1, he: 2, nobody: 9, somebody: 4, whoever: 8, whom: 1, wishes: 5 } as Record<
+    string,
+    number
+  >,
+  tests: { ledger: 6 } as Record<string, number>,
 }
 
 const REPOSITORY = join(import.meta.dirname, '..')
