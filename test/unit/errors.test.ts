@@ -64,7 +64,7 @@ test.each([
 })
 
 describe('the message', () => {
-  test('of a failed attempt names host, port and database', () => {
+  test('of a failed connect names host, port and database', () => {
     expect(new ConnectError(endpoint, refused).message).toBe(
       'connect ECONNREFUSED 127.0.0.1:5432 (connecting to db.example:5432, database app)',
     )
@@ -85,7 +85,7 @@ describe('the message', () => {
     expect(error.message).toBe(`Connection lost (${words}): odd`)
   })
 
-  test("of a timeout begins with pg's own words, since users match on them", () => {
+  test('of a timeout begins as that of pg-pool, since users match on it', () => {
     expect(timedOut(undefined).message).toMatch(/^timeout exceeded when trying to connect/)
   })
 })

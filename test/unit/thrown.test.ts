@@ -26,11 +26,11 @@ import {
 import { ODD_VALUES } from '../support/odd-values.ts'
 
 describe.each(ODD_VALUES)('%s', (_name, make) => {
-  test('can be put into words', () => {
+  test('has a text', () => {
     for (const words of [textOf, messageOf, stackOf, reasonOf]) expect(words(make())).toEqual(expect.any(String))
   })
 
-  test('becomes an error that can be told', () => {
+  test('becomes an error', () => {
     const given = make()
     const error = toError(given)
     expect(isError(error)).toBe(true)
@@ -42,7 +42,7 @@ describe.each(ODD_VALUES)('%s', (_name, make) => {
     expect(Array.isArray(errorsIn(make()))).toBe(true)
   })
 
-  test('is classified: nothing is known of it', () => {
+  test('is neither a disconnect nor retryable', () => {
     for (const classify of [isDisconnect, isRetryable, endsSession, mayAskAgain]) expect(classify(make())).toBe(false)
     expect(mayConnectAgain(make(), false)).toBe(false)
     expect(concernsOthers(make())).toBe(true)
@@ -77,7 +77,7 @@ describe.each(ODD_VALUES)('%s', (_name, make) => {
   })
 })
 
-test('an AggregateError within itself is judged by the errors in it', () => {
+test('an AggregateError that contains itself is classified by the other errors in it', () => {
   const refused = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })
   const outer = new AggregateError([], '')
   outer.errors.push(outer, new AggregateError([refused, outer], ''))
@@ -85,14 +85,14 @@ test('an AggregateError within itself is judged by the errors in it', () => {
   expect(messageOf(outer)).toContain('refused')
 })
 
-test('what wraps an odd value is still classified by itself', () => {
+test('an error that wraps an odd value is classified by itself', () => {
   for (const [, make] of ODD_VALUES) {
     const error = Object.assign(new Error('conflict'), { code: '40001', cause: make(), driverError: make() })
     expect(isRetryable(error)).toBe(true)
   }
 })
 
-test('a property is read of whatever has it', () => {
+test('reads a property of any value that has it', () => {
   expect(propertyOf({ a: 1 }, 'a')).toBe(1)
   expect(propertyOf(() => {}, 'length')).toBe(0)
   expect(propertyOf('text', 'length')).toBeUndefined()

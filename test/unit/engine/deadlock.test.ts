@@ -14,7 +14,7 @@ async function running(
   const attempt = new TransactionAttempt(1, outer, new Error('asked for here'))
   const call = fixture.acquire({ attempt })
   await fixture.clock.advance(0)
-  attempt.begin()
+  attempt.startFunction()
   return { attempt, call }
 }
 
@@ -58,7 +58,10 @@ test('without a deadline a waiter that gives up leaves no timer', async () => {
 })
 
 test.each([
-  ['the function of the outer one has returned', ({ attempt }: { attempt: TransactionAttempt }) => attempt.returned()],
+  [
+    'the function of the outer one has returned',
+    ({ attempt }: { attempt: TransactionAttempt }) => attempt.endFunction(),
+  ],
   ['the outer one has ended', ({ attempt }: { attempt: TransactionAttempt }) => attempt.end()],
   [
     'a statement of it is under way',

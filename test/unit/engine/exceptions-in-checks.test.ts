@@ -101,7 +101,7 @@ async function runHistory(fixture: EngineFixture): Promise<void> {
   await pass(10)
   const outer = new TransactionAttempt(1)
   await ask({ attempt: outer })
-  outer.begin()
+  outer.startFunction()
   await ask({ attempt: new TransactionAttempt(1, outer) })
   await pass(6000) // A waiter times out.
   await release()

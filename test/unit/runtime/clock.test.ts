@@ -3,7 +3,7 @@ import { describe, expect, test, vi } from 'vitest'
 import { systemClock } from '../../../packages/core/src/runtime/clock.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 
-/** What Node was asked for when a timer was set. */
+/** The timer that was set in Node. */
 function timerOf(set: () => void): NodeJS.Timeout | undefined {
   const setTimer = vi.spyOn(globalThis, 'setTimeout')
   try {
@@ -87,7 +87,7 @@ test('a reply that arrived while the event loop was blocked is read first, altho
   expect(order).toEqual(['timer', 'reply', 'judged'])
 })
 
-test('what waits for the sockets to be read comes after their input, also when it is asked by an answer', async () => {
+test('a task that waits until the sockets are read runs after their input, also when an answer schedules it', async () => {
   const order: string[] = []
   const [[first, itsPeer], [second, secondPeer]] = await Promise.all([socketPair(), socketPair()])
   await new Promise<void>((done) => {
@@ -110,7 +110,7 @@ test('what waits for the sockets to be read comes after their input, also when i
 describe('whether the event loop is behind', () => {
   const isBehind = (): boolean => systemClock.isBehind(systemClock.now())
 
-  test('is true until it is known, and false when the loop has turned', async () => {
+  test('is true until it is known, and false after a turn of the loop', async () => {
     isBehind()
     await vi.waitFor(() => expect(isBehind()).toBe(false))
   })
@@ -123,7 +123,7 @@ describe('whether the event loop is behind', () => {
       setTimeout(() => {
         block(200)
         answers.push(isBehind())
-        // Timers that have become due meanwhile fire before the sockets are polled.
+        // Timers that are due fire before the sockets are polled.
         setTimeout(() => {
           answers.push(isBehind())
           done()
@@ -135,7 +135,7 @@ describe('whether the event loop is behind', () => {
   })
 })
 
-test('what waits for pending input can be taken back', async () => {
+test('a task that waits for pending input can be cancelled', async () => {
   using clock = new FakeClock()
   const task = vi.fn()
   systemClock.afterPendingInput(task)()

@@ -4,8 +4,8 @@ import { inItsContext, inNoContext, markForAnyContext } from '../../../packages/
 
 const callers = new AsyncLocalStorage<string>()
 
-test('work in no context finds nobody, and neither does what it begins', async () => {
-  const found = await callers.run('somebody', () =>
+test('an empty context has no store, and neither has what is started in it', async () => {
+  const found = await callers.run('a caller', () =>
     inNoContext(async () => {
       const first = callers.getStore()
       await Promise.resolve()
@@ -14,12 +14,12 @@ test('work in no context finds nobody, and neither does what it begins', async (
     }),
   )
   expect(found).toEqual([undefined, undefined, undefined])
-  expect(callers.run('somebody', () => inNoContext(() => callers.run('another', () => callers.getStore())))).toBe(
+  expect(callers.run('a caller', () => inNoContext(() => callers.run('another', () => callers.getStore())))).toBe(
     'another',
   )
 })
 
-test("no context is nobody's also where the package is loaded by a request", async () => {
+test('the empty context is empty also when a request loads the package', async () => {
   const found = await callers.run('the first request', async () => {
     vi.resetModules()
     const fresh = await import('../../../packages/core/src/runtime/context.ts')
@@ -29,7 +29,7 @@ test("no context is nobody's also where the package is loaded by a request", asy
   expect(found).toBeUndefined()
 })
 
-test('a callback runs in the context of whoever gave it, with its own `this`, unless any context will do', () => {
+test('a callback runs in the context in which it was bound, with its own `this`, unless it is marked for any context', () => {
   const bound = callers.run('the giver', () =>
     inItsContext(function (this: unknown, word: string) {
       return [this, word, callers.getStore()]

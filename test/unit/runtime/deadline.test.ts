@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { afterPatience } from '../../../packages/core/src/runtime/deadline.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 
-/** A reply that is awaited for so long, as the pool awaits it: patience ends, unless it came. */
+/** A reply that the pool awaits for so long. */
 function awaitReply(clock: FakeClock, millis: number): { outcome: string; at: number; arrive: () => void } {
   const reply = {
     outcome: 'pending',
@@ -40,7 +40,7 @@ test('does not judge what was answered in time', async () => {
   expect(clock.timers('process')).toBe(0)
 })
 
-test('reads a reply that lies in the socket before it judges, when the timer fires in time', async () => {
+test('reads a reply that is in the socket before it judges, when the timer fires in time', async () => {
   using clock = new FakeClock()
   const reply = awaitReply(clock, 1000)
 
@@ -48,7 +48,7 @@ test('reads a reply that lies in the socket before it judges, when the timer fir
   expect(reply.outcome).toBe('answered')
 })
 
-test('reads a reply that lies in the socket before it judges, when the event loop was blocked for long', async () => {
+test('reads a reply that is in the socket before it judges, when the event loop was blocked for long', async () => {
   using clock = new FakeClock()
   const reply = awaitReply(clock, 1000)
 
@@ -83,7 +83,7 @@ test('does not judge a reply that arrives within the grace', async () => {
   expect(reply.outcome).toBe('answered')
 })
 
-test('reads a reply that lies in the socket before it judges, when the grace, too, was spent blocked', async () => {
+test('reads a reply that is in the socket before it judges, when the event loop was blocked in the grace, too', async () => {
   using clock = new FakeClock()
   const reply = awaitReply(clock, 1000)
 
@@ -93,7 +93,7 @@ test('reads a reply that lies in the socket before it judges, when the grace, to
   expect(reply.outcome).toBe('answered')
 })
 
-test('waits for ever when patience is endless', async () => {
+test('never judges when the time is infinite', async () => {
   using clock = new FakeClock()
   const reply = awaitReply(clock, Number.POSITIVE_INFINITY)
 
@@ -106,7 +106,7 @@ test.each(['process', 'nothing'] as const)('keeps alive what it is told to: %s',
   afterPatience(clock, 1000, keepsAlive, () => {})
 
   expect(clock.timers(keepsAlive)).toBe(1)
-  await clock.blockEventLoop(1500) // The grace keeps alive the same.
+  await clock.blockEventLoop(1500) // The timer of the grace keeps the same alive.
   expect(clock.timers(keepsAlive)).toBe(1)
   expect(clock.timers('process') + clock.timers('nothing')).toBe(1)
 })

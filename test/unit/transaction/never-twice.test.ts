@@ -2,12 +2,11 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { fakeTime, realTime } from '../../support/fake-clock.ts'
 import { plans } from './model/plans.ts'
-import { play } from './model/play.ts'
+import { runPlan } from './model/run-plan.ts'
 
 /**
- * Random transactions, faults and interleavings, with the true pool and the true driver on a model of the server.
- * `npm test` takes the same ones each time; with HOLDFAST_RUNS there are as many, and new ones. A failure prints a seed
- * and a path, and
+ * Random transactions, faults and interleavings, with the real pool and the real driver on a model of the server. `npm test`
+ * runs the same ones each time; HOLDFAST_RUNS sets how many new ones run. A failure prints a seed and a path, and
  *
  *     HOLDFAST_SEED=<seed> HOLDFAST_PATH=<path> npx vitest run --project unit test/unit/transaction/never-twice.test.ts
  *
@@ -26,11 +25,11 @@ afterEach(() => {
   realTime()
 })
 
-test('work never runs again that may be committed, and what is told of it is true, whatever is lost in whichever order', {
+test('a transaction that may have committed never runs again, and its caller is told the truth, whatever is lost in any order', {
   timeout: 60_000 + numRuns * 50,
 }, async () => {
   const property = fc.asyncProperty(plans, async (plan) => {
-    const { complaints, trace } = await play(plan)
+    const { complaints, trace } = await runPlan(plan)
     expect(complaints, trace.join('\n')).toEqual([])
   })
   await fc.assert(property, {

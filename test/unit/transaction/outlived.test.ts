@@ -8,12 +8,12 @@ import { runTransaction } from '../../../packages/core/src/transaction/run-trans
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
 
-/** More than the stack has room for, if each job were asked about all before it. */
+/** More than fit on the stack if each job looked at all jobs before it. */
 const JOBS = 25_000
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
-/** A transaction that ends a turn after its function, as one at a server does. */
+/** A transaction that ends a turn after its function, as with a server. */
 function transaction<Result>(fn: () => Result, options = {}): Promise<Result> {
   return runTransaction<undefined, Result>(
     async (work) => {
@@ -32,7 +32,7 @@ function around(attempt: TransactionAttempt | undefined): number {
   return count
 }
 
-/** What holds in work that was begun in `fn`, when the transaction has ended. */
+/** What applies to code that was started in `fn`, when the transaction has ended. */
 async function afterTheEnd(fn: (runOn: (ask: () => unknown) => void) => unknown, options = {}): Promise<unknown[]> {
   let open: () => void = () => {}
   const isOver = new Promise<void>((resolve) => {
@@ -44,8 +44,8 @@ async function afterTheEnd(fn: (runOn: (ask: () => unknown) => void) => unknown,
   return Promise.all(answers)
 }
 
-describe('jobs that begin one another, each in the function of the last', () => {
-  test('keep nothing of those before them', { timeout: 60_000 }, async () => {
+describe('jobs that start the next job in the function of their transaction', () => {
+  test('keep nothing of the jobs before them', { timeout: 60_000 }, async () => {
     const lengths = new Set<number>()
     const first: WeakRef<TransactionAttempt>[] = []
     let heapBefore = 0
@@ -71,11 +71,11 @@ describe('jobs that begin one another, each in the function of the last', () => 
     // Before, each of them kept 1.5 KB: 30 MB.
     expect(process.memoryUsage().heapUsed - heapBefore).toBeLessThan(8_000_000)
     expect(first.filter((attempt) => attempt.deref()).length).toBe(0)
-    // The last one, which may not have ended yet, and no other.
+    // Only the last one, which may not have ended.
     expect(Math.max(...lengths)).toBeLessThanOrEqual(1)
   })
 
-  test('keep nothing of those before them in a scope of their own either', async () => {
+  test('keep nothing of the jobs before them, also in a scope of their own', async () => {
     const { signal } = new AbortController()
     const first: WeakRef<TransactionAttempt>[] = []
     await new Promise<void>((resolve, reject) => {
@@ -101,12 +101,12 @@ describe('jobs that begin one another, each in the function of the last', () => 
 describe('when a transaction has ended', () => {
   const { signal } = new AbortController()
 
-  test('work that was begun in it is in no scope', async () => {
+  test('code that was started in it is in no scope', async () => {
     const ask = (): unknown => currentScope()
     expect(await afterTheEnd((runOn) => runOn(ask), { signal })).toEqual([undefined])
   })
 
-  test('work that was begun in it is in the scope around it', async () => {
+  test('code that was started in it is in the scope around it', async () => {
     const ask = (): unknown => currentScope()
     const wishes = { connectionTimeoutMillis: 7 }
     const answers = await withPoolOptions(wishes, () =>
@@ -115,7 +115,7 @@ describe('when a transaction has ended', () => {
     expect(answers).toEqual([wishes])
   })
 
-  test('a scope that was opened in it holds', async () => {
+  test('a scope that was opened in it still applies', async () => {
     const ask = (): unknown => currentScope()
     const answers = await withPoolOptions({ connectionTimeoutMillis: 7 }, () =>
       afterTheEnd((runOn) => withPoolOptions({ resetOnReturn: 'none' }, () => runOn(ask)), { signal }),
@@ -123,7 +123,7 @@ describe('when a transaction has ended', () => {
     expect(answers).toEqual([{ connectionTimeoutMillis: 7, resetOnReturn: 'none' }])
   })
 
-  test('and the one around it goes on, work is part of the outer one', async () => {
+  test('and the outer one has not, code that was started in it is part of the outer one', async () => {
     let inner: unknown
     let outer: unknown
     await transaction(async () => {
@@ -135,7 +135,7 @@ describe('when a transaction has ended', () => {
     expect(inner).toBe(outer)
   })
 
-  test('and the one around it has, too, another transaction is part of neither', async () => {
+  test('and the outer one has, too, a new transaction is part of neither', async () => {
     let late: (() => Promise<unknown>) | undefined
     await transaction(() =>
       transaction(() => {
@@ -146,7 +146,7 @@ describe('when a transaction has ended', () => {
     expect(await late?.()).toBe(0)
   })
 
-  test('a signal that was given to it has no listener left', async () => {
+  test('its signal has no listener left', async () => {
     const { signal } = new AbortController()
     let listeners = 0
     Object.assign(signal, {

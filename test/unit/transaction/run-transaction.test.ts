@@ -14,7 +14,7 @@ const conflict = () => serverError('40001', 'could not serialize access')
 const AT_ONCE = { minTimeout: 0, maxTimeout: 0 }
 const again: RunOptions = { retry: AT_ONCE }
 
-/** An ORM whose transactions end as these do, one after the other; the last one for ever. */
+/** An ORM whose transactions end like these, one after the other; further ones like the last. */
 function orm(...ends: readonly (() => unknown)[]): Transact<'tx', unknown> {
   return async (work, attempt) => {
     await work('tx')
@@ -38,7 +38,7 @@ function poolTimeout(cause: unknown): PoolTimeoutError {
   return new PoolTimeoutError({ ...none, waitedMillis: 5, max: 1 }, cause)
 }
 
-/** How often the work ran, and how it ended. */
+/** How often the function ran, and how the transaction ended. */
 async function outcomeOf(transact: Transact<'tx', unknown>, options = again): Promise<unknown[]> {
   const attempts: number[] = []
   const end = await runTransaction(transact, (_tx, { attempt }) => void attempts.push(attempt), options).catch(
@@ -48,7 +48,7 @@ async function outcomeOf(transact: Transact<'tx', unknown>, options = again): Pr
 }
 
 describe('a transaction', () => {
-  test('runs once when it succeeds, and gives its result', async () => {
+  test('runs once when it succeeds, and resolves with its result', async () => {
     const result = await runTransaction<string, string>(
       (work) => work('tx'),
       (tx, info) => `${tx}, attempt ${info.attempt}`,
@@ -82,7 +82,7 @@ describe('a transaction', () => {
     expect(await outcomeOf(orm(fails(error), () => 'done'))).toEqual([[1], { error }])
   })
 
-  test('runs as often as it may, and tells the last error', async () => {
+  test('runs as often as `retries` allows, and rejects with the last error', async () => {
     const errors = [conflict(), conflict(), conflict()]
     const ends = errors.map((error) => fails(error))
     const [attempts, end] = await outcomeOf(orm(...ends), { retry: { ...AT_ONCE, retries: 2 } })
@@ -90,7 +90,7 @@ describe('a transaction', () => {
     expect((end as { error: unknown }).error).toBe(errors[2])
   })
 
-  test('runs four times by default, and once when it is told so', async () => {
+  test('runs at most four times by default, and once with `retry: false`', async () => {
     const [attempts] = await outcomeOf(orm(fails(conflict())))
     expect(attempts).toEqual([1, 2, 3, 4])
     expect((await outcomeOf(orm(fails(conflict())), { retry: false }))[0]).toEqual([1])
@@ -112,12 +112,12 @@ describe('a transaction', () => {
   })
 })
 
-describe('what may have been committed', () => {
-  test('never runs again, whatever error the ORM surfaces', async () => {
+describe('a transaction that may have committed', () => {
+  test('never runs again, whatever error the ORM throws', async () => {
     const lease = { number: 1, attempt: undefined, isHeld: () => false }
     const transact: Transact<'tx', unknown> = async (work) => {
       const { attempt } = currentScope() ?? {}
-      attempt?.leased(lease, () => {})
+      attempt?.noteLease(lease, () => {})
       await work('tx')
       attempt?.noteCommit(lease)
       throw conflict() // Of a subscriber's statement, after the COMMIT.
@@ -125,12 +125,12 @@ describe('what may have been committed', () => {
     expect(await outcomeOf(transact)).toEqual([[1], { error: expect.objectContaining({ code: '40001' }) }])
   })
 
-  test('on a connection that the work itself acquired is its own business', async () => {
+  test('may run again if only a connection that its function acquired has committed', async () => {
     const other = { number: 1, attempt: undefined, isHeld: () => false }
     let attempts = 0
     const work = async (): Promise<string> => {
       const { attempt } = currentScope() ?? {}
-      attempt?.leased(other, () => {})
+      attempt?.noteLease(other, () => {})
       attempt?.noteCommit(other)
       if (attempts++ === 0) throw conflict()
       return 'done'
@@ -140,21 +140,22 @@ describe('what may have been committed', () => {
   })
 })
 
-describe('what an ORM forgets to release', () => {
+describe('a connection that an ORM forgets to release', () => {
   test('is released at the end of the attempt', async () => {
     const releases: number[] = []
     const transact: Transact<'tx', unknown> = async (_work, attempt) => {
       const lease = { number: attempt, attempt: undefined, isHeld: () => true }
-      currentScope()?.attempt?.leased(lease, () => releases.push(attempt))
+      currentScope()?.attempt?.noteLease(lease, () => releases.push(attempt))
       throw conflict() // At BEGIN, where Drizzle 0.45 leaks.
     }
     await outcomeOf(transact, { retry: { ...AT_ONCE, retries: 1 } })
     expect(releases).toEqual([1, 2])
   })
 
-  test('is left alone if the work itself acquired it', async () => {
+  test('is not released if the function acquired it', async () => {
     const release = vi.fn()
-    const work = () => currentScope()?.attempt?.leased({ number: 1, attempt: undefined, isHeld: () => true }, release)
+    const work = () =>
+      currentScope()?.attempt?.noteLease({ number: 1, attempt: undefined, isHeld: () => true }, release)
     await runTransaction((run) => run('tx'), work)
     expect(release).not.toHaveBeenCalled()
   })
@@ -163,13 +164,13 @@ describe('what an ORM forgets to release', () => {
 describe('a signal', () => {
   const reason = new Error('the user has left')
 
-  test('that was aborted already keeps everything from running', async () => {
+  test('that is aborted already prevents the first attempt', async () => {
     const transact = vi.fn(orm(() => 'done'))
     expect(await outcomeOf(transact, { signal: AbortSignal.abort(reason) })).toEqual([[], { error: reason }])
     expect(transact).not.toHaveBeenCalled()
   })
 
-  test('that is aborted in a pause ends it, with its reason', async () => {
+  test('that is aborted in a pause ends the pause, with its reason', async () => {
     const controller = new AbortController()
     const transact = orm(() => {
       setImmediate(() => controller.abort(reason))
@@ -179,7 +180,7 @@ describe('a signal', () => {
     expect(await outcomeOf(transact, options)).toEqual([[1], { error: reason }])
   })
 
-  test('is told by its reason, however the ORM has wrapped it', async () => {
+  test('rejects with its reason, even if the ORM wraps it', async () => {
     const controller = new AbortController()
     const transact = orm(() => {
       controller.abort(reason)
@@ -204,7 +205,7 @@ describe('a signal', () => {
 })
 
 describe('a deadline over all attempts', () => {
-  test('ends what runs, and tells what the last attempt failed of', async () => {
+  test('ends the running attempt, and has the last failure as its cause', async () => {
     const transact = orm(fails(conflict()))
     const options = { timeoutMillis: 20, retry: { minTimeout: 60_000, maxTimeout: 60_000 } }
     const [attempts, end] = await outcomeOf(transact, options)
@@ -213,7 +214,7 @@ describe('a deadline over all attempts', () => {
     expect((end as { error: Error }).error).toMatchObject({ timeoutMillis: 20, cause: { code: '40001' } })
   })
 
-  test('reaches the ORM as a signal, together with the one that was given', async () => {
+  test('reaches the ORM as one signal, together with the given one', async () => {
     const controller = new AbortController()
     const reason = new Error('the user has left')
     const transact: Transact<'tx', unknown> = () => {
@@ -229,7 +230,7 @@ describe('a deadline over all attempts', () => {
 })
 
 describe('onRetry', () => {
-  test('is told of each failure that another attempt follows, and of no other', async () => {
+  test('is called for each failure that another attempt follows, and for no other', async () => {
     const told: unknown[] = []
     const options = { retry: { ...AT_ONCE, retries: 2 }, onRetry: (retry: RetryInfo) => told.push(retry) }
     await outcomeOf(orm(fails(conflict())), options)
@@ -242,7 +243,7 @@ describe('onRetry', () => {
     expect(told).toHaveLength(2)
   })
 
-  test('ends the attempts by what it throws', async () => {
+  test('ends the attempts when it throws', async () => {
     const veto = new Error('no more')
     const onRetry = () => {
       throw veto
@@ -254,27 +255,27 @@ describe('onRetry', () => {
 describe('the scope', () => {
   const reason = new Error('the user has left')
 
-  test('has all wishes for the ORM, and for the work only the signal', async () => {
+  test('has all options for the ORM, and only the signal for the function', async () => {
     const controller = new AbortController()
     let forOrm: PoolOptionsScope | undefined
-    let forWork: PoolOptionsScope | undefined
+    let forFunction: PoolOptionsScope | undefined
     const transact: Transact<'tx', unknown> = (work) => {
       forOrm = currentScope()
       return work('tx')
     }
     const work = () => {
-      forWork = currentScope()
+      forFunction = currentScope()
       controller.abort(reason)
     }
     const options = { connectionTimeoutMillis: 5, resetOnReturn: 'discard' } as const
     await runTransaction(transact, work, { ...options, signal: controller.signal })
     const attempt = expect.objectContaining({ number: 1 })
-    // One of the attempt's own, which is aborted when that is which was given.
+    // The attempt's own signal, which follows the given one.
     const signal = forOrm?.signal
     expect(signal?.reason).toBe(reason)
     expect(forOrm).toEqual({ ...options, signal, attempt })
-    expect(forWork).toEqual({ signal, attempt })
-    expect(forWork?.signal).toBe(signal)
+    expect(forFunction).toEqual({ signal, attempt })
+    expect(forFunction?.signal).toBe(signal)
   })
 })
 

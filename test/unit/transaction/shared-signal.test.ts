@@ -6,14 +6,14 @@ const MANY = 2000
 
 const conflict = (): Error => Object.assign(new Error('could not serialize access'), { code: '40001' })
 
-test('a signal that many transactions share has one listener, while they run and while they pause', async () => {
+test('a signal that many transactions share has one listener while they run and while they pause', async () => {
   const controller = new AbortController()
   const { signal } = controller
   const listeners = (): number => getEventListeners(signal, 'abort').length
   let pausing = 0
   const running = Array.from({ length: MANY }, () =>
     runTransaction(
-      async (work) => work({}),
+      async (fn) => fn({}),
       async () => {
         expect(listeners()).toBe(1)
         throw conflict()
@@ -35,10 +35,10 @@ test('a signal that many transactions share has one listener, while they run and
   expect(listeners()).toBe(0)
 })
 
-test('nothing listens to the signal of a transaction that has ended', async () => {
+test('a signal has no listener after its transaction has ended', async () => {
   const { signal } = new AbortController()
   await runTransaction(
-    async (work) => work({}),
+    async (fn) => fn({}),
     async () => 'done',
     { signal },
   )

@@ -1,9 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { OptionsError } from '../../../packages/core/src/errors.ts'
 import { TRANSACTION_RETRY } from '../../../packages/core/src/options/option-table.ts'
-import { resolveTransactionOptions } from '../../../packages/core/src/transaction/transaction-options.ts'
+import {
+  beginStatement,
+  resolveTransactionOptions,
+} from '../../../packages/core/src/transaction/transaction-options.ts'
 
-/** What is told about these options; typed as what JavaScript lets pass. */
+/** The problems that are found in these options, which may be of any type. */
 function problemsOf(options: unknown): readonly string[] {
   try {
     resolveTransactionOptions(options as object)
@@ -17,7 +20,7 @@ function problemsOf(options: unknown): readonly string[] {
 const NO_LIMITS = { timeoutMillis: Number.POSITIVE_INFINITY, onRetry: undefined }
 
 describe('the options of a transaction', () => {
-  test('are parted: what BEGIN says, what the connection is acquired by', () => {
+  test('are split into the modes for BEGIN and the options for running', () => {
     const { signal } = new AbortController()
     const resolved = resolveTransactionOptions({
       isolationLevel: 'serializable',
@@ -45,7 +48,7 @@ describe('the options of a transaction', () => {
     expect([Object.keys(modes), Object.keys(run.acquire)]).toEqual([[], []])
   })
 
-  test('take any case', () => {
+  test('may be in upper or lower case', () => {
     const options = { isolationLevel: 'Repeatable READ' as 'repeatable read', accessMode: 'READ ONLY' as 'read only' }
     expect(resolveTransactionOptions(options).modes).toEqual({
       isolationLevel: 'repeatable read',
@@ -74,7 +77,21 @@ describe('the options of a transaction', () => {
     expect(problemsOf(options)).toEqual([problem])
   })
 
-  test('tell all their problems at once', () => {
+  test('are refused with all their problems at once', () => {
     expect(problemsOf({ isolationLevel: 'snapshot', accessMode: 'write', retires: 3 })).toHaveLength(3)
   })
+})
+
+test.each([
+  [{}, 'BEGIN'],
+  [{ isolationLevel: 'repeatable read' }, 'BEGIN ISOLATION LEVEL REPEATABLE READ'],
+  [{ accessMode: 'read only' }, 'BEGIN READ ONLY'],
+  [{ deferrable: true }, 'BEGIN DEFERRABLE'],
+  [{ deferrable: false }, 'BEGIN NOT DEFERRABLE'],
+  [
+    { isolationLevel: 'serializable', accessMode: 'read write', deferrable: true },
+    'BEGIN ISOLATION LEVEL SERIALIZABLE, READ WRITE, DEFERRABLE',
+  ],
+] as const)('BEGIN with the modes %o is %s', (modes, statement) => {
+  expect(beginStatement(modes)).toBe(statement)
 })

@@ -18,7 +18,7 @@ const SERVER_OF_PRIMARY = `case when pg_catalog.pg_is_in_recovery() then null el
  *
  * @see https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-SNAPSHOT
  */
-export const XID_QUERY: { readonly withServer: string; readonly withoutServer: string } = {
+export const PROBE: { readonly withServer: string; readonly withoutServer: string } = {
   withServer: `select ${XID} as xid, pg_catalog.pg_backend_pid()::text as pid, ${SERVER_OF_PRIMARY} as server`,
   withoutServer: `select ${XID} as xid, pg_catalog.pg_backend_pid()::text as pid`,
 }

@@ -2,13 +2,13 @@ import type { TransactionStatus } from '../policy/reset.ts'
 import type { StatementKind } from '../sql/statement.ts'
 import { codeOf } from '../thrown.ts'
 import { digitsIn, numberIn, type Row, rowsIn } from './answer.ts'
-import { readServer, XID_QUERY } from './server-report.ts'
+import { PROBE, readServer } from './server-report.ts'
 import type { ServerIdentity, TransactionIdentity } from './verdict.ts'
 
 /** What is known of the open transaction: its identity; that it has no id, so wrote nothing; or nothing, and why. */
 export type KnownTransaction = TransactionIdentity | 'nothing written' | { readonly unknown: string }
 
-/** Told the answer to a question, or why there is none. */
+/** Called with the answer to a probe, or the error that came instead. */
 export type Answered = (error: Error | null, result?: unknown) => void
 
 /** The session whose transactions are tracked. */
@@ -17,20 +17,20 @@ export interface TrackedSession {
   readonly transactionStatus: TransactionStatus
   /** As the protocol names it at the login. */
   readonly backendPid: number | null
-  /** Whether the server has answered everything, so that a question that is enqueued now is sent now. */
+  /** Whether the server has answered everything, so that a probe that is enqueued now is sent now. */
   readonly isIdle: boolean
-  /** Sends a question when all before it is answered. */
+  /** Sends a probe when everything before it is answered. */
   enqueue(sql: string, answered: Answered): void
-  /** Sends a question at once, behind the statement that was just sent. */
+  /** Sends a probe at once, behind the statement that was just sent. */
   sendBehind(sql: string, answered: Answered): void
 }
 
 /**
- * Knows the id of an open transaction before its COMMIT can be lost, without a round trip of its own: a question for the id
- * is written together with each statement of the transaction, behind it, until an answer contains one.
+ * Knows the id of an open transaction before its COMMIT can be lost, without a round trip of its own: a probe that asks for
+ * the id is written together with each statement of the transaction, behind it, until an answer contains one.
  *
- * A question that fails would abort the transaction. So the first one of a session is sent in front of its first BEGIN,
- * where it can abort nothing. A server that doesn't answer it is never asked again.
+ * A probe that fails would abort the transaction. So the first one of a session is sent in front of its first BEGIN, where it
+ * can abort nothing. A server that doesn't answer it gets no further probes.
  */
 export class XidTracker {
   readonly #session: TrackedSession
@@ -40,7 +40,7 @@ export class XidTracker {
   /** Behind a pooler each transaction may be in another session. */
   #isPooled = false
   #identity: TransactionIdentity | undefined
-  /** Whether a statement may have written without a question behind it. */
+  /** Whether a statement may have written without a probe behind it. */
   #hasGaps = false
   #mayWriteLate = false
   /** Whether the next statement is outside of the transaction that was tracked. */
@@ -72,15 +72,15 @@ export class XidTracker {
 
   /**
    * Called before a statement is given to the driver: enqueues what must be asked before it. Returns `early` if the
-   * statement is to be sent together with the trial question, without waiting for its answer.
+   * statement is to be sent together with the first probe, without waiting for its answer.
    */
   prepare(kind: StatementKind): 'early' | undefined {
     const { isIdle } = this.#session
     const isInside = this.#isInside()
-    if (kind === 'commit' && (isInside || !isIdle) && this.#hasGaps && !this.#identity) this.#enqueueQuestion()
+    if (kind === 'commit' && (isInside || !isIdle) && this.#hasGaps && !this.#identity) this.#enqueueProbe()
     if (kind !== 'begin' || !isIdle || isInside || this.#trial !== 'due' || this.#pool.isRefused) return undefined
     this.#trial = 'failed'
-    this.#session.enqueue(XID_QUERY.withServer, this.#judgeTrial)
+    this.#session.enqueue(PROBE.withServer, this.#judgeTrial)
     return 'early'
   }
 
@@ -89,16 +89,16 @@ export class XidTracker {
     return this.#session.transactionStatus === 'I'
   }
 
-  /** Whether a question would go behind this statement if it were sent now: then one write takes both. */
-  willAskBehind(kind: StatementKind): boolean {
-    return this.#isInside() && this.#mustAsk(kind)
+  /** Whether a probe would go behind this statement if it were sent now: then one write takes both. */
+  willProbe(kind: StatementKind): boolean {
+    return this.#isInside() && this.#mustProbe(kind)
   }
 
   /** Called when a statement has just been written. The transaction status is still the one from before it. */
   sent(kind: StatementKind): void {
     this.#enter()
     const isInside = this.#isInside()
-    if (isInside && this.#mustAsk(kind)) this.#session.sendBehind(this.#question(), this.#answered)
+    if (isInside && this.#mustProbe(kind)) this.#session.sendBehind(this.#probeText(), this.#answered)
     this.#note(kind, isInside)
   }
 
@@ -121,7 +121,7 @@ export class XidTracker {
     this.#mayWriteLate = false
   }
 
-  #mustAsk(kind: StatementKind): boolean {
+  #mustProbe(kind: StatementKind): boolean {
     return this.#trial === 'passed' && mayWrite(kind) && !this.#identity
   }
 
@@ -134,15 +134,15 @@ export class XidTracker {
     } else if (mayWrite(kind) && isInside && this.#trial !== 'passed') this.#hasGaps = true
   }
 
-  /** Asks in its turn: what is sent next waits for the answer. */
-  #enqueueQuestion(): void {
+  /** Sends a probe in its turn: what is sent next waits for the answer. */
+  #enqueueProbe(): void {
     if (this.#trial !== 'passed') return
     this.#hasGaps = false
-    this.#session.enqueue(this.#question(), this.#answered)
+    this.#session.enqueue(this.#probeText(), this.#answered)
   }
 
-  #question(): string {
-    return this.#server && !this.#isPooled ? XID_QUERY.withoutServer : XID_QUERY.withServer
+  #probeText(): string {
+    return this.#server && !this.#isPooled ? PROBE.withoutServer : PROBE.withServer
   }
 
   readonly #judgeTrial: Answered = (error, result) => {
@@ -177,7 +177,7 @@ export class XidTracker {
   }
 }
 
-/** Whether a statement may write at once, so that an answer to a question behind it may contain an id. */
+/** Whether a statement may write at once, so that the answer to a probe behind it may contain an id. */
 function mayWrite(kind: StatementKind): boolean {
   return kind === 'work' || kind === 'both'
 }

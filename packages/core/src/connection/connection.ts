@@ -178,7 +178,7 @@ export class Connection implements ClientOwner, LeaseOwner, StatementOwner {
   /** What the caller gets: a client for this lease alone, or the client of all leases with a `release` for this one. */
   clientForLease(): LeasedClient {
     const client = this.#makeLeasedClient(this)
-    this.lease.attempt?.leased(this.lease, client.release)
+    this.lease.attempt?.noteLease(this.lease, client.release)
     return client
   }
 

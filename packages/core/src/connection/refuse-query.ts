@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import { failSubmittable, type Submittable, trackSubmittable } from '../driver/submittable.ts'
 import { OptionsError, ReleaseError } from '../errors.ts'
-import { abortReason } from '../runtime/abort-reason.ts'
+import { abortReason } from '../runtime/abort.ts'
 import { endedAttempt } from '../runtime/pool-options-scope.ts'
 import { failure } from '../runtime/stack.ts'
 import { onlyRollsBack } from '../sql/statement.ts'
@@ -20,7 +20,7 @@ export function refusalOf(
 
 /** The function of a transaction may run on when its attempt has ended. It must not use the session of the next lease. */
 function endedAttemptRefusal({ isInUse, lease }: ClientOwner): Error | undefined {
-  if (!isInUse || !endedAttempt()?.isStrangerTo(lease)) return undefined
+  if (!isInUse || !endedAttempt()?.mustNotUse(lease)) return undefined
   return new ReleaseError('The transaction of this client has ended: it may not be used any more.')
 }
 

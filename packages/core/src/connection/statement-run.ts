@@ -1,9 +1,8 @@
 import { type QueryResult, Result, types } from 'pg'
 import { whenSent } from '../driver/pipeline.ts'
 import { TransactionRolledBackError } from '../errors.ts'
-import { abortReason } from '../runtime/abort-reason.ts'
+import { abortReason, onAbort } from '../runtime/abort.ts'
 import type { Cancel } from '../runtime/clock.ts'
-import { onAbort } from '../runtime/on-abort.ts'
 import type { TransactionAttempt } from '../runtime/transaction-attempt.ts'
 import { runUserCode } from '../runtime/user-code.ts'
 import { asksForCommit, mayCommit, onlyRollsBack, type StatementKind } from '../sql/statement.ts'
@@ -40,7 +39,7 @@ export class StatementRun {
     this.#kind = kind
     this.#callback = callback
     this.#attempt = owner.lease.attempt
-    if (this.#attempt && mayCommit(text)) this.#attempt.expectCommit(owner.lease, this.#statement)
+    if (this.#attempt && mayCommit(text)) this.#attempt.noteSent(owner.lease, this.#statement)
   }
 
   /** Gives the statement `timeoutMillis`, or the pool's timeout. */
@@ -68,7 +67,7 @@ export class StatementRun {
     const { xidTracker, pipeline } = this.#owner
     const isEarly = xidTracker?.prepare(this.#kind) === 'early'
     const give = (): void => this.#enqueue(send, isEarly)
-    if (isEarly || xidTracker?.willAskBehind(this.#kind)) pipeline.inOneWrite(give)
+    if (isEarly || xidTracker?.willProbe(this.#kind)) pipeline.inOneWrite(give)
     else give()
   }
 
@@ -138,7 +137,7 @@ export class StatementRun {
     this.#isOver = true
     this.#cancelTimeout?.()
     this.#owner.statements.end(this.#statement, error)
-    this.#attempt?.expectNoMore(this.#statement)
+    this.#attempt?.noteAnswered(this.#statement)
   }
 }
 

@@ -23,7 +23,7 @@ export function lookForDeadlock(
   let isHopeless: boolean | undefined
   return (waiter) => {
     const outer = transactionAround(waiter)
-    if (!outer?.isAtWork) return undefined
+    if (!outer?.isFunctionRunning) return undefined
     isHopeless ??= isDeadlocked(inventory, waiters, max)
     return isHopeless ? new PoolDeadlockError(max, outer.origin) : undefined
   }
@@ -54,13 +54,13 @@ function transactionsThatWait(first: QueueEntry | undefined): Set<TransactionAtt
   const waiting = new Set<TransactionAttempt>()
   for (let entry = first; entry; entry = entry.next) {
     const { attempt } = entry.waiter.options ?? {}
-    let each = attempt?.hasBegun ? attempt : attempt?.outer
-    for (; each?.isAtWork && !waiting.has(each); each = each.outer) waiting.add(each)
+    let each = attempt?.hasFunctionStarted ? attempt : attempt?.outer
+    for (; each?.isFunctionRunning && !waiting.has(each); each = each.outer) waiting.add(each)
   }
   return waiting
 }
 
 function transactionAround({ options }: Waiter): TransactionAttempt | undefined {
   const { attempt } = options ?? {}
-  return attempt?.hasBegun ? undefined : attempt?.outer
+  return attempt?.hasFunctionStarted ? undefined : attempt?.outer
 }

@@ -2,7 +2,7 @@ import type { AsyncResource } from 'node:async_hooks'
 import type { Connection } from '../connection/connection.ts'
 import type { LeaseTerms } from '../connection/lease.ts'
 import type { RetireReason } from '../policy/retirement.ts'
-import { abortReason } from '../runtime/abort-reason.ts'
+import { abortReason } from '../runtime/abort.ts'
 import { ConnectScheduler } from './connect-scheduler.ts'
 import { Drain } from './drain.ts'
 import type { EngineContext, EngineParts } from './engine-context.ts'
@@ -96,7 +96,7 @@ export class Engine implements EngineContext {
 
   /** Leases a connection at once, if an idle one needs no ping and no other caller waits. */
   acquireNow(terms: LeaseTerms | undefined): Connection | undefined {
-    terms?.options?.attempt?.acquiresFrom(this.publisher)
+    terms?.options?.attempt?.notePublisher(this.publisher)
     if (this.isShuttingDown || this.#waitQueue.first || terms?.options?.signal?.aborted) return undefined
     const now = this.clock.now()
     this.#invalidation.checkProcess(now)

@@ -2,27 +2,27 @@
 import { performance } from 'node:perf_hooks'
 import { inNoContext } from './context.ts'
 
-/** What a timer keeps alive: a caller who awaits keeps the process, a background chore keeps nothing. */
+/** What a timer keeps alive: one that a caller waits for keeps the process, one for a background task keeps nothing. */
 export type KeepsAlive = 'process' | 'nothing'
 
-/** Takes a timer back. Calling it again, or after the timer fired, does nothing. */
+/** Cancels a timer. Does nothing when called again, or after the timer has fired. */
 export type Cancel = () => void
 
-/** Time and chance as the pool sees them; injected, so that tests can move both. */
+/** Time and chance for the pool. Injected, so that tests control both. */
 export interface Clock {
-  /** Monotonic milliseconds: for ages and deadlines. Stands still while the machine is suspended. */
+  /** Monotonic milliseconds, for ages and deadlines. Stands still while the machine is suspended. */
   now(): number
-  /** Wall-clock milliseconds since the epoch: what the server has lived through meanwhile. */
+  /** Wall-clock milliseconds since the epoch: also counts while the machine is suspended, as the server's clock does. */
   wall(): number
-  /** Runs `task` once after `delayMillis`; `Infinity` means never. A background chore runs in nobody's context. */
+  /** Runs `task` once after `delayMillis`; `Infinity` means never. A background task runs in an empty context. */
   schedule(delayMillis: number, task: () => void, keepsAlive: KeepsAlive): Cancel
-  /** Runs `task` after input that already lies in the sockets has been read, if this is asked by a timer. */
+  /** Runs `task` after the input that is in the sockets has been read, if a timer calls this. */
   afterPendingInput(task: () => void): Cancel
-  /** Runs `task` after input that already lies in the sockets has been read, wherever this is asked. */
+  /** Runs `task` after the input that is in the sockets has been read, whatever calls this. */
   afterReading(task: () => void): void
   /**
-   * Whether input may lie unread in the sockets because something has blocked the event loop. Also true if that is not
-   * known: the loop is watched from the first question on, for as long as questions come.
+   * Whether input may be unread in the sockets because something has blocked the event loop. Also true while that is not
+   * known: the first call starts a watch of the event loop, which stops a second after the last call.
    */
   isBehind(now: number): boolean
   /** A number in [0, 1), for jitter. */
@@ -34,26 +34,26 @@ const LONGEST_TIMER_MILLIS = 2 ** 31 - 1
 
 const nothingToCancel: Cancel = () => {}
 
-// How often the event loop is looked at while it is watched, and how late a look may be before the loop counts as blocked.
-const LOOK_MILLIS = 25
+// The event loop is checked this often while it is watched, and counts as blocked when a check is this late.
+const CHECK_MILLIS = 25
 const LATE_MILLIS = 50
 const WATCHED_MILLIS = 1000
 
-/** Knows whether the event loop has read its sockets lately. Its timer keeps no process alive. */
+/** Knows whether the event loop has read its sockets recently. Its timer keeps no process alive. */
 class LoopWatch {
   #timer: NodeJS.Timeout | undefined
   #askedAt = 0
-  /** All that had arrived by then has been read. */
+  /** Everything that had arrived at this time has been read. */
   #readUntil = 0
 
   isBehind(now: number): boolean {
     this.#askedAt = now
-    if (this.#timer) return now - this.#readUntil > LOOK_MILLIS + LATE_MILLIS
-    this.#timer = inNoContext(() => setInterval(() => this.#look(), LOOK_MILLIS).unref())
+    if (this.#timer) return now - this.#readUntil > CHECK_MILLIS + LATE_MILLIS
+    this.#timer = inNoContext(() => setInterval(() => this.#check(), CHECK_MILLIS).unref())
     return true
   }
 
-  #look(): void {
+  #check(): void {
     const now = performance.now()
     // Timers fire before the sockets are polled, immediates after.
     setImmediate(() => {
@@ -73,9 +73,9 @@ export const systemClock: Clock = {
   wall: () => Date.now(),
   schedule(delayMillis, task, keepsAlive) {
     if (delayMillis > LONGEST_TIMER_MILLIS) return nothingToCancel
-    const isChore = keepsAlive === 'nothing'
-    const timer = isChore ? inNoContext(() => setTimeout(task, delayMillis)) : setTimeout(task, delayMillis)
-    if (isChore) timer.unref()
+    const isBackground = keepsAlive === 'nothing'
+    const timer = isBackground ? inNoContext(() => setTimeout(task, delayMillis)) : setTimeout(task, delayMillis)
+    if (isBackground) timer.unref()
     return () => clearTimeout(timer)
   },
   afterPendingInput(task) {
@@ -84,7 +84,7 @@ export const systemClock: Clock = {
     return () => clearImmediate(immediate)
   },
   afterReading(task) {
-    // An immediate that is set while the sockets are read comes before they are polled again; one that it sets, after.
+    // An immediate that is set while sockets are read runs before the next poll; an immediate that it sets runs after.
     setImmediate(() => setImmediate(task))
   },
   isBehind: (now) => loopWatch.isBehind(now),

@@ -1,12 +1,12 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 
-/** The async context of whoever calls this: every `AsyncLocalStorage` in it, to run something in later. */
+/** The async context of the calling code (all values of every `AsyncLocalStorage`), to run something in later. */
 export function thisContext(): AsyncResource {
-  // `AsyncLocalStorage.snapshot` does the same at a hundred times the price.
+  // `AsyncLocalStorage.snapshot` does the same and costs a hundred times as much.
   return new AsyncResource('HoldfastCaller')
 }
 
-/** Has `task` run in the context of whoever called this. */
+/** Binds `task` to the context of the calling code. */
 export function inThisContext<This, Args extends unknown[], Result>(
   task: (this: This, ...args: Args) => Result,
 ): (this: This, ...args: Args) => Result {
@@ -18,45 +18,45 @@ export function inThisContext<This, Args extends unknown[], Result>(
 
 const NEEDS_NONE = Symbol('holdfast.needs-no-context')
 
-/** Says of a callback of ours that it may be called in any context: keeping one costs something for each statement. */
+/** Marks a callback of ours that may run in any context: binding one costs something for each statement. */
 export function markForAnyContext(callback: object): void {
   ;(callback as { [NEEDS_NONE]?: true })[NEEDS_NONE] = true
 }
 
-/** Has a callback called in the context of whoever called this, unless any will do. */
+/** Binds a callback to the context of the calling code, unless it may run in any. */
 export function inItsContext<This, Args extends unknown[], Result>(
   callback: (this: This, ...args: Args) => Result,
 ): (this: This, ...args: Args) => Result {
   return NEEDS_NONE in callback ? callback : inThisContext(callback)
 }
 
-/** Runs `work` in this context, or in the present one without. */
-export function inContext<Result>(context: AsyncResource | undefined, work: () => Result): Result {
-  return context ? context.runInAsyncScope(work) : work()
+/** Runs `fn` in this context, or in the current one without. */
+export function inContext<Result>(context: AsyncResource | undefined, fn: () => Result): Result {
+  return context ? context.runInAsyncScope(fn) : fn()
 }
 
 /**
- * Runs `work` in nobody's context: what belongs to no caller, or outlives one. A socket keeps the context in which it was
- * opened, and everything that comes from it runs there; so does a timer.
+ * Runs `fn` in an empty context: for what belongs to no caller, or outlives its caller. A socket keeps the context in which
+ * it was opened, and everything that it starts runs there; so does a timer.
  */
-export function inNoContext<Result>(work: () => Result): Result {
-  return NOBODY.runInAsyncScope(work)
+export function inNoContext<Result>(fn: () => Result): Result {
+  return EMPTY.runInAsyncScope(fn)
 }
 
-/** What else a resource has: numbers, and whether it is gone. */
-const IDS = /async_id|destroyed/
-const NOBODY = nobodysContext()
+/** Names of what a resource has besides the context: its ids, and whether it is destroyed. */
+const NOT_CONTEXT = /async_id|destroyed/
+const EMPTY = makeEmptyContext()
 
 /**
- * There is no public way to an empty context, and this module may be loaded in somebody's: a route that is loaded by its
- * first request. So what Node keeps on the resource is taken off. If that doesn't work in this runtime, the context of the
- * load is as near to nobody's as can be had.
+ * Node has no public way to an empty context, and this module may be loaded in a caller's: by the first request of a route.
+ * So this removes what Node has stored on the resource. If that doesn't work in this runtime, the context in which the
+ * module was loaded is the nearest to an empty one.
  */
-function nobodysContext(): AsyncResource {
-  const probe = new AsyncLocalStorage<true>()
-  const emptied = probe.run(true, () => new AsyncResource('HoldfastBackground'))
-  const kept = Object.getOwnPropertySymbols(emptied).filter(({ description }) => !IDS.test(description ?? ''))
-  for (const key of kept) Reflect.set(emptied, key, undefined)
-  const isEmpty = emptied.runInAsyncScope(() => probe.getStore()) === undefined
+function makeEmptyContext(): AsyncResource {
+  const canary = new AsyncLocalStorage<true>()
+  const emptied = canary.run(true, () => new AsyncResource('HoldfastBackground'))
+  const stored = Object.getOwnPropertySymbols(emptied).filter(({ description }) => !NOT_CONTEXT.test(description ?? ''))
+  for (const key of stored) Reflect.set(emptied, key, undefined)
+  const isEmpty = emptied.runInAsyncScope(() => canary.getStore()) === undefined
   return isEmpty ? emptied : new AsyncResource('HoldfastBackground')
 }

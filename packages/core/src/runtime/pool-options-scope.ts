@@ -3,35 +3,38 @@ import { type AcquireOptions, checkAcquireOptions } from '../options/call-option
 import { withoutUndefined } from '../options/check.ts'
 import type { TransactionAttempt } from './transaction-attempt.ts'
 
-/** What holds for whatever runs in it: the caller's wishes, and the attempt at a transaction that it is part of. */
+/** What applies to code that runs in a scope: the options for acquiring, and the attempt at a transaction around it. */
 export interface PoolOptionsScope extends AcquireOptions {
   readonly attempt?: TransactionAttempt | undefined
-  /** An attempt that has ended, in which whoever acquires was begun. */
+  /** The attempt in which the caller was started, if that attempt has ended since. */
   readonly begunIn?: TransactionAttempt | undefined
 }
 
-/** What an attempt is run in: cut off at its end from whatever has ended by then, or jobs that begin one another add up. */
-interface Surroundings {
-  outside: Place | undefined
-}
-
-/** Where somebody is: what holds there, and what holds there when the attempt that it is part of has ended. */
-interface Place {
+/** What the async context stores. */
+interface Entry {
   readonly scope: PoolOptionsScope
-  /** What was wished for within the attempt; the wishes of the attempt itself end with it. */
-  readonly wishes?: AcquireOptions | undefined
-  readonly around?: Surroundings | undefined
+  /** Options that were set inside of the attempt. They survive its end; the attempt's own options don't. */
+  readonly innerOptions?: AcquireOptions | undefined
+  readonly outside?: Outside | undefined
 }
 
-const storage = new AsyncLocalStorage<Place | undefined>()
-// Who never opens a scope shall not pay for looking.
+/**
+ * The entry around an attempt, shared by all entries inside of it. At the end of the attempt ended ones are taken out of it:
+ * a job that starts the next job would otherwise keep all jobs before it.
+ */
+interface Outside {
+  entry: Entry | undefined
+}
+
+const storage = new AsyncLocalStorage<Entry | undefined>()
+// A process that never opens a scope does not pay for a look into the storage.
 let isUsed = false
 
 /**
- * Runs `work` with wishes that reach every `connect()` and `query()` in it, however deep in an ORM, where no options can
- * be passed: a signal, a deadline, a reset policy. A scope within another inherits what it doesn't set.
+ * Runs `fn` with options that apply to every `connect()` and `query()` in it, also deep inside of an ORM, where no options
+ * can be passed: a signal, a deadline, a reset policy. A scope inside another one inherits what it doesn't set.
  *
- * A query builder, which begins when it is awaited, is awaited in the scope.
+ * A query builder starts when it is awaited. If `fn` returns one, it is awaited in the scope.
  *
  * @example
  * ```ts
@@ -40,67 +43,68 @@ let isUsed = false
  *
  * @throws {OptionsError} that names every option that can't work.
  */
-export function withPoolOptions<Result>(options: AcquireOptions, work: () => PromiseLike<Result>): Promise<Result>
-export function withPoolOptions<Result>(options: AcquireOptions, work: () => Result): Result
-export function withPoolOptions(options: AcquireOptions, work: () => unknown): unknown {
-  checkAcquireOptions('scope', options)
+export function withPoolOptions<Result>(options: AcquireOptions, fn: () => PromiseLike<Result>): Promise<Result>
+export function withPoolOptions<Result>(options: AcquireOptions, fn: () => Result): Result
+export function withPoolOptions(options: AcquireOptions, fn: () => unknown): unknown {
+  checkAcquireOptions('withPoolOptions', options)
   isUsed = true
-  return storage.run(within(placeHere(), withoutUndefined(options)), () => {
-    const result = work()
-    return isLazy(result) ? begin(result) : result
+  return storage.run(addOptions(currentEntry(), withoutUndefined(options)), () => {
+    const result = fn()
+    return isLazy(result) ? start(result) : result
   })
 }
 
-async function begin(lazy: PromiseLike<unknown>): Promise<unknown> {
+async function start(lazy: PromiseLike<unknown>): Promise<unknown> {
   return await lazy
 }
 
-/** A promise has begun already. */
+/** Whether it starts when it is awaited, as a query builder does. A promise has started already. */
 function isLazy(result: unknown): result is PromiseLike<unknown> {
   return !(result instanceof Promise) && typeof (result as PromiseLike<unknown> | null | undefined)?.then === 'function'
 }
 
-/** Runs `work` in this scope, and in no other. What runs on after the end of its attempt is in the scope around it. */
-export function runInScope<Result>(scope: PoolOptionsScope, work: () => Result): Result {
+/** Runs `fn` in this scope instead of the current one. Code that still runs when the attempt has ended is outside of it. */
+export function runInScope<Result>(scope: PoolOptionsScope, fn: () => Result): Result {
   isUsed = true
   const { attempt } = scope
-  if (!attempt) return storage.run({ scope }, work)
-  const around: Surroundings = { outside: placeHere() }
-  attempt.whenEnded(() => {
-    around.outside = lasting(around.outside)
+  if (!attempt) return storage.run({ scope }, fn)
+  const outside: Outside = { entry: currentEntry() }
+  attempt.onEnd(() => {
+    outside.entry = withoutEndedAttempts(outside.entry)
   })
-  return storage.run({ scope, around }, work)
+  return storage.run({ scope, outside }, fn)
 }
 
-/** What holds here, if anything does. An attempt that has ended holds for nobody. */
+/** The scope of the calling code, if there is one. An attempt that has ended is no part of it. */
 export function currentScope(): PoolOptionsScope | undefined {
-  return placeHere()?.scope
+  return currentEntry()?.scope
 }
 
-/** The attempt at a transaction in which this was begun, if that has ended since. */
+/** The attempt at a transaction in which the calling code was started, if that attempt has ended since. */
 export function endedAttempt(): TransactionAttempt | undefined {
   const attempt = isUsed ? storage.getStore()?.scope.attempt : undefined
   return attempt?.hasEnded ? attempt : undefined
 }
 
-function placeHere(): Place | undefined {
-  return isUsed ? lasting(storage.getStore()) : undefined
+function currentEntry(): Entry | undefined {
+  return isUsed ? withoutEndedAttempts(storage.getStore()) : undefined
 }
 
-/** This place, or if its attempt has ended what is left of it. */
-function lasting(place: Place | undefined): Place | undefined {
-  if (place?.scope.attempt?.hasEnded !== true) return place
-  let wishes: AcquireOptions | undefined
-  let left: Place | undefined = place
-  for (; left?.scope.attempt?.hasEnded; left = left.around?.outside) wishes = { ...left.wishes, ...wishes }
-  return wishes && Object.keys(wishes).length > 0 ? within(left, wishes) : left
+/** This entry; if its attempt has ended, the one outside, with the options that were set inside of the attempt. */
+function withoutEndedAttempts(entry: Entry | undefined): Entry | undefined {
+  if (entry?.scope.attempt?.hasEnded !== true) return entry
+  let innerOptions: AcquireOptions | undefined
+  let left: Entry | undefined = entry
+  for (; left?.scope.attempt?.hasEnded; left = left.outside?.entry)
+    innerOptions = { ...left.innerOptions, ...innerOptions }
+  return innerOptions && Object.keys(innerOptions).length > 0 ? addOptions(left, innerOptions) : left
 }
 
-/** The same place with these wishes over those that hold there. */
-function within(place: Place | undefined, wishes: AcquireOptions): Place {
+/** An entry in which these options replace those of the given one. */
+function addOptions(entry: Entry | undefined, options: AcquireOptions): Entry {
   return {
-    scope: { ...place?.scope, ...wishes },
-    wishes: { ...place?.wishes, ...wishes },
-    around: place?.around,
+    scope: { ...entry?.scope, ...options },
+    innerOptions: { ...entry?.innerOptions, ...options },
+    outside: entry?.outside,
   }
 }

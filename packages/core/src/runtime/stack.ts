@@ -1,4 +1,4 @@
-import { isAbortReason } from '../runtime/abort-reason.ts'
+import { isAbortReason } from '../runtime/abort.ts'
 import { isError } from '../thrown.ts'
 
 // An ORM, and the retries of a transaction, take more frames than Node shows.

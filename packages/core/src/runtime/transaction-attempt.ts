@@ -1,15 +1,15 @@
-import { followSignal } from './on-abort.ts'
+import { followSignal } from './abort.ts'
 
 /** What an attempt knows of a lease. */
-interface Holding {
+interface AttemptLease {
   readonly number: number
   readonly attempt: TransactionAttempt | undefined
   readonly begunIn?: TransactionAttempt | undefined
   isHeld(number: number): boolean
 }
 
-/** An attempt at a transaction that begins after another has failed. */
-export interface TransactionRerun {
+/** An attempt at a transaction that follows a failed one. */
+export interface TransactionRetry {
   /** From 2. */
   readonly attempt: number
   /** Why the attempt before failed. */
@@ -18,32 +18,33 @@ export interface TransactionRerun {
   readonly pausedMillis: number
 }
 
-/** Where a pool tells of it. */
-interface RerunPublisher {
-  publish(event: { readonly type: 'transaction-retried' } & TransactionRerun): void
+/** Where a pool publishes retries. */
+interface RetryPublisher {
+  publish(event: { readonly type: 'transaction-retried' } & TransactionRetry): void
 }
 
 /**
- * One attempt at a transaction, as whoever leases its connection and sends its statements must know it: an ORM that runs
- * the transaction tells nobody what became of it. It is found by the scope in which the ORM acquires.
+ * The record of one attempt at a transaction: which leases are its own, and what became of COMMIT on them. An ORM that
+ * runs the transaction doesn't tell that, so the connection notes it here. It finds the attempt by the scope in which the
+ * ORM acquires.
  */
 export class TransactionAttempt {
   /** From 1. */
   readonly number: number
-  /** Where the transaction was asked for. */
+  /** Its stack is that of the code that asked for the transaction. */
   readonly origin: Error | undefined
   #outer: TransactionAttempt | undefined
-  readonly #own = new Map<Holding, { readonly number: number; readonly release: () => void }>()
-  readonly #whenEnded: (() => void)[] = []
-  #publisher: RerunPublisher | undefined
-  #hasBegun = false
-  #hasReturned = false
+  readonly #own = new Map<AttemptLease, { readonly number: number; readonly release: () => void }>()
+  readonly #onEnd: (() => void)[] = []
+  #publisher: RetryPublisher | undefined
+  #hasFunctionStarted = false
+  #hasFunctionEnded = false
   #hasEnded = false
   #hasCommitted = false
-  /** Those that were lost with a COMMIT, or may have been. */
-  readonly #lost = new Set<Holding>()
-  /** Statements without an answer so far that may commit: an ORM need not wait for them. */
-  readonly #pending = new Set<object>()
+  /** Own leases whose connection was lost with a COMMIT, or possibly with one. */
+  readonly #lost = new Set<AttemptLease>()
+  /** Statements that may commit and have no answer so far: an ORM need not wait for them. */
+  readonly #unanswered = new Set<object>()
 
   constructor(number: number, outer?: TransactionAttempt, origin?: Error) {
     this.number = number
@@ -51,104 +52,104 @@ export class TransactionAttempt {
     this.origin = origin
   }
 
-  /** Of the transaction in whose function this one was asked for, while that lasts; else of the one around that. */
+  /** The attempt in whose function this transaction was asked for; when that has ended, the one around it. */
   get outer(): TransactionAttempt | undefined {
     let outer = this.#outer
     while (outer?.hasEnded) outer = outer.#outer
     return outer
   }
 
-  /** Whether its function runs, or has run. */
-  get hasBegun(): boolean {
-    return this.#hasBegun
+  /** Whether the function of the transaction runs, or has run. */
+  get hasFunctionStarted(): boolean {
+    return this.#hasFunctionStarted
   }
 
-  /** Whether its function runs: it may wait for something. */
-  get isAtWork(): boolean {
-    return this.#hasBegun && !this.#hasReturned
+  /** Whether the function of the transaction runs, so that it may be waiting for something. */
+  get isFunctionRunning(): boolean {
+    return this.#hasFunctionStarted && !this.#hasFunctionEnded
   }
 
-  /** Whether it is over: what it was given holds for nobody any more. */
+  /** Whether the attempt is over, so that its options apply to nothing any more. */
   get hasEnded(): boolean {
     return this.#hasEnded
   }
 
-  /** Whether the server may have committed: then the work must never run again. */
+  /** Whether the server may have committed. Then the function must never run again. */
   get mayHaveCommitted(): boolean {
-    return this.#hasCommitted || this.#lost.size > 0 || this.#pending.size > 0
+    return this.#hasCommitted || this.#lost.size > 0 || this.#unanswered.size > 0
   }
 
-  /** Takes note of the pool that its own connection is asked of: that one hears when the transaction runs again. */
-  acquiresFrom(publisher: RerunPublisher): void {
-    if (!this.#hasBegun) this.#publisher ??= publisher
+  /** Notes which pool the transaction's own connection is acquired from: that one publishes its retries. */
+  notePublisher(publisher: RetryPublisher): void {
+    if (!this.#hasFunctionStarted) this.#publisher ??= publisher
   }
 
-  /** It has failed, and the next attempt begins. */
-  runsAgain(rerun: TransactionRerun): void {
-    this.#publisher?.publish({ type: 'transaction-retried', ...rerun })
+  /** Publishes that the transaction is tried again. Called on the attempt that failed. */
+  publishRetry(retry: TransactionRetry): void {
+    this.#publisher?.publish({ type: 'transaction-retried', ...retry })
   }
 
-  /** Takes note of a lease; those from before the work begins are the transaction's own. */
-  leased(lease: Holding, release: () => void): void {
-    if (!this.#hasBegun) this.#own.set(lease, { number: lease.number, release })
+  /** Notes a lease. Those from before the function starts are the transaction's own. */
+  noteLease(lease: AttemptLease, release: () => void): void {
+    if (!this.#hasFunctionStarted) this.#own.set(lease, { number: lease.number, release })
   }
 
-  /** The work begins: whatever it acquires is its own business. */
-  begin(): void {
-    this.#hasBegun = true
+  /** The function starts. What it acquires is no lease of the transaction's own. */
+  startFunction(): void {
+    this.#hasFunctionStarted = true
   }
 
-  /** The function has settled: it waits for nothing any more. */
-  returned(): void {
-    this.#hasReturned = true
+  /** The function has settled, and waits for nothing any more. */
+  endFunction(): void {
+    this.#hasFunctionEnded = true
   }
 
-  /** Does this when the attempt ends. */
-  whenEnded(task: () => void): void {
-    this.#whenEnded.push(task)
+  /** Runs `task` when the attempt ends. */
+  onEnd(task: () => void): void {
+    this.#onEnd.push(task)
   }
 
-  /** Is aborted when `signal` is, while the attempt lasts: what runs on after its end is not given up by it. */
+  /** A signal that is aborted with `signal` while the attempt lasts: code that runs on after the end is not aborted by it. */
   follow(signal: AbortSignal): AbortSignal {
     const { signal: own, leave } = followSignal(signal)
-    this.whenEnded(leave)
+    this.onEnd(leave)
     return own
   }
 
-  /** Something is sent on this lease that may commit. */
-  expectCommit(lease: Holding, statement: object): void {
-    if (this.#own.has(lease)) this.#pending.add(statement)
+  /** A statement that may commit is sent on this lease. */
+  noteSent(lease: AttemptLease, statement: object): void {
+    if (this.#own.has(lease)) this.#unanswered.add(statement)
   }
 
-  /** It was answered, or lost: then whoever knows of that has noted it before. */
-  expectNoMore(statement: object): void {
-    this.#pending.delete(statement)
+  /** That statement was answered or lost. A commit or a loss has been noted before. */
+  noteAnswered(statement: object): void {
+    this.#unanswered.delete(statement)
   }
 
-  /** A COMMIT was answered on this lease, or found out to be carried out. */
-  noteCommit(lease: Holding): void {
+  /** A COMMIT was answered on this lease, or found to be carried out. */
+  noteCommit(lease: AttemptLease): void {
     if (this.#own.has(lease)) this.#hasCommitted = true
   }
 
-  /** Its connection was lost: whether a COMMIT that wasn't answered may have been carried out. */
-  noteLoss(lease: Holding, isUnknown: boolean): void {
+  /** The connection of this lease was lost; `isUnknown` says that a COMMIT without an answer may be carried out. */
+  noteLoss(lease: AttemptLease, isUnknown: boolean): void {
     if (isUnknown && this.#own.has(lease)) this.#lost.add(lease)
     else this.#lost.delete(lease)
   }
 
   /**
-   * It is over: what its ORM still holds (Drizzle 0.45, after a failed BEGIN) is released, and of those around it only
-   * one that lasts is remembered, or each job that begins the next one would keep all before it.
+   * Ends the attempt. Releases what its ORM still holds (as Drizzle 0.45 does after a failed BEGIN), and forgets outer
+   * attempts that have ended, so that a job that starts the next job doesn't keep all jobs before it.
    */
   end(): void {
     this.#hasEnded = true
     this.#outer = this.outer
-    for (const task of this.#whenEnded.splice(0)) task()
+    for (const task of this.#onEnd.splice(0)) task()
     for (const [lease, { number, release }] of this.#own) if (lease.isHeld(number)) release()
   }
 
-  /** Whether work that runs on after the end would meet somebody else's session here. */
-  isStrangerTo(lease: Holding): boolean {
+  /** Whether code that runs on after the end would use a session here that another caller has leased since. */
+  mustNotUse(lease: AttemptLease): boolean {
     if (!this.#hasEnded || lease.attempt === this || lease.begunIn === this) return false
     const own = this.#own.get(lease)
     return own !== undefined && own.number !== lease.number

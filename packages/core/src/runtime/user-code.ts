@@ -1,11 +1,11 @@
 /**
- * Whether the driver is at work on what a socket has brought, in this very moment. What it throws then is about the
- * server's messages, and costs one connection; what the user's code throws from within is the user's, and must not be
- * taken for it.
+ * Whether the driver is reading what a socket has brought at this moment. An exception of the driver's then means that the
+ * server's messages can't be read, and costs this one connection. An exception of the user's code that the driver calls
+ * meanwhile must not be taken for one.
  */
 let isDriverReading = false
 
-/** Runs what the driver does with what has arrived. Throws what the driver throws, and nothing of the user's. */
+/** Runs the driver's reading of what has arrived. Throws what the driver throws, and nothing that the user's code throws. */
 export function whileDriverReads<Input>(read: (input: Input) => void, input: Input): void {
   const before = isDriverReading
   isDriverReading = true
@@ -17,8 +17,8 @@ export function whileDriverReads<Input>(read: (input: Input) => void, input: Inp
 }
 
 /**
- * Runs code of the user's: a callback, a listener. What it throws while the driver reads is thrown outside of that, where
- * nobody catches it: the rest of what has arrived is read, and the connection is none the worse.
+ * Runs code of the user's: a callback or a listener. What it throws while the driver reads becomes an uncaught exception in
+ * the next tick, so that the driver reads the rest and the connection stays intact.
  */
 export function runUserCode<Result>(run: () => Result): Result | undefined {
   if (!isDriverReading) return run()

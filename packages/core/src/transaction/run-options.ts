@@ -6,32 +6,32 @@ import { TRANSACTION_RETRY } from '../options/option-table.ts'
 import type { RetryOptions } from '../options/pool-options.ts'
 import { type Retry, resolveRetry } from '../options/read-values.ts'
 
-/** How a transaction is run as a whole, whoever begins and ends it: how its connection is acquired, and when again. */
+/** How a transaction runs as a whole, in a pool or an ORM: how its connection is acquired, and when it is tried again. */
 export interface RunOptions extends AcquireOptions {
   /**
-   * When to run the whole transaction again, if it is certain that nothing of it was written. Its function may then run
-   * several times, so what it does elsewhere must stand that; `false` runs it once.
+   * When to run the whole transaction again, if it is certain that nothing was written. Its function may then run several
+   * times, so whatever else it does must be safe to repeat. `false` runs it once.
    *
    * @default `{ retries: 3, minTimeout: 50, maxTimeout: 1000 }`
    */
   readonly retry?: boolean | RetryOptions | undefined
   /**
-   * How long all attempts may take together, acquiring and pauses included, in milliseconds. Then the running statement is
-   * cancelled, the transaction rolled back, and a `TransactionTimeoutError` told. A COMMIT that was sent isn't given up. 0
-   * is no limit.
+   * How long all attempts may take together, including pauses and waits for a connection, in milliseconds. After that the
+   * running statement is cancelled, and the transaction is rolled back and rejects with a `TransactionTimeoutError`. A
+   * COMMIT that was sent is not given up. 0 is no limit.
    *
    * @default 0
    */
   readonly timeoutMillis?: number | undefined
-  /** Told before each pause. What it throws ends the attempts. */
+  /** Called before each pause. If it throws, there are no more attempts. */
   readonly onRetry?: ((retry: RetryInfo) => void) | undefined
 }
 
-/** What is told before a transaction is run again. */
+/** What `onRetry` is called with. */
 export interface RetryInfo {
   /** Which attempt failed, from 1. */
   readonly attempt: number
-  /** What of. */
+  /** Why it failed. */
   readonly error: Error
   /** How long until the next one, in milliseconds. */
   readonly delayMillis: number
@@ -46,10 +46,10 @@ export interface ResolvedRunOptions {
   readonly onRetry: ((retry: RetryInfo) => void) | undefined
 }
 
-/** Their names. */
+/** The names of the options. */
 export const RUN_KEYS: readonly string[] = [...ACQUIRE_KEYS, 'retry', 'timeoutMillis', 'onRetry']
 
-/** Completes what the user gave, and notes every problem; `of` is what he called. */
+/** Completes the given options, and adds every problem to `problems`; `of` names what they were given to. */
 export function resolveRun(of: string, given: RunOptions, problems: Problems): ResolvedRunOptions {
   const { retry = true, timeoutMillis = 0, onRetry, ...acquire } = withoutUndefined(given)
   addAcquireProblems(of, acquire, problems)
@@ -64,7 +64,7 @@ export function resolveRun(of: string, given: RunOptions, problems: Problems): R
 }
 
 /**
- * For adapters: checks options that are given long before they are used; `of` is what they were given to.
+ * For adapters: checks options that are given long before they are used; `of` names what they were given to.
  *
  * @throws {OptionsError} that names every problem at once.
  */
@@ -73,7 +73,7 @@ export function checkRunOptions(of: string, options: RunOptions): void {
 }
 
 /**
- * Checks what the user gave; `of` is what he called.
+ * Checks and completes the given options; `of` names what they were given to.
  *
  * @throws {OptionsError} that names every problem at once.
  */
@@ -88,4 +88,9 @@ function resolve(of: string, given: RunOptions): ResolvedRunOptions {
   const resolved = resolveRun(of, given, problems)
   if (problems.found.length > 0) throw new OptionsError(problems.found)
   return resolved
+}
+
+/** @throws {TypeError} that names the caller's function, if `fn` is no function. */
+export function requireFunction(fn: unknown, of: string): void {
+  if (typeof fn !== 'function') throw new TypeError(`${of}: \`fn\` must be a function, got ${typeof fn}`)
 }

@@ -5,27 +5,27 @@ import { Problems, readOptions, withoutUndefined } from '../options/check.ts'
 import { checkGroupKeys } from '../options/check-keys.ts'
 import { TRANSACTION_RETRY } from '../options/option-table.ts'
 import { isDisconnect, isRetryable } from '../policy/classify-error.ts'
+import { followSignal } from '../runtime/abort.ts'
 import { systemClock } from '../runtime/clock.ts'
-import { followSignal } from '../runtime/on-abort.ts'
 import type { Publisher } from '../telemetry/events.ts'
 import type { RunOptions } from './run-options.ts'
 import type { Transaction } from './transaction.ts'
 
 /** How one statement of `pool.query` runs. */
 export interface StatementOptions {
-  /** Leaves the line of waiters; a statement that runs is cancelled at the server. Rejects with the signal's reason. */
+  /** Gives up: leaves the queue, or cancels the statement at the server. Rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined
   /**
-   * Running it twice is harmless: it reads, or it sets what is set already. Then it is sent again, 3 times at most, when its
-   * connection was lost, whatever had become of it.
+   * The statement may run twice: it only reads, or sets what may be set already. If its connection is lost it is sent
+   * again, at most 3 times, even if it may have run.
    *
    * @default false
    */
   readonly idempotent?: boolean | undefined
   /**
-   * It writes, and must not run twice: it runs as a transaction of its own (two round trips more), so that it ends in the
-   * result, in an error that guarantees that nothing was written, or in `CommitOutcomeUnknownError`. Run again when
-   * nothing was.
+   * The statement writes, and must not run twice: it runs as a transaction of its own (two round trips more). It ends in
+   * its result, in an error that guarantees that nothing was written, or in `CommitOutcomeUnknownError`. It runs again only
+   * if nothing was written.
    *
    * @default false
    */
@@ -38,10 +38,10 @@ export interface StatementSource {
   transaction<Result>(fn: (tx: Transaction) => Promise<Result>, options: RunOptions): Promise<Result>
 }
 
-// Complete by its type: whatever becomes an option has to be entered here.
+// The type makes this list complete.
 const KEYS: Record<keyof StatementOptions, true> = { signal: true, idempotent: true, transactional: true }
 
-/** Runs a statement that asks for more than to be sent, by its config or the third argument; undefined if it doesn't. */
+/** Runs a statement that has such options, in its config or in the third argument; undefined if it has none. */
 export function runSpecially(
   source: StatementSource,
   publisher: Publisher,
@@ -58,7 +58,7 @@ export function runSpecially(
 }
 
 /**
- * What a call of `query` asks for beyond a plain statement, from its config or its third argument; undefined if nothing.
+ * The options in the config or the third argument of `query`; undefined if there are none.
  *
  * @throws {OptionsError} that names every option that can't work.
  */
@@ -79,7 +79,7 @@ function statementOptionsOf(query: unknown, third: unknown): StatementOptions | 
   return { signal, idempotent, transactional }
 }
 
-/** Runs a statement in one of these ways. */
+/** Runs a statement as its options say. */
 async function runStatement(
   source: StatementSource,
   publisher: Publisher,

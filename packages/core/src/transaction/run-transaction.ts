@@ -2,38 +2,37 @@ import pRetry, { type RetryContext } from 'p-retry'
 import { PoolTimeoutError, TransactionTimeoutError } from '../errors.ts'
 import type { AcquireOptions } from '../options/call-options.ts'
 import { isCausedBy, isRetryable } from '../policy/classify-error.ts'
-import { abortReason } from '../runtime/abort-reason.ts'
+import { abortReason, followSignal } from '../runtime/abort.ts'
 import { systemClock } from '../runtime/clock.ts'
-import { followSignal } from '../runtime/on-abort.ts'
 import { currentScope, runInScope } from '../runtime/pool-options-scope.ts'
 import { TransactionAttempt } from '../runtime/transaction-attempt.ts'
 import { isError, isInstance } from '../thrown.ts'
-import { requireFunction } from './require-function.ts'
-import { type ResolvedRunOptions, type RunOptions, resolveRunOptions } from './run-options.ts'
+import { type ResolvedRunOptions, type RunOptions, requireFunction, resolveRunOptions } from './run-options.ts'
 
-/** What the function of a transaction is told of the attempt that it is part of. */
+/** What the function of a transaction is told of the attempt that calls it. */
 export interface AttemptInfo {
-  /** Which try of the whole transaction this is, from 1. */
+  /** Which attempt at the whole transaction this is, from 1. */
   readonly attempt: number
 }
 
-/** What runs in a transaction; again in each attempt. */
+/** The function of a transaction: called again in each attempt. */
 export type TransactionWork<Tx, Result> = (tx: Tx, info: AttemptInfo) => Promise<Result> | Result
 
 /**
- * Runs one transaction in an ORM's own way: begins, runs `work` with what the ORM hands to its callbacks, commits or
- * rolls back. Called anew for each attempt, whose number it is told.
+ * Runs one attempt in an ORM's own way: begins, calls `fn` with what the ORM passes to its callbacks, and commits or rolls
+ * back. Called once for each attempt, with its number.
  */
-export type Transact<Tx, Result> = (work: (tx: Tx) => Promise<Result>, attempt: number) => Promise<Result>
+export type Transact<Tx, Result> = (fn: (tx: Tx) => Promise<Result>, attempt: number) => Promise<Result>
 
 /**
- * Runs a transaction as a whole, and again when that is safe: the work never runs again while an earlier attempt might
- * have committed. What is retried is certainly rolled back: lost before COMMIT was sent, 40001 (serialization failure),
- * 40P01 (deadlock), or not let in (53300, 57P03). For adapters; with a `Pool` it is `pool.transaction`.
+ * Runs a transaction as a whole, and again when that is safe: `fn` never runs again while an earlier attempt may have
+ * committed. An attempt is repeated when it was certainly rolled back: lost before COMMIT was sent, 40001 (serialization
+ * failure), 40P01 (deadlock), or refused at the login (53300, 57P03). For adapters; with a `Pool` it is
+ * `pool.transaction`.
  *
  * @example
  * ```ts
- * await runTransaction((work) => orm.transaction(work), async (tx, { attempt }) => tx.insert(order), { signal })
+ * await runTransaction((fn) => orm.transaction(fn), async (tx, { attempt }) => tx.insert(order), { signal })
  * ```
  *
  * @throws What the last attempt threw.
@@ -50,7 +49,7 @@ export async function runTransaction<Tx, Result>(
   return await runResolved(transact, fn, resolveRunOptions('transaction', options))
 }
 
-/** The same with options that are checked. */
+/** The same with options that have been checked. */
 export function runResolved<Tx, Result>(
   transact: Transact<Tx, Result>,
   fn: TransactionWork<Tx, Result>,
@@ -75,8 +74,8 @@ async function runAttempts<Tx, Result>(
   { retry, acquire, onRetry }: ResolvedRunOptions,
 ): Promise<Result> {
   const signal = acquire.signal ?? currentScope()?.signal
-  // What is final doesn't pass through p-retry: it takes nothing but an Error for one, and tells of a signal instead,
-  // also when that was aborted after a COMMIT.
+  // A final result or error does not pass through p-retry, which accepts only an Error as an error, and rejects with the
+  // signal's reason even if the signal was aborted after a COMMIT.
   let end: (() => Result) | undefined
   const outer = currentScope()?.attempt
   const origin = new Error('The outer transaction was asked for here')
@@ -85,7 +84,7 @@ async function runAttempts<Tx, Result>(
     const attempt = new TransactionAttempt(number, outer, origin)
     if (failed) {
       const { attempt: last, error, at } = failed
-      last.runsAgain({ attempt: number, error, pausedMillis: systemClock.now() - at })
+      last.publishRetry({ attempt: number, error, pausedMillis: systemClock.now() - at })
     }
     try {
       const result = await runAttempt(attempt, transact, fn, acquire)
@@ -119,7 +118,7 @@ async function runAttempts<Tx, Result>(
   return (end as () => Result)()
 }
 
-/** In a scope of its own, so that the ORM's `connect()` finds the wishes and the attempt. */
+/** Runs one attempt in a scope of its own, in which the ORM's `connect()` finds the options and the attempt. */
 async function runAttempt<Tx, Result>(
   attempt: TransactionAttempt,
   transact: Transact<Tx, Result>,
@@ -128,26 +127,26 @@ async function runAttempt<Tx, Result>(
 ): Promise<Result> {
   const outer = currentScope()
   const own = acquire.signal && { signal: attempt.follow(acquire.signal) }
-  // What its own statements are given up by holds for what the work does elsewhere, too; how it acquires doesn't.
+  // The signal also applies to what `fn` does on other connections; the other options for acquiring don't.
   const inner = { ...outer, ...own, attempt }
-  const work = (tx: Tx): Promise<Result> => {
-    attempt.begin()
+  const runFunction = (tx: Tx): Promise<Result> => {
+    attempt.startFunction()
     return runInScope(inner, async () => {
       try {
         return await fn(tx, { attempt: attempt.number })
       } finally {
-        attempt.returned()
+        attempt.endFunction()
       }
     })
   }
   try {
-    return await runInScope({ ...outer, ...acquire, ...own, attempt }, () => transact(work, attempt.number))
+    return await runInScope({ ...outer, ...acquire, ...own, attempt }, () => transact(runFunction, attempt.number))
   } finally {
     attempt.end()
   }
 }
 
-/** Who has waited for a connection until the deadline has no time for more. */
+/** Whether to try again. Not after a wait for a connection until the deadline: no time is left. */
 function mayRunAgain(error: unknown, attempt: TransactionAttempt): error is Error {
   if (attempt.mayHaveCommitted || !isError(error) || isInstance(error, PoolTimeoutError)) return false
   return isRetryable(error)

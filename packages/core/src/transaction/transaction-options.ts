@@ -6,40 +6,39 @@ import { type ResolvedRunOptions, RUN_KEYS, type RunOptions, resolveRun } from '
 const ISOLATION_LEVELS = ['read uncommitted', 'read committed', 'repeatable read', 'serializable'] as const
 const ACCESS_MODES = ['read only', 'read write'] as const
 
-/** What a transaction may see of others that run beside it. */
+/** What a transaction sees of the transactions that run at the same time. */
 export type IsolationLevel = (typeof ISOLATION_LEVELS)[number]
 
 /** Whether a transaction may write. */
 export type AccessMode = (typeof ACCESS_MODES)[number]
 
 /**
- * How a transaction runs. What is absent of its modes is as the session has it (`default_transaction_isolation` and its
- * kin).
+ * How a transaction runs. A mode that is absent is that of the session (`default_transaction_isolation` and the like).
  *
  * @see https://www.postgresql.org/docs/current/sql-set-transaction.html
  */
 export interface TransactionOptions extends RunOptions {
-  /** What it may see of others. In capitals, too, as TypeORM writes it. @default the session's: 'read committed' */
+  /** What it sees of other transactions. Also in capitals, as TypeORM writes it. @default the session's: 'read committed' */
   readonly isolationLevel?: IsolationLevel | Uppercase<IsolationLevel> | undefined
-  /** `'read only'` has the server refuse every write. @default the session's: 'read write' */
+  /** With `'read only'` the server refuses every write. @default the session's: 'read write' */
   readonly accessMode?: AccessMode | undefined
   /**
-   * Wait at the start for a moment from which on it can't fail to serialize. Means something only together with
-   * `'serializable'` and `'read only'`: for a long report beside busy writers.
+   * Waits at the start until the transaction can't fail to serialize. Has an effect only together with `'serializable'` and
+   * `'read only'`: for a long report while others write.
    *
    * @default the session's: false
    */
   readonly deferrable?: boolean | undefined
 }
 
-/** What the options say to BEGIN. */
+/** The options for BEGIN. */
 export interface TransactionModes {
   readonly isolationLevel?: IsolationLevel
   readonly accessMode?: AccessMode
   readonly deferrable?: boolean
 }
 
-/** The options, checked: a part for BEGIN, a part for whoever runs the attempts. */
+/** The options, checked: those for BEGIN, and those for running the attempts. */
 export interface ResolvedTransactionOptions {
   readonly modes: TransactionModes
   readonly run: ResolvedRunOptions
@@ -49,7 +48,7 @@ const MODE_KEYS: Record<keyof TransactionModes, true> = { isolationLevel: true, 
 const KEYS = [...Object.keys(MODE_KEYS), ...RUN_KEYS]
 
 /**
- * Checks what the user gave.
+ * Checks and completes the given options.
  *
  * @throws {OptionsError} that names every problem at once.
  */
@@ -77,4 +76,13 @@ function resolve(given: TransactionOptions): ResolvedTransactionOptions {
 
 function inLowerCase<Word extends string>(word: Word | Uppercase<Word>): Word {
   return (typeof word === 'string' ? word.toLowerCase() : word) as Word
+}
+
+/** The statement that begins a transaction in these modes: one round trip for all of them. */
+export function beginStatement({ isolationLevel, accessMode, deferrable }: TransactionModes): string {
+  const modes: string[] = []
+  if (isolationLevel !== undefined) modes.push(`ISOLATION LEVEL ${isolationLevel}`)
+  if (accessMode !== undefined) modes.push(accessMode)
+  if (deferrable !== undefined) modes.push(deferrable ? 'DEFERRABLE' : 'NOT DEFERRABLE')
+  return `BEGIN ${modes.join(', ')}`.trimEnd().toUpperCase()
 }

@@ -2,60 +2,63 @@ import type { LeasedClient } from '../connection/physical-client.ts'
 import { HoldfastError } from '../errors.ts'
 import { severityOf } from '../policy/classify-error.ts'
 import { codeOf, isError } from '../thrown.ts'
-import { type Callback, callbackOf, type QueryArguments, type Reader, readerOf } from './statement-call.ts'
+import { type Callback, callbackOf, type QueryArguments, type Reader, readerOf } from './query-arguments.ts'
 
 const IN_FAILED_TRANSACTION = '25P02'
 const INVALID_TERMINATION = '2D000'
 
-/** What one attempt does on its connection: sends its statements, and remembers what must be known at its end. */
+/**
+ * The state of one attempt at a transaction, shared by the transaction and its savepoints: sends their statements, and keeps
+ * what decides at the end whether it can be committed.
+ */
 export class TransactionState {
   readonly #client: LeasedClient
   readonly #readers = new Set<Reader>()
   #failure: unknown
-  #spoilt: Error | undefined
+  #commitBlocker: Error | undefined
   #savepoints = 0
 
   constructor(client: LeasedClient) {
     this.#client = client
   }
 
-  /** The SQL error that the transaction is aborted by, as far as it is known: the first since anything succeeded. */
+  /** The SQL error by which the server has aborted the transaction, as far as it is known: the first since a success. */
   get failure(): unknown {
     return this.#failure
   }
 
-  /** Why this work can't be committed any more, whatever its function makes of it. */
-  get spoilt(): Error | undefined {
-    return this.#spoilt
+  /** Why the transaction can't be committed, even if its function resolves. */
+  get commitBlocker(): Error | undefined {
+    return this.#commitBlocker
   }
 
-  /** Whether a cursor or stream is unfinished: whatever is sent waits until its reader is done with it. */
-  get isHeldOpen(): boolean {
+  /** Whether a cursor or stream is unfinished: each statement behind it waits until it is read to its end. */
+  get hasOpenReader(): boolean {
     return [...this.#readers].some((reader) => !isFinished(reader))
   }
 
-  /** Notes that this work can't be committed any more. The first reason counts. */
-  spoil(reason: Error): void {
-    this.#spoilt ??= reason
+  /** Notes that the transaction can't be committed. The first reason counts. */
+  blockCommit(reason: Error): void {
+    this.#commitBlocker ??= reason
   }
 
-  /** A name that no other savepoint of this work has. */
+  /** A name that no other savepoint of this transaction has. */
   nextSavepoint(): string {
     return `holdfast_${++this.#savepoints}`
   }
 
-  /** Sends a statement, in whichever of pg's forms. */
-  send(...call: QueryArguments): unknown {
-    const reader = readerOf(call)
-    if (reader) return this.#submit(reader, call)
-    const callback = callbackOf(call)
-    // Refused by the driver, in its own words.
-    if (call[0] === null || call[0] === undefined || (callback && typeof callback !== 'function'))
-      return this.#query(...call)
-    return callback ? this.#call(call, callback) : this.#promise(call)
+  /** Sends a statement, in any of pg's forms. */
+  send(...args: QueryArguments): unknown {
+    const reader = readerOf(args)
+    if (reader) return this.#submit(reader, args)
+    const callback = callbackOf(args)
+    // The driver refuses these with its own errors.
+    if (args[0] === null || args[0] === undefined || (callback && typeof callback !== 'function'))
+      return this.#query(...args)
+    return callback ? this.#queryWithCallback(args, callback) : this.#queryWithPromise(args)
   }
 
-  #call([first, second]: QueryArguments, callback: Callback): unknown {
+  #queryWithCallback([first, second]: QueryArguments, callback: Callback): unknown {
     const values = typeof second === 'function' ? undefined : second
     return this.#query(first, values, (error: unknown, result: unknown) => {
       if (error) this.#failed(error)
@@ -64,10 +67,10 @@ export class TransactionState {
     })
   }
 
-  /** In the form of the call: a `Client` of the user's own may know no callbacks. */
-  async #promise(call: QueryArguments): Promise<unknown> {
+  /** With the arguments as they are: a `Client` class of the user's may not support callbacks. */
+  async #queryWithPromise(args: QueryArguments): Promise<unknown> {
     try {
-      const result = await this.#query(...call)
+      const result = await this.#query(...args)
       this.#succeeded()
       return result
     } catch (error) {
@@ -76,7 +79,7 @@ export class TransactionState {
     }
   }
 
-  #submit(reader: Reader, call: QueryArguments): unknown {
+  #submit(reader: Reader, args: QueryArguments): unknown {
     const { handleError, handleReadyForQuery } = reader
     this.#readers.add(reader)
     reader.handleError = (error, ...rest) => {
@@ -84,23 +87,23 @@ export class TransactionState {
       this.#failed(error)
       handleError.call(reader, error, ...rest)
     }
-    reader.handleReadyForQuery = (...args) => {
+    reader.handleReadyForQuery = (...rest) => {
       this.#readers.delete(reader)
       this.#succeeded()
-      handleReadyForQuery.apply(reader, args)
+      handleReadyForQuery.apply(reader, rest)
     }
-    return this.#query(...call)
+    return this.#query(...args)
   }
 
-  #query(...call: QueryArguments): unknown {
-    return (this.#client.query as (...args: QueryArguments) => unknown)(...call)
+  #query(...args: QueryArguments): unknown {
+    return (this.#client.query as (...args: QueryArguments) => unknown)(...args)
   }
 
-  /** An aborted transaction lets nothing succeed but what ends it, or takes it back to a savepoint. */
+  /** In an aborted transaction only a statement succeeds that ends it, or returns to a savepoint. */
   #succeeded(): void {
     this.#failure = undefined
     if (this.#client.getTransactionStatus() === 'I')
-      this.spoil(
+      this.blockCommit(
         new HoldfastError(
           INVALID_TERMINATION,
           'The transaction was ended by a statement of its own function, not by it',
@@ -109,7 +112,7 @@ export class TransactionState {
   }
 
   #failed(error: unknown): void {
-    // What the server has not refused has aborted nothing: a value that can't be sent, a caller who gave up.
+    // Only an error of the server aborts the transaction; not a value that can't be sent, or a query that was given up.
     if (!isError(error) || severityOf(error) === undefined) return
     if (this.#failure === undefined) this.#failure = error
     else if (codeOf(error) === IN_FAILED_TRANSACTION && error.cause === undefined)
@@ -117,7 +120,7 @@ export class TransactionState {
   }
 }
 
-/** What cursors (pg-cursor) and streams (pg-query-stream, pg-copy-streams) tell of themselves. */
+/** The public state of cursors (pg-cursor) and streams (pg-query-stream, pg-copy-streams). */
 interface ReaderState {
   readonly close?: unknown
   readonly state?: unknown
@@ -125,7 +128,7 @@ interface ReaderState {
   readonly destroyed?: boolean
 }
 
-/** Pg's own `Query` finishes by itself; what has ended, or is being closed, makes way for what is sent behind it. */
+/** Whether statements behind a reader don't wait for it: pg's own `Query` ends by itself, others when they are closed. */
 function isFinished({ close, state, destroy, destroyed }: Reader & ReaderState): boolean {
   if (typeof close !== 'function' && typeof destroy !== 'function') return true
   return destroyed === true || state === 'done'

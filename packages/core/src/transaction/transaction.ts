@@ -1,43 +1,43 @@
 import type { LeasedClient } from '../connection/physical-client.ts'
 import { HoldfastError, TransactionStateError } from '../errors.ts'
 import { transactionControlIn } from '../sql/statement.ts'
-import { requireFunction } from './require-function.ts'
-import { type QueryArguments, refuse, textOf } from './statement-call.ts'
+import { type QueryArguments, refuse, textOf } from './query-arguments.ts'
+import { requireFunction } from './run-options.ts'
 import type { TransactionState } from './transaction-state.ts'
 
 /** What runs in a transaction, or in a savepoint of it. */
 export type TransactionFunction<Result> = (tx: Transaction) => Promise<Result> | Result
 
 /**
- * A transaction under way, as its function sees it; or one savepoint of it. It ends with its function: it is committed
- * when that resolves, rolled back when it rejects, and every later call is refused with a `TransactionStateError`.
+ * An open transaction, as its function sees it; or one savepoint of it. It ends with its function: it is committed when
+ * the function resolves, and rolled back when it rejects. Every query after that is refused with a `TransactionStateError`.
  */
 export class Transaction {
-  /** Which try of the whole transaction this is, from 1. */
+  /** Which attempt at the whole transaction this is, from 1. */
   readonly attempt: number
   /**
-   * Runs a statement in this transaction: every form that `client.query` of pg has. BEGIN, COMMIT and ROLLBACK are
+   * Runs a statement in this transaction, in every form that `client.query` of pg has. BEGIN, COMMIT and ROLLBACK are
    * refused (code 2D000): throw to roll back, use `savepoint` to nest.
    *
    * @throws {TransactionStateError} when the transaction has ended, or one of its savepoints has not.
    */
   readonly query: LeasedClient['query']
-  readonly #work: TransactionState
+  readonly #state: TransactionState
   readonly #outer: Transaction | undefined
   #inner: Transaction | undefined
   #hasEnded = false
 
-  constructor(work: TransactionState, attempt: number, outer?: Transaction) {
+  constructor(state: TransactionState, attempt: number, outer?: Transaction) {
     this.attempt = attempt
-    this.#work = work
+    this.#state = state
     this.#outer = outer
-    this.query = ((...call: QueryArguments) => this.#query(call)) as LeasedClient['query']
+    this.query = ((...args: QueryArguments) => this.#query(args)) as LeasedClient['query']
   }
 
   /**
-   * Runs `fn` in a savepoint: if it fails, what was done in it is undone, and the rest of the transaction can go on.
-   * Use the transaction that `fn` is given: until it has settled, this one is refused, for what it did would be undone
-   * as well. So savepoints run one after the other.
+   * Runs `fn` in a savepoint: if it fails, its changes are undone, and the rest of the transaction can go on. In `fn`, use
+   * the transaction that it is given. This one is refused until `fn` has settled, since a failure would undo its changes,
+   * too. So savepoints run one after the other.
    *
    * @throws What `fn` throws.
    * @throws {TransactionStateError} when the transaction has ended, or another savepoint of it has not.
@@ -46,11 +46,11 @@ export class Transaction {
     requireFunction(fn, 'tx.savepoint(fn)')
     const refusal = this.#refusal()
     if (refusal) throw refusal
-    const name = this.#work.nextSavepoint()
-    const inner = new Transaction(this.#work, this.attempt, this)
+    const name = this.#state.nextSavepoint()
+    const inner = new Transaction(this.#state, this.attempt, this)
     this.#inner = inner
     try {
-      await this.#work.send(`SAVEPOINT ${name}`)
+      await this.#state.send(`SAVEPOINT ${name}`)
       return await this.#runSavepoint(name, inner, fn)
     } finally {
       this.#inner = undefined
@@ -58,10 +58,10 @@ export class Transaction {
   }
 
   /**
-   * Runs the function, and ends the transaction with it, so that nothing can be sent behind what ends it.
+   * Runs the function of a transaction, and ends the transaction with it: nothing is sent after that.
    *
    * @throws What `fn` throws.
-   * @throws {TransactionStateError} when `fn` left a savepoint, a cursor or a stream open: half of its work can't be committed.
+   * @throws {TransactionStateError} when `fn` has left a savepoint, a cursor or a stream open.
    */
   static async run<Result>(tx: Transaction, fn: TransactionFunction<Result>): Promise<Result> {
     let result: Result
@@ -70,7 +70,7 @@ export class Transaction {
     } finally {
       tx.#hasEnded = true
     }
-    const objection = tx.#work.spoilt ?? tx.#leftOpen()
+    const objection = tx.#state.commitBlocker ?? tx.#leftOpen()
     if (objection) throw objection
     return result
   }
@@ -79,37 +79,37 @@ export class Transaction {
     try {
       const result = await Transaction.run(inner, fn)
       if (this.#isOver()) throw new TransactionStateError(ENDED)
-      await this.#work.send(`RELEASE SAVEPOINT ${name}`)
+      await this.#state.send(`RELEASE SAVEPOINT ${name}`)
       return result
     } catch (error) {
-      await this.#undo(name)
+      await this.#rollBackTo(name)
       throw error
     }
   }
 
-  /** Takes the transaction back to where the savepoint began, and forgets the savepoint. */
-  async #undo(name: string): Promise<void> {
+  /** Returns to the state before the savepoint, and removes the savepoint. */
+  async #rollBackTo(name: string): Promise<void> {
     if (this.#isOver()) return
-    if (this.#work.isHeldOpen) this.#work.spoil(new TransactionStateError(HELD_OPEN))
-    if (this.#work.spoilt) return
+    if (this.#state.hasOpenReader) this.#state.blockCommit(new TransactionStateError(HELD_OPEN))
+    if (this.#state.commitBlocker) return
     try {
-      // Two texts and not one: what is lost in the midst of several statements might have been a COMMIT.
-      await this.#work.send(`ROLLBACK TO SAVEPOINT ${name}`)
-      await this.#work.send(`RELEASE SAVEPOINT ${name}`)
+      // Two texts, not one: when a connection is lost in a text of several statements, one of them may have been a COMMIT.
+      await this.#state.send(`ROLLBACK TO SAVEPOINT ${name}`)
+      await this.#state.send(`RELEASE SAVEPOINT ${name}`)
     } catch {
-      // The first error is the one worth telling; if this one matters, COMMIT will fail, too.
+      // The caller gets the first error. If this one matters, COMMIT fails, too.
     }
   }
 
-  #query(call: QueryArguments): unknown {
-    const refusal = this.#refusal() ?? refusalOfText(textOf(call))
-    return refusal ? refuse(refusal, call) : this.#work.send(...call)
+  #query(args: QueryArguments): unknown {
+    const refusal = this.#refusal() ?? refusalOfText(textOf(args))
+    return refusal ? refuse(refusal, args) : this.#state.send(...args)
   }
 
   #refusal(): Error | undefined {
     if (this.#isOver()) return new TransactionStateError(ENDED)
     if (this.#inner) return new TransactionStateError(IN_SAVEPOINT)
-    return this.#work.spoilt
+    return this.#state.commitBlocker
   }
 
   /** A savepoint is over when its transaction is. */
@@ -120,7 +120,7 @@ export class Transaction {
 
   #leftOpen(): Error | undefined {
     if (this.#inner) return new TransactionStateError('A savepoint was still open when the transaction ended: await it')
-    return this.#work.isHeldOpen ? new TransactionStateError(HELD_OPEN) : undefined
+    return this.#state.hasOpenReader ? new TransactionStateError(HELD_OPEN) : undefined
   }
 }
 

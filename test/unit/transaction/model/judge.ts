@@ -1,46 +1,46 @@
 import type { Network } from './network.ts'
-import { CANDOUR, type Candour } from './orm.ts'
+import { CREDIBILITY, type Credibility } from './orm.ts'
 import type { TransactionPlan } from './plans.ts'
-import type { Attempted, Step } from './work.ts'
+import type { AttemptRecord, Step } from './steps.ts'
 
-/** What became of a transaction, by the word of whoever ran it. */
+/** What the caller of a transaction was told. */
 export type Told = { readonly resolved: true } | { readonly error: unknown }
 
-/** What leaves the id of its transaction, or its writes, unknown to whoever reads texts alone. */
-const UNTELLABLE: readonly Step[] = [
+/** Steps of which the text does not show the writes, or the id of their transaction. */
+const UNTRACEABLE: readonly Step[] = [
   'write twice in one text',
   'write late',
   'write, not awaited',
   'write when it may be over',
 ]
 
-/** Knows what was done, and holds what is told against what is true. */
+/** Records what was done, and compares what the callers are told with what is true. */
 export class Judge {
   readonly complaints: string[] = []
   readonly #network: Network
-  readonly #patienceMillis: number
-  readonly #attempts = new Map<string, Attempted[]>()
+  readonly #inquiryMillis: number
+  readonly #attempts = new Map<string, AttemptRecord[]>()
 
-  constructor(network: Network, patienceMillis: number) {
+  constructor(network: Network, inquiryMillis: number) {
     this.#network = network
-    this.#patienceMillis = patienceMillis
+    this.#inquiryMillis = inquiryMillis
   }
 
-  /** An attempt begins: none before it may be committed, nor become so. */
-  begins(key: string, number: number, later: Attempted['later']): Attempted {
+  /** An attempt begins. No earlier one may have committed, or be able to. */
+  begins(key: string, number: number, later: AttemptRecord['later']): AttemptRecord {
     const attempts = this.#attempts.get(key) ?? []
     for (const earlier of attempts) this.#isOver(key, earlier, number)
-    const attempted = { number, labels: [], perhaps: [], later }
-    this.#attempts.set(key, [...attempts, attempted])
-    return attempted
+    const record = { number, labels: [], possible: [], later }
+    this.#attempts.set(key, [...attempts, record])
+    return record
   }
 
-  /** All is said and done. */
+  /** Judges a transaction after everything has ended. */
   judge(key: string, { runBy, steps }: TransactionPlan, told: Told): void {
     const attempts = this.#attempts.get(key) ?? []
-    const perhaps = attempts.flatMap((each) => each.perhaps)
-    const there = this.#network.server.ledger.filter(({ label }) => label.startsWith(`${key}.`))
-    const written = there.map(({ label }) => label).filter((label) => !perhaps.includes(label))
+    const possible = attempts.flatMap((each) => each.possible)
+    const there = this.#network.server.rows.filter(({ label }) => label.startsWith(`${key}.`))
+    const written = there.map(({ label }) => label).filter((label) => !possible.includes(label))
     const complain = (what: string): void => {
       this.complaints.push(`${key} ${what}; there is ${there.map(({ label }) => label).join(', ') || 'nothing'}`)
     }
@@ -49,20 +49,20 @@ export class Judge {
     const isWhole = written.toSorted().join() === (attempts.at(-1)?.labels ?? []).toSorted().join()
     const isSpread = runBy === 'spreads its work over two transactions'
     if (!isWhole && written.length > 0 && !isSpread) complain('is written in part, or is what was undone')
-    // What runs on by hand may write by itself; what `pool.transaction` has given to its function is of no more use.
+    // A statement that comes late may write by itself on a client, but not in the function of `pool.transaction`.
     const isOne = new Set(there.map(({ by }) => by)).size <= 1
     if (!isOne && runBy === 'pool.transaction') complain('is written by several transactions')
     if (there.some(({ by }) => by.labels.some((label) => !label.startsWith(`${key}.`))))
       complain("is written by another's transaction")
-    const candour = runBy === 'pool.transaction' ? CANDOUR.plainly : CANDOUR[runBy]
+    const credibility = runBy === 'pool.transaction' ? CREDIBILITY.plainly : CREDIBILITY[runBy]
     const isWritten = written.length > 0 || (runBy === 'pool.transaction' && there.length > 0)
-    if ('error' in told) this.#judgeError(told.error, candour, steps, isWritten, complain)
-    else if (candour.ofSuccess && !isWhole) complain('is told to be written')
+    if ('error' in told) this.#judgeError(told.error, credibility, steps, isWritten, complain)
+    else if (credibility.ofSuccess && !isWhole) complain('is told to be written')
   }
 
   #judgeError(
     error: unknown,
-    candour: Candour,
+    credibility: Credibility,
     steps: readonly Step[],
     isWritten: boolean,
     complain: (what: string) => void,
@@ -70,66 +70,67 @@ export class Judge {
     const loss = lossIn(error)
     const what = `is told to have failed (${describe(error)})`
     if (loss?.commitOutcome === 'unknown') {
-      const objection = this.#objectionTo(loss.reason, steps, candour)
-      if (objection) complain(`${what}, and nobody is said to know: ${objection}`)
-    } else if (candour.ofFailure && isWritten) complain(what)
+      const objection = this.#objectionTo(loss.reason, steps, credibility)
+      if (objection) complain(`${what}, and its outcome is told to be unknown: ${objection}`)
+    } else if (credibility.ofFailure && isWritten) complain(what)
   }
 
-  /** Why that should not be unknown: the server could tell. */
-  #objectionTo(why: unknown, steps: readonly Step[], { ofDoubt }: Candour): string | undefined {
-    const { downfalls } = this.#network.server
+  /** Why the outcome should not be unknown, since the server could tell. */
+  #objectionTo(why: unknown, steps: readonly Step[], { ofUnknown }: Credibility): string | undefined {
+    const { outages } = this.#network.server
     const [, waited] = /^no answer within (\d+) ms/.exec(String(why)) ?? []
     if (waited !== undefined) return this.#objectionToWaiting(Number(waited), String(why))
     if (/has crashed since/.test(String(why)))
-      return [...downfalls.keys()].some((how) => how !== 'fast restart') ? undefined : 'nothing has crashed'
-    if (/has failed over/.test(String(why))) return downfalls.has('failover') ? undefined : 'nothing has failed over'
-    const isTheirs = steps.some((step) => UNTELLABLE.includes(step)) || (why === undefined && !ofDoubt)
+      return [...outages.keys()].some((how) => how !== 'fast restart') ? undefined : 'nothing has crashed'
+    if (/has failed over/.test(String(why))) return outages.has('failover') ? undefined : 'nothing has failed over'
+    const isTheirs = steps.some((step) => UNTRACEABLE.includes(step)) || (why === undefined && !ofUnknown)
     return isTheirs ? undefined : String(why)
   }
 
   #objectionToWaiting(waitedMillis: number, why: string): string | undefined {
-    if (waitedMillis < this.#patienceMillis) return `it was asked for ${waitedMillis} ms only`
+    if (waitedMillis < this.#inquiryMillis) return `it was asked for ${waitedMillis} ms only`
     return this.#isHardToAsk() ? undefined : why
   }
 
-  /** Whether anything but chance was in the way of those who ask. */
+  /** Whether a fault was in the way of inquiries, and not only chance. */
   #isHardToAsk(): boolean {
-    const { hasRefused, links, server, wasDiskStalled, wasHurried } = this.#network
+    const { hasRefused, links, server, wasDiskStalled, hasDelayedInquiry } = this.#network
     return (
       hasRefused ||
       wasDiskStalled ||
-      wasHurried ||
-      server.downfalls.size > 0 ||
+      hasDelayedInquiry ||
+      server.outages.size > 0 ||
       links.some((link) => link.hasFailedInquiry)
     )
   }
 
-  /** Nobody is there any more: who has lost his client must not keep his locks. Behind a pooler that can't be helped. */
+  /** After the end of all clients no session may keep its locks. Behind a pooler that can't be prevented. */
   judgeLeftovers(plans: readonly TransactionPlan[]): void {
     const { links, isPooled } = this.#network
     if (isPooled || this.#isHardToAsk()) return
-    // A text that was lost may have had a COMMIT in it: who is at that isn't ended. Nor is who is given back like that.
+    // A lost text may contain a COMMIT, and a session that may be committing isn't terminated. Nor is one that is released
+    // in its transaction.
     const isExcused = (label: string): boolean => {
       const plan = plans[Number(/^t(\d+)/.exec(label)?.[1])]
-      return plan?.runBy === 'never rolls back' || plan?.steps.some((step) => UNTELLABLE.includes(step)) === true
+      return plan?.runBy === 'never rolls back' || plan?.steps.some((step) => UNTRACEABLE.includes(step)) === true
     }
     for (const { number, session } of links)
       if (session?.isAlive && session.transaction?.id !== undefined && !session.transaction.labels.some(isExcused))
         this.complaints.push(`session ${number} keeps its locks`)
   }
 
-  #isOver(key: string, earlier: Attempted, number: number): void {
+  #isOver(key: string, earlier: AttemptRecord, number: number): void {
     const isOfIt = (label: string): boolean =>
-      label.startsWith(`${key}.${earlier.number}.`) && !earlier.perhaps.includes(label)
+      label.startsWith(`${key}.${earlier.number}.`) && !earlier.possible.includes(label)
     const complain = (what: string): void => {
       this.complaints.push(`${key}: attempt ${number} begins, and attempt ${earlier.number} ${what}`)
     }
-    if (this.#network.server.ledger.some(({ label }) => isOfIt(label))) complain('is committed')
+    if (this.#network.server.rows.some(({ label }) => isOfIt(label))) complain('is committed')
     for (const link of this.#network.links) {
       const { session } = link
       if (!session?.transaction?.labels.some(isOfIt)) continue
       if (session.transaction.isCommitting) complain('is about to be')
-      else if (link.brings((text) => /\bcommit\b/i.test(text))) complain('may be: its COMMIT is on its way')
+      else if (link.carries((text) => /\bcommit\b/i.test(text))) complain('may be: its COMMIT is on its way')
     }
   }
 }

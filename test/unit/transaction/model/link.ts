@@ -1,7 +1,7 @@
-import { type Cut, isInquiry, type Mishap, type Moment, type Stall } from './mishaps.ts'
+import { type Cut, type Fault, isInquiry, type Moment, type Stall } from './faults.ts'
 import type { Network, Possibility } from './network.ts'
-import { ModelSession, type Outlet } from './session.ts'
-import type { ModelSocket, Plug } from './socket.ts'
+import { ModelSession, type SessionClient } from './session.ts'
+import type { ModelSocket, SocketPeer } from './socket.ts'
 import { type Request, RequestReader, welcome } from './wire.ts'
 
 type Outgoing = Request | { readonly kind: 'end' }
@@ -12,25 +12,25 @@ interface OnItsWay<What> {
   readonly what: What
 }
 
-/** One connection of the driver's: what is on its way either way, and the session at its end. */
-export class Link implements Plug, Outlet {
+/** One connection of the driver's: what is under way in both directions, and the session at its end. */
+export class Link implements SocketPeer, SessionClient {
   readonly number: number
   readonly #network: Network
   readonly #reader = new RequestReader()
   readonly #toServer: OnItsWay<Outgoing>[] = []
   readonly #toClient: OnItsWay<Incoming>[] = []
-  /** What goes wrong with the answers that are awaited, one each. */
+  /** One for each outstanding answer: how it is cut off, if it is. */
   readonly #cuts: (Cut | undefined)[] = []
   #socket: ModelSocket | undefined
   #session: ModelSession | undefined
   #isConnecting = false
   #hasLeft = false
-  /** Nothing that is sent from now on arrives. */
-  #isDeaf = false
-  #isMute = false
+  /** Whether requests that are sent from now on are lost. */
+  #losesRequests = false
+  #losesAnswers = false
   #isInquiry = false
   #hasAsked = false
-  #hasSuffered = false
+  #hadFault = false
   #since = 0
   readonly #stalledUntil: Record<Stall['what'], number> = { requests: 0, answers: 0, session: 0, disk: 0 }
 
@@ -39,14 +39,14 @@ export class Link implements Plug, Outlet {
     this.#network = network
   }
 
-  /** Whether it asks about the others, or may be going to; or is asked about, and told to end. */
+  /** Whether it belongs to an inquiry: it asks, or may be about to ask, or its session was told to terminate. */
   get isOfInquiry(): boolean {
     return this.#isInquiry || !this.#hasAsked || this.#session?.isTerminated === true
   }
 
-  /** Whether it is of those that ask about the others, and something has gone wrong with it. */
+  /** Whether it belongs to the inquiries, and had a fault. */
   get hasFailedInquiry(): boolean {
-    return (this.#isInquiry || !this.#hasAsked) && this.#hasSuffered
+    return (this.#isInquiry || !this.#hasAsked) && this.#hadFault
   }
 
   get session(): ModelSession | undefined {
@@ -54,11 +54,11 @@ export class Link implements Plug, Outlet {
   }
 
   get isInUse(): boolean {
-    return !this.#hasLeft && !this.#isDeaf
+    return !this.#hasLeft && !this.#losesRequests
   }
 
-  /** Whether something is on its way to the session, or waits there, that has this in it. */
-  brings(isIt: (text: string) => boolean): boolean {
+  /** Whether a statement that matches is on its way to the session, or waits there. */
+  carries(isIt: (text: string) => boolean): boolean {
     if (!this.#session?.isAlive || this.#session.isTerminated) return false
     const isOnItsWay = this.#toServer.some(({ what }) => what.kind === 'statement' && isIt(what.text))
     return isOnItsWay || this.#session.willReceive(isIt)
@@ -71,31 +71,31 @@ export class Link implements Plug, Outlet {
   }
 
   send(chunk: Buffer): void {
-    for (const what of this.#reader.read(chunk)) this.#sendOn(what)
+    for (const what of this.#reader.read(chunk)) this.#sendToServer(what)
   }
 
   leave(): void {
     if (this.#hasLeft) return
     this.#hasLeft = true
-    this.#sendOn({ kind: 'end' })
+    this.#sendToServer({ kind: 'end' })
   }
 
   answer(messages: readonly Buffer[]): void {
     const cut = this.#cuts.shift()
-    this.#tell(cut ? messages.slice(0, cut.kept) : messages)
+    this.#sendToClient(cut ? messages.slice(0, cut.kept) : messages)
     if (cut) this.#cut(cut)
     this.#touch()
   }
 
   close(lastWord: Buffer | undefined, how: 'fin' | 'reset'): void {
-    this.#tell(lastWord ? [lastWord] : [])
-    this.#tellEnd(how)
-    this.#isDeaf = true
+    this.#sendToClient(lastWord ? [lastWord] : [])
+    this.#sendEnd(how)
+    this.#losesRequests = true
   }
 
   destroy(): void {
-    this.#isDeaf = true
-    this.#isMute = true
+    this.#losesRequests = true
+    this.#losesAnswers = true
     this.#toServer.length = 0
     this.#toClient.length = 0
     this.#socket?.destroy()
@@ -110,10 +110,11 @@ export class Link implements Plug, Outlet {
       possible.push({ since, what: `${this.number}: ${what}`, happen })
     }
     if (this.#isConnecting) add(this.#since, 'connects', () => this.#accept())
-    if (sent && !this.#isStalled('requests')) add(sent.since, `server gets ${nameOf(sent.what)}`, () => this.#arrive())
+    if (sent && !this.#isStalled('requests'))
+      add(sent.since, `server gets ${nameOf(sent.what)}`, () => this.#deliverToServer())
     if (told && !this.#isStalled('answers'))
-      add(told.since, `client gets ${'end' in told.what ? told.what.end : 'an answer'}`, () => this.#hear())
-    if (session?.isAtWork && !this.#isStalled('session') && !this.#isStalled('disk'))
+      add(told.since, `client gets ${'end' in told.what ? told.what.end : 'an answer'}`, () => this.#deliverToClient())
+    if (session?.isBusy && !this.#isStalled('session') && !this.#isStalled('disk'))
       add(this.#since, 'session goes on', () => {
         this.#touch()
         session.goOn()
@@ -127,18 +128,18 @@ export class Link implements Plug, Outlet {
     this.#since = this.#network.nextMoment()
   }
 
-  #sendOn(what: Outgoing): void {
-    if (!this.#isDeaf) this.#toServer.push({ since: this.#network.nextMoment(), what })
+  #sendToServer(what: Outgoing): void {
+    if (!this.#losesRequests) this.#toServer.push({ since: this.#network.nextMoment(), what })
   }
 
-  #tell(messages: readonly Buffer[]): void {
+  #sendToClient(messages: readonly Buffer[]): void {
     const what = { bytes: Buffer.concat(messages) }
-    if (!this.#isMute && messages.length > 0) this.#toClient.push({ since: this.#network.nextMoment(), what })
+    if (!this.#losesAnswers && messages.length > 0) this.#toClient.push({ since: this.#network.nextMoment(), what })
   }
 
-  #tellEnd(end: 'fin' | 'reset'): void {
-    if (!this.#isMute) this.#toClient.push({ since: this.#network.nextMoment(), what: { end } })
-    this.#isMute = true
+  #sendEnd(end: 'fin' | 'reset'): void {
+    if (!this.#losesAnswers) this.#toClient.push({ since: this.#network.nextMoment(), what: { end } })
+    this.#losesAnswers = true
   }
 
   #accept(): void {
@@ -151,7 +152,7 @@ export class Link implements Plug, Outlet {
     else this.#socket?.emit('connect')
   }
 
-  #hear(): void {
+  #deliverToClient(): void {
     const what = this.#toClient.shift()?.what
     if (!what || this.#socket?.destroyed) return
     if ('bytes' in what) this.#socket?.push(what.bytes)
@@ -159,55 +160,55 @@ export class Link implements Plug, Outlet {
     else this.#socket?.destroy(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }))
   }
 
-  #arrive(): void {
+  #deliverToServer(): void {
     const what = this.#toServer.shift()?.what
     if (!what) return
-    if (what.kind === 'end' || what.kind === 'goodbye') this.#forsake()
+    if (what.kind === 'end' || what.kind === 'goodbye') this.#abandon()
     else if (what.kind === 'cancel') {
       this.#network.server.cancel(what.pid, what.key)
-      this.#tellEnd('fin')
+      this.#sendEnd('fin')
     } else this.#take(what)
   }
 
   #take(what: Extract<Request, { kind: 'start-up' | 'statement' }>): void {
-    const due = this.#network.mishaps.at(what.kind === 'statement' ? what.text : undefined)
-    this.#hasSuffered ||= due.length > 0
+    const due = this.#network.faults.at(what.kind === 'statement' ? what.text : undefined)
+    this.#hadFault ||= due.length > 0
     this.#hasAsked ||= what.kind === 'statement' && !/^begin read only$/.test(what.text)
     this.#isInquiry ||= what.kind === 'statement' && isInquiry(what.text)
-    this.#suffer(due, 'before')
-    if (this.#isDeaf) return
-    const ofAnswer = due.find(({ moment, trouble }) => moment === 'afterwards' && trouble.do === 'cut')
+    this.#apply(due, 'before')
+    if (this.#losesRequests) return
+    const ofAnswer = due.find(({ moment, effect }) => moment === 'afterwards' && effect.do === 'cut')
     this.#touch()
-    if (what.kind === 'start-up') this.#letIn()
+    if (what.kind === 'start-up') this.#logIn()
     else {
-      this.#cuts.push(ofAnswer?.trouble as Cut | undefined)
+      this.#cuts.push(ofAnswer?.effect as Cut | undefined)
       this.#session?.receive(what)
     }
-    this.#suffer(due, 'meanwhile')
-    const rest = due.filter((mishap) => mishap !== ofAnswer)
+    this.#apply(due, 'meanwhile')
+    const rest = due.filter((fault) => fault !== ofAnswer)
     if (!rest.some(({ moment }) => moment === 'afterwards')) return
-    if (this.#session?.isAtWork) this.#session.goOn()
-    this.#suffer(rest, 'afterwards')
+    if (this.#session?.isBusy) this.#session.goOn()
+    this.#apply(rest, 'afterwards')
   }
 
-  #letIn(): void {
+  #logIn(): void {
     const { server, isPooled } = this.#network
     const session = new ModelSession(server, this, isPooled)
     this.#session = session
-    this.#tell(welcome(session.protocolPid, session.key))
+    this.#sendToClient(welcome(session.protocolPid, session.key))
   }
 
-  #suffer(due: readonly Mishap[], when: Moment): void {
+  #apply(due: readonly Fault[], when: Moment): void {
     const { server } = this.#network
-    for (const { moment, trouble } of due) {
+    for (const { moment, effect } of due) {
       if (moment !== when) continue
-      if (trouble.do === 'cut') this.#cut(trouble)
-      else if (trouble.do === 'stall') this.#stall(trouble)
-      else if (trouble.do === 'terminate' && this.#session) this.#session.isTerminated = true
-      else if (trouble.do === 'reset statistics') server.resetStatistics()
-      else if (trouble.do === 'checkpoint') server.checkpoint()
-      else if (trouble.do === 'fall') server.fall(trouble.how)
-      if ('downMillis' in trouble) this.#network.refuse(trouble.downMillis)
+      if (effect.do === 'cut') this.#cut(effect)
+      else if (effect.do === 'stall') this.#stall(effect)
+      else if (effect.do === 'terminate' && this.#session) this.#session.isTerminated = true
+      else if (effect.do === 'reset statistics') server.resetStatistics()
+      else if (effect.do === 'checkpoint') server.checkpoint()
+      else if (effect.do === 'go down') server.goDown(effect.how)
+      if ('downMillis' in effect) this.#network.refuse(effect.downMillis)
     }
   }
 
@@ -218,24 +219,24 @@ export class Link implements Plug, Outlet {
   #stall({ what, millis }: Stall): void {
     if (what === 'disk') this.#network.wasDiskStalled = true
     this.#stalledUntil[what] = performance.now() + millis
-    // So that this moment comes, if nobody waits for another.
+    // A timer, so that time advances to this moment.
     setTimeout(() => {}, millis)
   }
 
   #cut({ how }: Cut): void {
-    this.#isDeaf = true
+    this.#losesRequests = true
     this.#toServer.length = 0
-    if (how === 'silence') this.#isMute = true
+    if (how === 'silence') this.#losesAnswers = true
     else {
-      this.#tellEnd(how)
-      this.#forsake()
+      this.#sendEnd(how)
+      this.#abandon()
     }
   }
 
-  #forsake(): void {
-    if (this.#session) this.#session.isForsaken = true
-    // Whoever has not even said who he is.
-    else this.#tellEnd('fin')
+  #abandon(): void {
+    if (this.#session) this.#session.isAbandoned = true
+    // The client had not logged in.
+    else this.#sendEnd('fin')
     this.#touch()
   }
 }

@@ -1,7 +1,7 @@
 import type { LeasedClient, Pool, Transact } from '@holdfast/core'
-import type { Tx } from './work.ts'
+import type { Tx } from './steps.ts'
 
-/** How whoever runs a transaction by hand, as an ORM does, treats what comes out of it. */
+/** How code that runs a transaction by hand, as an ORM does, treats results and errors. */
 export type Manner =
   | 'plainly'
   | 'wraps errors'
@@ -16,48 +16,48 @@ export type Manner =
   | 'fails of a conflict while COMMIT runs'
   | 'spreads its work over two transactions'
 
-/** What can be believed of what it tells. */
-export interface Candour {
-  /** That it is written, if it resolves. */
+/** Which of its results can be believed. */
+export interface Credibility {
+  /** Whether everything is written when it resolves. */
   readonly ofSuccess: boolean
-  /** That nothing is, if it rejects of what doesn't say otherwise. */
+  /** Whether nothing is written when it rejects with an error that doesn't say otherwise. */
   readonly ofFailure: boolean
-  /** That the server could not tell, if it says that nobody knows; not of what was lost with a statement of its own. */
-  readonly ofDoubt: boolean
+  /** Whether the server couldn't tell when it says that the outcome is unknown. Not if a statement of its own was lost. */
+  readonly ofUnknown: boolean
 }
 
-const CANDID: Candour = { ofSuccess: true, ofFailure: true, ofDoubt: true }
+const CREDIBLE: Credibility = { ofSuccess: true, ofFailure: true, ofUnknown: true }
 
-/** How candid they are. */
-export const CANDOUR: Record<Manner, Candour> = {
-  plainly: CANDID,
-  'wraps errors': CANDID,
-  'never rolls back': CANDID,
-  'never releases': CANDID,
-  'discards after each failure': CANDID,
-  'tells of the failure of ROLLBACK': { ...CANDID, ofDoubt: false },
-  'commits again if COMMIT fails': { ...CANDID, ofSuccess: false, ofDoubt: false },
-  'swallows the failure of COMMIT': { ...CANDID, ofSuccess: false },
-  'takes every failure for a conflict': { ...CANDID, ofFailure: false },
-  'fails of a conflict after COMMIT': { ...CANDID, ofFailure: false },
-  'fails of a conflict while COMMIT runs': { ...CANDID, ofFailure: false },
-  'spreads its work over two transactions': { ...CANDID, ofFailure: false },
+/** What can be believed of each. */
+export const CREDIBILITY: Record<Manner, Credibility> = {
+  plainly: CREDIBLE,
+  'wraps errors': CREDIBLE,
+  'never rolls back': CREDIBLE,
+  'never releases': CREDIBLE,
+  'discards after each failure': CREDIBLE,
+  'tells of the failure of ROLLBACK': { ...CREDIBLE, ofUnknown: false },
+  'commits again if COMMIT fails': { ...CREDIBLE, ofSuccess: false, ofUnknown: false },
+  'swallows the failure of COMMIT': { ...CREDIBLE, ofSuccess: false },
+  'takes every failure for a conflict': { ...CREDIBLE, ofFailure: false },
+  'fails of a conflict after COMMIT': { ...CREDIBLE, ofFailure: false },
+  'fails of a conflict while COMMIT runs': { ...CREDIBLE, ofFailure: false },
+  'spreads its work over two transactions': { ...CREDIBLE, ofFailure: false },
 }
 
-/** A subscriber's, or of another database. */
+/** A conflict of a subscriber, or in another database. */
 function conflict(cause?: unknown): Error {
   return Object.assign(new Error('could not serialize access elsewhere'), { code: '40001', ofOrm: cause })
 }
 
-/** Begins, commits and rolls back by hand, in such a manner. */
+/** Begins, commits and rolls back by hand, in this manner. */
 export function orm<Result>(pool: Pool, manner: Manner): Transact<Tx, Result> {
   if (manner === 'spreads its work over two transactions') return onTwo(pool)
-  return async (work) => {
+  return async (fn) => {
     const client = await pool.connect()
     let failure: Error | undefined
     try {
       await client.query('begin')
-      const result = await work(txOf(client))
+      const result = await fn(txOf(client))
       await commit(client, manner)
       return result
     } catch (error) {
@@ -74,16 +74,16 @@ export function orm<Result>(pool: Pool, manner: Manner): Transact<Tx, Result> {
   }
 }
 
-/** Sends its statements to one and the other, by turns. */
+/** Sends its statements to two connections in turn. */
 function onTwo<Result>(pool: Pool): Transact<Tx, Result> {
-  return async (work) => {
+  return async (fn) => {
     await using one = await pool.connect()
     await using other = await pool.connect()
     const clients = [one, other] as const
     for (const client of clients) await client.query('begin')
     try {
       let turn = 0
-      const result = await work({
+      const result = await fn({
         ...txOf(one),
         query: (text, values) => clients[turn++ % 2 ? 1 : 0].query(text, values),
       })

@@ -1,31 +1,31 @@
 import fc, { type Arbitrary } from 'fast-check'
-import type { Mishap, Trouble } from './mishaps.ts'
+import type { Effect, Fault } from './faults.ts'
 import type { Manner } from './orm.ts'
-import type { Step } from './work.ts'
+import type { Step } from './steps.ts'
 
 /** One transaction. */
 export interface TransactionPlan {
   readonly runBy: 'pool.transaction' | Manner
   readonly steps: readonly Step[]
-  /** Its function throws at the end. */
+  /** Whether its function throws at the end. */
   readonly throws: boolean
   readonly retries: number
   /** 0 for none. */
   readonly timeoutMillis: number
-  /** How many events later that is written which isn't awaited at all. */
+  /** After how many events a write happens that is not awaited at all. */
   readonly lateBy: number
-  /** Its signal is aborted after so many events; never, if it is undefined. */
+  /** After how many events its signal is aborted; never if undefined. */
   readonly abortsAfter: number | undefined
 }
 
-/** Several at once, on one pool, what goes wrong, and in which order what can happen does. */
+/** Concurrent transactions on one pool, the faults, and the order of events. */
 export interface Plan {
   readonly connections: number
   readonly isPooled: boolean
   readonly invalidateOnDisconnect: 'all' | 'one'
   readonly transactions: readonly TransactionPlan[]
-  readonly mishaps: readonly Mishap[]
-  /** One each time: which of all that could happen then does; 0 is what has waited longest. -1 is that time passes. */
+  readonly faults: readonly Fault[]
+  /** Which of the possible events happens next, each time; 0 is the oldest. With -1 time passes. */
   readonly choices: readonly number[]
 }
 
@@ -79,7 +79,7 @@ const transaction: Arbitrary<TransactionPlan> = fc.record({
 
 const downMillis = fc.constantFrom(0, 100, 900, 5000)
 
-const trouble: Arbitrary<Trouble> = fc.oneof(
+const effect: Arbitrary<Effect> = fc.oneof(
   {
     weight: 14,
     arbitrary: fc.record({
@@ -93,7 +93,7 @@ const trouble: Arbitrary<Trouble> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('stall' as const),
       what: fc.constantFrom('requests' as const, 'answers' as const, 'session' as const, 'disk' as const),
-      // Shorter than a COMMIT is waited for; as long as one takes to be asked about, and fenced; longer than patience.
+      // Shorter than the timeout of COMMIT; about as long as inquiry and fencing take; longer than an inquiry may take.
       millis: fc.constantFrom(30, 150, 260, 420, 600, 4000),
     }),
   },
@@ -106,7 +106,7 @@ const trouble: Arbitrary<Trouble> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({
-      do: fc.constant('fall' as const),
+      do: fc.constant('go down' as const),
       how: fc.constantFrom(
         'crash of a session' as const,
         'immediate restart' as const,
@@ -135,18 +135,18 @@ const target = fc.oneof(
 
 const moment = fc.constantFrom('before' as const, 'meanwhile' as const, 'afterwards' as const)
 
-/** A misfortune seldom comes alone. */
-const mishaps: Arbitrary<Mishap[]> = fc
-  .record({ target, troubles: fc.array(fc.record({ moment, trouble }), { minLength: 1, maxLength: 3, size: 'max' }) })
-  .map(({ target, troubles }) => troubles.map((each) => ({ ...target, ...each })))
+/** Several faults at one message. */
+const faults: Arbitrary<Fault[]> = fc
+  .record({ target, effects: fc.array(fc.record({ moment, effect }), { minLength: 1, maxLength: 3, size: 'max' }) })
+  .map(({ target, effects }) => effects.map((each) => ({ ...target, ...each })))
 
-/** Plans for small pools: there are never many connections, and always something wrong. */
+/** Plans for pools with few connections, and at least one fault. */
 export const plans: Arbitrary<Plan> = fc.record({
   connections: fc.integer({ min: 1, max: 3 }),
   isPooled: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
   invalidateOnDisconnect: fc.constantFrom('all' as const, 'one' as const),
   transactions: fc.array(transaction, { minLength: 1, maxLength: 4, size: 'max' }),
-  mishaps: fc.array(mishaps, { minLength: 1, maxLength: 4, size: 'max' }).map((each) => each.flat()),
+  faults: fc.array(faults, { minLength: 1, maxLength: 4, size: 'max' }).map((each) => each.flat()),
   choices: fc.array(
     fc.oneof(
       { weight: 6, arbitrary: fc.constant(0) },

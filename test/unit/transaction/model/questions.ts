@@ -3,20 +3,20 @@ import type { ModelSession, Outcome } from './session.ts'
 import type { Command } from './sql.ts'
 import type { Row } from './wire.ts'
 
-/** What only reads: of the application, and what the pool asks about transactions, sessions and the server. */
+/** Commands that only read: the application's, and the pool's about transactions, sessions and the server. */
 type Question = Extract<
   Command,
   { do: 'read' | 'probe' | 'who are you' | 'limits' | 'status' | 'where is' | 'terminate' }
 >
 
-/** Answers a question that this session was asked. */
+/** Answers a question in this session. */
 export function answerTo(question: Question, session: ModelSession, server: ModelServer): Outcome {
   switch (question.do) {
     case 'read':
       return found([{ one: '1' }])
     case 'probe': {
       const known = { xid: session.transaction?.id?.toString() ?? null, pid: String(session.pid) }
-      return found([question.isWhole ? { ...known, server: server.identityOf(session) } : known])
+      return found([question.withServer ? { ...known, server: server.identityOf(session) } : known])
     }
     case 'who are you':
       return found([{ server: server.identityOf(session), ...server.checkpointRow() }])
@@ -35,7 +35,7 @@ export function answerTo(question: Question, session: ModelSession, server: Mode
     case 'terminate': {
       const sessions = server.sessionsWhere(question.which)
       for (const each of sessions) {
-        if (each.isInUse) server.complaints.push('a session is terminated whose client is there')
+        if (each.isInUse) server.complaints.push('a session is terminated whose client is still connected')
         each.isTerminated = true
       }
       return found(sessions.map(() => ({ done: 't' })))

@@ -3,25 +3,25 @@ import type { SessionCondition } from './sql.ts'
 import type { ModelTransaction } from './transaction.ts'
 import type { Row } from './wire.ts'
 
-/** How a server ends that everything in it ends with. */
-export type Downfall = 'crash of a session' | 'immediate restart' | 'fast restart' | 'failover'
+/** How a server goes down and ends all of its sessions. */
+export type Outage = 'crash of a session' | 'immediate restart' | 'fast restart' | 'failover'
 
 type TransactionStatus = 'in progress' | 'committed' | 'aborted'
 
 const FIRST_ID = 700n
 
 /**
- * A small and honest PostgreSQL: it knows of ids, of what became of them, of its sessions, and of who it is. Ids whose
- * use had left no trace on disk are used again after a crash, and pids as soon as they can be.
+ * A small and correct PostgreSQL: transaction ids and their outcomes, sessions, and the server's identity. After a crash it
+ * uses ids again that had left no trace on disk, and it uses pids again as soon as possible.
  */
 export class ModelServer {
-  /** What was committed, in order, and together with what. */
-  readonly ledger: { readonly label: string; readonly by: ModelTransaction }[] = []
-  /** What it was asked that it doesn't understand. */
+  /** The rows that were committed, in order, each with its transaction. */
+  readonly rows: { readonly label: string; readonly by: ModelTransaction }[] = []
+  /** Statements that it doesn't know, and other wrong use. */
   readonly complaints: string[] = []
   readonly sessions = new Set<ModelSession>()
-  /** How often it has been each way. */
-  readonly downfalls = new Map<Downfall | 'statistics reset', number>()
+  /** How often it has gone down in each way. */
+  readonly outages = new Map<Outage | 'statistics reset', number>()
   readonly #statuses = new Map<bigint, TransactionStatus>()
   readonly #hasHappened = new Set<string>()
   #nextId = FIRST_ID
@@ -33,13 +33,13 @@ export class ModelServer {
   #statisticsStart = this.now()
   #checkpoint = { nextId: FIRST_ID, isFirst: true }
 
-  /** In microseconds; never the same again. */
+  /** A time in microseconds, different each time. */
   now(): string {
     this.#micros += 1000n
     return String(this.#micros)
   }
 
-  /** Lets a session in, by the lowest pid that no other has. */
+  /** Adds a session. Returns its pid, the lowest that is free. */
   admit(session: ModelSession): number {
     const taken = new Set([...this.sessions].map(({ pid }) => pid))
     this.sessions.add(session)
@@ -60,7 +60,7 @@ export class ModelServer {
   }
 
   commit(transaction: ModelTransaction): void {
-    for (const label of transaction.labels) this.ledger.push({ label, by: transaction })
+    for (const label of transaction.labels) this.rows.push({ label, by: transaction })
     if (transaction.id === undefined) return
     this.#statuses.set(transaction.id, 'committed')
     this.#durableId = this.#nextId
@@ -70,7 +70,7 @@ export class ModelServer {
     if (transaction.id !== undefined) this.#statuses.set(transaction.id, 'aborted')
   }
 
-  /** Undefined for one that it has never heard of. */
+  /** Undefined for an id that it has not assigned. */
   statusOf(id: bigint): TransactionStatus | undefined {
     return id >= this.#nextId ? undefined : (this.#statuses.get(id) ?? 'aborted')
   }
@@ -80,12 +80,12 @@ export class ModelServer {
     return [pid, start, '7000000000000000000', timeline, this.#postmasterStart, this.#statisticsStart].join(' ')
   }
 
-  /** What its last checkpoint knew. */
+  /** What its last checkpoint contains. */
   checkpointRow(): Row {
     return { next_xid: String(this.#checkpoint.nextId), is_first: String(this.#checkpoint.isFirst) }
   }
 
-  /** The sessions that fulfil all of a condition. */
+  /** The sessions that fulfil a condition. */
   sessionsWhere({ pid, start, transactionId }: SessionCondition): ModelSession[] {
     return [...this.sessions].filter(
       (session) =>
@@ -109,8 +109,8 @@ export class ModelServer {
     this.#checkpoint = { nextId: this.#nextId, isFirst: false }
   }
 
-  /** Ends all sessions, and begins again. */
-  fall(how: Downfall): void {
+  /** Ends all sessions, and starts again. */
+  goDown(how: Outage): void {
     this.#count(how)
     const isCrash = how !== 'fast restart'
     for (const session of [...this.sessions]) session.end(isCrash ? 'reset' : 'told')
@@ -125,7 +125,7 @@ export class ModelServer {
     this.#checkpoint = { nextId: this.#nextId, isFirst: true }
   }
 
-  #count(what: Downfall | 'statistics reset'): void {
-    this.downfalls.set(what, (this.downfalls.get(what) ?? 0) + 1)
+  #count(what: Outage | 'statistics reset'): void {
+    this.outages.set(what, (this.outages.get(what) ?? 0) + 1)
   }
 }

@@ -6,17 +6,17 @@ import { done, failure, nothingAsked, prepared, type Request, type Row, ready, t
 
 type Statement = Extract<Request, { kind: 'statement' }>
 
-/** What a session does with what it has to say. */
-export interface Outlet {
-  /** Whether the driver is there yet. */
+/** The client's side of a session. */
+export interface SessionClient {
+  /** Whether the driver is still connected. */
   readonly isInUse: boolean
   /** The whole answer to one statement. */
   answer(messages: readonly Buffer[]): void
-  /** It is gone: with a last word, or without; politely, or not. */
+  /** The session has ended, with a last message or without. */
   close(lastWord: Buffer | undefined, how: 'fin' | 'reset'): void
 }
 
-/** What a command has come to. */
+/** The result of a command. */
 export interface Outcome {
   readonly tag?: string
   readonly rows?: readonly Row[]
@@ -24,31 +24,31 @@ export interface Outcome {
 }
 
 /**
- * One session of the model server. It goes through what it has received one by one, and stops where something might come
- * between: at work on COMMIT, behind it and before its answer, in a slow statement. `goOn` is its next step.
+ * One session of the model server. It executes what it has received one by one, and stops where something may happen in
+ * between: before and after COMMIT takes effect, and in a slow statement. `goOn` is its next step.
  */
 export class ModelSession {
   readonly pid: number
-  /** The pid that the protocol names: another one, behind a pooler. */
+  /** The pid that the protocol names: behind a pooler, another one. */
   readonly protocolPid: number
   readonly key: number
   readonly start: string
   transaction: ModelTransaction | undefined
-  /** Somebody wants it to end; it does in between two statements, or where it has stopped. */
+  /** Whether it was told to terminate. It does so between two statements, or where it has stopped. */
   isTerminated = false
-  /** Its client is gone, as it will notice when it listens again. */
-  isForsaken = false
+  /** Whether its client is gone. It notices when it reads again. */
+  isAbandoned = false
   readonly #server: ModelServer
-  readonly #outlet: Outlet
+  readonly #client: SessionClient
   readonly #input: Statement[] = []
   #status: Status = 'I'
-  #work: Generator<void, void> | undefined
+  #running: Generator<void, void> | undefined
   #isCancelled = false
   #isAlive = true
 
-  constructor(server: ModelServer, outlet: Outlet, isPooled: boolean) {
+  constructor(server: ModelServer, client: SessionClient, isPooled: boolean) {
     this.#server = server
-    this.#outlet = outlet
+    this.#client = client
     this.start = server.now()
     this.pid = server.admit(this)
     this.protocolPid = isPooled ? this.pid + 10_000 : this.pid
@@ -61,12 +61,12 @@ export class ModelSession {
 
   /** Whether it has a client. */
   get isInUse(): boolean {
-    return this.#outlet.isInUse
+    return this.#client.isInUse
   }
 
-  /** Whether it is in the midst of something. */
-  get isAtWork(): boolean {
-    return this.#isAlive && this.#work !== undefined
+  /** Whether it has stopped inside of a statement. */
+  get isBusy(): boolean {
+    return this.#isAlive && this.#running !== undefined
   }
 
   get mayDie(): boolean {
@@ -74,10 +74,10 @@ export class ModelSession {
   }
 
   get mayNotice(): boolean {
-    return this.#isAlive && this.isForsaken && !this.#work && this.#input.length === 0
+    return this.#isAlive && this.isAbandoned && !this.#running && this.#input.length === 0
   }
 
-  /** Whether what it has received, and not begun, has this in it. */
+  /** Whether a statement that matches was received and not started. */
   willReceive(isIt: (text: string) => boolean): boolean {
     return this.#isAlive && !this.isTerminated && this.#input.some(({ text }) => isIt(text))
   }
@@ -94,32 +94,32 @@ export class ModelSession {
   }
 
   cancel(): void {
-    this.#isCancelled = this.#work !== undefined
+    this.#isCancelled = this.#running !== undefined
   }
 
-  /** It ends, and with it what it hasn't committed. */
+  /** Ends the session, and aborts its transaction. */
   end(how: 'told' | 'fin' | 'reset'): void {
     if (!this.#isAlive) return
     this.#isAlive = false
-    this.#work = undefined
+    this.#running = undefined
     this.#abort()
     this.#server.sessions.delete(this)
     const lastWord = failure('FATAL', '57P01', 'terminating connection due to administrator command')
-    this.#outlet.close(how === 'told' ? lastWord : undefined, how === 'reset' ? 'reset' : 'fin')
+    this.#client.close(how === 'told' ? lastWord : undefined, how === 'reset' ? 'reset' : 'fin')
   }
 
   #listen(): void {
-    while (this.#isAlive && !this.#work && !this.isTerminated) {
+    while (this.#isAlive && !this.#running && !this.isTerminated) {
       const statement = this.#input.shift()
       if (!statement) return
       this.#isCancelled = false
-      this.#work = this.#carryOut(statement)
+      this.#running = this.#carryOut(statement)
       this.#step()
     }
   }
 
   #step(): void {
-    if (this.#work?.next().done) this.#work = undefined
+    if (this.#running?.next().done) this.#running = undefined
   }
 
   *#carryOut({ text, values }: Statement): Generator<void, void> {
@@ -131,13 +131,13 @@ export class ModelSession {
       if (error) break
       answer.push(...(tag ? done(tag, rows) : [nothingAsked()]))
     }
-    // A statement by itself is a transaction by itself.
+    // Outside of a transaction, a statement is a transaction of its own.
     if (!failed && this.#status === 'I') failed = yield* this.#commit()
     if (failed) {
       this.#fail()
       answer.push(failure('ERROR', ...failed))
     }
-    this.#outlet.answer([...answer, ready(this.#status)])
+    this.#client.answer([...answer, ready(this.#status)])
   }
 
   #commandsIn(text: string, values: readonly string[] | undefined): Command[] {
@@ -221,7 +221,7 @@ export class ModelSession {
     return error ? { error } : { tag: hasFailed ? 'ROLLBACK' : 'COMMIT' }
   }
 
-  /** Stops before it is carried out, and once more before that is told. */
+  /** Stops before it takes effect, and again before the answer. */
   *#commit(): Generator<void, Outcome['error']> {
     const { transaction } = this
     if (!transaction) return undefined
@@ -249,7 +249,7 @@ export class ModelSession {
     this.transaction = undefined
   }
 
-  /** Within a block its transaction waits for ROLLBACK; its savepoints are there yet. */
+  /** In a transaction block the transaction waits for ROLLBACK, with its savepoints. */
   #fail(): void {
     if (this.#status === 'T' && this.transaction) this.#status = 'E'
     if (this.#status === 'I') this.#abort()

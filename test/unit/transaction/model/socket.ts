@@ -1,41 +1,41 @@
 import { Duplex } from 'node:stream'
 
-/** What a socket is plugged into. */
-export interface Plug {
+/** What a socket sends to. */
+export interface SocketPeer {
   connect(socket: ModelSocket): void
   send(chunk: Buffer): void
-  /** The client has nothing more to say, or doesn't listen any more. */
+  /** The client has closed the socket. */
   leave(): void
 }
 
-/** What the driver takes for a socket. */
+/** The socket for the driver. */
 export class ModelSocket extends Duplex {
-  readonly #plug: Plug
+  readonly #peer: SocketPeer
 
-  constructor(plug: Plug) {
+  constructor(peer: SocketPeer) {
     super({ allowHalfOpen: false })
-    this.#plug = plug
+    this.#peer = peer
   }
 
   connect(): this {
-    this.#plug.connect(this)
+    this.#peer.connect(this)
     return this
   }
 
   override _read(): void {}
 
   override _write(chunk: Buffer, _encoding: string, done: () => void): void {
-    this.#plug.send(chunk)
+    this.#peer.send(chunk)
     done()
   }
 
   override _final(done: () => void): void {
-    this.#plug.leave()
+    this.#peer.leave()
     done()
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.#plug.leave()
+    this.#peer.leave()
     done(error)
   }
 

@@ -1,23 +1,23 @@
-/** What a statement asks of the model server. */
+/** A command to the model server. */
 export type Command =
   | { readonly do: 'begin' | 'commit' | 'rollback' | 'slow' | 'fail' | 'nothing' }
   | { readonly do: 'read' }
   | { readonly do: 'savepoint' | 'release' | 'rollback to'; readonly name: string }
-  /** At once, or by COMMIT alone. */
+  /** Now, or only when the transaction commits. */
   | { readonly do: 'write' | 'write late'; readonly label: string }
-  /** The first time only: as this statement, or not before COMMIT. */
+  /** Fails the first time: now, or in COMMIT. */
   | { readonly do: 'conflict'; readonly key: string }
   | { readonly do: 'doom'; readonly key: string }
-  | { readonly do: 'probe'; readonly isWhole: boolean }
+  | { readonly do: 'probe'; readonly withServer: boolean }
   | { readonly do: 'who are you' | 'limits' }
   | { readonly do: 'status'; readonly id: bigint }
   | { readonly do: 'where is' | 'terminate'; readonly which: SessionCondition }
 
-/** Which session is meant: all that the text says, and no more. */
+/** The session that a text names. */
 export interface SessionCondition {
   readonly pid?: number
   readonly start?: string
-  /** 32 bits of it. */
+  /** Its lower 32 bits. */
   readonly transactionId?: bigint
 }
 
@@ -41,11 +41,11 @@ const GRAMMAR: readonly (readonly [RegExp, (groups: Record<string, string>, text
   [/pg_terminate_backend/, (_, text) => ({ do: 'terminate', which: conditionIn(text) })],
   [/^select wait_event, backend_xid/, (_, text) => ({ do: 'where is', which: conditionIn(text) })],
   [/pg_control_checkpoint/, () => ({ do: 'who are you' })],
-  [/pg_current_xact_id_if_assigned/, (_, text) => ({ do: 'probe', isWhole: text.includes('pg_control_system') })],
+  [/pg_current_xact_id_if_assigned/, (_, text) => ({ do: 'probe', withServer: text.includes('pg_control_system') })],
   [/pg_roles/, () => ({ do: 'limits' })],
 ]
 
-/** The commands in a text. Throws what names the text, if the model doesn't know it: then the pool asks something new. */
+/** The commands in a text. Throws if the model doesn't know one, as when the pool sends a new query. */
 export function commandsIn(text: string, values: readonly string[] | undefined): Command[] {
   const parts = text.split(';').map((part) => part.trim())
   const statements = parts.length > 1 ? parts.filter((part) => part !== '') : parts

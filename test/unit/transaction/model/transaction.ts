@@ -1,10 +1,10 @@
-/** An open transaction of the model server: what it has written, seen by nobody yet. */
+/** An open transaction of the model server, with its uncommitted writes. */
 export class ModelTransaction {
-  /** It has one from its first write on. */
+  /** Assigned at its first write. */
   id: bigint | undefined
-  /** COMMIT will be refused. */
+  /** Whether COMMIT will fail. */
   isDoomed = false
-  /** At work on COMMIT: it may be carried out at any time. */
+  /** Whether COMMIT is being executed, so that it may take effect at any time. */
   isCommitting = false
   #labels: string[] = []
   #late: string[] = []
@@ -15,7 +15,7 @@ export class ModelTransaction {
     return [...this.#labels, ...this.#late]
   }
 
-  /** Whether it writes nothing before COMMIT, but then. */
+  /** Whether it writes something only at COMMIT. */
   get writesLate(): boolean {
     return this.#late.length > 0
   }
@@ -32,7 +32,7 @@ export class ModelTransaction {
     this.#savepoints.push({ name, labels: [...this.#labels], late: [...this.#late] })
   }
 
-  /** Forgets a savepoint and those within; false if there is none of this name. */
+  /** Removes a savepoint and those inside; false if there is none of this name. */
   release(name: string): boolean {
     const at = this.#savepoints.findLastIndex((each) => each.name === name)
     if (at === -1) return false
@@ -40,7 +40,7 @@ export class ModelTransaction {
     return true
   }
 
-  /** Undoes what came behind a savepoint, and keeps that; false if there is none of this name. */
+  /** Undoes what came after a savepoint, and keeps the savepoint; false if there is none of this name. */
   undoTo(name: string): boolean {
     const savepoint = this.#savepoints.findLast((each) => each.name === name)
     if (!savepoint) return false

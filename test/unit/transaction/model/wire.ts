@@ -1,4 +1,4 @@
-/** What a client sends, as far as a server acts on it; what belongs together (Parse to Sync) in one piece. */
+/** A client's message, as far as the model server acts on it. Parse to Sync are one request. */
 export type Request =
   | { readonly kind: 'start-up' }
   | { readonly kind: 'cancel'; readonly pid: number; readonly key: number }
@@ -64,7 +64,7 @@ function begin(packet: Buffer): Request {
   return { kind: 'cancel', pid: packet.readInt32BE(8), key: packet.readInt32BE(12) }
 }
 
-/** Of a Bind: behind the names of portal and statement, and the formats. */
+/** The values in a Bind, which are behind the names of portal and statement, and the formats. */
 function valuesIn(body: Buffer): string[] {
   let at = body.indexOf(0, body.indexOf(0) + 1) + 1
   at += 2 + 2 * body.readInt16BE(at)
@@ -78,13 +78,13 @@ function valuesIn(body: Buffer): string[] {
   })
 }
 
-/** What the protocol says of a session. */
+/** The transaction status in the protocol. */
 export type Status = 'I' | 'T' | 'E'
 
 /** A row of texts, by column. */
 export type Row = Readonly<Record<string, string | null>>
 
-/** Says that the client is let in. */
+/** The messages of a successful login. */
 export function welcome(pid: number, key: number): Buffer[] {
   return [
     message('R', int32(0)),
@@ -96,27 +96,27 @@ export function welcome(pid: number, key: number): Buffer[] {
   ]
 }
 
-/** Says that the server waits for the next statement. */
+/** ReadyForQuery. */
 export function ready(status: Status): Buffer {
   return message('Z', Buffer.from(status))
 }
 
-/** Says that a statement is done, and what it has found. */
+/** The rows of a statement, and its end. */
 export function done(tag: string, rows?: readonly Row[]): Buffer[] {
   return [...(rows?.length ? table(rows) : []), message('C', text(tag))]
 }
 
-/** Says that there was no statement. */
+/** EmptyQueryResponse. */
 export function nothingAsked(): Buffer {
   return message('I')
 }
 
-/** Says that a statement was parsed, and bound. */
+/** ParseComplete and BindComplete. */
 export function prepared(): Buffer[] {
   return [message('1'), message('2')]
 }
 
-/** Says what went wrong. */
+/** ErrorResponse. */
 export function failure(severity: 'ERROR' | 'FATAL', code: string, what: string): Buffer {
   const fields = { S: severity, V: severity, C: code, M: what }
   return message('E', ...Object.entries(fields).map(([field, value]) => text(field + value)), Buffer.alloc(1))
@@ -124,7 +124,7 @@ export function failure(severity: 'ERROR' | 'FATAL', code: string, what: string)
 
 function table(rows: readonly Row[]): Buffer[] {
   const names = Object.keys(rows[0] ?? {})
-  // Of no table, of type text, of any length, as text.
+  // A column of no table, of type text, in text format.
   const column = (name: string): Buffer =>
     Buffer.concat([text(name), Buffer.from('00000000000000000019ffffffffffff0000', 'hex')])
   return [

@@ -6,30 +6,30 @@ import { Network } from './network.ts'
 import { orm } from './orm.ts'
 import type { Plan, TransactionPlan } from './plans.ts'
 import { ModelServer } from './server.ts'
-import { perform, type Tx } from './work.ts'
+import { perform, type Tx } from './steps.ts'
 
-// Whatever hangs on a moment happens before the event loop has gone round a few times.
+// Everything that follows from an event happens within a few rounds of the event loop.
 const ROUNDS = 3
 const { setImmediate: setRealImmediate } = globalThis
 const MOST_EVENTS = 5000
 const LONGEST_MILLIS = 600_000
 
-/** How long the pool asks, and waits for a connection. */
-const PATIENCE_MILLIS = 2000
+/** How long an inquiry and a wait for a connection may take. */
+const INQUIRY_MILLIS = 2000
 
-/** What has come of a plan. */
+/** The result of a plan. */
 export interface Outcome {
   readonly complaints: readonly string[]
   /** What happened, in order. */
   readonly trace: readonly string[]
 }
 
-/** Carries out a plan, on fake timers, and has it judged. */
-export async function play(plan: Plan): Promise<Outcome> {
-  return await new Play(plan).run()
+/** Runs a plan on fake timers, and judges the result. */
+export async function runPlan(plan: Plan): Promise<Outcome> {
+  return await new PlanRun(plan).run()
 }
 
-class Play {
+class PlanRun {
   readonly #plan: Plan
   readonly #server = new ModelServer()
   readonly #network: Network
@@ -44,8 +44,8 @@ class Play {
 
   constructor(plan: Plan) {
     this.#plan = plan
-    this.#network = new Network(this.#server, plan.mishaps, plan.isPooled)
-    this.#judge = new Judge(this.#network, PATIENCE_MILLIS)
+    this.#network = new Network(this.#server, plan.faults, plan.isPooled)
+    this.#judge = new Judge(this.#network, INQUIRY_MILLIS)
     this.#signals = plan.transactions.map(() => new AbortController())
     this.#told = plan.transactions.map(() => undefined)
     const silent = (): void => {}
@@ -59,7 +59,7 @@ class Play {
       stream: this.#network.makeSocket as never,
       max: plan.connections,
       invalidateOnDisconnect: plan.invalidateOnDisconnect,
-      connectionTimeoutMillis: PATIENCE_MILLIS,
+      connectionTimeoutMillis: INQUIRY_MILLIS,
       commitTimeoutMillis: 200,
       query_timeout: 400,
       logger: { debug: silent, info: silent, warn: silent, error: silent },
@@ -74,7 +74,7 @@ class Play {
         this.#trace.push(`t${index} is told ${'resolved' in told ? 'that it is written' : String(told.error)}`)
       })
     }
-    await this.#happen(() => this.#told.every((told) => told !== undefined))
+    await this.#runEvents(() => this.#told.every((told) => told !== undefined))
     for (const [index, told] of this.#told.entries()) if (!told) this.#judge.complaints.push(`t${index} is never told`)
     await this.#end()
     for (const [index, told] of this.#told.entries())
@@ -85,17 +85,17 @@ class Play {
     }
   }
 
-  /** Whatever is on its way yet arrives, and may yet be carried out. */
+  /** Ends the pool, and lets everything arrive that is still under way. */
   async #end(): Promise<void> {
     let hasEnded = false
     void this.#pool.end().then(() => {
       hasEnded = true
     })
-    await this.#happen(() => hasEnded && this.#network.possibilities.length === 0 && vi.getTimerCount() === 0)
+    await this.#runEvents(() => hasEnded && this.#network.possibilities.length === 0 && vi.getTimerCount() === 0)
     this.#judge.judgeLeftovers(this.#plan.transactions)
     if (!hasEnded) this.#judge.complaints.push('the pool never ends')
-    this.#network.silence()
-    await letItHappen()
+    this.#network.dropAll()
+    await settleEvents()
     vi.clearAllTimers()
   }
 
@@ -104,7 +104,7 @@ class Play {
     const later = (task: () => void): void => {
       this.#late.push({ at: this.#events + lateBy, run: AsyncResource.bind(task) })
     }
-    const work = async (tx: Tx, { attempt }: { attempt: number }): Promise<void> => {
+    const fn = async (tx: Tx, { attempt }: { attempt: number }): Promise<void> => {
       this.#trace.push(`${key} attempt ${attempt}`)
       await perform(tx, steps, key, this.#judge.begins(key, attempt, later))
       if (throws) throw new Error('of the application')
@@ -116,25 +116,25 @@ class Play {
     }
     const running =
       runBy === 'pool.transaction'
-        ? this.#pool.transaction(work as never, options)
-        : runTransaction<Tx, void>(orm(this.#pool, runBy), work, options)
+        ? this.#pool.transaction(fn as never, options)
+        : runTransaction<Tx, void>(orm(this.#pool, runBy), fn, options)
     return running.then(
       () => ({ resolved: true }),
       (error: unknown) => ({ error }),
     )
   }
 
-  /** Lets one thing after the other happen, as the plan chooses, until this is so. */
-  async #happen(isOver: () => boolean): Promise<void> {
+  /** Lets one event after the other happen, as the plan chooses, until `isOver`. */
+  async #runEvents(isOver: () => boolean): Promise<void> {
     while (this.#events < MOST_EVENTS && performance.now() - this.#startedAt < LONGEST_MILLIS) {
       for (const [index, { abortsAfter }] of this.#plan.transactions.entries())
         if (abortsAfter === this.#events) this.#signals[index]?.abort(new Error('given up'))
       for (const { at, run } of this.#late) if (at === this.#events) run()
-      await letItHappen()
+      await settleEvents()
       if (isOver()) return
       const choice = this.#plan.choices[this.#events++] ?? 0
       const { possibilities } = this.#network
-      if (choice === -1) this.#network.hurry()
+      if (choice === -1) this.#network.passTime()
       const chosen = choice === -1 ? undefined : possibilities[choice % possibilities.length]
       if (chosen) {
         this.#trace.push(chosen.what)
@@ -147,6 +147,6 @@ class Play {
   }
 }
 
-async function letItHappen(): Promise<void> {
+async function settleEvents(): Promise<void> {
   for (let round = 0; round < ROUNDS; round++) await new Promise<void>((resolve) => setRealImmediate(resolve))
 }

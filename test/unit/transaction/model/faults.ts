@@ -1,22 +1,22 @@
-import type { Downfall } from './server.ts'
+import type { Outage } from './server.ts'
 
-/** What a message of the client's is to whoever aims at it. */
+/** The kinds of a client's messages at which a fault can be aimed. */
 export type Target = 'start-up' | 'begin' | 'write' | 'commit' | 'rollback' | 'probe' | 'inquiry' | 'anything'
 
-/** Just before the server gets a message; while it is at work on it; when it is done with it and hasn't answered. */
+/** Before the server gets a message; while it executes it; after that, before it answers. */
 export type Moment = 'before' | 'meanwhile' | 'afterwards'
 
-/** What goes wrong with one connection. Silence is known to neither side, the others, in their time, to both. */
+/** Cuts a connection. With `silence` neither side notices; with the others both do, some time later. */
 export interface Cut {
   readonly do: 'cut'
   readonly how: 'fin' | 'reset' | 'silence'
-  /** How many messages of the answer come through, if it was to be answered. */
+  /** How many messages of the answer arrive, if there is one. */
   readonly kept: number
 }
 
 /**
- * What is held up for a while, of one connection: what is sent next, what its session has to say, what that is at; or the
- * disk that it waits for, in which it can't be terminated either.
+ * Delays a part of a connection: its requests, its answers, or the execution in its session. A session that waits for the
+ * disk can't be terminated either.
  */
 export interface Stall {
   readonly do: 'stall'
@@ -24,20 +24,20 @@ export interface Stall {
   readonly millis: number
 }
 
-/** What goes wrong. */
-export type Trouble =
+/** What a fault does. */
+export type Effect =
   | Cut
   | Stall
   | { readonly do: 'terminate' | 'reset statistics' | 'checkpoint' }
-  | { readonly do: 'fall'; readonly how: Downfall; readonly downMillis: number }
+  | { readonly do: 'go down'; readonly how: Outage; readonly downMillis: number }
   | { readonly do: 'refuse'; readonly downMillis: number }
 
-/** What goes wrong, and when: at the n-th message of a kind. */
-export interface Mishap {
+/** A fault, and when it happens: at the n-th message of a kind. */
+export interface Fault {
   readonly at: Target
   readonly nth: number
   readonly moment: Moment
-  readonly trouble: Trouble
+  readonly effect: Effect
 }
 
 const INQUIRY = /^begin read only$|pg_xact_status|pg_terminate_backend|pg_control_checkpoint|^select wait_event/
@@ -51,28 +51,28 @@ const TARGETS: readonly (readonly [Target, RegExp])[] = [
   ['inquiry', INQUIRY],
 ]
 
-/** Whether this asks what became of others. */
+/** Whether this is an inquiry about other sessions. */
 export function isInquiry(text: string): boolean {
   return INQUIRY.test(text)
 }
 
-/** Knows what goes wrong with which message. */
-export class Mishaps {
-  readonly #mishaps: readonly Mishap[]
+/** Finds the faults of each message. */
+export class Faults {
+  readonly #faults: readonly Fault[]
   readonly #counts = new Map<Target, number>()
 
-  constructor(mishaps: readonly Mishap[]) {
-    this.#mishaps = mishaps
+  constructor(faults: readonly Fault[]) {
+    this.#faults = faults
   }
 
-  /** What is due with this message; undefined is the beginning of a connection. */
-  at(text: string | undefined): readonly Mishap[] {
+  /** The faults of this message; undefined is the start of a connection. */
+  at(text: string | undefined): readonly Fault[] {
     const targets =
       text === undefined ? ['start-up' as const] : TARGETS.filter(([, is]) => is.test(text)).map(([target]) => target)
     return [...targets, 'anything' as const].flatMap((target) => {
       const nth = (this.#counts.get(target) ?? 0) + 1
       this.#counts.set(target, nth)
-      return this.#mishaps.filter((mishap) => mishap.at === target && mishap.nth === nth)
+      return this.#faults.filter((fault) => fault.at === target && fault.nth === nth)
     })
   }
 }

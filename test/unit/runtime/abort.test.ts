@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { onAbort } from '../../../packages/core/src/runtime/on-abort.ts'
+import { onAbort } from '../../../packages/core/src/runtime/abort.ts'
 
 const MANY = 20_000
 
@@ -8,7 +8,7 @@ function listenersOf(signal: AbortSignal): number {
   return getEventListeners(signal, 'abort').length
 }
 
-test('however many follow a signal, it has one listener, and none when all have left or were told', () => {
+test('a signal has one listener for any number of callbacks, and none when all are removed or called', () => {
   const controller = new AbortController()
   const { signal } = controller
   const leave = Array.from({ length: 3 }, () => onAbort(signal, () => {}))
@@ -25,7 +25,7 @@ test('however many follow a signal, it has one listener, and none when all have 
   expect(listenersOf(signal)).toBe(0)
 })
 
-test('those who follow are told once each, in the order in which they came', () => {
+test('callbacks are called once each, in the order in which they were added', () => {
   const controller = new AbortController()
   const told: number[] = []
   const leave = Array.from({ length: MANY }, (_, place) => onAbort(controller.signal, () => told.push(place)))
@@ -35,7 +35,7 @@ test('those who follow are told once each, in the order in which they came', () 
   expect(told).toEqual(Array.from({ length: MANY / 2 }, (_, index) => 2 * index + 1))
 })
 
-test('who leaves while the others are told is not told any more', () => {
+test('a callback that another callback removes is not called', () => {
   const controller = new AbortController()
   const told: string[] = []
   onAbort(controller.signal, () => {
@@ -48,7 +48,7 @@ test('who leaves while the others are told is not told any more', () => {
   expect(told).toEqual(['first', 'third'])
 })
 
-test('one whose callback throws costs the others nothing, and its error is not swallowed', () => {
+test('a callback that throws does not stop the others, and its error becomes an uncaught exception', () => {
   const later: (() => void)[] = []
   const nextTick = vi.spyOn(process, 'nextTick').mockImplementation((task) => void later.push(task as () => void))
   onTestFinished(() => nextTick.mockRestore())

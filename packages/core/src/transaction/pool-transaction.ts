@@ -4,16 +4,20 @@ import type { AcquireOptions } from '../options/call-options.ts'
 import { OPTIONS } from '../options/option-table.ts'
 import { currentScope } from '../runtime/pool-options-scope.ts'
 import { isInstance } from '../thrown.ts'
-import { beginStatement } from './begin.ts'
-import { requireFunction } from './require-function.ts'
+import { requireFunction } from './run-options.ts'
 import { runResolved } from './run-transaction.ts'
 import { Transaction, type TransactionFunction } from './transaction.ts'
-import { resolveTransactionOptions, type TransactionModes, type TransactionOptions } from './transaction-options.ts'
+import {
+  beginStatement,
+  resolveTransactionOptions,
+  type TransactionModes,
+  type TransactionOptions,
+} from './transaction-options.ts'
 import { TransactionState } from './transaction-state.ts'
 
 /** Where a transaction gets its connection. */
 export interface TransactionSource {
-  /** Without options, which the scope has: who overrides it may know but pg's callback. */
+  /** Called without options, which the scope has: an override of it may expect no argument but pg's callback. */
   connect(options?: AcquireOptions): Promise<LeasedClient>
 }
 
@@ -22,15 +26,16 @@ export async function transactionOn<Result>(
   source: TransactionSource,
   fn: TransactionFunction<Result>,
   options: TransactionOptions = {},
-  /** How long ROLLBACK may take, in milliseconds; then its connection is destroyed. */
+  /** How long ROLLBACK may take, in milliseconds. After that its connection is destroyed. */
   rollbackMillis: number = OPTIONS.closeTimeoutMillis.default,
 ): Promise<Result> {
   requireFunction(fn, 'transaction(fn, options)')
   const { modes, run } = resolveTransactionOptions(options)
-  return await runResolved((work, attempt) => transact(source, modes, rollbackMillis, work, attempt), fn, run)
+  return await runResolved((each, attempt) => runOnce(source, modes, rollbackMillis, each, attempt), fn, run)
 }
 
-async function transact<Result>(
+/** One attempt: BEGIN, the function, COMMIT or ROLLBACK. */
+async function runOnce<Result>(
   source: TransactionSource,
   modes: TransactionModes,
   rollbackMillis: number,
@@ -38,23 +43,23 @@ async function transact<Result>(
   attempt: number,
 ): Promise<Result> {
   const client = await source.connect()
-  const work = new TransactionState(client)
+  const state = new TransactionState(client)
   let result: Result
   try {
     await client.query(beginStatement(modes))
   } catch (error) {
-    client.release() // Nothing has begun that could be rolled back.
+    client.release() // There is nothing to roll back.
     throw error
   }
   try {
-    result = await Transaction.run(new Transaction(work, attempt), fn)
+    result = await Transaction.run(new Transaction(state, attempt), fn)
     currentScope()?.signal?.throwIfAborted()
   } catch (error) {
-    client.release(await rollBack(client, work, rollbackMillis))
+    client.release(await rollBack(client, state, rollbackMillis))
     throw error
   }
   try {
-    await commit(client, work)
+    await commit(client, state)
   } finally {
     client.release()
   }
@@ -62,24 +67,25 @@ async function transact<Result>(
 }
 
 /**
- * Queued behind whatever `fn` left running: nothing of it runs on outside of the transaction. That COMMIT was answered
- * with ROLLBACK the client knows as well, but not which error was swallowed.
+ * Commits, behind every statement that `fn` did not await: nothing of it runs outside of the transaction. The client also
+ * notices when COMMIT is answered with ROLLBACK, but only the state knows which error `fn` has caught.
  */
-async function commit(client: LeasedClient, work: TransactionState): Promise<void> {
+async function commit(client: LeasedClient, state: TransactionState): Promise<void> {
   const answer = await client.query('COMMIT').catch((error: unknown) => {
     if (!isInstance(error, TransactionRolledBackError)) throw error
   })
-  if (!answer || answer.command === 'ROLLBACK') throw new TransactionRolledBackError(work.failure)
+  if (!answer || answer.command === 'ROLLBACK') throw new TransactionRolledBackError(state.failure)
 }
 
-/** Rolls back, and returns why the connection must be discarded, if it must: the first error is the one worth telling. */
+/** Rolls back. Returns why the connection must be discarded, if it must. The caller gets the error of the function. */
 async function rollBack(
   client: LeasedClient,
-  work: TransactionState,
+  state: TransactionState,
   timeoutMillis: number,
 ): Promise<Error | undefined> {
-  // Would wait for its reader, who is gone. Closing the connection rolls back as well.
-  if (work.isHeldOpen) return new TransactionStateError('A cursor or stream was still open when the transaction failed')
+  // ROLLBACK would wait until the cursor is read to its end. Closing the connection rolls back as well.
+  if (state.hasOpenReader)
+    return new TransactionStateError('A cursor or stream was still open when the transaction failed')
   const rollback = { text: 'ROLLBACK', query_timeout: Math.max(1, timeoutMillis) }
   return client.query(rollback).then(
     () => undefined,

@@ -3,7 +3,7 @@ import type { LeasedClient } from '../../../packages/core/src/connection/physica
 import { TransactionStateError } from '../../../packages/core/src/errors.ts'
 import { Pool } from '../../../packages/core/src/pool.ts'
 import { currentScope } from '../../../packages/core/src/runtime/pool-options-scope.ts'
-import { transactionOn } from '../../../packages/core/src/transaction/on-pool.ts'
+import { transactionOn } from '../../../packages/core/src/transaction/pool-transaction.ts'
 import type { Transaction, TransactionFunction } from '../../../packages/core/src/transaction/transaction.ts'
 import type { TransactionOptions } from '../../../packages/core/src/transaction/transaction-options.ts'
 import { FakeServer, serverError } from '../../support/fake-client.ts'
@@ -11,7 +11,7 @@ import { FakeClock } from '../../support/fake-clock.ts'
 
 let clock: FakeClock
 let server: FakeServer
-/** What each lease was released with. */
+/** The argument of each `release`. */
 let releases: unknown[]
 let asked: unknown[]
 
@@ -23,14 +23,14 @@ beforeEach(() => {
 })
 afterEach(() => clock[Symbol.dispose]())
 
-/** Waits for what needs no time, only turns of the event loop. */
+/** Waits for a promise that needs only turns of the event loop. */
 async function soon<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {})
   await clock.advance(0)
   return promise
 }
 
-/** Runs a transaction on a pool whose leases are watched. */
+/** Runs a transaction on a pool whose leases are recorded. */
 function run<Result>(fn: TransactionFunction<Result>, options?: TransactionOptions): Promise<Result> {
   const pool = new Pool({ Client: server.Client, max: 1 })
   const source = {
@@ -52,18 +52,18 @@ const failure = new Error('of the application')
 const sqlError = serverError('23505', 'duplicate key')
 const rejected = () => Promise.reject(failure)
 
-describe('what is sent', () => {
-  test('BEGIN with its modes, the work, COMMIT', async () => {
+describe('a transaction sends', () => {
+  test('BEGIN with its modes, its statements, and COMMIT', async () => {
     await soon(run((tx) => tx.query('select 1'), { isolationLevel: 'serializable', accessMode: 'read only' }))
     expect(server.received).toEqual(['BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY', 'select 1', 'COMMIT'])
   })
 
-  test('ROLLBACK in place of COMMIT when the function rejects', async () => {
+  test('ROLLBACK instead of COMMIT when the function rejects', async () => {
     await expect(soon(run(rejected))).rejects.toBe(failure)
     expect(server.received).toEqual(['BEGIN', 'ROLLBACK'])
   })
 
-  test('savepoints with a fresh name each', async () => {
+  test('a new name for each savepoint', async () => {
     await soon(
       run(async (tx) => {
         await tx.savepoint((sp) => sp.savepoint(() => {}))
@@ -82,7 +82,7 @@ describe('what is sent', () => {
     ])
   })
 
-  test('no ROLLBACK when BEGIN or COMMIT failed: there is nothing left to roll back', async () => {
+  test('no ROLLBACK when BEGIN or COMMIT has failed, since nothing is left to roll back', async () => {
     for (const statement of ['BEGIN', 'COMMIT']) {
       server = new FakeServer()
       const transaction = run(() => {
@@ -98,15 +98,15 @@ describe('what is sent', () => {
     }
   })
 
-  test('nothing when the signal was aborted before', async () => {
+  test('nothing when its signal is aborted already', async () => {
     const reason = new Error('given up')
     await expect(soon(run(() => {}, { signal: AbortSignal.abort(reason) }))).rejects.toBe(reason)
     expect([asked, server.backends]).toEqual([[], []])
   })
 })
 
-describe('the lease', () => {
-  test('is acquired by the options that concern it, and by no others', async () => {
+describe('the lease of a transaction', () => {
+  test('is acquired with the options for acquiring, and no others', async () => {
     await soon(run(() => {}, { isolationLevel: 'serializable', connectionTimeoutMillis: 5, resetOnReturn: 'none' }))
     expect(asked).toEqual([{ connectionTimeoutMillis: 5, resetOnReturn: 'none', attempt: expect.anything() }])
   })
@@ -125,14 +125,14 @@ describe('the lease', () => {
     expect(releases).toEqual([undefined])
   })
 
-  test.each(['BEGIN', 'COMMIT'])('is given back once when %s fails', async (statement) => {
+  test.each(['BEGIN', 'COMMIT'])('is released once when %s fails', async (statement) => {
     const transaction = run(() => {})
     server.backend().failures.set(statement, sqlError)
     await expect(soon(transaction)).rejects.toBe(sqlError)
     expect(releases).toEqual([undefined])
   })
 
-  test("is discarded when ROLLBACK fails, and the function's error survives", async () => {
+  test("is discarded when ROLLBACK fails, and the caller gets the function's error", async () => {
     const transaction = run(rejected)
     server.backend().failures.set('ROLLBACK', sqlError)
     await expect(soon(transaction)).rejects.toBe(failure)
@@ -153,7 +153,7 @@ describe('the lease', () => {
     expect(server.backend().isOpen).toBe(false)
   })
 
-  test('is none when the function is no function, or an option can not work', async () => {
+  test('is not acquired when the function is no function, or an option is invalid', async () => {
     await expect(run('fn' as never)).rejects.toThrow(TypeError)
     await expect(run(() => {}, { retry: 5 } as never)).rejects.toMatchObject({ name: 'OptionsError' })
     expect(asked).toEqual([])
@@ -161,7 +161,7 @@ describe('the lease', () => {
 })
 
 describe('COMMIT answered with ROLLBACK', () => {
-  test('rejects with what was swallowed, not with what it led to', async () => {
+  test('rejects with the error that was caught, not with those that followed from it', async () => {
     const transaction = run(async (tx) => {
       await tx.query('bad').catch(() => {})
       await tx.query('worse').catch(() => {})
@@ -188,7 +188,7 @@ describe('COMMIT answered with ROLLBACK', () => {
     await expect(soon(transaction)).rejects.toMatchObject({ name: 'TransactionRolledBackError', cause: culprit })
   })
 
-  /** As the server does where the transaction has failed. */
+  /** As the server answers in a failed transaction. */
   function answersRollback(): void {
     const { wire } = server.backend()
     const emit = wire.emit.bind(wire)
@@ -205,7 +205,7 @@ describe('a transaction that has ended', () => {
     return tx
   }
 
-  test('refuses a promise, a callback, a callback in the config, and whatever can be submitted', async () => {
+  test('refuses every form of a query: promise, callback, callback in the config, cursor', async () => {
     const tx = await ended()
     const sent = server.received.length
     const told: unknown[] = []
@@ -216,14 +216,14 @@ describe('a transaction that has ended', () => {
     expect(tx.query('select $1', [1], (error) => told.push(error))).toBeUndefined()
     expect(tx.query({ text: 'select 1', callback: (error: Error) => told.push(error) } as never)).toBeUndefined()
     expect(tx.query(submittable)).toBe(submittable)
-    // Not before the call has returned: callers rely on it.
+    // Not before `query` has returned: callers rely on that.
     expect(told).toEqual([])
     await clock.advance(0)
     expect(told).toEqual(Array.from({ length: 4 }, () => expect.any(TransactionStateError)))
     expect(server.received).toHaveLength(sent)
   })
 
-  test('refuses even what its own savepoint would have to send', async () => {
+  test('refuses also the RELEASE of its own savepoint', async () => {
     let savepoint: Promise<void> | undefined
     let finish = (): void => {}
     const transaction = run(async (tx) => {
@@ -244,7 +244,7 @@ describe('a transaction that has ended', () => {
   })
 })
 
-test('a Client of the user whose query knows only promises will do', async () => {
+test('works with a Client class whose query supports only promises', async () => {
   class PromisingClient extends server.Client {
     // biome-ignore lint/suspicious/noExplicitAny: the overloads are those of pg.Client.
     override query(...args: any[]): any {
@@ -263,7 +263,7 @@ test('a Client of the user whose query knows only promises will do', async () =>
   ])
 })
 
-test('what is no query is refused as pg refuses it', async () => {
+test('refuses what is no query as pg refuses it', async () => {
   await soon(
     run((tx) => {
       expect(() => tx.query(null as never)).toThrow(TypeError)

@@ -1,4 +1,4 @@
-/** What the function of a transaction does, one after the other. */
+/** One step of a transaction's function. */
 export type Step =
   | 'write'
   | 'write with values'
@@ -17,32 +17,32 @@ export type Step =
   | 'conflict once'
   | 'conflict once, in COMMIT'
 
-/** What a function of a transaction is given, by whoever runs it. */
+/** What the function of a transaction is called with. */
 export interface Tx {
   query(text: string, values?: unknown[]): Promise<unknown>
   savepoint<Result>(fn: (inner: Tx) => Promise<Result>): Promise<Result>
 }
 
-/** One attempt, as its function knows it: what it has written, if it is committed. */
-export interface Attempted {
+/** What the function has done in one attempt. */
+export interface AttemptRecord {
   readonly number: number
-  /** The rows that are there if it is. */
+  /** The rows that are written if the attempt commits. */
   readonly labels: string[]
-  /** The rows that may be there, too. */
-  readonly perhaps: string[]
-  /** Runs this when the attempt may have ended. */
+  /** Rows that may be written, too. */
+  readonly possible: string[]
+  /** Runs a task when the attempt may have ended. */
   readonly later: (task: () => void) => void
 }
 
-/** Does these steps, and notes what they have written. `key` is that of the transaction. */
-export async function perform(tx: Tx, steps: readonly Step[], key: string, attempted: Attempted): Promise<void> {
+/** Performs these steps, and records what they have written. `key` names the transaction. */
+export async function perform(tx: Tx, steps: readonly Step[], key: string, record: AttemptRecord): Promise<void> {
   for (const [index, step] of steps.entries()) {
-    const label = `${key}.${attempted.number}.${index}`
-    await STEPS[step](tx, label, attempted, key)
+    const label = `${key}.${record.number}.${index}`
+    await STEPS[step](tx, label, record, key)
   }
 }
 
-const STEPS: Record<Step, (tx: Tx, label: string, attempted: Attempted, key: string) => Promise<void>> = {
+const STEPS: Record<Step, (tx: Tx, label: string, record: AttemptRecord, key: string) => Promise<void>> = {
   write: async (tx, label, { labels }) => {
     await tx.query(`insert into ledger values ('${label}')`)
     labels.push(label)
@@ -67,8 +67,8 @@ const STEPS: Record<Step, (tx: Tx, label: string, attempted: Attempted, key: str
     void tx.query(`insert into ledger values ('${label}')`).catch(() => {})
     labels.push(label)
   },
-  'write when it may be over': async (tx, label, { perhaps, later }) => {
-    perhaps.push(label)
+  'write when it may be over': async (tx, label, { possible, later }) => {
+    possible.push(label)
     later(() => {
       tx.query(`insert into ledger values ('${label}')`).catch(() => {})
     })
