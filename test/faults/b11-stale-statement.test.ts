@@ -253,6 +253,55 @@ describe('a prepared statement is stale for another reason', () => {
     expect((await pool.query('execute items')).rows).toEqual([{ whose: 'of the application' }])
   })
 
+  test.for([
+    ['another statement of the pool has become stale', 'alter table item add column more int'],
+    ['the pool has lost track of all of them', undefined],
+  ] as const)(
+    'Holdfast: a name that SQL has taken never runs the statement of SQL, when %s',
+    async ([, sql], { direct, change }) => {
+      await change('select 1')
+      await using pool = holdfast({ ...direct, max: 1 })
+      await pool.query("prepare theirs as select 'theirs' as whose")
+      const ours = { name: 'theirs', text: "select 'ours' as whose" }
+      expect((await pool.query(ours)).rows).toEqual([{ whose: 'ours' }])
+      await pool.query(SELECT)
+      await (sql ? change(sql) : pool.query('deallocate items'))
+      await pool.query(SELECT)
+      for (let time = 0; time < 3; time++) expect((await pool.query(ours)).rows).toEqual([{ whose: 'ours' }])
+    },
+  )
+
+  test('Holdfast: a name that SQL has taken and given back fails no statement', async ({ direct, change }) => {
+    await change('select 1')
+    await using pool = holdfast({ ...direct, max: 1 })
+    await pool.query("prepare items as select 'of the application' as whose")
+    await pool.query(SELECT)
+    await pool.query('deallocate items')
+    expect(await codesOf(() => pool.query(SELECT), 3)).toEqual([])
+  })
+
+  test('Holdfast: a statement that lacks a permission makes no other statement stale', async ({ direct, change }) => {
+    await change('drop table if exists hidden_item; create table hidden_item (id int)')
+    await using pool = holdfast({ ...direct, max: 2 })
+    const [refused, other] = [await pool.connect(), await pool.connect()]
+    const preparedAt = async (): Promise<unknown> =>
+      (await other.query("select prepare_time::text as at from pg_prepared_statements where name = 'items'")).rows
+    await other.query(SELECT)
+    const first = await preparedAt()
+    const codes = await codesOf(() => refused.query({ name: 'hidden', text: 'select * from hidden_item' }), 5)
+    await other.query(SELECT)
+    expect([codes, await preparedAt()]).toEqual([Array.from({ length: 5 }, () => '42501'), first])
+    let runs = 0
+    const work = pool.transaction(async (tx) => {
+      runs++
+      await tx.query({ name: 'hidden', text: 'select * from hidden_item' })
+    })
+    refused.release()
+    other.release()
+    expect(await rejection(work)).toMatchObject({ code: '42501' })
+    expect(runs).toBe(1)
+  })
+
   test.for([true, false])(
     'Holdfast: a value that has no text leaves no broken name behind (known before: %s)',
     async (isKnown, { direct, change }) => {

@@ -110,3 +110,19 @@ describe('a read-only default that was lifted since', () => {
     expect(await warmUp(pool, 1)).toEqual(pids)
   })
 })
+
+describe('onConnect makes the sessions of a pool read only', () => {
+  test('Holdfast: a write that is refused keeps its connection', async ({ cluster, direct }) => {
+    await change(cluster, 'drop table if exists readable; create table readable (id int); grant all on readable to app')
+    await using pool = holdfast({
+      ...direct,
+      max: 1,
+      onConnect: async (client) => void (await client.query('set default_transaction_read_only = on')),
+    })
+    const pid = await warmUp(pool, 1)
+    expect(await codesOf(() => pool.query('insert into readable values (1)'))).toEqual(
+      Array.from({ length: TIMES }, () => '25006'),
+    )
+    expect(await warmUp(pool, 1)).toEqual(pid)
+  })
+})

@@ -253,6 +253,29 @@ describe('a handshake is swallowed', () => {
   })
 })
 
+describe('a network that swallows handshakes for longer than several deadlines', () => {
+  const SHORT_MILLIS = 1500
+
+  test.for([
+    ['with retries', {}],
+    ['with `connectRetry: false`', { connectRetry: false }],
+  ] as const)(
+    'Holdfast: callers that come after it has healed are served within two deadlines, %s',
+    async ([, options], { proxied, proxy }) => {
+      const unsubscribe = proxy.onLink((link) => link.delay(Number.POSITIVE_INFINITY))
+      await using pool = holdfast({ ...proxied, ...options, max: 1, connectionTimeoutMillis: SHORT_MILLIS })
+      for (let caller = 0; caller < 5; caller++) await rejection(pool.query('select 1'))
+      unsubscribe() // The links that were begun stay swallowed.
+      const served = await Promise.race([
+        pool.query('select 1 as it').catch(() => pool.query('select 1 as it')),
+        pause(3 * SHORT_MILLIS),
+      ])
+      expect(served).toMatchObject({ rows: [{ it: 1 }] })
+      await proxy.heal()
+    },
+  )
+})
+
 describe('a login that is refused', () => {
   test('Holdfast: a refusal of the second login rejects at once, though the first is silent', async () => {
     await using server = await ScriptedServer.start(async (session) => {

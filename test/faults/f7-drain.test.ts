@@ -107,6 +107,21 @@ describe('drain() whose time is up', () => {
     expect(await rejection(pool.query('select 1'))).toMatchObject({ name: 'PoolClosedError', message: timeIsUp(50) })
   })
 
+  test('tells the server to stop what still runs', async ({ cluster, direct }) => {
+    const sessions =
+      "select count(*)::int as count from pg_stat_activity where application_name = $1 and state = 'active'"
+    const active = async (): Promise<number> => {
+      const { rows } = await cluster.withAdmin((admin) => admin.query(sessions, [direct.application_name]))
+      return rows[0].count
+    }
+    const pool = holdfast({ ...direct, ...PATIENT, max: 1, clientConnectionCheckMillis: 0 })
+    const running = rejection(pool.query("select pg_sleep('infinity')"))
+    await until(async () => (await active()) === 1)
+    expect(await settles(pool.drain(50), 'drain()')).toBe(false)
+    await running
+    await until(async () => (await active()) === 0, { what: 'the server to stop the statement' })
+  })
+
   test('end() afterwards is no mistake, and a second end() is one, as ever', async ({ direct }) => {
     const pool = holdfast({ ...direct, ...PATIENT })
     await pool.connect()

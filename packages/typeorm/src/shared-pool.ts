@@ -43,7 +43,7 @@ class SharedPool extends TypeormPool {
   /** Waits until nothing uses the shared pool. When the time is up, only this data source gets no more connections. */
   override drain(millis: number): Promise<boolean> {
     const close = (): void => this.#closing.abort(new PoolClosedError('The data source has been drained'))
-    AbortSignal.timeout(millis).addEventListener('abort', close)
+    AbortSignal.timeout(Math.ceil(millis)).addEventListener('abort', close)
     return this.#shared.drain(millis, { close: false })
   }
 

@@ -131,3 +131,11 @@ describe('driverFor(pool)', () => {
     await source.destroy()
   })
 })
+
+test('drain() takes what is left of a time, a fraction of a millisecond included', async ({ direct }) => {
+  await using pool = holdfast(direct)
+  const source = sharing(pool)
+  await source.initialize()
+  expect(await drain(source, 500.5)).toBe(true)
+  await source.destroy()
+})

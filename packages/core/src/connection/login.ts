@@ -15,6 +15,8 @@ export interface LoginTimes {
   readonly deadlineMillis: number
   /** Whether a caller waits for a connection. */
   readonly isWanted: () => boolean
+  /** Whether another login may begin beside a silent one. */
+  readonly maySpareOne: boolean
 }
 
 /** One login: how long it takes, and how long the server has been silent. */
@@ -43,10 +45,11 @@ export class Login {
 
   /** Whether it has taken longer than a caller could wait; or no caller waits, and the server is silent. */
   get isTooLong(): boolean {
-    const { clock, deadlineMillis, isWanted } = this.#times
+    const { clock, deadlineMillis, isWanted, maySpareOne } = this.#times
     const wanted = isWanted()
     if (deadlineMillis === Number.POSITIVE_INFINITY && wanted) return false
-    return clock.now() - this.#startedAt >= longestLoginMillis(this.#progress.stage, deadlineMillis, wanted)
+    const longest = longestLoginMillis(this.#progress.stage, deadlineMillis, wanted && maySpareOne)
+    return clock.now() - this.#startedAt >= longest
   }
 
   /** Looks whether data has arrived. Returns whether the server has been silent for too long, after so many failed spares. */

@@ -8,8 +8,6 @@ import { Login, type LoginTimes } from './login.ts'
 
 /** What logging in takes, and who is told how it goes. */
 export interface LoginsParts extends LoginTimes {
-  /** Whether another login may begin beside a silent one. */
-  readonly maySpareOne: boolean
   /** Makes a connection that isn't open, on behalf of one caller if there is one. */
   readonly make: (opener: AsyncResource | undefined) => Connection
   /** Logs it in, without a time limit. */

@@ -30,6 +30,8 @@ export class SessionFitness {
   /** In which epoch it began read only; undefined if it accepts writes, or the server hasn't reported it. */
   #readOnlySince: number | undefined
   #hasBegun = false
+  /** Whether the application, or its `onConnect`, has set the session read only. */
+  #isReadOnlyByApplication = false
 
   constructor(session: DriverSession, pool: KnownSessionDefaults, clock: Clock) {
     this.#session = session
@@ -37,7 +39,9 @@ export class SessionFitness {
     this.#clock = clock
     // Since version 14, PostgreSQL reports it before a session begins, and again whenever the application sets it.
     session.onParameter((name, value) => {
-      if (name === 'default_transaction_read_only' && !this.#hasBegun) this.#begin(value === 'on')
+      if (name !== 'default_transaction_read_only') return
+      if (this.#hasBegun) this.#isReadOnlyByApplication = value === 'on'
+      else this.#begin(value === 'on')
     })
   }
 
@@ -49,7 +53,8 @@ export class SessionFitness {
   judge(error: unknown, isStandby: boolean): void {
     const facts = factsOf(codeOf(error))
     if (facts.spoils?.test(`${textOf(propertyOf(error, 'routine'))}: ${messageOf(error)}`)) this.#defect ??= error
-    if (codeOf(error) !== READ_ONLY || isStandby || this.#isReadOnlyByOption) return
+    if (codeOf(error) !== READ_ONLY || isStandby) return
+    if (this.#isReadOnlyByOption || this.#isReadOnlyByApplication) return
     if (this.#readOnlySince !== undefined) this.#giveUpReadOnly()
     // In a transaction, the application may have set READ ONLY itself.
     else if (this.#session.transactionStatus === 'I') this.#defect ??= error

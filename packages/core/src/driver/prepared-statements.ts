@@ -55,6 +55,8 @@ export class PreparedStatements {
   readonly #dropped = new Map<string, string | undefined>()
   /** Names that the server has for other statements: statements with these names are sent without a name. */
   readonly #taken = new Set<string>()
+  /** With which code the statements of these names have failed although they had just been parsed. */
+  readonly #failsFresh = new Map<string, string>()
   /** The statement that was run again last. The second time it runs without a name, and there is no third. */
   #lastRerun: NamedQuery | undefined
   /** How many times that one has run. */
@@ -106,11 +108,13 @@ export class PreparedStatements {
     connection.submittedNamedStatements = {}
     this.#dropped.clear()
     this.#taken.clear()
+    this.#failsFresh.clear()
   }
 
   /** Has all prepared again, whether or not the server still has them. */
   dropAll(): void {
     this.#taken.clear()
+    this.#failsFresh.clear()
     for (const name of Object.keys(this.#internals.connection.parsedStatements)) this.#drop(name)
   }
 
@@ -118,14 +122,18 @@ export class PreparedStatements {
   #handleStale(query: NamedQuery, message: Error): boolean {
     const name = query.name as string
     const known = this.#internals.connection.parsedStatements[name]
-    const isTaken = known === undefined && !this.#isParsed && codeOf(message) === NAME_TAKEN
-    const stale = known === undefined || this.#isParsed ? undefined : factsOf(codeOf(message)).stale
+    const code = codeOf(message)
+    const isTaken = known === undefined && !this.#isParsed && code === NAME_TAKEN
+    const isFresh = known === undefined || this.#isParsed
+    // An error that it also gives right after Parse has another reason than its age.
+    if (this.#isParsed && code !== undefined) this.#failsFresh.set(name, code)
+    const stale = isFresh || this.#failsFresh.get(name) === code ? undefined : factsOf(code).stale
     if ((!isTaken && !stale) || severityOf(message) === undefined || endsSession(message)) return false
     if (known !== undefined && query.text === undefined) query.text = known
     if (stale === 'statement') this.#drop(name)
     else if (stale) this.dropAll()
     if (stale === 'pool') this.#epoch = ++this.#pool.epoch
-    if (isTaken) this.#taken.add(name)
+    if (isTaken) this.#takeName(name)
     const isOutside = this.#internals.getTransactionStatus() === 'I'
     const isSecondRerun = this.#lastRerun === query
     const mayRun =
@@ -151,6 +159,12 @@ export class PreparedStatements {
     // With `rows`, the driver sends Sync only after the last row.
     if (query.rows) this.#internals.connection.sync()
     enqueueFirst(this.#internals, query)
+  }
+
+  /** The driver must not believe that the server has this statement: it would send Bind for another one. */
+  #takeName(name: string): void {
+    this.#taken.add(name)
+    this.#forget(name)
   }
 
   #drop(name: string): void {

@@ -58,7 +58,7 @@ export class Shutdown {
     hurryResolver?.(closeMillis)
     void this.begin()
     this.#refuseBeyond(0)
-    for (const connection of inventory.all()) connection.markLost(new PoolClosedError(reason), 'own')
+    for (const connection of inventory.all()) connection.markLost(new PoolClosedError(reason), 'own', true)
     clock.schedule(closeMillis, () => retirement.destroyAll(), 'process')
   }
 

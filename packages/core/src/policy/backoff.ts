@@ -26,8 +26,9 @@ const LONGEST_SILENCE_MILLIS = 60_000
 
 /**
  * How long a login may be silent before another one begins beside it. The time doubles with each of the `inVain` logins in a
- * row that came to nothing. A handshake that the network swallows never ends by itself, so the next one must fit into the
- * caller's deadline. But a server that checks a password elsewhere is silent too, so the first login goes on.
+ * row that came to nothing, but stays within the caller's deadline. A handshake that the network swallows never ends by
+ * itself, so the next one must fit into that deadline. But a server that checks a password elsewhere is silent too, so the
+ * first login goes on.
  * A deadline of `Infinity` means that callers wait as long as it takes.
  */
 export function silenceMillis(stage: LoginStage, deadlineMillis: number, inVain: number): number {
@@ -37,12 +38,13 @@ export function silenceMillis(stage: LoginStage, deadlineMillis: number, inVain:
     reached: Math.min(share, LONGEST_SHARE_MILLIS),
     answered: Math.max(SHORTEST_SHARE_MILLIS, deadlineMillis * SHARE_OF_AN_ANSWERING_LOGIN),
   }[stage]
-  return Math.round(Math.min(first * 2 ** inVain, LONGEST_SILENCE_MILLIS))
+  const longest = Math.max(first, deadlineMillis * SHARE_OF_AN_ANSWERING_LOGIN)
+  return Math.round(Math.min(first * 2 ** inVain, longest, LONGEST_SILENCE_MILLIS))
 }
 
 /**
- * How long a login may take in all, unless a caller waits as long as it takes. A login that no caller wants any more, and on
- * which nothing has arrived, holds a slot for nothing, so it gets less time.
+ * How long a login may take in all, unless a caller waits as long as it takes. A login on which nothing has arrived gets less
+ * time if it holds its slot for nothing: no caller wants it any more, or no other login may begin beside it.
  */
 export function longestLoginMillis(stage: LoginStage, deadlineMillis: number, isWanted: boolean): number {
   if (!isWanted && stage !== 'answered') return Math.min(deadlineMillis, LONGEST_SILENCE_MILLIS)

@@ -43,6 +43,7 @@ const SQLSTATES: Readonly<Record<string, CodeFacts>> = {
   '26000': { stale: 'session' }, // invalid_sql_statement_name: DISCARD ALL, DEALLOCATE, a pooler
   '40001': { retryTransaction: true }, // serialization_failure
   '40P01': { retryTransaction: true }, // deadlock_detected
+  '42501': {}, // insufficient_privilege: checked at Bind, and true of a new statement as well
   '42704': { stale: 'pool', spoils: /^GetUserNameFromId:/ }, // undefined_object: the session's role was dropped
   '42804': { stale: 'pool', spoils: /^plpgsql_param_eval/ }, // datatype_mismatch: a plan in a function is stale
   '53300': { connectAgain: true, retryTransaction: true }, // too_many_connections

@@ -3,7 +3,7 @@
  * - `begin`: opens one, and does nothing else;
  * - `commit`: ends it, and has its writes made permanent;
  * - `rollback`: ends it, and undoes its writes;
- * - `setup`: neither writes nor ends it, and may have to come before its first snapshot (SET TRANSACTION, LOCK);
+ * - `setup`: neither writes nor ends it, and may have to come before its first snapshot (SET TRANSACTION, LOCK), or takes none (LISTEN);
  * - `work`: may write, and leaves it open;
  * - `late`: takes effect when the transaction commits, and not before: NOTIFY, a cursor WITH HOLD;
  * - `both`: may write, and part of it takes effect late: a query that calls pg_notify;
@@ -34,6 +34,9 @@ const KINDS: ReadonlyMap<string, StatementKind> = new Map<string, StatementKind>
   ['lock', 'setup'],
   ['declare', 'setup'],
   ['close', 'setup'],
+  ['listen', 'setup'],
+  ['unlisten', 'setup'],
+  ['checkpoint', 'setup'],
   ['notify', 'late'], // Delivered by COMMIT, and needs no transaction id before it.
   ['copy', 'opaque'],
   ['prepare', 'opaque'],

@@ -31,7 +31,8 @@ export class SqlText {
     this.isSure = isSureOf(text, standard)
     this.isLate = this.isSure ? this.statements.some(({ isLate }) => isLate) : mentionsLate(text)
     const opaque = this.isLate ? 'hidden' : 'opaque'
-    const first = this.statements[0]?.kind ?? 'work'
+    // An empty text takes no snapshot.
+    const first = this.statements[0]?.kind ?? 'setup'
     this.kind = this.isSingle ? first : opaque
     this.kindWithValues = this.isSure ? first : opaque
   }
