@@ -121,7 +121,7 @@ describe('a data source with holdfast()', () => {
   })
 
   test('logs the notices of every connection, where stock TypeORM logs those of the first', async ({ direct }) => {
-    const heard = async (make: (options: object) => DataSource): Promise<string[]> => {
+    const noticesLogged = async (make: (options: object) => DataSource): Promise<string[]> => {
       const { lines, logger } = recordingLogger()
       const source = make({ ...addressOf(direct), logNotifications: true, logger })
       await source.initialize()
@@ -129,8 +129,8 @@ describe('a data source with holdfast()', () => {
       await source.destroy()
       return lines
     }
-    expect(await heard(stock)).toEqual(['of 0'])
-    expect(await heard(withHoldfast)).toEqual(['of 0', 'of 1', 'of 2'])
+    expect(await noticesLogged(stock)).toEqual(['of 0'])
+    expect(await noticesLogged(withHoldfast)).toEqual(['of 0', 'of 1', 'of 2'])
   })
 
   test("leaves the application's own listeners on a client alone", async ({ direct }) => {
@@ -147,7 +147,7 @@ describe('a data source with holdfast()', () => {
     await runner.release()
     await raiseNotices(source, 2)
     expect(lines).toEqual(['for both', 'of 0', 'of 1'])
-    // A listener on a client hears that lease only.
+    // A listener on a client is called during that lease only.
     expect(own).toEqual(['for both'])
     await source.destroy()
   })

@@ -37,20 +37,20 @@ describe('drain()', () => {
       await manager.insert(Entry, { id: 'running on' })
     })
     await until(() => poolOf(source).status().leased === 1)
-    const inLine = source.manager.insert(Entry, { id: 'in line' })
+    const waiting = source.manager.insert(Entry, { id: 'waiting' })
     await until(() => poolOf(source).waitingCount === 1)
     const drained = drain(source, LONG)
     const asked = source.manager.insert(Entry, { id: 'new' })
     expect(await isPending(drained)).toBe(true)
     goOn.resolve()
     expect(await settles(drained, 'drain()')).toBe(true)
-    await settles(Promise.all([running, inLine, asked]), 'all statements')
+    await settles(Promise.all([running, waiting, asked]), 'all statements')
     await source.destroy()
-    expect(await written(cluster, 'running', 'running on', 'in line', 'new')).toEqual([
-      'in line',
+    expect(await written(cluster, 'running', 'running on', 'waiting', 'new')).toEqual([
       'new',
       'running',
       'running on',
+      'waiting',
     ])
     await until(async () => (await cluster.countSessions({ applicationName })) === 0)
   })
@@ -60,13 +60,13 @@ describe('drain()', () => {
     await cluster.terminateBackends({ applicationName })
     await until(() => poolOf(source).totalCount === 0)
     proxy.delay(100)
-    const inLine = source.query('select 1 as it')
+    const waiting = source.query('select 1 as it')
     await until(() => poolOf(source).waitingCount === 1)
     const drained = drain(source, LONG)
     expect(poolOf(source).status()).toMatchObject({ leased: 0, waiting: 1 })
     expect(await isPending(drained)).toBe(true)
     expect(await settles(drained, 'drain()')).toBe(true)
-    expect(await settles(inLine, 'the query')).toEqual([{ it: 1 }])
+    expect(await settles(waiting, 'the query')).toEqual([{ it: 1 }])
     await source.destroy()
   })
 

@@ -17,11 +17,11 @@ describe('a NestJS application that gets SIGTERM', () => {
       closeTimeoutMillis: PATIENT_MILLIS,
     })
     const statuses = application.load(20)
-    await until(() => (application.told.begun ?? 0) > 200)
+    await until(() => (application.report.begun ?? 0) > 200)
     application.terminate()
     await application.isGone()
     expect(new Set(await settles(statuses, 'the load'))).toEqual(new Set([200]))
-    const { begun = 0, done } = application.told.requests ?? {}
+    const { begun = 0, done } = application.report.requests ?? {}
     expect(begun).toBeGreaterThan(200)
     expect(done).toBe(begun)
   })
@@ -39,11 +39,11 @@ describe('a NestJS application that gets SIGTERM', () => {
     proxy.cut('rst')
     proxy.refuse()
     const waiting = [application.status('work'), application.status('work')]
-    await until(() => application.told.begun === 2)
+    await until(() => application.report.begun === 2)
     application.terminate()
     await application.isGone()
     expect(await Promise.all(waiting)).toEqual([500, 500])
-    expect(application.told.requests).toEqual({ begun: 2, done: 0 })
+    expect(application.report.requests).toEqual({ begun: 2, done: 0 })
   })
 
   test('waits for those requests until they time out, without the hooks of docs/typeorm.md', async ({
@@ -59,7 +59,7 @@ describe('a NestJS application that gets SIGTERM', () => {
     proxy.cut('rst')
     proxy.refuse()
     const waiting = application.status('work', false)
-    await until(() => application.told.begun === 1)
+    await until(() => application.report.begun === 1)
     application.terminate()
     // It accepts no more requests, and still waits for this one.
     await until(async () => (await application.status('nowhere', false)) === undefined)
@@ -76,10 +76,10 @@ describe('a NestJS application that gets SIGTERM', () => {
       closeTimeoutMillis: 1,
     })
     expect(await application.status('background')).toBe(200)
-    await until(() => application.told.isInBackground === true)
+    await until(() => application.report.isInBackground === true)
     application.terminate()
     await application.isGone()
-    expect(application.told.failure).toBeUndefined()
+    expect(application.report.failure).toBeUndefined()
     expect(await written(cluster, 'in the background')).toEqual(['in the background'])
   })
 })

@@ -68,12 +68,12 @@ describe('driverFor(pool)', () => {
     await runner.connect()
     expect(client.listenerCount('error')).toBe(before)
     await runner.release()
-    let heard = 0
+    let calls = 0
     const own = await pool.connect()
-    own.on('error', () => heard++)
+    own.on('error', () => calls++)
     expect(own.listenerCount('error')).toBe(before + 1)
     own.emit('error', new Error('for its listener'))
-    expect(heard).toBe(1)
+    expect(calls).toBe(1)
     own.release(true)
     await source.destroy()
   })

@@ -5,39 +5,39 @@ import { fileURLToPath } from 'node:url'
 import { settles } from '../../../faults/support/settling.ts'
 import { until } from '../../../support/index.ts'
 
-/** What the application tells of itself. */
-interface Told {
+/** What the application reports. */
+interface Report {
   readonly url?: string
-  /** How many requests have reached it. */
+  /** The number of requests that it has received. */
   readonly begun?: number
   readonly isInBackground?: boolean
-  /** Of the requests, when its HTTP server was closed. */
+  /** The counts of requests when its HTTP server was closed. */
   readonly requests?: { readonly begun: number; readonly done: number }
-  /** What the work in the background failed of. */
+  /** The message of the error of its background job. */
   readonly failure?: string
 }
 
-/** How it is set up. */
+/** Its settings. */
 export interface NestSettings {
   readonly url: string
-  /** `drain` as docs/typeorm.md shows it, or nothing at all. */
+  /** `drain` for the hooks that docs/typeorm.md shows. */
   readonly recipe: 'drain' | 'nothing'
   readonly drainMillis: number
   readonly closeTimeoutMillis: number
 }
 
-/** A real NestJS application in a process of its own, and those who send it requests. */
+/** A real NestJS application in a process of its own, and the clients that send it requests. */
 export class NestApplication implements AsyncDisposable {
   readonly #child: ChildProcess
   readonly #exited: Promise<unknown>
   readonly #agent = new http.Agent({ keepAlive: true })
-  /** What it has told so far. */
-  readonly told: Told = {}
+  /** Its reports so far. */
+  readonly report: Report = {}
 
   private constructor(child: ChildProcess) {
     this.#child = child
     this.#exited = once(child, 'exit')
-    child.on('message', (told: Told) => Object.assign(this.told, told))
+    child.on('message', (report: Report) => Object.assign(this.report, report))
   }
 
   /** Resolves when it listens. */
@@ -54,22 +54,22 @@ export class NestApplication implements AsyncDisposable {
       },
     })
     const application = new NestApplication(child)
-    await until(() => application.told.url !== undefined, { what: 'the application to listen' })
+    await until(() => application.report.url !== undefined, { what: 'the application to listen' })
     return application
   }
 
-  /** The status of a GET; undefined if the server didn't take the request. Over a connection that is kept, or a new one. */
+  /** The status of a GET, over a keep-alive connection unless `agent` is false; undefined if the server refused it. */
   status(path: string, agent: http.Agent | false = this.#agent): Promise<number | undefined> {
     return new Promise((resolve) => {
       http
-        .get(`${this.told.url}/${path}`, { agent }, (response) => {
+        .get(`${this.report.url}/${path}`, { agent }, (response) => {
           response.resume().on('end', () => resolve(response.statusCode))
         })
         .on('error', () => resolve(undefined))
     })
   }
 
-  /** Sends request after request from so many clients, until the server takes no more; resolves with every status. */
+  /** Sends requests from `clients` clients until the server refuses them. Resolves with every status. */
   async load(clients: number): Promise<number[]> {
     const statuses: number[] = []
     const client = async (): Promise<void> => {
@@ -85,7 +85,7 @@ export class NestApplication implements AsyncDisposable {
     this.#child.kill('SIGTERM')
   }
 
-  /** Resolves when the process is gone. */
+  /** Resolves when the process has exited. */
   async isGone(): Promise<void> {
     await settles(this.#exited, 'the process of the application')
   }
