@@ -30,7 +30,7 @@ import { unknownPrimary } from './server-role.ts'
 /** The pool's own questions take no longer than this, even if callers wait without a limit. */
 const LONGEST_QUESTION_MILLIS = 60_000
 
-/** Nobody is told what happens to a connection beside the pool. */
+/** For a connection beside the pool: what happens to it is not reported. */
 const NO_LISTENER: ConnectionListener = { onLost: () => {}, onReleased: () => {} }
 
 /** What opening connections takes. */
