@@ -1,13 +1,13 @@
 /**
- * What can be learnt of anything that was thrown, or given as a reason. JavaScript lets everything be thrown: a text,
- * nothing, a Proxy that was revoked, an object whose getters throw, an error that is its own cause. Nothing here ever throws.
+ * Reads values that were thrown, or given as a reason. JavaScript can throw anything: a text, nothing, a revoked Proxy, an
+ * object whose getters throw, an error that is its own cause. Nothing here ever throws.
  */
 
-const SPEECHLESS = 'something that cannot be put into words'
-/** Errors within errors: more are not worth telling, and some contain themselves. */
+const UNPRINTABLE = 'something that cannot be put into words'
+/** How deep errors inside of errors are read: some contain themselves. */
 const DEEPEST = 8
 
-/** A property of whatever it is; undefined if there is none, or it can't be read. */
+/** A property of any value; undefined if it has none, or if it can't be read. */
 export function propertyOf(value: unknown, key: PropertyKey): unknown {
   if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return undefined
   try {
@@ -17,7 +17,7 @@ export function propertyOf(value: unknown, key: PropertyKey): unknown {
   }
 }
 
-/** Whether it is of this class. A Proxy may refuse to say, and isn't, then. */
+/** Whether a value is of this class. False for a Proxy that throws. */
 export function isInstance<Instance>(
   value: unknown,
   of: abstract new (...args: never[]) => Instance,
@@ -29,22 +29,22 @@ export function isInstance<Instance>(
   }
 }
 
-/** Whether it is an error, and can be told as it is. */
+/** Whether a value is an error. */
 export function isError(value: unknown): value is Error {
   return isInstance(value, Error)
 }
 
-/** An error to tell in the place of whatever was thrown: itself, if it is one, else one whose `cause` it is. */
+/** The thrown value if it is an error; else an error whose `cause` it is. */
 export function toError(thrown: unknown): Error {
   return isError(thrown) ? thrown : new Error(textOf(thrown), { cause: thrown })
 }
 
-/** Anything as a text. */
+/** Any value as a text. */
 export function textOf(value: unknown): string {
   try {
     return String(value)
   } catch {
-    return SPEECHLESS
+    return UNPRINTABLE
   }
 }
 
@@ -54,7 +54,7 @@ export function codeOf(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined
 }
 
-/** The name of an error; undefined for what has none. */
+/** The name of an error; undefined if it has none. */
 export function nameOf(error: unknown): string | undefined {
   const name = propertyOf(error, 'name')
   return typeof name === 'string' ? name : undefined
@@ -74,7 +74,7 @@ function messageWithin(error: unknown, depth: number): string {
     .join(', ')
 }
 
-/** The errors of an AggregateError; none, if it isn't one. */
+/** The errors of an AggregateError; none if it isn't one. */
 export function errorsIn(error: unknown): readonly unknown[] {
   if (!isInstance(error, AggregateError)) return []
   const errors = propertyOf(error, 'errors')
@@ -85,7 +85,7 @@ export function errorsIn(error: unknown): readonly unknown[] {
   }
 }
 
-/** The stack of anything thrown, or what there is to say of it. */
+/** The stack of anything thrown, or else its message. */
 export function stackOf(error: unknown): string {
   const stack = isError(error) ? propertyOf(error, 'stack') : undefined
   return typeof stack === 'string' ? stack : messageOf(error)

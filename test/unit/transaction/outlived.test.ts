@@ -108,11 +108,11 @@ describe('when a transaction has ended', () => {
 
   test('code that was started in it is in the scope around it', async () => {
     const ask = (): unknown => currentScope()
-    const wishes = { connectionTimeoutMillis: 7 }
-    const answers = await withPoolOptions(wishes, () =>
+    const options = { connectionTimeoutMillis: 7 }
+    const answers = await withPoolOptions(options, () =>
       afterTheEnd((runOn) => runOn(ask), { signal, resetOnReturn: 'discard' }),
     )
-    expect(answers).toEqual([wishes])
+    expect(answers).toEqual([options])
   })
 
   test('a scope that was opened in it still applies', async () => {
