@@ -1,9 +1,10 @@
-import { type Pool, type PoolOptions, physicalClient, ReleaseError } from '@holdfast/core'
+import { type Pool, type PoolOptions, physicalClient, ReleaseError, runTransaction } from '@holdfast/core'
 import type pg from 'pg'
 import { from } from 'pg-copy-streams'
 import Cursor from 'pg-cursor'
 import QueryStream from 'pg-query-stream'
 import { describe, expect } from 'vitest'
+import { deferred } from '../support/deferred.ts'
 import { type Cluster, until } from '../support/index.ts'
 import { test } from './support/fault-test.ts'
 import { expectHealthy } from './support/health.ts'
@@ -393,6 +394,82 @@ describe('listeners of an earlier lease', () => {
     expect(heard).toEqual(['for the holder', 'for the holder'])
   })
 })
+
+describe.each([true, false])(
+  'work that outlives the transaction in which it began, clientPerLease: %s',
+  (clientPerLease) => {
+    /** Begins work in a transaction. Resolves when the transaction has ended; `work` runs when `start` is called. */
+    async function beginIn(pool: Pool, work: () => Promise<unknown>): Promise<() => Promise<unknown>> {
+      const { promise, resolve } = deferred()
+      let result: Promise<unknown> | undefined
+      await pool.transaction(async (tx) => {
+        await tx.query('select 1')
+        result = promise.then(work)
+      })
+      return () => {
+        resolve()
+        return settles(result as Promise<unknown>, 'the work')
+      }
+    }
+
+    test('may use the client of another caller, on the connection that the transaction had', async ({ direct }) => {
+      await using pool = holdfast({ ...direct, max: 1, clientPerLease })
+      let shared: pg.PoolClient | undefined
+      const start = await beginIn(pool, async () => (await (shared as pg.PoolClient).query('select 1 as one')).rows)
+      shared = await pool.connect()
+      await shared.query('begin')
+      expect(await start()).toEqual([{ one: 1 }])
+      expect((await shared.query('commit')).command).toBe('COMMIT')
+      shared.release()
+    })
+
+    test('may use a cursor on the client of another caller', async ({ direct }) => {
+      await using pool = holdfast({ ...direct, max: 1, clientPerLease })
+      let shared: pg.PoolClient | undefined
+      const start = await beginIn(pool, () => (shared as pg.PoolClient).query(new Cursor('select 1 as one')).read(2))
+      shared = await pool.connect()
+      expect(await start()).toEqual([{ one: 1 }])
+      shared.release()
+    })
+
+    test('may use the transaction of another caller', async ({ direct }) => {
+      await using pool = holdfast({ ...direct, max: 1, clientPerLease })
+      let job: (() => Promise<unknown>) | undefined
+      const start = await beginIn(pool, () => (job as () => Promise<unknown>)())
+      const rows = await pool.transaction(async (tx) => {
+        job = async () => (await tx.query('select 1 as one')).rows
+        return await start()
+      })
+      expect(rows).toEqual([{ one: 1 }])
+    })
+
+    test('is refused the client of its own transaction, which an adapter ran', async ({ cluster, direct }) => {
+      await using pool = holdfast({ ...direct, max: 1, clientPerLease })
+      const { promise, resolve } = deferred()
+      let late: Promise<unknown> | undefined
+      await runTransaction(
+        async (work: (tx: pg.PoolClient) => Promise<unknown>) => {
+          const client = await pool.connect()
+          await client.query('begin')
+          await work(client)
+          await client.query('commit')
+          client.release()
+        },
+        async (tx) => {
+          await tx.query('select 1')
+          late = promise.then(() => rejection(tx.query("insert into entry values ('late, of an adapter')")))
+        },
+      )
+      const next = await pool.connect()
+      await next.query('begin')
+      resolve()
+      expect(await settles(late as Promise<unknown>, 'the late statement')).toBeInstanceOf(ReleaseError)
+      await next.query('commit')
+      next.release()
+      expect(await cluster.query("select id from entry where id = 'late, of an adapter'")).toEqual([])
+    })
+  },
+)
 
 /** The sessions of the pool, when all of them are idle. */
 async function backendsOf(pool: Pool): Promise<(number | null)[]> {

@@ -18,6 +18,8 @@ export interface ClientOwner {
   readonly preparedStatements: PreparedStatements
   /** Knows the id of the open transaction; undefined if the pool doesn't resolve lost COMMITs. */
   readonly xidTracker: XidTracker | undefined
+  /** Whether all leases have one client in common, instead of one each. */
+  readonly isClientShared: boolean
   /** Whether the connection was lost. */
   readonly isLost: boolean
   /** Whether it is leased. Hooks and resets run outside a lease, and the scope of the caller doesn't apply to them. */

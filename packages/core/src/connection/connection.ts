@@ -137,6 +137,10 @@ export class Connection implements ClientOwner, LeaseOwner, StatementOwner {
     return this.is('leased')
   }
 
+  get isClientShared(): boolean {
+    return !this.#settings.clientPerLease
+  }
+
   get isRolledBack(): boolean {
     return this.#lossRecord.loss?.commitOutcome === 'aborted'
   }

@@ -37,6 +37,7 @@ export class TransactionAttempt {
   readonly #own = new Map<AttemptLease, { readonly number: number; readonly release: () => void }>()
   readonly #onEnd: (() => void)[] = []
   #publisher: RetryPublisher | undefined
+  #isClientHidden = false
   #hasFunctionStarted = false
   #hasFunctionEnded = false
   #hasEnded = false
@@ -92,6 +93,11 @@ export class TransactionAttempt {
   /** Notes a lease. Those from before the function starts are the transaction's own. */
   noteLease(lease: AttemptLease, release: () => void): void {
     if (!this.#hasFunctionStarted) this.#own.set(lease, { number: lease.number, release })
+  }
+
+  /** The function never sees the client: what it sees instead refuses late statements by itself. */
+  hideClient(): void {
+    this.#isClientHidden = true
   }
 
   /** The function starts. What it acquires is no lease of the transaction's own. */
@@ -150,7 +156,7 @@ export class TransactionAttempt {
 
   /** Whether code that runs on after the end would use a session here that another caller has leased since. */
   mustNotUse(lease: AttemptLease): boolean {
-    if (!this.#hasEnded || lease.attempt === this || lease.begunIn === this) return false
+    if (!this.#hasEnded || this.#isClientHidden || lease.attempt === this || lease.begunIn === this) return false
     const own = this.#own.get(lease)
     return own !== undefined && own.number !== lease.number
   }

@@ -42,6 +42,7 @@ async function runOnce<Result>(
   fn: TransactionFunction<Result>,
   attempt: number,
 ): Promise<Result> {
+  currentScope()?.attempt?.hideClient()
   const client = await source.connect()
   const state = new TransactionState(client)
   let result: Result
