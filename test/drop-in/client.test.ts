@@ -143,6 +143,31 @@ describe.each(LIBRARIES)('$library: a leased client', ({ open }) => {
     expect(lastQueries).toEqual([1, 2, 3].map((time) => ['select $1::int as it', [time]]))
   })
 
+  test('has a property that its borrower adds, until the borrower deletes it', async ({ direct }) => {
+    await using pool = open({ ...direct, max: 1 })
+    const client = (await pool.connect()) as pg.PoolClient & Record<string, unknown>
+    client.mark = 1
+    expect([client.mark, 'mark' in client, Object.hasOwn(client, 'mark')]).toEqual([1, true, true])
+    expect(Object.keys(client)).toContain('mark')
+    expect({ ...client }).toHaveProperty('mark', 1)
+    expect(delete client.mark).toBe(true)
+    expect([client.mark, 'mark' in client, Object.hasOwn(client, 'mark')]).toEqual([undefined, false, false])
+    client.release()
+  })
+
+  test('is as its last borrower left it, for the next one', async ({ direct }) => {
+    await using pool = open({ ...direct, max: 1 })
+    const tenants: unknown[] = []
+    for (const tenant of ['one', 'two', 'three']) {
+      const client = (await pool.connect()) as pg.PoolClient & { tenant?: string }
+      tenants.push(client.tenant)
+      client.tenant = tenant
+      if (tenant === 'two') delete client.tenant
+      client.release()
+    }
+    expect(tenants).toEqual([undefined, 'one', undefined])
+  })
+
   test('can be cancelled by another client', async ({ cluster, direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const client = (await pool.connect()) as pg.PoolClient & { readonly processID: number }

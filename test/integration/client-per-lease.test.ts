@@ -105,6 +105,98 @@ describe('what is noted on a client', () => {
     next.release()
   })
 
+  test('and deleted again is gone for the holder, the listeners of the pool and the next holder', async ({
+    direct,
+  }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const found: unknown[] = []
+    pool.on('release', (_, client) => found.push('tenant' in client))
+    const client = (await pool.connect()) as unknown as Noted
+    client.tenant = 'one'
+    expect((physicalClient(client) as unknown as Noted).tenant).toBe('one')
+    delete client.tenant
+    expect(client.tenant).toBeUndefined()
+    client.release()
+    const next = (await pool.connect()) as unknown as Noted
+    expect([next.tenant, 'tenant' in next]).toEqual([undefined, false])
+    next.release()
+    expect(found).toEqual([false, false])
+  })
+
+  test('and deleted without being read again is not told to the listeners of the pool', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const found: unknown[] = []
+    pool.on('release', (_, client) => found.push((client as Noted).tenant))
+    const client = (await pool.connect()) as unknown as Noted
+    client.tenant = 'one'
+    delete client.tenant
+    client.release()
+    expect(found).toEqual([undefined])
+  })
+
+  test('by one holder can be deleted by the next', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const first = (await pool.connect()) as unknown as Noted
+    first.tenant = 'one'
+    first.release()
+    const second = (await pool.connect()) as unknown as Noted
+    expect(Object.keys(second)).toContain('tenant')
+    delete second.tenant
+    second.release()
+    const third = (await pool.connect()) as unknown as Noted
+    expect([third.tenant, 'tenant' in third]).toEqual([undefined, false])
+    third.tenant = 'three'
+    delete third.tenant
+    third.tenant = 'four'
+    third.release()
+    const fourth = (await pool.connect()) as unknown as Noted
+    expect(fourth.tenant).toBe('four')
+    fourth.release()
+  })
+
+  test('by one holder is not changed by that holder after the next lease began', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const former = (await pool.connect()) as unknown as Noted
+    former.tenant = 'one'
+    former.release()
+    const next = (await pool.connect()) as unknown as Noted
+    former.tenant = 'late'
+    expect([former.tenant, next.tenant]).toEqual(['late', 'one'])
+    delete former.tenant
+    expect([former.tenant, next.tenant]).toEqual(['one', 'one'])
+    next.release()
+  })
+
+  test('and defined again keeps its last value', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const first = (await pool.connect()) as unknown as Noted
+    first.tenant = 'one'
+    Object.defineProperty(first, 'tenant', { value: 'two', writable: true, enumerable: true, configurable: true })
+    first.release()
+    const next = (await pool.connect()) as unknown as Noted
+    expect(next.tenant).toBe('two')
+    next.release()
+  })
+
+  test('a property of the class of the user is set, and is no property of the client of the lease', async ({
+    direct,
+  }) => {
+    class Tenants extends pg.Client {
+      #tenant = 'nobody'
+      get tenant(): string {
+        return this.#tenant
+      }
+      set tenant(tenant: string) {
+        this.#tenant = tenant
+      }
+    }
+    await using pool = holdfast({ ...direct, max: 1, Client: Tenants })
+    const client = (await pool.connect()) as unknown as Noted
+    client.tenant = 'one'
+    expect([client.tenant, Object.hasOwn(client, 'tenant')]).toEqual(['one', false])
+    client.release()
+  })
+
   test('a setting of the driver takes effect', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = (await pool.connect()) as unknown as Noted

@@ -3,7 +3,7 @@ import { ReleaseError } from '../errors.ts'
 import type { ClientOwner } from './client-owner.ts'
 import { RELEASED } from './lease.ts'
 import type { Listening } from './lease-listeners.ts'
-import { type ClientNotes, notesOn } from './lease-notes.ts'
+import { type ClientNotes, isMethod, notesOn } from './lease-notes.ts'
 import type { LeasedClient } from './physical-client.ts'
 import type { QueryArguments } from './query-config.ts'
 import { refuseQuery } from './refuse-query.ts'
@@ -164,6 +164,7 @@ export function deriveClientOfLease(common: LeasedClient, prototype: object): Cl
     /** Reads what this class doesn't have from the physical client. */
     static read(self: ClientOfLease, key: PropertyKey): unknown {
       const { client } = self.#owner
+      if (notes.areUsed && ClientOfLease.#isHeld(self)) notes.dropIfDeleted(client, self, key)
       const value: unknown = Reflect.get(client, key)
       if (typeof value !== 'function' || key === 'constructor' || Object.hasOwn(client, key)) return value
       const method = self.#methods?.get(key) ?? ClientOfLease.#bound(self, client, key)
@@ -172,10 +173,14 @@ export function deriveClientOfLease(common: LeasedClient, prototype: object): Cl
       return method
     }
 
-    /** Writes to the physical client, where the next caller finds it. A method is replaced for this lease alone. */
+    /** Writes to the physical client, where the next holder finds it. A method is replaced for this lease alone. */
     static write(self: ClientOfLease, key: PropertyKey, value: unknown): boolean {
       const { client } = self.#owner
-      if (ClientOfLease.#isLast(self) && !isMethod(client, key)) return Reflect.set(client, key, value)
+      if (ClientOfLease.#isLast(self) && !isMethod(client, key)) {
+        const isWritten = Reflect.set(client, key, value)
+        if (isWritten && ClientOfLease.#isHeld(self)) notes.add(client, self, key)
+        return isWritten
+      }
       return Reflect.defineProperty(self, key, { value, writable: true, enumerable: true, configurable: true })
     }
 
@@ -214,7 +219,9 @@ export function deriveClientOfLease(common: LeasedClient, prototype: object): Cl
     }
   }
 
-  const notes: ClientNotes = notesOn(common)
+  const notes: ClientNotes = notesOn(common, (leased, key, value) =>
+    ClientOfLease.write(leased as ClientOfLease, key, value),
+  )
   const { on, removeListener } = Object.getOwnPropertyDescriptors(ClientOfLease.prototype)
   Object.defineProperties(ClientOfLease.prototype, {
     constructor: { value: common.constructor, writable: true, configurable: true },
@@ -237,9 +244,4 @@ export function deriveClientOfLease(common: LeasedClient, prototype: object): Cl
   })
   Object.setPrototypeOf(ClientOfLease.prototype, behind)
   return ClientOfLease as unknown as ClientOfLeaseClass
-}
-
-/** A replaced method may call the method of its own lease, so it must not be seen by the next lease. */
-function isMethod(client: LeasedClient, key: PropertyKey): boolean {
-  return key in Object.getPrototypeOf(client) && typeof Reflect.get(client, key) === 'function'
 }
