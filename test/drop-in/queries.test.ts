@@ -95,6 +95,51 @@ describe.each(LIBRARIES)('$library: queries', ({ library, open }) => {
     expect(config).toEqual({ text: 'select $1::int as it', values: [1], query_timeout: 10_000 })
   })
 
+  test.for(WAYS)(
+    'take a config whose properties are hidden or inherited, through $way',
+    async ({ use }, { direct }) => {
+      class Base {
+        get text(): string {
+          return 'select 0 as a'
+        }
+      }
+      class Own extends Base {
+        constructor() {
+          super()
+          Object.defineProperty(this, 'text', { value: 'select 1 as a', enumerable: true })
+        }
+      }
+      class Getters {
+        get text(): string {
+          return 'select $1::int as a'
+        }
+        get values(): number[] {
+          return [2]
+        }
+      }
+      const hidden = Object.defineProperties({}, { text: { value: 'select $1::int as a' }, values: { value: [3] } })
+      const named = Object.defineProperty({ text: 'select 4 as a' }, 'name', { value: 'hidden' })
+      const frozen = Object.freeze(Object.defineProperty({ text: 'select $1::int as a' }, 'values', { value: [5] }))
+      await using pool = open({ ...direct, max: 1 })
+      await use(pool, async (runner) => {
+        const rows: unknown[] = []
+        for (const config of [new Own(), new Getters(), hidden, named, frozen])
+          rows.push(...(await runner.query(config)).rows)
+        expect(rows).toEqual([1, 2, 3, 4, 5].map((a) => ({ a })))
+        const prepared = await runner.query('select from pg_prepared_statements where name = $1', ['hidden'])
+        expect(prepared.rowCount).toBe(1)
+      })
+    },
+  )
+
+  test.for(WAYS)('take null or false for a callback that is not there, through $way', async ({ use }, { direct }) => {
+    await using pool = open(direct)
+    await use(pool, async (runner) => {
+      for (const none of [null, undefined, false])
+        expect((await runner.query('select $1::int as it', [1], none)).rows).toEqual([{ it: 1 }])
+    })
+  })
+
   test.for(WAYS)('describe their result, through $way', async ({ use }, { direct }) => {
     await using pool = open({ ...direct, max: 1 })
     await use(pool, async (runner) => {

@@ -1,3 +1,5 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { once } from 'node:events'
 import { CommitOutcomeUnknownError, ConnectionLostError, OptionsError } from '@holdfast/core'
 import { describe, expect } from 'vitest'
 import { test } from '../faults/support/aimed-test.ts'
@@ -86,4 +88,136 @@ test.for([
   const error = await rejection(pool.query('select 1', [], options as object))
   expect(error).toBeInstanceOf(OptionsError)
   expect(error.message).toMatch(problem)
+})
+
+/** As sql-template-strings has it: the text comes from the class. */
+class Template {
+  readonly values = [7]
+  get text(): string {
+    return 'select $1::int as it'
+  }
+}
+
+describe.for([{ idempotent: true }, { transactional: true }])('a statement with %o', (option) => {
+  test('may have a class whose getter makes its text', async ({ direct }) => {
+    await using pool = holdfast(direct)
+    expect((await pool.query(Object.assign(new Template(), option))).rows).toEqual([{ it: 7 }])
+    expect((await pool.query(new Template() as never, undefined, option)).rows).toEqual([{ it: 7 }])
+    expect((await pool.query(new Template() as never, [8], option)).rows).toEqual([{ it: 8 }])
+  })
+
+  test('may be a frozen object with hidden values', async ({ direct }) => {
+    await using pool = holdfast(direct)
+    const config = Object.defineProperty({ text: 'select $1::int as it', ...option }, 'values', { value: [9] })
+    expect((await pool.query(Object.freeze(config))).rows).toEqual([{ it: 9 }])
+  })
+
+  test('may get the option from its class', async ({ direct }) => {
+    class Marked extends Template {}
+    for (const [name, value] of Object.entries(option))
+      Object.defineProperty(Marked.prototype, name, { get: () => value })
+    await using pool = holdfast(direct)
+    expect((await pool.query(new Marked())).rows).toEqual([{ it: 7 }])
+  })
+
+  test('resolves with its result, although its config has a callback', async ({ direct }) => {
+    await using pool = holdfast(direct)
+    const config = { text: 'select 1 as it', callback: () => {}, ...option }
+    expect((await pool.query(config)).rows).toEqual([{ it: 1 }])
+  })
+
+  test('is refused by a client, which can not do that', async ({ direct }) => {
+    await using pool = holdfast(direct)
+    await using client = await pool.connect()
+    const [name] = Object.keys(option)
+    const config = { text: 'select 1 as one', ...option }
+    const error = await rejection(client.query(config as never))
+    expect(error).toBeInstanceOf(OptionsError)
+    expect(error.message).toContain(`\`query.${name}\` works with \`pool.query\` only`)
+    const told = new Promise((resolve) => client.query(config as never, resolve as never))
+    expect(await told).toBeInstanceOf(OptionsError)
+    const inTransaction = pool.transaction((tx) => tx.query(config as never))
+    expect(await rejection(inTransaction)).toBeInstanceOf(OptionsError)
+    const off: object = { text: 'select 1 as one', [name as string]: false }
+    expect((await client.query(off as { text: string })).rows).toEqual([{ one: 1 }])
+  })
+})
+
+interface Told {
+  readonly error: unknown
+  readonly rows: unknown
+  readonly tenant: unknown
+}
+
+const tenants = new AsyncLocalStorage<string>()
+
+/** Runs it with a callback, and resolves with what that is told, and where. */
+function called(query: (callback: (error: unknown, result?: { rows: unknown }) => void) => unknown): Promise<Told> {
+  return new Promise((resolve, reject) => {
+    tenants.run('the caller', () => {
+      const returned = query((error, result) => resolve({ error, rows: result?.rows, tenant: tenants.getStore() }))
+      if (returned !== undefined) reject(new Error('returned something beside the callback'))
+    })
+  })
+}
+
+describe('with a callback', () => {
+  test('a statement that may run twice is sent again when its connection is lost', async ({ aimed, aimedAt }) => {
+    await using pool = holdfast(aimedAt)
+    const shot = aimed.aim({ statement: SELECT, point: 'on-reply' }, 'rst')
+    const config = { text: "select 'once more' as it", idempotent: true }
+    const told = await called((callback) => pool.query(config, callback as never))
+    await shot.fired
+    expect(told).toEqual({ error: undefined, rows: [{ it: 'once more' }], tenant: 'the caller' })
+  })
+
+  test('a write that must not run twice is written once, although its answer was lost', async ({
+    cluster,
+    aimed,
+    aimedAt,
+  }) => {
+    await using pool = holdfast(aimedAt)
+    const shot = aimed.aim({ statement: /^commit$/i, point: 'on-reply' }, 'rst')
+    const config = { text: 'insert into entry values ($1) returning id', transactional: true }
+    const told = await called((callback) => pool.query(config, ['called-back'], callback as never))
+    await shot.fired
+    expect(told).toEqual({ error: undefined, rows: [{ id: 'called-back' }], tenant: 'the caller' })
+    expect(await count(cluster, 'called-back')).toBe(1)
+  })
+
+  test('an option that can not work is told to the callback', async ({ direct }) => {
+    await using pool = holdfast(direct)
+    const config = { text: 'select 1', idempotent: 'nonsense' as never }
+    const { error, tenant } = await called((callback) => pool.query(config, callback as never))
+    expect(error).toBeInstanceOf(OptionsError)
+    expect(tenant).toBe('the caller')
+  })
+
+  test('an SQL error is told to the callback', async ({ direct }) => {
+    await using pool = holdfast(direct)
+    const config = { text: 'select 1 / 0', transactional: true }
+    const { error, tenant } = await called((callback) => pool.query(config, callback as never))
+    expect(error).toMatchObject({ code: '22012' })
+    expect(tenant).toBe('the caller')
+  })
+
+  test('what the callback throws is an uncaught exception, and the callback is called once', async ({ direct }) => {
+    await using pool = holdfast(direct)
+    const others = process.listeners('uncaughtException')
+    process.removeAllListeners('uncaughtException')
+    try {
+      const thrown = once(process, 'uncaughtException')
+      let calls = 0
+      const config = { text: 'select 1', transactional: true }
+      pool.query(config, (() => {
+        calls++
+        throw new RangeError('of the callback')
+      }) as never)
+      expect((await thrown)[0]).toBeInstanceOf(RangeError)
+      await pool.query('select 1')
+      expect(calls).toBe(1)
+    } finally {
+      for (const listener of others) process.on('uncaughtException', listener)
+    }
+  })
 })

@@ -1,4 +1,4 @@
-import pg, { type PoolConfig } from 'pg'
+import pg, { type PoolConfig, type QueryResult } from 'pg'
 import { composeEngine } from './compose.ts'
 import { addressIn, clientThatListens } from './connection/listening-client.ts'
 import type { LeasedClient } from './connection/physical-client.ts'
@@ -128,10 +128,11 @@ export class Pool extends PgPool implements AsyncDisposable {
     }
     const done: ResultCallback | undefined = typeof values === 'function' ? values : callback
     const { publisher } = this.#engine
-    const special =
-      typeof done === 'function' ? undefined : runSpecially(this as StatementSource, publisher, query, values, done)
-    if (special) return special
     const parameters = typeof values === 'function' ? undefined : values
+    const isCallback = typeof done === 'function'
+    const third = isCallback ? undefined : done
+    const special = runSpecially(this as StatementSource, publisher, query, parameters, third)
+    if (special) return isCallback ? callBack(special, done) : special
     if (done) return this.#run(query, parameters, done, false)
     return new Promise((resolve) => {
       this.#run(query, parameters, (error, result) => resolve(error ? failure(error) : result), true)
@@ -278,6 +279,14 @@ export class Pool extends PgPool implements AsyncDisposable {
     const until = systemClock.now() + this.#options.connectionTimeoutMillis
     new QueryThroughConnect(query, values, done, this.#engine.publisher, connect, until).run()
   }
+}
+
+/** Not in a reaction of the promise: what the callback throws is an uncaught exception, as with pg. */
+function callBack(result: Promise<QueryResult>, done: ResultCallback): undefined {
+  result.then(
+    (answer) => process.nextTick(done, undefined, answer),
+    (error) => process.nextTick(done, error),
+  )
 }
 
 /** The stack of the caller, which is expensive, so only if leaks are reported. */

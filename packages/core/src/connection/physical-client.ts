@@ -15,7 +15,7 @@ import { sendByOwnQuery } from '../user-client/own-query.ts'
 import type { ClientOwner } from './client-owner.ts'
 import { RELEASED } from './lease.ts'
 import { type Callback, copyOf, hasValues, type QueryConfig } from './query-config.ts'
-import { refusalOf } from './refuse-query.ts'
+import { poolOptionRefusal, refusalOf } from './refuse-query.ts'
 import { refuse, StatementRun } from './statement-run.ts'
 
 /** The physical `pg.Client` of a connection, with the methods that @types/pg lacks. */
@@ -141,7 +141,7 @@ function derive(base: typeof Client): PhysicalClientClass {
       const timeout = isText ? undefined : config.query_timeout
       const scope = owner.isInUse ? currentScope() : undefined
       const signal = (isText ? undefined : config.signal) ?? scope?.signal
-      const refusal = refusalOf(owner, text, signal)
+      const refusal = refusalOf(owner, text, signal) ?? (isText ? undefined : poolOptionRefusal(config))
       if (refusal) return refuse(owner, text, refusal, callback)
       const kind = !isText && config.rows ? 'opaque' : kindOf(text, hasValues(values, config))
       const run = new StatementRun(owner, text, kind, callback)

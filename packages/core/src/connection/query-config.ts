@@ -14,6 +14,9 @@ export interface QueryConfig {
   readonly rows?: number
   readonly query_timeout?: number
   readonly signal?: AbortSignal
+  /** Only `pool.query` can do what this and the next ask for. */
+  readonly idempotent?: unknown
+  readonly transactional?: unknown
   readonly callback?: Callback
 }
 
@@ -22,9 +25,33 @@ export interface QueryConfig {
  * text. It is copied because drivers before 8.23.1 leave our callback in it, where the caller's next call would find it.
  */
 export function copyOf(config: QueryConfig): QueryConfig {
-  const copy = Object.assign(Object.create(Object.getPrototypeOf(config)), config)
+  const copy = copyProperties(config)
   if (config.query_timeout) copy.query_timeout = 0
   return copy
+}
+
+/** A copy of the same class, with all own properties, also those that can't be enumerated. Each of them can be written. */
+export function copyProperties<Config extends object>(
+  config: Config,
+): { -readonly [Key in keyof Config]: Config[Key] } {
+  const prototype = Object.getPrototypeOf(config)
+  // The descriptors take ten times as long. Few configs need them.
+  if (mayAssign(config, prototype)) return Object.assign(Object.create(prototype), config)
+  const copy = Object.create(prototype)
+  for (const [key, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(config)))
+    Object.defineProperty(copy, key, {
+      ...descriptor,
+      configurable: true,
+      ...('value' in descriptor && { writable: true }),
+    })
+  return copy
+}
+
+/** Whether assigning finds every property, and calls no setter of the class. */
+function mayAssign(config: object, prototype: object | null): boolean {
+  const keys = Object.keys(config)
+  if (keys.length !== Object.getOwnPropertyNames(config).length) return false
+  return prototype === Object.prototype || prototype === null || !keys.some((key) => key in prototype)
 }
 
 /** Whether the driver sends it by the protocol that takes values, which allows only one statement. */

@@ -1,5 +1,6 @@
 import pRetry from 'p-retry'
 import type { QueryConfig, QueryResult } from 'pg'
+import { copyProperties } from '../connection/query-config.ts'
 import { OptionsError, PoolTimeoutError } from '../errors.ts'
 import { Problems, readOptions, withoutUndefined } from '../options/check.ts'
 import { checkGroupKeys } from '../options/check-keys.ts'
@@ -49,6 +50,17 @@ export function runSpecially(
   values: unknown[] | undefined,
   third: unknown,
 ): Promise<QueryResult> | undefined {
+  return typeof query === 'string' && !third ? undefined : runWithOptions(source, publisher, query, values, third)
+}
+
+/** A separate function: its closure costs nothing where a text is all that is given. */
+function runWithOptions(
+  source: StatementSource,
+  publisher: Publisher,
+  query: string | QueryConfig,
+  values: unknown[] | undefined,
+  third: unknown,
+): Promise<QueryResult> | undefined {
   try {
     const options = readOptions('query', () => statementOptionsOf(query, third))
     return options && runStatement(source, publisher, query, values, options)
@@ -65,10 +77,10 @@ export function runSpecially(
 function statementOptionsOf(query: unknown, third: unknown): StatementOptions | undefined {
   const isConfig = typeof query === 'object' && query !== null && !('submit' in query)
   const inConfig = isConfig ? (query as StatementOptions) : {}
-  if (third === undefined && !inConfig.idempotent && !inConfig.transactional) return undefined
+  if (!third && !inConfig.idempotent && !inConfig.transactional) return undefined
   const problems = new Problems()
-  if (third !== undefined) problems.group('query', third, '{ idempotent: true }')
-  const given = withoutUndefined((third ?? {}) as StatementOptions)
+  if (third) problems.group('query', third, '{ idempotent: true }')
+  const given = withoutUndefined((third || {}) as StatementOptions)
   checkGroupKeys('query', given, Object.keys(KEYS), problems)
   const { signal, idempotent, transactional } = { ...pick(inConfig), ...given }
   for (const [option, value] of Object.entries({ idempotent, transactional }))
@@ -87,14 +99,9 @@ async function runStatement(
   values: unknown[] | undefined,
   { signal, idempotent, transactional }: StatementOptions,
 ): Promise<QueryResult> {
-  const {
-    idempotent: _again,
-    transactional: _once,
-    ...config
-  } = (typeof query === 'string' ? { text: query } : query) as QueryConfig & StatementOptions
-  const statement = { ...config, ...(values && { values }) } as QueryConfig
+  const statement = statementOf(query, values)
   if (transactional) return await source.transaction((tx) => tx.query(statement), signal ? { signal } : {})
-  const abortable = signal ? { ...statement, signal } : statement
+  const abortable = signal ? withProperties(statement, { signal }) : statement
   if (!idempotent) return await source.query(abortable)
   let failed: { readonly error: Error; readonly at: number } | undefined
   const tryOnce = (attempt: number): Promise<QueryResult> => {
@@ -117,6 +124,22 @@ async function runStatement(
     },
     shouldRetry: ({ error }) => !(error instanceof PoolTimeoutError) && (isDisconnect(error) || isRetryable(error)),
   }).finally(following?.leave)
+}
+
+/** The statement without what is done here. Its own class is kept, whose getters may provide the text. */
+function statementOf(query: string | QueryConfig, values: unknown[] | undefined): QueryConfig {
+  if (typeof query === 'string') return { text: query, ...(values && { values }) }
+  // `pool.query` calls no callback that is in the config, as with pg.
+  const done = { idempotent: undefined, transactional: undefined, callback: undefined }
+  return withProperties(query, { ...done, ...(values && { values }) })
+}
+
+/** A copy that has these properties, also where the class has a getter for one. */
+function withProperties(statement: QueryConfig, properties: object): QueryConfig {
+  const copy = copyProperties(statement)
+  for (const [key, value] of Object.entries(properties))
+    Object.defineProperty(copy, key, { value, writable: true, enumerable: true, configurable: true })
+  return copy
 }
 
 function pick({ signal, idempotent, transactional }: StatementOptions): StatementOptions {
