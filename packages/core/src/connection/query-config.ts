@@ -1,4 +1,5 @@
 import type { QueryResult } from 'pg'
+import { copyProperties } from '../driver/copy-config.ts'
 
 /** What the driver calls when a statement has ended, and what tells its caller. */
 export type Callback = (error: Error | null, result?: QueryResult) => void
@@ -28,30 +29,6 @@ export function copyOf(config: QueryConfig): QueryConfig {
   const copy = copyProperties(config)
   if (config.query_timeout) copy.query_timeout = 0
   return copy
-}
-
-/** A copy of the same class, with all own properties, also those that can't be enumerated. Each of them can be written. */
-export function copyProperties<Config extends object>(
-  config: Config,
-): { -readonly [Key in keyof Config]: Config[Key] } {
-  const prototype = Object.getPrototypeOf(config)
-  // The descriptors take ten times as long. Few configs need them.
-  if (mayAssign(config, prototype)) return Object.assign(Object.create(prototype), config)
-  const copy = Object.create(prototype)
-  for (const [key, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(config)))
-    Object.defineProperty(copy, key, {
-      ...descriptor,
-      configurable: true,
-      ...('value' in descriptor && { writable: true }),
-    })
-  return copy
-}
-
-/** Whether assigning finds every property, and calls no setter of the class. */
-function mayAssign(config: object, prototype: object | null): boolean {
-  const keys = Object.keys(config)
-  if (keys.length !== Object.getOwnPropertyNames(config).length) return false
-  return prototype === Object.prototype || prototype === null || !keys.some((key) => key in prototype)
 }
 
 /** Whether the driver sends it by the protocol that takes values, which allows only one statement. */

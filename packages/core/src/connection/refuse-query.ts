@@ -7,7 +7,7 @@ import { failure } from '../runtime/stack.ts'
 import { onlyRollsBack } from '../sql/statement.ts'
 import { propertyOf } from '../thrown.ts'
 import type { ClientOwner } from './client-owner.ts'
-import type { Callback, QueryArguments, QueryConfig } from './query-config.ts'
+import type { Callback, QueryArguments } from './query-config.ts'
 
 /** Why a statement isn't sent; undefined if it is. */
 export function refusalOf(
@@ -25,17 +25,6 @@ export function refusalOf(
 function endedAttemptRefusal({ isClientShared, isInUse, lease }: ClientOwner): Error | undefined {
   if (!isClientShared || !isInUse || !endedAttempt()?.mustNotUse(lease)) return undefined
   return new ReleaseError('The transaction of this client has ended: it may not be used any more.')
-}
-
-/** Only a pool can run a statement again, or in a transaction of its own. A client must not ignore that in silence. */
-export function poolOptionRefusal({ idempotent, transactional }: QueryConfig): Error | undefined {
-  if (!idempotent && !transactional) return undefined
-  const problems: string[] = []
-  if (idempotent)
-    problems.push('`query.idempotent` works with `pool.query` only: a client can send nothing over another connection.')
-  if (transactional)
-    problems.push('`query.transactional` works with `pool.query` only. Elsewhere, use `pool.transaction(fn)`.')
-  return new OptionsError(problems)
 }
 
 /** A statement whose caller has given up isn't sent. A rollback always is. */

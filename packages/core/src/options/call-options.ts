@@ -108,3 +108,20 @@ function closeIn(of: string, given: { readonly close?: boolean | undefined }, pr
   if (problems.found.length > 0) throw new OptionsError(problems.found)
   return close
 }
+
+/** What a config may ask of `pool.query`. */
+interface StatementConfig {
+  readonly idempotent?: unknown
+  readonly transactional?: unknown
+}
+
+/** Only a pool can run a statement again, or in a transaction of its own. A client must not ignore that in silence. */
+export function poolOptionRefusal({ idempotent, transactional }: StatementConfig): Error | undefined {
+  if (!idempotent && !transactional) return undefined
+  const problems: string[] = []
+  if (idempotent)
+    problems.push('`query.idempotent` works with `pool.query` only: a client can send nothing over another connection.')
+  if (transactional)
+    problems.push('`query.transactional` works with `pool.query` only. Elsewhere, use `pool.transaction(fn)`.')
+  return new OptionsError(problems)
+}

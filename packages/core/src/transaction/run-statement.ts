@@ -1,6 +1,6 @@
 import pRetry from 'p-retry'
 import type { QueryConfig, QueryResult } from 'pg'
-import { copyProperties } from '../connection/query-config.ts'
+import { copyProperties } from '../driver/copy-config.ts'
 import { OptionsError, PoolTimeoutError } from '../errors.ts'
 import { Problems, readOptions, withoutUndefined } from '../options/check.ts'
 import { checkGroupKeys } from '../options/check-keys.ts'
