@@ -134,7 +134,9 @@ describe.for([{ idempotent: true }, { transactional: true }])('a statement with 
     const error = await rejection(client.query(config as never))
     expect(error).toBeInstanceOf(OptionsError)
     expect(error.message).toContain(`\`query.${name}\` works with \`pool.query\` only`)
-    const told = new Promise((resolve) => client.query(config as never, resolve as never))
+    const told = new Promise((resolve) => {
+      void client.query(config as never, resolve as never)
+    })
     expect(await told).toBeInstanceOf(OptionsError)
     const inTransaction = pool.transaction((tx) => tx.query(config as never))
     expect(await rejection(inTransaction)).toBeInstanceOf(OptionsError)
@@ -209,7 +211,7 @@ describe('with a callback', () => {
       const thrown = once(process, 'uncaughtException')
       let calls = 0
       const config = { text: 'select 1', transactional: true }
-      pool.query(config, (() => {
+      void pool.query(config, (() => {
         calls++
         throw new RangeError('of the callback')
       }) as never)

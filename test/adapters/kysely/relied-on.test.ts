@@ -12,6 +12,6 @@ test("Kysely's driver calls connect() before acquireConnection() returns its pro
   }
   const driver = new PostgresDriver({ pool: { connect, end: async () => {}, options: {} } })
   await driver.init()
-  unattended(driver.acquireConnection())
+  void unattended(driver.acquireConnection())
   expect(connects).toBe(1)
 })
