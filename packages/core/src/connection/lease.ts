@@ -12,7 +12,7 @@ export const RELEASED = 'This client has been released to the pool: it may not b
 export interface LeaseTerms {
   /** The caller's own options, where they differ from the pool's. */
   readonly options?: PoolOptionsScope | undefined
-  /** Where it was acquired, if the pool detects leaks. */
+  /** The stack of the call that acquired it, if the pool detects leaks. */
   readonly stack?: string | undefined
 }
 
@@ -33,7 +33,7 @@ export class Lease {
   begunIn: TransactionAttempt | undefined = undefined
   /** Whether a leak was reported. */
   isOverdue = false
-  /** Whether a statement was sent. */
+  /** Whether a statement has ended, with an answer or an error. */
   hasWorked = false
   /** The number of the lease that a caller has; 0 if none. */
   #heldNumber = 0

@@ -19,7 +19,7 @@ import { type Callback, copyOf, hasValues, type QueryConfig } from './query-conf
 import { refusalOf } from './refuse-query.ts'
 import { refuse, StatementRun } from './statement-run.ts'
 
-/** The physical `pg.Client` of a connection, with the methods that @types/pg lacks. */
+/** What `connect()` gives: a `pg.Client`, with the methods that @types/pg lacks. The physical client has the same type. */
 export interface LeasedClient extends PoolClient, AsyncDisposable, Disposable {
   /** Lets its socket keep the process alive. */
   ref(): void

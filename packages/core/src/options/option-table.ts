@@ -119,7 +119,7 @@ export const OPTIONS: { readonly [Name in keyof OwnOptions]-?: Option<Name> } = 
       randomize: true,
     }),
     reason:
-      'One attempt per process and second is no load for a server, and a restart takes about a second. The pauses vary, since many processes lose the same server at the same time.',
+      'One attempt per pool and second is no load for a server, and a restart takes about a second. The pauses vary, since many processes lose the same server at the same time.',
     read: readRetry,
   },
   closeTimeoutMillis: { default: 5000, read: checked(number(0)) },

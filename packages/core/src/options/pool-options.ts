@@ -194,7 +194,7 @@ export interface OwnOptions {
   readonly resetOnReturn?: ResetPolicy | undefined
   /**
    * When to try again while the server can't be reached. `false` reports the first failure to the caller at once. Retries
-   * end at the deadline of the callers, and stop when no caller waits. Only one connection of the process retries at a time.
+   * end at the deadline of the callers, and stop when no caller waits. Only one connection of the pool retries at a time.
    *
    * @default { retries: Infinity, minTimeout: 50, maxTimeout: 1000, factor: 2, randomize: true }
    */

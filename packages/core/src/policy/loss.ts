@@ -42,7 +42,7 @@ export function judgeLoss(use: Use | undefined, cause: unknown, takesNoWrites: b
   return { cause, phase, commitOutcome: takesNoWrites ? 'aborted' : outcomeOfLoss(phase, use?.hasWorked === true) }
 }
 
-/** The first column of `judgeLoss`'s table, as a phase. */
+/** The phase of a loss, as in `judgeLoss`'s table. */
 export function phaseOfLoss(status: TransactionStatus, underWay: readonly (string | undefined)[]): LossPhase {
   const inTransaction = status === 'T' || status === 'E'
   const [first] = underWay
