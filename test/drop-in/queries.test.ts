@@ -119,13 +119,11 @@ describe.each(LIBRARIES)('$library: queries', ({ library, open }) => {
       }
       const hidden = Object.defineProperties({}, { text: { value: 'select $1::int as a' }, values: { value: [3] } })
       const named = Object.defineProperty({ text: 'select 4 as a' }, 'name', { value: 'hidden' })
-      const frozen = Object.freeze(Object.defineProperty({ text: 'select $1::int as a' }, 'values', { value: [5] }))
       await using pool = open({ ...direct, max: 1 })
       await use(pool, async (runner) => {
         const rows: unknown[] = []
-        for (const config of [new Own(), new Getters(), hidden, named, frozen])
-          rows.push(...(await runner.query(config)).rows)
-        expect(rows).toEqual([1, 2, 3, 4, 5].map((a) => ({ a })))
+        for (const config of [new Own(), new Getters(), hidden, named]) rows.push(...(await runner.query(config)).rows)
+        expect(rows).toEqual([1, 2, 3, 4].map((a) => ({ a })))
         const prepared = await runner.query('select from pg_prepared_statements where name = $1', ['hidden'])
         expect(prepared.rowCount).toBe(1)
       })
