@@ -88,7 +88,8 @@ async function outcomeOf(
 }
 
 describe.concurrent.each(WITH_EXAMPLES)('the examples in %s', (document) => {
-  test('run as they stand', async () => {
+  // One process after the other, and as many documents at once: a busy machine takes a minute.
+  test('run as they stand', { timeout: 180_000 }, async () => {
     for (const { file } of examples.filter((example) => example.document === document))
       expect([file, await outcomeOf(file, document)]).toEqual([file, { stderr: '', code: 0, signal: null }])
   })
