@@ -1,5 +1,5 @@
 /** Every error that Holdfast creates. */
-export { ConnectError, copyOf, type Endpoint, noAnswer } from './errors/connect.ts'
+export { ConnectError, connectCauseOf, copyOf, type Endpoint, noAnswer } from './errors/connect.ts'
 export { HoldfastError } from './errors/holdfast-error.ts'
 export {
   type CommitOutcome,

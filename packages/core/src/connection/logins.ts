@@ -1,8 +1,8 @@
 import type { AsyncResource } from 'node:async_hooks'
-import { ConnectError } from '../errors.ts'
+import { connectCauseOf } from '../errors.ts'
 import { mayConnectAgain } from '../policy/classify-error.ts'
 import { inNoContext } from '../runtime/context.ts'
-import { isInstance, toError } from '../thrown.ts'
+import { toError } from '../thrown.ts'
 import type { Connection } from './connection.ts'
 import { Login, type LoginTimes } from './login.ts'
 
@@ -159,7 +159,7 @@ export class Logins {
   /** An error that retrying can't help is final. After any other, the spare one takes the slot, if there is one. */
   #slotFailed(slot: Slot, error: unknown): void {
     const spare = this.#spare
-    if (!spare || !isRetryable(error)) return this.#end(slot, Promise.reject(error))
+    if (!spare || !mayLogInAgain(error)) return this.#end(slot, Promise.reject(error))
     this.#parts.onFailure(error, slot.login.connection)
     this.#takeSlot(slot, spare, toError(error))
     this.#watch(slot)
@@ -170,7 +170,7 @@ export class Logins {
     this.#dropSpare(toError(error))
     const silent = [...this.#slots].filter(({ isSilent }) => isSilent)
     // The error holds for all logins whose socket isn't connected. A final error is reported to one.
-    const refused = isRetryable(error) ? silent.filter(({ login }) => login.isUnreached) : silent.slice(0, 1)
+    const refused = mayLogInAgain(error) ? silent.filter(({ login }) => login.isUnreached) : silent.slice(0, 1)
     if (refused.length === 0) this.#parts.onFailure(error, spare.connection)
     // The others are given time before the next spare one.
     for (const slot of this.#slots) {
@@ -227,6 +227,7 @@ function unneeded(): Error {
   return new Error('Another login was ready first')
 }
 
-function isRetryable(error: unknown): boolean {
-  return mayConnectAgain(isInstance(error, ConnectError) ? error.cause : error, true)
+/** Whether another login may succeed after this error. */
+function mayLogInAgain(error: unknown): boolean {
+  return mayConnectAgain(connectCauseOf(error), true)
 }

@@ -1,6 +1,6 @@
 import type { AsyncResource } from 'node:async_hooks'
 import pRetry from 'p-retry'
-import { ConnectError, copyOf } from '../errors.ts'
+import { ConnectError, connectCauseOf, copyOf } from '../errors.ts'
 import { FIRST_PACE, quickened, UNPACED } from '../policy/backoff.ts'
 import { mayConnectAgain } from '../policy/classify-error.ts'
 import { inNoContext } from '../runtime/context.ts'
@@ -96,7 +96,7 @@ export class ConnectScheduler {
   #mayRetry(opening: AbortController, error: unknown): boolean {
     if (this.#retrying && this.#retrying !== opening) return false
     if (opening.signal.aborted || this.#engine.options.connectRetry === false) return false
-    return this.#engine.isOpeningWanted() && mayConnectAgain(causeOf(error), this.#hasConnected)
+    return this.#engine.isOpeningWanted() && mayConnectAgain(connectCauseOf(error), this.#hasConnected)
   }
 
   #beginRetrying(opening: AbortController): void {
@@ -109,13 +109,10 @@ export class ConnectScheduler {
     if (opening.signal.aborted) return // No waiter is left. A connection that was being opened has joined the pool.
     this.slowDown()
     if (this.#retrying && this.#retrying !== opening) return
-    const isFinal = this.#engine.options.connectRetry !== false || !mayConnectAgain(causeOf(error), this.#hasConnected)
+    const isFinal =
+      this.#engine.options.connectRetry !== false || !mayConnectAgain(connectCauseOf(error), this.#hasConnected)
     // The user's hook may fail for one waiter and not for the next. A wrong password is wrong for all of them.
     const concernsAll = isFinal && isInstance(error, ConnectError)
     this.#waitQueue.failFirst(concernsAll ? this.#waitQueue.size : 1, () => copyOf(error))
   }
-}
-
-function causeOf(error: unknown): unknown {
-  return isInstance(error, ConnectError) ? error.cause : error
 }

@@ -1,6 +1,6 @@
-import { ConnectError } from '../errors.ts'
+import { connectCauseOf } from '../errors.ts'
 import type { Publisher } from '../telemetry/events.ts'
-import { codeOf, isInstance } from '../thrown.ts'
+import { codeOf } from '../thrown.ts'
 
 /**
  * Knows since when no connection could be opened, and publishes when one can be opened again. A server that is merely full
@@ -31,8 +31,7 @@ export class Outage {
   failed(startedAt: number, error: unknown): void {
     this.#since ??= startedAt
     this.#failedAttempts++
-    const cause = isInstance(error, ConnectError) ? error.cause : error
-    this.#wasAway ||= !codeOf(cause)?.startsWith('53')
+    this.#wasAway ||= !codeOf(connectCauseOf(error))?.startsWith('53')
   }
 
   /** A connection was opened; `isOnlyOne` if the pool has no other that is open. */

@@ -33,6 +33,11 @@ export class ConnectError extends HoldfastError {
   }
 }
 
+/** Why connecting failed: the cause of a `ConnectError`, else the error itself. */
+export function connectCauseOf(error: unknown): unknown {
+  return isInstance(error, ConnectError) ? error.cause : error
+}
+
 /** A copy of a failure to connect, so that each caller that is told of it gets its own stack. */
 export function copyOf(error: Error): Error {
   return isInstance(error, ConnectError) ? new ConnectError(error.endpoint, error.cause) : error

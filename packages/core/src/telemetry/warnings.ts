@@ -1,8 +1,7 @@
-import { ConnectError } from '../errors.ts'
+import { connectCauseOf } from '../errors.ts'
 import type { Logger } from '../options/pool-options.ts'
 import { mayConnectAgain } from '../policy/classify-error.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { isInstance } from '../thrown.ts'
 import type { Listener, PoolEvent, PoolEventType } from './events.ts'
 import { millis, prefixOf, reasonOf, withBackend } from './wording.ts'
 
@@ -106,8 +105,7 @@ class Warnings {
   #takeFailure({ error }: EventOf<'connect-failed'>): void {
     const { clock, connectRetry, connectionTimeoutMillis } = this.#parts
     if (this.#hasWarnedOfOutage || connectRetry === false) return
-    const cause = isInstance(error, ConnectError) ? error.cause : error
-    if (!mayConnectAgain(cause, this.#hasConnected)) return // The callers are rejected at once.
+    if (!mayConnectAgain(connectCauseOf(error), this.#hasConnected)) return // The callers are rejected at once.
     const now = clock.now()
     if (now < this.#quietUntil) return
     this.#hasWarnedOfOutage = true
