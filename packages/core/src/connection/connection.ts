@@ -21,6 +21,7 @@ import { LossRecord, orDefault, reachOrAll } from './loss-record.ts'
 import type { LeasedClient } from './physical-client.ts'
 import { ServerRole } from './server-role.ts'
 import { SessionClose } from './session-close.ts'
+import { SessionFitness } from './session-fitness.ts'
 import { type ConnectionState, mayMove } from './state.ts'
 import { type StatementOwner, Statements } from './statements.ts'
 import { trackXids } from './tracked-session.ts'
@@ -46,6 +47,7 @@ export class Connection implements ClientOwner, LeaseOwner, StatementOwner {
   readonly preparedStatements: PreparedStatements
   readonly cancellation: Cancellation
   readonly serverRole: ServerRole
+  readonly fitness: SessionFitness
   readonly xidTracker: XidTracker | undefined
   readonly #settings: ConnectionSettings
   readonly #listener: ConnectionListener
@@ -84,7 +86,8 @@ export class Connection implements ClientOwner, LeaseOwner, StatementOwner {
     this.session = new DriverSession(this.client)
     this.#makeLeasedClient = leasedClientFactory(this.client, settings.clientPerLease)
     this.pipeline = new Pipeline(this.client)
-    this.serverRole = new ServerRole(this.session, settings.primary, settings.clock)
+    this.serverRole = new ServerRole(this.session, settings.primary)
+    this.fitness = new SessionFitness(this.session, settings.primary.sessionDefaults, settings.clock)
     const { inFlight } = this.statements
     this.preparedStatements = new PreparedStatements(
       this.client,

@@ -16,8 +16,8 @@ export interface ClientNotes {
   show(client: object, leased: object): void
   /** Shows a property that was just written to the physical client on the client of a lease, unless the driver has it. */
   add(client: object, leased: object, key: PropertyKey): void
-  /** Deletes on the physical client what is missing on the client that holds it, and says whether it did. */
-  dropIfDeleted(client: object, leased: object, key: PropertyKey): boolean
+  /** Deletes on the physical client what is missing on the client that holds it. */
+  dropIfDeleted(client: object, leased: object, key: PropertyKey): void
   /** At the end of a lease: takes over to the physical client what its client has, and what was deleted there. */
   keep(client: object, leased: object, isExempt: (key: PropertyKey) => boolean): void
 }
@@ -54,9 +54,9 @@ export function notesOn(example: object, write: WriteProperty): ClientNotes {
     },
     dropIfDeleted(client, leased, key) {
       const keys = noted.get(client)
-      if (!keys?.has(key) || Object.hasOwn(leased, key)) return false
+      if (!keys?.has(key) || Object.hasOwn(leased, key)) return
       keys.delete(key)
-      return Reflect.deleteProperty(client, key)
+      Reflect.deleteProperty(client, key)
     },
     keep(client, leased, isExempt) {
       const keys = noted.get(client)

@@ -1,7 +1,7 @@
 import type { DriverSession } from '../driver/session.ts'
-import type { Clock } from '../runtime/clock.ts'
+import { READ_ONLY } from '../policy/sqlstate.ts'
 import { codeOf } from '../thrown.ts'
-import { type KnownSessionDefaults, SessionFitness } from './session-fitness.ts'
+import type { KnownSessionDefaults } from './session-fitness.ts'
 
 /** What is known of the servers that a pool was led to, shared by its connections. */
 export interface KnownPrimary {
@@ -19,8 +19,6 @@ export function unknownPrimary(): KnownPrimary {
   return { isFound: false, isMissed: false, sessionDefaults }
 }
 
-const READ_ONLY = '25006' // read_only_sql_transaction
-
 /**
  * Whether the server of a connection is a primary. Since PostgreSQL 14 a server reports whether it is in hot standby. After a
  * failover, a host name that has led to the primary may lead to a standby.
@@ -29,25 +27,18 @@ const READ_ONLY = '25006' // read_only_sql_transaction
  */
 export class ServerRole {
   readonly #pool: KnownPrimary
-  readonly #fitness: SessionFitness
   #isStandby = false
 
-  constructor(session: DriverSession, pool: KnownPrimary, clock: Clock) {
+  constructor(session: DriverSession, pool: KnownPrimary) {
     this.#pool = pool
-    this.#fitness = new SessionFitness(session, pool.sessionDefaults, clock)
     session.onParameter((name, value) => {
       if (name === 'in_hot_standby') this.setStandby(value === 'on')
     })
   }
 
-  /** Whether the session is broken until it ends. */
-  get isUnfit(): boolean {
-    return this.#fitness.isUnfit
-  }
-
-  /** Takes note of an error of the server. */
-  judge(error: Error): void {
-    this.#fitness.judge(error, this.#isStandby)
+  /** Whether the server accepts no writes in any session. */
+  get isStandby(): boolean {
+    return this.#isStandby
   }
 
   /** Why this connection must not be used; undefined if there is no reason. It passes when a primary is found. */

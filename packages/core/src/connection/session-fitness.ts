@@ -1,5 +1,5 @@
 import type { DriverSession } from '../driver/session.ts'
-import { factsOf } from '../policy/sqlstate.ts'
+import { factsOf, READ_ONLY } from '../policy/sqlstate.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { codeOf, messageOf, propertyOf, textOf } from '../thrown.ts'
 
@@ -15,8 +15,6 @@ export interface KnownSessionDefaults {
 
 // While the default is still read only, not each refused write may cost a connection.
 const SHORTEST_CHECK_MILLIS = 60_000
-
-const READ_ONLY = '25006' // read_only_sql_transaction
 
 /**
  * Whether a session may be leased again. A session can be broken until it ends, for a reason of its own: its caches are stale,

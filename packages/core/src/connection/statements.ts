@@ -9,6 +9,7 @@ import { InFlight, type Statement } from './in-flight.ts'
 import type { Lease } from './lease.ts'
 import type { Liveness } from './liveness.ts'
 import type { ServerRole } from './server-role.ts'
+import type { SessionFitness } from './session-fitness.ts'
 import { startStatementTimeout } from './statement-timeout.ts'
 
 /** The connection, as its statements see it. */
@@ -17,6 +18,7 @@ export interface StatementOwner {
   readonly lease: Lease
   readonly liveness: Liveness
   readonly serverRole: ServerRole
+  readonly fitness: SessionFitness
   readonly xidTracker: XidTracker | undefined
   readonly loss: Loss | undefined
   /** Marks the connection lost. `mayLive`: its server may still execute the statement, and is told to stop. */
@@ -58,12 +60,12 @@ export class Statements {
 
   /** The statement was answered, or failed with this error. */
   end(statement: Statement, error?: Error): void {
-    const { loss, lease, liveness, serverRole } = this.#owner
+    const { loss, lease, liveness, serverRole, fitness } = this.#owner
     this.inFlight.end(statement, error ? 'failed' : 'answered', loss === undefined)
     if (!error) this.#firstFailure = undefined
     else {
       if (severityOf(error) !== undefined) this.#firstFailure ??= error
-      serverRole.judge(error)
+      fitness.judge(error, serverRole.isStandby)
     }
     lease.hasWorked = true
     // An error of the driver's own says nothing of the server.

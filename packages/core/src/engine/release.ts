@@ -1,6 +1,7 @@
 import type { Connection } from '../connection/connection.ts'
 import type { LeaseTerms } from '../connection/lease.ts'
 import { reset } from '../connection/reset.ts'
+import type { ResetPolicy } from '../options/pool-options.ts'
 import { resetPlan } from '../policy/reset.ts'
 import type { EngineContext } from './engine-context.ts'
 import type { Retirement } from './retire.ts'
@@ -52,7 +53,7 @@ export class Release {
     // Closing rolls back as well as ROLLBACK does. Only `commit` has something left to do on a connection that is retired.
     const reason = this.#usability.whyUnusable(connection, now)
     if (reason && policy !== 'commit') return engine.retire(connection, reason)
-    void this.#reset(connection)
+    void this.#reset(connection, policy)
   }
 
   #publishReleased(connection: Connection, discard: Error | boolean | undefined, now: number): void {
@@ -62,14 +63,11 @@ export class Release {
     this.#engine.publisher.publish({ type: 'connection-released', connection, heldMillis, discard, wasOverdue })
   }
 
-  async #reset(connection: Connection): Promise<void> {
-    const { clock, publisher, connector, options } = this.#engine
+  async #reset(connection: Connection, policy: ResetPolicy): Promise<void> {
+    const { clock, publisher, connector } = this.#engine
     const startedAt = clock.now()
     connection.move('resetting')
-    const outcome = await reset(connection, connection.lease.resetOnReturn ?? options.resetOnReturn, {
-      clock,
-      replayHook: () => connector.replayHook(connection),
-    })
+    const outcome = await reset(connection, policy, { clock, replayHook: () => connector.replayHook(connection) })
     if (!connection.is('resetting')) return // Lost meanwhile: already retired.
     if ('failure' in outcome) return this.#engine.retire(connection, 'reset-failed', outcome.failure)
     const now = clock.now()

@@ -1,5 +1,8 @@
 import { propertyOf } from '../thrown.ts'
 
+/** read_only_sql_transaction: a write was refused, by a standby or in a read-only transaction. */
+export const READ_ONLY = '25006'
+
 /** The severity that the server gave its message; undefined for an error that isn't the server's. */
 export function severityOf(error: unknown): unknown {
   return propertyOf(error, 'severity')
