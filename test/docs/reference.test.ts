@@ -53,11 +53,12 @@ async function errorSource(): Promise<string> {
   return (await Promise.all(sources)).join('\n')
 }
 
-test('the map of the architecture has every file of the engine, the connection, the driver and of commit', async () => {
+test('the map of the architecture has every file of the engine, of connect, the connection, the driver and of commit', async () => {
   const text = await textOf('docs/architecture.md')
   for (const [heading, folder] of [
     ['### In the engine', 'engine'],
     ['### In the connection', 'connection'],
+    ['### In connect', 'connect'],
     ['### In the driver', 'driver'],
     ['### What became of a COMMIT', 'commit'],
   ] as const) {

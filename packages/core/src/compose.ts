@@ -1,19 +1,48 @@
 import type { Client, PoolConfig } from 'pg'
 import { CommitResolver } from './commit/resolver.ts'
+import { Connector } from './connect/connector.ts'
 import type { Connection } from './connection/connection.ts'
-import { Connector } from './connection/connector.ts'
 import { ask } from './connection/internal-query.ts'
 import { Engine } from './engine/engine.ts'
 import { availableConnections, knownWorkers } from './guard/capacity.ts'
 import { ProcessGuard } from './guard/process-guard.ts'
-import type { PoolOptions } from './options/pool-options.ts'
+import type { Logger, PoolOptions } from './options/pool-options.ts'
+import type { EchoLevel } from './options/read-values.ts'
 import type { ResolvedOptions } from './options/resolved-options.ts'
-import { RESET_TIMEOUT_MILLIS } from './policy/reset.ts'
-import { systemClock } from './runtime/clock.ts'
+import { INTERNAL_QUERY_TIMEOUT_MILLIS } from './policy/reset.ts'
+import { type Clock, systemClock } from './runtime/clock.ts'
+import { diagnosticsChannel } from './telemetry/diagnostics-channel.ts'
+import { echo } from './telemetry/echo.ts'
 import { Publisher } from './telemetry/events.ts'
 import { pgEvents } from './telemetry/pg-events.ts'
 import type { PoolStatus } from './telemetry/status.ts'
-import { subscribeAll } from './telemetry/subscribe-all.ts'
+import { warnings } from './telemetry/warnings.ts'
+
+/** What the listeners of a pool need to know of it. */
+export interface SubscribeAllParts {
+  /** The options that they use. */
+  readonly options: {
+    readonly name: string
+    readonly echo: EchoLevel
+    readonly logger: Logger | undefined
+    readonly connectRetry: object | false
+    readonly connectionTimeoutMillis: number
+  }
+  readonly clock: Pick<Clock, 'now'>
+  readonly status: () => PoolStatus
+}
+
+/**
+ * Subscribes the warnings, the echo, and the diagnostics channels. Call it before subscribing code that may use the pool:
+ * what such code does would otherwise be logged before the event that caused it.
+ */
+export function subscribeAll(publisher: Publisher, { options, clock, status }: SubscribeAllParts): void {
+  const { name, logger } = options
+  const listeners = [warnings({ ...options, clock })]
+  if (options.echo) listeners.push(echo({ name, level: options.echo, logger: logger ?? console, status }))
+  listeners.push(diagnosticsChannel(name))
+  for (const listener of listeners) publisher.subscribe(listener.subscriber, listener.wants)
+}
 
 /** How long a lost COMMIT is asked for if callers have no deadline. */
 const LONGEST_RESOLVE_MILLIS = 60_000
@@ -82,9 +111,9 @@ export function composeEngine(
   async function examine(connection: Connection): Promise<void> {
     const { max } = options
     // A server that isn't PostgreSQL, or that refuses the question, gives no answer.
-    const available = await availableConnections((sql) => ask(connection, sql, clock, RESET_TIMEOUT_MILLIS)).catch(
-      () => undefined,
-    )
+    const available = await availableConnections((sql) =>
+      ask(connection, sql, clock, INTERNAL_QUERY_TIMEOUT_MILLIS),
+    ).catch(() => undefined)
     const workers = knownWorkers()
     if (available !== undefined && max * workers > available)
       publisher.publish({ type: 'capacity-exceeded', max, workers, available })

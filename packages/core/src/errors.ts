@@ -1,5 +1,5 @@
 /** Every error that Holdfast creates. */
-export { ConnectError, connectCauseOf, copyOf, type Endpoint, noAnswer } from './errors/connect.ts'
+
 export { HoldfastError } from './errors/holdfast-error.ts'
 export {
   type CommitOutcome,
@@ -13,6 +13,11 @@ export {
   type UnknownCommit,
 } from './errors/loss.ts'
 export {
+  ConnectError,
+  connectCauseOf,
+  copyOf,
+  type Endpoint,
+  noAnswer,
   OptionsError,
   PoolClosedError,
   PoolDeadlockError,

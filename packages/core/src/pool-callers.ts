@@ -1,6 +1,7 @@
 import type { QueryResult } from 'pg'
 import type { Connection } from './connection/connection.ts'
 import type { LeasedClient } from './connection/physical-client.ts'
+import { isSubmittable } from './connection/query-arguments.ts'
 import type { Engine } from './engine/engine.ts'
 import type { Waiter } from './engine/waiter-list.ts'
 import { neverRan } from './errors.ts'
@@ -234,11 +235,6 @@ export class QueryThroughConnect implements PoolStatement<LeasedClient> {
 /** Whether the server has said so last. The client of an overridden `connect` may not know. */
 function isInTransaction(client: Partial<LeasedClient>): boolean {
   return client.getTransactionStatus?.() === 'T'
-}
-
-/** Whether this is a cursor or a stream. */
-function isSubmittable(query: unknown): boolean {
-  return typeof (query as { submit?: unknown } | null)?.submit === 'function'
 }
 
 /** Merges the options of a call over those of the current scope. */

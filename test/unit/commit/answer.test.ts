@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { digitsIn, numberIn, rowsIn, truthIn, wordIn } from '../../../packages/core/src/commit/answer.ts'
+import { digitsIn, numberIn, rowsIn, truthIn, wordIn } from '../../../packages/core/src/commit/server-report.ts'
 import { availableConnections } from '../../../packages/core/src/guard/capacity.ts'
 import { nonsense } from './nonsense.ts'
 

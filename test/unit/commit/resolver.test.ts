@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import type { Row } from '../../../packages/core/src/commit/answer.ts'
 import { CommitResolver, type ResolverSession } from '../../../packages/core/src/commit/resolver.ts'
+import type { Row } from '../../../packages/core/src/commit/server-report.ts'
 import type { ServerIdentity, TransactionIdentity } from '../../../packages/core/src/commit/verdict.ts'
 import { systemClock } from '../../../packages/core/src/runtime/clock.ts'
 

@@ -1,6 +1,6 @@
 import { vi } from 'vitest'
+import { Connector, type ConnectorOptions } from '../../../packages/core/src/connect/connector.ts'
 import type { Connection } from '../../../packages/core/src/connection/connection.ts'
-import { Connector, type ConnectorOptions } from '../../../packages/core/src/connection/connector.ts'
 import { FakeServer } from '../../support/fake-client.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 

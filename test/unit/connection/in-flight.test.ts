@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { InFlight } from '../../../packages/core/src/connection/in-flight.ts'
+import { InFlight } from '../../../packages/core/src/connection/statements.ts'
 
 test('counts the next statement as sent when the one before it has ended', () => {
   const statements = new InFlight(false)

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { afterEach, describe, expect, test } from 'vitest'
-import { checkDriver } from '../../../packages/core/src/driver/check-driver.ts'
+import { checkDriver } from '../../../packages/core/src/driver/internals.ts'
 import { OptionsError } from '../../../packages/core/src/errors.ts'
 
 type Prototype = Record<string, unknown>

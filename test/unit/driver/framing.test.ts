@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Framing, type FramingFault } from '../../../packages/core/src/driver/framing.ts'
+import { Framing, type FramingFault } from '../../../packages/core/src/driver/guarded-reading.ts'
 import { dataRow, errorResponse, int16, message, rowDescription, text } from './model/messages.ts'
 
 /** The fault in bytes that arrive in chunks of these sizes, repeated; its place is counted from the first byte. */

@@ -1,5 +1,5 @@
+import { Connector, type ConnectorOptions } from '../../../packages/core/src/connect/connector.ts'
 import type { Connection } from '../../../packages/core/src/connection/connection.ts'
-import { Connector, type ConnectorOptions } from '../../../packages/core/src/connection/connector.ts'
 import { Engine } from '../../../packages/core/src/engine/engine.ts'
 import { ProcessGuard } from '../../../packages/core/src/guard/process-guard.ts'
 import type { PoolOptions } from '../../../packages/core/src/options/pool-options.ts'

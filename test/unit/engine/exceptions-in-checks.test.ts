@@ -42,7 +42,9 @@ vi.mock('../../../packages/core/src/policy/pooler-words.ts', async (original) =>
   throwing.wrap(await original<object>()),
 )
 vi.mock('../../../packages/core/src/sql/statement.ts', async (original) => throwing.wrap(await original<object>()))
-vi.mock('../../../packages/core/src/engine/deadlock.ts', async (original) => throwing.wrap(await original<object>()))
+vi.mock('../../../packages/core/src/engine/timeout-error.ts', async (original) =>
+  throwing.wrap(await original<object>()),
+)
 vi.mock('../../../packages/core/src/engine/timeout-error.ts', async (original) =>
   throwing.wrap(await original<object>()),
 )

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import { Connector } from '../../../packages/core/src/connect/connector.ts'
 import type { Connection } from '../../../packages/core/src/connection/connection.ts'
-import { Connector } from '../../../packages/core/src/connection/connector.ts'
 import { Inventory } from '../../../packages/core/src/engine/inventory.ts'
 import { systemClock } from '../../../packages/core/src/runtime/clock.ts'
 import { FakeServer } from '../../support/fake-client.ts'

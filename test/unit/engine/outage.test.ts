@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { Outage } from '../../../packages/core/src/engine/outage.ts'
+import { Outage } from '../../../packages/core/src/engine/connect-scheduler.ts'
 import { ConnectError } from '../../../packages/core/src/errors.ts'
 import { Publisher } from '../../../packages/core/src/telemetry/events.ts'
 import { refused } from '../telemetry/sample-events.ts'

@@ -6,8 +6,10 @@ import { resolveOptions } from '../../../packages/core/src/options/resolved-opti
 import { Pool } from '../../../packages/core/src/pool.ts'
 import { withPoolOptions } from '../../../packages/core/src/runtime/pool-options-scope.ts'
 import { isError } from '../../../packages/core/src/thrown.ts'
-import { resolveRunOptions } from '../../../packages/core/src/transaction/run-options.ts'
-import { resolveTransactionOptions } from '../../../packages/core/src/transaction/transaction-options.ts'
+import {
+  resolveRunOptions,
+  resolveTransactionOptions,
+} from '../../../packages/core/src/transaction/transaction-options.ts'
 import { ODD_VALUES } from '../../support/odd-values.ts'
 
 // The pools here never connect: the tests are about how options are read, and warnings would only be noise.

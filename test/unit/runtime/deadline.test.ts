@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { afterPatience } from '../../../packages/core/src/runtime/deadline.ts'
+import { afterPatience } from '../../../packages/core/src/runtime/clock.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 
 /** A reply that the pool awaits for so long. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { KnownTexts } from '../../../packages/core/src/sql/known-texts.ts'
+import { KnownTexts } from '../../../packages/core/src/sql/statement.ts'
 
 test('returns what was learned last of a text', () => {
   const known = new KnownTexts<number>()

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type ConnectionFacts, inspectionOf } from '../../../packages/core/src/telemetry/inspect.ts'
+import { type ConnectionFacts, inspectionOf } from '../../../packages/core/src/telemetry/status.ts'
 
 const FACTS: ConnectionFacts = {
   id: 3,
@@ -7,7 +7,7 @@ const FACTS: ConnectionFacts = {
   backendPid: 1234,
   openedAt: 1000,
   idleSince: 5000,
-  lease: { since: 4000, holder: 'Error\n    at handler' },
+  lease: { since: 4000, stack: 'Error\n    at handler' },
   uses: 2,
   liveness: { suspect: false },
 }

@@ -6,8 +6,8 @@ import {
   TransactionTimeoutError,
 } from '../../../packages/core/src/errors.ts'
 import { currentScope, type PoolOptionsScope } from '../../../packages/core/src/runtime/pool-options-scope.ts'
-import type { RetryInfo, RunOptions } from '../../../packages/core/src/transaction/run-options.ts'
 import { runTransaction, type Transact } from '../../../packages/core/src/transaction/run-transaction.ts'
+import type { RetryInfo, RunOptions } from '../../../packages/core/src/transaction/transaction-options.ts'
 import { serverError } from '../../support/fake-client.ts'
 
 const conflict = () => serverError('40001', 'could not serialize access')

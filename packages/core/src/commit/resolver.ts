@@ -4,7 +4,7 @@ import { mayAskAgain } from '../policy/classify-error.ts'
 import type { Clock, KeepsAlive } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
 import { isInstance, messageOf } from '../thrown.ts'
-import type { Row } from './answer.ts'
+import type { Row } from './server-report.ts'
 import { type Ask, readServerReport, type ServerReport, sessionQuery, terminateQuery } from './server-report.ts'
 import { type CommitVerdict, judgeVerdict, type ServerIdentity, type TransactionIdentity } from './verdict.ts'
 

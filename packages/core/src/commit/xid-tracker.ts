@@ -1,8 +1,7 @@
 import type { TransactionStatus } from '../policy/reset.ts'
 import type { StatementKind } from '../sql/statement.ts'
 import { codeOf } from '../thrown.ts'
-import { digitsIn, numberIn, type Row, rowsIn } from './answer.ts'
-import { PROBE, readServer } from './server-report.ts'
+import { digitsIn, numberIn, PROBE, type Row, readServer, rowsIn } from './server-report.ts'
 import type { ServerIdentity, TransactionIdentity } from './verdict.ts'
 
 /** What is known of the open transaction: its identity; that it has no id, so wrote nothing; or nothing, and why. */

@@ -2,13 +2,12 @@ import type { Client } from 'pg'
 import { isReachable, requestCancel, type SocketSource } from '../driver/cancel-request.ts'
 import type { Pipeline } from '../driver/pipeline.ts'
 import type { LossReach } from '../policy/loss.ts'
-import { RESET_TIMEOUT_MILLIS } from '../policy/reset.ts'
+import { INTERNAL_QUERY_TIMEOUT_MILLIS } from '../policy/reset.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { afterPatience } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
-import { afterPatience } from '../runtime/deadline.ts'
-import type { Statement } from './in-flight.ts'
 import type { Liveness } from './liveness.ts'
-import type { Statements } from './statements.ts'
+import type { Statement, Statements } from './statements.ts'
 
 /** The connection, as the cancellation of its statements sees it. */
 export interface CancellationOwner {
@@ -62,13 +61,13 @@ export class Cancellation {
     const { clock, stream } = this.#settings
     const lose = (message: string): void => this.#owner.markLost(new Error(message), 'suspect')
     if (!isReachable(stream)) return lose('Given up: a `stream` object leaves no way to cancel')
-    const cancelPatience = afterPatience(clock, RESET_TIMEOUT_MILLIS, 'nothing', () => {
+    const cancelPatience = afterPatience(clock, INTERNAL_QUERY_TIMEOUT_MILLIS, 'nothing', () => {
       if (statements.inFlight.has(statement)) lose('No answer to a cancel request')
     })
     this.#underWay++
     const resume = pipeline.hold()
     liveness.markSuspect()
-    await requestCancel(client, { clock, stream, timeoutMillis: RESET_TIMEOUT_MILLIS })
+    await requestCancel(client, { clock, stream, timeoutMillis: INTERNAL_QUERY_TIMEOUT_MILLIS })
     this.#underWay--
     resume()
     this.onOver?.()

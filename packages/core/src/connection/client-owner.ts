@@ -3,9 +3,8 @@ import type { Pipeline } from '../driver/pipeline.ts'
 import type { PreparedStatements } from '../driver/prepared-statements.ts'
 import type { DriverSession } from '../driver/session.ts'
 import type { Cancellation } from './cancellation.ts'
-import type { Statement } from './in-flight.ts'
 import type { Lease } from './lease.ts'
-import type { Statements } from './statements.ts'
+import type { Statement, Statements } from './statements.ts'
 
 /** The connection, as its client sees it. */
 export interface ClientOwner {

@@ -1,9 +1,10 @@
-import { type Row, rowsIn } from '../commit/answer.ts'
+import { type Row, rowsIn } from '../commit/server-report.ts'
 import { violation } from '../driver/guarded-reading.ts'
 import type { StatementDone } from '../driver/internals.ts'
+import type { ResetInfo, ResetPolicy } from '../options/pool-options.ts'
 import { severityOf } from '../policy/classify-error.ts'
-import type { Clock } from '../runtime/clock.ts'
-import { afterPatience } from '../runtime/deadline.ts'
+import { INTERNAL_QUERY_TIMEOUT_MILLIS, type ResetPlan, resetPlan } from '../policy/reset.ts'
+import { afterPatience, type Clock, withinPatience } from '../runtime/clock.ts'
 import type { Connection } from './connection.ts'
 
 // The empty query: the cheapest thing that the server must answer.
@@ -89,4 +90,61 @@ export function synchronized(connection: Connection, clock: Clock, timeoutMillis
     const stopEnd = connection.session.onEnd(finish)
     connection.cancellation.onOver = check
   })
+}
+
+/** The result of a reset: the statements it took (none: an empty text), or why the session must not be leased again. */
+export type ResetOutcome = { readonly by: string } | { readonly failure: unknown }
+
+/** What a reset needs besides the connection. */
+export interface ResetTools {
+  readonly clock: Clock
+  /** Runs the user's `onConnect` again, since a reset undoes what it has set. */
+  readonly replayHook: () => Promise<void>
+}
+
+/**
+ * Resets a released connection for its next lease: waits until the server has answered all statements of the last one, then
+ * resets the session by the policy. Each step has a time limit.
+ */
+export async function reset(connection: Connection, policy: ResetPolicy, tools: ResetTools): Promise<ResetOutcome> {
+  const { clock } = tools
+  try {
+    if (!(await synchronized(connection, clock, INTERNAL_QUERY_TIMEOUT_MILLIS)))
+      return { failure: new Error(`Statements of the last lease still ran after ${INTERNAL_QUERY_TIMEOUT_MILLIS} ms`) }
+    const plan = resetPlan(policy, connection.transactionStatus, connection.lease.hasWorked)
+    if (plan === 'keep') return { by: '' }
+    if (plan === 'retire')
+      return { failure: new Error("Released with an open transaction, under resetOnReturn: 'none'") }
+    const by = await execute(connection, plan, tools)
+    // The user's function may have left a transaction open.
+    if (connection.transactionStatus !== 'I') await tell(connection, 'ROLLBACK', clock, INTERNAL_QUERY_TIMEOUT_MILLIS)
+    return { by }
+  } catch (failure) {
+    return { failure }
+  }
+}
+
+async function execute(connection: Connection, plan: ResetPlan, { clock, replayHook }: ResetTools): Promise<string> {
+  const { call } = plan
+  for (const statement of plan.statements) await tell(connection, statement, clock, INTERNAL_QUERY_TIMEOUT_MILLIS)
+  if (plan.dropsStatements) connection.preparedStatements.forgetAll()
+  if (plan.undoesHook)
+    await bounded(connection, clock, 'onConnect, replayed after the reset', () => connection.runUserHook(replayHook))
+  if (!call) return plan.statements.join('; ')
+  const info: ResetInfo = { transactionStatus: connection.transactionStatus ?? 'I', uses: connection.uses }
+  const run = async (): Promise<void> => call(connection.client, info)
+  await bounded(connection, clock, 'resetOnReturn', () => connection.runUserHook(run))
+  return 'resetOnReturn'
+}
+
+/** A function of the user's has as much time as a statement. */
+async function bounded(connection: Connection, clock: Clock, what: string, run: () => Promise<void>): Promise<void> {
+  await withinPatience(
+    clock,
+    INTERNAL_QUERY_TIMEOUT_MILLIS,
+    run(),
+    () => new Error(`${what}: not done after ${INTERNAL_QUERY_TIMEOUT_MILLIS} ms`),
+  )
+  if (!(await synchronized(connection, clock, INTERNAL_QUERY_TIMEOUT_MILLIS)))
+    throw new Error(`${what}: its statements did not end`)
 }

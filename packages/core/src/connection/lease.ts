@@ -3,7 +3,72 @@ import { ReleaseError } from '../errors.ts'
 import type { ResetPolicy } from '../options/pool-options.ts'
 import type { PoolOptionsScope } from '../runtime/pool-options-scope.ts'
 import type { TransactionAttempt } from '../runtime/transaction-attempt.ts'
-import { LeaseListeners } from './lease-listeners.ts'
+
+/** The methods of an emitter that add a listener. */
+export type Listening = 'on' | 'once' | 'prependListener' | 'prependOnceListener'
+
+// biome-ignore lint/suspicious/noExplicitAny: the arguments of any event.
+type Listener = (...all: any[]) => void
+
+/** What the emitter calls. Node finds the caller's own function in `listener`, to list or remove it. */
+type Wrapper = Listener & { readonly listener: Listener }
+
+interface Added {
+  readonly event: string | symbol
+  readonly wrapper: Wrapper
+}
+
+/**
+ * The listeners that one caller has added to a client. They are removed when the next lease begins: later events don't
+ * concern this caller, and the listeners of all leases would accumulate.
+ */
+export class LeaseListeners {
+  readonly #client: EventEmitter
+  #added: Added[] = []
+
+  constructor(client: EventEmitter) {
+    this.#client = client
+  }
+
+  /** Adds a listener, which is called with the caller's own client as `this`. */
+  add(how: Listening, event: string | symbol, listener: Listener, leasedClient: object): void {
+    const isOnce = how === 'once' || how === 'prependOnceListener'
+    const wrapper: Wrapper = Object.assign(
+      (...all: unknown[]) => {
+        if (isOnce) this.#remove(added)
+        Reflect.apply(listener, leasedClient, all)
+      },
+      { listener },
+    )
+    const added = { event, wrapper }
+    this.#added.push(added)
+    if (how === 'prependListener' || how === 'prependOnceListener') this.#client.prependListener(event, wrapper)
+    else this.#client.on(event, wrapper)
+  }
+
+  /** Removes the latest addition of this listener. False if this caller hasn't added it. */
+  remove(event: string | symbol, listener: Listener): boolean {
+    const added = this.#added.findLast((each) => each.event === event && each.wrapper.listener === listener)
+    if (added) this.#remove(added)
+    return added !== undefined
+  }
+
+  /** Forgets listeners that the emitter has removed: those of one event, or all. */
+  forget(event: string | symbol | undefined): void {
+    this.#added = event === undefined ? [] : this.#added.filter((each) => each.event !== event)
+  }
+
+  /** Removes all of them. */
+  removeAll(): void {
+    for (const { event, wrapper } of this.#added) this.#client.removeListener(event, wrapper)
+    this.#added = []
+  }
+
+  #remove(added: Added): void {
+    this.#added.splice(this.#added.indexOf(added), 1)
+    this.#client.removeListener(added.event, added.wrapper)
+  }
+}
 
 /** The message for a statement after the release. */
 export const RELEASED = 'This client has been released to the pool: it may not be used any more.'
@@ -26,7 +91,7 @@ export class Lease {
   /** How to reset the session, if not by the pool's policy. */
   resetOnReturn: ResetPolicy | undefined = undefined
   /** Where it was acquired, if the pool detects leaks. */
-  holder: string | undefined = undefined
+  stack: string | undefined = undefined
   /** The attempt at a transaction that it is part of. */
   attempt: TransactionAttempt | undefined = undefined
   /** The attempt in which its caller was started; it had ended when the caller acquired this lease. */
@@ -48,7 +113,7 @@ export class Lease {
     this.resetOnReturn = terms?.options?.resetOnReturn
     this.attempt = terms?.options?.attempt
     this.begunIn = terms?.options?.begunIn
-    this.holder = terms?.stack
+    this.stack = terms?.stack
     this.isOverdue = false
     this.hasWorked = false
   }

@@ -1,22 +1,22 @@
 import type { PoolClient } from 'pg'
-import { type ClientOfLeaseClass, deriveClientOfLease, type LeaseOwner, PHYSICAL } from './leased-client.ts'
+import { deriveLeaseHandle, type LeaseHandleClass, type LeaseOwner, PHYSICAL } from './leased-client.ts'
 import type { LeasedClient } from './physical-client.ts'
 
 /** Makes what the caller of the present lease gets. */
 export type MakeLeasedClient = (owner: LeaseOwner) => LeasedClient
 
 // One for each class of clients, as with physicalClientClass.
-const CLASSES = new WeakMap<object, ClientOfLeaseClass>()
+const CLASSES = new WeakMap<object, LeaseHandleClass>()
 
 /** What callers get: a client for each lease, or the physical client itself with a `release` for each lease. */
 export function leasedClientFactory(client: LeasedClient, isPerLease: boolean): MakeLeasedClient {
   if (!isPerLease) return renewRelease
   const prototype: object = Object.getPrototypeOf(client)
-  const ClientOfLease = CLASSES.get(prototype) ?? deriveClientOfLease(client, prototype)
-  CLASSES.set(prototype, ClientOfLease)
+  const LeaseHandle = CLASSES.get(prototype) ?? deriveLeaseHandle(client, prototype)
+  CLASSES.set(prototype, LeaseHandle)
   return (owner) => {
     owner.lease.giveToCaller()
-    return new ClientOfLease(owner)
+    return new LeaseHandle(owner)
   }
 }
 

@@ -1,12 +1,12 @@
 import type { EventEmitter } from 'node:events'
 import { ReleaseError } from '../errors.ts'
 import type { ClientOwner } from './client-owner.ts'
+import type { Listening } from './lease.ts'
 import { RELEASED } from './lease.ts'
-import type { Listening } from './lease-listeners.ts'
 import { type ClientNotes, isMethod, notesOn } from './lease-notes.ts'
 import type { LeasedClient } from './physical-client.ts'
-import type { QueryArguments } from './query-config.ts'
-import { refuseQuery } from './refuse-query.ts'
+import type { QueryArguments } from './query-arguments.ts'
+import { refuseQuery } from './query-arguments.ts'
 
 /** The connection, as the client of a lease sees it. */
 export interface LeaseOwner extends Pick<ClientOwner, 'lease' | 'isLost' | 'endLease'> {
@@ -17,7 +17,7 @@ export interface LeaseOwner extends Pick<ClientOwner, 'lease' | 'isLost' | 'endL
 }
 
 /** Makes the client of a lease. */
-export type ClientOfLeaseClass = new (owner: LeaseOwner) => LeasedClient
+export type LeaseHandleClass = new (owner: LeaseOwner) => LeasedClient
 
 /** Finds the client of the lease also from a Proxy around it, or an object that inherits from it. */
 const LEASED = Symbol('leased')
@@ -33,14 +33,14 @@ type Method = (...all: any[]) => any
  * methods ask the lease first, and refuse for good once the lease has ended. It is an object of a class, and no Proxy, which
  * would make a lease half as dear again. Only the prototype is a Proxy, for what the class doesn't have.
  */
-export function deriveClientOfLease(common: LeasedClient, prototype: object): ClientOfLeaseClass {
-  class ClientOfLease {
+export function deriveLeaseHandle(common: LeasedClient, prototype: object): LeaseHandleClass {
+  class LeaseHandle {
     readonly [LEASED] = this
     readonly #owner: LeaseOwner
     readonly #number: number
     // Not a method, since it is also called without its client: `connect(callback)` passes it as the third argument.
     release: LeasedClient['release'] = (discard) => {
-      if (notes.areUsed) ClientOfLease.#keepNotes(this)
+      if (notes.areUsed) LeaseHandle.#keepNotes(this)
       this.#owner.endLease(this.#number, discard)
     }
     #methods: Map<PropertyKey, Method> | undefined = undefined
@@ -58,15 +58,14 @@ export function deriveClientOfLease(common: LeasedClient, prototype: object): Cl
       const { client, lease, isLost } = self.#owner
       if (lease.isHeld(self.#number)) return (client.query as Method)(...args)
       // A lost connection is never leased again, and each call on it reports the loss.
-      if (isLost && ClientOfLease.#isLast(self)) return (client.query as Method)(...args)
+      if (isLost && LeaseHandle.#isLast(self)) return (client.query as Method)(...args)
       return refuseQuery(client, args as unknown as QueryArguments, new ReleaseError(RELEASED))
     }
 
     end(callback?: unknown): unknown {
       const self = this[LEASED]
       const client = self.#owner.client as unknown as { readonly end: Method }
-      if (ClientOfLease.#isHeld(self) || (ClientOfLease.#isLast(self) && self.#owner.isGone()))
-        return client.end(callback)
+      if (LeaseHandle.#isHeld(self) || (LeaseHandle.#isLast(self) && self.#owner.isGone())) return client.end(callback)
       const refusal = new ReleaseError(RELEASED)
       if (typeof callback !== 'function') return Promise.reject(refusal)
       process.nextTick(callback as Method, refusal)
@@ -78,7 +77,7 @@ export function deriveClientOfLease(common: LeasedClient, prototype: object): Cl
       const self = this[LEASED]
       const { release } = self
       return () => {
-        if (ClientOfLease.#isHeld(self)) release()
+        if (LeaseHandle.#isHeld(self)) release()
       }
     }
 
@@ -88,63 +87,63 @@ export function deriveClientOfLease(common: LeasedClient, prototype: object): Cl
     }
 
     on(event: string, listener: Method): unknown {
-      return ClientOfLease.#addListener(this[LEASED], 'on', event, listener)
+      return LeaseHandle.#addListener(this[LEASED], 'on', event, listener)
     }
 
     once(event: string, listener: Method): unknown {
-      return ClientOfLease.#addListener(this[LEASED], 'once', event, listener)
+      return LeaseHandle.#addListener(this[LEASED], 'once', event, listener)
     }
 
     prependListener(event: string, listener: Method): unknown {
-      return ClientOfLease.#addListener(this[LEASED], 'prependListener', event, listener)
+      return LeaseHandle.#addListener(this[LEASED], 'prependListener', event, listener)
     }
 
     prependOnceListener(event: string, listener: Method): unknown {
-      return ClientOfLease.#addListener(this[LEASED], 'prependOnceListener', event, listener)
+      return LeaseHandle.#addListener(this[LEASED], 'prependOnceListener', event, listener)
     }
 
     removeListener(event: string, listener: Method): unknown {
       const self = this[LEASED]
       const client = self.#owner.client as EventEmitter
-      const isOwn = ClientOfLease.#isLast(self) && self.#owner.lease.listenersOn(client).remove(event, listener)
-      if (ClientOfLease.#isLast(self) && !isOwn) client.removeListener(event, listener)
+      const isOwn = LeaseHandle.#isLast(self) && self.#owner.lease.listenersOn(client).remove(event, listener)
+      if (LeaseHandle.#isLast(self) && !isOwn) client.removeListener(event, listener)
       return self
     }
 
     removeAllListeners(...named: [event?: string]): unknown {
       const self = this[LEASED]
       const client = self.#owner.client as EventEmitter
-      if (!ClientOfLease.#isLast(self)) return self
+      if (!LeaseHandle.#isLast(self)) return self
       client.removeAllListeners(...(named as [string]))
       self.#owner.lease.listenersOn(client).forget(named[0])
       return self
     }
 
     /** Calls a method of the physical client, unless the connection has been leased again since. */
-    static #callIfLast(self: ClientOfLease, name: string, all: readonly unknown[]): unknown {
+    static #callIfLast(self: LeaseHandle, name: string, all: readonly unknown[]): unknown {
       const client = self.#owner.client as unknown as Record<string, Method>
-      return ClientOfLease.#isLast(self) ? client[name]?.(...all) : undefined
+      return LeaseHandle.#isLast(self) ? client[name]?.(...all) : undefined
     }
 
     emit(...all: unknown[]): unknown {
-      return ClientOfLease.#callIfLast(this[LEASED], 'emit', all) ?? false
+      return LeaseHandle.#callIfLast(this[LEASED], 'emit', all) ?? false
     }
 
     setMaxListeners(...all: unknown[]): unknown {
-      ClientOfLease.#callIfLast(this[LEASED], 'setMaxListeners', all)
+      LeaseHandle.#callIfLast(this[LEASED], 'setMaxListeners', all)
       return this[LEASED]
     }
 
     setTypeParser(...all: unknown[]): unknown {
-      return ClientOfLease.#callIfLast(this[LEASED], 'setTypeParser', all)
+      return LeaseHandle.#callIfLast(this[LEASED], 'setTypeParser', all)
     }
 
     ref(): void {
-      ClientOfLease.#callIfLast(this[LEASED], 'ref', [])
+      LeaseHandle.#callIfLast(this[LEASED], 'ref', [])
     }
 
     unref(): void {
-      ClientOfLease.#callIfLast(this[LEASED], 'unref', [])
+      LeaseHandle.#callIfLast(this[LEASED], 'unref', [])
     }
 
     get [PHYSICAL](): LeasedClient {
@@ -156,36 +155,36 @@ export function deriveClientOfLease(common: LeasedClient, prototype: object): Cl
     }
 
     /** The client of a lease whose properties are read; undefined for a copy of one. */
-    static of(receiver: unknown, key: PropertyKey): ClientOfLease | undefined {
-      const self = key === LEASED ? undefined : (receiver as Partial<ClientOfLease>)[LEASED]
+    static of(receiver: unknown, key: PropertyKey): LeaseHandle | undefined {
+      const self = key === LEASED ? undefined : (receiver as Partial<LeaseHandle>)[LEASED]
       return self && #owner in self ? self : undefined
     }
 
     /** Reads what this class doesn't have from the physical client. */
-    static read(self: ClientOfLease, key: PropertyKey): unknown {
+    static read(self: LeaseHandle, key: PropertyKey): unknown {
       const { client } = self.#owner
-      if (notes.areUsed && ClientOfLease.#isHeld(self)) notes.dropIfDeleted(client, self, key)
+      if (notes.areUsed && LeaseHandle.#isHeld(self)) notes.dropIfDeleted(client, self, key)
       const value: unknown = Reflect.get(client, key)
       if (typeof value !== 'function' || key === 'constructor' || Object.hasOwn(client, key)) return value
-      const method = self.#methods?.get(key) ?? ClientOfLease.#bound(self, client, key)
+      const method = self.#methods?.get(key) ?? LeaseHandle.#bound(self, client, key)
       self.#methods ??= new Map()
       self.#methods.set(key, method)
       return method
     }
 
     /** Writes to the physical client, where the next holder finds it. A method is replaced for this lease alone. */
-    static write(self: ClientOfLease, key: PropertyKey, value: unknown): boolean {
+    static write(self: LeaseHandle, key: PropertyKey, value: unknown): boolean {
       const { client } = self.#owner
-      if (ClientOfLease.#isLast(self) && !isMethod(client, key)) {
+      if (LeaseHandle.#isLast(self) && !isMethod(client, key)) {
         const isWritten = Reflect.set(client, key, value)
-        if (isWritten && ClientOfLease.#isHeld(self)) notes.add(client, self, key)
+        if (isWritten && LeaseHandle.#isHeld(self)) notes.add(client, self, key)
         return isWritten
       }
       return Reflect.defineProperty(self, key, { value, writable: true, enumerable: true, configurable: true })
     }
 
     /** Calls with the physical client as `this`, which may have private fields. If that is returned, this client is. */
-    static #bound(self: ClientOfLease, client: LeasedClient, key: PropertyKey): Method {
+    static #bound(self: LeaseHandle, client: LeasedClient, key: PropertyKey): Method {
       return (...all) => {
         const result = Reflect.apply(Reflect.get(client, key) as unknown as Method, client, all)
         return result === client ? self : result
@@ -195,35 +194,35 @@ export function deriveClientOfLease(common: LeasedClient, prototype: object): Cl
     // Static, as those below: private methods would add a field to each lease.
 
     /** Whether the connection has not been leased again since. */
-    static #isLast(self: ClientOfLease): boolean {
+    static #isLast(self: LeaseHandle): boolean {
       return self.#owner.lease.number === self.#number
     }
 
-    static #isHeld(self: ClientOfLease): boolean {
+    static #isHeld(self: LeaseHandle): boolean {
       return self.#owner.lease.isHeld(self.#number)
     }
 
     /** In a function of its own: its closure costs nothing where no program looks for notes. */
-    static #keepNotes(self: ClientOfLease): void {
-      if (!ClientOfLease.#isHeld(self)) return
+    static #keepNotes(self: LeaseHandle): void {
+      if (!LeaseHandle.#isHeld(self)) return
       const { client } = self.#owner
       notes.keep(client, self, (key) => isMethod(client, key))
     }
 
-    static #addListener(self: ClientOfLease, how: Listening, event: string, listener: Method): unknown {
+    static #addListener(self: LeaseHandle, how: Listening, event: string, listener: Method): unknown {
       const { client, lease } = self.#owner
       const emitter = client as EventEmitter
       if (typeof listener !== 'function') return emitter[how](event, listener) // Throws Node's own TypeError.
-      if (ClientOfLease.#isLast(self)) lease.listenersOn(emitter).add(how, event, listener, self)
+      if (LeaseHandle.#isLast(self)) lease.listenersOn(emitter).add(how, event, listener, self)
       return self
     }
   }
 
   const notes: ClientNotes = notesOn(common, (leased, key, value) =>
-    ClientOfLease.write(leased as ClientOfLease, key, value),
+    LeaseHandle.write(leased as LeaseHandle, key, value),
   )
-  const { on, removeListener } = Object.getOwnPropertyDescriptors(ClientOfLease.prototype)
-  Object.defineProperties(ClientOfLease.prototype, {
+  const { on, removeListener } = Object.getOwnPropertyDescriptors(LeaseHandle.prototype)
+  Object.defineProperties(LeaseHandle.prototype, {
     constructor: { value: common.constructor, writable: true, configurable: true },
     addListener: on,
     off: removeListener,
@@ -233,15 +232,15 @@ export function deriveClientOfLease(common: LeasedClient, prototype: object): Cl
   })
   const behind = new Proxy(prototype, {
     get(target, key, receiver) {
-      const self = ClientOfLease.of(receiver, key)
-      return self ? ClientOfLease.read(self, key) : Reflect.get(target, key)
+      const self = LeaseHandle.of(receiver, key)
+      return self ? LeaseHandle.read(self, key) : Reflect.get(target, key)
     },
     set(target, key, value, receiver) {
-      const self = ClientOfLease.of(receiver, key)
-      return self ? ClientOfLease.write(self, key, value) : Reflect.set(target, key, value, receiver)
+      const self = LeaseHandle.of(receiver, key)
+      return self ? LeaseHandle.write(self, key, value) : Reflect.set(target, key, value, receiver)
     },
     has: (target, key) => key in target || notes.isDrivers(key),
   })
-  Object.setPrototypeOf(ClientOfLease.prototype, behind)
-  return ClientOfLease as unknown as ClientOfLeaseClass
+  Object.setPrototypeOf(LeaseHandle.prototype, behind)
+  return LeaseHandle as unknown as LeaseHandleClass
 }

@@ -4,10 +4,9 @@ import type { DriverSession } from '../driver/session.ts'
 import type { Loss } from '../errors.ts'
 import { judgeLoss, type LossReach, reachOf } from '../policy/loss.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { Statement } from './in-flight.ts'
 import type { Lease } from './lease.ts'
-import type { ServerRole } from './server-role.ts'
-import type { Statements } from './statements.ts'
+import type { ServerRole } from './session-fitness.ts'
+import type { Statement, Statements } from './statements.ts'
 
 /** The connection, as the record of its loss sees it. */
 export interface LossOwner {

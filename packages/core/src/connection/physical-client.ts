@@ -6,17 +6,22 @@ import type { Named } from '../driver/prepared-statements.ts'
 import { failSubmittable, type Submittable, trackSubmittable } from '../driver/submittable.ts'
 import { ReleaseError } from '../errors.ts'
 import { poolOptionRefusal } from '../options/call-options.ts'
-import { inItsContext } from '../runtime/context.ts'
+import { inItsContext, runUserCode } from '../runtime/context.ts'
 import { currentScope } from '../runtime/pool-options-scope.ts'
 import { failure } from '../runtime/stack.ts'
-import { runUserCode } from '../runtime/user-code.ts'
 import { kindOf, takesEffectLate } from '../sql/statement.ts'
-import { hasOwnQuery, usableClientClass } from '../user-client/client-class.ts'
-import { sendByOwnQuery } from '../user-client/own-query.ts'
+import { hasOwnQuery, sendByOwnQuery, usableClientClass } from '../user-client.ts'
 import type { ClientOwner } from './client-owner.ts'
 import { RELEASED } from './lease.ts'
-import { type Callback, copyOf, hasValues, type QueryConfig } from './query-config.ts'
-import { refusalOf } from './refuse-query.ts'
+import {
+  type Callback,
+  callbackOf,
+  copyOf,
+  hasValues,
+  isSubmittable,
+  type QueryConfig,
+  refusalOf,
+} from './query-arguments.ts'
 import { refuse, StatementRun } from './statement-run.ts'
 
 /** What `connect()` gives: a `pg.Client`, with the methods that @types/pg lacks. The physical client has the same type. */
@@ -50,9 +55,10 @@ export function physicalClientClass(base: typeof Client = Client): PhysicalClien
 
 /** Its name must not contain "Pool": Drizzle takes such a client for a pool, and runs one transaction on several. */
 function derive(base: typeof Client): PhysicalClientClass {
-  return class LeasedClient extends base implements AsyncDisposable {
+  return class PhysicalClient extends base implements AsyncDisposable {
     static {
-      Object.defineProperty(LeasedClient, 'name', { value: 'LeasedClient' })
+      // The name that programs see, of the client of a lease too.
+      Object.defineProperty(PhysicalClient, 'name', { value: 'LeasedClient' })
     }
     readonly #owner: ClientOwner
     /** The `query_timeout` of the connection string, or of pg's defaults. */
@@ -67,9 +73,9 @@ function derive(base: typeof Client): PhysicalClientClass {
     // biome-ignore lint/suspicious/noExplicitAny: the overloads are those of pg.Client, see LeasedClient.
     override query(first: any, second?: any, third?: any): any {
       if (first === null || first === undefined) return super.query(first) // Throws the driver's own TypeError.
-      if (typeof first.submit === 'function') return this.#submit(first, second, third)
+      if (isSubmittable<Submittable>(first)) return this.#submit(first, second, third)
       const values = typeof second === 'function' ? undefined : second
-      const callback: Callback | undefined = typeof second === 'function' ? second : (third ?? first.callback)
+      const callback = callbackOf(first, second, third) as Callback | undefined
       if (callback && typeof callback !== 'function') throw new TypeError('callback is not a function')
       const isDrivers = !hasOwnQuery(base)
       if (callback)

@@ -4,8 +4,8 @@ import type { DriverSession } from '../driver/session.ts'
 import { sendTerminate, type TerminateSettings } from '../driver/terminate.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
-import type { InFlight } from './in-flight.ts'
 import type { LeasedClient } from './physical-client.ts'
+import type { InFlight } from './statements.ts'
 
 /** How long the server may take to accept a cancel request, in milliseconds. */
 const STOP_TIMEOUT_MILLIS = 1000

@@ -3,12 +3,12 @@ import { whenSent } from '../driver/pipeline.ts'
 import { TransactionRolledBackError } from '../errors.ts'
 import { abortReason, onAbort } from '../runtime/abort.ts'
 import type { Cancel } from '../runtime/clock.ts'
+import { runUserCode } from '../runtime/context.ts'
 import type { TransactionAttempt } from '../runtime/transaction-attempt.ts'
-import { runUserCode } from '../runtime/user-code.ts'
 import { asksForCommit, mayCommit, onlyRollsBack, type StatementKind } from '../sql/statement.ts'
 import type { ClientOwner } from './client-owner.ts'
-import type { Statement } from './in-flight.ts'
-import type { Callback } from './query-config.ts'
+import type { Callback } from './query-arguments.ts'
+import type { Statement } from './statements.ts'
 
 /** Command tags of statements that end or begin a transaction, or drop prepared statements. */
 const EFFECTS: ReadonlyMap<string, 'transaction' | 'statements'> = new Map([

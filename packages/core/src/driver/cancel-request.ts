@@ -1,6 +1,6 @@
 import { type Client, Connection as Protocol } from 'pg'
 import type { Clock } from '../runtime/clock.ts'
-import { afterPatience } from '../runtime/deadline.ts'
+import { afterPatience } from '../runtime/clock.ts'
 import { guardReading } from './guarded-reading.ts'
 import { internalsOf, type ReadingProtocol } from './internals.ts'
 

@@ -1,7 +1,6 @@
 import type { EventEmitter } from 'node:events'
 import type { Cancel } from '../runtime/clock.ts'
-import { inThisContext } from '../runtime/context.ts'
-import { runUserCode } from '../runtime/user-code.ts'
+import { inThisContext, runUserCode } from '../runtime/context.ts'
 import { keepListening } from './kept-listeners.ts'
 
 /** Called at the end, with pg's arguments. */

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { Client, Query, Result, types } from 'pg'
-import { KnownTexts } from '../sql/known-texts.ts'
+import { KnownTexts } from '../sql/statement.ts'
 import { toError } from '../thrown.ts'
 import { type DescribedQuery, type DescribedResult, type FieldDescription, internalsOf } from './internals.ts'
 

@@ -1,8 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { type Client, Query } from 'pg'
 import type { Cancel } from '../runtime/clock.ts'
-import { thisContext } from '../runtime/context.ts'
-import { runUserCode } from '../runtime/user-code.ts'
+import { runUserCode, thisContext } from '../runtime/context.ts'
 import {
   answerCursor,
   type Callback,

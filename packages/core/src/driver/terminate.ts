@@ -1,6 +1,6 @@
 import type { Client } from 'pg'
 import type { Clock } from '../runtime/clock.ts'
-import { afterPatience } from '../runtime/deadline.ts'
+import { afterPatience } from '../runtime/clock.ts'
 import { type EndClient, internalsOf } from './internals.ts'
 import { keepListening } from './kept-listeners.ts'
 

@@ -1,6 +1,6 @@
 import type { AsyncResource } from 'node:async_hooks'
+import type { Connector } from '../connect/connector.ts'
 import type { Connection } from '../connection/connection.ts'
-import type { Connector } from '../connection/connector.ts'
 import type { ResolvedOptions } from '../options/resolved-options.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import type { Clock } from '../runtime/clock.ts'

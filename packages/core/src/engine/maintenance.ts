@@ -98,7 +98,7 @@ export class Maintenance {
       if (heldMillis < leakDetectionMillis) due = Math.min(due, lease.since + leakDetectionMillis)
       else {
         lease.isOverdue = true
-        publisher.publish({ type: 'connection-leak-suspected', connection, heldMillis, stack: lease.holder })
+        publisher.publish({ type: 'connection-leak-suspected', connection, heldMillis, stack: lease.stack })
       }
     }
     return due

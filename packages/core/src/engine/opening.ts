@@ -1,18 +1,17 @@
 import type { AsyncResource } from 'node:async_hooks'
+import { Logins } from '../connect/logins.ts'
 import type { Connection, ConnectionListener } from '../connection/connection.ts'
-import { synchronized } from '../connection/internal-query.ts'
-import { Logins } from '../connection/logins.ts'
-import { reset } from '../connection/reset.ts'
+import { reset, synchronized } from '../connection/internal-query.ts'
 import { ConnectError, type Loss } from '../errors.ts'
 import type { LossReach } from '../policy/loss.ts'
 import { poolerMeaning } from '../policy/pooler-words.ts'
-import { RESET_TIMEOUT_MILLIS } from '../policy/reset.ts'
+import { INTERNAL_QUERY_TIMEOUT_MILLIS } from '../policy/reset.ts'
 import { expiryOf } from '../policy/retirement.ts'
 import { inContext } from '../runtime/context.ts'
 import { toError } from '../thrown.ts'
+import type { Outage } from './connect-scheduler.ts'
 import type { EngineContext } from './engine-context.ts'
 import type { Invalidation } from './invalidation.ts'
-import type { Outage } from './outage.ts'
 import type { Retirement } from './retire.ts'
 import type { Usability } from './usability.ts'
 
@@ -137,7 +136,7 @@ export class Opening {
    */
   async #untilQuiet(connection: Connection): Promise<void> {
     const { clock } = this.#engine
-    const giveUpAt = clock.now() + RESET_TIMEOUT_MILLIS
+    const giveUpAt = clock.now() + INTERNAL_QUERY_TIMEOUT_MILLIS
     while (!connection.inSync && clock.now() < giveUpAt) {
       if (!(await synchronized(connection, clock, giveUpAt - clock.now()))) return
       await new Promise<void>((resolve) => clock.afterPendingInput(resolve))

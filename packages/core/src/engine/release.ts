@@ -1,6 +1,6 @@
 import type { Connection } from '../connection/connection.ts'
+import { reset } from '../connection/internal-query.ts'
 import type { LeaseTerms } from '../connection/lease.ts'
-import { reset } from '../connection/reset.ts'
 import type { ResetPolicy } from '../options/pool-options.ts'
 import { resetPlan } from '../policy/reset.ts'
 import type { EngineContext } from './engine-context.ts'

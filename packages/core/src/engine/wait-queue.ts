@@ -1,11 +1,10 @@
 import { PoolOverloadedError, TransactionTimeoutError } from '../errors.ts'
 import { abortReason, onAbort } from '../runtime/abort.ts'
 import type { Cancel } from '../runtime/clock.ts'
-import { afterPatience } from '../runtime/deadline.ts'
+import { afterPatience } from '../runtime/clock.ts'
 import { isInstance, toError } from '../thrown.ts'
-import { isNested, isStill, lookForDeadlock, STANDSTILL_MILLIS } from './deadlock.ts'
 import type { EngineContext } from './engine-context.ts'
-import { timeoutError } from './timeout-error.ts'
+import { isNested, isStill, lookForDeadlock, STANDSTILL_MILLIS, timeoutError } from './timeout-error.ts'
 import { QueueEntry, type Waiter, WaiterList } from './waiter-list.ts'
 
 /** Answers what to tell a waiter if the pool is deadlocked. */

@@ -1,6 +1,6 @@
 import cluster from 'node:cluster'
 import { availableParallelism } from 'node:os'
-import { numberIn, type Row, truthIn } from '../commit/answer.ts'
+import { numberIn, type Row, truthIn } from '../commit/server-report.ts'
 
 /** Runs a query that returns rows of texts. */
 export type Ask = (sql: string) => Promise<readonly Row[]>

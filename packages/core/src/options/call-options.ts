@@ -1,7 +1,6 @@
 import { OptionsError } from '../errors.ts'
 import { propertyOf } from '../thrown.ts'
-import { checkResetPolicy, Problems, readOptions, withoutUndefined } from './check.ts'
-import { checkGroupKeys } from './check-keys.ts'
+import { checkGroupKeys, checkResetPolicy, Problems, readOptions, withoutUndefined } from './check.ts'
 import type { ResetPolicy } from './pool-options.ts'
 
 /** What a single caller can set differently from the pool's options. */

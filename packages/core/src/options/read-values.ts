@@ -1,5 +1,4 @@
-import { type Check, isMore, isReadable, type Problems, withoutUndefined } from './check.ts'
-import { checkGroupKeys } from './check-keys.ts'
+import { type Check, checkGroupKeys, isMore, isReadable, type Problems, withoutUndefined } from './check.ts'
 import type { PrePingOptions, RetryOptions } from './pool-options.ts'
 
 /** All options, without those that are absent. */

@@ -1,6 +1,5 @@
 import { OptionsError } from '../errors.ts'
-import { checkHook, Problems, readOptions, withoutUndefined } from './check.ts'
-import { didYouMean } from './check-keys.ts'
+import { checkHook, didYouMean, Problems, readOptions, withoutUndefined } from './check.ts'
 import { addressHint, checkAddress, checkSsl } from './connection-string.ts'
 import { OPTIONS, type OptionValues } from './option-table.ts'
 import type { PoolOptions } from './pool-options.ts'

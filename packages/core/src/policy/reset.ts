@@ -3,8 +3,11 @@ import type { ResetFunction, ResetPolicy } from '../options/pool-options.ts'
 /** The transaction status that the protocol reports: idle, in a transaction, in a failed one. Null before the first answer. */
 export type TransactionStatus = 'I' | 'T' | 'E' | null
 
-/** How long a reset may take, in milliseconds. If it takes longer, the session is unwell, or the reset does too much. */
-export const RESET_TIMEOUT_MILLIS = 5000
+/**
+ * How long the server may take to answer what the pool itself sends (a reset, a question), in milliseconds. If it takes longer,
+ * the session is unwell, or the reset does too much.
+ */
+export const INTERNAL_QUERY_TIMEOUT_MILLIS = 5000
 
 /** How to prepare a session for its next lease. */
 export interface ResetPlan {

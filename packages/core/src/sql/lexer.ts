@@ -2,10 +2,16 @@ import {
   BACKSLASH,
   classOf,
   codeAt,
+  continuationOf,
   DIGIT,
   DOLLAR,
   DOT,
   DOUBLE_QUOTE,
+  endOfBits,
+  endOfBlockComment,
+  endOfDoubled,
+  endOfEscaped,
+  endOfLineComment,
   isOfNumber,
   isOfTag,
   isOfWord,
@@ -17,14 +23,6 @@ import {
   SLASH,
   SPACE,
   STAR,
-} from './characters.ts'
-import {
-  continuationOf,
-  endOfBits,
-  endOfBlockComment,
-  endOfDoubled,
-  endOfEscaped,
-  endOfLineComment,
   UNCLOSED,
 } from './quotes-and-comments.ts'
 

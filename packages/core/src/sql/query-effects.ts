@@ -1,6 +1,6 @@
-import { CLOSING, DOT, lowerCase, OPENING } from './characters.ts'
-import { isKeywordHere } from './keywords.ts'
+import { isKeywordHere } from './classify-statement.ts'
 import { Lexer } from './lexer.ts'
+import { CLOSING, DOT, lowerCase, OPENING } from './quotes-and-comments.ts'
 import { STABLE_FUNCTIONS } from './stable-functions.ts'
 
 /** A function that a query calls, as the query names it. */

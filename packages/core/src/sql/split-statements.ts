@@ -1,6 +1,6 @@
-import { CLOSING, lowerCase, OPENING, SEMICOLON } from './characters.ts'
 import { classifyStatement, type StatementClass, type StatementKind } from './classify-statement.ts'
 import { Lexer, type Unclosed } from './lexer.ts'
+import { CLOSING, lowerCase, OPENING, SEMICOLON } from './quotes-and-comments.ts'
 
 /** One statement of a text. */
 export interface SqlStatement extends StatementClass {

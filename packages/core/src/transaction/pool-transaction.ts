@@ -4,11 +4,11 @@ import type { AcquireOptions } from '../options/call-options.ts'
 import { OPTIONS } from '../options/option-table.ts'
 import { currentScope } from '../runtime/pool-options-scope.ts'
 import { isInstance } from '../thrown.ts'
-import { requireFunction } from './run-options.ts'
 import { runResolved } from './run-transaction.ts'
 import { Transaction, type TransactionFunction } from './transaction.ts'
 import {
   beginStatement,
+  requireFunction,
   resolveTransactionOptions,
   type TransactionModes,
   type TransactionOptions,

@@ -2,15 +2,14 @@ import pRetry from 'p-retry'
 import type { QueryConfig, QueryResult } from 'pg'
 import { copyProperties } from '../driver/copy-config.ts'
 import { OptionsError, PoolTimeoutError } from '../errors.ts'
-import { Problems, readOptions, withoutUndefined } from '../options/check.ts'
-import { checkGroupKeys } from '../options/check-keys.ts'
+import { checkGroupKeys, Problems, readOptions, withoutUndefined } from '../options/check.ts'
 import { TRANSACTION_RETRY } from '../options/option-table.ts'
 import { isDisconnect, isRetryable } from '../policy/classify-error.ts'
 import { followSignal } from '../runtime/abort.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { Publisher } from '../telemetry/events.ts'
-import type { RunOptions } from './run-options.ts'
 import type { Transaction } from './transaction.ts'
+import type { RunOptions } from './transaction-options.ts'
 
 /** How one statement of `pool.query` runs. */
 export interface StatementOptions {

@@ -7,7 +7,7 @@ import { systemClock } from '../runtime/clock.ts'
 import { currentScope, runInScope } from '../runtime/pool-options-scope.ts'
 import { TransactionAttempt } from '../runtime/transaction-attempt.ts'
 import { isError, isInstance } from '../thrown.ts'
-import { type ResolvedRunOptions, type RunOptions, requireFunction, resolveRunOptions } from './run-options.ts'
+import { type ResolvedRunOptions, type RunOptions, requireFunction, resolveRunOptions } from './transaction-options.ts'
 
 /** What the function of a transaction is told of the attempt that calls it. */
 export interface AttemptInfo {

@@ -1,7 +1,98 @@
 import { OptionsError } from '../errors.ts'
-import { Problems, readOptions, withoutUndefined } from '../options/check.ts'
-import { checkGroupKeys } from '../options/check-keys.ts'
-import { type ResolvedRunOptions, RUN_KEYS, type RunOptions, resolveRun } from './run-options.ts'
+import { ACQUIRE_KEYS, type AcquireOptions, addAcquireProblems } from '../options/call-options.ts'
+import { checkGroupKeys, checkHook, Problems, readOptions, withoutUndefined } from '../options/check.ts'
+import { TRANSACTION_RETRY } from '../options/option-table.ts'
+import type { RetryOptions } from '../options/pool-options.ts'
+import { type Retry, resolveRetry } from '../options/read-values.ts'
+
+/** How a transaction runs as a whole, in a pool or an ORM: how its connection is acquired, and when it is tried again. */
+export interface RunOptions extends AcquireOptions {
+  /**
+   * When to run the whole transaction again, if it is certain that nothing was written. Its function may then run several
+   * times, so whatever else it does must be safe to repeat. `false` runs it once.
+   *
+   * @default `{ retries: 3, minTimeout: 50, maxTimeout: 1000 }`
+   */
+  readonly retry?: boolean | RetryOptions | undefined
+  /**
+   * How long all attempts may take together, including pauses and waits for a connection, in milliseconds. After that the
+   * running statement is cancelled, and the transaction is rolled back and rejects with a `TransactionTimeoutError`. A
+   * COMMIT that was sent is not given up. 0 is no limit.
+   *
+   * @default 0
+   */
+  readonly timeoutMillis?: number | undefined
+  /** Called before each pause. If it throws, there are no more attempts. */
+  readonly onRetry?: ((retry: RetryInfo) => void) | undefined
+}
+
+/** What `onRetry` is called with. */
+export interface RetryInfo {
+  /** Which attempt failed, from 1. */
+  readonly attempt: number
+  /** Why it failed. */
+  readonly error: Error
+  /** How long until the next one, in milliseconds. */
+  readonly delayMillis: number
+}
+
+/** The options, checked and completed. */
+export interface ResolvedRunOptions {
+  readonly retry: Retry | false
+  readonly acquire: AcquireOptions
+  /** `Infinity` for none. */
+  readonly timeoutMillis: number
+  readonly onRetry: ((retry: RetryInfo) => void) | undefined
+}
+
+/** The names of the options. */
+export const RUN_KEYS: readonly string[] = [...ACQUIRE_KEYS, 'retry', 'timeoutMillis', 'onRetry']
+
+/** Completes the given options, and adds every problem to `problems`; `of` names what they were given to. */
+export function resolveRun(of: string, given: RunOptions, problems: Problems): ResolvedRunOptions {
+  const { retry = true, timeoutMillis = 0, onRetry, ...acquire } = withoutUndefined(given)
+  addAcquireProblems(of, acquire, problems)
+  problems.number(`${of}.timeoutMillis`, timeoutMillis, 0)
+  checkHook(`${of}.onRetry`, onRetry, problems)
+  return {
+    acquire,
+    retry: resolveRetry(`${of}.retry`, retry, TRANSACTION_RETRY, problems),
+    timeoutMillis: timeoutMillis || Number.POSITIVE_INFINITY,
+    onRetry,
+  }
+}
+
+/**
+ * For adapters: checks options that are given long before they are used; `of` names what they were given to.
+ *
+ * @throws {OptionsError} that names every problem at once.
+ */
+export function checkRunOptions(of: string, options: RunOptions): void {
+  resolveRunOptions(of, options)
+}
+
+/**
+ * Checks and completes the given options; `of` names what they were given to.
+ *
+ * @throws {OptionsError} that names every problem at once.
+ */
+export function resolveRunOptions(of: string, given: RunOptions): ResolvedRunOptions {
+  return readOptions(of, () => resolveRunGroup(of, given))
+}
+
+function resolveRunGroup(of: string, given: RunOptions): ResolvedRunOptions {
+  const problems = new Problems()
+  problems.group(of, given, '{ retry: false }')
+  checkGroupKeys(of, withoutUndefined(given), RUN_KEYS, problems)
+  const resolved = resolveRun(of, given, problems)
+  if (problems.found.length > 0) throw new OptionsError(problems.found)
+  return resolved
+}
+
+/** @throws {TypeError} that names the caller's function, if `fn` is no function. */
+export function requireFunction(fn: unknown, of: string): void {
+  if (typeof fn !== 'function') throw new TypeError(`${of}: \`fn\` must be a function, got ${typeof fn}`)
+}
 
 const ISOLATION_LEVELS = ['read uncommitted', 'read committed', 'repeatable read', 'serializable'] as const
 const ACCESS_MODES = ['read only', 'read write'] as const
@@ -53,10 +144,10 @@ const KEYS = [...Object.keys(MODE_KEYS), ...RUN_KEYS]
  * @throws {OptionsError} that names every problem at once.
  */
 export function resolveTransactionOptions(given: TransactionOptions): ResolvedTransactionOptions {
-  return readOptions('transaction', () => resolve(given))
+  return readOptions('transaction', () => resolveTransactionGroup(given))
 }
 
-function resolve(given: TransactionOptions): ResolvedTransactionOptions {
+function resolveTransactionGroup(given: TransactionOptions): ResolvedTransactionOptions {
   const problems = new Problems()
   problems.group('transaction', given, "{ isolationLevel: 'serializable' }")
   const { isolationLevel, accessMode, deferrable, ...rest } = withoutUndefined(given)

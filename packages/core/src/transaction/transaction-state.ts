@@ -1,8 +1,17 @@
 import type { LeasedClient } from '../connection/physical-client.ts'
+import { callbackOf, isSubmittable, type QueryArguments } from '../connection/query-arguments.ts'
 import { HoldfastError } from '../errors.ts'
 import { severityOf } from '../policy/classify-error.ts'
 import { codeOf, isError } from '../thrown.ts'
-import { type Callback, callbackOf, type QueryArguments, type Reader, readerOf } from './query-arguments.ts'
+
+type Callback = (error: Error | null, result?: unknown) => void
+
+/** A cursor, a stream, or pg's own `Query`: the driver submits it, and tells it what the server answers. */
+interface Reader {
+  callback?: unknown
+  handleError(error: Error, connection: unknown): void
+  handleReadyForQuery(connection: unknown): void
+}
 
 const IN_FAILED_TRANSACTION = '25P02'
 const INVALID_TERMINATION = '2D000'
@@ -49,13 +58,13 @@ export class TransactionState {
 
   /** Sends a statement, in any of pg's forms. */
   send(...args: QueryArguments): unknown {
-    const reader = readerOf(args)
-    if (reader) return this.#submit(reader, args)
-    const callback = callbackOf(args)
+    const [first, second, third] = args
+    if (isSubmittable<Reader>(first)) return this.#submit(first, args)
+    const callback = callbackOf(first, second, third)
     // The driver refuses these with its own errors.
-    if (args[0] === null || args[0] === undefined || (callback && typeof callback !== 'function'))
+    if (first === null || first === undefined || (callback && typeof callback !== 'function'))
       return this.#query(...args)
-    return callback ? this.#queryWithCallback(args, callback) : this.#queryWithPromise(args)
+    return callback ? this.#queryWithCallback(args, callback as Callback) : this.#queryWithPromise(args)
   }
 
   #queryWithCallback([first, second]: QueryArguments, callback: Callback): unknown {
@@ -132,4 +141,17 @@ interface ReaderState {
 function isFinished({ close, state, destroy, destroyed }: Reader & ReaderState): boolean {
   if (typeof close !== 'function' && typeof destroy !== 'function') return true
   return destroyed === true || state === 'done'
+}
+
+/** Refuses a query in the form in which pg would fail it: by a rejection, the callback, or the reader. Nothing is sent. */
+export function refuse(refusal: Error, [first, second, third]: QueryArguments): unknown {
+  const callback = callbackOf(first, second, third)
+  if (isSubmittable<Reader>(first)) {
+    if (typeof callback === 'function') first.callback ??= callback
+    process.nextTick(() => first.handleError(refusal, undefined))
+    return first
+  }
+  if (typeof callback !== 'function') return Promise.reject(refusal)
+  process.nextTick(callback, refusal)
+  return undefined
 }

@@ -1,9 +1,9 @@
 import type { LeasedClient } from '../connection/physical-client.ts'
+import { type QueryArguments, textOf } from '../connection/query-arguments.ts'
 import { HoldfastError, TransactionStateError } from '../errors.ts'
 import { transactionControlIn } from '../sql/statement.ts'
-import { type QueryArguments, refuse, textOf } from './query-arguments.ts'
-import { requireFunction } from './run-options.ts'
-import type { TransactionState } from './transaction-state.ts'
+import { requireFunction } from './transaction-options.ts'
+import { refuse, type TransactionState } from './transaction-state.ts'
 
 /** What runs in a transaction, or in a savepoint of it. */
 export type TransactionFunction<Result> = (tx: Transaction) => Promise<Result> | Result
@@ -102,7 +102,7 @@ export class Transaction {
   }
 
   #query(args: QueryArguments): unknown {
-    const refusal = this.#refusal() ?? refusalOfText(textOf(args))
+    const refusal = this.#refusal() ?? refusalOfText(textOf(args[0]))
     return refusal ? refuse(refusal, args) : this.#state.send(...args)
   }
 

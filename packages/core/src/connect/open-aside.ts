@@ -1,5 +1,5 @@
+import type { Connection } from '../connection/connection.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { Connection } from './connection.ts'
 import { Logins } from './logins.ts'
 
 const CLOSE_MILLIS = 1000

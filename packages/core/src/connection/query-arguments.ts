@@ -1,4 +1,5 @@
-import type { Client } from 'pg'
+import type { Client, QueryResult } from 'pg'
+import { copyProperties } from '../driver/copy-config.ts'
 import { failSubmittable, type Submittable, trackSubmittable } from '../driver/submittable.ts'
 import { OptionsError, ReleaseError } from '../errors.ts'
 import { abortReason } from '../runtime/abort.ts'
@@ -7,7 +8,58 @@ import { failure } from '../runtime/stack.ts'
 import { onlyRollsBack } from '../sql/statement.ts'
 import { propertyOf } from '../thrown.ts'
 import type { ClientOwner } from './client-owner.ts'
-import type { Callback, QueryArguments } from './query-config.ts'
+
+/** What the driver calls when a statement has ended, and what tells its caller. */
+export type Callback = (error: Error | null, result?: QueryResult) => void
+
+/** The arguments of `query`, in each of pg's forms. */
+export type QueryArguments = readonly [first?: unknown, second?: unknown, third?: unknown]
+
+/** A statement as an object, with the properties that the pool reads. */
+export interface QueryConfig {
+  readonly text?: string
+  readonly name?: string
+  readonly values?: readonly unknown[]
+  readonly rows?: number
+  readonly query_timeout?: number
+  readonly signal?: AbortSignal
+  /** Only `pool.query` can do what this and the next ask for. */
+  readonly idempotent?: unknown
+  readonly transactional?: unknown
+  readonly callback?: Callback
+}
+
+/**
+ * A copy for the driver: without the timeout, which is ours, and with the object's own class, whose getters may provide the
+ * text. It is copied because drivers before 8.23.1 leave our callback in it, where the caller's next call would find it.
+ */
+export function copyOf(config: QueryConfig): QueryConfig {
+  const copy = copyProperties(config)
+  if (config.query_timeout) copy.query_timeout = 0
+  return copy
+}
+
+/** The callback, in the form that has one. It may be no function: the driver refuses that. */
+export function callbackOf(first: unknown, second: unknown, third: unknown): unknown {
+  return typeof second === 'function' ? second : (third ?? (first as { callback?: unknown } | null)?.callback)
+}
+
+/** The SQL text, as far as it is known. */
+export function textOf(first: unknown): string | undefined {
+  const text = typeof first === 'string' ? first : (first as { text?: unknown } | null | undefined)?.text
+  return typeof text === 'string' ? text : undefined
+}
+
+/** Whether this is a cursor, a stream or pg's own `Query`: the driver submits it, and tells it what the server answers. */
+export function isSubmittable<Kind>(query: unknown): query is Kind {
+  return typeof (query as { submit?: unknown } | null)?.submit === 'function'
+}
+
+/** Whether the driver sends it by the protocol that takes values, which allows only one statement. */
+export function hasValues(values: unknown[] | undefined, config: string | QueryConfig): boolean {
+  if (typeof config === 'string') return (values?.length ?? 0) > 0
+  return (values ?? config.values ?? []).length > 0 || config.name !== undefined
+}
 
 /** Why a statement isn't sent; undefined if it is. */
 export function refusalOf(
@@ -37,10 +89,10 @@ function signalRefusal(signal: AbortSignal | undefined, text: string | undefined
 /** Refuses a call of `query`, in the form in which it would have been answered. Nothing is sent. */
 export function refuseQuery(client: Client, [first, second, third]: QueryArguments, refusal: Error): unknown {
   if (first === null || first === undefined) return client.query(first as never) // Throws the driver's own TypeError.
-  const callback = typeof second === 'function' ? second : (third ?? (first as { callback?: unknown }).callback)
+  const callback = callbackOf(first, second, third)
   if (callback && typeof callback !== 'function') throw new TypeError('callback is not a function')
-  if (typeof (first as Partial<Submittable>).submit === 'function')
-    return refuseSubmittable(client, first as Submittable, callback as Callback | undefined, refusal)
+  if (isSubmittable<Submittable>(first))
+    return refuseSubmittable(client, first, callback as Callback | undefined, refusal)
   if (!callback) return new Promise((resolve) => resolve(failure(refusal)))
   process.nextTick(callback as Callback, refusal)
   return undefined

@@ -1,9 +1,9 @@
 import type { AsyncResource } from 'node:async_hooks'
+import type { Connection } from '../connection/connection.ts'
 import { connectCauseOf } from '../errors.ts'
 import { mayConnectAgain } from '../policy/classify-error.ts'
 import { inNoContext } from '../runtime/context.ts'
 import { toError } from '../thrown.ts'
-import type { Connection } from './connection.ts'
 import { Login, type LoginTimes } from './login.ts'
 
 /** What logging in takes, and who is told how it goes. */

@@ -1,9 +1,9 @@
+import type { Connection } from '../connection/connection.ts'
 import { LoginProgress } from '../driver/login-progress.ts'
 import { ConnectError, noAnswer } from '../errors.ts'
 import { longestLoginMillis, silenceMillis } from '../policy/backoff.ts'
 import type { Cancel, Clock } from '../runtime/clock.ts'
-import { afterPatience } from '../runtime/deadline.ts'
-import type { Connection } from './connection.ts'
+import { afterPatience } from '../runtime/clock.ts'
 
 /** How many times a login is looked at until it counts as silent. */
 const LOOKS = 8

@@ -1,31 +1,51 @@
 import type { AsyncResource } from 'node:async_hooks'
 import type { Duplex } from 'node:stream'
 import type { Client, ClientConfig, PoolClient } from 'pg'
-import { truthIn } from '../commit/answer.ts'
+import { truthIn } from '../commit/server-report.ts'
 import type { CommitSettings } from '../commit/settle.ts'
+import type { ClientOwner } from '../connection/client-owner.ts'
+import { Connection, type ConnectionListener } from '../connection/connection.ts'
+import type { ConnectionSettings } from '../connection/connection-settings.ts'
+import { ask, ping } from '../connection/internal-query.ts'
+import { type LeasedClient, type PhysicalClientClass, physicalClientClass } from '../connection/physical-client.ts'
+import { unknownPrimary } from '../connection/session-fitness.ts'
 import { clarified, guardClient } from '../driver/guarded-reading.ts'
 import { endOf } from '../driver/internals.ts'
-import { openSocketBy, refuseLateOpening } from '../driver/open-socket.ts'
+import { openSocketBy, refuseLateOpening } from '../driver/login-progress.ts'
 import { rememberShapes } from '../driver/row-shape.ts'
 import { DriverSession } from '../driver/session.ts'
 import { checkedSockets, HAS_NODE_SOCKETS, makeSocket } from '../driver/socket.ts'
 import { ConnectError, type Loss, noAnswer } from '../errors.ts'
 import { hooksMillis } from '../policy/backoff.ts'
-import { RESET_TIMEOUT_MILLIS } from '../policy/reset.ts'
-import type { Clock } from '../runtime/clock.ts'
+import { INTERNAL_QUERY_TIMEOUT_MILLIS } from '../policy/reset.ts'
+import { afterPatience, type Clock } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
-import { afterPatience } from '../runtime/deadline.ts'
-import { messageOf } from '../thrown.ts'
-import { hasOwnQuery } from '../user-client/client-class.ts'
-import { connectInAnyWay, type LoginKnown } from '../user-client/connecting.ts'
-import type { ClientOwner } from './client-owner.ts'
-import { Connection, type ConnectionListener } from './connection.ts'
-import type { ConnectionSettings } from './connection-settings.ts'
-import { ask, ping } from './internal-query.ts'
+import { messageOf, toError } from '../thrown.ts'
+import { connectInAnyWay, hasOwnQuery, type LoginKnown } from '../user-client.ts'
 import { openAside } from './open-aside.ts'
-import { passwordFor } from './password.ts'
-import { type LeasedClient, type PhysicalClientClass, physicalClientClass } from './physical-client.ts'
-import { unknownPrimary } from './server-role.ts'
+
+/** A function of the user's that returns the password. */
+export type Password = (this: unknown, ...args: unknown[]) => string | Promise<string>
+
+/** The password function for one login. The driver calls it in the context of the socket; this runs it in the opener's. */
+export function passwordFor(opener: AsyncResource | undefined, password: Password): Password {
+  const ask = rejectWithErrors(password)
+  if (!opener) return ask
+  return function (this: unknown, ...args) {
+    return opener.runInAsyncScope(ask, this, ...args)
+  }
+}
+
+/** The driver takes a rejection with `undefined` for success, and goes on without a password. */
+function rejectWithErrors(password: Password): Password {
+  return async function (this: unknown, ...args) {
+    try {
+      return await password.apply(this, args)
+    } catch (error) {
+      throw toError(error)
+    }
+  }
+}
 
 /** The pool's own questions take no longer than this, even if callers wait without a limit. */
 const LONGEST_QUESTION_MILLIS = 60_000
@@ -184,7 +204,7 @@ export class Connector {
     const { objection } = connection.serverRole
     if (!objection) return
     const inRecovery = 'select pg_catalog.pg_is_in_recovery()::text as answer'
-    const [row] = await ask(connection, inRecovery, this.#clock, RESET_TIMEOUT_MILLIS)
+    const [row] = await ask(connection, inRecovery, this.#clock, INTERNAL_QUERY_TIMEOUT_MILLIS)
     // Any answer but `false` confirms what was reported at login.
     if (truthIn(row?.answer) !== false) throw new ConnectError(connection.endpoint, objection)
     connection.serverRole.setStandby(false)
