@@ -64,13 +64,13 @@ test.each([
 })
 
 describe('the message', () => {
-  test('of a failed connect names host, port and database', () => {
+  test('the message of a failed connect names host, port and database', () => {
     expect(new ConnectError(endpoint, refused).message).toBe(
       'connect ECONNREFUSED 127.0.0.1:5432 (connecting to db.example:5432, database app)',
     )
   })
 
-  test('of several failed addresses names each, since Node leaves it empty', () => {
+  test('the message of several failed addresses names each, since Node leaves it empty', () => {
     const both = new AggregateError([new Error('connect ECONNREFUSED ::1:5432'), refused])
     expect(messageOf(both)).toBe('connect ECONNREFUSED ::1:5432, connect ECONNREFUSED 127.0.0.1:5432')
   })
@@ -80,12 +80,12 @@ describe('the message', () => {
     ['query', 'while a statement was running'],
     ['transaction', 'in a transaction, before COMMIT was sent'],
     ['commit', 'after COMMIT was sent'],
-  ] as const)('of a loss in phase %s says: %s', (phase, words) => {
+  ] as const)('the message of a loss in phase %s says: %s', (phase, words) => {
     const error = new ConnectionLostError({ cause: odd, phase, commitOutcome: 'unknown' }, true)
     expect(error.message).toBe(`Connection lost (${words}): odd`)
   })
 
-  test('of a timeout begins as that of pg-pool, since users match on it', () => {
+  test('the message of a timeout begins as that of pg-pool, since users match on it', () => {
     expect(timedOut(undefined).message).toMatch(/^timeout exceeded when trying to connect/)
   })
 })

@@ -34,7 +34,7 @@ describe('the pool', () => {
     expect(pool.constructor.name).toBe('Pool')
   })
 
-  test('shows the options in force where pg shows them', () => {
+  test('a pool shows the options in force where pg shows them', () => {
     expect(makePool({ max: 3, min: 1 }).options).toMatchObject({
       max: 3,
       min: 1,
@@ -43,7 +43,7 @@ describe('the pool', () => {
     })
   })
 
-  test('counts as pg counts', async () => {
+  test('a pool counts its connections and waiters as pg counts', async () => {
     const pool = makePool({ max: 2 })
     const counts = () => [pool.totalCount, pool.idleCount, pool.waitingCount]
     expect(counts()).toEqual([0, 0, 0])
@@ -57,7 +57,7 @@ describe('the pool', () => {
     expect(counts()).toEqual([2, 2, 0])
   })
 
-  test('opens nothing before it is asked for something', async () => {
+  test('a pool opens nothing before it is asked for something', async () => {
     makePool()
     await clock.advance(60_000)
     expect(server.backends).toHaveLength(0)
@@ -65,20 +65,20 @@ describe('the pool', () => {
 })
 
 describe('query', () => {
-  test('runs one statement and releases the connection', async () => {
+  test('query runs one statement and releases the connection', async () => {
     const pool = makePool()
     await expect(soon(pool.query('select 1'))).resolves.toMatchObject({ command: 'select', rows: [] })
     expect(pool.idleCount).toBe(1)
   })
 
-  test('sends the statement in the same tick when a connection is idle', async () => {
+  test('query sends the statement in the same tick when a connection is idle', async () => {
     const pool = makePool()
     await soon(pool.query('select 1'))
     void pool.query('select 2')
     expect(server.received).toEqual(['select 1', 'select 2'])
   })
 
-  test('keeps the connection after a plain SQL error', async () => {
+  test('query keeps the connection after a plain SQL error', async () => {
     const pool = makePool()
     await soon(pool.query('select 1'))
     server.backend().failures.set('insert', serverError('23505', 'duplicate key'))
@@ -88,7 +88,7 @@ describe('query', () => {
     expect(pool.idleCount).toBe(1)
   })
 
-  test('rejects with a typed error when the connection dies while the statement runs', async () => {
+  test('query rejects with a typed error when the connection dies while the statement runs', async () => {
     const pool = makePool()
     await soon(pool.query('select 1'))
     server.backend().silent = true
@@ -104,7 +104,7 @@ describe('query', () => {
     expect(pool.totalCount).toBe(0)
   })
 
-  test('takes callbacks, with and without values', async () => {
+  test('query takes callbacks, with and without values', async () => {
     const pool = makePool()
     const told: unknown[] = []
     expect(pool.query('select 1', (error, result) => told.push([error, result.command]))).toBeUndefined()
@@ -121,7 +121,7 @@ describe('query', () => {
     { statement: undefined, values: undefined },
     { statement: { text: undefined }, values: undefined },
     { statement: 'select $1', values: 5 },
-  ])('loses no slot when the driver refuses $statement with $values', async ({ statement, values }) => {
+  ])('query loses no slot when the driver refuses $statement with $values', async ({ statement, values }) => {
     const pool = makePool({ max: 1 })
     await expect(soon(pool.query(statement as never, values as never))).rejects.toThrow()
     expect(pool.idleCount).toBe(1)
@@ -139,7 +139,7 @@ describe('query', () => {
     expect(pool.totalCount).toBe(0)
   })
 
-  test('a callback that throws does not keep the other callers from being told', async () => {
+  test('a callback of query that throws does not keep the other callers from being told', async () => {
     const pool = makePool()
     server.welcome = serverError('28P01', 'password authentication failed', 'FATAL')
     const thrown: unknown[] = []
@@ -161,7 +161,7 @@ describe('query', () => {
 })
 
 describe('connect', () => {
-  test('calls back with error, client and release, after it has returned', async () => {
+  test('connect calls back with error, client and release, after it has returned', async () => {
     const pool = makePool()
     await soon(pool.query('select 1'))
     const told: unknown[][] = []
@@ -175,7 +175,7 @@ describe('connect', () => {
     expect(pool.idleCount).toBe(1)
   })
 
-  test('calls back with the error and a release that does nothing', async () => {
+  test('connect calls back with the error and a release that does nothing', async () => {
     const pool = makePool()
     server.welcome = serverError('28P01', 'password authentication failed', 'FATAL')
     const told: unknown[][] = []
@@ -187,7 +187,7 @@ describe('connect', () => {
     expect(release).not.toThrow()
   })
 
-  test('leases a client that has its password, and does not show it', async () => {
+  test('connect leases a client that has its password, and does not show it', async () => {
     const pool = makePool({ password: 'geheim' })
     const client = await soon(pool.connect())
     expect(client.password).toBe('geheim')
@@ -208,7 +208,7 @@ describe('release(discard)', () => {
 })
 
 describe('end', () => {
-  test('closes, and sets the same properties as pg', async () => {
+  test('end closes the pool, and sets the same properties as pg', async () => {
     const pool = makePool()
     await soon(pool.query('select 1'))
     const ended = pool.end()
@@ -218,7 +218,7 @@ describe('end', () => {
     expect(server.backend().isOpen).toBe(false)
   })
 
-  test('refuses later calls', async () => {
+  test('end refuses later calls of the pool', async () => {
     const pool = makePool()
     await soon(pool.end())
     await expect(pool.connect()).rejects.toMatchObject({
@@ -228,7 +228,7 @@ describe('end', () => {
     await expect(soon(pool.query('select 1'))).rejects.toMatchObject({ code: 'HOLDFAST_POOL_CLOSED' })
   })
 
-  test('rejects when it is called a second time', async () => {
+  test('end rejects when it is called a second time', async () => {
     const pool = makePool()
     await soon(pool.end())
     await expect(pool.end()).rejects.toThrow('Called end on pool more than once')
@@ -236,7 +236,7 @@ describe('end', () => {
     expect(told).toMatchObject({ code: 'HOLDFAST_POOL_CLOSED' })
   })
 
-  test('accepts a callback', async () => {
+  test('end accepts a callback', async () => {
     const pool = makePool()
     const told = vi.fn()
     pool.end(told)
@@ -244,7 +244,7 @@ describe('end', () => {
     expect(told).toHaveBeenCalledExactlyOnceWith()
   })
 
-  test('runs once at the end of an `await using`', async () => {
+  test('end runs once when an `await using` ends the pool', async () => {
     let pool: Pool
     {
       await using scoped = makePool()
@@ -307,7 +307,7 @@ describe('events', () => {
   })
 
   test.each(['connect', 'acquire', 'release', 'remove', 'error'] as const)(
-    "with a listener that throws on '%s' cost a warning, and no slot",
+    "a listener that throws on '%s' costs a warning, and no slot",
     async (event) => {
       const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
       const pool = makePool({ max: 1, name: 'orders' })

@@ -26,23 +26,23 @@ import {
 import { ODD_VALUES } from '../support/odd-values.ts'
 
 describe.each(ODD_VALUES)('%s', (_name, make) => {
-  test('has a text', () => {
+  test('an odd value that is thrown has a text', () => {
     for (const words of [textOf, messageOf, stackOf, reasonOf]) expect(words(make())).toEqual(expect.any(String))
   })
 
-  test('becomes an error', () => {
+  test('an odd value that is thrown becomes an error', () => {
     const given = make()
     const error = toError(given)
     expect(isError(error)).toBe(true)
     expect(Object.is(error, given) || Object.is(error.cause, given)).toBe(true)
   })
 
-  test('has a code and a name that are texts, if any', () => {
+  test('an odd value that is thrown has a code and a name that are texts, if any', () => {
     for (const read of [codeOf, nameOf]) expect(typeof (read(make()) ?? '')).toBe('string')
     expect(Array.isArray(errorsIn(make()))).toBe(true)
   })
 
-  test('is neither a disconnect nor retryable', () => {
+  test('an odd value that is thrown is neither a disconnect nor retryable', () => {
     for (const classify of [isDisconnect, isRetryable, endsSession, mayAskAgain]) expect(classify(make())).toBe(false)
     expect(mayConnectAgain(make(), false)).toBe(false)
     expect(concernsOthers(make())).toBe(true)
@@ -50,7 +50,7 @@ describe.each(ODD_VALUES)('%s', (_name, make) => {
     expect(isCausedBy(make(), new Error('another'))).toBe(false)
   })
 
-  test('may be the cause of a loss, and of a failure to connect', () => {
+  test('an odd value may be the cause of a loss, and of a failure to connect', () => {
     const cause = make()
     const lost = new ConnectionLostError({ cause, phase: 'query', commitOutcome: 'aborted' }, true)
     expect([lost.code, isRetryable(lost), isDisconnect(lost)]).toEqual(['08006', true, true])
@@ -58,7 +58,7 @@ describe.each(ODD_VALUES)('%s', (_name, make) => {
     expect(refused.code).toBe('08001')
   })
 
-  test('may be what a listener throws', () => {
+  test('an odd value may be what a listener throws', () => {
     using warning = vi.spyOn(process, 'emitWarning').mockReturnValue()
     const publisher = new Publisher('odd')
     const heard: string[] = []
@@ -92,7 +92,7 @@ test('an error that wraps an odd value is classified by itself', () => {
   }
 })
 
-test('reads a property of any value that has it', () => {
+test('property() reads a property of any value that has it', () => {
   expect(propertyOf({ a: 1 }, 'a')).toBe(1)
   expect(propertyOf(() => {}, 'length')).toBe(0)
   expect(propertyOf('text', 'length')).toBeUndefined()

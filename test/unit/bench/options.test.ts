@@ -65,7 +65,7 @@ describe('a command line that makes no sense is refused', () => {
     [['--json', 'no-such-folder/numbers.json'], 'there is no folder no-such-folder.'],
     [['--unknown'], "Unknown option '--unknown'"],
     [['acquire'], "Unexpected argument 'acquire'"],
-  ])('%j', (args, message) => {
+  ])('refuses the command line %j, and says why', (args, message) => {
     expect(() => parseOptions(args)).toThrow(UsageError)
     expect(() => parseOptions(args)).toThrow(message)
   })

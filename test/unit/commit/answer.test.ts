@@ -5,7 +5,7 @@ import { availableConnections } from '../../../packages/core/src/guard/capacity.
 import { nonsense } from './nonsense.ts'
 
 describe('the rows of an answer', () => {
-  test('are those of its only result', () => {
+  test('the rows of an answer are those of its only result', () => {
     expect(rowsIn({ rows: [{ a: '1' }] })).toEqual([{ a: '1' }])
     expect(rowsIn({ rows: [] })).toEqual([])
   })
@@ -19,7 +19,7 @@ describe('the rows of an answer', () => {
     ['a row that is null', { rows: [null] }],
     ['a row that is a list', { rows: [['1']] }],
     ['a text', 'SELECT 1'],
-  ])('are undefined if the answer is %s', (_, result) => {
+  ])('the rows of an answer are undefined if it is %s', (_, result) => {
     expect(rowsIn(result)).toBeUndefined()
   })
 })

@@ -23,7 +23,7 @@ const SERVER_TEXT = '42 1700000000.123456 7000000000000000001 00000001 160000000
 const ASKED: TransactionIdentity = { ...SERVER, transactionId: '1000' }
 
 describe('the identity of a server', () => {
-  test('is read from its text', () => {
+  test('the identity of a server is read from its text', () => {
     expect(readServer(SERVER_TEXT)).toEqual(SERVER)
   })
 
@@ -40,11 +40,11 @@ describe('the identity of a server', () => {
     ['without a pid', SERVER_TEXT.replace('42', 'x')],
     ['with a negative pid', SERVER_TEXT.replace('42', '-42')],
     ['with a start that would end the string of a query', SERVER_TEXT.replace('1700000000.123456', "'--")],
-  ])('is refused if it is %s', (_, text) => {
+  ])('the identity of a server is refused if it is %s', (_, text) => {
     expect(readServer(text)).toBeUndefined()
   })
 
-  test('is read completely or not at all, whatever the text is', () => {
+  test('the identity of a server is read completely or not at all, whatever the text is', () => {
     const part = fc.oneof(fc.constantFrom('42', '00000001', '', '1.5', '9'.repeat(100_000), "'", 'x'), fc.string())
     const property = fc.property(fc.array(part, { maxLength: 8 }), (parts) => {
       const server = readServer(parts.join(' ')) ?? {}
@@ -59,22 +59,22 @@ describe('the queries', () => {
 
   const words = (sql: string): string => sql.replaceAll(/\s+/g, ' ')
 
-  test('name the transaction by all of its 64 bits', () => {
+  test('the queries name the transaction by all of its 64 bits', () => {
     expect(xidStatusQuery({ ...ASKED, transactionId: '4294967300' })).toContain("'4294967300'::xid8")
   })
 
-  test('find a session by its pid and its start', () => {
+  test('the queries find a session by its pid and its start', () => {
     expect(words(sessionQuery(ASKED))).toContain(SAME_SESSION)
   })
 
-  test('terminate a session only if it is the same, in the same transaction, and not waiting for a standby', () => {
+  test('the query that terminates a session does so only if it is the same, in the same transaction, and not waiting for a standby', () => {
     const sql = words(terminateQuery(ASKED))
     expect(sql).toContain(SAME_SESSION)
     expect(sql).toContain("backend_xid = '1000'::xid8::xid")
     expect(sql).toContain("wait_event is distinct from 'SyncRep'")
   })
 
-  test('terminate a session without a known transaction if it is the same', () => {
+  test('the query that terminates a session whose transaction is unknown does so if the session is the same', () => {
     expect(words(terminateQuery(SERVER))).toContain(SAME_SESSION)
     expect(words(terminateQuery(SERVER))).not.toContain('xid')
   })
@@ -83,7 +83,7 @@ describe('the queries', () => {
 describe('the report of a server', () => {
   const RIGHT = { server: SERVER_TEXT, next_xid: '2000', is_first: 'false', status: 'committed', wait_event: null }
 
-  test('is well formed or refused, whatever the server answers', async () => {
+  test('the report of a server is well formed or refused, whatever the server answers', async () => {
     const columns = fc.constantFrom(...Object.keys(RIGHT).filter((column) => column !== 'wait_event'))
     const property = fc.asyncProperty(columns, nonsense, async (column, value) => {
       const ask: Ask = async () => [{ ...RIGHT, [column]: value }]
@@ -99,7 +99,7 @@ describe('the report of a server', () => {
     await fc.assert(property, { numRuns: 500 })
   })
 
-  test('is undefined from a standby, and refused without the status of the transaction', async () => {
+  test('the report of a server is undefined from a standby, and refused without the status of the transaction', async () => {
     expect(await readServerReport(ASKED, async () => [])).toBeUndefined()
     const silent: Ask = async (sql) => (sql.includes('pg_xact_status') ? [] : [RIGHT])
     await expect(readServerReport(ASKED, silent)).rejects.toThrow(

@@ -40,7 +40,7 @@ describe('on the same server', () => {
     ['in progress', 'in progress'],
     ['future', { unknown: 'the server has never heard of the transaction' }],
     [null, { unknown: 'the transaction is too old: the server has forgotten its outcome' }],
-  ] as const)('the status %s gives the verdict %j, whatever the checkpoints are', (status, verdict) => {
+  ] as const)('on the same server %s gives the verdict %j, whatever the checkpoints are', (status, verdict) => {
     for (const { next, first } of CHECKPOINTS)
       expect(judgeVerdict(ASKED, stateWith({}, next, first), status)).toEqual(verdict)
   })
@@ -48,12 +48,12 @@ describe('on the same server', () => {
   test.each([
     ['committed', 'committed'],
     ['aborted', 'aborted'],
-  ] as const)('the status %s is believed after clean restarts', (status, verdict) => {
+  ] as const)('on the same server, the status %s is believed after clean restarts', (status, verdict) => {
     for (const { next, first } of CHECKPOINTS)
       expect(judgeVerdict(ASKED, stateWith(CLEANLY_RESTARTED, next, first), status)).toBe(verdict)
   })
 
-  test('an id that it has not seen is unknown after a clean restart', () => {
+  test('on the same server, an id that it has not seen is unknown after a clean restart', () => {
     expect(judgeVerdict(ASKED, stateWith(CLEANLY_RESTARTED), 'future')).toHaveProperty('unknown')
   })
 })

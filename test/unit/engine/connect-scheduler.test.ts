@@ -8,7 +8,7 @@ const served = (calls: readonly Acquisition[]): number => calls.filter(({ connec
 const failed = (calls: readonly Acquisition[]): number => calls.filter(({ error }) => error).length
 
 describe('while the server is away', () => {
-  test('one opening retries, however many callers wait', async () => {
+  test('while the server is away, one opening retries, however many callers wait', async () => {
     using fixture = new EngineFixture({ max: 10 })
     fixture.server.welcome = refused
     const calls = fixture.acquireMany(20)
@@ -22,7 +22,7 @@ describe('while the server is away', () => {
     expect(served(calls) + failed(calls)).toBe(0)
   })
 
-  test('later callers also wait for the opening that retries', async () => {
+  test('while the server is away, later callers also wait for the opening that retries', async () => {
     using fixture = new EngineFixture({ max: 10 })
     fixture.server.welcome = refused
     fixture.acquire()
@@ -62,7 +62,7 @@ describe('while the server is away', () => {
     expect(fixture.clock.timers('process')).toBe(0)
   })
 
-  test('a caller that comes after that starts a new opening at once', async () => {
+  test('a caller that comes after the retries have stopped starts a new opening at once', async () => {
     using fixture = new EngineFixture({ connectionTimeoutMillis: 3000 })
     fixture.server.welcome = refused
     fixture.acquire()
@@ -109,7 +109,7 @@ describe('while the server is away', () => {
     expect(fixture.server.backends.filter(({ isOpen }) => isOpen)).toHaveLength(2) // The first, and the last.
   })
 
-  test('a login that has received something may then be silent for nine tenths of the deadline', async () => {
+  test('a login that has received something may be silent for nine tenths of the deadline', async () => {
     using fixture = new EngineFixture()
     fixture.server.welcome = 'hang'
     const call = fixture.acquire()
@@ -220,7 +220,7 @@ describe('while the server is away', () => {
     { name: 'full', error: serverError('53300', 'too many clients', 'FATAL') },
     { name: 'unroutable', error: systemError('EHOSTUNREACH') },
     { name: 'closing the socket', error: new Error('Connection terminated unexpectedly') },
-  ])('($name) callers wait until the server is back', async ({ error }) => {
+  ])('callers wait for a server that is $name', async ({ error }) => {
     using fixture = new EngineFixture()
     fixture.server.nextWelcomes.push(error)
     const call = fixture.acquire()
@@ -262,7 +262,7 @@ test.each([0, 1, 2, 3, 4, 5, 6, 7])(
 )
 
 describe('once the server is back', () => {
-  test('the pace of new connections doubles with each success', async () => {
+  test('the pace of new connections doubles with each success once the server is back', async () => {
     using fixture = new EngineFixture({ max: 20 })
     fixture.server.nextWelcomes.push(refused)
     fixture.acquire()
@@ -283,7 +283,7 @@ describe('once the server is back', () => {
     expect(served(calls)).toBe(15)
   })
 
-  test('waiters are served in order of arrival', async () => {
+  test('waiters are served in order of arrival once the server is back', async () => {
     using fixture = new EngineFixture({ max: 1 })
     fixture.server.nextWelcomes.push(refused)
     const calls = fixture.acquireMany(3)
@@ -314,7 +314,7 @@ describe('a final error', () => {
     { name: 'unknown database', error: serverError('3D000', 'database "app" does not exist', 'FATAL') },
     { name: 'bad certificate', error: systemError('CERT_HAS_EXPIRED') },
     { name: 'unknown host', error: systemError('ENOTFOUND') },
-  ])('($name) reaches every waiter at once, with the address that was tried', async ({ error }) => {
+  ])('a final error ($name) reaches every waiter at once, with the address that was tried', async ({ error }) => {
     using fixture = new EngineFixture({ max: 2 })
     fixture.server.welcome = error
     const calls = fixture.acquireMany(5)
@@ -331,7 +331,7 @@ describe('a final error', () => {
     expect(fixture.server.backends).toHaveLength(2)
   })
 
-  test('ends the retries when the server is back and refuses', async () => {
+  test('a final error ends the retries when the server is back and refuses', async () => {
     using fixture = new EngineFixture()
     fixture.server.nextWelcomes.push(refused)
     fixture.server.welcome = serverError('28P01', 'password authentication failed', 'FATAL')
@@ -340,7 +340,7 @@ describe('a final error', () => {
     expect(calls[0]?.error?.code).toBe('28P01')
   })
 
-  test('does not reach a caller that comes later', async () => {
+  test('a final error does not reach a caller that comes later', async () => {
     using fixture = new EngineFixture()
     fixture.server.nextWelcomes.push(serverError('28P01', 'password authentication failed', 'FATAL'))
     fixture.acquire()
@@ -400,7 +400,7 @@ test('a hook is awaited before the connection is leased', async () => {
 })
 
 describe('connectRetry', () => {
-  test('2 retries are made, then the error reaches every waiter', async () => {
+  test('with 2 retries allowed, 2 are made, then the error reaches every waiter', async () => {
     using fixture = new EngineFixture({ max: 1, connectRetry: { retries: 2 } })
     fixture.server.welcome = refused
     const calls = fixture.acquireMany(3)

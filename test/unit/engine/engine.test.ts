@@ -20,7 +20,7 @@ describe('acquire, while a connection is idle,', () => {
     expect(fixture.opened).toBe(1)
   })
 
-  test('leases the connection first that was used last', async () => {
+  test('leases the idle connection first that was used last', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(3)
     expect(fixture.acquire().leased.id).toBe(3)
@@ -96,7 +96,7 @@ describe('the waiters', () => {
 })
 
 describe('the pre-ping', () => {
-  test('pings a connection that was idle for idleMillis', async () => {
+  test('pings a connection before its lease that was idle for idleMillis', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(1)
     await fixture.clock.advance(500)
@@ -249,14 +249,14 @@ describe('the pre-ping', () => {
 })
 
 describe('one disconnect', () => {
-  test('retires every older connection when it is seen on an idle connection', async () => {
+  test('retires every older connection when a disconnect is seen on an idle connection', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(3)
     fixture.server.backend(2).terminate()
     expect(fixture.retired.toSorted()).toEqual(['1 invalidated', '2 lost', '3 invalidated'])
   })
 
-  test('retires every older connection when it is seen by a ping', async () => {
+  test('retires every older connection when a disconnect is seen by a ping', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(3)
     await fixture.clock.advance(500)
@@ -266,7 +266,7 @@ describe('one disconnect', () => {
     expect(fixture.retired.toSorted()).toEqual(['1 invalidated', '2 invalidated', '3 lost'])
   })
 
-  test('retires every older connection when it is seen by a statement', async () => {
+  test('retires every older connection when a disconnect is seen by a statement', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(3)
     const call = fixture.acquire()
@@ -277,7 +277,7 @@ describe('one disconnect', () => {
     expect(fixture.retired.toSorted()).toEqual(['1 invalidated', '2 invalidated', '3 lost'])
   })
 
-  test('retires older leased connections when they are released', async () => {
+  test('retires older leased connections after a disconnect, when they are released', async () => {
     using fixture = new EngineFixture()
     const [first, second] = [fixture.acquire(), fixture.acquire()]
     await fixture.clock.advance(0)
@@ -295,7 +295,7 @@ describe('a disconnect that concerns one connection', () => {
     { name: 'by idle_session_timeout', reason: serverError('57P05', 'idle-session timeout', 'FATAL') },
     { name: 'by idle_in_transaction_session_timeout', reason: serverError('25P03', 'idle-in-transaction', 'FATAL') },
     { name: 'by transaction_timeout', reason: serverError('25P04', 'transaction timeout', 'FATAL') },
-  ])('retires only its own connection: $name', async ({ reason }) => {
+  ])('retires no other connection when one is lost $name', async ({ reason }) => {
     using fixture = new EngineFixture()
     await fixture.fill(3)
     fixture.server.backend(2).terminate(reason)
@@ -304,7 +304,7 @@ describe('a disconnect that concerns one connection', () => {
     expect(fixture.counts.idle).toBe(2)
   })
 
-  test('retires only its own connection when the holder has ended the client', async () => {
+  test('retires no other connection when the holder has ended the client', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(2)
     const call = fixture.acquire()
@@ -313,7 +313,7 @@ describe('a disconnect that concerns one connection', () => {
     expect(fixture.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
   })
 
-  test('retires only its own connection when the client is ended after its release', async () => {
+  test('retires no other connection when the client is ended after its release', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(2)
     const call = fixture.acquire()
@@ -323,7 +323,7 @@ describe('a disconnect that concerns one connection', () => {
     expect(fixture.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
   })
 
-  test('retires only its own connection when the holder discards it', async () => {
+  test('retires no other connection when the holder discards one', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(2)
     fixture.acquire().release(new Error('odd'))
@@ -331,7 +331,7 @@ describe('a disconnect that concerns one connection', () => {
     expect(fixture.retired).toEqual(['2 discarded'])
   })
 
-  test("retires only its own connection with invalidateOnDisconnect 'one'", async () => {
+  test("retires no other connection when one is lost with invalidateOnDisconnect 'one'", async () => {
     using fixture = new EngineFixture({ invalidateOnDisconnect: 'one' })
     await fixture.fill(3)
     fixture.server.backend(2).terminate()
@@ -339,7 +339,7 @@ describe('a disconnect that concerns one connection', () => {
     expect(fixture.retired).toEqual(['2 lost'])
   })
 
-  test('retires only its own connection if that was opened before the last invalidation', async () => {
+  test('retires no other connection when one is lost that was opened before the last invalidation', async () => {
     using fixture = new EngineFixture()
     const [old, other] = [fixture.acquire(), fixture.acquire()]
     await fixture.clock.advance(0)
@@ -395,7 +395,7 @@ test('min is kept ready while the first lease still lasts', async () => {
 })
 
 describe('a plain SQL error', () => {
-  test('leaves the connection in the pool as soon as the server is ready again', async () => {
+  test('a plain SQL error leaves the connection in the pool as soon as the server is ready again', async () => {
     using fixture = new EngineFixture()
     const call = await fixture.lease()
     const backend = fixture.server.backend(1)
@@ -416,7 +416,7 @@ describe('a plain SQL error', () => {
 })
 
 describe('a leased connection that dies', () => {
-  test('frees its slot without being released', async () => {
+  test('a leased connection that dies frees its slot without being released', async () => {
     using fixture = new EngineFixture({ max: 1 })
     await fixture.lease()
     const waiter = fixture.acquire()
@@ -425,7 +425,7 @@ describe('a leased connection that dies', () => {
     expect(waiter.leased.id).toBe(2)
   })
 
-  test('leaves the pool when FATAL arrives, before the socket closes', async () => {
+  test('a leased connection leaves the pool when FATAL arrives, before the socket closes', async () => {
     using fixture = new EngineFixture({ max: 1 })
     const call = await fixture.lease()
     fixture.server.closesSockets = false
@@ -436,7 +436,7 @@ describe('a leased connection that dies', () => {
     expect(next.leased.id).toBe(2)
   })
 
-  test('can still be released, without effect', async () => {
+  test('a leased connection that has died can still be released, without effect', async () => {
     using fixture = new EngineFixture({ max: 1 })
     const call = await fixture.lease()
     fixture.server.backend(1).terminate()
@@ -475,7 +475,7 @@ describe('on release', () => {
     { policy: 'none', before: ['begin'], sent: ['Terminate'], retired: ['1 reset-failed'] },
     { policy: 'none', before: ['begin', 'bad'], sent: ['Terminate'], retired: ['1 reset-failed'] },
     { policy: 'none', before: ['select 1'], sent: [], retired: [] },
-  ] as const)("policy '$policy' sends $sent after $before", async ({ policy, before, sent, retired }) => {
+  ] as const)("a release by '$policy' sends $sent after $before", async ({ policy, before, sent, retired }) => {
     using fixture = new EngineFixture({ resetOnReturn: policy })
     const call = await fixture.lease()
     const backend = fixture.server.backend(1)
@@ -492,7 +492,7 @@ describe('on release', () => {
     expect(fixture.counts.idle).toBe(retired.length === 0 ? 1 : 0)
   })
 
-  test('leases the connection only after the reset is done', async () => {
+  test('leases a released connection only after its reset is done', async () => {
     using fixture = new EngineFixture({ max: 1 })
     const call = await fixture.lease()
     const backend = fixture.server.backend(1)
@@ -537,7 +537,7 @@ describe('on release', () => {
     expect(fixture.retired).toEqual(['1 reset-failed'])
   })
 
-  test('waits for a statement that still runs, then rolls its transaction back', async () => {
+  test('a release waits for a statement that still runs, then rolls its transaction back', async () => {
     using fixture = new EngineFixture()
     const call = await fixture.lease()
     const backend = fixture.server.backend(1)
@@ -581,7 +581,7 @@ describe('on release', () => {
   test.each([
     { policy: 'commit', sent: ['begin', 'COMMIT', 'Terminate'] },
     { policy: 'rollback', sent: ['begin', 'Terminate'] }, // Terminate rolls back as well.
-  ] as const)("policy '$policy' also resets a connection that will be retired", async ({ policy, sent }) => {
+  ] as const)("a release by '$policy' also resets a connection that will be retired", async ({ policy, sent }) => {
     using fixture = new EngineFixture({ resetOnReturn: policy, maxUses: 1 })
     const call = await fixture.lease()
     void call.leased.client.query('begin')
@@ -594,7 +594,7 @@ describe('on release', () => {
 })
 
 describe('retirement on release', () => {
-  test('retires a connection after maxUses leases', async () => {
+  test('retires a connection on release after maxUses leases', async () => {
     using fixture = new EngineFixture({ maxUses: 2 })
     const first = await fixture.lease()
     first.release()
@@ -603,7 +603,7 @@ describe('retirement on release', () => {
     expect(fixture.retired).toEqual(['1 max-uses'])
   })
 
-  test('retires a connection that is older than maxLifetimeSeconds', async () => {
+  test('retires a connection on release that is older than maxLifetimeSeconds', async () => {
     using fixture = new EngineFixture({ maxLifetimeSeconds: 10 })
     const call = await fixture.lease()
     await fixture.clock.advance(10_000)
@@ -720,7 +720,7 @@ describe('connectionTimeoutMillis', () => {
     expect(fixture.clock.timers('process')).toBe(0)
   })
 
-  test('0 means no deadline', async () => {
+  test('with a connectionTimeoutMillis of 0 there is no deadline', async () => {
     using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 0 })
     const holder = await fixture.lease()
     const call = fixture.acquire()
@@ -753,7 +753,7 @@ describe('connectionTimeoutMillis', () => {
 })
 
 describe('end', () => {
-  test('refuses waiters and later callers', async () => {
+  test('end refuses waiters and later callers', async () => {
     using fixture = new EngineFixture({ max: 1 })
     await fixture.lease()
     const waiter = fixture.acquire()
@@ -762,7 +762,7 @@ describe('end', () => {
     expect(fixture.acquire().error?.code).toBe('HOLDFAST_POOL_CLOSED')
   })
 
-  test('sends Terminate over idle connections and resolves when their sockets are closed', async () => {
+  test('end sends Terminate over idle connections and resolves when their sockets are closed', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(2)
     const closed = vi.fn()
@@ -774,7 +774,7 @@ describe('end', () => {
     expect(fixture.counts.total).toBe(0)
   })
 
-  test('waits for leased connections, and closes them when they are released', async () => {
+  test('end waits for leased connections, and closes them when they are released', async () => {
     using fixture = new EngineFixture()
     const call = await fixture.lease()
     const closed = vi.fn()
@@ -789,7 +789,7 @@ describe('end', () => {
     expect(fixture.retired).toEqual(['1 pool-closed'])
   })
 
-  test('destroys leased connections after closeTimeoutMillis', async () => {
+  test('end destroys leased connections after closeTimeoutMillis', async () => {
     using fixture = new EngineFixture({ closeTimeoutMillis: 2000 })
     const call = await fixture.lease()
     const closed = vi.fn()
@@ -803,7 +803,7 @@ describe('end', () => {
     ])
   })
 
-  test('destroys connections whose server ignores Terminate after closeTimeoutMillis', async () => {
+  test('end destroys connections whose server ignores Terminate after closeTimeoutMillis', async () => {
     using fixture = new EngineFixture({ closeTimeoutMillis: 2000 })
     await fixture.fill(2)
     fixture.server.hearsGoodbyes = false
@@ -816,7 +816,7 @@ describe('end', () => {
     expect(fixture.server.backends.every(({ isOpen }) => !isOpen)).toBe(true)
   })
 
-  test('counts closeTimeoutMillis from the call of end, also for connections that are released late', async () => {
+  test('end counts closeTimeoutMillis from its call, also for connections that are released late', async () => {
     using fixture = new EngineFixture({ closeTimeoutMillis: 2000 })
     const call = await fixture.lease()
     fixture.server.hearsGoodbyes = false
@@ -828,7 +828,7 @@ describe('end', () => {
     expect(closed).toHaveBeenCalledOnce()
   })
 
-  test('resolves also when no socket reports that it is closed', async () => {
+  test('end resolves also when no socket reports that it is closed', async () => {
     using fixture = new EngineFixture({ closeTimeoutMillis: 2000 })
     await fixture.fill(1)
     fixture.acquire()
@@ -839,7 +839,7 @@ describe('end', () => {
     expect(closed).toHaveBeenCalledOnce()
   })
 
-  test('still serves the first waiter if a connection is on its way, and refuses the others at once', async () => {
+  test('end still serves the first waiter if a connection is on its way, and refuses the others at once', async () => {
     using fixture = new EngineFixture({ max: 1 })
     const [first, second] = [fixture.acquire(), fixture.acquire()]
     const closed = fixture.engine.close()
@@ -851,7 +851,7 @@ describe('end', () => {
     expect(fixture.server.backends).toHaveLength(1)
   })
 
-  test('ends a hanging attempt to connect after closeTimeoutMillis, and tells its waiter', async () => {
+  test('end stops a hanging attempt to connect after closeTimeoutMillis, and tells its waiter', async () => {
     using fixture = new EngineFixture()
     fixture.server.welcome = 'hang'
     const call = fixture.acquire()
@@ -868,7 +868,7 @@ describe('end', () => {
     expect(fixture.server.backends).toHaveLength(1)
   })
 
-  test('refuses a waiter at once when the attempt to connect for it fails', async () => {
+  test('end refuses a waiter at once when the attempt to connect for it fails', async () => {
     using fixture = new EngineFixture()
     fixture.server.nextWelcomes.push(systemError('ECONNREFUSED'))
     const call = fixture.acquire()
@@ -879,7 +879,7 @@ describe('end', () => {
     expect(fixture.server.backends).toHaveLength(1)
   })
 
-  test('ends an attempt to connect at once when no waiter needs it any more', async () => {
+  test('end stops an attempt to connect at once when no waiter needs it any more', async () => {
     using fixture = new EngineFixture()
     fixture.server.welcome = 'hang'
     const controller = new AbortController()
@@ -892,7 +892,7 @@ describe('end', () => {
     expect(closed).toHaveBeenCalledOnce()
   })
 
-  test('leaves no timer', async () => {
+  test('end leaves no timer', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(2)
     await fixture.clock.advance(5000)
@@ -903,7 +903,7 @@ describe('end', () => {
     expect(fixture.clock.timers('nothing')).toBe(0)
   })
 
-  test('resolves at once if the pool never connected', async () => {
+  test('end resolves at once if the pool never connected', async () => {
     using fixture = new EngineFixture()
     await expect(fixture.engine.close()).resolves.toBeUndefined()
   })
@@ -913,7 +913,7 @@ describe('a process that was suspended', () => {
   test.each([
     { how: 'asleep with its machine', stop: async (fixture: EngineFixture) => fixture.clock.freeze(10_000) },
     { how: 'stopped', stop: (fixture: EngineFixture) => fixture.clock.blockEventLoop(3000) },
-  ])('($how) pings every idle connection before its next lease, whatever idleMillis is', async ({ stop }) => {
+  ])('after a suspension ($how), pings every idle connection before its next lease', async ({ stop }) => {
     using fixture = new EngineFixture({ max: 2, prePing: { idleMillis: 60_000 } })
     await fixture.fill(2)
     await fixture.clock.advance(10)
@@ -928,7 +928,7 @@ describe('a process that was suspended', () => {
     expect(fixture.acquire().connection).toBeDefined() // Proven: no longer suspect.
   })
 
-  test('does not ping a connection on which the server has answered its holder since', async () => {
+  test('after a suspension, does not ping a connection on which the server has answered its holder since', async () => {
     using fixture = new EngineFixture({ max: 1, prePing: { idleMillis: 60_000 } })
     const call = await fixture.lease()
     fixture.clock.freeze(10_000)
@@ -941,7 +941,7 @@ describe('a process that was suspended', () => {
     expect(fixture.server.received).toEqual(['select 1'])
   })
 
-  test('does not count an answer to what was sent before it was suspended', async () => {
+  test('after a suspension, does not count an answer to what was sent before it', async () => {
     using fixture = new EngineFixture({ max: 1, prePing: { idleMillis: 60_000 } })
     const call = await fixture.lease()
     const backend = fixture.server.backend()
@@ -960,14 +960,14 @@ describe('a process that was suspended', () => {
     expect(fixture.server.received).toEqual(['select 1', PING])
   })
 
-  test('differs from one that has nothing to do', async () => {
+  test('a process that had nothing to do does not count as suspended', async () => {
     using fixture = new EngineFixture({ idleTimeoutMillis: 0, prePing: { idleMillis: 600_000 } })
     await fixture.fill(1)
     await fixture.clock.advance(300_000)
     expect(fixture.acquire().connection).toBeDefined()
   })
 
-  test('pings a connection that was leased meanwhile and got no answer since', async () => {
+  test('after a suspension, pings a connection that was leased meanwhile and got no answer since', async () => {
     using fixture = new EngineFixture({ max: 1, prePing: { idleMillis: 60_000 } })
     const call = await fixture.lease()
     fixture.clock.freeze(10_000)
@@ -982,7 +982,7 @@ describe('a process that was suspended', () => {
 })
 
 describe('invalidate', () => {
-  test('closes idle connections now, leased ones when they are released, and keeps later ones', async () => {
+  test('invalidate closes idle connections now, leased ones when they are released, and keeps later ones', async () => {
     using fixture = new EngineFixture({ max: 3 })
     await fixture.fill(2)
     const call = fixture.acquire()
@@ -995,7 +995,7 @@ describe('invalidate', () => {
     expect(fixture.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
   })
 
-  test('retires a connection that is being pinged, and its waiter keeps its place', async () => {
+  test('invalidate retires a connection that is being pinged, and its waiter keeps its place', async () => {
     using fixture = new EngineFixture({ max: 1 })
     await fixture.fill(1)
     await fixture.clock.advance(500)
@@ -1005,7 +1005,7 @@ describe('invalidate', () => {
     expect(call.leased.id).toBe(2)
   })
 
-  test('does not make a waiter wait for a ping that no longer matters', async () => {
+  test('invalidate does not make a waiter wait for a ping that no longer matters', async () => {
     using fixture = new EngineFixture({ max: 1 })
     await fixture.fill(1)
     await fixture.clock.advance(500)
@@ -1017,7 +1017,7 @@ describe('invalidate', () => {
     expect(call.leased.id).toBe(2)
   })
 
-  test('retires a connection that is being reset', async () => {
+  test('invalidate retires a connection that is being reset', async () => {
     using fixture = new EngineFixture({ max: 1 })
     const call = await fixture.lease()
     void call.leased.client.query('begin')

@@ -180,7 +180,9 @@ test('this history of a pool calls every check', async () => {
 })
 
 describe('an exception in a check', () => {
-  test('costs no slot, whichever check throws, and whenever', { timeout: 120_000 }, async () => {
+  test('an exception in a check costs no slot, whichever check throws, and whenever', {
+    timeout: 120_000,
+  }, async () => {
     throwing.calls.clear()
     {
       using fixture = new EngineFixture(OPTIONS)

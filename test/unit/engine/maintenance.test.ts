@@ -3,7 +3,7 @@ import { systemError } from '../../support/fake-client.ts'
 import { EngineFixture, PING } from './engine-fixture.ts'
 
 describe('idleTimeoutMillis', () => {
-  test('closes a connection that was idle for so long, with Terminate', async () => {
+  test('closes a connection that was idle for idleTimeoutMillis, with Terminate', async () => {
     using fixture = new EngineFixture({ idleTimeoutMillis: 700 })
     await fixture.fill(2)
     await fixture.clock.advance(699)
@@ -22,7 +22,7 @@ describe('idleTimeoutMillis', () => {
     expect(fixture.counts.idle).toBe(0)
   })
 
-  test('counts from the last release', async () => {
+  test('idleTimeoutMillis counts from the last release', async () => {
     using fixture = new EngineFixture({ idleTimeoutMillis: 1500, prePing: false })
     await fixture.fill(1)
     await fixture.clock.advance(1000)
@@ -33,7 +33,7 @@ describe('idleTimeoutMillis', () => {
     expect(fixture.counts.idle).toBe(0)
   })
 
-  test('keeps the min freshest connections', async () => {
+  test('idleTimeoutMillis keeps the min freshest connections', async () => {
     using fixture = new EngineFixture({ idleTimeoutMillis: 700, min: 2 })
     await fixture.fill(3)
     await fixture.clock.advance(60_000)
@@ -41,14 +41,14 @@ describe('idleTimeoutMillis', () => {
     expect(fixture.counts.idle).toBe(2)
   })
 
-  test('0 keeps all idle connections', async () => {
+  test('an idleTimeoutMillis of 0 keeps all idle connections', async () => {
     using fixture = new EngineFixture({ idleTimeoutMillis: 0 })
     await fixture.fill(1)
     await fixture.clock.advance(86_400_000)
     expect(fixture.counts.idle).toBe(1)
   })
 
-  test('does not close leased connections', async () => {
+  test('idleTimeoutMillis does not close leased connections', async () => {
     using fixture = new EngineFixture({ idleTimeoutMillis: 700 })
     await fixture.fill(1)
     fixture.acquire()
@@ -67,7 +67,7 @@ describe('maxLifetimeSeconds', () => {
     expect(fixture.retired).toEqual(['1 expired'])
   })
 
-  test('also closes the min connections, and replaces them', async () => {
+  test('closes also the min connections at the end of their lifetime, and replaces them', async () => {
     using fixture = new EngineFixture({ maxLifetimeSeconds: 10, maxLifetimeJitter: 0, min: 1 })
     await fixture.fill(1)
     await fixture.clock.advance(10_000)
@@ -75,7 +75,7 @@ describe('maxLifetimeSeconds', () => {
     expect(fixture.counts).toEqual({ total: 1, idle: 1, waiting: 0 })
   })
 
-  test('varies by chance, so that connections opened together are not closed together', async () => {
+  test('a lifetime varies by chance, so that connections opened together are not closed together', async () => {
     using fixture = new EngineFixture({ maxLifetimeSeconds: 10, maxLifetimeJitter: 0.2, idleTimeoutMillis: 0, max: 2 })
     fixture.clock.chance = 0.5
     const first = await fixture.lease()
@@ -107,7 +107,7 @@ describe('min', () => {
     expect(fixture.counts).toEqual({ total: 4, idle: 2, waiting: 0 })
   })
 
-  test('never opens more than max', async () => {
+  test('never opens more than max for min', async () => {
     using fixture = new EngineFixture({ min: 2, max: 3 })
     await fixture.fill(2)
     fixture.acquire()
@@ -129,7 +129,7 @@ describe('min', () => {
     expect(fixture.counts).toEqual({ total: 2, idle: 2, waiting: 0 })
   })
 
-  test('does not try again while an attempt is under way', async () => {
+  test('does not try again to open min connections while an attempt is under way', async () => {
     using fixture = new EngineFixture({ min: 2 })
     await fixture.fill(1)
     fixture.server.welcome = 'hang'
@@ -137,7 +137,7 @@ describe('min', () => {
     expect(fixture.server.backends).toHaveLength(2)
   })
 
-  test('tries once per heartbeat while the server is away and no caller waits', async () => {
+  test('tries once per heartbeat to open min connections while the server is away and no caller waits', async () => {
     using fixture = new EngineFixture({ min: 1 })
     await fixture.fill(1)
     fixture.server.welcome = systemError('ECONNREFUSED')
@@ -148,7 +148,7 @@ describe('min', () => {
 })
 
 describe('keepaliveMillis', () => {
-  test('pings a connection that was silent for so long, and keeps its place', async () => {
+  test('pings a connection that was silent for keepaliveMillis, and keeps its place', async () => {
     using fixture = new EngineFixture({ keepaliveMillis: 2500, idleTimeoutMillis: 0, max: 2 })
     await fixture.fill(2)
     await fixture.clock.advance(2499)
@@ -160,14 +160,14 @@ describe('keepaliveMillis', () => {
     expect(fixture.acquire().leased.id).toBe(2)
   })
 
-  test('does not restart idleTimeoutMillis', async () => {
+  test('the ping of keepaliveMillis does not restart idleTimeoutMillis', async () => {
     using fixture = new EngineFixture({ keepaliveMillis: 700, idleTimeoutMillis: 2000 })
     await fixture.fill(1)
     await fixture.clock.advance(2000)
     expect(fixture.retired).toEqual(['1 idle-timeout'])
   })
 
-  test('pings neither leased connections nor those on which the server has answered meanwhile', async () => {
+  test('keepaliveMillis pings neither leased connections nor those on which the server has answered meanwhile', async () => {
     using fixture = new EngineFixture({ keepaliveMillis: 2000, idleTimeoutMillis: 0, max: 1 })
     const call = await fixture.lease()
     await fixture.clock.advance(5000)
@@ -180,7 +180,7 @@ describe('keepaliveMillis', () => {
     expect(fixture.server.received).toEqual(['select 1', PING])
   })
 
-  test('0 sends no ping', async () => {
+  test('a keepaliveMillis of 0 sends no ping', async () => {
     using fixture = new EngineFixture({ idleTimeoutMillis: 0 })
     await fixture.fill(1)
     await fixture.clock.advance(60_000)
@@ -191,7 +191,7 @@ describe('keepaliveMillis', () => {
 describe('leakDetectionMillis', () => {
   const overdue = (fixture: EngineFixture) => fixture.eventsOf('connection-leak-suspected')
 
-  test('reports a lease that has lasted so long, at that moment, and once', async () => {
+  test('reports a lease that has lasted for leakDetectionMillis, at that moment, and once', async () => {
     using fixture = new EngineFixture({ leakDetectionMillis: 2500 })
     await fixture.clock.advance(100)
     const [first] = [await fixture.lease(), await fixture.lease()]
@@ -205,7 +205,7 @@ describe('leakDetectionMillis', () => {
     expect(overdue(fixture)).toHaveLength(1)
   })
 
-  test('marks its release as overdue, and reports the next lease again', async () => {
+  test('marks the release of a reported lease as overdue, and reports the next lease again', async () => {
     using fixture = new EngineFixture({ leakDetectionMillis: 500, max: 1 })
     const call = await fixture.lease()
     await fixture.clock.advance(700)
@@ -216,7 +216,7 @@ describe('leakDetectionMillis', () => {
     expect(overdue(fixture)).toHaveLength(2)
   })
 
-  test('0 reports nothing', async () => {
+  test('a leakDetectionMillis of 0 reports no lease', async () => {
     using fixture = new EngineFixture()
     await fixture.lease()
     await fixture.clock.advance(60_000)

@@ -86,7 +86,7 @@ describe('a waiter whose statement never ran', () => {
 describe('after a pooler has said that its server is away,', () => {
   const away = serverError('08P01', 'server login has been failing, try again later (server_login_retry)', 'FATAL')
 
-  test('each connection must answer a ping before its lease, until one has answered', async () => {
+  test("after a pooler's server went away, each connection must answer a ping before its lease, until one has answered", async () => {
     using fixture = new EngineFixture({ max: 2, prePing: false })
     const [first, second] = [await fixture.lease(), await fixture.lease()]
     fixture.server.backend(1).terminate(away)
@@ -101,7 +101,7 @@ describe('after a pooler has said that its server is away,', () => {
     expect(fixture.server.backend(3).received).toEqual([])
   })
 
-  test('a new connection is pinged too, and only one is opened while there is no answer', async () => {
+  test("after a pooler's server went away, a new connection is pinged too, and only one is opened while there is no answer", async () => {
     using fixture = new EngineFixture({ max: 4, prePing: false })
     const holder = await fixture.lease()
     fixture.server.backend(1).terminate(away)

@@ -7,7 +7,7 @@ const waited = (fixture: EngineFixture): number[] =>
   fixture.events.flatMap((event) => (event.type === 'acquire-failed' ? [event.waitedMillis] : []))
 
 describe('maxWaiting', () => {
-  test('lets so many callers wait, and refuses one more at once', async () => {
+  test('lets maxWaiting callers wait, and refuses one more at once', async () => {
     using fixture = new EngineFixture({ max: 1, maxWaiting: 2 })
     const holder = await fixture.lease()
     const [first, second, third] = [fixture.acquire(), fixture.acquire(), fixture.acquire()]
@@ -20,7 +20,7 @@ describe('maxWaiting', () => {
     expect(second.connection).toBeDefined()
   })
 
-  test('does not count waiters for which a connection can still be opened', async () => {
+  test('maxWaiting does not count waiters for which a connection can still be opened', async () => {
     using fixture = new EngineFixture({ max: 2, maxWaiting: 0 })
     const [first, second, third] = [fixture.acquire(), fixture.acquire(), fixture.acquire()]
     expect(third.error?.code).toBe('HOLDFAST_POOL_OVERLOADED')
@@ -141,7 +141,7 @@ describe('a signal', () => {
 })
 
 describe('a waiter that is timed out and asks again at once', () => {
-  test('does not delay the deadlines of earlier waiters', async () => {
+  test('a waiter that is timed out and asks again at once does not delay the deadlines of earlier waiters', async () => {
     using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 300 })
     fixture.server.welcome = 'hang'
     fixture.engine.acquire({ leased() {}, failed: () => void fixture.acquire() })
@@ -151,7 +151,7 @@ describe('a waiter that is timed out and asks again at once', () => {
     expect(second.error?.code).toBe('HOLDFAST_POOL_TIMEOUT')
   })
 
-  test('sets only one timer', async () => {
+  test('a waiter that is timed out and asks again at once sets only one timer', async () => {
     using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 300 })
     await fixture.lease()
     fixture.engine.acquire({ leased() {}, failed: () => void fixture.acquire() })

@@ -14,7 +14,7 @@ function drain(waiters: WaiterList<string>): string {
   return names
 }
 
-test('returns entries in order of arrival', () => {
+test('a list returns entries in order of arrival', () => {
   expect(drain(queue('a', 'b', 'c').waiters)).toBe('abc')
 })
 
@@ -22,7 +22,7 @@ test.each([
   { leaver: 0, rest: 'bc' },
   { leaver: 1, rest: 'ac' },
   { leaver: 2, rest: 'ab' },
-])('removes the entry at place $leaver', ({ leaver, rest }) => {
+])('a list of three keeps its order when the entry at place $leaver leaves', ({ leaver, rest }) => {
   const { waiters, entries } = queue('a', 'b', 'c')
   waiters.remove(entries[leaver] as QueueEntry<string>)
   expect(waiters.size).toBe(2)

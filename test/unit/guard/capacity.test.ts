@@ -16,11 +16,11 @@ describe('the number of granted connections', () => {
     { what: "those of the server, whatever the role's limit above", limits: { role: 1000 }, granted: 97 },
     { what: 'the same, as texts', limits: { superuser: 'f', role: '10', server: '100', reserved: '3' }, granted: 10 },
     { what: 'the same for a superuser, as texts', limits: { superuser: 't', role: '10', server: '100' }, granted: 100 },
-  ])('$what', async ({ limits, granted }) => {
+  ])('the server grants $what', async ({ limits, granted }) => {
     expect(await availableConnections(async () => [{ ...LIMITS, ...limits }])).toBe(granted)
   })
 
-  test('are unknown if the server has no such row', async () => {
+  test('the number of granted connections is unknown if the server has no such row', async () => {
     expect(await availableConnections(async () => [])).toBeUndefined()
   })
 })
@@ -37,7 +37,7 @@ describe('the number of known workers', () => {
     Object.assign(cluster, { worker: { id } })
   }
 
-  test('are one without any sign of others', () => {
+  test('one worker is known without any sign of others', () => {
     expect(knownWorkers()).toBe(1)
   })
 
@@ -50,13 +50,13 @@ describe('the number of known workers', () => {
     { instances: '', instance: '0', known: 1 },
     // An `instances` variable of another program.
     { instances: '4', instance: undefined, known: 1 },
-  ])('is $known with $instances instances of PM2 and instance $instance', ({ instances, instance, known }) => {
+  ])('$known workers are known at instance $instance of $instances of PM2', ({ instances, instance, known }) => {
     vi.stubEnv('instances', instances)
     vi.stubEnv('NODE_APP_INSTANCE', instance)
     expect(knownWorkers()).toBe(known)
   })
 
-  test('is the id of the node:cluster worker, up to the number of cores', () => {
+  test('the number of known workers is the id of the node:cluster worker, up to the number of cores', () => {
     isWorker(1)
     expect(knownWorkers()).toBe(1)
     isWorker(CORES)

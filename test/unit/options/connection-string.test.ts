@@ -20,7 +20,7 @@ describe("a connection string of libpq's key words", () => {
     `  host = db.example   port = 5433 dbname = 'app' user='ada' password = '${SECRET}'  `,
     `host=db.example\nport=5433\ndbname=app\nuser=ada\npassword=${SECRET} connect_timeout=10`,
     `hostaddr=db.example port=5433 dbname=app user=ada password=${SECRET}`,
-  ])('is read as libpq reads it: %j', (text) => {
+  ])('the key words of libpq are read as libpq reads them: %j', (text) => {
     expect(addressOf(text)).toEqual({
       host: 'db.example',
       port: 5433,
@@ -30,7 +30,7 @@ describe("a connection string of libpq's key words", () => {
     })
   })
 
-  test('may have quoted values with any characters', () => {
+  test('the key words of libpq may have quoted values with any characters', () => {
     expect(
       addressOf(String.raw`host=/var/run dbname='my app+1' user='o\'hara' password='a b\\c@d/e?f#g%h+i&j=k'`),
     ).toEqual({
@@ -42,11 +42,11 @@ describe("a connection string of libpq's key words", () => {
     })
   })
 
-  test('may have escaped characters without quotes', () => {
+  test('the key words of libpq may have escaped characters without quotes', () => {
     expect(addressOf(String.raw`host=h user=a\ b password=\'x`)).toMatchObject({ user: 'a b', password: "'x" })
   })
 
-  test('reaches the pool, whose options do not show the password', () => {
+  test('the key words of libpq reach the pool, whose options do not show the password', () => {
     const { options } = new Pool({ connectionString: `host=h port=5433 dbname=app user=ada password=${SECRET}` })
     expect(JSON.stringify(options)).not.toContain(SECRET)
     expect(options).toMatchObject({ host: 'h', port: 5433, user: 'ada', database: 'app' })
@@ -69,7 +69,7 @@ describe('a URL or the path of a socket is passed to pg as it is', () => {
     'socket://ada:x@/var/run/?db=app',
     '/var/run/postgresql app',
     '',
-  ])('%j', (text) => {
+  ])('the URL or path of a socket %j is passed to pg as it is', (text) => {
     expect(readConnectionString(text)).toEqual({ url: text })
     new Client({ connectionString: text } as ClientConfig)
   })
@@ -96,7 +96,7 @@ describe('any other connection string is refused, and no part of it is repeated'
     `postgres://ada:12#${SECRET}@db.example/app`,
     `postgres://ada:${SECRET}/x@db.example/app`,
     `postgres://ada:x@h1:5432,h2:5432/${SECRET}`,
-  ])('%j', (connectionString) => {
+  ])('the connection string %j is refused, and no part of it is repeated', (connectionString) => {
     expect.assertions(3)
     try {
       new Pool({ connectionString })
@@ -117,13 +117,13 @@ describe('any other connection string is refused, and no part of it is repeated'
 describe('a URL given as a name is refused, and not repeated', () => {
   const url = `postgres://ada:${SECRET}@db.example/app`
 
-  test.each(['host', 'user', 'database'] as const)('%s', (option) => {
+  test.each(['host', 'user', 'database'] as const)('a URL given as `%s` is refused, and not repeated', (option) => {
     expect(() => new Pool({ [option]: url })).toThrow(
       `\`${option}\` must not be a URL: that is what \`connectionString\` takes.`,
     )
   })
 
-  test.each(['PGHOST', 'PGUSER', 'PGDATABASE'])('%s', (variable) => {
+  test.each(['PGHOST', 'PGUSER', 'PGDATABASE'])('a URL in %s is refused, and not repeated', (variable) => {
     const before = process.env[variable]
     process.env[variable] = url
     try {

@@ -57,38 +57,41 @@ function outcomeOf(act: () => unknown): 'refused' | 'accepted' {
 const OUTCOMES = ['refused', 'accepted']
 
 describe.each(ODD_VALUES)('%s', (_name, make) => {
-  test.each([...POOL, ...PG, ...GROUPS])('as `%s` of a pool is accepted, or refused by an OptionsError', (option) => {
-    const said = option === 'poolSize' ? 'max' : (option.split('.')[0] as string)
-    const message = refusalOf(() => new Pool(given(option, make())))?.message ?? `\`${said}\` was accepted`
-    expect(message).toContain(`\`${said}`)
-  })
+  test.each([...POOL, ...PG, ...GROUPS])(
+    'an odd `%s` of a pool is accepted, or refused by an OptionsError',
+    (option) => {
+      const said = option === 'poolSize' ? 'max' : (option.split('.')[0] as string)
+      const message = refusalOf(() => new Pool(given(option, make())))?.message ?? `\`${said}\` was accepted`
+      expect(message).toContain(`\`${said}`)
+    },
+  )
 
-  test('as the options of a pool is accepted, or refused by an OptionsError', () => {
+  test('an odd value as the options of a pool is accepted, or refused by an OptionsError', () => {
     const possible = make() === undefined ? ['accepted'] : OUTCOMES
     for (const Class of [Pool, NullPool]) expect(possible).toContain(outcomeOf(() => new Class(make() as never)))
   })
 
-  test.each(RUN)('as `%s` of a transaction or a scope is accepted, or refused by an OptionsError', (option) => {
+  test.each(RUN)('an odd `%s` of a transaction or a scope is accepted, or refused by an OptionsError', (option) => {
     expect(OUTCOMES).toContain(outcomeOf(() => resolveTransactionOptions(given(option, make()))))
     expect(OUTCOMES).toContain(outcomeOf(() => resolveRunOptions('transaction', given(option, make()))))
     expect(OUTCOMES).toContain(outcomeOf(() => withPoolOptions(given(option, make()), () => {})))
   })
 
-  test('as the options of a transaction, a scope or dispose() is accepted, or refused by an OptionsError', () => {
+  test('an odd value as the options of a transaction, a scope or dispose() is accepted, or refused by an OptionsError', () => {
     expect(OUTCOMES).toContain(outcomeOf(() => resolveTransactionOptions(make() as never)))
     expect(OUTCOMES).toContain(outcomeOf(() => withPoolOptions(make() as never, () => {})))
     expect(OUTCOMES).toContain(outcomeOf(() => resolveDispose((make() ?? {}) as never)))
   })
 
   test.each(['isolationLevel', 'accessMode', 'deferrable'])(
-    'as `%s` of a transaction is refused, unless it means the default',
+    'an odd `%s` of a transaction is refused, unless it means the default',
     (mode) => {
       const isFine = make() === undefined || (make() === false && mode === 'deferrable')
       expect(outcomeOf(() => resolveTransactionOptions(given(mode, make())))).toBe(isFine ? 'accepted' : 'refused')
     },
   )
 
-  test('as an argument of pool.connect or pool.query rejects', async () => {
+  test('pool.connect and pool.query reject an odd value as their argument', async () => {
     const pool = new Pool({ host: 'localhost', port: 1, connectRetry: false })
     const value = typeof make() === 'function' ? null : make()
     const third = pool.query('select 1', [], value as never) as unknown as Promise<unknown>

@@ -17,7 +17,7 @@ function problemsOf(options: unknown): readonly string[] {
 }
 
 describe('the defaults', () => {
-  test('are these', () => {
+  test('an empty object gets the defaults', () => {
     expect(resolveOptions({})).toEqual({
       max: 10,
       min: 0,
@@ -49,7 +49,7 @@ describe('the defaults', () => {
     })
   })
 
-  test('apply to keys with the value undefined', () => {
+  test('a key with the value undefined gets its default', () => {
     const keys = Object.keys(resolveOptions({})).filter(
       (key) => !['maxLifetimeMillis', 'queryTimeoutMillis'].includes(key),
     )
@@ -57,7 +57,7 @@ describe('the defaults', () => {
     expect(resolveOptions(absent)).toEqual(resolveOptions({}))
   })
 
-  test('complete an object that has only some of its keys', () => {
+  test('an object that has only some of its keys gets the defaults of the others', () => {
     const { prePing, connectRetry } = resolveOptions({
       prePing: { idleMillis: 0, timeoutMillis: undefined },
       connectRetry: { retries: 2, factor: undefined },
@@ -68,35 +68,35 @@ describe('the defaults', () => {
 })
 
 describe('a short connectionTimeoutMillis', () => {
-  test('shortens a ping timeout that was not given', () => {
+  test('a short connectionTimeoutMillis shortens a ping timeout that was not given', () => {
     expect(resolveOptions({ connectionTimeoutMillis: 1000 }).prePing).toEqual({ idleMillis: 500, timeoutMillis: 500 })
   })
 })
 
 describe('a value that is not an object of options', () => {
-  test.each([null, 'postgres://localhost', 5])('%o is refused', (given) => {
+  test.each([null, 'postgres://localhost', 5])('%o is refused in place of an object of options', (given) => {
     expect(problemsOf(given)).toEqual([expect.stringContaining('`options` must be an object')])
   })
 
   test.each([
     ['prePing', { idleMilis: 1 }, '`prePing.idleMilis` is not an option, did you mean `idleMillis`?'],
     ['connectRetry', { forever: true }, '`connectRetry.forever` is not an option, allowed are'],
-  ])('with an unknown key in %s is refused', (group, value, problem) => {
+  ])('an unknown key in %s is refused', (group, value, problem) => {
     expect(problemsOf({ [group]: value })).toEqual([expect.stringContaining(problem)])
   })
 
-  test('with a key that every object inherits is passed to pg', () => {
+  test('a key that every object inherits is passed to pg', () => {
     expect(problemsOf({ constructor: 1 })).toEqual([])
   })
 })
 
 describe('options of pg keep their meaning', () => {
-  test('poolSize is max', () => {
+  test('poolSize means max', () => {
     expect(resolveOptions({ poolSize: 3 } as PoolOptions).max).toBe(3)
     expect(resolveOptions({ poolSize: 3, max: 4 } as PoolOptions).max).toBe(4)
   })
 
-  test('maxUses: 0 is no limit', () => {
+  test('a maxUses of 0 is no limit', () => {
     expect(resolveOptions({ maxUses: 0 }).maxUses).toBe(Number.POSITIVE_INFINITY)
   })
 
@@ -109,7 +109,7 @@ describe('options of pg keep their meaning', () => {
     { given: { query_timeout: 0 }, resolved: { queryTimeoutMillis: Number.POSITIVE_INFINITY } },
     { given: { query_timeout: 700 }, resolved: { queryTimeoutMillis: 700 } },
     { given: { maxUses: 7 }, resolved: { maxUses: 7 } },
-  ])('$given means $resolved', ({ given, resolved }) => {
+  ])('the option of pg $given means $resolved', ({ given, resolved }) => {
     expect(resolveOptions(given)).toMatchObject(resolved)
   })
 })
@@ -122,7 +122,7 @@ test.each([
   expect(resolveOptions({ prePing }).prePing).toEqual(resolved)
 })
 
-test('connectRetry: false means no retry', () => {
+test('a connectRetry of false means no retry', () => {
   expect(resolveOptions({ connectRetry: false }).connectRetry).toBe(false)
 })
 
@@ -136,25 +136,25 @@ test('the resolved options are frozen, and the given ones are not changed', () =
 })
 
 describe("pg's own options are read as pg reads them", () => {
-  test('a number may be a text, as in an environment variable', () => {
+  test('a number may be given as a text, as in an environment variable', () => {
     const { max, idleTimeoutMillis } = resolveOptions({ max: '20', idleTimeoutMillis: ' 1000 ' } as never)
     expect({ max, idleTimeoutMillis }).toEqual({ max: 20, idleTimeoutMillis: 1000 })
   })
 
-  test('null counts as absent', () => {
+  test('null counts as absent, as pg has it', () => {
     const keys = ['max', 'min', 'maxUses', 'maxLifetimeSeconds', 'connectionTimeoutMillis', 'allowExitOnIdle', 'Client']
     const absent = Object.fromEntries([...keys, 'query_timeout', 'onConnect'].map((key) => [key, null]))
     expect(resolveOptions(absent)).toEqual(resolveOptions({}))
   })
 
   test.each([{ idleTimeoutMillis: Number.POSITIVE_INFINITY }, { idleTimeoutMillis: false }])(
-    '%o means never',
+    'the option %o means never',
     (given) => {
       expect(resolveOptions(given as never).idleTimeoutMillis).toBe(Number.POSITIVE_INFINITY)
     },
   )
 
-  test.each([false, null, 0, '0'])('query_timeout: %o means no limit', (timeout) => {
+  test.each([false, null, 0, '0'])('a query_timeout of %o means no limit', (timeout) => {
     expect(resolveOptions({ query_timeout: timeout } as never).queryTimeoutMillis).toBe(Number.POSITIVE_INFINITY)
   })
 })
@@ -205,22 +205,22 @@ describe('an option with a wrong value is refused', () => {
     [{ connectRetry: { factor: 0.5 } }, '`connectRetry.factor` must be a number from 1 on, got 0.5.'],
     [{ name: '' }, "`name` must be a name, got ''."],
     ['postgres://localhost/app', '`options` must be an object, such as { connectionString }, got a connection string.'],
-  ])('%o', (options, problem) => {
+  ])('a wrong value is refused with the reason: %o', (options, problem) => {
     expect(problemsOf(options)).toEqual([problem])
   })
 
-  test('together with every other one', () => {
+  test('all wrong values are refused together', () => {
     const resolve = () => resolveOptions({ max: 0, prePing: { idleMillis: -1 }, name: '', maxUse: 3 } as PoolOptions)
     expect(resolve).toThrow(OptionsError)
     expect(problemsOf({ max: 0, prePing: { idleMillis: -1 }, name: '', maxUse: 3 })).toHaveLength(4)
     expect(resolve).toThrow(/^Invalid options:(?:\n- `[^\n]+){4}$/)
   })
 
-  test('with the code HOLDFAST_INVALID_OPTION', () => {
+  test('a wrong value is refused with the code HOLDFAST_INVALID_OPTION', () => {
     expect(() => resolveOptions({ max: 0 })).toThrow(expect.objectContaining({ code: 'HOLDFAST_INVALID_OPTION' }))
   })
 
-  test('when a pool is constructed', () => {
+  test('a wrong value is refused when a pool is constructed', () => {
     expect(() => new Pool({ max: 0 })).toThrow(OptionsError)
   })
 })
@@ -250,7 +250,7 @@ describe('a key that resembles an option is refused, with a suggestion', () => {
     ['pool_reset_on_return', 'resetOnReturn'],
     ['maximumPoolSize', 'max'],
     ['minimumIdle', 'min'],
-  ])('%s: did you mean %s?', (key, meant) => {
+  ])('the key %s is refused with the suggestion %s', (key, meant) => {
     expect(problemsOf({ [key]: 1 })).toEqual([`\`${key}\` is not an option, did you mean \`${meant}\`?`])
   })
 })

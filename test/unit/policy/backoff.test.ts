@@ -47,7 +47,7 @@ test.each([
   { inVain: 1, millis: 20_000 },
   { inVain: 2, millis: 27_000 },
   { inVain: 9, millis: 27_000 },
-])('after $inVain failed logins in a row it may be silent for $millis ms', ({ inVain, millis }) => {
+])('after $inVain failed logins in a row a login may be silent for $millis ms', ({ inVain, millis }) => {
   expect(silenceMillis('reached', 30_000, inVain)).toBe(millis)
 })
 

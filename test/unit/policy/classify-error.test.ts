@@ -38,7 +38,7 @@ describe('a message of the server', () => {
     { name: 'a notice of the driver, without a severity', message: systemError('ECONNRESET'), ends: false },
     { name: 'nothing', message: undefined, ends: false },
     { name: 'null', message: null, ends: false },
-  ])('$name ends the session: $ends', ({ message, ends }) => {
+  ])('the message $name of the server ends the session: $ends', ({ message, ends }) => {
     expect(endsSession(message)).toBe(ends)
   })
 })
@@ -53,7 +53,7 @@ describe('a loss', () => {
     { name: 'idle_in_transaction_session_timeout', cause: serverError('25P03', 'idle', 'FATAL'), spreads: false },
     { name: 'transaction_timeout', cause: serverError('25P04', 'long', 'FATAL'), spreads: false },
     { name: 'a protocol violation', cause: serverError('08P01', 'odd', 'FATAL'), spreads: false },
-  ])('by $name concerns other connections: $spreads', ({ cause, spreads }) => {
+  ])('a loss by $name concerns other connections: $spreads', ({ cause, spreads }) => {
     expect(concernsOthers(cause)).toBe(spreads)
   })
 })
@@ -115,15 +115,15 @@ describe('a failed attempt to connect', () => {
     { name: 'no TLS at all', error: new Error('The server does not support SSL connections'), again: false },
     { name: "a hook's own error", error: new Error('SET failed'), again: false },
     { name: 'unknown host, before any success', error: systemError('ENOTFOUND'), again: false },
-  ])('$name is retried: $again', ({ error, again }) => {
+  ])('an attempt to connect that failed by $name is retried: $again', ({ error, again }) => {
     expect(mayConnectAgain(error, false)).toBe(again)
   })
 
-  test('in the TLS handshake is retried if one has worked before', () => {
+  test('an attempt that failed in the TLS handshake is retried if a handshake has worked before', () => {
     expect(mayConnectAgain(systemError('EPROTO'), true)).toBe(true)
   })
 
-  test('by an unknown host is retried if the name has worked before', () => {
+  test('an attempt that failed by an unknown host is retried if the name has worked before', () => {
     expect(mayConnectAgain(systemError('ENOTFOUND'), true)).toBe(true)
   })
 })
@@ -150,7 +150,7 @@ describe('isDisconnect', () => {
     { name: 'an application error', error: new Error('no such customer'), is: false },
     { name: 'a string', error: 'Connection terminated unexpectedly', is: false },
     { name: 'nothing', error: undefined, is: false },
-  ])('says of $name: $is', ({ error, is }) => {
+  ])('isDisconnect says of $name: $is', ({ error, is }) => {
     expect(isDisconnect(error)).toBe(is)
   })
 })
@@ -187,11 +187,11 @@ describe('isRetryable', () => {
       error: new Error('x', { cause: lost({ phase: 'commit' }) }),
       is: false,
     },
-  ])('says of $name: $is', ({ error, is }) => {
+  ])('isRetryable says of $name: $is', ({ error, is }) => {
     expect(isRetryable(error)).toBe(is)
   })
 
-  test('does not follow an endless chain of causes', () => {
+  test('isRetryable does not follow an endless chain of causes', () => {
     const error = new Error('round and round')
     error.cause = error
     expect(isRetryable(error)).toBe(false)

@@ -31,7 +31,7 @@ test.each([
   expect(proofDue({ answeredAt, suspect }, prePing, NOW, () => true)).toBe(proof)
 })
 
-test("asks about a blocked event loop only if the connection's last answer isn't fresh", () => {
+test("asks whether the event loop was blocked only if the connection's last answer isn't fresh", () => {
   const isBehind = (): never => {
     throw new Error('Asked')
   }

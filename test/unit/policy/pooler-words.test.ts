@@ -7,30 +7,30 @@ import { POOLER_SAYINGS } from '../../support/pooler-sayings.ts'
 describe.each(POOLER_SAYINGS)('FATAL %s "%s"', (code, message, meaning) => {
   const error = serverError(code, message, 'FATAL')
 
-  test(`means "${meaning}"`, () => {
+  test(`these words of a pooler mean "${meaning}"`, () => {
     expect(poolerMeaning(error)).toBe(meaning)
   })
 
-  test('comes from a server itself if it names a routine, and then means what its code says', () => {
+  test('these words mean what their code says if they name a routine, since then a server itself has said them', () => {
     expect(
       poolerMeaning(Object.assign(serverError(code, message, 'FATAL'), { routine: 'ProcessInterrupts' })),
     ).toBeUndefined()
     expect(poolerMeaning(serverError(code, message, 'ERROR'))).toBeUndefined()
   })
 
-  test(`while connecting ${meaning === 'final' ? 'is told at once' : 'passes'}`, () => {
+  test(`these words while connecting ${meaning === 'final' ? 'are told to the caller at once' : 'let the caller wait'}`, () => {
     expect(mayConnectAgain(error, false)).toBe(meaning !== 'final')
   })
 })
 
-test('each line of the table is said by one of these', () => {
+test("each line of the table of poolers' words is said by one of the samples", () => {
   const unsaid = POOLER_WORDS.filter(
     (line) => !POOLER_SAYINGS.some(([code, message]) => code === line.code && line.words.test(message)),
   )
   expect(unsaid).toEqual([])
 })
 
-test('each line of the table names its source', () => {
+test("each line of the table of poolers' words names its source", () => {
   expect(POOLER_WORDS.filter(({ source }) => source.length < 20)).toEqual([])
 })
 
@@ -42,6 +42,9 @@ test.each([
   expect(poolerMeaning(serverError(code, message, 'FATAL'))).toBeUndefined()
 })
 
-test.each([undefined, null, 'query_wait_timeout', new Error('query_wait_timeout')])('%s is none either', (error) => {
-  expect(poolerMeaning(error)).toBeUndefined()
-})
+test.each([undefined, null, 'query_wait_timeout', new Error('query_wait_timeout')])(
+  '%s is no word of a pooler',
+  (error) => {
+    expect(poolerMeaning(error)).toBeUndefined()
+  },
+)

@@ -20,30 +20,30 @@ test.each([
 })
 
 describe.each(['session', 'discard'] as const)("'%s'", (policy) => {
-  test('needs no statement if the lease sent nothing', () => {
+  test('the reset needs no statement if the lease sent nothing', () => {
     expect(resetPlan(policy, 'I', false)).toBe('keep')
   })
 
-  test('retires a session in an unknown state', () => {
+  test('the reset retires a session in an unknown state', () => {
     expect(resetPlan(policy, null, true)).toBe('retire')
   })
 
-  test.each(['T', 'E'] as const)('rolls back first if a transaction is open in state %s', (status) => {
+  test.each(['T', 'E'] as const)('the reset rolls back first if a transaction is open in state %s', (status) => {
     const plan = resetPlan(policy, status, false)
     expect(plan).toMatchObject({ statements: ['ROLLBACK', expect.stringMatching(/DISCARD/)] })
   })
 
-  test('has the hook called again, since it undoes what the hook has set', () => {
+  test('the reset has the hook called again, since it undoes what the hook has set', () => {
     expect(resetPlan(policy, 'I', true)).toMatchObject({ undoesHook: true })
   })
 })
 
-test("only 'discard' drops prepared statements", () => {
+test("only the reset policy 'discard' drops prepared statements", () => {
   expect(resetPlan('discard', 'I', true)).toMatchObject({ statements: ['DISCARD ALL'], dropsStatements: true })
   expect(resetPlan('session', 'I', true)).not.toHaveProperty('dropsStatements')
 })
 
-test("the user's own function is called in every state but an unknown one, whatever the lease did", () => {
+test("the user's own reset function is called in every state but an unknown one, whatever the lease did", () => {
   const call = (): void => {}
   for (const status of ['I', 'T', 'E'] as const)
     expect(resetPlan(call, status, false)).toEqual({ statements: [], call })

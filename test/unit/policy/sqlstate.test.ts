@@ -29,6 +29,6 @@ test.each([
   },
   { code: 'CERT_HAS_EXPIRED', name: 'bad certificate', facts: {} },
   { code: undefined, name: 'no code', facts: {} },
-])('knows of $code ($name): $facts', ({ code, facts }) => {
+])('the table knows of $code ($name): $facts', ({ code, facts }) => {
   expect(factsOf(code)).toEqual(facts)
 })

@@ -30,7 +30,7 @@ function block(millis: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, millis)
 }
 
-test.each([2 ** 31, 1e12, Number.POSITIVE_INFINITY])('%d ms means never, not 1 ms', (delay) => {
+test.each([2 ** 31, 1e12, Number.POSITIVE_INFINITY])('a timer of %d ms never fires, instead of after 1 ms', (delay) => {
   const task = vi.fn()
   let cancel: (() => void) | undefined
   const timer = timerOf(() => {
@@ -110,12 +110,12 @@ test('a task that waits until the sockets are read runs after their input, also 
 describe('whether the event loop is behind', () => {
   const isBehind = (): boolean => systemClock.isBehind(systemClock.now())
 
-  test('is true until it is known, and false after a turn of the loop', async () => {
+  test('the event loop counts as behind until it is known, and no more after a turn of the loop', async () => {
     isBehind()
     await vi.waitFor(() => expect(isBehind()).toBe(false))
   })
 
-  test('is true in the tick that has blocked it, and until the sockets are read', async () => {
+  test('the event loop counts as behind in the tick that has blocked it, and until the sockets are read', async () => {
     isBehind()
     await vi.waitFor(() => expect(isBehind()).toBe(false))
     const answers: boolean[] = []

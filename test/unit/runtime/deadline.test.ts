@@ -19,7 +19,7 @@ function awaitReply(clock: FakeClock, millis: number): { outcome: string; at: nu
   return reply
 }
 
-test('judges when the time has passed', async () => {
+test('a deadline judges when the time has passed', async () => {
   using clock = new FakeClock()
   const reply = awaitReply(clock, 1000)
 
@@ -29,7 +29,7 @@ test('judges when the time has passed', async () => {
   expect(reply.outcome).toBe('condemned')
 })
 
-test('does not judge what was answered in time', async () => {
+test('a deadline does not judge what was answered in time', async () => {
   using clock = new FakeClock()
   const reply = awaitReply(clock, 1000)
 
@@ -40,7 +40,7 @@ test('does not judge what was answered in time', async () => {
   expect(clock.timers('process')).toBe(0)
 })
 
-test('reads a reply that is in the socket before it judges, when the timer fires in time', async () => {
+test('a deadline that fires in time reads a reply that is in the socket before it judges', async () => {
   using clock = new FakeClock()
   const reply = awaitReply(clock, 1000)
 
@@ -48,7 +48,7 @@ test('reads a reply that is in the socket before it judges, when the timer fires
   expect(reply.outcome).toBe('answered')
 })
 
-test('reads a reply that is in the socket before it judges, when the event loop was blocked for long', async () => {
+test('a deadline that fires after a long block of the event loop reads a reply that is in the socket before it judges', async () => {
   using clock = new FakeClock()
   const reply = awaitReply(clock, 1000)
 
@@ -61,7 +61,7 @@ test.each([
   { blocked: 1050, judgedAfter: 1050, why: 'none for a timer less than 100 ms late' },
   { blocked: 1300, judgedAfter: 1600, why: 'as long as the timer was late' },
   { blocked: 8000, judgedAfter: 9000, why: 'a second at most' },
-])('grants a grace after a blocked event loop: $why', async ({ blocked, judgedAfter }) => {
+])('a deadline grants a grace after a blocked event loop: $why', async ({ blocked, judgedAfter }) => {
   using clock = new FakeClock()
   const start = clock.now()
   const reply = awaitReply(clock, 1000)
@@ -72,7 +72,7 @@ test.each([
   expect(reply.at - start).toBe(judgedAfter)
 })
 
-test('does not judge a reply that arrives within the grace', async () => {
+test('a deadline does not judge a reply that arrives within the grace', async () => {
   using clock = new FakeClock()
   const reply = awaitReply(clock, 1000)
 
@@ -83,7 +83,7 @@ test('does not judge a reply that arrives within the grace', async () => {
   expect(reply.outcome).toBe('answered')
 })
 
-test('reads a reply that is in the socket before it judges, when the event loop was blocked in the grace, too', async () => {
+test('a deadline reads a reply that is in the socket before it judges, when the event loop was blocked in the grace, too', async () => {
   using clock = new FakeClock()
   const reply = awaitReply(clock, 1000)
 
@@ -93,7 +93,7 @@ test('reads a reply that is in the socket before it judges, when the event loop 
   expect(reply.outcome).toBe('answered')
 })
 
-test('never judges when the time is infinite', async () => {
+test('a deadline never judges when its time is infinite', async () => {
   using clock = new FakeClock()
   const reply = awaitReply(clock, Number.POSITIVE_INFINITY)
 
@@ -101,7 +101,7 @@ test('never judges when the time is infinite', async () => {
   expect(reply.outcome).toBe('pending')
 })
 
-test.each(['process', 'nothing'] as const)('keeps alive what it is told to: %s', async (keepsAlive) => {
+test.each(['process', 'nothing'] as const)('a deadline keeps alive what it is told to: %s', async (keepsAlive) => {
   using clock = new FakeClock()
   afterPatience(clock, 1000, keepsAlive, () => {})
 

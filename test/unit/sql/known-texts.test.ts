@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { KnownTexts } from '../../../packages/core/src/sql/statement.ts'
 
-test('returns what was learned last of a text', () => {
+test('the known texts have what was learned last of a text', () => {
   const known = new KnownTexts<number>()
   expect(known.of('select 1')).toBeUndefined()
   known.learn('select 1', 1)
@@ -10,7 +10,7 @@ test('returns what was learned last of a text', () => {
   expect(known.of('select 2')).toBeUndefined()
 })
 
-test('keeps 500 texts at most, and the latest one among them', () => {
+test('the known texts are 500 at most, and the latest one is among them', () => {
   const known = new KnownTexts<number>()
   const count = 10_000
   for (let number = 1; number <= count; number++) known.learn(`select ${number}`, number)
@@ -19,21 +19,21 @@ test('keeps 500 texts at most, and the latest one among them', () => {
   expect(known.of(`select ${count}`)).toBe(count)
 })
 
-test('keeps the other texts when the fact of one changes', () => {
+test('the known texts keep the others when the fact of one changes', () => {
   const known = new KnownTexts<number>()
   for (let number = 1; number <= 500; number++) known.learn(`select ${number}`, number)
   known.learn('select 500', -1)
   expect(known.of('select 1')).toBe(1)
 })
 
-test('keeps no text longer than 10000 characters', () => {
+test('the known texts have none longer than 10000 characters', () => {
   const known = new KnownTexts<number>()
   const text = `insert into entry values ${"('a'),".repeat(2000)}('b')`
   known.learn(text, 1)
   expect(known.of(text)).toBeUndefined()
 })
 
-test('keeps a text that is asked for often, however many others are learned', () => {
+test('the known texts keep one that is asked for often, however many others are learned', () => {
   const known = new KnownTexts<number>()
   known.learn('select $1', -1)
   for (let number = 1; number <= 10_000; number++) {

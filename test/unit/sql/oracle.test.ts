@@ -101,11 +101,11 @@ function tooMany(differences: readonly Difference[][], limits: Record<Difference
 }
 
 describe('the texts that were gathered', { timeout: 60_000 }, () => {
-  test('are at least 2000, as PostgreSQL takes them', () => {
+  test('at least 2000 gathered texts are taken by PostgreSQL', () => {
     expect(CORPUS.length).toBeGreaterThanOrEqual(2000)
   })
 
-  test('are read as PostgreSQL reads them, or more carefully, and seldom that', () => {
+  test('the gathered texts are read as PostgreSQL reads them, or more carefully, and seldom that', () => {
     const differences = CORPUS.map((text) => compare(text, truthOf(text) as Truth))
     expect(
       tooMany(differences, {
@@ -120,23 +120,23 @@ describe('the texts that were gathered', { timeout: 60_000 }, () => {
     ).toEqual([])
   })
 
-  test('of the ORMs all SELECTs that read are plain reads', () => {
+  test('all SELECTs of the ORMs that only read are plain reads', () => {
     expect(ORMS.reads.length).toBeGreaterThan(400)
     expect(ORMS.reads.filter((text) => !truthOf(text)?.isRead)).toEqual([])
     expect(ORMS.reads.filter((text) => !readSql(text).isRead)).toEqual([])
   })
 
-  test('of the ORMs nothing else is a plain read', () => {
+  test('no other statement of the ORMs is a plain read', () => {
     expect(ORMS.others.length).toBeGreaterThan(150)
     expect(ORMS.others.filter((text) => readSql(text).isRead)).toEqual([])
   })
 
-  test('have their tokens where PostgreSQL has them', () => {
+  test('the gathered texts have their tokens where PostgreSQL has them', () => {
     for (const text of CORPUS) expect(ourTokens(text), text).toEqual(theirTokens(text))
   })
 })
 
-test('mutations of them are read as PostgreSQL reads them, or more carefully, and seldom that', {
+test('mutations of the gathered texts are read as PostgreSQL reads them, or more carefully, and seldom that', {
   timeout: 60_000 + numRuns * 10,
 }, () => {
   const differences: Difference[][] = []

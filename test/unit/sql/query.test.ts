@@ -22,7 +22,7 @@ describe('a plain read', () => {
     'select * from t where a like ($1) and b not ilike (c || $2)',
     "select 'a\\b', upper('\\')",
     'select \'f(1)\', "f(1)", $$f(1)$$ /* f(1) */ -- f(1)',
-  ])('is %s', (text) => {
+  ])('a plain read is %s', (text) => {
     expect(readsOf(text)).toBe(true)
   })
 
@@ -60,7 +60,7 @@ describe('a plain read', () => {
     "select '\\', f(1), '\\''", // With either setting something is wrong with it.
     "select '\\', f(1), '' || '\\'",
     'select 1 /*',
-  ])('is not %s', (text) => {
+  ])('no plain read is %s', (text) => {
     expect(readsOf(text)).toBe(false)
   })
 })
@@ -76,7 +76,7 @@ describe('the functions that keep a SELECT from being a plain read', () => {
     ['select f(1) from t for update', undefined],
     ['update t set a = f(1)', undefined],
     ['select f(1); select 2', undefined],
-  ])('of %s are %o', (text, functions) => {
+  ])('the functions that keep %s from being a plain read are %o', (text, functions) => {
     expect(readSql(text).otherFunctions).toEqual(functions)
   })
 })

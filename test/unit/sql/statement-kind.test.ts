@@ -195,6 +195,6 @@ test.each([
   [`${"select '".repeat(20_000)}; commit`, 'opaque'],
   ['; '.repeat(50_000), 'setup'],
   ['$a$'.repeat(20_001), 'work'],
-] as const)('is found in reasonable time, even for a text that goes on like this: %.12s…', (text, kind) => {
+] as const)('the kind is found in reasonable time, even for a text that goes on like this: %.12s…', (text, kind) => {
   expect(kindOf(text, false)).toBe(kind)
 })

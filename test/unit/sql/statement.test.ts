@@ -86,12 +86,12 @@ describe('the statements of a text', () => {
     ['do $$ begin commit; end $$', ['do']],
     ['select (1; 2)', ['select']],
     ['select 1); commit', ['select', 'commit']],
-  ])('of %j are %j', (text, names) => {
+  ])('the statements of %j are %j', (text, names) => {
     expect(namesIn(text)).toEqual(names)
     expect(readSql(text).isSure).toBe(true)
   })
 
-  test('have their start, their end and their first words', () => {
+  test('the statements of a text have their start, their end and their first words', () => {
     const text = ' /* a */ create UNIQUE index concurrently "a" on b (c) ; ((select 1))'
     expect(readSql(text).statements).toMatchObject([
       { start: 9, end: 54, words: ['create', 'unique', 'index', 'concurrently'] },
@@ -111,7 +111,7 @@ describe('a text that can be read in two ways', () => {
     'select $a$; commit',
     'select 1\0; commit',
     'rollback\0',
-  ])('may do anything: %j', (text) => {
+  ])('a text that can be read in two ways may do anything: %j', (text) => {
     const sql = readSql(text)
     expect(sql).toMatchObject({ isSure: false, isSingle: false, mayCommit: true, mayEnd: true })
     expect(sql).toMatchObject({ kind: 'opaque', kindWithValues: 'opaque', onlyRollsBack: false, isSelect: false })
@@ -123,7 +123,7 @@ describe('a text that can be read in two ways', () => {
     "insert into a values ('\\', 1)",
     "select 'a\\b' /* it's */",
     "select 'a\\\\'; commit",
-  ])('is unambiguous if both readings agree, or if the server refuses one: %j', (text) => {
+  ])('a text is unambiguous if both readings agree, or if the server refuses one: %j', (text) => {
     expect(readSql(text).isSure).toBe(true)
   })
 })
@@ -184,7 +184,7 @@ describe('a transaction of its own', () => {
     ['begin; rollback; insert into a values (1)', false],
     ['insert into a values (1); begin', false],
     ['', false],
-  ])('is the only one of %j: %s', (text, isIn) => {
+  ])('a transaction of its own is the only statement of %j: %s', (text, isIn) => {
     expect(readSql(text).isInTransactionOfItsOwn).toBe(isIn)
   })
 })

@@ -39,7 +39,7 @@ test.each([
   'endpoint',
   '',
   undefined,
-])('%o would not', (text) => {
+])('%o would neither begin nor end a transaction', (text) => {
   expect(transactionControlIn(text)).toBeUndefined()
 })
 

@@ -15,7 +15,7 @@ test('every fault strikes once before any of them strikes again', () => {
   expect(two.slice(FAULTS.length).toSorted()).toEqual(once)
 })
 
-test('the order is the seed’s', () => {
+test('the order of the faults follows from the seed', () => {
   expect(names(1, 30)).toEqual(names(1, 30))
   expect(names(1, 30)).not.toEqual(names(2, 30))
 })

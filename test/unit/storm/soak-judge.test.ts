@@ -60,7 +60,7 @@ function noise(seed = 1): () => number {
 }
 
 describe('a trend', () => {
-  test('is the line of least squares, with its standard error', () => {
+  test('a trend is the line of least squares, with its standard error', () => {
     // Worked out by hand: the mean is (2.5, 3.5), the sums of squares 5 and 7, what the line misses 0.2.
     const trend = trendOf([
       [1, 2],
@@ -80,7 +80,7 @@ describe('a trend', () => {
     expect(bent?.error).toBeCloseTo(Math.sqrt(1.8 / 2 / 5))
   })
 
-  test('is undefined for two points, and for points with the same x', () => {
+  test('a trend is undefined for two points, and for points with the same x', () => {
     expect(
       trendOf([
         [1, 1],
@@ -98,41 +98,41 @@ describe('a trend', () => {
 })
 
 describe('the verdict', () => {
-  test('is flat when nothing grows, in spite of the noise', () => {
+  test('the verdict is flat when nothing grows, in spite of the noise', () => {
     const random = noise()
     expect(verdicts(calmPoints(50, () => ({ objects: 10 * MEGABYTE + random() })))).toEqual(['flat'])
   })
 
-  test('is flat when only the warm-up grew', () => {
+  test('the verdict is flat when only the warm-up grew', () => {
     const points = calmPoints(50, (index) => ({ objects: 10 * MEGABYTE + Math.min(index, 15) * MEGABYTE }))
     expect(verdicts(points)).toEqual(['flat'])
   })
 
-  test('is that the heap grows when each operation leaves one entry of a Map behind', () => {
+  test('the verdict is that the heap grows when each operation leaves one entry of a Map behind', () => {
     const random = noise()
     const points = calmPoints(50, (index) => ({ objects: 10 * MEGABYTE + 64 * OPERATIONS * index + random() }))
     expect(growing(points)).toContain('objects on the heap per operation')
   })
 
-  test('is that the heap grows when each connection opened leaves a client behind', () => {
+  test('the verdict is that the heap grows when each connection opened leaves a client behind', () => {
     const random = noise()
     const points = calmPoints(50, (index) => ({ objects: 10 * MEGABYTE + 20_000 * CONNECTIONS * index + random() }))
     expect(growing(points)).toContain('objects on the heap per connection opened')
   })
 
-  test('is that handles grow when every tenth fault leaves one', () => {
+  test('the verdict is that handles grow when every tenth fault leaves one', () => {
     const points = calmPoints(50, (index) => ({ resources: { PipeWrap: 2, Timeout: Math.floor(index / 10) } }))
     expect(growing(points)).toEqual(['handles per fault'])
   })
 
-  test('is that listeners grow, on the pool or on a signal that lives long', () => {
+  test('the verdict is that listeners grow, on the pool or on a signal that lives long', () => {
     expect(growing(calmPoints(50, (index) => ({ listeners: 15 + index })))).toEqual(['listeners per fault'])
     expect(growing(calmPoints(50, (index) => ({ signalListeners: index })))).toEqual([
       'listeners of a long-lived signal per fault',
     ])
   })
 
-  test('is none while there are too few points, or the noise is greater than what is looked for', () => {
+  test('there is no verdict while there are too few points, or the noise is greater than what is looked for', () => {
     const random = noise()
     expect(verdicts(calmPoints(10))).toEqual(['unclear'])
     const loud = calmPoints(20, () => ({ objects: 10 * MEGABYTE + 20 * random() }))
@@ -141,7 +141,7 @@ describe('the verdict', () => {
 })
 
 describe('what is wrong', () => {
-  test('is nothing in a soak that held', () => {
+  test('nothing is wrong in a soak that held', () => {
     expect(violationsOf(record({ calmPoints: calmPoints(3) }))).toEqual([])
   })
 
@@ -156,19 +156,19 @@ describe('what is wrong', () => {
       { left: { ...NOTHING, sockets: 1 } },
       'left after dispose(): 0 connections of the pools, 1 sockets, 0 sessions at the server',
     ],
-  ])('at a calm point, %j, is reported with its fault', (facts, wrong) => {
+  ])('what is wrong at a calm point, %j, is reported with its fault', (facts, wrong) => {
     const point = { ...calmPoint({}), ...facts }
     expect(violationsOf(record({ calmPoints: [point] }))).toEqual([`after fault 1 (FIN): ${wrong}`])
   })
 
-  test('is a timer or a socket that is alive although no operation runs', () => {
+  test('a timer or a socket that is alive although no operation runs is wrong', () => {
     const point = calmPoint({ resources: { PipeWrap: 2, Timeout: 3, TCPSocketWrap: 1 } })
     expect(violationsOf(record({ calmPoints: [point] }))).toEqual([
       'after fault 1 (FIN): alive after dispose(), although nobody waits: 3 timers, 1 sockets',
     ])
   })
 
-  test('is a crash, an error that is a bug, and too many listeners, but no other warning', () => {
+  test('a crash, an error that is a bug, and too many listeners are wrong, but no other warning is', () => {
     expect(
       violationsOf(
         record({
@@ -184,7 +184,7 @@ describe('what is wrong', () => {
     ])
   })
 
-  test('is whatever the end finds: sockets, money, writes, a process that lives on', () => {
+  test('sockets, money, writes, a process that lives on: whatever the end finds is wrong', () => {
     const end = {
       sample: calmPoint({}).sample,
       left: { sockets: 1, sessions: 2 },

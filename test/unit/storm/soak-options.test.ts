@@ -36,7 +36,7 @@ describe('refuses, and says why,', () => {
     [['--json', tmpdir()], /that is no file/],
     [['--hours', '1'], /--hours/],
     [['5'], /'5'/],
-  ])('%j', (args, message) => {
+  ])('refuses the command line %j, and says why', (args, message) => {
     expect(() => parseSoakOptions(args)).toThrow(UsageError)
     expect(() => parseSoakOptions(args)).toThrow(message)
   })

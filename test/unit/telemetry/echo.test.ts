@@ -133,7 +133,7 @@ describe('under debug', () => {
       'info',
       'Terminated backend 1234 in 260 ms: its connection is lost, and its transaction was open',
     ],
-  ])('$0.type is written as: $2', (event, level, text) => {
+  ])('under debug, $0.type is written as: $2', (event, level, text) => {
     expect(echoed(event)).toEqual([[level, text]])
   })
 
@@ -176,28 +176,28 @@ describe('under debug', () => {
 })
 
 describe('under info', () => {
-  test.each(TYPES)('%s is written exactly if it is louder than debug', (type) => {
+  test.each(TYPES)('under info, %s is written exactly if it is louder than debug', (type) => {
     const loud = echoed(sample(type), 'debug').filter(([level]) => level !== 'debug')
     expect(echoed(sample(type), 'info')).toEqual(loud)
   })
 
-  test('what happens all day to surplus connections is not written', () => {
+  test('under info, what happens all day to surplus connections is not written', () => {
     expect(echoed(sample('connection-retired', { reason: 'idle-timeout' }), 'info')).toEqual([])
   })
 })
 
-test.each(['info', 'debug'] as const)('under %s it wants exactly the events that it writes', (level) => {
+test.each(['info', 'debug'] as const)('under %s the echo wants exactly the events that it writes', (level) => {
   const { wants } = echo({ name: 'orders', level, logger: new RecordingLogger(), status: () => STATUS })
   expect(TYPES.filter(wants)).toEqual(TYPES.filter((type) => echoed(sample(type), level).length > 0))
 })
 
 describe('a line', () => {
-  test('stays one line, and free of control characters, whatever the server says', () => {
+  test('a line of the echo stays one line, and free of control characters, whatever the server says', () => {
     const error = new Error('first\r\n\t second\u001b[31m')
     expect(echoed(sample('connect-failed', { error }))).toEqual([['debug', 'Error on connect(): first second [31m']])
   })
 
-  test('names the class of an error that has no code', () => {
+  test('a line of the echo names the class of an error that has no code', () => {
     const error = new DOMException('This operation was aborted', 'AbortError')
     expect(echoed(sample('acquire-failed', { error }))).toEqual([
       ['info', 'No connection checked out from pool after 300 ms (reason: AbortError: This operation was aborted)'],
@@ -213,11 +213,11 @@ describe('a line', () => {
       new AggregateError([refused(), refused()]),
       'AggregateError: connect ECONNREFUSED 127.0.0.1:5433, connect ECONNREFUSED 127.0.0.1:5433',
     ],
-  ])('takes whatever was thrown for a reason: %s', (error, reason) => {
+  ])('a line of the echo takes whatever was thrown for a reason: %s', (error, reason) => {
     expect(echoed(sample('connect-failed', { error }))).toEqual([['debug', `Error on connect(): ${reason}`]])
   })
 
-  test('of a pool without a name of its own begins with the process alone', () => {
+  test('a line of the echo of a pool without a name begins with the process alone', () => {
     const logger = new RecordingLogger()
     echo({ name: 'holdfast', level: 'info', logger, status: () => STATUS }).subscriber(sample('process-suspended'))
     expect(logger.lines[0]?.[1]).toMatch(new RegExp(`^\\[holdfast ${process.pid}\\] The process`))

@@ -12,12 +12,12 @@ describe('the option', () => {
     [true, 'info'],
     [false, false],
     ['debug', 'debug'],
-  ])('%o means %o, whatever HOLDFAST_ECHO says', (given, level) => {
+  ])('the option `echo` as %o means %o, whatever HOLDFAST_ECHO says', (given, level) => {
     for (const environment of [undefined, 'debug', '0', 'nonsense'])
       expect(resolved(given, environment)).toEqual({ level, problems: [] })
   })
 
-  test.each(['info', 1, null, 'DEBUG'])('%o is refused', (given) => {
+  test.each(['info', 1, null, 'DEBUG'])('the option `echo` is refused as %o', (given) => {
     expect(resolved(given).problems).toEqual([
       expect.stringMatching(/^`echo` must be one of true, false, 'debug', got /),
     ])
@@ -35,11 +35,11 @@ describe('HOLDFAST_ECHO', () => {
     ['info', 'info'],
     ['debug', 'debug'],
     [' DEBUG ', 'debug'],
-  ])('%o means %o where the option is absent', (environment, level) => {
+  ])('HOLDFAST_ECHO as %o means %o where the option is absent', (environment, level) => {
     expect(resolved(undefined, environment)).toEqual({ level, problems: [] })
   })
 
-  test.each(['yes', '2', 'warn'])('%o is refused by its name', (environment) => {
+  test.each(['yes', '2', 'warn'])('HOLDFAST_ECHO is refused by its name as %o', (environment) => {
     expect(resolved(undefined, environment)).toEqual({
       level: false,
       problems: [`\`HOLDFAST_ECHO\` must be 1, true, info, debug, 0 or false, got '${environment}'.`],

@@ -41,7 +41,7 @@ function warner(options: { connectRetry?: object | false; connectionTimeoutMilli
 }
 
 describe('an overdue lease', () => {
-  test('is reported with the stack that acquired it', () => {
+  test('an overdue lease is reported with the stack that acquired it', () => {
     const { tell, said } = warner()
     tell(sample('connection-leak-suspected'))
     expect(said()).toEqual([
@@ -50,13 +50,13 @@ describe('an overdue lease', () => {
     ])
   })
 
-  test('is reported with every frame of a stack that has no message', () => {
+  test('an overdue lease is reported with every frame of a stack that has no message', () => {
     const { tell, said } = warner()
     tell(sample('connection-leak-suspected', { stack: '    at handler (app.ts:1:2)\n    at serve (app.ts:3:4)' }))
     expect(said()).toEqual([expect.stringMatching(/here:\n {4}at handler .*\n {4}at serve .*$/)])
   })
 
-  test('is reported without a stack if there is none', () => {
+  test('an overdue lease is reported without a stack if there is none', () => {
     const { tell, said } = warner()
     tell(sample('connection-leak-suspected', { stack: undefined }))
     expect(said()).toEqual([
@@ -64,7 +64,7 @@ describe('an overdue lease', () => {
     ])
   })
 
-  test('is reported again when it ends after all, once', () => {
+  test('an overdue lease is reported again when it ends after all, once', () => {
     const { tell, said } = warner()
     tell(sample('connection-leak-suspected'))
     said()
@@ -74,7 +74,7 @@ describe('an overdue lease', () => {
     ])
   })
 
-  test('makes releases wanted only as long as it lasts', () => {
+  test('an overdue lease makes releases wanted only as long as it lasts', () => {
     const { tell, wants } = warner()
     const isReleaseHeard = wants('connection-released') as () => boolean
     expect(isReleaseHeard()).toBe(false)
@@ -102,7 +102,7 @@ describe('too many connections wanted', () => {
       { max: 1, workers: 40, available: 30 },
       '40 processes with max: 1 can want 40 connections, but the server grants 30. Run fewer processes, or raise max_connections, or the connection limit of the role or the database',
     ],
-  ])('%o is reported with a remedy', (facts, text) => {
+  ])('too many connections wanted are reported with a remedy: %o', (facts, text) => {
     const { tell, said } = warner()
     tell(sample('capacity-exceeded', facts))
     expect(said()).toEqual([text])
@@ -113,7 +113,7 @@ describe('a server that cannot be reached', () => {
   const TEXT =
     'Cannot connect, trying again; callers wait for up to 30000 ms (connectionTimeoutMillis): ECONNREFUSED: connect ECONNREFUSED 127.0.0.1:5433'
 
-  test('is reported at the first failure, and not at the next ones', () => {
+  test('an unreachable server is reported at the first failure, and not at the next ones', () => {
     const { tell, said, pass } = warner()
     for (let attempt = 1; attempt <= 5; attempt++) {
       tell(sample('connect-failed'))
@@ -122,20 +122,20 @@ describe('a server that cannot be reached', () => {
     expect(said()).toEqual([TEXT])
   })
 
-  test('is reported with its address', () => {
+  test('an unreachable server is reported with its address', () => {
     const { tell, said } = warner()
     const error = new ConnectError({ host: 'db', port: 5433, database: 'app' }, refused())
     tell(sample('connect-failed', { error }))
     expect(said()).toEqual([`${TEXT} (connecting to db:5433, database app)`])
   })
 
-  test('is reported with an endless patience', () => {
+  test('an unreachable server is reported to callers with endless patience', () => {
     const { tell, said } = warner({ connectionTimeoutMillis: Number.POSITIVE_INFINITY })
     tell(sample('connect-failed'))
     expect(said()).toEqual([expect.stringContaining('for as long as it takes (connectionTimeoutMillis: 0)')])
   })
 
-  test('is reported again after a connection was opened in between', () => {
+  test('an unreachable server is reported again after a connection was opened in between', () => {
     const { tell, said, pass } = warner()
     tell(sample('connect-failed'), sample('connection-opened'))
     said()
@@ -144,7 +144,7 @@ describe('a server that cannot be reached', () => {
     expect(said()).toEqual([TEXT])
   })
 
-  test('is reported once a minute at most, since a server at its limit accepts some and refuses others', () => {
+  test('an unreachable server is reported once a minute at most, since a server at its limit accepts some and refuses others', () => {
     const { tell, said, pass } = warner()
     for (let second = 0; second < 60; second++) {
       tell(sample('connect-failed'), sample('connection-opened'))
@@ -155,7 +155,7 @@ describe('a server that cannot be reached', () => {
     expect(said()).toHaveLength(1)
   })
 
-  test('is reported late if the last outage was reported a moment ago', () => {
+  test('an unreachable server is reported late if the last outage was reported a moment ago', () => {
     const { tell, said, pass } = warner()
     tell(sample('connect-failed'), sample('connection-opened'), sample('connect-failed'))
     expect(said()).toHaveLength(1)
@@ -168,20 +168,20 @@ describe('a server that cannot be reached', () => {
     { what: 'a refusal for good', error: Object.assign(new Error('no such role'), { code: '28P01' }) },
     { what: "the pool's own end", error: new Error('The pool closed it: pool-closed') },
     { what: 'an unknown host', error: Object.assign(new Error('getaddrinfo ENOTFOUND db'), { code: 'ENOTFOUND' }) },
-  ])('is not reported for $what, since the waiters have the error already', ({ error }) => {
+  ])('an unreachable server is not reported for $what, since the waiters have the error already', ({ error }) => {
     const { tell, said } = warner()
     tell(sample('connect-failed', { error }))
     expect(said()).toEqual([])
   })
 
-  test('is reported for a host that was known before, since the resolver may fail for a while', () => {
+  test('an unreachable server is reported for a host that was known before, since the resolver may fail for a while', () => {
     const { tell, said } = warner()
     const error = Object.assign(new Error('getaddrinfo ENOTFOUND db'), { code: 'ENOTFOUND' })
     tell(sample('connection-opened'), sample('connect-failed', { error }))
     expect(said()).toHaveLength(1)
   })
 
-  test('is not reported if the pool does not try again', () => {
+  test('an unreachable server is not reported if the pool does not try again', () => {
     const { tell, said } = warner({ connectRetry: false })
     tell(sample('connect-failed'))
     expect(said()).toEqual([])
@@ -235,7 +235,7 @@ describe('without a logger', () => {
     [sample('capacity-exceeded'), 'HOLDFAST_CAPACITY_EXCEEDED', {}],
     [sample('transaction-left-open'), 'HOLDFAST_TRANSACTION_LEFT_OPEN', {}],
     [sample('connect-failed'), 'HOLDFAST_CONNECT_FAILED', {}],
-  ])('$0.type is a warning of the process, by the code %1', (event, code, detail) => {
+  ])('without a logger, $0.type is a warning of the process, by the code %1', (event, code, detail) => {
     warnings({
       name: 'orders',
       clock: { now: () => 0 },

@@ -45,7 +45,9 @@ async function afterTheEnd(fn: (runOn: (ask: () => unknown) => void) => unknown,
 }
 
 describe('jobs that start the next job in the function of their transaction', () => {
-  test('keep nothing of the jobs before them', { timeout: 60_000 }, async () => {
+  test('jobs that start the next job in the function of their transaction keep nothing of the jobs before them', {
+    timeout: 60_000,
+  }, async () => {
     const lengths = new Set<number>()
     const first: WeakRef<TransactionAttempt>[] = []
     let heapBefore = 0
@@ -75,7 +77,7 @@ describe('jobs that start the next job in the function of their transaction', ()
     expect(Math.max(...lengths)).toBeLessThanOrEqual(1)
   })
 
-  test('keep nothing of the jobs before them, also in a scope of their own', async () => {
+  test('jobs that start the next job in a scope of their own keep nothing of the jobs before them', async () => {
     const { signal } = new AbortController()
     const first: WeakRef<TransactionAttempt>[] = []
     await new Promise<void>((resolve, reject) => {
@@ -101,12 +103,12 @@ describe('jobs that start the next job in the function of their transaction', ()
 describe('when a transaction has ended', () => {
   const { signal } = new AbortController()
 
-  test('code that was started in it is in no scope', async () => {
+  test('code that was started in a transaction is in no scope once it has ended', async () => {
     const ask = (): unknown => currentScope()
     expect(await afterTheEnd((runOn) => runOn(ask), { signal })).toEqual([undefined])
   })
 
-  test('code that was started in it is in the scope around it', async () => {
+  test('code that was started in a transaction is in the scope around it once it has ended', async () => {
     const ask = (): unknown => currentScope()
     const options = { connectionTimeoutMillis: 7 }
     const answers = await withPoolOptions(options, () =>
@@ -115,7 +117,7 @@ describe('when a transaction has ended', () => {
     expect(answers).toEqual([options])
   })
 
-  test('a scope that was opened in it still applies', async () => {
+  test('a scope that was opened in a transaction still applies once it has ended', async () => {
     const ask = (): unknown => currentScope()
     const answers = await withPoolOptions({ connectionTimeoutMillis: 7 }, () =>
       afterTheEnd((runOn) => withPoolOptions({ resetOnReturn: 'none' }, () => runOn(ask)), { signal }),
@@ -123,7 +125,7 @@ describe('when a transaction has ended', () => {
     expect(answers).toEqual([{ connectionTimeoutMillis: 7, resetOnReturn: 'none' }])
   })
 
-  test('and the outer one has not, code that was started in it is part of the outer one', async () => {
+  test('code that was started in an inner transaction is part of the outer one once the inner one has ended', async () => {
     let inner: unknown
     let outer: unknown
     await transaction(async () => {
@@ -135,7 +137,7 @@ describe('when a transaction has ended', () => {
     expect(inner).toBe(outer)
   })
 
-  test('and the outer one has, too, a new transaction is part of neither', async () => {
+  test('a new transaction is part of neither the inner nor the outer one once both have ended', async () => {
     let late: (() => Promise<unknown>) | undefined
     await transaction(() =>
       transaction(() => {
@@ -146,7 +148,7 @@ describe('when a transaction has ended', () => {
     expect(await late?.()).toBe(0)
   })
 
-  test('its signal has no listener left', async () => {
+  test('the signal of a transaction has no listener left once it has ended', async () => {
     const { signal } = new AbortController()
     let listeners = 0
     Object.assign(signal, {

@@ -53,17 +53,17 @@ const sqlError = serverError('23505', 'duplicate key')
 const rejected = () => Promise.reject(failure)
 
 describe('a transaction sends', () => {
-  test('BEGIN with its modes, its statements, and COMMIT', async () => {
+  test('a transaction sends BEGIN with its modes, its statements, and COMMIT', async () => {
     await soon(run((tx) => tx.query('select 1'), { isolationLevel: 'serializable', accessMode: 'read only' }))
     expect(server.received).toEqual(['BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY', 'select 1', 'COMMIT'])
   })
 
-  test('ROLLBACK instead of COMMIT when the function rejects', async () => {
+  test('a transaction sends ROLLBACK instead of COMMIT when the function rejects', async () => {
     await expect(soon(run(rejected))).rejects.toBe(failure)
     expect(server.received).toEqual(['BEGIN', 'ROLLBACK'])
   })
 
-  test('a new name for each savepoint', async () => {
+  test('a transaction sends a new name for each savepoint', async () => {
     await soon(
       run(async (tx) => {
         await tx.savepoint((sp) => sp.savepoint(() => {}))
@@ -82,7 +82,7 @@ describe('a transaction sends', () => {
     ])
   })
 
-  test('no ROLLBACK when BEGIN or COMMIT has failed, since nothing is left to roll back', async () => {
+  test('a transaction sends no ROLLBACK when BEGIN or COMMIT has failed, since nothing is left to roll back', async () => {
     for (const statement of ['BEGIN', 'COMMIT']) {
       server = new FakeServer()
       const transaction = run(() => {
@@ -98,7 +98,7 @@ describe('a transaction sends', () => {
     }
   })
 
-  test('nothing when its signal is aborted already', async () => {
+  test('a transaction sends nothing when its signal is aborted already', async () => {
     const reason = new Error('given up')
     await expect(soon(run(() => {}, { signal: AbortSignal.abort(reason) }))).rejects.toBe(reason)
     expect([asked, server.backends]).toEqual([[], []])
@@ -106,7 +106,7 @@ describe('a transaction sends', () => {
 })
 
 describe('the lease of a transaction', () => {
-  test('is acquired with the options for acquiring, and no others', async () => {
+  test('the lease of a transaction is acquired with the options for acquiring, and no others', async () => {
     await soon(run(() => {}, { isolationLevel: 'serializable', connectionTimeoutMillis: 5, resetOnReturn: 'none' }))
     expect(asked).toEqual([{ connectionTimeoutMillis: 5, resetOnReturn: 'none', attempt: expect.anything() }])
   })
@@ -120,19 +120,19 @@ describe('the lease of a transaction', () => {
         throw failure
       },
     ],
-  ])('is given back once when the function %s', async (_how, fn) => {
+  ])('the lease of a transaction is released once when the function %s', async (_how, fn) => {
     await soon(run(fn)).catch(() => {})
     expect(releases).toEqual([undefined])
   })
 
-  test.each(['BEGIN', 'COMMIT'])('is released once when %s fails', async (statement) => {
+  test.each(['BEGIN', 'COMMIT'])('the lease of a transaction is released once when %s fails', async (statement) => {
     const transaction = run(() => {})
     server.backend().failures.set(statement, sqlError)
     await expect(soon(transaction)).rejects.toBe(sqlError)
     expect(releases).toEqual([undefined])
   })
 
-  test("is discarded when ROLLBACK fails, and the caller gets the function's error", async () => {
+  test("the lease of a transaction is discarded when ROLLBACK fails, and the caller gets the function's error", async () => {
     const transaction = run(rejected)
     server.backend().failures.set('ROLLBACK', sqlError)
     await expect(soon(transaction)).rejects.toBe(failure)
@@ -140,7 +140,7 @@ describe('the lease of a transaction', () => {
     expect(server.backend().isOpen).toBe(false)
   })
 
-  test('ends after five seconds without an answer to ROLLBACK', async () => {
+  test('the lease of a transaction ends after five seconds without an answer to ROLLBACK', async () => {
     const transaction = run(() => {
       server.backend().silent = true
       throw failure
@@ -153,7 +153,7 @@ describe('the lease of a transaction', () => {
     expect(server.backend().isOpen).toBe(false)
   })
 
-  test('is not acquired when the function is no function, or an option is invalid', async () => {
+  test('the lease of a transaction is not acquired when the function is no function, or an option is invalid', async () => {
     await expect(run('fn' as never)).rejects.toThrow(TypeError)
     await expect(run(() => {}, { retry: 5 } as never)).rejects.toMatchObject({ name: 'OptionsError' })
     expect(asked).toEqual([])
@@ -161,7 +161,7 @@ describe('the lease of a transaction', () => {
 })
 
 describe('COMMIT answered with ROLLBACK', () => {
-  test('rejects with the error that was caught, not with those that followed from it', async () => {
+  test('COMMIT answered with ROLLBACK rejects with the error that was caught, not with those that followed from it', async () => {
     const transaction = run(async (tx) => {
       await tx.query('bad').catch(() => {})
       await tx.query('worse').catch(() => {})
@@ -174,7 +174,7 @@ describe('COMMIT answered with ROLLBACK', () => {
     expect(releases).toEqual([undefined])
   })
 
-  test('does not blame an error from before the last success, or one that never reached the server', async () => {
+  test('COMMIT answered with ROLLBACK does not blame an error from before the last success, or one that never reached the server', async () => {
     const transaction = run(async (tx) => {
       await tx.query('bad').catch(() => {})
       await tx.query('select 1')
@@ -205,7 +205,7 @@ describe('a transaction that has ended', () => {
     return tx
   }
 
-  test('refuses every form of a query: promise, callback, callback in the config, cursor', async () => {
+  test('a transaction that has ended refuses every form of a query: promise, callback, callback in the config, cursor', async () => {
     const tx = await ended()
     const sent = server.received.length
     const told: unknown[] = []
@@ -223,7 +223,7 @@ describe('a transaction that has ended', () => {
     expect(server.received).toHaveLength(sent)
   })
 
-  test('refuses also the RELEASE of its own savepoint', async () => {
+  test('a transaction that has ended refuses also the RELEASE of its own savepoint', async () => {
     let savepoint: Promise<void> | undefined
     let finish = (): void => {}
     const transaction = run(async (tx) => {
@@ -244,7 +244,7 @@ describe('a transaction that has ended', () => {
   })
 })
 
-test('works with a Client class whose query supports only promises', async () => {
+test('a transaction works with a Client class whose query supports only promises', async () => {
   class PromisingClient extends server.Client {
     // biome-ignore lint/suspicious/noExplicitAny: the overloads are those of pg.Client.
     override query(...args: any[]): any {
@@ -263,7 +263,7 @@ test('works with a Client class whose query supports only promises', async () =>
   ])
 })
 
-test('refuses what is no query as pg refuses it', async () => {
+test('a transaction refuses what is no query as pg refuses it', async () => {
   await soon(
     run((tx) => {
       expect(() => tx.query(null as never)).toThrow(TypeError)

@@ -48,7 +48,7 @@ async function outcomeOf(transact: Transact<'tx', unknown>, options = again): Pr
 }
 
 describe('a transaction', () => {
-  test('runs once when it succeeds, and resolves with its result', async () => {
+  test('a transaction runs once when it succeeds, and resolves with its result', async () => {
     const result = await runTransaction<string, string>(
       (work) => work('tx'),
       (tx, info) => `${tx}, attempt ${info.attempt}`,
@@ -64,7 +64,7 @@ describe('a transaction', () => {
     ['TypeORM has', Object.assign(new Error('QueryFailedError'), { driverError: conflict() })],
     ['there were too many connections', serverError('53300', 'too many clients')],
     ['the server was starting', serverError('57P03', 'the database system is starting up')],
-  ])('runs again when %s', async (_why, error) => {
+  ])('a transaction runs again when %s', async (_why, error) => {
     expect(await outcomeOf(orm(fails(error), () => 'done'))).toEqual([[1, 2], 'done'])
   })
 
@@ -78,11 +78,11 @@ describe('a transaction', () => {
     ['it threw what is no Error', 'a text'],
     ['it threw nothing', undefined],
     ['the deadline of its connection has passed', poolTimeout(serverError('53300', 'too many clients'))],
-  ])('never runs again when %s', async (_why, error) => {
+  ])('a transaction never runs again when %s', async (_why, error) => {
     expect(await outcomeOf(orm(fails(error), () => 'done'))).toEqual([[1], { error }])
   })
 
-  test('runs as often as `retries` allows, and rejects with the last error', async () => {
+  test('a transaction runs as often as `retries` allows, and rejects with the last error', async () => {
     const errors = [conflict(), conflict(), conflict()]
     const ends = errors.map((error) => fails(error))
     const [attempts, end] = await outcomeOf(orm(...ends), { retry: { ...AT_ONCE, retries: 2 } })
@@ -90,13 +90,13 @@ describe('a transaction', () => {
     expect((end as { error: unknown }).error).toBe(errors[2])
   })
 
-  test('runs at most four times by default, and once with `retry: false`', async () => {
+  test('a transaction runs at most four times by default, and once with `retry: false`', async () => {
     const [attempts] = await outcomeOf(orm(fails(conflict())))
     expect(attempts).toEqual([1, 2, 3, 4])
     expect((await outcomeOf(orm(fails(conflict())), { retry: false }))[0]).toEqual([1])
   })
 
-  test('pauses before it runs again', async () => {
+  test('a transaction pauses before it runs again', async () => {
     vi.useFakeTimers()
     try {
       let attempts = 0
@@ -113,7 +113,7 @@ describe('a transaction', () => {
 })
 
 describe('a transaction that may have committed', () => {
-  test('never runs again, whatever error the ORM throws', async () => {
+  test('a transaction that may have committed never runs again, whatever error the ORM throws', async () => {
     const lease = { number: 1, attempt: undefined, isHeld: () => false }
     const transact: Transact<'tx', unknown> = async (work) => {
       const { attempt } = currentScope() ?? {}
@@ -125,7 +125,7 @@ describe('a transaction that may have committed', () => {
     expect(await outcomeOf(transact)).toEqual([[1], { error: expect.objectContaining({ code: '40001' }) }])
   })
 
-  test('may run again if only a connection that its function acquired has committed', async () => {
+  test('a transaction may run again if only a connection that its function acquired has committed', async () => {
     const other = { number: 1, attempt: undefined, isHeld: () => false }
     let attempts = 0
     const work = async (): Promise<string> => {
@@ -141,7 +141,7 @@ describe('a transaction that may have committed', () => {
 })
 
 describe('a connection that an ORM forgets to release', () => {
-  test('is released at the end of the attempt', async () => {
+  test('a connection that an ORM forgets to release is released at the end of the attempt', async () => {
     const releases: number[] = []
     const transact: Transact<'tx', unknown> = async (_work, attempt) => {
       const lease = { number: attempt, attempt: undefined, isHeld: () => true }
@@ -152,7 +152,7 @@ describe('a connection that an ORM forgets to release', () => {
     expect(releases).toEqual([1, 2])
   })
 
-  test('is not released if the function acquired it', async () => {
+  test('a connection that an ORM forgets to release is not released if the function acquired it', async () => {
     const release = vi.fn()
     const work = () =>
       currentScope()?.attempt?.noteLease({ number: 1, attempt: undefined, isHeld: () => true }, release)
@@ -164,13 +164,13 @@ describe('a connection that an ORM forgets to release', () => {
 describe('a signal', () => {
   const reason = new Error('the user has left')
 
-  test('that is aborted already prevents the first attempt', async () => {
+  test('a signal that is aborted already prevents the first attempt', async () => {
     const transact = vi.fn(orm(() => 'done'))
     expect(await outcomeOf(transact, { signal: AbortSignal.abort(reason) })).toEqual([[], { error: reason }])
     expect(transact).not.toHaveBeenCalled()
   })
 
-  test('that is aborted in a pause ends the pause, with its reason', async () => {
+  test('a signal that is aborted in a pause ends the pause, with its reason', async () => {
     const controller = new AbortController()
     const transact = orm(() => {
       setImmediate(() => controller.abort(reason))
@@ -180,7 +180,7 @@ describe('a signal', () => {
     expect(await outcomeOf(transact, options)).toEqual([[1], { error: reason }])
   })
 
-  test('rejects with its reason, even if the ORM wraps it', async () => {
+  test('a transaction whose signal is aborted rejects with the reason, even if the ORM wraps it', async () => {
     const controller = new AbortController()
     const transact = orm(() => {
       controller.abort(reason)
@@ -194,7 +194,7 @@ describe('a signal', () => {
     ['a success', () => 'done', 'done'],
     ['an outcome that is unknown', fails(lost('unknown')), { error: expect.any(ConnectionLostError) }],
     ["the application's own error", fails(new Error('mine')), { error: new Error('mine') }],
-  ])('that is aborted too late does not hide %s', async (_what, end, told) => {
+  ])('a signal that is aborted too late does not hide %s', async (_what, end, told) => {
     const controller = new AbortController()
     const transact = orm(() => {
       controller.abort(reason)
@@ -205,7 +205,7 @@ describe('a signal', () => {
 })
 
 describe('a deadline over all attempts', () => {
-  test('ends the running attempt, and has the last failure as its cause', async () => {
+  test('a deadline over all attempts ends the running attempt, and has the last failure as its cause', async () => {
     const transact = orm(fails(conflict()))
     const options = { timeoutMillis: 20, retry: { minTimeout: 60_000, maxTimeout: 60_000 } }
     const [attempts, end] = await outcomeOf(transact, options)
@@ -214,7 +214,7 @@ describe('a deadline over all attempts', () => {
     expect((end as { error: Error }).error).toMatchObject({ timeoutMillis: 20, cause: { code: '40001' } })
   })
 
-  test('reaches the ORM as one signal, together with the given one', async () => {
+  test('a deadline over all attempts reaches the ORM as one signal, together with the given one', async () => {
     const controller = new AbortController()
     const reason = new Error('the user has left')
     const transact: Transact<'tx', unknown> = () => {
@@ -230,7 +230,7 @@ describe('a deadline over all attempts', () => {
 })
 
 describe('onRetry', () => {
-  test('is called for each failure that another attempt follows, and for no other', async () => {
+  test('onRetry is called for each failure that another attempt follows, and for no other', async () => {
     const told: unknown[] = []
     const options = { retry: { ...AT_ONCE, retries: 2 }, onRetry: (retry: RetryInfo) => told.push(retry) }
     await outcomeOf(orm(fails(conflict())), options)
@@ -243,7 +243,7 @@ describe('onRetry', () => {
     expect(told).toHaveLength(2)
   })
 
-  test('ends the attempts when it throws', async () => {
+  test('onRetry ends the attempts when it throws', async () => {
     const veto = new Error('no more')
     const onRetry = () => {
       throw veto
@@ -255,7 +255,7 @@ describe('onRetry', () => {
 describe('the scope', () => {
   const reason = new Error('the user has left')
 
-  test('has all options for the ORM, and only the signal for the function', async () => {
+  test('the scope of a transaction has all options for the ORM, and only the signal for the function', async () => {
     const controller = new AbortController()
     let forOrm: PoolOptionsScope | undefined
     let forFunction: PoolOptionsScope | undefined
@@ -287,7 +287,7 @@ test.each([
   [{ onRetry: 3 }, '`transaction.onRetry` must be a function, got 3.'],
   [{ signal: {} }, '`transaction.signal` must be an AbortSignal, got an object without names.'],
   [{ isolationLevel: 'serializable' }, expect.stringMatching(/^`transaction.isolationLevel` is not an option, /)],
-])('%o is refused', async (options, problem) => {
+])('the wrong option %o is refused', async (options, problem) => {
   const refused = runTransaction(orm(), () => {}, options as RunOptions)
   const error = (await refused.catch((reason: unknown) => reason)) as OptionsError
   expect(error).toBeInstanceOf(OptionsError)

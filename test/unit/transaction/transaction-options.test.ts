@@ -20,7 +20,7 @@ function problemsOf(options: unknown): readonly string[] {
 const NO_LIMITS = { timeoutMillis: Number.POSITIVE_INFINITY, onRetry: undefined }
 
 describe('the options of a transaction', () => {
-  test('are split into the modes for BEGIN and the options for running', () => {
+  test('the options of a transaction are split into the modes for BEGIN and the options for running', () => {
     const { signal } = new AbortController()
     const resolved = resolveTransactionOptions({
       isolationLevel: 'serializable',
@@ -41,14 +41,14 @@ describe('the options of a transaction', () => {
     expect(resolved.run.acquire.signal).toBe(signal)
   })
 
-  test('may be absent, or present with the value undefined', () => {
+  test('the options of a transaction may be absent, or present with the value undefined', () => {
     const nothing = { modes: {}, run: { acquire: {}, retry: TRANSACTION_RETRY, ...NO_LIMITS } }
     expect(resolveTransactionOptions({})).toEqual(nothing)
     const { modes, run } = resolveTransactionOptions({ isolationLevel: undefined, signal: undefined })
     expect([Object.keys(modes), Object.keys(run.acquire)]).toEqual([[], []])
   })
 
-  test('may be in upper or lower case', () => {
+  test('the modes of a transaction may be in upper or lower case', () => {
     const options = { isolationLevel: 'Repeatable READ' as 'repeatable read', accessMode: 'READ ONLY' as 'read only' }
     expect(resolveTransactionOptions(options).modes).toEqual({
       isolationLevel: 'repeatable read',
@@ -73,11 +73,11 @@ describe('the options of a transaction', () => {
     ],
     [null, expect.stringMatching(/^`transaction options` must be an object, .*, got null\.$/)],
     ['serializable', expect.stringMatching(/^`transaction options` must be an object, .*, got 'serializable'\.$/)],
-  ])('%o are refused', (options, problem) => {
+  ])('the wrong options %o are refused', (options, problem) => {
     expect(problemsOf(options)).toEqual([problem])
   })
 
-  test('are refused with all their problems at once', () => {
+  test('the wrong options of a transaction are refused with all their problems at once', () => {
     expect(problemsOf({ isolationLevel: 'snapshot', accessMode: 'write', retires: 3 })).toHaveLength(3)
   })
 })
