@@ -8,7 +8,7 @@ import { calledWith } from './support/observing.ts'
 
 /** https://node-postgres.com/features/callbacks */
 describe.each(LIBRARIES)('$library: callbacks', ({ open }) => {
-  test('lead through a whole program, as the documentation shows', async ({ direct }) => {
+  test('callbacks lead through a whole program, as the documentation shows', async ({ direct }) => {
     const pool = open(direct)
     const order: string[] = []
     const ended = new Promise<void>((resolve, reject) => {
@@ -31,7 +31,7 @@ describe.each(LIBRARIES)('$library: callbacks', ({ open }) => {
     expect(pool.ended).toBe(true)
   })
 
-  test('are given null, or undefined, for an error that there was not', async ({ direct }) => {
+  test('callbacks are given null, or undefined, for an error that there was not', async ({ direct }) => {
     await using pool = open(direct)
     expect((await calledWith((done) => pool.query('select 1', done)))[0]).toBe(undefined)
     const client = await pool.connect()
@@ -48,7 +48,9 @@ describe.each(LIBRARIES)('$library: callbacks', ({ open }) => {
     client.release()
   })
 
-  test('are given release as the third argument, which can discard the client', async ({ direct }) => {
+  test('callbacks of connect are given release as the third argument, which can discard the client', async ({
+    direct,
+  }) => {
     await using pool = open({ ...direct, max: 1 })
     const lend = async (): Promise<[pg.PoolClient, (discard?: Error | boolean) => void]> => {
       const [, client, release] = await calledWith((done) => pool.connect(done))
@@ -65,7 +67,7 @@ describe.each(LIBRARIES)('$library: callbacks', ({ open }) => {
     releaseAgain()
   })
 
-  test('can not be combined with a promise: nothing is returned', async ({ direct }) => {
+  test('a call with a callback returns no promise', async ({ direct }) => {
     await using pool = open(direct)
     await calledWith((done) => expect(pool.query('select 1', done)).toBeUndefined())
     const client = await pool.connect()
@@ -77,7 +79,7 @@ describe.each(LIBRARIES)('$library: callbacks', ({ open }) => {
     await calledWith((done) => expect(pool.end(done)).toBeUndefined())
   })
 
-  test('that release and ask again at once serve every caller', async ({ direct }) => {
+  test('callbacks that release and ask again at once serve every caller', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const order: number[] = []
     const work = (number: number): Promise<void> =>

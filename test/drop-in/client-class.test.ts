@@ -6,7 +6,7 @@ import { LIBRARIES } from './support/libraries.ts'
 import { withClient } from './support/observing.ts'
 
 describe.each(LIBRARIES)("$library: a client class of the user's own", ({ open }) => {
-  test('may know promises only', async ({ direct }) => {
+  test("a client class of the user's own may know promises only", async ({ direct }) => {
     const counts: unknown[] = []
     class Counting extends pg.Client {
       // biome-ignore lint/suspicious/noExplicitAny: the overloads are those of pg.Client.

@@ -8,7 +8,7 @@ import { calledWith, told } from './support/observing.ts'
 
 /** https://node-postgres.com/apis/client, for a leased client. */
 describe.each(LIBRARIES)('$library: a leased client', ({ open }) => {
-  test('says where it is connected to, and to which process', async ({ cluster, direct }) => {
+  test('a leased client says where it is connected to, and to which process', async ({ cluster, direct }) => {
     await using pool = open(direct)
     const client = await pool.connect()
     const { host, port, user, database, password, processID } = client as unknown as Record<string, unknown>
@@ -24,7 +24,7 @@ describe.each(LIBRARIES)('$library: a leased client', ({ open }) => {
     client.release()
   })
 
-  test('escapes what goes into a text', async ({ direct }) => {
+  test('a leased client escapes what goes into a text', async ({ direct }) => {
     await using pool = open(direct)
     const client = await pool.connect()
     expect(client.escapeIdentifier('Foo"Identifier')).toBe('"Foo""Identifier"')
@@ -33,7 +33,7 @@ describe.each(LIBRARIES)('$library: a leased client', ({ open }) => {
     client.release()
   })
 
-  test('has type parsers of its own, which stay with the connection', async ({ direct }) => {
+  test('a leased client has type parsers of its own, which stay with the connection', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const client = await pool.connect()
     client.setTypeParser(pg.types.builtins.INT8, BigInt)
@@ -45,7 +45,7 @@ describe.each(LIBRARIES)('$library: a leased client', ({ open }) => {
     expect((await other.query('select 1::int8 as it')).rows).toEqual([{ it: '1' }])
   })
 
-  test('knows the state of its transaction', async ({ direct }) => {
+  test('a leased client knows the state of its transaction', async ({ direct }) => {
     await using pool = open(direct)
     const client = await pool.connect()
     const state = (): unknown => client.getTransactionStatus()
@@ -59,7 +59,7 @@ describe.each(LIBRARIES)('$library: a leased client', ({ open }) => {
     client.release()
   })
 
-  test('can not be connected again', async ({ direct }) => {
+  test('a leased client can not be connected again', async ({ direct }) => {
     await using pool = open(direct)
     const client = await pool.connect()
     const again = client.connect() as unknown as Promise<void>
@@ -68,7 +68,7 @@ describe.each(LIBRARIES)('$library: a leased client', ({ open }) => {
     client.release()
   })
 
-  test('emits notices', async ({ direct }) => {
+  test('a leased client emits notices', async ({ direct }) => {
     await using pool = open(direct)
     const client = await pool.connect()
     const notice = told(client, 'notice')
@@ -77,7 +77,7 @@ describe.each(LIBRARIES)('$library: a leased client', ({ open }) => {
     client.release()
   })
 
-  test('emits drain when all of its statements are answered', async ({ direct }) => {
+  test('a leased client emits drain when all of its statements are answered', async ({ direct }) => {
     await using pool = open(direct)
     const client = await pool.connect()
     const drained = told(client, 'drain')
@@ -86,7 +86,7 @@ describe.each(LIBRARIES)('$library: a leased client', ({ open }) => {
     client.release()
   })
 
-  test('emits end once', async ({ direct }) => {
+  test('a leased client emits end once', async ({ direct }) => {
     await using pool = open(direct)
     const client = await pool.connect()
     let ends = 0
@@ -97,7 +97,7 @@ describe.each(LIBRARIES)('$library: a leased client', ({ open }) => {
     expect(ends).toBe(1)
   })
 
-  test('throws at what is no query, and at what is no callback', async ({ direct }) => {
+  test('a leased client throws at what is no query, and at what is no callback', async ({ direct }) => {
     await using pool = open(direct)
     const client = await pool.connect()
     for (const nothing of [null, undefined]) expect(() => client.query(nothing as never)).toThrow(TypeError)
@@ -106,7 +106,7 @@ describe.each(LIBRARIES)('$library: a leased client', ({ open }) => {
     client.release()
   })
 
-  test('runs what it is given at once one after the other', async ({ direct }) => {
+  test('a leased client runs the statements that it is given at once one after the other', async ({ direct }) => {
     await using pool = open(direct)
     const client = await pool.connect()
     await client.query('create temp table step (number int)')
@@ -119,7 +119,7 @@ describe.each(LIBRARIES)('$library: a leased client', ({ open }) => {
     client.release()
   })
 
-  test('may be wrapped during a lease, and restored before the release: the project structure guide', async ({
+  test('a leased client may be wrapped, and restored before the release: the project structure guide', async ({
     direct,
   }) => {
     await using pool = open({ ...direct, max: 1 })
@@ -143,7 +143,7 @@ describe.each(LIBRARIES)('$library: a leased client', ({ open }) => {
     expect(lastQueries).toEqual([1, 2, 3].map((time) => ['select $1::int as it', [time]]))
   })
 
-  test('has a property that its borrower adds, until the borrower deletes it', async ({ direct }) => {
+  test('a leased client has a property that its holder adds, until the holder deletes it', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const client = (await pool.connect()) as pg.PoolClient & Record<string, unknown>
     client.mark = 1
@@ -155,7 +155,7 @@ describe.each(LIBRARIES)('$library: a leased client', ({ open }) => {
     client.release()
   })
 
-  test('is as its last borrower left it, for the next one', async ({ direct }) => {
+  test('a leased client is as its last holder left it, for the next one', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const tenants: unknown[] = []
     for (const tenant of ['one', 'two', 'three']) {
@@ -168,7 +168,7 @@ describe.each(LIBRARIES)('$library: a leased client', ({ open }) => {
     expect(tenants).toEqual([undefined, 'one', undefined])
   })
 
-  test('can be cancelled by another client', async ({ cluster, direct }) => {
+  test('a leased client can be cancelled by another client', async ({ cluster, direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const client = (await pool.connect()) as pg.PoolClient & { readonly processID: number }
     const query = new pg.Query("select pg_sleep('infinity')")
@@ -184,7 +184,7 @@ describe.each(LIBRARIES)('$library: a leased client', ({ open }) => {
     expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
-  test('refuses its second release', async ({ direct }) => {
+  test('a leased client refuses its second release', async ({ direct }) => {
     await using pool = open(direct)
     const client = await pool.connect()
     client.release()
@@ -208,7 +208,7 @@ class OwnClient extends pg.Client {
 }
 
 describe.each(LIBRARIES)("$library: a client class of the user's own", ({ open }) => {
-  test('is what is leased, with its methods', async ({ direct }) => {
+  test("an instance of the user's own client class is leased, with its methods", async ({ direct }) => {
     await using pool = open({ ...direct, max: 1, Client: OwnClient as never })
     const client = (await pool.connect()) as unknown as OwnClient & pg.PoolClient
     expect(client).toBeInstanceOf(OwnClient)
@@ -223,7 +223,7 @@ describe.each(LIBRARIES)("$library: a client class of the user's own", ({ open }
     expect(client.seen.at(-1)).toBe('select 1')
   })
 
-  test('is given the options of the pool', async ({ direct }) => {
+  test("the user's own client class is given the options of the pool", async ({ direct }) => {
     const given: unknown[] = []
     class Listening extends pg.Client {
       constructor(config: pg.ClientConfig) {

@@ -28,7 +28,7 @@ async function setting(pool: pg.Pool, name: string): Promise<unknown> {
 
 /** https://node-postgres.com/features/connecting */
 describe.each(LIBRARIES)('$library: environment variables', ({ library, open }) => {
-  test('are enough for a script that gives no options at all', async ({ local }) => {
+  test('environment variables are enough for a script that gives no options at all', async ({ local }) => {
     const { host, port, user, password, database } = local.config()
     const environment = {
       PGHOST: host,
@@ -42,7 +42,7 @@ describe.each(LIBRARIES)('$library: environment variables', ({ library, open }) 
     ])
   })
 
-  test('fill in what the options leave open', async ({ local }) => {
+  test('environment variables fill in what the options leave open', async ({ local }) => {
     const { host, port, user, password, database } = local.config()
     vi.stubEnv('PGPORT', String(port))
     vi.stubEnv('PGUSER', 'nobody')
@@ -56,14 +56,14 @@ describe.each(LIBRARIES)('$library: environment variables', ({ library, open }) 
     expect(await setting(pool, 'search_path')).toBe('by_variable')
   })
 
-  test('count as they stand when a client is opened', async ({ local }) => {
+  test('environment variables count as they stand when a client is opened', async ({ local }) => {
     const { password, ...config } = local.config()
     await using pool = open({ ...config, max: 1 })
     vi.stubEnv('PGPASSWORD', password)
     expect((await pool.query(WHO)).rows).toHaveLength(1)
   })
 
-  test('say whether to use TLS', async ({ cluster, local }) => {
+  test('environment variables say whether to use TLS', async ({ cluster, local }) => {
     vi.stubEnv('PGSSLMODE', 'no-verify')
     const { ssl, ...config } = cluster.config()
     await using pool = open(config)
@@ -80,7 +80,7 @@ describe.each(LIBRARIES)('$library: a password', ({ open }) => {
     { kind: 'an async function', as: (password: string) => async () => password },
   ]
 
-  test.for(KINDS)('may be $kind, asked once per client', async ({ as }, { direct }) => {
+  test.for(KINDS)('a password may be $kind, asked once per client', async ({ as }, { direct }) => {
     let asked = 0
     const password = as(direct.password)
     const counted = (): string | Promise<string> => {
@@ -93,7 +93,7 @@ describe.each(LIBRARIES)('$library: a password', ({ open }) => {
     expect([asked, pool.totalCount]).toEqual([2, 2])
   })
 
-  test('that is a function gets the connection parameters', async ({ direct }) => {
+  test('a function for the password gets the connection parameters', async ({ direct }) => {
     const given: unknown[] = []
     const password = (parameters: unknown): string => {
       given.push(parameters)
@@ -115,7 +115,7 @@ describe.each(LIBRARIES)('$library: a password', ({ open }) => {
   ]
 
   test.for(FAILURES)(
-    'that is a function which $how fails the caller, not the pool',
+    'a function for the password which $how fails the caller, not the pool',
     async ({ password }, { direct }) => {
       let isBroken = true
       await using pool = open({ ...direct, max: 1, password: () => (isBroken ? password() : direct.password) })
@@ -126,12 +126,12 @@ describe.each(LIBRARIES)('$library: a password', ({ open }) => {
     },
   )
 
-  test('that is not a string is refused with the reason', async ({ direct }) => {
+  test('a password that is not a string is refused with the reason', async ({ direct }) => {
     await using pool = open({ ...direct, password: (() => 12345) as never })
     expect((await rejection(pool.query('select 1'))).message).toContain('Password must be a string')
   })
 
-  test('that is wrong is refused with the code of the server', async ({ direct }) => {
+  test('a password that is wrong is refused with the code of the server', async ({ direct }) => {
     await using pool = open({ ...direct, password: 'wrong' })
     for (const start of [() => pool.query('select 1'), () => pool.connect()]) {
       const error = await rejection(start())
@@ -143,12 +143,12 @@ describe.each(LIBRARIES)('$library: a password', ({ open }) => {
 })
 
 describe.each(LIBRARIES)('$library: a Unix socket', ({ open }) => {
-  test('is used when the host is a path', async ({ local }) => {
+  test('a Unix socket is used when the host is a path', async ({ local }) => {
     await using pool = open(local.config({ host: local.socketDirectory }))
     expect((await pool.query('select inet_client_addr() as address')).rows).toEqual([{ address: null }])
   })
 
-  test('can be said in a connection string, in both ways', async ({ local }) => {
+  test('a Unix socket can be said in a connection string, in both ways', async ({ local }) => {
     const { user, password, database } = local.config()
     const path = encodeURIComponent(local.socketDirectory)
     const strings = [
@@ -163,7 +163,7 @@ describe.each(LIBRARIES)('$library: a Unix socket', ({ open }) => {
 })
 
 describe.each(LIBRARIES)('$library: a connection string', ({ open }) => {
-  test('says everything about the session', async ({ local }) => {
+  test('a connection string says everything about the session', async ({ local }) => {
     const parameters = new URLSearchParams({
       application_name: 'by string',
       options: '-c search_path=by_string',
@@ -179,21 +179,21 @@ describe.each(LIBRARIES)('$library: a connection string', ({ open }) => {
     expect(await setting(pool, 'idle_in_transaction_session_timeout')).toBe('3456ms')
   })
 
-  test('wins over the options beside it, where it says something', async ({ local }) => {
+  test('a connection string wins over the options beside it, where it says something', async ({ local }) => {
     const connectionString = local.url
     await using pool = open({ connectionString, user: 'nobody', password: 'none', application_name: 'beside' })
     expect((await pool.query(WHO)).rows).toEqual([{ who: 'app', where: local.config().database }])
     expect(await setting(pool, 'application_name')).toBe('beside')
   })
 
-  test('may hold a query_timeout', async ({ local }) => {
+  test('a connection string may hold a query_timeout', async ({ local }) => {
     await using pool = open({ connectionString: `${local.url}?query_timeout=200`, max: 1 })
     const error = await rejection(pool.query("select pg_sleep('infinity')"))
     expect(error.message).toContain('Query read timeout')
     await local.terminateBackends()
   })
 
-  test('may hold characters that need an escape', async ({ local }) => {
+  test('a connection string may hold characters that need an escape', async ({ local }) => {
     await local.query(`create role "a@b:c/d" login password 'p@ss:w/rd#%'`)
     const { host, port, database } = local.config()
     const who = encodeURIComponent('a@b:c/d')
@@ -204,7 +204,7 @@ describe.each(LIBRARIES)('$library: a connection string', ({ open }) => {
     await local.query('drop role "a@b:c/d"')
   })
 
-  test('that leads nowhere fails with the errno', async ({ local }) => {
+  test('a connection string that leads nowhere fails with the errno', async ({ local }) => {
     await using pool = open({ connectionString: local.url.replace(/:\d+\//, ':1/'), connectionTimeoutMillis: 300 })
     const error = await rejection(pool.query('select 1'))
     expect(JSON.stringify([error.code, error.message])).toContain('ECONNREFUSED')
@@ -212,7 +212,7 @@ describe.each(LIBRARIES)('$library: a connection string', ({ open }) => {
 })
 
 describe.each(LIBRARIES)('$library: the name of the application', ({ open }) => {
-  test('has a fallback', async ({ local }) => {
+  test('the name of the application has a fallback', async ({ local }) => {
     await using pool = open(local.config({ fallback_application_name: 'fallback' }))
     expect(await setting(pool, 'application_name')).toBe('fallback')
     await using named = open(local.config({ fallback_application_name: 'fallback', application_name: 'named' }))
@@ -221,22 +221,22 @@ describe.each(LIBRARIES)('$library: the name of the application', ({ open }) => 
 })
 
 describe.each(LIBRARIES)('$library: a script', ({ library }) => {
-  test('ends at once when its clients are idle, with allowExitOnIdle', async ({ local }) => {
+  test('a script ends at once when its clients are idle, with allowExitOnIdle', async ({ local }) => {
     const options = local.config({ allowExitOnIdle: true, idleTimeoutMillis: 0 })
     expect(await runScript({ library, options, ends: false })).toHaveLength(1)
   })
 
-  test('ends when its idle clients have been closed, without it', async ({ local }) => {
+  test('a script ends when its idle clients have been closed, without allowExitOnIdle', async ({ local }) => {
     const options = local.config({ idleTimeoutMillis: 100 })
     expect(await runScript({ library, options, ends: false })).toHaveLength(1)
   })
 
-  test('whose callback throws gets the exception, and its pool goes on', async ({ local }) => {
+  test('a script whose callback throws gets the exception, and its pool goes on', async ({ local }) => {
     const lines = await runScript({ library, options: local.config({ max: 1 }), ends: true, throwsInCallback: true })
     expect(lines.slice(1).toSorted()).toEqual(['goes on', 'uncaught: of the callback'])
   })
 
-  test('takes the name of its user for that of the role and of the database', async ({ local }) => {
+  test('a script takes the name of its user for that of the role and of the database', async ({ local }) => {
     const { host, port, password } = local.config()
     const { username } = os.userInfo()
     const environment = { USER: username, PGHOST: host, PGPORT: String(port), PGPASSWORD: password }

@@ -25,7 +25,7 @@ function* lines(count: number): Generator<string> {
 
 /** pg-copy-streams, as its documentation has it. */
 describe.each(LIBRARIES)('$library: a copy stream', ({ open }) => {
-  test('takes rows in, and finishes when they are there', async ({ direct }) => {
+  test('a copy stream takes rows in, and finishes when they are there', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     await withTable(pool, async (client) => {
       const ingest = from('copy item from stdin')
@@ -37,7 +37,7 @@ describe.each(LIBRARIES)('$library: a copy stream', ({ open }) => {
     expect(pool.totalCount).toBe(1)
   })
 
-  test('gives rows out', async ({ direct }) => {
+  test('a copy stream gives rows out', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     await withTable(pool, async (client) => {
       await client.query("insert into item select n, 'name of ' || n from generate_series(1, $1::int) as n", [ROWS])
@@ -50,7 +50,7 @@ describe.each(LIBRARIES)('$library: a copy stream', ({ open }) => {
     expect(pool.totalCount).toBe(1)
   })
 
-  test('goes from one client to another', async ({ direct }) => {
+  test('a copy stream goes from one client to another', async ({ direct }) => {
     await using pool = open({ ...direct, max: 2 })
     await withTable(pool, async (source) => {
       await source.query("insert into item select n, 'x' from generate_series(1, $1::int) as n", [ROWS])
@@ -65,7 +65,7 @@ describe.each(LIBRARIES)('$library: a copy stream', ({ open }) => {
     })
   })
 
-  test('gives the slow reader time', async ({ direct }) => {
+  test('a copy stream waits for a slow reader', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     await withClient(pool, async (client) => {
       let bytes = 0
@@ -82,7 +82,9 @@ describe.each(LIBRARIES)('$library: a copy stream', ({ open }) => {
     })
   })
 
-  test('that receives an invalid row rejects with the reason, and the client stays', async ({ direct }) => {
+  test('a copy stream that receives an invalid row rejects with the reason, and the client stays', async ({
+    direct,
+  }) => {
     await using pool = open({ ...direct, max: 1 })
     await withTable(pool, async (client) => {
       const ingest = client.query(from('copy item from stdin'))
@@ -97,7 +99,7 @@ describe.each(LIBRARIES)('$library: a copy stream', ({ open }) => {
     expect(pool.totalCount).toBe(1)
   })
 
-  test('of a missing table rejects with the reason, in both directions', async ({ direct }) => {
+  test('a copy stream of a missing table rejects with the reason, in both directions', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     for (const make of [() => to('copy nowhere to stdout'), () => from('copy nowhere from stdin')]) {
       await withClient(pool, async (client) => {
@@ -111,7 +113,7 @@ describe.each(LIBRARIES)('$library: a copy stream', ({ open }) => {
     expect(pool.totalCount).toBe(1)
   })
 
-  test('whose source fails writes nothing', async ({ direct }) => {
+  test('a copy stream whose source fails writes nothing', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     await withTable(pool, async (client) => {
       const source = Readable.from(

@@ -10,7 +10,7 @@ const NUMBERS = 'select n from generate_series(0, 5) as n'
 
 /** https://node-postgres.com/apis/cursor */
 describe.each(LIBRARIES)('$library: a cursor', ({ open }) => {
-  test('is returned by query, and read in parts, to the end and beyond', async ({ direct }) => {
+  test('a cursor is returned by query, and read in parts, to the end and beyond', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     await withClient(pool, async (client) => {
       const cursor = new Cursor(NUMBERS)
@@ -23,7 +23,7 @@ describe.each(LIBRARIES)('$library: a cursor', ({ open }) => {
     expect((await settles(pool.query('select 1 as one'), 'the next one')).rows).toEqual([{ one: 1 }])
   })
 
-  test('calls back with the rows and the result', async ({ direct }) => {
+  test('a cursor calls back with the rows and the result', async ({ direct }) => {
     await using pool = open(direct)
     await withClient(pool, async (client) => {
       const cursor = client.query(new Cursor(NUMBERS))
@@ -35,7 +35,7 @@ describe.each(LIBRARIES)('$library: a cursor', ({ open }) => {
     })
   })
 
-  test('takes values, a row mode, and types', async ({ direct }) => {
+  test('a cursor takes values, a row mode, and types', async ({ direct }) => {
     await using pool = open(direct)
     await withClient(pool, async (client) => {
       const types = { getTypeParser: () => (value: unknown) => `${value}!` }
@@ -49,7 +49,7 @@ describe.each(LIBRARIES)('$library: a cursor', ({ open }) => {
     })
   })
 
-  test("parses as the client's own types say", async ({ direct }) => {
+  test("a cursor parses as the client's own types say", async ({ direct }) => {
     await using pool = open(direct)
     await withClient(pool, async (client) => {
       client.setTypeParser(pg.types.builtins.INT8, BigInt)
@@ -59,7 +59,7 @@ describe.each(LIBRARIES)('$library: a cursor', ({ open }) => {
     })
   })
 
-  test('that is closed early makes way for the next statement', async ({ direct }) => {
+  test('a cursor that is closed early makes way for the next statement', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     await withClient(pool, async (client) => {
       const cursor = client.query(new Cursor('select generate_series(1, 100000)'))
@@ -72,7 +72,7 @@ describe.each(LIBRARIES)('$library: a cursor', ({ open }) => {
     expect([pool.idleCount, pool.totalCount]).toEqual([1, 1])
   })
 
-  test('that is closed before it was read makes way as well', async ({ direct }) => {
+  test('a cursor that is closed before it was read makes way for the next statement', async ({ direct }) => {
     await using pool = open(direct)
     await withClient(pool, async (client) => {
       await settles(client.query(new Cursor(NUMBERS)).close(), 'close()')
@@ -80,7 +80,7 @@ describe.each(LIBRARIES)('$library: a cursor', ({ open }) => {
     })
   })
 
-  test('waits for the statement before it; what is behind it waits for its end', async ({ direct }) => {
+  test('a cursor waits for the statement before it; what is behind it waits for its end', async ({ direct }) => {
     await using pool = open(direct)
     await withClient(pool, async (client) => {
       const order: string[] = []
@@ -95,7 +95,7 @@ describe.each(LIBRARIES)('$library: a cursor', ({ open }) => {
     })
   })
 
-  test('emits its rows and its end', async ({ direct }) => {
+  test('a cursor emits its rows and its end', async ({ direct }) => {
     await using pool = open(direct)
     await withClient(pool, async (client) => {
       const cursor = client.query(new Cursor(NUMBERS))
@@ -108,7 +108,7 @@ describe.each(LIBRARIES)('$library: a cursor', ({ open }) => {
     })
   })
 
-  test('takes a statement that returns no rows', async ({ direct }) => {
+  test('a cursor takes a statement that returns no rows', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     await withClient(pool, async (client) => {
       const cursor = client.query(new Cursor('create temp table item (id int)'))
@@ -120,7 +120,7 @@ describe.each(LIBRARIES)('$library: a cursor', ({ open }) => {
     expect((await settles(pool.query('select id from item'), 'the next one')).rows).toEqual([{ id: 7 }])
   })
 
-  test('lives in its transaction', async ({ direct }) => {
+  test('a cursor lives in its transaction', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     await withClient(pool, async (client) => {
       await client.query('begin')
@@ -132,7 +132,7 @@ describe.each(LIBRARIES)('$library: a cursor', ({ open }) => {
     })
   })
 
-  test('that fails rejects the read, and every later one; the client stays', async ({ direct }) => {
+  test('a cursor that fails rejects the read, and every later one; the client stays', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     await withClient(pool, async (client) => {
       const cursor = client.query(new Cursor('select nonsense'))
@@ -146,7 +146,7 @@ describe.each(LIBRARIES)('$library: a cursor', ({ open }) => {
     expect(pool.totalCount).toBe(1)
   })
 
-  test('that fails half-way rejects that read', async ({ direct }) => {
+  test('a cursor that fails half-way rejects that read', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     await withClient(pool, async (client) => {
       const cursor = client.query(new Cursor('select 1 / (3 - n) as it from generate_series(1, 5) as n'))

@@ -18,7 +18,7 @@ async function afterAWhile(config: pg.ClientConfig): Promise<void> {
 }
 
 describe('a caller waits when the pool is ended', () => {
-  test('stock pg.Pool: it waits without an end', async ({ direct }) => {
+  test('stock pg.Pool: a caller that waits when the pool is ended waits without an end', async ({ direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const client = await pool.connect()
     const waiter = unattended(pool.connect())
@@ -28,7 +28,7 @@ describe('a caller waits when the pool is ended', () => {
     expect(await isPending(waiter)).toBe(true)
   })
 
-  test('Holdfast: it rejects', async ({ direct }) => {
+  test('Holdfast: a caller that waits when the pool is ended gets an error', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const waiter = rejection(pool.connect())
@@ -40,7 +40,7 @@ describe('a caller waits when the pool is ended', () => {
 })
 
 describe('a client that its borrower has ended, and not released', () => {
-  test('stock pg.Pool: keeps its slot', async ({ direct }) => {
+  test('stock pg.Pool: a client that its holder has ended, and not released, keeps its slot', async ({ direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const client = (await pool.connect()) as unknown as pg.Client
     await client.end()
@@ -49,7 +49,7 @@ describe('a client that its borrower has ended, and not released', () => {
     expect([pool.totalCount, await isPending(waiter)]).toEqual([1, true])
   })
 
-  test('Holdfast: has left the pool', async ({ direct }) => {
+  test('Holdfast: a client that its holder has ended, and not released, has left the pool', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = (await pool.connect()) as unknown as pg.Client
     await client.end()
@@ -58,7 +58,7 @@ describe('a client that its borrower has ended, and not released', () => {
 })
 
 describe('a client that was released is used once more', () => {
-  test("stock pg.Pool: the statement lands in the next borrower's transaction", async ({ direct }) => {
+  test("stock pg.Pool: a statement on a released client lands in the next holder's transaction", async ({ direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const former = await pool.connect()
     former.release()
@@ -69,7 +69,7 @@ describe('a client that was released is used once more', () => {
     client.release()
   })
 
-  test("Holdfast: it is refused while the client isn't leased", async ({ direct }) => {
+  test('Holdfast: a statement on a released client is refused', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const former = await pool.connect()
     former.release()
@@ -78,7 +78,9 @@ describe('a client that was released is used once more', () => {
 })
 
 describe('a client is released while its cursor is open', () => {
-  test('stock pg.Pool: the next lease waits without an end', async ({ direct }) => {
+  test('stock pg.Pool: after a release with an open cursor, the next lease waits without an end', async ({
+    direct,
+  }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const client = await pool.connect()
     await client.query(new Cursor('select generate_series(1, 1000)')).read(1)
@@ -88,7 +90,7 @@ describe('a client is released while its cursor is open', () => {
     expect(await isPending(next)).toBe(true)
   })
 
-  test('Holdfast: the next borrower is served', async ({ direct }) => {
+  test('Holdfast: after a release with an open cursor, the next holder is served', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     await client.query(new Cursor('select generate_series(1, 1000)')).read(1)
@@ -98,7 +100,7 @@ describe('a client is released while its cursor is open', () => {
 })
 
 describe('a `verify` that throws', () => {
-  test('Holdfast: fails the caller, and closes the connection', async ({ cluster, direct }) => {
+  test('Holdfast: a `verify` that throws fails the caller, and closes the connection', async ({ cluster, direct }) => {
     const verify = (): void => {
       throw new Error('of verify')
     }
@@ -113,7 +115,7 @@ describe('an SQL error in pool.query', () => {
   test.for([
     { library: 'stock pg.Pool: closes the client', open: (config: object) => new StockPool(config), isSame: false },
     { library: 'Holdfast: keeps it', open: (config: object) => holdfast(config), isSame: true },
-  ])('$library', async ({ open, isSame }, { direct }) => {
+  ])('after an SQL error in pool.query, $library', async ({ open, isSame }, { direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const first = await pool.connect()
     first.release()
@@ -136,7 +138,7 @@ describe('a server that accepts and never answers', () => {
       open: (config: object) => holdfast(config),
       message: expect.stringMatching(/^timeout exceeded when trying to connect .*no answer within/),
     },
-  ])('$library', async ({ open, message }, { proxy, proxied }) => {
+  ])('of a server that accepts and never answers, $library', async ({ open, message }, { proxy, proxied }) => {
     proxy.swallow()
     await using pool = open({ ...proxied, connectionTimeoutMillis: 300, prePing: { timeoutMillis: 100 } })
     expect(await rejection(pool.connect())).toMatchObject({ message })

@@ -5,7 +5,7 @@ import { isPending, settles, unattended } from '../faults/support/settling.ts'
 import { LIBRARIES } from './support/libraries.ts'
 
 describe.each(LIBRARIES)('$library: pool.end', ({ open }) => {
-  test('lets a statement finish whose client is still being opened', async ({ direct }) => {
+  test('pool.end lets a statement finish whose client is still being opened', async ({ direct }) => {
     const pool = open(direct)
     const statement = pool.query('select 1 as one')
     const ended = pool.end()
@@ -15,7 +15,9 @@ describe.each(LIBRARIES)('$library: pool.end', ({ open }) => {
 })
 
 describe('the pool is ended in the tick in which a statement was given to its idle client', () => {
-  test('stock pg.Pool: the statement never runs, and its caller never gets an answer', async ({ direct }) => {
+  test('stock pg.Pool: a statement given to an idle client in the tick of pool.end is never answered', async ({
+    direct,
+  }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     await pool.query('select 1')
     const statement = unattended(pool.query('select 2 as two'))

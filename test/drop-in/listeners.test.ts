@@ -52,7 +52,7 @@ function countListeners(emitters: readonly EventEmitter[]): Record<string, numbe
 }
 
 describe.each(LIBRARIES)('$library: listeners', ({ open }) => {
-  test.for(WORKS)('do not pile up over 100 leases with $what', async ({ work }, { direct }) => {
+  test.for(WORKS)('listeners do not pile up over 100 leases with $what', async ({ work }, { direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const lease = async (): Promise<pg.PoolClient> => {
       const client = await settles(pool.connect(), 'the client')
@@ -71,7 +71,7 @@ describe.each(LIBRARIES)('$library: listeners', ({ open }) => {
     expect(countListeners(emitters)).toEqual(before)
   })
 
-  test('do not pile up over 100 calls of pool.query', async ({ direct }) => {
+  test('listeners do not pile up over 100 calls of pool.query', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const client = await pool.connect()
     client.release()

@@ -7,7 +7,7 @@ import { told, withClient } from './support/observing.ts'
 
 /** The events `notification` and `notice` of https://node-postgres.com/apis/client */
 describe.each(LIBRARIES)('$library: notifications', ({ open }) => {
-  test('reach a leased client that listens, even while it does nothing', async ({ direct }) => {
+  test('notifications reach a leased client that listens, even while it does nothing', async ({ direct }) => {
     await using pool = open(direct)
     const listener = await pool.connect()
     await listener.query('listen news')
@@ -22,7 +22,7 @@ describe.each(LIBRARIES)('$library: notifications', ({ open }) => {
     listener.release()
   })
 
-  test('come in order, none is lost', async ({ direct }) => {
+  test('notifications come in order, and none is lost', async ({ direct }) => {
     await using pool = open({ ...direct, max: 2 })
     const payloads: unknown[] = []
     const listener = await pool.connect()
@@ -36,7 +36,7 @@ describe.each(LIBRARIES)('$library: notifications', ({ open }) => {
     listener.release()
   })
 
-  test('sent by the listener itself arrive as well', async ({ direct }) => {
+  test('notifications sent by the listener itself arrive as well', async ({ direct }) => {
     await using pool = open(direct)
     await withClient(pool, async (client) => {
       await client.query('listen foo')
@@ -47,7 +47,7 @@ describe.each(LIBRARIES)('$library: notifications', ({ open }) => {
     })
   })
 
-  test('go on reaching the client after its release, as the session goes on', async ({ direct }) => {
+  test('notifications go on reaching the client after its release, as the session goes on', async ({ direct }) => {
     await using pool = open({ ...direct, max: 2 })
     const listener = await pool.connect()
     await listener.query('listen news')
@@ -59,7 +59,7 @@ describe.each(LIBRARIES)('$library: notifications', ({ open }) => {
     sender.release()
   })
 
-  test('of the server, notices, come while a statement runs', async ({ direct }) => {
+  test('notices of the server come while a statement runs', async ({ direct }) => {
     await using pool = open(direct)
     await withClient(pool, async (client) => {
       const messages: unknown[] = []

@@ -6,7 +6,7 @@ import { LIBRARIES } from './support/libraries.ts'
 
 /** https://node-postgres.com/features/pipelining, "Graceful shutdown" */
 describe.each(LIBRARIES)('$library: pipeline: true', ({ open }) => {
-  test('lets what was sent be answered when the borrower ends the client', async ({ direct }) => {
+  test('a pipeline lets what was sent be answered when the holder ends the client', async ({ direct }) => {
     await using pool = open({ ...direct, pipeline: true, max: 1 })
     const client = (await pool.connect()) as unknown as pg.Client & pg.PoolClient
     const statements = [client.query('select 1 as num'), client.query('select 2 as num')]

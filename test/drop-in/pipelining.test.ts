@@ -7,14 +7,14 @@ import { withClient } from './support/observing.ts'
 
 /** https://node-postgres.com/features/pipelining */
 describe.each(LIBRARIES)('$library: pipeline: true', ({ open }) => {
-  test('is known to the client', async ({ direct }) => {
+  test('a client knows that it has a pipeline', async ({ direct }) => {
     await using pool = open({ ...direct, pipeline: true })
     await withClient(pool, async (client) => expect(client).toHaveProperty('pipeline', true))
     await using plain = open(direct)
     await withClient(plain, async (client) => expect(client).toHaveProperty('pipeline', false))
   })
 
-  test('answers everything, in order, in every form', async ({ direct }) => {
+  test('a pipeline answers everything, in order, in every form', async ({ direct }) => {
     await using pool = open({ ...direct, pipeline: true, max: 1 })
     await withClient(pool, async (client) => {
       const results = await Promise.all([
@@ -28,7 +28,7 @@ describe.each(LIBRARIES)('$library: pipeline: true', ({ open }) => {
     })
   })
 
-  test('does not wait for one answer before it sends the next statement', async ({ proxy, proxied }) => {
+  test('a pipeline does not wait for one answer before it sends the next statement', async ({ proxy, proxied }) => {
     await using pool = open({ ...proxied, pipeline: true, max: 1 })
     await withClient(pool, async (client) => {
       const order: string[] = []
@@ -43,7 +43,7 @@ describe.each(LIBRARIES)('$library: pipeline: true', ({ open }) => {
     })
   })
 
-  test('parses a named statement once', async ({ direct }) => {
+  test('a pipeline parses a named statement once', async ({ direct }) => {
     await using pool = open({ ...direct, pipeline: true, max: 1 })
     await withClient(pool, async (client) => {
       const named = { name: 'get-user', text: 'select $1::int as id' }
@@ -56,7 +56,7 @@ describe.each(LIBRARIES)('$library: pipeline: true', ({ open }) => {
     })
   })
 
-  test('isolates errors', async ({ direct }) => {
+  test('a pipeline isolates errors', async ({ direct }) => {
     await using pool = open({ ...direct, pipeline: true, max: 1 })
     await withClient(pool, async (client) => {
       const results = await settles(
@@ -74,13 +74,13 @@ describe.each(LIBRARIES)('$library: pipeline: true', ({ open }) => {
     expect(pool.totalCount).toBe(1)
   })
 
-  test('makes no difference to pool.query', async ({ direct }) => {
+  test('a pipeline makes no difference to pool.query', async ({ direct }) => {
     await using pool = open({ ...direct, pipeline: true, max: 3 })
     const results = await Promise.all([1, 2, 3, 4, 5].map((it) => pool.query('select $1::int as it', [it])))
     expect(results.map(({ rows }) => rows[0].it)).toEqual([1, 2, 3, 4, 5])
   })
 
-  test('refuses a cursor, and harms no other statement', async ({ direct }) => {
+  test('a pipeline refuses a cursor, and harms no other statement', async ({ direct }) => {
     await using pool = open({ ...direct, pipeline: true, max: 1 })
     await withClient(pool, async (client) => {
       const cursor = client.query(new Cursor('select 1'))
@@ -93,7 +93,7 @@ describe.each(LIBRARIES)('$library: pipeline: true', ({ open }) => {
     expect((await settles(pool.query('select 1 as one'), 'the next one')).rows).toEqual([{ one: 1 }])
   })
 
-  test('sees a transaction through', async ({ cluster, direct }) => {
+  test('a pipeline sees a transaction through', async ({ cluster, direct }) => {
     await using pool = open({ ...direct, pipeline: true, max: 1 })
     const id = direct.application_name
     await withClient(pool, async (client) => {

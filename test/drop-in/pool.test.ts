@@ -8,21 +8,21 @@ import { calledWith, told } from './support/observing.ts'
 
 /** https://node-postgres.com/apis/pool and https://node-postgres.com/features/pooling */
 describe.each(LIBRARIES)('$library: pool', ({ open }) => {
-  test('is created empty', async ({ cluster, direct }) => {
+  test('a pool is created empty', async ({ cluster, direct }) => {
     await using pool = open(direct)
     expect([pool.totalCount, pool.idleCount, pool.waitingCount, pool.expiredCount]).toEqual([0, 0, 0, 0])
     expect([pool.ending, pool.ended]).toEqual([false, false])
     expect(await cluster.countSessions({ applicationName: direct.application_name })).toBe(0)
   })
 
-  test('leaves the object that it was made of alone', async ({ direct }) => {
+  test('a pool leaves the object that it was made of alone', async ({ direct }) => {
     const config = Object.freeze({ ...direct, max: 3 })
     await using pool = open(config)
     await pool.query('select 1')
     expect(pool.options).not.toBe(config)
   })
 
-  test('has room again at once after release(true)', async ({ direct }) => {
+  test('a pool has room again at once after release(true)', async ({ direct }) => {
     await using pool = open(direct)
     const client = await pool.connect()
     expect([pool.totalCount, pool.idleCount]).toEqual([1, 0])
@@ -30,7 +30,7 @@ describe.each(LIBRARIES)('$library: pool', ({ open }) => {
     expect([pool.totalCount, pool.idleCount]).toEqual([0, 0])
   })
 
-  test('counts the waiters, and serves them first come, first served', async ({ direct }) => {
+  test('a pool counts the waiters, and serves them first come, first served', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const client = await pool.connect()
     const order: string[] = []
@@ -45,13 +45,13 @@ describe.each(LIBRARIES)('$library: pool', ({ open }) => {
     expect([order, pool.waitingCount]).toEqual([['first', 'second'], 0])
   })
 
-  test('lends an idle client rather than open another one', async ({ direct }) => {
+  test('a pool leases an idle client rather than open another one', async ({ direct }) => {
     await using pool = open(direct)
     for (let time = 1; time <= 5; time++) await pool.query('select 1')
     expect(pool.totalCount).toBe(1)
   })
 
-  test('rejects a caller that waits too long for a leased client', async ({ direct }) => {
+  test('a pool rejects a caller that waits too long for a leased client', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1, connectionTimeoutMillis: 200 })
     const client = await pool.connect()
     const error = await rejection(pool.connect())
@@ -62,7 +62,7 @@ describe.each(LIBRARIES)('$library: pool', ({ open }) => {
     expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
-  test('closes what lay idle for idleTimeoutMillis, and says so', async ({ cluster, direct }) => {
+  test('a pool closes what lay idle for idleTimeoutMillis, and says so', async ({ cluster, direct }) => {
     await using pool = open({ ...direct, idleTimeoutMillis: 100 })
     const client = await pool.connect()
     const removed = told(pool, 'remove')
@@ -72,7 +72,7 @@ describe.each(LIBRARIES)('$library: pool', ({ open }) => {
     await until(async () => (await cluster.countSessions({ applicationName: direct.application_name })) === 0)
   })
 
-  test('closes a client after maxUses', async ({ direct }) => {
+  test('a pool closes a client after maxUses', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1, maxUses: 2 })
     const used = [await pool.connect()]
     for (let time = 2; time <= 4; time++) {
@@ -86,7 +86,7 @@ describe.each(LIBRARIES)('$library: pool', ({ open }) => {
     expect(fourth).toBe(third)
   })
 
-  test('counts an expired client that is still leased, and closes it on release', async ({ direct }) => {
+  test('a pool counts an expired client that is still leased, and closes it on release', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1, maxLifetimeSeconds: 0.2 })
     const client = await pool.connect()
     await until(() => pool.expiredCount === 1)
@@ -97,13 +97,13 @@ describe.each(LIBRARIES)('$library: pool', ({ open }) => {
     expect((await removed)[0]).toBe(physicalClient(client))
   })
 
-  test('closes an idle client that expires', async ({ direct }) => {
+  test('a pool closes an idle client that expires', async ({ direct }) => {
     await using pool = open({ ...direct, maxLifetimeSeconds: 0.2, idleTimeoutMillis: 0 })
     await pool.query('select 1')
     await until(() => pool.totalCount === 0)
   })
 
-  test('takes poolSize for max', async ({ direct }) => {
+  test('a pool takes poolSize for max', async ({ direct }) => {
     await using pool = open({ ...direct, poolSize: 1 } as object)
     const client = await pool.connect()
     const waiter = pool.connect()
@@ -112,7 +112,7 @@ describe.each(LIBRARIES)('$library: pool', ({ open }) => {
     ;(await settles(waiter, 'the waiter')).release()
   })
 
-  test('shows the options in force', async ({ direct }) => {
+  test('a pool shows the options in force', async ({ direct }) => {
     await using pool = open({ ...direct, idleTimeoutMillis: 1234, maxUses: 5, allowExitOnIdle: true })
     expect(pool.options).toMatchObject({
       ...direct,
@@ -129,14 +129,14 @@ describe.each(LIBRARIES)('$library: pool', ({ open }) => {
     expect(pool.options).toHaveProperty('password', direct.password)
   })
 
-  test('shows the class of its clients', async ({ direct }) => {
+  test('a pool shows the class of its clients', async ({ direct }) => {
     await using pool = open(direct)
     const { Client } = pool as unknown as { Client: new (config: unknown) => { end(): Promise<void> } }
     const client = new Client(pool.options)
     await client.end()
   })
 
-  test('takes every key with the value undefined for absent', async ({ direct }) => {
+  test('a pool takes every key with the value undefined for absent', async ({ direct }) => {
     const absent = `max min idleTimeoutMillis connectionTimeoutMillis maxUses maxLifetimeSeconds allowExitOnIdle onConnect
       verify log Client Promise types statement_timeout query_timeout lock_timeout application_name options
       idle_in_transaction_session_timeout keepAlive keepAliveInitialDelayMillis connectionString stream pipeline
@@ -147,7 +147,7 @@ describe.each(LIBRARIES)('$library: pool', ({ open }) => {
     expect(pool.options).toMatchObject({ max: 10, min: 0, idleTimeoutMillis: 10_000 })
   })
 
-  test('logs what it does', async ({ direct }) => {
+  test('a pool logs what it does', async ({ direct }) => {
     const told: unknown[][] = []
     await using pool = open({ ...direct, log: (...all: unknown[]) => told.push(all) } as object)
     await pool.query('select 1')
@@ -157,7 +157,7 @@ describe.each(LIBRARIES)('$library: pool', ({ open }) => {
 })
 
 describe.each(LIBRARIES)('$library: pool.query', ({ open }) => {
-  test('takes a query object, and resolves with its result', async ({ direct }) => {
+  test('pool.query takes a query object, and resolves with its result', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const { Query } = await import('pg')
     const result = await settles(pool.query(new Query('select 1 as one')) as unknown as Promise<object>, 'the query')
@@ -168,7 +168,7 @@ describe.each(LIBRARIES)('$library: pool.query', ({ open }) => {
     expect((await settles(pool.query('select 1 as one'), 'the next one')).rows).toEqual([{ one: 1 }])
   })
 
-  test('runs on a client that is free again when it resolves', async ({ direct }) => {
+  test('pool.query runs on a client that is free again when it resolves', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     await pool.query('select 1')
     expect(pool.idleCount).toBe(1)
@@ -177,7 +177,7 @@ describe.each(LIBRARIES)('$library: pool.query', ({ open }) => {
 })
 
 describe.each(LIBRARIES)('$library: pool.end', ({ open }) => {
-  test('waits for the leased clients, and lets them finish', async ({ direct }) => {
+  test('pool.end waits for the leased clients, and lets them finish', async ({ direct }) => {
     const pool = open(direct)
     const client = await pool.connect()
     const order: string[] = []
@@ -190,7 +190,7 @@ describe.each(LIBRARIES)('$library: pool.end', ({ open }) => {
     expect([pool.ended, pool.totalCount]).toEqual([true, 0])
   })
 
-  test('refuses later callers', async ({ direct }) => {
+  test('pool.end refuses later callers', async ({ direct }) => {
     const pool = open(direct)
     await pool.end()
     const refused = { message: 'Cannot use a pool after calling end on the pool' }
@@ -200,7 +200,7 @@ describe.each(LIBRARIES)('$library: pool.end', ({ open }) => {
     expect((await calledWith((done) => pool.query('select 1', done)))[0]).toMatchObject(refused)
   })
 
-  test('can be called once', async ({ direct }) => {
+  test('pool.end can be called once', async ({ direct }) => {
     const pool = open(direct)
     await pool.end()
     const twice = { message: 'Called end on pool more than once' }
@@ -208,7 +208,7 @@ describe.each(LIBRARIES)('$library: pool.end', ({ open }) => {
     expect((await calledWith((done) => pool.end(done)))[0]).toMatchObject(twice)
   })
 
-  test('removes every client, idle or leased', async ({ direct }) => {
+  test('pool.end removes every client, idle or leased', async ({ direct }) => {
     const pool = open(direct)
     const removed: unknown[] = []
     pool.on('remove', (client) => removed.push(client))
@@ -223,7 +223,7 @@ describe.each(LIBRARIES)('$library: pool.end', ({ open }) => {
 })
 
 describe.each(LIBRARIES)('$library: events of the pool', ({ open }) => {
-  test('come in one order, each with its client', async ({ cluster, direct }) => {
+  test('the events of a pool come in one order, each with its client', async ({ cluster, direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const order: unknown[][] = []
     for (const event of ['connect', 'acquire', 'release', 'remove', 'error'])
@@ -247,7 +247,7 @@ describe.each(LIBRARIES)('$library: events of the pool', ({ open }) => {
     expect(order.find(([event]) => event === 'error')?.slice(1)).toEqual([expect.any(Error), client])
   })
 
-  test('report no client that could not be opened', async ({ direct }) => {
+  test('the events of a pool report no client that could not be opened', async ({ direct }) => {
     await using pool = open({ ...direct, database: 'nowhere' })
     const events: string[] = []
     for (const event of ['connect', 'acquire', 'release', 'remove', 'error'])
@@ -257,7 +257,7 @@ describe.each(LIBRARIES)('$library: events of the pool', ({ open }) => {
     expect([events, pool.totalCount]).toEqual([[], 0])
   })
 
-  test('have the error of `release` as it was given', async ({ direct }) => {
+  test('the events of a pool have the error of `release` as it was given', async ({ direct }) => {
     await using pool = open(direct)
     const given: unknown[] = []
     pool.on('release', (error) => given.push(error))
@@ -266,7 +266,7 @@ describe.each(LIBRARIES)('$library: events of the pool', ({ open }) => {
     expect(given).toEqual([undefined, true, spoilt, false])
   })
 
-  test('let a listener of `connect` use the client', async ({ direct }) => {
+  test('a listener of `connect` may use the client', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     pool.on('connect', (client) => void client.query("set search_path = 'of_the_listener'"))
     expect((await pool.query('show search_path')).rows).toEqual([{ search_path: 'of_the_listener' }])

@@ -20,7 +20,7 @@ const WAYS = [
 
 /** https://node-postgres.com/features/queries and https://node-postgres.com/apis/result, both ways. */
 describe.each(LIBRARIES)('$library: queries', ({ library, open }) => {
-  test.for(WAYS)('convert values of every kind, through $way', async ({ use }, { direct }) => {
+  test.for(WAYS)('queries convert values of every kind, through $way', async ({ use }, { direct }) => {
     await using pool = open(direct)
     const bytes = Buffer.from([0, 1, 254, 255])
     const date = new Date('2026-01-02T03:04:05.678Z')
@@ -64,7 +64,7 @@ describe.each(LIBRARIES)('$library: queries', ({ library, open }) => {
     })
   })
 
-  test.for(WAYS)('take every form of a config object, through $way', async ({ use }, { direct }) => {
+  test.for(WAYS)('queries take every form of a config object, through $way', async ({ use }, { direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const text = 'select $1::int as a, $1::int + 1 as a'
     const shouting = { getTypeParser: () => (value: unknown) => `${value}!` }
@@ -82,7 +82,7 @@ describe.each(LIBRARIES)('$library: queries', ({ library, open }) => {
     })
   })
 
-  test.for(WAYS)('leave the config object as it was, through $way', async ({ way, use }, { direct }) => {
+  test.for(WAYS)('queries leave the config object as it was, through $way', async ({ way, use }, { direct }) => {
     await using pool = open(direct)
     const config = Object.freeze({ text: 'select $1::int as it', values: Object.freeze([1]), query_timeout: 10_000 })
     await use(pool, async (runner) => {
@@ -96,7 +96,7 @@ describe.each(LIBRARIES)('$library: queries', ({ library, open }) => {
   })
 
   test.for(WAYS)(
-    'take a config whose properties are hidden or inherited, through $way',
+    'queries take a config whose properties are hidden or inherited, through $way',
     async ({ use }, { direct }) => {
       class Base {
         get text(): string {
@@ -130,15 +130,18 @@ describe.each(LIBRARIES)('$library: queries', ({ library, open }) => {
     },
   )
 
-  test.for(WAYS)('take null or false for a callback that is not there, through $way', async ({ use }, { direct }) => {
-    await using pool = open(direct)
-    await use(pool, async (runner) => {
-      for (const none of [null, undefined, false])
-        expect((await runner.query('select $1::int as it', [1], none)).rows).toEqual([{ it: 1 }])
-    })
-  })
+  test.for(WAYS)(
+    'queries take null or false for a callback that is not there, through $way',
+    async ({ use }, { direct }) => {
+      await using pool = open(direct)
+      await use(pool, async (runner) => {
+        for (const none of [null, undefined, false])
+          expect((await runner.query('select $1::int as it', [1], none)).rows).toEqual([{ it: 1 }])
+      })
+    },
+  )
 
-  test.for(WAYS)('describe their result, through $way', async ({ use }, { direct }) => {
+  test.for(WAYS)('queries describe their result, through $way', async ({ use }, { direct }) => {
     await using pool = open({ ...direct, max: 1 })
     await use(pool, async (runner) => {
       const result = await runner.query('select 1 as one, now() as two from (values (1), (2)) as v')
@@ -174,7 +177,7 @@ describe.each(LIBRARIES)('$library: queries', ({ library, open }) => {
     })
   })
 
-  test.for(WAYS)('are refused by the driver as ever, through $way', async ({ use }, { direct }) => {
+  test.for(WAYS)('invalid queries are refused by the driver as ever, through $way', async ({ use }, { direct }) => {
     await using pool = open({ ...direct, max: 1 })
     await use(pool, async (runner) => {
       await runner.query({ name: 'mine', text: 'select 1' })
@@ -197,7 +200,7 @@ describe.each(LIBRARIES)('$library: queries', ({ library, open }) => {
     })
   })
 
-  test.for(WAYS)('fail with every field of the server, through $way', async ({ use }, { direct }) => {
+  test.for(WAYS)('queries fail with every field of the server, through $way', async ({ use }, { direct }) => {
     await using pool = open(direct)
     await use(pool, async (runner) => {
       await runner.query('insert into entry values ($1) on conflict do nothing', ['twice'])
@@ -218,7 +221,7 @@ describe.each(LIBRARIES)('$library: queries', ({ library, open }) => {
   })
 
   test.for(WAYS)(
-    'fail when a type parser throws, and harm no other statement, through $way',
+    'queries fail when a type parser throws, and harm no other statement, through $way',
     async ({ use }, { direct }) => {
       await using pool = open({ ...direct, max: 1 })
       const broken = {
@@ -236,7 +239,7 @@ describe.each(LIBRARIES)('$library: queries', ({ library, open }) => {
     },
   )
 
-  test('run many at once on one pool', async ({ direct }) => {
+  test('many queries run at once on one pool', async ({ direct }) => {
     await using pool = open({ ...direct, max: 4 })
     const results = await Promise.all(
       Array.from({ length: 200 }, (_, number) => pool.query('select $1::int as it', [number])),
@@ -247,7 +250,7 @@ describe.each(LIBRARIES)('$library: queries', ({ library, open }) => {
 
 /** https://node-postgres.com/apis/client: "client.query with a Submittable" */
 describe.each(LIBRARIES)('$library: a query object', ({ open }) => {
-  test('is returned, and emits rows, and its end with the result', async ({ direct }) => {
+  test('a query object is returned, and emits rows, and its end with the result', async ({ direct }) => {
     await using pool = open(direct)
     await withClient(pool, async (client) => {
       const query = new pg.Query('select generate_series(1, $1::int) as n', [3])
@@ -261,7 +264,7 @@ describe.each(LIBRARIES)('$library: a query object', ({ open }) => {
     })
   })
 
-  test('calls back if it is given a callback', async ({ direct }) => {
+  test('a query object calls back if it is given a callback', async ({ direct }) => {
     await using pool = open(direct)
     await withClient(pool, async (client) => {
       const run = client.query.bind(client) as unknown as (...all: unknown[]) => unknown
@@ -279,7 +282,7 @@ describe.each(LIBRARIES)('$library: a query object', ({ open }) => {
     })
   })
 
-  test('waits for the statements before it, and the ones behind it for it', async ({ direct }) => {
+  test('a query object waits for the statements before it, and the ones behind it for it', async ({ direct }) => {
     await using pool = open(direct)
     await withClient(pool, async (client) => {
       const order: string[] = []
@@ -292,7 +295,7 @@ describe.each(LIBRARIES)('$library: a query object', ({ open }) => {
     })
   })
 
-  test('that fails leaves the client usable, and emits no end', async ({ direct }) => {
+  test('a query object that fails leaves the client usable, and emits no end', async ({ direct }) => {
     await using pool = open(direct)
     await withClient(pool, async (client) => {
       const query = new pg.Query('select 1 / (3 - n) as it from generate_series(1, 5) as n')

@@ -12,7 +12,7 @@ const NUMBERS = 'select n from generate_series(1, $1::int) as n'
 
 /** pg-query-stream, as its documentation has it. */
 describe.each(LIBRARIES)('$library: a query stream', ({ open }) => {
-  test('is read with for await, in any batch size', async ({ direct }) => {
+  test('a query stream is read with for await, in any batch size', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     for (const batchSize of [1, 7, 100, 5000]) {
       await withClient(pool, async (client) => {
@@ -27,7 +27,7 @@ describe.each(LIBRARIES)('$library: a query stream', ({ open }) => {
     expect(pool.totalCount).toBe(1)
   })
 
-  test('can be piped', async ({ direct }) => {
+  test('a query stream can be piped', async ({ direct }) => {
     await using pool = open(direct)
     await withClient(pool, async (client) => {
       let text = ''
@@ -46,7 +46,7 @@ describe.each(LIBRARIES)('$library: a query stream', ({ open }) => {
     })
   })
 
-  test('takes a row mode and types, and those of the client', async ({ direct }) => {
+  test('a query stream takes a row mode and types, and those of the client', async ({ direct }) => {
     await using pool = open(direct)
     await withClient(pool, async (client) => {
       const types = { getTypeParser: () => (value: unknown) => `${value}!` }
@@ -57,7 +57,7 @@ describe.each(LIBRARIES)('$library: a query stream', ({ open }) => {
     })
   })
 
-  test('that is left early makes way for the next statement', async ({ direct }) => {
+  test('a query stream that is left early makes way for the next statement', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     await withClient(pool, async (client) => {
       const stream = client.query(new QueryStream(NUMBERS, [100_000], { batchSize: 10 }))
@@ -69,7 +69,7 @@ describe.each(LIBRARIES)('$library: a query stream', ({ open }) => {
     expect([pool.idleCount, pool.totalCount]).toEqual([1, 1])
   })
 
-  test('that is destroyed gives the reason, and lets the next statement run', async ({ direct }) => {
+  test('a query stream that is destroyed gives the reason, and lets the next statement run', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     await withClient(pool, async (client) => {
       const stream = client.query(new QueryStream(NUMBERS, [100_000]))
@@ -81,7 +81,7 @@ describe.each(LIBRARIES)('$library: a query stream', ({ open }) => {
     })
   })
 
-  test('that fails, at once or half-way, rejects its reader; the client stays', async ({ direct }) => {
+  test('a query stream that fails, at once or half-way, rejects its reader; the client stays', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     await withClient(pool, async (client) => {
       const wrong = client.query(new QueryStream('select nonsense'))
@@ -94,7 +94,7 @@ describe.each(LIBRARIES)('$library: a query stream', ({ open }) => {
     expect(pool.totalCount).toBe(1)
   })
 
-  test('releases its client at its end, as the documentation shows', async ({ direct }) => {
+  test('a query stream releases its client at its end, as the documentation shows', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     for (let time = 1; time <= 3; time++) {
       const client = await settles(pool.connect(), 'the client')
@@ -107,7 +107,7 @@ describe.each(LIBRARIES)('$library: a query stream', ({ open }) => {
     expect(pool.totalCount).toBe(1)
   })
 
-  test('gives the slow reader time', async ({ direct }) => {
+  test('a query stream waits for a slow reader', async ({ direct }) => {
     await using pool = open(direct)
     await withClient(pool, async (client) => {
       const stream = client.query(new QueryStream(NUMBERS, [60], { batchSize: 5 }))

@@ -7,7 +7,7 @@ import { told, withClient } from './support/observing.ts'
 
 /** What the rows of a statement look like is remembered, and must be noticed when it changes. */
 describe.each(LIBRARIES)('$library: a statement that runs again', ({ open }) => {
-  test('shows the columns that the table has by then', async ({ direct }) => {
+  test('a statement that runs again shows the columns that the table has by then', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     await withClient(pool, async (client) => {
       const rowsAfter = async (change: string): Promise<unknown[]> => {
@@ -24,7 +24,9 @@ describe.each(LIBRARIES)('$library: a statement that runs again', ({ open }) => 
     })
   })
 
-  test('shows them by the names that they have in this schema', async ({ direct }) => {
+  test('a statement that runs again shows the columns by the names that they have in this schema', async ({
+    direct,
+  }) => {
     await using pool = open({ ...direct, max: 2 })
     await pool.query('drop schema if exists us, uk cascade; create schema us; create schema uk')
     await pool.query('create table us.pet as select 1 as dog; create table uk.pet as select 2 as cat')
@@ -44,7 +46,7 @@ describe.each(LIBRARIES)('$library: a statement that runs again', ({ open }) => 
     { names: 'that are numbers', columns: ['2', '1', 'a', '0'] },
     { names: 'that occur twice', columns: ['a', 'b', 'a'] },
     { names: 'of every kind of letters', columns: ['Straße', '列', '?column?', 'a b', 'A'] },
-  ])('keeps columns with names $names', async ({ columns }, { direct }) => {
+  ])('a statement that runs again keeps columns with names $names', async ({ columns }, { direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const list = columns.map((name, index) => `${index} as "${name}"`).join()
     const expected = Object.defineProperties(
@@ -58,7 +60,9 @@ describe.each(LIBRARIES)('$library: a statement that runs again', ({ open }) => 
     }
   })
 
-  test("has its values parsed by its own config, and by the driver's settings at that time", async ({ direct }) => {
+  test("a statement that runs again has its values parsed by its own config, and by the driver's settings at that time", async ({
+    direct,
+  }) => {
     let suffix = '!'
     const shouting = { getTypeParser: () => (value: unknown) => `${value}${suffix}` }
     await using pool = open({ ...direct, max: 1 })
@@ -74,7 +78,7 @@ describe.each(LIBRARIES)('$library: a statement that runs again', ({ open }) => 
     })
   })
 
-  test('has several results, if its text is of several statements', async ({ direct }) => {
+  test('a statement that runs again has several results, if its text is of several statements', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     for (let time = 1; time <= 2; time++) {
       const results = (await pool.query('select 1 as a; select 2 as b, 3 as c; select 4 as a')) as unknown
@@ -84,7 +88,7 @@ describe.each(LIBRARIES)('$library: a statement that runs again', ({ open }) => 
     }
   })
 
-  test('has a result, rows and fields of its own', async ({ direct }) => {
+  test('a statement that runs again has a result, rows and fields of its own', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const text = 'select 1 as a, 2 as b from (values (1), (2)) as v'
     for (let time = 1; time <= 3; time++) {
@@ -100,7 +104,7 @@ describe.each(LIBRARIES)('$library: a statement that runs again', ({ open }) => 
     }
   })
 
-  test('emits its rows to its listeners, and keeps none', async ({ direct }) => {
+  test('a statement that runs again emits its rows to its listeners, and keeps none', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     for (let time = 1; time <= 2; time++) {
       await withClient(pool, async (client) => {
@@ -115,7 +119,9 @@ describe.each(LIBRARIES)('$library: a statement that runs again', ({ open }) => 
     }
   })
 
-  test('has the same result as before, down to the driver’s own parts', async ({ direct }) => {
+  test('a statement that runs again has the same result as before, down to the driver’s own parts', async ({
+    direct,
+  }) => {
     await using pool = open({ ...direct, max: 1 })
     const run = (): Promise<pg.QueryResult> => pool.query("select $1::int as a, now() as b, '{1}'::int[] as c", [1])
     const [first, second] = [await run(), await run()]

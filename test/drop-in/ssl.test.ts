@@ -25,43 +25,43 @@ async function isEncrypted(pool: pg.Pool): Promise<unknown> {
 
 /** https://node-postgres.com/features/ssl */
 describe.each(LIBRARIES)('$library: ssl', ({ open }) => {
-  test('with the authority of the server is verified', async ({ cluster, bare }) => {
+  test('TLS with the authority of the server is verified', async ({ cluster, bare }) => {
     await using pool = open({ ...bare, ssl: { ca: await fs.readFile(cluster.caFile) } })
     expect(await isEncrypted(pool)).toBe(true)
   })
 
-  test('true verifies, and so refuses an unknown authority', async ({ bare }) => {
+  test('an ssl of true verifies, and so refuses an unknown authority', async ({ bare }) => {
     await using pool = open({ ...bare, ssl: true })
     const error = await rejection(pool.query('select 1'))
     expect(error.code).toMatch(/UNABLE_TO_VERIFY|SELF_SIGNED/)
   })
 
-  test('without verification is possible', async ({ bare }) => {
+  test('TLS without verification is possible', async ({ bare }) => {
     await using pool = open({ ...bare, ssl: { rejectUnauthorized: false } })
     expect(await isEncrypted(pool)).toBe(true)
   })
 
-  test('absent is refused by a server that demands it, with its code', async ({ bare }) => {
+  test('a connection without TLS is refused by a server that demands it, with its code', async ({ bare }) => {
     await using pool = open(bare)
     expect(await rejection(pool.query('select 1'))).toMatchObject({ code: '28000' })
   })
 
-  test('is refused by a server that has none', async ({ plain }) => {
+  test('TLS is refused by a server that has none', async ({ plain }) => {
     await using pool = open(plain.config({ ssl: { rejectUnauthorized: false } }))
     expect((await rejection(pool.query('select 1'))).message).toContain('The server does not support SSL connections')
   })
 
-  test('can be negotiated directly', async ({ bare, cluster }) => {
+  test('TLS can be negotiated directly', async ({ bare, cluster }) => {
     await using pool = open({ ...bare, ssl: { ca: cluster.ca }, sslnegotiation: 'direct' } as pg.PoolConfig)
     expect(await isEncrypted(pool)).toBe(true)
   })
 
-  test('can bind the password to the channel', async ({ direct }) => {
+  test('TLS can bind the password to the channel', async ({ direct }) => {
     await using pool = open({ ...direct, enableChannelBinding: true } as pg.PoolConfig)
     expect(await isEncrypted(pool)).toBe(true)
   })
 
-  test('keeps its key out of what is shown', async ({ bare }) => {
+  test('a client key for TLS is kept out of what is shown', async ({ bare }) => {
     const ssl = { rejectUnauthorized: false, key: 'SECRET' }
     await using pool = open({ ...bare, ssl })
     expect(JSON.stringify(pool.options)).not.toContain('SECRET')
@@ -81,7 +81,7 @@ describe.each(LIBRARIES)('$library: ssl', ({ open }) => {
     { mode: 'sslmode=verify-full&sslrootcert={ca}&sslnegotiation=direct', encrypted: true },
   ]
 
-  test.for(MODES)('by connection string: $mode', async ({ mode, encrypted }, { cluster }) => {
+  test.for(MODES)('TLS is used as the connection string says: $mode', async ({ mode, encrypted }, { cluster }) => {
     const [address] = cluster.url.split('?')
     const parameters = mode.replace('{ca}', encodeURIComponent(cluster.caFile))
     await using pool = open({ connectionString: `${address}?${parameters}` })
@@ -89,7 +89,7 @@ describe.each(LIBRARIES)('$library: ssl', ({ open }) => {
     expect(outcome).toBe(encrypted)
   })
 
-  test('beside a connection string that says nothing of it counts', async ({ cluster }) => {
+  test('the option ssl counts beside a connection string that says nothing of it', async ({ cluster }) => {
     const [connectionString] = cluster.url.split('?') as [string]
     await using pool = open({ connectionString, ssl: { ca: cluster.ca as string } })
     expect(await isEncrypted(pool)).toBe(true)

@@ -8,7 +8,7 @@ import { rejection, settles } from '../faults/support/settling.ts'
 
 /** Where a stock pool hangs, or loses a slot, with what talks to the server by itself. */
 describe('Holdfast', () => {
-  test('lets a cursor be closed after it failed', async ({ direct }) => {
+  test('Holdfast lets a cursor be closed after it failed', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     await using client = await pool.connect()
     const cursor = client.query(new Cursor('select nonsense'))
@@ -18,7 +18,9 @@ describe('Holdfast', () => {
     expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
-  test('lets a cursor be closed while it waits for its turn, and the next statement run', async ({ direct }) => {
+  test('Holdfast lets a cursor be closed while it waits for its turn, and the next statement run', async ({
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     await using client = await pool.connect()
     const before = client.query('select pg_sleep(0.05)')
@@ -27,7 +29,7 @@ describe('Holdfast', () => {
     await before
   })
 
-  test('rejects the read of a cursor that was open at release', async ({ direct }) => {
+  test('Holdfast rejects the read of a cursor that was open at release', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const cursor = client.query(new Cursor('select generate_series(1, 1000)'))
@@ -38,7 +40,7 @@ describe('Holdfast', () => {
     await settles(cursor.close(), 'close()')
   })
 
-  test('gets the slot back from a cursor that was given to pool.query', async ({ direct }) => {
+  test('Holdfast gets the slot back from a cursor that was given to pool.query', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const cursor = new Cursor('select generate_series(1, 3) as n')
     const done = pool.query(cursor) as unknown as Promise<unknown>
@@ -47,7 +49,7 @@ describe('Holdfast', () => {
     expect((await settles(pool.query('select 1 as one'), 'the next one')).rows).toEqual([{ one: 1 }])
   })
 
-  test('gets the slot back from a copy stream that was given to pool.query, and reports its failure', async ({
+  test('Holdfast gets the slot back from a copy stream that was given to pool.query, and reports its failure', async ({
     direct,
   }) => {
     await using pool = holdfast({ ...direct, max: 1 })
@@ -56,7 +58,7 @@ describe('Holdfast', () => {
     expect((await settles(pool.query('select 1 as one'), 'the next one')).rows).toEqual([{ one: 1 }])
   })
 
-  test('calls both callbacks of a query object that has one already', async ({ direct }) => {
+  test('Holdfast calls both callbacks of a query object that has one already', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     let own = 0
     const query = Object.assign(new pg.Query('select 1 as one'), { callback: () => own++ })

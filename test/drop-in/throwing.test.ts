@@ -24,7 +24,7 @@ const CODE: readonly Throwing['what'][] = [
 ]
 
 describe.each(LIBRARIES)("$library: what the application's own code throws while an answer is read", ({ library }) => {
-  test.for(CODE)('is caught nowhere, if it is %s', async (what, { cluster }) => {
+  test.for(CODE)('what %s throws while an answer is read is caught nowhere', async (what, { cluster }) => {
     const throwing: Throwing = { library, options: cluster.config({ max: 1 }), what }
     const program = fileURLToPath(new URL('programs/throwing.ts', import.meta.url))
     const flags = ['--experimental-strip-types', '--no-warnings', program, JSON.stringify(throwing)]

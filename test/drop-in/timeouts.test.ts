@@ -7,7 +7,7 @@ import { withClient } from './support/observing.ts'
 
 /** The timeouts of https://node-postgres.com/apis/client */
 describe.each(LIBRARIES)('$library: timeouts', ({ open }) => {
-  test('of the server are set when the session starts', async ({ direct }) => {
+  test('the timeouts of the server are set when the session starts', async ({ direct }) => {
     await using pool = open({
       ...direct,
       statement_timeout: 12_345,
@@ -65,7 +65,7 @@ describe.each(LIBRARIES)('$library: timeouts', ({ open }) => {
     },
   )
 
-  test('query_timeout lets what is quicker alone', async ({ direct }) => {
+  test('query_timeout leaves alone what is quicker', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1, query_timeout: 10_000 })
     const own: object = { query_timeout: 5000 }
     const pids = new Set<number>()

@@ -20,7 +20,7 @@ async function transaction(pool: pg.Pool, ...steps: [text: string, values?: unkn
 }
 
 describe.each(LIBRARIES)('$library: a transaction', ({ library, open }) => {
-  test('is committed as a whole', async ({ cluster, direct }) => {
+  test('a transaction is committed as a whole', async ({ cluster, direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const ids = [`${library} a`, `${library} b`]
     const insert = 'insert into entry values ($1)'
@@ -30,7 +30,7 @@ describe.each(LIBRARIES)('$library: a transaction', ({ library, open }) => {
     )
   })
 
-  test('that fails is rolled back as a whole, and its error surfaces', async ({ cluster, direct }) => {
+  test('a transaction that fails is rolled back as a whole, and its error surfaces', async ({ cluster, direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const id = `${library} failing`
     const failed = transaction(pool, ['insert into entry values ($1)', [id]], ['select nonsense'])
@@ -40,7 +40,7 @@ describe.each(LIBRARIES)('$library: a transaction', ({ library, open }) => {
     expect(pool.totalCount).toBe(1)
   })
 
-  test('may have savepoints', async ({ cluster, direct }) => {
+  test('a transaction may have savepoints', async ({ cluster, direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const id = `${library} savepoint`
     const client = await pool.connect()
@@ -54,7 +54,7 @@ describe.each(LIBRARIES)('$library: a transaction', ({ library, open }) => {
     expect(await cluster.query('select id from entry where id = $1', [id])).toEqual([{ id }])
   })
 
-  test('may be several statements of one text', async ({ cluster, direct }) => {
+  test('a transaction may be several statements of one text', async ({ cluster, direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const id = `${library} text`
     await pool.query(`begin; insert into entry values ('${id}'); commit`)

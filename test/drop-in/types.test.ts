@@ -12,7 +12,7 @@ describe.each(LIBRARIES)('$library: types', ({ open }) => {
     ;(pg.defaults as { parseInt8: boolean }).parseInt8 = false
   })
 
-  test('are strings if JavaScript has no such type', async ({ direct }) => {
+  test('values are strings if JavaScript has no such type', async ({ direct }) => {
     await using pool = open(direct)
     const text = `select 12345678901234567890::numeric as numeric, 1::int8 as int8, '10.0.0.1'::inet as inet,
       '1 day'::interval as interval, 'd70195fd-608e-42dc-b0f5-eee975a621e9'::uuid as uuid, '(1,2)'::point as point,
@@ -39,7 +39,7 @@ describe.each(LIBRARIES)('$library: types', ({ open }) => {
     ])
   })
 
-  test('of dates go there and back', async ({ direct }) => {
+  test('dates go there and back', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     await pool.query('create temp table dates (a date, b timestamp, c timestamptz)')
     const now = new Date()
@@ -49,7 +49,7 @@ describe.each(LIBRARIES)('$library: types', ({ open }) => {
     expect((await pool.query("select 'infinity'::timestamptz as it")).rows).toEqual([{ it: Number.POSITIVE_INFINITY }])
   })
 
-  test('of an object go there and back as JSON', async ({ direct }) => {
+  test('an object goes there and back as JSON', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     await pool.query('create temp table users (id uuid primary key default gen_random_uuid(), data jsonb)')
     const data = { email: 'somebody@example.com' }
@@ -57,7 +57,7 @@ describe.each(LIBRARIES)('$library: types', ({ open }) => {
     expect((await pool.query('select * from users')).rows).toEqual([{ id: expect.any(String), data }])
   })
 
-  test('are parsed as pg.types says, also by clients that are open already', async ({ direct }) => {
+  test('values are parsed as pg.types says, also by clients that are open already', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const text = "select 5::int8 as big, '2026-01-02'::date as date"
     await pool.query(text)
@@ -66,13 +66,13 @@ describe.each(LIBRARIES)('$library: types', ({ open }) => {
     expect((await pool.query(text)).rows).toEqual([{ big: 5n, date: '2026-01-02' }])
   })
 
-  test('are parsed as pg.defaults says', async ({ direct }) => {
+  test('values are parsed as pg.defaults says', async ({ direct }) => {
     await using pool = open(direct)
     ;(pg.defaults as { parseInt8: boolean }).parseInt8 = true
     expect((await pool.query('select 5::int8 as big, array[6]::int8[] as bigs')).rows).toEqual([{ big: 5, bigs: [6] }])
   })
 
-  test("are parsed as the pool's own set says, for every statement of every client", async ({ direct }) => {
+  test("values are parsed as the pool's own set says, for every statement of every client", async ({ direct }) => {
     const own = new pg.TypeOverrides()
     own.setTypeParser(INT8, BigInt)
     await using pool = open({ ...direct, types: own as never })

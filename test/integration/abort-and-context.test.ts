@@ -13,7 +13,7 @@ async function isRunning(cluster: Cluster, query: string): Promise<boolean> {
 }
 
 describe('a statement that is given up while others stand before and behind it', () => {
-  test('is the one that is not run, and no other', async ({ direct }) => {
+  test('a statement that is given up among others is the one that is not run, and no other', async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: 1 })
     using client = await pool.connect()
     await client.query('create temporary table seen (line text)')
@@ -31,7 +31,9 @@ describe('a statement that is given up while others stand before and behind it',
     expect((await client.query('select line from seen')).rows).toEqual([{ line: 'first' }, { line: 'last' }])
   })
 
-  test('is not run either if the one before it has just failed, and its reason may be anything', async ({ direct }) => {
+  test('a statement that is given up is not run if the one before it has just failed, and its reason may be anything', async ({
+    direct,
+  }) => {
     await using pool = new Pool({ ...direct, max: 1 })
     using client = await pool.connect()
     await client.query('create temporary table seen (line text)')
@@ -45,18 +47,23 @@ describe('a statement that is given up while others stand before and behind it',
     expect((await client.query('select line from seen')).rows).toEqual([{ line: 'last' }])
   })
 
-  test.for(['a text', 7, Symbol('why')])('rejects with the reason that was given: %o', async (reason, { direct }) => {
-    await using pool = new Pool({ ...direct, max: 1 })
-    const controller = new AbortController()
-    const running = rejection(pool.query({ text: 'select pg_sleep(30)', signal: controller.signal }))
-    const waiting = rejection(pool.query({ text: 'select 1', signal: controller.signal }))
-    setImmediate(() => controller.abort(reason))
-    expect(await running).toBe(reason)
-    expect(await waiting).toBe(reason)
-    expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
-  })
+  test.for(['a text', 7, Symbol('why')])(
+    'a statement that is given up rejects with the reason that was given: %o',
+    async (reason, { direct }) => {
+      await using pool = new Pool({ ...direct, max: 1 })
+      const controller = new AbortController()
+      const running = rejection(pool.query({ text: 'select pg_sleep(30)', signal: controller.signal }))
+      const waiting = rejection(pool.query({ text: 'select 1', signal: controller.signal }))
+      setImmediate(() => controller.abort(reason))
+      expect(await running).toBe(reason)
+      expect(await waiting).toBe(reason)
+      expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    },
+  )
 
-  test('leaves the reason as it was, and may be given a frozen one', async ({ direct }) => {
+  test('a statement that is given up leaves the reason as it was, and may be given a frozen one', async ({
+    direct,
+  }) => {
     await using pool = new Pool({ ...direct, max: 1 })
     using _holder = await pool.connect()
     const reason = Object.freeze(new Error('enough'))
@@ -68,7 +75,7 @@ describe('a statement that is given up while others stand before and behind it',
     expect(reason.stack).toBe(stack)
   })
 
-  test('is given up all the same if the sockets for the request can not be made', async ({ direct }) => {
+  test('a statement is given up even if the sockets for the cancel request can not be made', async ({ direct }) => {
     const sockets: unknown[] = []
     const stream = (): never => {
       if (sockets.push('one') > 1) throw new Error('no more sockets')
@@ -87,7 +94,7 @@ describe('a statement that is given up while others stand before and behind it',
 })
 
 describe('a signal', () => {
-  test('of a statement that could not be sent cancels nothing of the next lease', async ({ direct }) => {
+  test('the signal of a statement that could not be sent cancels nothing of the next lease', async ({ direct }) => {
     class Strict extends pg.Client {}
     const { query } = pg.Client.prototype as unknown as { query(...args: unknown[]): unknown }
     Object.assign(Strict.prototype, {
@@ -105,7 +112,7 @@ describe('a signal', () => {
     await next
   })
 
-  test('of a transaction cancels what runs in it', async ({ cluster, direct }) => {
+  test('the signal of a transaction cancels what runs in it', async ({ cluster, direct }) => {
     await using pool = new Pool({ ...direct, max: 1 })
     const controller = new AbortController()
     const work = pool.transaction((tx) => tx.query('select pg_sleep(60)'), { signal: controller.signal })
@@ -116,7 +123,7 @@ describe('a signal', () => {
     expect(await isRunning(cluster, 'select pg_sleep(60)')).toBe(false)
   })
 
-  test('that is absent in a scope leaves that of the scope around it', async ({ direct }) => {
+  test('a scope without a signal keeps that of the scope around it', async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: 1 })
     const controller = new AbortController()
     controller.abort()
@@ -151,7 +158,7 @@ test('a transaction runs on a pool whose connect accepts only a callback', async
 })
 
 describe('the scope of one caller', () => {
-  test('is not that of the connection which was opened for the caller', async ({ direct }) => {
+  test('the scope of a caller is not that of the connection which was opened for the caller', async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: 1 })
     const controller = new AbortController()
     await withPoolOptions({ signal: controller.signal }, () => pool.query('select 1'))
@@ -168,7 +175,7 @@ describe('the scope of one caller', () => {
     expect(answer).toEqual([{ two: 2 }])
   })
 
-  test('holds in the callbacks of the caller', async ({ direct }) => {
+  test('the scope of a caller holds in the callbacks of the caller', async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: 1 })
     using client = await pool.connect()
     const controller = new AbortController()
@@ -183,7 +190,7 @@ describe('the scope of one caller', () => {
     expect(await failed).toBe(controller.signal.reason)
   })
 
-  test('and every other async context is kept by connect(callback), however long it waits', async ({ direct }) => {
+  test('connect(callback) keeps the scope and every other async context, however long it waits', async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: 1 })
     const requests = new AsyncLocalStorage<string>()
     const holder = await pool.connect()
@@ -201,7 +208,9 @@ describe('the scope of one caller', () => {
 })
 
 describe('what a caller gets', () => {
-  test("is one answer, though the driver calls back twice for a value that it can't write", async ({ direct }) => {
+  test("a caller gets one answer, though the driver calls back twice for a value that it can't write", async ({
+    direct,
+  }) => {
     await using pool = new Pool({ ...direct, max: 1 })
     const circular: Record<string, unknown> = {}
     circular.self = circular
@@ -218,7 +227,9 @@ describe('what a caller gets', () => {
     expect({ calls, releases }).toEqual({ calls: 1, releases: 2 })
   })
 
-  test('is the wrong option, also by connect(callback) in a pool whose connect is overridden', async ({ direct }) => {
+  test('a caller is told the wrong option, also by connect(callback) in a pool whose connect is overridden', async ({
+    direct,
+  }) => {
     class Tenants extends Pool {
       override connect(...args: never[]): never {
         return super.connect(...args) as never
@@ -229,7 +240,7 @@ describe('what a caller gets', () => {
     expect(await rejection(query as Promise<unknown>)).toMatchObject({ code: 'HOLDFAST_INVALID_OPTION' })
   })
 
-  test('contains no values of what was given', () => {
+  test('what a caller is told contains no values of what was given', () => {
     const circular: Record<string, unknown> = { password: 'secret' }
     circular.self = circular
     expect(() => new Pool({ connectRetry: 1n as never, prePing: circular as never, name: circular as never })).toThrow(

@@ -9,7 +9,7 @@ import { until } from '../support/index.ts'
 describe('a statement is given up in a transaction that has no id', () => {
   // The probe for the id is already on its way: something must wait for its answer.
   test.for(['select pg_sleep(60)', "select pg_sleep(60) from (values ('a; b')) as v (text)"])(
-    '%s: the connection goes on, and so do those beside it',
+    'no connection ends when %s is given up in a transaction that has no id',
     async (statement, { cluster, direct }) => {
       await using pool = holdfast({ ...direct, max: 2, prePing: false })
       const pids = new Set(await warmUp(pool, 2))

@@ -72,7 +72,9 @@ async function openPool(options: PoolOptions, { max, isWarm }: { max: number; is
 }
 
 describe.each(POOLS)('twelve callers at once, $what', (kind) => {
-  test('find what their listeners of acquire and release noted, each its own', async ({ direct }) => {
+  test('twelve callers at once find what their listeners of acquire and release noted, each its own', async ({
+    direct,
+  }) => {
     await using pool = await openPool(direct, kind)
     const holders = new Map<pg.PoolClient, string>()
     const releases: [string | undefined, string][] = []
@@ -95,7 +97,9 @@ describe.each(POOLS)('twelve callers at once, $what', (kind) => {
     expect(releases).toHaveLength(4 * CALLERS)
   })
 
-  test('are called back in their own contexts, by pool.query, client.query and connect', async ({ direct }) => {
+  test('twelve callers at once are called back in their own contexts, by pool.query, client.query and connect', async ({
+    direct,
+  }) => {
     await using pool = await openPool(direct, kind)
     const wrong: string[] = []
     await allAtOnce(async (name) => {
@@ -129,7 +133,9 @@ describe.each(POOLS)('twelve callers at once, $what', (kind) => {
     expect(wrong).toEqual([])
   })
 
-  test('have their cursors, streams, rows and copies call back in their own contexts', async ({ direct }) => {
+  test('twelve callers at once have their cursors, streams, rows and copies call back in their own contexts', async ({
+    direct,
+  }) => {
     await using pool = await openPool(direct, kind)
     const numbers = 'select n from generate_series(1, 5) as n'
     const wrong: string[] = []
@@ -177,7 +183,7 @@ describe.each(POOLS)('twelve callers at once, $what', (kind) => {
     expect(wrong).toEqual([])
   })
 
-  test('have their sessions reset in their own contexts', async ({ direct }) => {
+  test('twelve callers at once have their sessions reset in their own contexts', async ({ direct }) => {
     const wrong: string[] = []
     const holders = new Map<pg.ClientBase, string>()
     const resetOnReturn = async (client: pg.ClientBase): Promise<void> => {
@@ -222,14 +228,20 @@ describe('what opening a connection calls', () => {
     return { pool, found }
   }
 
-  test('runs in the context of the caller that caused it', async ({ direct, cluster }) => {
+  test('what opening a connection calls runs in the context of the caller that caused it', async ({
+    direct,
+    cluster,
+  }) => {
     const { pool, found } = observed({ ...direct, max: 20 }, cluster.password)
     await using _pool = pool
     await allAtOnce(() => pool.query('select pg_sleep(0.05)'))
     for (const hook of HOOKS) expect([hook, found[hook]?.toSorted()]).toEqual([hook, NAMES.toSorted()])
   })
 
-  test('runs in no context when the pool opens a connection by itself', async ({ direct, cluster }) => {
+  test('what opening a connection calls runs in no context when the pool opens it by itself', async ({
+    direct,
+    cluster,
+  }) => {
     const { pool, found } = observed({ ...direct, max: 5, min: 3 }, cluster.password)
     await using _pool = pool
     await callers.run('the first', () => pool.query('select 1'))
@@ -237,7 +249,10 @@ describe('what opening a connection calls', () => {
     for (const hook of HOOKS) expect([hook, found[hook]?.toSorted()]).toEqual([hook, ['nobody', 'nobody', 'the first']])
   })
 
-  test('runs in no context when a lost connection is replaced for several waiters', async ({ direct, cluster }) => {
+  test('what opening a connection calls runs in no context when a lost one is replaced for several waiters', async ({
+    direct,
+    cluster,
+  }) => {
     const { pool, found } = observed({ ...direct, max: 2 }, cluster.password)
     await using _pool = pool
     const clients = await callers.run('the first', () => Promise.all([pool.connect(), pool.connect()]))
@@ -253,7 +268,11 @@ describe('what opening a connection calls', () => {
     for (const hook of HOOKS) expect([hook, unique(found[hook] ?? [])]).toEqual([hook, ['nobody']])
   })
 
-  test('runs in no context when the pool tries again', async ({ proxied, proxy, cluster }) => {
+  test('what opening a connection calls runs in no context when the pool tries again', async ({
+    proxied,
+    proxy,
+    cluster,
+  }) => {
     const { pool, found } = observed({ ...proxied, max: 1 }, cluster.password)
     await using _pool = pool
     const failures = whereToldOn('connect-failed')
@@ -302,7 +321,7 @@ test('what comes over a socket without TLS runs where what comes over one with i
 })
 
 describe('a listener of remove runs in the context', () => {
-  test('of the caller that discarded a connection', async ({ direct }) => {
+  test('a listener of remove runs in the context of the caller that discarded a connection', async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: 2 })
     const removed = whereTold(pool, ['remove'])
     await warmUp(pool, 2)
@@ -311,7 +330,9 @@ describe('a listener of remove runs in the context', () => {
     expect(removed.toSorted()).toEqual(NAMES.map((name) => `remove: ${name}`).toSorted())
   })
 
-  test('of the caller of pool.query, in a pool that keeps nothing', async ({ direct }) => {
+  test('a listener of remove runs in the context of the caller of pool.query, in a pool that keeps nothing', async ({
+    direct,
+  }) => {
     await using pool = new NullPool({ ...direct, max: 2 })
     const removed = whereTold(pool, ['remove'])
     await allAtOnce(() => pool.query('select 1'))
@@ -319,7 +340,7 @@ describe('a listener of remove runs in the context', () => {
     expect(removed.toSorted()).toEqual(NAMES.map((name) => `remove: ${name}`).toSorted())
   })
 
-  test('of the caller that closed the pool', async ({ direct }) => {
+  test('a listener of remove runs in the context of the caller that closed the pool', async ({ direct }) => {
     const pool = new Pool({ ...direct, max: 2 })
     const removed = whereTold(pool, ['remove'])
     await warmUp(pool, 2)
@@ -327,7 +348,7 @@ describe('a listener of remove runs in the context', () => {
     expect(removed).toEqual(['remove: the closer', 'remove: the closer'])
   })
 
-  test('of no caller if the connection has expired', async ({ direct }) => {
+  test('a listener of remove runs in no context if the connection has expired', async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: 2, idleTimeoutMillis: 50 })
     const removed = whereTold(pool, ['remove'])
     await callers.run('the first', () => pool.query('select 1'))
@@ -335,7 +356,7 @@ describe('a listener of remove runs in the context', () => {
     expect(removed).toEqual(['remove: nobody'])
   })
 
-  test('of no caller if the connection was lost, and so does a listener of error', async ({ direct, cluster }) => {
+  test('listeners of remove and error run in no context if the connection was lost', async ({ direct, cluster }) => {
     await using pool = new Pool({ ...direct, max: 2 })
     const told = whereTold(pool, ['remove', 'error'])
     await warmUp(pool, 2)
@@ -351,7 +372,7 @@ describe('a listener of remove runs in the context', () => {
 })
 
 describe('what concerns no caller in particular runs in no context', () => {
-  test('the ping of an idle connection, before a lease and in between', async ({ direct }) => {
+  test('the ping of an idle connection runs in no context, before a lease and in between', async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: 1, prePing: { idleMillis: 0 }, keepaliveMillis: 50 })
     const pinged = whereToldOn('connection-pinged')
     await warmUp(pool, 1)
@@ -360,7 +381,7 @@ describe('what concerns no caller in particular runs in no context', () => {
     expect(unique(pinged)).toEqual(['nobody'])
   })
 
-  test('notices and notifications that come over a connection', async ({ direct }) => {
+  test('notices and notifications that come over a connection run in no context', async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: 1 })
     const client = await callers.run('the opener', () => pool.connect())
     const told = whereTold(client, ['notice', 'notification'])
@@ -402,17 +423,20 @@ describe('a waiter that is refused is rejected in its own context', () => {
     return wrong
   }
 
-  test('when its time is up', async ({ direct }) => {
+  test('a waiter is rejected in its own context when its time is up', async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: 1, connectionTimeoutMillis: 300 })
     expect(await refused(pool, undefined, () => {})).toEqual([])
   })
 
-  test('when the pool is closed by another', async ({ direct }) => {
+  test('a waiter is rejected in its own context when another caller closes the pool', async ({ direct }) => {
     const pool = new Pool({ ...direct, max: 1, closeTimeoutMillis: 100 })
     expect(await refused(pool, undefined, () => unattended(pool.end()))).toEqual([])
   })
 
-  test("when another aborts the signal of all, and a statement's callback as well", async ({ direct, cluster }) => {
+  test("a waiter and a statement's callback are told in their own contexts when another caller aborts the signal of all", async ({
+    direct,
+    cluster,
+  }) => {
     await using pool = new Pool({ ...direct, max: 2, connectionTimeoutMillis: 300 })
     const controller = new AbortController()
     const { signal } = controller

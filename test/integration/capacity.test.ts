@@ -36,7 +36,12 @@ async function asked(cluster: Cluster): Promise<number> {
 }
 
 describe('what the server grants', () => {
-  test('is queried once, in the background, and causes one warning', async ({ small, config, told, logger }) => {
+  test('what the server grants is queried once, in the background, and causes one warning', async ({
+    small,
+    config,
+    told,
+    logger,
+  }) => {
     const before = await asked(small)
     await using pool = holdfast({ ...config, max: 100, logger })
     await warmUp(pool, 3)
@@ -54,7 +59,7 @@ describe('what the server grants', () => {
   })
 
   test.for([MAX_CONNECTIONS - RESERVED, 1])(
-    'is no matter if it is enough: max %i',
+    'what the server grants causes no warning if it is enough: max %i',
     async (max, { small, config, told, logger }) => {
       const before = await asked(small)
       await using pool = holdfast({ ...config, max, logger })
@@ -65,14 +70,14 @@ describe('what the server grants', () => {
     },
   )
 
-  test('is that of the whole server for a superuser', async ({ config, told, logger }) => {
+  test('what the server grants to a superuser is that of the whole server', async ({ config, told, logger }) => {
     await using pool = holdfast({ ...config, user: 'postgres', max: MAX_CONNECTIONS + 1, logger })
     await pool.query('select 1')
     await until(() => told.length === 1)
     expect(told[0]).toContain(`the server grants ${MAX_CONNECTIONS}.`)
   })
 
-  test('is the connection limit of the role', async ({ small, config, told, logger }) => {
+  test('what the server grants is the connection limit of the role', async ({ small, config, told, logger }) => {
     await small.query(`create role frugal login password '${small.password}' connection limit 2`)
     await using pool = holdfast({ ...config, user: 'frugal', logger })
     await pool.query('select 1')
@@ -80,7 +85,7 @@ describe('what the server grants', () => {
     expect(told[0]).toContain('max: 10 can want 10 connections, but the server grants 2. Lower max to 2')
   })
 
-  test('is the connection limit of the role that logged in, whatever role is set', async ({
+  test('what the server grants is the connection limit of the role that logged in, whatever role is set', async ({
     small,
     config,
     told,
@@ -100,7 +105,7 @@ describe('what the server grants', () => {
     expect(told[0]).toContain('the server grants 2.')
   })
 
-  test('is the connection limit of the database', async ({ small, config, told, logger }) => {
+  test('what the server grants is the connection limit of the database', async ({ small, config, told, logger }) => {
     await small.query('create database little owner app connection limit 4')
     await using pool = holdfast({ ...config, database: 'little', logger })
     await pool.query('select 1')
@@ -108,7 +113,12 @@ describe('what the server grants', () => {
     expect(told[0]).toContain('the server grants 4.')
   })
 
-  test('remains unknown if the server refuses the query', async ({ small, config, told, logger }) => {
+  test('what the server grants remains unknown if the server refuses the query', async ({
+    small,
+    config,
+    told,
+    logger,
+  }) => {
     await small.query('create database secret owner app')
     const admin = new Pool({ ...config, user: 'postgres', database: 'secret' })
     await admin.query('revoke select on pg_catalog.pg_database, pg_catalog.pg_roles from public')

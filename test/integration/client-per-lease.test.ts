@@ -11,7 +11,7 @@ import { rejection, settles } from '../faults/support/settling.ts'
 type Noted = pg.PoolClient & Record<string, unknown>
 
 describe('the client of a lease', () => {
-  test('is another one for each lease, in front of the same client', async ({ direct }) => {
+  test('the client of a lease is another one for each lease, in front of the same client', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const first = await pool.connect()
     first.release()
@@ -22,7 +22,7 @@ describe('the client of a lease', () => {
     second.release()
   })
 
-  test('is what pg leases, whatever is asked of it', async ({ direct }) => {
+  test('the client of a lease is what pg leases, whatever is asked of it', async ({ direct }) => {
     class OwnClient extends pg.Client {}
     await using pool = holdfast({ ...direct, max: 1, Client: OwnClient })
     const client = await pool.connect()
@@ -35,7 +35,7 @@ describe('the client of a lease', () => {
     client.release()
   })
 
-  test("has the methods of the user's own class, whose private fields only the client itself can read", async ({
+  test("the client of a lease has the methods of the user's own class, whose private fields only the client itself can read", async ({
     direct,
   }) => {
     class Tenants extends pg.Client {
@@ -63,7 +63,7 @@ describe('the client of a lease', () => {
       facade: 'is a Proxy by Reflect',
       make: (client: pg.PoolClient) => new Proxy(client, { get: (...all) => Reflect.get(...all) }),
     },
-  ])('can stand behind what $facade', async ({ make }, { direct }) => {
+  ])('the client of a lease can stand behind what $facade', async ({ make }, { direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const facade = make(await pool.connect()) as Noted
     expect((await facade.query('select 1 as one')).rows).toEqual([{ one: 1 }])
@@ -78,7 +78,9 @@ describe('the client of a lease', () => {
 })
 
 describe('what is noted on a client', () => {
-  test('by a listener of the pool is visible on the lease, and the other way round', async ({ direct }) => {
+  test('a property that a listener of the pool sets is visible on the lease, and the other way round', async ({
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const found: unknown[] = []
     pool.on('connect', (client) => Object.assign(client, { born: 'in connect' }))
@@ -94,7 +96,7 @@ describe('what is noted on a client', () => {
     expect(found).toEqual(['one', 'two'])
   })
 
-  test('after release is not visible on the next lease', async ({ direct }) => {
+  test('a property that is set after release is not visible on the next lease', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const former = (await pool.connect()) as unknown as Noted
     former.release()
@@ -105,7 +107,7 @@ describe('what is noted on a client', () => {
     next.release()
   })
 
-  test('and deleted again is gone for the holder, the listeners of the pool and the next holder', async ({
+  test('a property that is deleted again is gone for the holder, the listeners of the pool and the next holder', async ({
     direct,
   }) => {
     await using pool = holdfast({ ...direct, max: 1 })
@@ -123,7 +125,9 @@ describe('what is noted on a client', () => {
     expect(found).toEqual([false, false])
   })
 
-  test('and deleted without being read again is not told to the listeners of the pool', async ({ direct }) => {
+  test('a property that is deleted without being read again is not told to the listeners of the pool', async ({
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const found: unknown[] = []
     pool.on('release', (_, client) => found.push((client as Noted).tenant))
@@ -134,7 +138,7 @@ describe('what is noted on a client', () => {
     expect(found).toEqual([undefined])
   })
 
-  test('by one holder can be deleted by the next', async ({ direct }) => {
+  test('a property that one holder has set can be deleted by the next', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const first = (await pool.connect()) as unknown as Noted
     first.tenant = 'one'
@@ -154,7 +158,9 @@ describe('what is noted on a client', () => {
     fourth.release()
   })
 
-  test('by one holder is not changed by that holder after the next lease began', async ({ direct }) => {
+  test('a property that one holder has set is not changed by that holder after the next lease began', async ({
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const former = (await pool.connect()) as unknown as Noted
     former.tenant = 'one'
@@ -167,7 +173,7 @@ describe('what is noted on a client', () => {
     next.release()
   })
 
-  test('and defined again keeps its last value', async ({ direct }) => {
+  test('a property that is defined again keeps its last value', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const first = (await pool.connect()) as unknown as Noted
     first.tenant = 'one'
@@ -244,7 +250,7 @@ describe('what is noted on a client', () => {
     ])
   })
 
-  test('by pg-promise counts the uses of a connection', async ({ cluster }) => {
+  test('what pg-promise notes on a client counts the uses of a connection', async ({ cluster }) => {
     const uses: number[] = []
     const pgp = pgPromise({ noWarnings: true, connect: ({ useCount }) => void uses.push(useCount) })
     const { pg: driver } = pgp as unknown as { pg: { Pool: unknown } }
@@ -263,7 +269,9 @@ describe('what is noted on a client', () => {
 })
 
 describe('clientPerLease: false', () => {
-  test('leases the same client each time, which is refused until the next lease', async ({ direct }) => {
+  test('clientPerLease: false leases the same client each time, which is refused until the next lease', async ({
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1, clientPerLease: false })
     const first = await pool.connect()
     expect(physicalClient(first)).toBe(first)
@@ -280,7 +288,7 @@ describe('clientPerLease: false', () => {
     expect((await third.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
-  test('is checked', () => {
+  test('clientPerLease is checked', () => {
     expect(() => holdfast({ clientPerLease: 'no' as never })).toThrow(
       "`clientPerLease` must be one of true, false, got 'no'.",
     )

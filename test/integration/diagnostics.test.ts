@@ -175,7 +175,7 @@ async function documentedFields(): Promise<Map<string, string[]>> {
 
 describe('node:diagnostics_channel', () => {
   test.for(Object.entries(PROVOCATIONS) as [PoolEventType, Provoke][])(
-    'holdfast:%s has the documented properties',
+    'the channel holdfast:%s has the documented properties',
     async ([type, provoke], { cluster, direct, proxy, proxied, aimed, aimedAt }) => {
       const heard: PoolEventMessage[] = []
       const hear = (message: unknown): void => {
@@ -217,7 +217,7 @@ describe('node:diagnostics_channel', () => {
     }
   })
 
-  test('there are no other channels in the documentation', async () => {
+  test('the documentation has all channels, and no others', async () => {
     expect([...(await documentedFields()).keys()].toSorted()).toEqual(Object.keys(PROVOCATIONS).toSorted())
   })
 })

@@ -6,7 +6,7 @@ import { settles } from '../faults/support/settling.ts'
 import { until } from '../support/index.ts'
 
 describe('dispose()', () => {
-  test('publishes each connection that it closes, once', async ({ direct }) => {
+  test('dispose() publishes each connection that it closes, once', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 3 })
     await warmUp(pool, 3)
     const removed = countEvents(pool, 'remove')
@@ -17,7 +17,7 @@ describe('dispose()', () => {
     await until(() => removed() === 3)
   })
 
-  test('has min connections opened again, in the background', async ({ cluster, direct }) => {
+  test('dispose() has min connections opened again, in the background', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, min: 2, max: 4 })
     await pool.query('select 1')
     await until(() => pool.idleCount === 2)
@@ -28,7 +28,7 @@ describe('dispose()', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('resolves although a connection is leased without an end', async ({ direct }) => {
+  test('dispose() resolves although a connection is leased without an end', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const pid = await backendPid(client)
@@ -37,7 +37,7 @@ describe('dispose()', () => {
     client.release()
   })
 
-  test('has the waiters served by new connections', async ({ direct }) => {
+  test('dispose() has the waiters served by new connections', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1, prePing: { idleMillis: 0, timeoutMillis: 10_000 } })
     const pid = await backendPid(pool)
     const served = backendPid(pool) // Waits for the ping.
@@ -46,7 +46,7 @@ describe('dispose()', () => {
     expect(await settles(served, 'whoever waited')).not.toBe(pid)
   })
 
-  test('is not an end: listeners get no error, and end() works afterwards', async ({ cluster, direct }) => {
+  test('dispose() is not an end: listeners get no error, and end() works afterwards', async ({ cluster, direct }) => {
     const pool = holdfast({ ...direct, max: 2 })
     const errors: Error[] = []
     pool.on('error', (error) => errors.push(error))

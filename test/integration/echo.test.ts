@@ -92,7 +92,7 @@ describe.each(LOGGERS)('$name', ({ name, open }) => {
   const levels =
     name === 'console' ? { debug: 'out', info: 'out', warn: 'err' } : { debug: 'debug', info: 'info', warn: 'warn' }
 
-  test('logs what happens to a pool during an outage', async ({ cluster, direct }) => {
+  test('the echo logs what happens to a pool during an outage', async ({ cluster, direct }) => {
     const { logger, lines } = open()
     const pool = holdfast({ ...direct, max: 2, name: 'orders', logger, echo: 'debug' })
     const pids = await warmUp(pool, 2)
@@ -160,7 +160,7 @@ describe.each(LOGGERS)('$name', ({ name, open }) => {
     }
   })
 
-  test('is given warnings only, without an echo', async ({ direct }) => {
+  test('a logger is given warnings only, without an echo', async ({ direct }) => {
     const { logger, lines } = open()
     await using pool = holdfast({
       ...direct,
@@ -175,7 +175,9 @@ describe.each(LOGGERS)('$name', ({ name, open }) => {
 })
 
 describe('an overdue lease', () => {
-  test('is logged with the line of code that acquired it, and again when it ends', async ({ direct }) => {
+  test('an overdue lease is logged with the line of code that acquired it, and again when it ends', async ({
+    direct,
+  }) => {
     const { logger, lines } = (LOGGERS[1] as (typeof LOGGERS)[number]).open()
     await using pool = holdfast({ ...direct, name: 'orders', logger, leakDetectionMillis: 1 })
     const client = await acquireAndForget()
@@ -220,20 +222,20 @@ describe('HOLDFAST_ECHO', () => {
     return lines.map((line) => line.replace(/^\[.*?\] /, '').split(' ')[0])
   }
 
-  test('debug has every lease written to the console', async ({ cluster }) => {
+  test('HOLDFAST_ECHO=debug has every lease written to the console', async ({ cluster }) => {
     const firstWords = await run(cluster.url, { HOLDFAST_ECHO: 'debug' })
     expect(firstWords).toEqual(['Created', 'Connection', 'Connection', 'Closing', 'Closed', 'Pool'])
   })
 
-  test('1 has what changes written to the console', async ({ cluster }) => {
+  test('HOLDFAST_ECHO=1 has what changes written to the console', async ({ cluster }) => {
     expect(await run(cluster.url, { HOLDFAST_ECHO: '1' })).toEqual(['Pool'])
   })
 
-  test.for(['0', ''])("'%s' has nothing written", async (value, { cluster }) => {
+  test.for(['0', ''])("HOLDFAST_ECHO='%s' has nothing written", async (value, { cluster }) => {
     expect(await run(cluster.url, { HOLDFAST_ECHO: value })).toEqual([])
   })
 
-  test('anything else is refused at construction, by its name', async ({ cluster }) => {
+  test('any other HOLDFAST_ECHO is refused at construction, by its name', async ({ cluster }) => {
     await expect(run(cluster.url, { HOLDFAST_ECHO: 'loud' })).rejects.toMatchObject({
       stderr: expect.stringContaining("`HOLDFAST_ECHO` must be 1, true, info, debug, 0 or false, got 'loud'."),
     })

@@ -19,7 +19,7 @@ describe.for([
     client.release()
   })
 
-  test.for(WITHOUT_SNAPSHOT)('what others commit after "%s" is seen', async (text, { cluster, direct }) => {
+  test.for(WITHOUT_SNAPSHOT)('a transaction sees what others commit after "%s"', async (text, { cluster, direct }) => {
     await cluster.withAdmin((admin) =>
       admin.query('drop table if exists seen; create table seen (id int); grant all on seen to app'),
     )

@@ -26,7 +26,7 @@ function forgetful(proxy: FaultProxy, millis: number): Disposable & { readonly f
 const NO_PING = { prePing: { idleMillis: 600_000 }, idleTimeoutMillis: 0 }
 
 describe('keepaliveMillis', () => {
-  test('keeps idle connections in the memory of a firewall that forgets silent ones', async ({
+  test('keepalive keeps idle connections in the memory of a firewall that forgets silent ones', async ({
     cluster,
     proxy,
     proxied,
@@ -48,7 +48,7 @@ describe('keepaliveMillis', () => {
     await cluster.terminateBackends({ applicationName: proxied.application_name })
   })
 
-  test('sends nothing where it is off', async ({ proxy, proxied }) => {
+  test('keepalive sends nothing where it is off', async ({ proxy, proxied }) => {
     await using pool = holdfast({ ...proxied, ...NO_PING, max: 1 })
     await warmUp(pool, 1)
     const [link] = proxy.links
@@ -66,7 +66,7 @@ describe('keepaliveMillis', () => {
     expect(link?.bytesToServer).toBe(sentByThen)
   })
 
-  test('finds a dead connection before a caller needs it, and retires the others with it', async ({
+  test('keepalive finds a dead connection before a caller needs it, and retires the others with it', async ({
     cluster,
     proxy,
     proxied,
@@ -81,13 +81,15 @@ describe('keepaliveMillis', () => {
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test('does not count as use: a connection that is idle for too long is closed all the same', async ({ direct }) => {
+  test('keepalive does not count as use: a connection that is idle for too long is closed all the same', async ({
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 2, idleTimeoutMillis: 2500, keepaliveMillis: 100 })
     await warmUp(pool, 2)
     await until(() => pool.totalCount === 0)
   })
 
-  test('a caller that comes while all connections are being pinged is served by one of them', async ({
+  test('a caller that comes while keepalive pings all connections is served by one of them', async ({
     proxy,
     proxied,
   }) => {

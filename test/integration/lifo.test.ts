@@ -8,13 +8,16 @@ const SIZE = 3
 const OPTIONS = { max: SIZE, prePing: { idleMillis: 600_000 } }
 
 describe('lifo', () => {
-  test('leases the freshest one by default', async ({ direct }) => {
+  test('the freshest connection is leased by default', async ({ direct }) => {
     await using pool = holdfast({ ...direct, ...OPTIONS })
     const pids = await warmUp(pool, SIZE)
     for (let lease = 1; lease <= 6; lease++) expect(await backendPid(pool)).toBe(pids.at(-1))
   })
 
-  test('false leases the one that has been idle longest, so that all are used evenly', async ({ cluster, direct }) => {
+  test('lifo: false leases the connection that has been idle longest, so that all are used evenly', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, ...OPTIONS, lifo: false })
     const pids = await warmUp(pool, SIZE)
     const used: number[] = []
@@ -23,7 +26,7 @@ describe('lifo', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('true lets what is not needed age, and be closed; false does not', async ({ direct }) => {
+  test('lifo lets connections age that are not needed, and be closed; without it, all are used', async ({ direct }) => {
     await using fresh = holdfast({ ...direct, ...OPTIONS, idleTimeoutMillis: 500 })
     await using even = holdfast({ ...direct, ...OPTIONS, idleTimeoutMillis: 500, lifo: false })
     await Promise.all([warmUp(fresh, SIZE), warmUp(even, SIZE)])

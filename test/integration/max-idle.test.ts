@@ -6,7 +6,7 @@ import { settles } from '../faults/support/settling.ts'
 import { until } from '../support/index.ts'
 
 describe('maxIdle', () => {
-  test('closes what is released on top of so many idle ones', async ({ cluster, direct }) => {
+  test('maxIdle closes what is released on top of so many idle ones', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 6, maxIdle: 2 })
     const clients = await Promise.all(Array.from({ length: 6 }, () => pool.connect()))
     expect(pool.totalCount).toBe(6)
@@ -16,7 +16,7 @@ describe('maxIdle', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('keeps a connection that a caller waits for', async ({ direct }) => {
+  test('maxIdle keeps a connection that a caller waits for', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 3, maxIdle: 0, prePing: { idleMillis: 600_000 } })
     const opened = countEvents(pool, 'connect')
     const statements = Array.from({ length: 30 }, () => pool.query('select 1'))
@@ -25,7 +25,7 @@ describe('maxIdle', () => {
     await until(() => pool.totalCount === 0)
   })
 
-  test("is SQLAlchemy's pool_size: the overflow comes and goes", async ({ direct }) => {
+  test("maxIdle is SQLAlchemy's pool_size: the overflow comes and goes", async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 4, maxIdle: 1 })
     await warmUp(pool, 4)
     expect(`${pool.status()}`).toContain('Pool size: 1  Connections in pool: 1 Current Overflow: 0')
@@ -34,7 +34,7 @@ describe('maxIdle', () => {
     for (const client of clients) client.release()
   })
 
-  test('without it, as many stay as there may be', async ({ direct }) => {
+  test('without maxIdle, as many connections stay as there may be', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 4 })
     await warmUp(pool, 4)
     expect(pool.idleCount).toBe(4)

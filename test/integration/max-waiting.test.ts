@@ -6,14 +6,14 @@ import { holdfast, StockPool, warmUp } from '../faults/support/pools.ts'
 import { rejection, settles, unattended } from '../faults/support/settling.ts'
 
 describe('maxWaiting', () => {
-  test('stock pg.Pool: the line grows without end', async ({ direct }) => {
+  test('stock pg.Pool: the queue grows without end', async ({ direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     await pool.connect()
     for (let caller = 1; caller <= 1000; caller++) void unattended(pool.query('select 1'))
     expect(pool.waitingCount).toBe(1000)
   })
 
-  test('one more is refused at once, and the waiters are served', async ({ cluster, direct }) => {
+  test('one waiter above maxWaiting is refused at once, and the others are served', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1, maxWaiting: 2 })
     const holder = await pool.connect()
     const waiting = [pool.query('select 1 as it'), pool.query('select 2 as it')]
@@ -30,7 +30,7 @@ describe('maxWaiting', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('a waiter that gives up makes room in the queue', async ({ direct }) => {
+  test('a waiter that gives up makes room within maxWaiting', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1, maxWaiting: 1 })
     const holder = await pool.connect()
     const controller = new AbortController()
@@ -42,14 +42,17 @@ describe('maxWaiting', () => {
     expect((await settles(waiting, 'who came later')).rows).toEqual([{ it: 2 }])
   })
 
-  test.for([0, 1])("%i: a waiter whose connection is being opened doesn't count", async (maxWaiting, { direct }) => {
-    await using pool = holdfast({ ...direct, max: 3, maxWaiting })
-    const clients = await Promise.all([pool.connect(), pool.connect(), pool.connect()])
-    expect(pool.totalCount).toBe(3)
-    for (const client of clients) client.release()
-  })
+  test.for([0, 1])(
+    "with maxWaiting %i a waiter whose connection is being opened doesn't count",
+    async (maxWaiting, { direct }) => {
+      await using pool = holdfast({ ...direct, max: 3, maxWaiting })
+      const clients = await Promise.all([pool.connect(), pool.connect(), pool.connect()])
+      expect(pool.totalCount).toBe(3)
+      for (const client of clients) client.release()
+    },
+  )
 
-  test('0: an idle connection that is pinged first is no refusal, either', async ({ direct }) => {
+  test("with maxWaiting 0 a caller isn't refused if an idle connection is pinged first", async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 2, maxWaiting: 0, prePing: { idleMillis: 0 } })
     await warmUp(pool, 2)
     await Promise.all([pool.query('select 1'), pool.query('select 2')])

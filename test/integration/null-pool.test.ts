@@ -7,7 +7,7 @@ import { rejection, settles } from '../faults/support/settling.ts'
 import { until } from '../support/index.ts'
 
 describe('a NullPool', () => {
-  test('has the surface of a pool', async ({ cluster, direct }) => {
+  test('a NullPool has the surface of a pool', async ({ cluster, direct }) => {
     await using pool = new NullPool({ ...direct, max: 1 })
     expect(pool).toBeInstanceOf(Pool)
     expect(pool.constructor.name).toBe('NullPool')
@@ -29,14 +29,14 @@ describe('a NullPool', () => {
     expect(pool.inspect()).toEqual([])
   })
 
-  test("emits pg's events, once per lease", async ({ direct }) => {
+  test("a NullPool emits pg's events, once per lease", async ({ direct }) => {
     await using pool = new NullPool(direct)
     const told = (['connect', 'acquire', 'release', 'remove'] as const).map((event) => countEvents(pool, event))
     for (let lease = 1; lease <= 3; lease++) await pool.query('select 1')
     await until(() => told.every((count) => count() === 3))
   })
 
-  test('runs onConnect for each lease', async ({ direct }) => {
+  test('a NullPool runs onConnect for each lease', async ({ direct }) => {
     await using pool = new NullPool({
       ...direct,
       onConnect: async (client) => {
@@ -48,7 +48,7 @@ describe('a NullPool', () => {
     }
   })
 
-  test("commits under resetOnReturn: 'commit', before it closes", async ({ cluster, direct }) => {
+  test("a NullPool commits under resetOnReturn: 'commit', before it closes", async ({ cluster, direct }) => {
     await using pool = new NullPool({ ...direct, resetOnReturn: 'commit' })
     await pool.query("begin; insert into entry values ('committed by a NullPool')")
     await until(
@@ -56,7 +56,7 @@ describe('a NullPool', () => {
     )
   })
 
-  test('keeps no more connections than the callers need', async ({ cluster, direct }) => {
+  test('a NullPool keeps no more connections than the callers need', async ({ cluster, direct }) => {
     await using pool = new NullPool({ ...direct, max: 1 })
     const holder = await pool.connect()
     const pid = await backendPid(holder)
@@ -67,19 +67,19 @@ describe('a NullPool', () => {
     await until(async () => (await cluster.countSessions({ applicationName: direct.application_name })) === 0)
   })
 
-  test('is not fooled by options that would keep connections', async ({ direct }) => {
+  test('a NullPool is not fooled by options that would keep connections', async ({ direct }) => {
     const options = { ...direct, min: 2, maxIdle: 5, maxUses: 100, idleTimeoutMillis: 0, keepaliveMillis: 10 }
     await using pool = new NullPool(options as object)
     await pool.query('select 1')
     expect(pool.totalCount).toBe(0)
   })
 
-  test('takes every other option of a pool, and refuses what no pool takes', () => {
+  test('a NullPool takes every other option of a pool, and refuses what no pool takes', () => {
     expect(() => new NullPool({ max: 0 })).toThrow(OptionsError)
     expect(() => new NullPool({ prePingg: true } as object)).toThrow(OptionsError)
   })
 
-  test('ends like a pool', async ({ cluster, direct }) => {
+  test('a NullPool ends like a pool', async ({ cluster, direct }) => {
     const pool = new NullPool(direct)
     const client = await pool.connect()
     const ended = pool.end()

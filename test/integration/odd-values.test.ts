@@ -291,7 +291,7 @@ async function expectAllSlots(pool: Pool): Promise<void> {
 
 describe('what a user throws need not be an Error', () => {
   test.for(TRIALS)(
-    '$what',
+    'an odd value harms no other caller when it is thrown: $what',
     { timeout: 60_000 },
     async ({ options, run, isSilent }, { cluster, direct, applicationName }) => {
       password = String(direct.password)

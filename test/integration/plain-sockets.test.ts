@@ -17,7 +17,7 @@ const test = base
   })
 
 describe.each(['TCP', 'a Unix socket'])('over %s', (kind) => {
-  test('answers of every size arrive whole, many at a time', async ({ cluster }) => {
+  test('answers of every size arrive whole over a socket without TLS, many at a time', async ({ cluster }) => {
     const config = cluster.config(kind === 'TCP' ? {} : { host: cluster.socketDirectory })
     await using pool = new Pool({ ...config, max: 5 })
     const sizes = [0, 1, 100, 65_535, 65_536, 65_537, 1_000_000, 5_000_000]
@@ -31,7 +31,9 @@ describe.each(['TCP', 'a Unix socket'])('over %s', (kind) => {
       expect(texts[index] === String.fromCharCode(97 + index).repeat(size), `${size} bytes`).toBe(true)
   })
 
-  test('rows that arrive in pieces are not mixed up with those of others', async ({ cluster }) => {
+  test('rows that arrive in pieces over a socket without TLS are not mixed up with those of others', async ({
+    cluster,
+  }) => {
     const config = cluster.config(kind === 'TCP' ? {} : { host: cluster.socketDirectory })
     await using pool = new Pool({ ...config, max: 4 })
     const ask = async (from: number): Promise<boolean> => {
@@ -48,14 +50,17 @@ describe.each(['TCP', 'a Unix socket'])('over %s', (kind) => {
 })
 
 describe('a connection that is cut without TLS', () => {
-  test.for(['fin', 'rst'] as const)('by %s is noticed, and replaced', async (how, { cluster, proxy }) => {
-    await using pool = new Pool({ ...proxy.config(cluster.config()), max: 1 })
-    const client = await pool.connect()
-    const statement = client.query('select pg_sleep(30)')
-    statement.catch(() => {})
-    proxy.cut(how)
-    await expect(statement).rejects.toMatchObject({ name: 'ConnectionLostError' })
-    client.release()
-    expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
-  })
+  test.for(['fin', 'rst'] as const)(
+    'a connection without TLS that is cut by %s is noticed, and replaced',
+    async (how, { cluster, proxy }) => {
+      await using pool = new Pool({ ...proxy.config(cluster.config()), max: 1 })
+      const client = await pool.connect()
+      const statement = client.query('select pg_sleep(30)')
+      statement.catch(() => {})
+      proxy.cut(how)
+      await expect(statement).rejects.toMatchObject({ name: 'ConnectionLostError' })
+      client.release()
+      expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    },
+  )
 })

@@ -25,7 +25,7 @@ function transcript(pool: pg.Pool): Told[] {
 }
 
 describe.each(LIBRARIES)('$library: events', ({ open }) => {
-  test('follow the life of a client', async ({ direct }) => {
+  test('events follow the life of a client', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const told = transcript(pool)
     const lent = await pool.connect()
@@ -52,7 +52,7 @@ describe.each(LIBRARIES)('$library: events', ({ open }) => {
     ])
   })
 
-  test('are the same for pool.query', async ({ direct }) => {
+  test('events are the same for pool.query', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const told = transcript(pool)
     await pool.query('select 1')
@@ -62,7 +62,7 @@ describe.each(LIBRARIES)('$library: events', ({ open }) => {
     expect(told[3]?.[0]).toBe('remove')
   })
 
-  test('report an idle client that died, with the client', async ({ cluster, direct }) => {
+  test('events report an idle client that died, with the client', async ({ cluster, direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const client = await pool.connect()
     client.release()
@@ -75,7 +75,7 @@ describe.each(LIBRARIES)('$library: events', ({ open }) => {
 })
 
 describe.each(LIBRARIES)('$library: onConnect', ({ open }) => {
-  test('is awaited before the client is leased, once per connection', async ({ direct }) => {
+  test('onConnect is awaited before the client is leased, once per connection', async ({ direct }) => {
     let calls = 0
     const onConnect = async (client: pg.ClientBase): Promise<void> => {
       calls++
@@ -88,7 +88,7 @@ describe.each(LIBRARIES)('$library: onConnect', ({ open }) => {
   })
 
   test.for([{ kind: 'throws' }, { kind: 'rejects' }])(
-    'that $kind closes the connection, and its error reaches the caller',
+    'an onConnect that $kind closes the connection, and its error reaches the caller',
     async ({ kind }, { cluster, direct }) => {
       const failure = new Error('of the hook')
       const onConnect = (): Promise<void> => {
@@ -105,7 +105,7 @@ describe.each(LIBRARIES)('$library: onConnect', ({ open }) => {
 })
 
 describe.each(LIBRARIES)('$library: verify', ({ open }) => {
-  test('decides about each new client', async ({ direct }) => {
+  test('verify decides about each new client', async ({ direct }) => {
     const failure = new Error('not this one')
     const verdicts = [failure, undefined]
     const verify = (_: pg.PoolClient, done: (error?: Error) => void): void => done(verdicts.shift())
@@ -118,7 +118,7 @@ describe.each(LIBRARIES)('$library: verify', ({ open }) => {
 })
 
 describe('Holdfast: listeners', () => {
-  test('that send a statement in `connect`, without awaiting it, run before the lease', async ({ direct }) => {
+  test('listeners of `connect` that send a statement without awaiting it run before the lease', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     pool.on('connect', (client) => {
       client.query("set search_path = 'of_the_listener'").catch(() => {})
@@ -127,7 +127,7 @@ describe('Holdfast: listeners', () => {
   })
 
   test.for(['connect', 'acquire', 'release', 'remove'] as const)(
-    'that throw in `%s` cost a warning, and no slot',
+    'listeners of `%s` that throw cost a warning, and no slot',
     async (event, { direct }) => {
       await using pool = holdfast({ ...direct, max: 1 })
       pool.on(event as 'connect', () => {
@@ -148,7 +148,7 @@ describe('Holdfast: listeners', () => {
     },
   )
 
-  test('leave no listener behind on a client that is leased often', async ({ direct }) => {
+  test('no listener is left behind on a client that is leased often', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const counts = new Set<string>()
     for (let time = 1; time <= 30; time++) {

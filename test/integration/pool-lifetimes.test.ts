@@ -5,7 +5,7 @@ import { backendPid, countEvents, holdfast, warmUp } from '../faults/support/poo
 import { until } from '../support/index.ts'
 
 describe('min', () => {
-  test('so many idle connections are kept ready, on top of those in use', async ({ cluster, direct }) => {
+  test('min idle connections are kept ready, on top of those in use', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, min: 3, max: 10 })
     const client = await pool.connect()
     await until(() => pool.idleCount === 3)
@@ -14,7 +14,7 @@ describe('min', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('those that die are replaced before a caller asks', async ({ cluster, direct }) => {
+  test('min connections that die are replaced before a caller asks', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, min: 3, max: 10 })
     await pool.query('select 1')
     await until(() => pool.idleCount === 3)
@@ -24,7 +24,7 @@ describe('min', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('no more are opened than max allows', async ({ direct }) => {
+  test('min connections are opened only as far as max allows', async ({ direct }) => {
     await using pool = holdfast({ ...direct, min: 2, max: 2 })
     const clients = [await pool.connect(), await pool.connect()]
     expect(pool.totalCount).toBe(2)
@@ -36,7 +36,7 @@ describe('min', () => {
 })
 
 describe('idleTimeoutMillis', () => {
-  test('closes a connection that was unused for so long', async ({ cluster, direct }) => {
+  test('idleTimeoutMillis closes a connection that was unused for so long', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, idleTimeoutMillis: 100, max: 3 })
     await warmUp(pool, 3)
     expect(pool.totalCount).toBe(3)
@@ -45,14 +45,14 @@ describe('idleTimeoutMillis', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('leaves min alone', async ({ direct }) => {
+  test('idleTimeoutMillis leaves min alone', async ({ direct }) => {
     await using pool = holdfast({ ...direct, idleTimeoutMillis: 100, min: 1, max: 3 })
     const pids = await warmUp(pool, 3)
     await until(() => pool.totalCount === 1)
     expect(pids).toContain(await backendPid(pool))
   })
 
-  test('0 keeps everything', async ({ direct }) => {
+  test('an idleTimeoutMillis of 0 keeps everything', async ({ direct }) => {
     await using brief = holdfast({ ...direct, idleTimeoutMillis: 50 })
     await using pool = holdfast({ ...direct, idleTimeoutMillis: 0 })
     await Promise.all([warmUp(brief, 2), warmUp(pool, 2)])
@@ -62,7 +62,7 @@ describe('idleTimeoutMillis', () => {
 })
 
 describe('maxUses', () => {
-  test('closes a connection after so many leases', async ({ cluster, direct }) => {
+  test('maxUses closes a connection after so many leases', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1, maxUses: 3 })
     const pids: number[] = []
     for (let lease = 1; lease <= 7; lease++) pids.push(await backendPid(pool))
@@ -74,7 +74,7 @@ describe('maxUses', () => {
 })
 
 describe('maxLifetimeSeconds', () => {
-  test('an old connection is closed when it is released, not before', async ({ cluster, direct }) => {
+  test('maxLifetimeSeconds closes an old connection when it is released, not before', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1, maxLifetimeSeconds: 0.2 })
     const client = await pool.connect()
     const pid = await backendPid(client)
@@ -86,7 +86,7 @@ describe('maxLifetimeSeconds', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('an old connection that is idle is closed', async ({ cluster, direct }) => {
+  test('maxLifetimeSeconds closes an old connection that is idle', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 3, maxLifetimeSeconds: 0.2, idleTimeoutMillis: 0 })
     await warmUp(pool, 3)
     await until(() => pool.totalCount === 0)

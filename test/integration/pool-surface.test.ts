@@ -33,33 +33,33 @@ function called(
 }
 
 describe.each(LIBRARIES)('$library: query', ({ open }) => {
-  test('takes a text', async ({ direct }) => {
+  test('query takes a text', async ({ direct }) => {
     await using pool = open(direct)
     const result = await pool.query('select 1 as one, null as nothing')
     expect(result).toMatchObject({ command: 'SELECT', rowCount: 1, rows: [{ one: 1, nothing: null }] })
     expect(result.fields.map(({ name }) => name)).toEqual(['one', 'nothing'])
   })
 
-  test('takes a text and values', async ({ direct }) => {
+  test('query takes a text and values', async ({ direct }) => {
     await using pool = open(direct)
     const values = [1, 'two', new Date(0), null, [3, 4]]
     const text = 'select $1::int as a, $2::text as b, $3::timestamptz as c, $4::text as d, $5::int[] as e'
     expect((await pool.query(text, values)).rows).toEqual([{ a: 1, b: 'two', c: new Date(0), d: null, e: [3, 4] }])
   })
 
-  test('takes a config object, with the values inside or beside it', async ({ direct }) => {
+  test('query takes a config object, with the values inside or beside it', async ({ direct }) => {
     await using pool = open(direct)
     const text = 'select $1::text as it'
     expect((await pool.query({ text, values: ['inside'] })).rows).toEqual([{ it: 'inside' }])
     expect((await pool.query({ text }, ['beside'])).rows).toEqual([{ it: 'beside' }])
   })
 
-  test('returns arrays in row mode array', async ({ direct }) => {
+  test('query returns arrays in row mode array', async ({ direct }) => {
     await using pool = open(direct)
     expect((await pool.query({ text: 'select 1 as a, 2 as a', rowMode: 'array' })).rows).toEqual([[1, 2]])
   })
 
-  test('prepares a named statement once', async ({ direct }) => {
+  test('query prepares a named statement once', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const named = { name: 'by-id', text: 'select $1::int as it' }
     for (const value of [1, 2]) expect((await pool.query({ ...named, values: [value] })).rows).toEqual([{ it: value }])
@@ -67,18 +67,18 @@ describe.each(LIBRARIES)('$library: query', ({ open }) => {
     expect(rows).toEqual([{ name: 'by-id', runs: '2' }])
   })
 
-  test('returns one result per statement of a text', async ({ direct }) => {
+  test('query returns one result per statement of a text', async ({ direct }) => {
     await using pool = open(direct)
     const results = (await pool.query('select 1 as a; select 2 as b')) as unknown as pg.QueryResult[]
     expect(results.map(({ rows }) => rows)).toEqual([[{ a: 1 }], [{ b: 2 }]])
   })
 
-  test('takes an empty text', async ({ direct }) => {
+  test('query takes an empty text', async ({ direct }) => {
     await using pool = open(direct)
     expect((await pool.query('')).rows).toEqual([])
   })
 
-  test('calls back, in every form', async ({ direct }) => {
+  test('query calls back, in every form', async ({ direct }) => {
     await using pool = open(direct)
     const one = { error: undefined, rows: [{ one: 1 }] }
     const text = 'select $1::int as one'
@@ -87,14 +87,14 @@ describe.each(LIBRARIES)('$library: query', ({ open }) => {
     expect(await called((done) => pool.query({ text, values: [1] }, done))).toEqual(one)
   })
 
-  test('calls back with an error', async ({ direct }) => {
+  test('query calls back with an error', async ({ direct }) => {
     await using pool = open(direct)
     const { error, rows } = await called((done) => pool.query('select nonsense', done))
     expect(error).toMatchObject({ code: '42703' })
     expect(rows).toBeUndefined()
   })
 
-  test('rejects with the error of the server, and its fields', async ({ direct }) => {
+  test('query rejects with the error of the server, and its fields', async ({ direct }) => {
     await using pool = open(direct)
     const error = await rejection(pool.query('select nonsense'))
     expect(error).toBeInstanceOf(pg.DatabaseError)
@@ -102,7 +102,7 @@ describe.each(LIBRARIES)('$library: query', ({ open }) => {
     expect(error.stack).toContain('pool-surface.test.ts')
   })
 
-  test('rejects what is no query, and a value that cannot be sent; the pool goes on', async ({ direct }) => {
+  test('query rejects what is no query, and a value that cannot be sent; the pool goes on', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const unsendable = {
       toPostgres() {
@@ -116,7 +116,7 @@ describe.each(LIBRARIES)('$library: query', ({ open }) => {
     await until(() => pool.idleCount === 1 && pool.totalCount === 1)
   })
 
-  test('calls a function that is given instead of a query, with an error', async ({ direct }) => {
+  test('query calls a function that is given instead of a query, with an error', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const { error } = await called((done) => {
       pool.query(done as never)
@@ -125,7 +125,7 @@ describe.each(LIBRARIES)('$library: query', ({ open }) => {
     expect((await settles(pool.query('select 1 as one'), 'the next query')).rows).toEqual([{ one: 1 }])
   })
 
-  test('parses types as the pool, or the query, says', async ({ direct }) => {
+  test('query parses types as the pool, or the query, says', async ({ direct }) => {
     const shouting = { getTypeParser: () => (value: unknown) => `${value}!` }
     await using pool = open({ ...direct, types: shouting as never })
     expect((await pool.query('select 1 as it')).rows).toEqual([{ it: '1!' }])
@@ -133,13 +133,13 @@ describe.each(LIBRARIES)('$library: query', ({ open }) => {
     expect((await pool.query({ text: 'select 1 as it', types: whispering as never })).rows).toEqual([{ it: '1...' }])
   })
 
-  test("goes by pg's own type parsers", async ({ direct }) => {
+  test("query goes by pg's own type parsers", async ({ direct }) => {
     await using pool = open(direct)
     const text = 'select 9007199254740993 as big, \'{"a":1}\'::jsonb as json, 1.50::numeric as number'
     expect((await pool.query(text)).rows).toEqual([{ big: '9007199254740993', json: { a: 1 }, number: '1.50' }])
   })
 
-  test('runs no more at a time than max allows', async ({ cluster, direct }) => {
+  test('query runs no more at a time than max allows', async ({ cluster, direct }) => {
     await using pool = open({ ...direct, max: 3 })
     const counts = await Promise.all(
       Array.from({ length: 20 }, async () => {
@@ -153,7 +153,7 @@ describe.each(LIBRARIES)('$library: query', ({ open }) => {
 })
 
 describe.each(LIBRARIES)('$library: connect', ({ open }) => {
-  test('resolves with a client of pg', async ({ direct }) => {
+  test('connect resolves with a client of pg', async ({ direct }) => {
     await using pool = open(direct)
     const client = await pool.connect()
     expect(client).toBeInstanceOf(pg.Client)
@@ -165,7 +165,7 @@ describe.each(LIBRARIES)('$library: connect', ({ open }) => {
     expect([pool.totalCount, pool.idleCount, pool.waitingCount]).toEqual([1, 1, 0])
   })
 
-  test('calls back with a client and its release', async ({ direct }) => {
+  test('connect calls back with a client and its release', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     for (const _ of ['a new one', 'an idle one']) {
       const released = new Promise<void>((resolve, reject) => {
@@ -187,7 +187,7 @@ describe.each(LIBRARIES)('$library: connect', ({ open }) => {
     }
   })
 
-  test('calls back with an error, and a release that does nothing', async ({ direct }) => {
+  test('connect calls back with an error, and a release that does nothing', async ({ direct }) => {
     await using pool = open({ ...direct, password: 'wrong' })
     const given = await settles(
       new Promise<unknown[]>((resolve) => {
@@ -199,7 +199,7 @@ describe.each(LIBRARIES)('$library: connect', ({ open }) => {
     expect(() => (given[2] as () => void)()).not.toThrow()
   })
 
-  test('hands out a client that takes callbacks, query objects and notifications', async ({ direct }) => {
+  test('connect gives a client that takes callbacks, query objects and notifications', async ({ direct }) => {
     await using pool = open(direct)
     const client = await pool.connect()
     expect(await called((done) => client.query('select 1 as one', done))).toEqual({ error: null, rows: [{ one: 1 }] })
@@ -228,7 +228,7 @@ describe.each(LIBRARIES)('$library: connect', ({ open }) => {
     client.release()
   })
 
-  test('gives a query object its error', async ({ direct }) => {
+  test('a client of connect gives a query object its error', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const client = await pool.connect()
     const query = client.query(new pg.Query('select nonsense'))
@@ -239,7 +239,7 @@ describe.each(LIBRARIES)('$library: connect', ({ open }) => {
   })
 
   test.for([{ discard: true }, { discard: new Error('spoilt') }])(
-    'closes a client released with $discard',
+    'a client released with $discard is closed',
     async ({ discard }, { direct }) => {
       await using pool = open({ ...direct, max: 1 })
       const pid = async (): Promise<unknown> => (await pool.query('select pg_backend_pid()')).rows[0]
@@ -250,7 +250,7 @@ describe.each(LIBRARIES)('$library: connect', ({ open }) => {
     },
   )
 
-  test('closes a client that was ended by its user', async ({ direct }) => {
+  test('a client that was ended by its user is closed', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const client = await pool.connect()
     await (client as unknown as pg.Client).end()
@@ -259,7 +259,7 @@ describe.each(LIBRARIES)('$library: connect', ({ open }) => {
     expect(pool.totalCount).toBe(1)
   })
 
-  test('serves callers in the order in which they came', async ({ direct }) => {
+  test('connect serves callers in the order in which they came', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const order: number[] = []
     await Promise.all(
@@ -275,7 +275,7 @@ describe.each(LIBRARIES)('$library: connect', ({ open }) => {
 })
 
 describe.each(LIBRARIES)('$library: end', ({ open }) => {
-  test('resolves, with every session gone', async ({ cluster, direct }) => {
+  test('end resolves, with every session gone', async ({ cluster, direct }) => {
     const pool = open(direct)
     await Promise.all([pool.query('select 1'), pool.query('select 2')])
     await settles(pool.end(), 'end()')
@@ -283,7 +283,7 @@ describe.each(LIBRARIES)('$library: end', ({ open }) => {
     await until(async () => (await cluster.countSessions({ applicationName: direct.application_name })) === 0)
   })
 
-  test('calls back', async ({ direct }) => {
+  test('end calls back', async ({ direct }) => {
     const pool = open(direct)
     await pool.query('select 1')
     const given = await settles(
@@ -294,7 +294,7 @@ describe.each(LIBRARIES)('$library: end', ({ open }) => {
     expect(pool.ended).toBe(true)
   })
 
-  test('resolves on a pool that was never used', async ({ direct }) => {
+  test('end resolves on a pool that was never used', async ({ direct }) => {
     const pool = open(direct)
     await settles(pool.end(), 'end()')
     expect(pool.ended).toBe(true)
@@ -302,7 +302,7 @@ describe.each(LIBRARIES)('$library: end', ({ open }) => {
 })
 
 describe.each(LIBRARIES)('$library: options', ({ open }) => {
-  test('takes a connection string', async ({ cluster }) => {
+  test('a pool takes a connection string', async ({ cluster }) => {
     await using pool = open({ connectionString: cluster.url, application_name: 'by-url' })
     const { rows } = await pool.query(
       "select current_user as who, current_setting('application_name') as name, ssl from pg_stat_ssl where pid = pg_backend_pid()",
@@ -310,7 +310,7 @@ describe.each(LIBRARIES)('$library: options', ({ open }) => {
     expect(rows).toEqual([{ who: 'app', name: 'by-url', ssl: true }])
   })
 
-  test('passes what is for the session on', async ({ direct }) => {
+  test('a pool passes on what is for the session', async ({ direct }) => {
     await using pool = open({ ...direct, statement_timeout: 12_345, options: '-c search_path=pg_catalog' })
     const { rows } = await pool.query(
       "select current_setting('statement_timeout') as timeout, current_setting('search_path') as path",
@@ -318,32 +318,32 @@ describe.each(LIBRARIES)('$library: options', ({ open }) => {
     expect(rows).toEqual([{ timeout: '12345ms', path: 'pg_catalog' }])
   })
 
-  test('shows the options in force', async ({ direct }) => {
+  test('a pool shows the options in force', async ({ direct }) => {
     await using pool = open({ ...direct, max: 7 })
     expect(pool.options).toMatchObject({ max: 7, min: 0, host: direct.host, port: direct.port })
     expect(JSON.stringify(pool.options)).not.toContain(direct.password)
   })
 
-  test('asks for the password when it is a function', async ({ direct }) => {
+  test('a pool asks for the password when it is a function', async ({ direct }) => {
     await using pool = open({ ...direct, password: async () => direct.password })
     expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 })
 
 describe('Holdfast', () => {
-  test('is a pg.Pool by its class and by its name', async ({ direct }) => {
+  test("Holdfast's Pool is a pg.Pool by its class and by its name", async ({ direct }) => {
     await using pool = new Pool(direct)
     expect(pool).toBeInstanceOf(pg.Pool)
     expect(pool.constructor.name).toBe('Pool')
   })
 
-  test('takes an option that is undefined for absent', async ({ direct }) => {
+  test("Holdfast's Pool takes an option that is undefined for absent", async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: undefined, connectionTimeoutMillis: undefined, prePing: undefined })
     expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
     expect(pool.options.max).toBe(10)
   })
 
-  test('ends at the end of an await using, as does each lease', async ({ cluster, direct }) => {
+  test('a pool ends at the end of an await using, as does each lease', async ({ cluster, direct }) => {
     {
       await using pool = new Pool({ ...direct, max: 1 })
       {
@@ -361,7 +361,7 @@ describe('Holdfast', () => {
     expect(await cluster.countSessions({ applicationName: direct.application_name })).toBe(0)
   })
 
-  test('gives an early release and the end of a scope no reason to quarrel', async ({ direct }) => {
+  test('an early release leaves nothing to do for the end of an await using', async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: 1 })
     {
       await using former = await pool.connect()
@@ -373,7 +373,7 @@ describe('Holdfast', () => {
     expect(pool.idleCount).toBe(1)
   })
 
-  test('keeps a pool that ends by await using quiet when it was ended before', async ({ direct }) => {
+  test('a pool that was ended before ends by await using without an error', async ({ direct }) => {
     await using pool = new Pool(direct)
     await pool.query('select 1')
     await pool.end()

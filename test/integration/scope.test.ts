@@ -7,7 +7,7 @@ import { rejection, settles } from '../faults/support/settling.ts'
 import { until } from '../support/index.ts'
 
 describe('withPoolOptions()', () => {
-  test('returns what its function returns, and throws what it throws', async () => {
+  test('withPoolOptions() returns what its function returns, and throws what it throws', async () => {
     expect(withPoolOptions({}, () => 42)).toBe(42)
     expect(await withPoolOptions({}, async () => 42)).toBe(42)
     expect(() =>
@@ -17,7 +17,7 @@ describe('withPoolOptions()', () => {
     ).toThrow(RangeError)
   })
 
-  test('awaits what begins only then, as query builders do, within itself', async ({ direct }) => {
+  test('withPoolOptions() awaits what begins only then, as query builders do, within itself', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1, prePing: { timeoutMillis: 300 } })
     await using _holder = await pool.connect()
     // biome-ignore lint/suspicious/noThenProperty: that is what makes it a query builder.
@@ -28,7 +28,7 @@ describe('withPoolOptions()', () => {
     expect(error).toBeInstanceOf(PoolTimeoutError)
   })
 
-  test('refuses what it does not know, before the work begins', () => {
+  test('withPoolOptions() refuses an unknown option before the work begins', () => {
     let hasBegun = false
     const work = (): void => {
       hasBegun = true
@@ -44,7 +44,7 @@ describe('withPoolOptions()', () => {
     expect(hasBegun).toBe(false)
   })
 
-  test("sets a deadline for every connection, instead of the pool's", async ({ cluster, direct }) => {
+  test("withPoolOptions() sets a deadline for every connection, instead of the pool's", async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1, connectionTimeoutMillis: 0, prePing: { timeoutMillis: 300 } })
     const holder = await pool.connect()
     const inScope = withPoolOptions({ connectionTimeoutMillis: 50 }, async () => {
@@ -57,7 +57,7 @@ describe('withPoolOptions()', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('0 waits without a limit, where the pool has one', async ({ direct }) => {
+  test('withPoolOptions() with a deadline of 0 waits without a limit, where the pool has one', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1, connectionTimeoutMillis: 100, prePing: { timeoutMillis: 50 } })
     const holder = await pool.connect()
     const patient = withPoolOptions({ connectionTimeoutMillis: 0 }, () => pool.query('select 1 as it'))
@@ -67,7 +67,7 @@ describe('withPoolOptions()', () => {
     expect((await settles(patient, 'the patient one')).rows).toEqual([{ it: 1 }])
   })
 
-  test('within another inherits what it does not set', async ({ direct }) => {
+  test('withPoolOptions() within another inherits what it does not set', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const holder = await pool.connect()
     const controller = new AbortController()
@@ -79,7 +79,9 @@ describe('withPoolOptions()', () => {
     holder.release()
   })
 
-  test("what is passed to connect() is stronger, and what isn't passed still holds", async ({ direct }) => {
+  test("what is passed to connect() is stronger than the scope, and what isn't passed still holds", async ({
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const [outer, inner] = [new AbortController(), new AbortController()]
     await withPoolOptions({ signal: outer.signal, resetOnReturn: 'discard' }, async () => {
@@ -97,7 +99,7 @@ describe('withPoolOptions()', () => {
     })
   })
 
-  test('ends with its work: what comes after it is free of it', async ({ direct }) => {
+  test('a scope ends with its work: what comes after it is free of it', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const controller = new AbortController()
     await withPoolOptions({ signal: controller.signal }, () => pool.query('select 1'))
@@ -105,7 +107,7 @@ describe('withPoolOptions()', () => {
     expect((await pool.query('select 1 as it')).rows).toEqual([{ it: 1 }])
   })
 
-  test('of another waiter does not reach the caller that it is served by', async ({ direct }) => {
+  test('the scope of another waiter does not reach the caller that it is served by', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const controller = new AbortController()
     const release = await withPoolOptions({ signal: controller.signal }, async () => {
@@ -119,7 +121,7 @@ describe('withPoolOptions()', () => {
     expect((await settles(mine, 'my statement')).rows).toEqual([{ it: 1 }])
   })
 
-  test('lets work that was given up roll back', async ({ cluster, direct }) => {
+  test('a scope lets work that was given up roll back', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const controller = new AbortController()
     await withPoolOptions({ signal: controller.signal }, async () => {

@@ -187,11 +187,11 @@ describe('what a program may print of a pool', () => {
     ['a database of Drizzle', () => drizzle({ connection: { connectionString: url, password: PASSWORD } })],
     ["Kysely's dialect", () => new HoldfastDialect({ connectionString: url })],
     ['a database of Kysely', () => new Kysely({ dialect: new HoldfastDialect({ connectionString: url }) })],
-  ])('%s: no password', ([, make]) => {
+  ])('what is printed has no password: %s', ([, make]) => {
     expectNoSecretIn(make())
   })
 
-  test("TypeORM's pools: no password", async ({ cluster }) => {
+  test("what is printed of TypeORM's pools has no password", async ({ cluster }) => {
     const source = new DataSource(forTypeorm({ type: 'postgres', url: cluster.url }))
     await source.initialize()
     const { password } = new URL(cluster.url)

@@ -18,15 +18,18 @@ describe('a statement that may run twice', () => {
   test.for([
     ['by its third argument', { text: "select 'once more' as it" }, { idempotent: true }],
     ['by its config', { text: "select 'once more' as it", idempotent: true }, undefined],
-  ] as const)('%s: is sent again when its connection is lost', async ([, config, options], { aimed, aimedAt }) => {
-    await using pool = holdfast(aimedAt)
-    const shot = aimed.aim({ statement: SELECT, point: 'on-reply' }, 'rst')
-    const { rows } = options ? await pool.query(config.text, undefined, options) : await pool.query(config)
-    await shot.fired
-    expect(rows).toEqual([{ it: 'once more' }])
-  })
+  ] as const)(
+    'a statement that may run twice, said %s, is sent again when its connection is lost',
+    async ([, config, options], { aimed, aimedAt }) => {
+      await using pool = holdfast(aimedAt)
+      const shot = aimed.aim({ statement: SELECT, point: 'on-reply' }, 'rst')
+      const { rows } = options ? await pool.query(config.text, undefined, options) : await pool.query(config)
+      await shot.fired
+      expect(rows).toEqual([{ it: 'once more' }])
+    },
+  )
 
-  test('is not, without the option', async ({ aimed, aimedAt }) => {
+  test("a statement isn't sent again without the option", async ({ aimed, aimedAt }) => {
     await using pool = holdfast(aimedAt)
     const shot = aimed.aim({ statement: SELECT, point: 'on-reply' }, 'rst')
     const error = await rejection(pool.query("select 'once more'"))
@@ -34,7 +37,7 @@ describe('a statement that may run twice', () => {
     expect(error).toBeInstanceOf(ConnectionLostError)
   })
 
-  test('rejects at once with its own errors', async ({ direct }) => {
+  test('a statement that may run twice rejects at once with its own errors', async ({ direct }) => {
     await using pool = holdfast(direct)
     expect(await rejection(pool.query('select 1 / 0', [], { idempotent: true }))).toMatchObject({ code: '22012' })
   })
@@ -43,7 +46,11 @@ describe('a statement that may run twice', () => {
 describe('a write that must not run twice', () => {
   const insert = (id: string) => ({ text: 'insert into entry values ($1)', values: [id] })
 
-  test('is written once, and said so, although its answer was lost', async ({ cluster, aimed, aimedAt }) => {
+  test('a write that must not run twice is written once, and said so, although its answer was lost', async ({
+    cluster,
+    aimed,
+    aimedAt,
+  }) => {
     await using pool = holdfast(aimedAt)
     const shot = aimed.aim({ statement: /^commit$/i, point: 'on-reply' }, 'rst')
     const { rowCount } = await pool.query({ ...insert('exactly-once'), transactional: true })
@@ -52,7 +59,11 @@ describe('a write that must not run twice', () => {
     await expectHealthy(pool, cluster, aimedAt.application_name)
   })
 
-  test('is written once, although it was lost on its way', async ({ cluster, aimed, aimedAt }) => {
+  test('a write that must not run twice is written once, although it was lost on its way', async ({
+    cluster,
+    aimed,
+    aimedAt,
+  }) => {
     await using pool = holdfast(aimedAt)
     const shot = aimed.aim({ statement: /^insert/, point: 'on-reply' }, 'rst')
     await pool.query('insert into entry values ($1)', ['on-its-way'], { transactional: true })
@@ -60,7 +71,11 @@ describe('a write that must not run twice', () => {
     expect(await count(cluster, 'on-its-way')).toBe(1)
   })
 
-  test('is reported as unknown where the pool does not ask', async ({ cluster, aimed, aimedAt }) => {
+  test('a write that must not run twice is reported as unknown where the pool does not ask', async ({
+    cluster,
+    aimed,
+    aimedAt,
+  }) => {
     await using pool = holdfast({ ...aimedAt, lostCommit: 'report' })
     const shot = aimed.aim({ statement: /^commit$/i, point: 'on-reply' }, 'rst')
     const error = await rejection(pool.query({ ...insert('reported'), transactional: true }))
@@ -83,7 +98,7 @@ test.for([
   [{ idempotent: 'yes' }, /`query.idempotent` must be one of true, false, got 'yes'/],
   [{ idempotnt: true }, /`query.idempotnt` is not an option, did you mean `idempotent`/],
   ['idempotent', /must be an object/],
-] as const)('%o is refused', async ([options, problem], { direct }) => {
+] as const)('the options %o are refused', async ([options, problem], { direct }) => {
   await using pool = holdfast(direct)
   const error = await rejection(pool.query('select 1', [], options as object))
   expect(error).toBeInstanceOf(OptionsError)
@@ -99,20 +114,20 @@ class Template {
 }
 
 describe.for([{ idempotent: true }, { transactional: true }])('a statement with %o', (option) => {
-  test('may have a class whose getter makes its text', async ({ direct }) => {
+  test('a statement with an option may have a class whose getter makes its text', async ({ direct }) => {
     await using pool = holdfast(direct)
     expect((await pool.query(Object.assign(new Template(), option))).rows).toEqual([{ it: 7 }])
     expect((await pool.query(new Template() as never, undefined, option)).rows).toEqual([{ it: 7 }])
     expect((await pool.query(new Template() as never, [8], option)).rows).toEqual([{ it: 8 }])
   })
 
-  test('may be a frozen object with hidden values', async ({ direct }) => {
+  test('a statement with an option may be a frozen object with hidden values', async ({ direct }) => {
     await using pool = holdfast(direct)
     const config = Object.defineProperty({ text: 'select $1::int as it', ...option }, 'values', { value: [9] })
     expect((await pool.query(Object.freeze(config))).rows).toEqual([{ it: 9 }])
   })
 
-  test('may get the option from its class', async ({ direct }) => {
+  test('a statement may get the option from its class', async ({ direct }) => {
     class Marked extends Template {}
     for (const [name, value] of Object.entries(option))
       Object.defineProperty(Marked.prototype, name, { get: () => value })
@@ -120,13 +135,15 @@ describe.for([{ idempotent: true }, { transactional: true }])('a statement with 
     expect((await pool.query(new Marked())).rows).toEqual([{ it: 7 }])
   })
 
-  test('resolves with its result, although its config has a callback', async ({ direct }) => {
+  test('a statement with an option resolves with its result, although its config has a callback', async ({
+    direct,
+  }) => {
     await using pool = holdfast(direct)
     const config = { text: 'select 1 as it', callback: () => {}, ...option }
     expect((await pool.query(config)).rows).toEqual([{ it: 1 }])
   })
 
-  test('is refused by a client, which can not do that', async ({ direct }) => {
+  test('a statement with an option is refused by a client, which can not do that', async ({ direct }) => {
     await using pool = holdfast(direct)
     await using client = await pool.connect()
     const [name] = Object.keys(option)
@@ -164,7 +181,10 @@ function called(query: (callback: (error: unknown, result?: { rows: unknown }) =
 }
 
 describe('with a callback', () => {
-  test('a statement that may run twice is sent again when its connection is lost', async ({ aimed, aimedAt }) => {
+  test('a statement with a callback that may run twice is sent again when its connection is lost', async ({
+    aimed,
+    aimedAt,
+  }) => {
     await using pool = holdfast(aimedAt)
     const shot = aimed.aim({ statement: SELECT, point: 'on-reply' }, 'rst')
     const config = { text: "select 'once more' as it", idempotent: true }
@@ -173,7 +193,7 @@ describe('with a callback', () => {
     expect(told).toEqual({ error: undefined, rows: [{ it: 'once more' }], tenant: 'the caller' })
   })
 
-  test('a write that must not run twice is written once, although its answer was lost', async ({
+  test('a write with a callback that must not run twice is written once, although its answer was lost', async ({
     cluster,
     aimed,
     aimedAt,

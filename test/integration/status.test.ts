@@ -7,7 +7,7 @@ import { until } from '../support/index.ts'
 const NOBODY = { leased: 0, idle: 0, opening: 0, checking: 0, resetting: 0 }
 
 describe('status()', () => {
-  test('counts every connection in exactly one state', async ({ proxied, proxy }) => {
+  test('status() counts every connection in exactly one state', async ({ proxied, proxy }) => {
     await using pool = holdfast({ ...proxied, name: 'orders', max: 3, maxIdle: 2, prePing: { idleMillis: 0 } })
     expect(pool.status()).toEqual({
       name: 'orders',
@@ -46,7 +46,7 @@ describe('status()', () => {
     expect(pool.status()).toMatchObject({ ...NOBODY, size: 0, isClosed: true })
   })
 
-  test('counts the waiters', async ({ direct }) => {
+  test('status() counts the waiters', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const waiting = [pool.query('select 1'), pool.query('select 2')]
@@ -56,7 +56,7 @@ describe('status()', () => {
     expect(pool.status().waiting).toBe(0)
   })
 
-  test('reads like SQLAlchemy as text, and like an object in a console and as JSON', async ({ direct }) => {
+  test('status() reads like SQLAlchemy as text, and like an object in a console and as JSON', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 15, maxIdle: 5 })
     await warmUp(pool, 7)
     const client = await pool.connect()
@@ -71,7 +71,7 @@ describe('status()', () => {
 })
 
 describe('inspect()', () => {
-  test('says how long each connection has been in its state', async ({ direct }) => {
+  test('inspect() says how long each connection has been in its state', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 2 })
     expect(pool.inspect()).toEqual([])
     await warmUp(pool, 2)
@@ -86,7 +86,7 @@ describe('inspect()', () => {
     client.release()
   })
 
-  test('says who has leased a connection, if leak detection is on', async ({ direct }) => {
+  test('inspect() says who has leased a connection, if leak detection is on', async ({ direct }) => {
     await using pool = holdfast({ ...direct, leakDetectionMillis: 60_000 })
     async function keepsIt() {
       return await pool.connect()

@@ -33,7 +33,7 @@ const FORMS: readonly (readonly [string, (pool: Pool, text: string) => Promise<u
 ]
 
 describe("pool.query('begin')", () => {
-  test('stock pg.Pool, with one connection: it happens to be the transaction of what follows', async ({
+  test('stock pg.Pool, with one connection: a stray BEGIN happens to be the transaction of what follows', async ({
     cluster,
     direct,
   }) => {
@@ -44,7 +44,10 @@ describe("pool.query('begin')", () => {
     expect(await cluster.query("select from entry where id = 'stray, stock'")).toEqual([])
   })
 
-  test('Holdfast: what follows is written at once, and that is said, once', async ({ cluster, direct }) => {
+  test('Holdfast: what follows a stray BEGIN is written at once, and that is said, once', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = open(direct)
     for (const id of ['one', 'two']) {
       await pool.query('begin')
@@ -59,14 +62,14 @@ describe("pool.query('begin')", () => {
     ])
   })
 
-  test.for(FORMS)('is seen in every form: %s', async ([_form, run], { direct }) => {
+  test.for(FORMS)('a stray BEGIN is seen in every form: %s', async ([_form, run], { direct }) => {
     await using pool = open(direct)
     await run(pool, 'begin')
     await until(() => warnings().length === 1)
   })
 
   test.for(['BEGIN', 'start transaction read only', '/* by hand */ begin', '-- by hand\nBEGIN;', 'begin; select 1'])(
-    'is seen in every wording: %j',
+    'a stray BEGIN is seen in every wording: %j',
     async (text, { direct }) => {
       await using pool = open(direct)
       await pool.query(text)
@@ -74,7 +77,7 @@ describe("pool.query('begin')", () => {
     },
   )
 
-  test('is seen where connect is overridden', async ({ direct }) => {
+  test('a stray BEGIN is seen where connect is overridden', async ({ direct }) => {
     class Traced extends Pool {}
     const { connect } = Pool.prototype as unknown as { connect(...args: unknown[]): unknown }
     Object.assign(Traced.prototype, {
@@ -87,7 +90,7 @@ describe("pool.query('begin')", () => {
     expect(warnings()).toHaveLength(1)
   })
 
-  test('is said to the logger, if there is one', async ({ direct }) => {
+  test('a stray BEGIN is said to the logger, if there is one', async ({ direct }) => {
     const lines: string[] = []
     const logger = { debug() {}, info() {}, warn: (line: string) => lines.push(line), error() {} }
     await using pool = open({ ...direct, logger })

@@ -31,7 +31,10 @@ async function insert(tx: Transaction, id: string): Promise<void> {
 
 describe('a function that runs on after its transaction', () => {
   for (const ending of ['committed', 'rolled back'] as const) {
-    test(`touches no other session (${ending})`, async ({ cluster, direct }) => {
+    test(`a function that runs on after its transaction touches no other session (${ending})`, async ({
+      cluster,
+      direct,
+    }) => {
       await using pool = holdfast({ ...direct, max: 1 })
       let zombie: Transaction | undefined
       const transaction = pool.transaction((tx) => {
@@ -57,7 +60,7 @@ describe('a function that runs on after its transaction', () => {
     })
   }
 
-  test('gets the answer in the form of its call', async ({ direct }) => {
+  test('a function that runs on after its transaction gets the answer in the form of its call', async ({ direct }) => {
     await using pool = holdfast(direct)
     const tx = await pool.transaction((each) => ({ each })).then(({ each }) => each)
     const called = new Promise((resolve) => {
@@ -72,7 +75,7 @@ describe('a function that runs on after its transaction', () => {
 })
 
 describe('a cursor or stream', () => {
-  test('is read in the transaction', async ({ cluster, direct }) => {
+  test('a cursor or stream is read in the transaction', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const pid = await backendPid(pool)
     const counts = await pool.transaction(async (tx) => {
@@ -91,7 +94,10 @@ describe('a cursor or stream', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('that is being closed, or has just ended, does not stand in the way', async ({ cluster, direct }) => {
+  test('a cursor or stream that is being closed, or has just ended, does not stand in the way', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     for (const [index, close] of [
       async (tx: Transaction) => {
@@ -138,19 +144,22 @@ describe('a cursor or stream', () => {
     },
   ]
 
-  test.for(LEFT_OPEN)('left open ($what): nothing is committed', async ({ what, leave }, { cluster, direct }) => {
-    await using pool = holdfast({ ...direct, max: 1 })
-    const transaction = pool.transaction(async (tx) => {
-      await insert(tx, `left open, ${what}`)
-      await leave(tx)
-    })
-    expect(await rejection(transaction)).toMatchObject(HELD_OPEN)
-    expect(await isWritten(cluster, `left open, ${what}`)).toBe(false)
-    await expectHealthy(pool, cluster, direct.application_name)
-  })
+  test.for(LEFT_OPEN)(
+    'a cursor or stream left open ($what) has nothing committed',
+    async ({ what, leave }, { cluster, direct }) => {
+      await using pool = holdfast({ ...direct, max: 1 })
+      const transaction = pool.transaction(async (tx) => {
+        await insert(tx, `left open, ${what}`)
+        await leave(tx)
+      })
+      expect(await rejection(transaction)).toMatchObject(HELD_OPEN)
+      expect(await isWritten(cluster, `left open, ${what}`)).toBe(false)
+      await expectHealthy(pool, cluster, direct.application_name)
+    },
+  )
 
   test.for(LEFT_OPEN)(
-    'left open ($what) when the function fails: its own error comes at once',
+    "a cursor or stream left open ($what) when the function fails does not delay the function's own error",
     async ({ leave }, { cluster, direct }) => {
       // So long that waiting for ROLLBACK would fail the test.
       await using pool = holdfast({ ...direct, max: 1, closeTimeoutMillis: 3_600_000 })
@@ -164,7 +173,7 @@ describe('a cursor or stream', () => {
   )
 
   test.for(LEFT_OPEN)(
-    'left open ($what) in a savepoint: the transaction is spoilt',
+    'a cursor or stream left open ($what) in a savepoint spoils the transaction',
     async ({ what, leave }, { cluster, direct }) => {
       await using pool = holdfast({ ...direct, max: 1 })
       const transaction = pool.transaction(async (tx) => {
@@ -181,7 +190,7 @@ describe('a cursor or stream', () => {
 
 describe('a function that ends its transaction by itself', () => {
   test.for(['COMMIT', 'end;', 'rollback', 'begin', '/* by hand */ commit', 'abort', 'start transaction'])(
-    'is refused: %s',
+    'a function that ends its transaction by itself is refused: %s',
     async (text, { cluster, direct }) => {
       await using pool = holdfast({ ...direct, max: 1 })
       const transaction = pool.transaction(async (tx) => {
@@ -194,7 +203,10 @@ describe('a function that ends its transaction by itself', () => {
     },
   )
 
-  test('is refused before anything is sent: swallowed, it does no harm', async ({ cluster, direct }) => {
+  test('a function that ends its transaction by itself is refused before anything is sent: swallowed, it does no harm', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     await pool.transaction(async (tx) => {
       await insert(tx, 'refused and swallowed')
@@ -204,7 +216,7 @@ describe('a function that ends its transaction by itself', () => {
   })
 
   test.for(['select 1; commit', 'select 1; rollback', '/* /* nested */ */ commit'])(
-    'is found out if it hides it: %s',
+    'a function that hides that it ends its transaction is found out: %s',
     async (text, { cluster, direct }) => {
       await using pool = holdfast({ ...direct, max: 1 })
       const transaction = pool.transaction(async (tx) => {
@@ -217,7 +229,7 @@ describe('a function that ends its transaction by itself', () => {
     },
   )
 
-  test('may use savepoints of its own', async ({ cluster, direct }) => {
+  test('a function may use savepoints of its own in its transaction', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     await pool.transaction(async (tx) => {
       await tx.query('savepoint mine')

@@ -19,7 +19,10 @@ const LOCK_AT_COMMIT = `
   create constraint trigger lock after insert on slow deferrable initially deferred for each row execute function lock()`
 
 describe('a transaction in the function of another, without its tx', () => {
-  test('on the only connection rejects at the deadline, with both stacks', async ({ cluster, direct }) => {
+  test('a nested transaction without tx on the only connection rejects at the deadline, with both stacks', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, ...SHORT, max: 1 })
     async function payOut(): Promise<unknown> {
       return await pool.transaction((tx) => tx.query('select 1'))
@@ -38,7 +41,10 @@ describe('a transaction in the function of another, without its tx', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('several at once on as many connections: one rejects, the others go on', async ({ cluster, direct }) => {
+  test('of several nested transactions without tx on as many connections, one rejects and the others go on', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 3, connectionTimeoutMillis: 60_000 })
     let inside = 0
     const all = deferred()
@@ -54,7 +60,10 @@ describe('a transaction in the function of another, without its tx', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('several whose deadlines pass together: each rejects with the reason', async ({ cluster, direct }) => {
+  test('several nested transactions whose deadlines pass together reject with the reason', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, ...SHORT, max: 2 })
     let inside = 0
     const all = deferred()
@@ -70,7 +79,7 @@ describe('a transaction in the function of another, without its tx', () => {
   })
 
   test.for(['inner', 'outer'] as const)(
-    'rejects when the timeoutMillis of the %s one has passed',
+    'a nested transaction rejects when the timeoutMillis of the %s one has passed',
     async (whose, { cluster, direct }) => {
       await using pool = holdfast({ ...direct, max: 1, connectionTimeoutMillis: 60_000 })
       const [outer, inner] = whose === 'outer' ? [{ timeoutMillis: 300 }, {}] : [{}, { timeoutMillis: 300 }]
@@ -80,7 +89,9 @@ describe('a transaction in the function of another, without its tx', () => {
     },
   )
 
-  test('beside one whose function waits for a statement of the pool rejects as well', async ({ direct }) => {
+  test('a nested transaction beside one whose function waits for a statement of the pool rejects as well', async ({
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 2, connectionTimeoutMillis: 60_000 })
     let inside = 0
     const all = deferred()
@@ -96,7 +107,9 @@ describe('a transaction in the function of another, without its tx', () => {
     expect(await settles(plain, 'the other')).toMatchObject({ rows: [{ one: 1 }] })
   })
 
-  test('is served while a connection may come: another transaction, or a statement, will end', async ({ direct }) => {
+  test('a nested transaction is served while a connection may come: another transaction, or a statement, will end', async ({
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 2 })
     const statement = pool.query('select pg_sleep(0.2)')
     const result = await pool.transaction(() => pool.transaction(() => 'inner'))
@@ -109,24 +122,27 @@ describe('a transaction that is begun in the function of another, and not awaite
   test.for([
     ['goes on', (tx: Transaction) => tx.query('select pg_sleep(0.2)')],
     ['has returned', () => undefined],
-  ] as const)('has its turn on the only connection: the outer one %s', async ([_how, rest], { cluster, direct }) => {
-    await using pool = holdfast({ ...direct, max: 1 })
-    let inner: Promise<unknown> | undefined
-    const outer = pool.transaction(async (tx) => {
-      inner = pool.transaction(() => 'inner')
-      await rest(tx)
-      return 'outer'
-    })
-    expect(await settles(outer, 'the outer one')).toBe('outer')
-    expect(await settles(inner as Promise<unknown>, 'the inner one')).toBe('inner')
-    await expectHealthy(pool, cluster, direct.application_name)
-  })
+  ] as const)(
+    'a transaction begun in another, and not awaited, has its turn on the only connection: the outer one %s',
+    async ([_how, rest], { cluster, direct }) => {
+      await using pool = holdfast({ ...direct, max: 1 })
+      let inner: Promise<unknown> | undefined
+      const outer = pool.transaction(async (tx) => {
+        inner = pool.transaction(() => 'inner')
+        await rest(tx)
+        return 'outer'
+      })
+      expect(await settles(outer, 'the outer one')).toBe('outer')
+      expect(await settles(inner as Promise<unknown>, 'the inner one')).toBe('inner')
+      await expectHealthy(pool, cluster, direct.application_name)
+    },
+  )
 
   test.for([
     ['still works', LOCK, ''],
     ['is being committed', 'insert into slow values (1)', LOCK_AT_COMMIT],
   ] as const)(
-    'and waits in vain, while the outer one %s: that is no deadlock',
+    'a transaction begun in another, and not awaited, waits in vain without a deadlock while the outer one %s',
     async ([_how, statement, setUp], { cluster, direct }) => {
       await using pool = holdfast({ ...direct, ...SHORT, max: 1 })
       await cluster.withAdmin(async (admin) => {
@@ -145,7 +161,10 @@ describe('a transaction that is begun in the function of another, and not awaite
     },
   )
 
-  test('a worker whose jobs start the next job goes on, on one connection', async ({ cluster, direct }) => {
+  test('a worker whose jobs start the next job in their transaction goes on, on one connection', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const ends: number[] = []
     await settles(

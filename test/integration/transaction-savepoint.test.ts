@@ -32,7 +32,10 @@ const NESTED = {
 }
 
 describe('a savepoint', () => {
-  test('resolves with what its function did, and is committed with the rest', async ({ cluster, direct }) => {
+  test('a savepoint resolves with what its function did, and is committed with the rest', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const result = await pool.transaction(async (tx) => {
       const inner = await tx.savepoint(async (sp) => {
@@ -48,7 +51,10 @@ describe('a savepoint', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test("is undone when its function fails, with that one's error; the rest goes on", async ({ cluster, direct }) => {
+  test("a savepoint is undone when its function fails, with that one's error; the rest goes on", async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     await pool.transaction(async (tx) => {
       await insert(tx, 'kept before')
@@ -61,7 +67,7 @@ describe('a savepoint', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test("whose error isn't caught fails the transaction with it", async ({ cluster, direct }) => {
+  test("a savepoint whose error isn't caught fails the transaction with it", async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const transaction = pool.transaction(async (tx) => {
       await insert(tx, 'outside')
@@ -72,7 +78,7 @@ describe('a savepoint', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('nests: each level is undone for itself', async ({ cluster, direct }) => {
+  test('savepoints nest: each level is undone for itself', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     await pool.transaction((tx) =>
       tx.savepoint(async (first) => {
@@ -92,7 +98,7 @@ describe('a savepoint', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('leaves none behind at the server, whatever became of it', async ({ direct }) => {
+  test('a savepoint leaves none behind at the server, whatever became of it', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     await pool.transaction(async (tx) => {
       await tx.savepoint(() => {})
@@ -105,7 +111,10 @@ describe('a savepoint', () => {
     })
   })
 
-  test('in which an error was swallowed is undone, and rejects with that error', async ({ cluster, direct }) => {
+  test('a savepoint in which an error was swallowed is undone, and rejects with that error', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     await pool.transaction(async (tx) => {
       const error = await rejection(
@@ -122,7 +131,7 @@ describe('a savepoint', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('keeps statements that its function did not wait for within it', async ({ cluster, direct }) => {
+  test('a savepoint keeps statements that its function did not wait for within it', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     await pool.transaction(async (tx) => {
       const error = await rejection(
@@ -137,7 +146,7 @@ describe('a savepoint', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('on a connection that is killed: its own error survives', async ({ cluster, direct }) => {
+  test('a savepoint on a connection that is killed rejects with its own error', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const transaction = pool.transaction((tx) =>
       tx.savepoint(async (sp) => {
@@ -150,7 +159,7 @@ describe('a savepoint', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('of a failed transaction is refused by the server with the reason', async ({ direct }) => {
+  test('a savepoint of a failed transaction is refused by the server with the reason', async ({ direct }) => {
     await using pool = holdfast(direct)
     const transaction = pool.transaction(async (tx) => {
       await rejection(tx.query('select 1 / 0'))
@@ -159,7 +168,7 @@ describe('a savepoint', () => {
     expect(await rejection(transaction)).toMatchObject({ code: '25P02', cause: { code: '22012' } })
   })
 
-  test('wants a function', async ({ direct }) => {
+  test('a savepoint needs a function', async ({ direct }) => {
     await using pool = holdfast(direct)
     const error = await rejection(pool.transaction((tx) => tx.savepoint('name' as never)))
     expect(error).toBeInstanceOf(TypeError)
@@ -168,7 +177,7 @@ describe('a savepoint', () => {
 })
 
 describe('while a savepoint is open', () => {
-  test('the transaction around it is refused', async ({ cluster, direct }) => {
+  test('while a savepoint is open, the transaction around it is refused', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     await pool.transaction((tx) =>
       tx.savepoint(async (sp) => {
@@ -181,7 +190,10 @@ describe('while a savepoint is open', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('a second one beside it is refused: on one connection they would interleave', async ({ cluster, direct }) => {
+  test('while a savepoint is open, a second one beside it is refused: on one connection they would interleave', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const transaction = pool.transaction((tx) =>
       Promise.all([unattended(tx.savepoint((sp) => insert(sp, 'side 1'))), tx.savepoint((sp) => insert(sp, 'side 2'))]),
@@ -192,7 +204,7 @@ describe('while a savepoint is open', () => {
   })
 
   test.for(['resolves', 'fails'] as const)(
-    "the transaction can't be committed; a savepoint that %s later touches no other session",
+    "a transaction can't be committed while a savepoint is open; one that %s later touches no other session",
     async (how, { cluster, direct }) => {
       await using pool = holdfast({ ...direct, max: 1 })
       const outcome = deferred<unknown>()

@@ -41,7 +41,10 @@ const GATED = `
     for each row execute function pg_temp.pass()`
 
 describe('a transaction', () => {
-  test('is committed when its function resolves, and resolves with what that did', async ({ cluster, direct }) => {
+  test('a transaction is committed when its function resolves, and resolves with what that did', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const result = await pool.transaction(async (tx) => {
       await insert(tx, 'resolved')
@@ -54,7 +57,7 @@ describe('a transaction', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('takes a function that is not async', async ({ direct }) => {
+  test('a transaction takes a function that is not async', async ({ direct }) => {
     await using pool = holdfast(direct)
     const result = await pool.transaction(() => 7)
     expectTypeOf(result).toEqualTypeOf<number>()
@@ -69,22 +72,28 @@ describe('a transaction', () => {
         throw new NotEnoughMoney()
       },
     ],
-  ] as const)('is rolled back when its function %s, with its very error', async ([how, fail], { cluster, direct }) => {
-    await using pool = holdfast({ ...direct, max: 1 })
-    const pid = await backendPid(pool)
-    const error = await rejection(
-      pool.transaction(async (tx) => {
-        await insert(tx, how)
-        return fail()
-      }),
-    )
-    expect(error).toBeInstanceOf(NotEnoughMoney)
-    expect(await isWritten(cluster, how)).toBe(false)
-    expect(await backendPid(pool)).toBe(pid)
-    await expectHealthy(pool, cluster, direct.application_name)
-  })
+  ] as const)(
+    'a transaction is rolled back when its function %s, with its very error',
+    async ([how, fail], { cluster, direct }) => {
+      await using pool = holdfast({ ...direct, max: 1 })
+      const pid = await backendPid(pool)
+      const error = await rejection(
+        pool.transaction(async (tx) => {
+          await insert(tx, how)
+          return fail()
+        }),
+      )
+      expect(error).toBeInstanceOf(NotEnoughMoney)
+      expect(await isWritten(cluster, how)).toBe(false)
+      expect(await backendPid(pool)).toBe(pid)
+      await expectHealthy(pool, cluster, direct.application_name)
+    },
+  )
 
-  test("is rolled back even where the pool's policy is to commit what is left open", async ({ cluster, direct }) => {
+  test("a transaction is rolled back even where the pool's policy is to commit what is left open", async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1, resetOnReturn: 'commit' })
     const transaction = pool.transaction(async (tx) => {
       await insert(tx, 'not by policy')
@@ -95,7 +104,10 @@ describe('a transaction', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('rejects with the error of its statement, and keeps its connection', async ({ cluster, direct }) => {
+  test('a transaction rejects with the error of its statement, and keeps its connection', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const pid = await backendPid(pool)
     const error = await rejection(pool.transaction((tx) => tx.query('select 1 / 0')))
@@ -104,7 +116,7 @@ describe('a transaction', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('whose COMMIT is refused rejects with the reason', async ({ cluster, direct }) => {
+  test('a transaction whose COMMIT is refused rejects with the reason', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     await pool.query('create temporary table once (id int unique deferrable initially deferred)')
     const error = await rejection(pool.transaction((tx) => tx.query('insert into once values (1), (1)')))
@@ -112,7 +124,7 @@ describe('a transaction', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('leases one connection, and gives it back once', async ({ cluster, direct }) => {
+  test('a transaction leases one connection, and releases it once', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const acquired = countEvents(pool, 'acquire')
     const released = countEvents(pool, 'release')
@@ -123,12 +135,12 @@ describe('a transaction', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('knows the number of the attempt', async ({ direct }) => {
+  test('a transaction knows the number of the attempt', async ({ direct }) => {
     await using pool = holdfast(direct)
     expect(await pool.transaction(({ attempt }) => attempt)).toBe(1)
   })
 
-  test('takes every form of query', async ({ direct }) => {
+  test('a transaction takes every form of query', async ({ direct }) => {
     await using pool = holdfast(direct)
     await pool.transaction(async ({ query }) => {
       expect((await query<{ one: number }>('select 1 as one')).rows).toEqual([{ one: 1 }])
@@ -141,7 +153,7 @@ describe('a transaction', () => {
     })
   })
 
-  test('shows where its statement was called', async ({ direct }) => {
+  test('a transaction shows where its statement was called', async ({ direct }) => {
     await using pool = holdfast(direct)
     const { stack } = await rejection(pool.transaction(async (tx) => await tx.query('nonsense')))
     expect(stack).toContain('transaction.test.ts')
@@ -151,7 +163,7 @@ describe('a transaction', () => {
 describe('the options', () => {
   const LEVELS = ['read uncommitted', 'read committed', 'repeatable read', 'serializable'] as const
 
-  test.for(LEVELS)('isolationLevel: %s is in force', async (isolationLevel, { direct }) => {
+  test.for(LEVELS)('isolationLevel: %s is in force in the transaction', async (isolationLevel, { direct }) => {
     await using pool = holdfast(direct)
     const level = (tx: Transaction): Promise<unknown> => setting(tx, 'transaction_isolation')
     expect(await pool.transaction(level, { isolationLevel })).toBe(isolationLevel)
@@ -159,7 +171,7 @@ describe('the options', () => {
     expect(await pool.transaction(level, { isolationLevel: inCapitals })).toBe(isolationLevel)
   })
 
-  test("without any, the session's own are in force", async ({ direct }) => {
+  test("a transaction without options has the session's own in force", async ({ direct }) => {
     await using pool = holdfast({ ...direct, options: '-c default_transaction_isolation=serializable' })
     expect(await pool.transaction((tx) => setting(tx, 'transaction_isolation'))).toBe('serializable')
   })
@@ -176,7 +188,7 @@ describe('the options', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('all of them at once', async ({ direct }) => {
+  test('all options of a transaction are in force at once', async ({ direct }) => {
     await using pool = holdfast(direct)
     const options: TransactionOptions = { isolationLevel: 'serializable', accessMode: 'read only', deferrable: true }
     const settings = await pool.transaction(async (tx) => {
@@ -189,14 +201,14 @@ describe('the options', () => {
     expect(settings).toEqual(['serializable', 'on', 'on'])
   })
 
-  test('that can not work are refused before anything is leased', async ({ direct }) => {
+  test('options of a transaction that can not work are refused before anything is leased', async ({ direct }) => {
     await using pool = holdfast(direct)
     const error = await rejection(pool.transaction(() => {}, { isolationLevel: 'snapshot' as never }))
     expect(error).toMatchObject({ name: 'OptionsError', code: 'HOLDFAST_INVALID_OPTION' })
     expect(pool.totalCount).toBe(0)
   })
 
-  test('a function is wanted', async ({ direct }) => {
+  test('a transaction needs a function', async ({ direct }) => {
     await using pool = holdfast(direct)
     const error = await rejection(pool.transaction({} as never))
     expect(error).toBeInstanceOf(TypeError)
@@ -206,7 +218,7 @@ describe('the options', () => {
 })
 
 describe('a signal', () => {
-  test('aborted before: nothing is leased, nothing is sent', async ({ direct }) => {
+  test('a signal aborted before the transaction: nothing is leased, nothing is sent', async ({ direct }) => {
     await using pool = holdfast(direct)
     const reason = new Error('too late')
     let isCalled = false
@@ -220,7 +232,10 @@ describe('a signal', () => {
     expect([isCalled, pool.totalCount]).toEqual([false, 0])
   })
 
-  test('aborted meanwhile: rolled back, although the function resolved', async ({ cluster, direct }) => {
+  test('a signal aborted in the transaction rolls it back, although the function resolved', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const controller = new AbortController()
     const reason = new Error('the user has left')
@@ -238,7 +253,10 @@ describe('a signal', () => {
 })
 
 describe('the signal of a scope', () => {
-  test('aborted meanwhile: the running statement is cancelled, the work rolled back', async ({ cluster, direct }) => {
+  test("a scope's signal that is aborted cancels the running statement, and the work is rolled back", async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const controller = new AbortController()
     const reason = new Error('the request is over')
@@ -256,7 +274,10 @@ describe('the signal of a scope', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('aborted while the function does something else: rolled back', async ({ cluster, direct }) => {
+  test("a scope's signal that is aborted while the function does something else has it rolled back", async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const controller = new AbortController()
     const transaction = withPoolOptions({ signal: controller.signal }, () =>
@@ -270,7 +291,7 @@ describe('the signal of a scope', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('aborted while COMMIT runs comes too late: what is written is reported as written', async ({
+  test("a scope's signal aborted while COMMIT runs comes too late: what is written is reported as written", async ({
     cluster,
     direct,
   }) => {
@@ -296,7 +317,7 @@ describe('the signal of a scope', () => {
 })
 
 describe('a connection killed', () => {
-  test("within the function: the function's own error survives", async ({ cluster, direct }) => {
+  test("a connection killed within the function: the function's own error survives", async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const error = await rejection(
       pool.transaction(async (tx) => {
@@ -309,7 +330,10 @@ describe('a connection killed', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('within the function, which swallows that: the transaction rejects', async ({ cluster, direct }) => {
+  test('a connection killed within the function, which swallows that: the transaction rejects', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const error = await rejection(
       pool.transaction(async (tx) => {
@@ -324,7 +348,7 @@ describe('a connection killed', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('at BEGIN: the function is not called, the slot is free', async ({ cluster, direct }) => {
+  test('a connection killed at BEGIN: the function is not called, the slot is free', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1, prePing: false })
     const pid = await backendPid(pool)
     // Frozen, so that BEGIN is under way when the session ends.
@@ -343,7 +367,7 @@ describe('a connection killed', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('in a black hole: ROLLBACK is waited for only so long', async ({ cluster, proxy, proxied }) => {
+  test('a connection in a black hole: ROLLBACK is waited for only so long', async ({ cluster, proxy, proxied }) => {
     await using pool = holdfast({ ...proxied, max: 1 })
     const error = await rejection(
       pool.transaction(async (tx) => {
@@ -362,7 +386,7 @@ describe('a connection killed', () => {
 })
 
 describe('statements that the function did not wait for', () => {
-  test('are committed with the rest', async ({ cluster, direct }) => {
+  test('statements that the function did not wait for are committed with the rest', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     await pool.transaction((tx) => {
       void tx.query('select pg_sleep(0.05)')
@@ -372,7 +396,10 @@ describe('statements that the function did not wait for', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('are rolled back with the rest: none runs on outside of the transaction', async ({ cluster, direct }) => {
+  test('statements that the function did not wait for are rolled back with the rest: none runs on outside of the transaction', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const pid = await backendPid(pool)
     const outcomes: Promise<unknown>[] = []
@@ -391,7 +418,10 @@ describe('statements that the function did not wait for', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('one of which fails: the whole is rolled back, and says so', async ({ cluster, direct }) => {
+  test('of statements that the function did not wait for, one fails: the whole is rolled back, and says so', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const error = await rejection(
       pool.transaction(async (tx) => {
@@ -405,7 +435,10 @@ describe('statements that the function did not wait for', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('are stopped if they outlast the patience for ROLLBACK', async ({ cluster, direct }) => {
+  test('statements that the function did not wait for are stopped if they outlast the patience for ROLLBACK', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1, closeTimeoutMillis: 100 })
     let running: Promise<unknown> = Promise.resolve()
     const error = await rejection(
