@@ -50,12 +50,12 @@ async function storm(options: Options): Promise<number> {
 }
 
 async function run(options: Options, out: NodeJS.WriteStream, signal: AbortSignal): Promise<StormRecord> {
-  using progress = new Progress(out, options.faults.length)
+  using progress = new Progress(out, options)
   return await runStorm(options, progress, signal)
 }
 
 async function publish(record: StormRecord, options: Options, out: NodeJS.WriteStream): Promise<void> {
-  out.write(`\n${renderTable(record)}\n${renderLegend(record)}\n\n${renderAccount(record)}\n`)
+  out.write(`\n${renderTable(record)}\n\n${renderLegend(record)}\n\n${renderAccount(record)}\n`)
   await writeFile(options.report, await renderPage(record))
   out.write(`\nThe timeline of each run is in ${resolve(options.report)}. Seed ${record.seed}.\n`)
   if (options.json === '-') process.stdout.write(renderJson(record))

@@ -74,7 +74,7 @@ ${lines(FAULTS.map(({ name, story, needs }) => ({ name, text: needs === 'server'
 export const HELP: string = `Usage: npm start -- [options]
 
 Puts the same service on pg, Drizzle, Kysely and TypeORM, each stock and with Holdfast, breaks its Postgres in every way
-that it knows, and compares. All of it takes about four minutes.
+that it knows, and compares. All of it takes about five minutes.
 
   --only <name>[,<name>...]  only these, in any case; may be repeated:
                                a family of stacks   pg, drizzle, kysely, typeorm

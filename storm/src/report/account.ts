@@ -1,4 +1,5 @@
 import { styleText } from 'node:util'
+import { counted } from '../counted.ts'
 import { type ErrorGroup, errorGroups } from '../results/error-groups.ts'
 import type { StormRecord } from '../run/record.ts'
 import { asLine, fullName, LOSS_TERMS, lossFacts, REASONS } from './terms.ts'
@@ -17,7 +18,7 @@ function headline(title: string, groups: readonly ErrorGroup[]): string {
     groups.filter((group) => !reason || group.reason === reason).reduce((total, { count }) => total + count, 0)
   if (sum() === 0) return `${title} showed no error.`
   return (
-    `${title} showed ${sum()} ${sum() === 1 ? 'error' : 'errors'}: ${sum('in flight')} in flight on a connection when it was ` +
+    `${title} showed ${counted(sum(), 'error', 'errors')}: ${sum('in flight')} in flight on a connection when it was ` +
     `killed, ${sum('into the dark')} sent into one that had died without a sign, ${sum('avoidable')} avoidable.`
   )
 }

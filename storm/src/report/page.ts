@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import { counted } from '../counted.ts'
 import { errorGroups } from '../results/error-groups.ts'
 import { doubt, HELD, hasVerdict, violations } from '../results/verdict.ts'
 import type { StackRecord, StormRecord } from '../run/record.ts'
@@ -137,7 +138,7 @@ function account(stack: StackRecord): Markup {
 }
 
 function operations(count: number): string {
-  return count === 1 ? '1 operation' : `${count} operations`
+  return counted(count, 'operation', 'operations')
 }
 
 function firstError(lastWords: string): string {

@@ -1,25 +1,34 @@
 import { now } from '../clock.ts'
+import { counted } from '../counted.ts'
 import { isError, isSuccess, phaseResult } from '../results/phase-result.ts'
 import type { PhaseRecord, StackRecord } from '../run/record.ts'
-import type { StormListener, Wave } from '../run/storm.ts'
+import type { Plan, StormListener, Wave } from '../run/storm.ts'
+import { wavesOf } from '../run/waves.ts'
 import { SETTINGS } from '../settings.ts'
 import type { Stack } from '../stacks/stack.ts'
 
 const REFRESH_MILLIS = 500
+/** An estimate: how long the servers and services of a wave take to start. */
+const START_MILLIS = 5000
 
 /** Shows the progress: on a terminal a line per stack that changes, elsewhere a line per fault and stack. */
 export class Progress implements StormListener, Disposable {
   readonly #out: NodeJS.WriteStream
   readonly #faults: number
+  readonly #waves: number
   readonly #startedAt = now()
   #wave: Wave | undefined
   #lines = 0
   #timer: NodeJS.Timeout | undefined
 
-  constructor(out: NodeJS.WriteStream, faults: number) {
+  constructor(out: NodeJS.WriteStream, { stacks, faults }: Pick<Plan, 'stacks' | 'faults'>) {
     this.#out = out
-    this.#faults = faults
-    this.#show(['starting …'])
+    this.#faults = faults.length
+    this.#waves = wavesOf(stacks, SETTINGS.stacksAtOnce).length
+    out.write(
+      `The storm: ${counted(stacks.length, 'stack', 'stacks')}, ${counted(faults.length, 'fault', 'faults')} each, ` +
+        `${this.#estimate()}. First a PostgreSQL starts for each stack.\n`,
+    )
   }
 
   began(wave: Wave): void {
@@ -31,9 +40,10 @@ export class Progress implements StormListener, Disposable {
     if (this.#out.isTTY) return
     const { succeeded, errors, hangs, crashes } = phaseResult(phase)
     const place = `${String(phase.index + 1).padStart(2)}/${this.#faults} ${phase.fault.title}`
-    this.#out.write(
-      `${this.#clock()}  ${place.padEnd(32)} ${stack.title.padEnd(20)} ${succeeded} ok, ${errors} errors, ${hangs} hangs, ${crashes} crashes\n`,
-    )
+    const numbers = [`${succeeded} ok`, counted(errors, 'error', 'errors')]
+    if (hangs > 0) numbers.push(counted(hangs, 'hang', 'hangs'))
+    if (crashes > 0) numbers.push(counted(crashes, 'crash', 'crashes'))
+    this.#out.write(`${this.#clock()}  ${place.padEnd(29)} ${stack.title.padEnd(19)} ${numbers.join(', ')}\n`)
   }
 
   [Symbol.dispose](): void {
@@ -53,10 +63,10 @@ export class Progress implements StormListener, Disposable {
   }
 
   #status(): readonly string[] {
-    const { number, of, runs } = this.#wave ?? { number: 0, of: 0, runs: [] }
+    const { number, runs } = this.#wave ?? { number: 0, runs: [] }
     const phase = runs[0]?.current
     if (!phase) return [`${this.#clock()}  starting …`]
-    const wave = of > 1 ? `, wave ${number} of ${of}` : ''
+    const wave = this.#waves > 1 ? `, wave ${number} of ${this.#waves}` : ''
     const place = `${this.#clock()}  ${phase.index + 1}/${this.#faults} ${phase.fault.title}${wave}`
     return [
       place,
@@ -66,8 +76,17 @@ export class Progress implements StormListener, Disposable {
 
   #clock(): string {
     const seconds = (millis: number): string => String(Math.round(millis / 1000)).padStart(3)
-    const all = (this.#wave?.of ?? 1) * this.#faults * SETTINGS.phaseMillis
-    return `${seconds(now() - this.#startedAt)} s of about ${seconds(all)} s`
+    return `${seconds(now() - this.#startedAt)} s of about ${seconds(this.#millis())} s`
+  }
+
+  #estimate(): string {
+    const seconds = Math.ceil(this.#millis() / 1000)
+    return seconds < 90 ? `about ${seconds} s` : `about ${Math.ceil(seconds / 60)} minutes`
+  }
+
+  /** How long all of it takes, about. */
+  #millis(): number {
+    return this.#waves * (START_MILLIS + this.#faults * SETTINGS.phaseMillis)
   }
 }
 

@@ -34,7 +34,7 @@ export const NOTES: readonly Term[] = [
     term: 'errors with Holdfast',
     meaning:
       'a statement that was in flight when its connection was killed may have run, so it is reported and never repeated. The same holds for a ' +
-      'COMMIT whose outcome the server does not know. Other transactions run again. From hangs to misreported, and leaked, every column must be 0',
+      'COMMIT whose outcome the server does not know. Other transactions run again. Hangs, crashes, lost, doubled, stray, misreported and leaked must be 0',
   },
   {
     term: 'back after, with Holdfast',

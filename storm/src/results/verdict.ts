@@ -1,3 +1,4 @@
+import { counted } from '../counted.ts'
 import type { StackRecord, StormRecord } from '../run/record.ts'
 import { SETTINGS } from '../settings.ts'
 import { calmLatencyMillis } from './calm.ts'
@@ -6,6 +7,8 @@ import { phaseResult } from './phase-result.ts'
 /** The verdict on a storm in which Holdfast did nothing wrong. */
 export const HELD =
   'Holdfast lost nothing, doubled nothing, misreported nothing, left nothing astray and no slot behind, and neither crashed nor hung.'
+
+const PENDING = `pending for more than ${SETTINGS.hangMillis / 1000} s`
 
 /** A statement takes some milliseconds. On an overloaded machine operations may hang because of the load. */
 const MOST_CALM_MILLIS = 150
@@ -34,21 +37,25 @@ function violationsOf(stack: StackRecord): readonly string[] {
   const { title } = stack.stack
   const found = stack.phases.flatMap((phase) => {
     const result = phaseResult(phase)
-    const counts: readonly (readonly [number, string])[] = [
-      [result.lost, 'acknowledged writes lost'],
-      [result.doubled, 'writes doubled'],
-      [result.uncommitted, 'writes there that nobody committed'],
-      [result.denied, 'writes there that an error had denied'],
-      [result.misreported, 'transactions written that were reported as failed'],
-      [result.balancesAreRight ? 0 : 1, 'sum of balances wrong'],
-      [result.leakedSlots, 'slots leaked'],
-      [result.leakedSessions, 'sessions left behind at the server'],
-      [result.crashes, 'crashes'],
-      [result.hangs, `operations pending for more than ${SETTINGS.hangMillis / 1000} s`],
+    const wrongs: readonly (readonly [count: number, one: string, many: string])[] = [
+      [result.lost, 'acknowledged write lost', 'acknowledged writes lost'],
+      [result.doubled, 'write doubled', 'writes doubled'],
+      [result.uncommitted, 'write there that was not committed', 'writes there that were not committed'],
+      [result.denied, 'write there that an error had denied', 'writes there that an error had denied'],
+      [
+        result.misreported,
+        'transaction written that was reported as failed',
+        'transactions written that were reported as failed',
+      ],
+      [result.balancesAreRight ? 0 : 1, 'sum of balances wrong', 'sums of balances wrong'],
+      [result.leakedSlots, 'slot leaked', 'slots leaked'],
+      [result.leakedSessions, 'session left behind at the server', 'sessions left behind at the server'],
+      [result.crashes, 'crash', 'crashes'],
+      [result.hangs, `operation ${PENDING}`, `operations ${PENDING}`],
     ]
-    return counts
+    return wrongs
       .filter(([count]) => count > 0)
-      .map(([count, what]) => `${title}, ${phase.fault.title}: ${count} ${what}`)
+      .map(([count, one, many]) => `${title}, ${phase.fault.title}: ${counted(count, one, many)}`)
   })
   return stack.endedWithinMillis === undefined
     ? [...found, `${title}: the process did not end after pool.end()`]

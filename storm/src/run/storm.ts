@@ -24,8 +24,6 @@ export interface Plan {
 export interface Wave {
   /** From 1. */
   readonly number: number
-  /** How many waves there are. */
-  readonly of: number
   readonly runs: readonly { readonly record: StackRecord; readonly current: PhaseRecord | undefined }[]
 }
 
@@ -52,7 +50,7 @@ export async function runStorm(plan: Plan, listener: StormListener, signal: Abor
     const runs = await all(wave.map((stack) => openRun(stack, plan, cleanup, signal)))
     signal.throwIfAborted()
     server ||= await versionOf(runs[0]?.ground)
-    listener.began({ number: index + 1, of: waves.length, runs: runs.map(({ run }) => run) })
+    listener.began({ number: index + 1, runs: runs.map(({ run }) => run) })
     stacks.push(
       ...(await runWave(
         runs.map(({ run }) => run),

@@ -1,4 +1,5 @@
 import { styleText } from 'node:util'
+import { counted } from '../../counted.ts'
 import { afterWarmUp, FEWEST_POINTS, type Judgement, judge, type Verdict } from '../results/judge.ts'
 import { violationsOf } from '../results/violations.ts'
 import type { SoakRecord } from '../run/record.ts'
@@ -44,7 +45,7 @@ function whyUnclear({ calmPoints, minutes }: SoakRecord): string {
   const { length } = afterWarmUp(calmPoints)
   if (length >= FEWEST_POINTS) return 'the noise is greater than what is looked for, so let it soak for longer'
   return (
-    `${minutes} min gave ${length} ${length === 1 ? 'point' : 'points'} after the warm-up, and fewer than ${FEWEST_POINTS} ` +
+    `${minutes} min gave ${counted(length, 'point', 'points')} after the warm-up, and fewer than ${FEWEST_POINTS} ` +
     'say nothing, so let it soak for 2 minutes or more'
   )
 }
