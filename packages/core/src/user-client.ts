@@ -132,7 +132,7 @@ export function connectInAnyWay(
       () => {
         if (isDone()) report()
       },
-      (error: unknown) => report(error ?? new Error('`Client.connect` has failed without an error')),
+      (error: unknown) => report(error || new Error('`Client.connect` has failed without an error', { cause: error })),
     )
   })
 }
