@@ -109,7 +109,8 @@ async function slowServer(logIn: (session: ScriptedSession) => Promise<void>): P
   })
 }
 
-describe.each(PHASES)('a login takes most of the deadline, $phase', ({ isHeard, tls, logIn }) => {
+// Concurrent, since all of it is waiting.
+describe.concurrent.each(PHASES)('a login takes most of the deadline, $phase', ({ isHeard, tls, logIn }) => {
   const ssl = (): { ca: string; rejectUnauthorized: true } | false =>
     tls ? { ca: certificates.ca, rejectUnauthorized: true } : false
 
@@ -133,7 +134,7 @@ describe.each(PHASES)('a login takes most of the deadline, $phase', ({ isHeard, 
   })
 })
 
-describe('many callers wait for slow logins', () => {
+describe.concurrent('many callers wait for slow logins', () => {
   test('Holdfast: no more than one login beyond `max` is under way at any time', async () => {
     let mostOpen = 0
     await using server = await slowServer(async (session) => {
@@ -150,7 +151,7 @@ describe('many callers wait for slow logins', () => {
   })
 })
 
-describe('a login takes longer than the deadline', () => {
+describe.concurrent('a login takes longer than the deadline', () => {
   const DEADLINE = 500
 
   test('Holdfast: it goes on in the background, and serves a later caller', async () => {
@@ -184,7 +185,7 @@ describe('a login takes longer than the deadline', () => {
   })
 })
 
-describe('a slow way to a real server', () => {
+describe.concurrent('a slow way to a real server', () => {
   test('Holdfast: each step of TLS and SCRAM takes a while, and one login serves', async ({
     cluster,
     proxy,
@@ -200,7 +201,7 @@ describe('a slow way to a real server', () => {
   })
 })
 
-describe('a handshake is swallowed', () => {
+describe.concurrent('a handshake is swallowed', () => {
   test('Holdfast: the caller gets through within its deadline, and the slot is there again', async ({
     cluster,
     proxy,
@@ -253,7 +254,7 @@ describe('a handshake is swallowed', () => {
   })
 })
 
-describe('a network that swallows handshakes for longer than several deadlines', () => {
+describe.concurrent('a network that swallows handshakes for longer than several deadlines', () => {
   const SHORT_MILLIS = 1500
 
   test.for([
@@ -276,7 +277,7 @@ describe('a network that swallows handshakes for longer than several deadlines',
   )
 })
 
-describe('a login that is refused', () => {
+describe.concurrent('a login that is refused', () => {
   test('Holdfast: a refusal of the second login rejects at once, though the first is silent', async () => {
     await using server = await ScriptedServer.start(async (session) => {
       await session.next()
@@ -307,7 +308,7 @@ describe('a login that is refused', () => {
   })
 })
 
-describe('the pool is closed while one logs in beside another', () => {
+describe.concurrent('the pool is closed while one logs in beside another', () => {
   test('Holdfast: end() refuses the caller in time, and leaves no socket', async () => {
     await using server = await ScriptedServer.start(async () => {})
     await using pool = holdfast({ ...server.config(), connectionTimeoutMillis: DEADLINE_MILLIS })

@@ -78,7 +78,8 @@ const REFUSED = POOLER_SAYINGS.filter(([, , meaning]) => meaning === 'refused')
 const FINAL = POOLER_SAYINGS.filter(([, , meaning]) => meaning === 'final')
 const LOST = POOLER_SAYINGS.filter(([, , meaning]) => meaning === 'lost')
 
-describe.each(REFUSED)('FATAL %s "%s"', (code, what) => {
+// Concurrent, since all of it is waiting.
+describe.concurrent.each(REFUSED)('FATAL %s "%s"', (code, what) => {
   const words = message.error('FATAL', code, what)
 
   test('in place of an answer: a write runs again when the server is back, once, and one connection at a time is attempted meanwhile', async () => {
@@ -106,7 +107,7 @@ describe.each(REFUSED)('FATAL %s "%s"', (code, what) => {
   })
 })
 
-describe.each(FINAL)('FATAL %s "%s"', (code, what) => {
+describe.concurrent.each(FINAL)('FATAL %s "%s"', (code, what) => {
   const words = message.error('FATAL', code, what)
 
   test('rejects at once, and says that nothing ran', async () => {
@@ -123,7 +124,7 @@ describe.each(FINAL)('FATAL %s "%s"', (code, what) => {
   })
 })
 
-describe.each(LOST)('FATAL %s "%s"', (code, what) => {
+describe.concurrent.each(LOST)('FATAL %s "%s"', (code, what) => {
   test('rejects, and says that the outcome of the statement is unknown', async () => {
     await using pooler = await Pooler.start()
     await using pool = holdfast(pooler.server.config())
@@ -136,7 +137,7 @@ describe.each(LOST)('FATAL %s "%s"', (code, what) => {
   })
 })
 
-describe('the server of a pooler is away', () => {
+describe.concurrent('the server of a pooler is away', () => {
   test('stock pg.Pool: an error for every statement', async () => {
     await using pooler = await Pooler.start()
     pooler.words = AWAY
@@ -266,7 +267,7 @@ describe('the server of a pooler is away', () => {
   })
 })
 
-describe.each(WAYS)('a session of its own, through $way', ({ way, run }) => {
+describe.concurrent.each(WAYS)('a session of its own, through $way', ({ way, run }) => {
   test('Holdfast: what was refused may be run again, and says so', async () => {
     await using pooler = await Pooler.start()
     await using pool = holdfast({ ...pooler.server.config(), connectionTimeoutMillis: 1000 })

@@ -3,9 +3,9 @@ import type { Duplex } from 'node:stream'
 import { Pool, type PoolOptions, withPoolOptions } from '@holdfast/core'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, vi } from 'vitest'
-import { test } from '../faults/support/fault-test.ts'
+import { test as base } from '../faults/support/fault-test.ts'
 import { rejection, settles } from '../faults/support/settling.ts'
-import { type Cluster, until } from '../support/index.ts'
+import { Cluster, until } from '../support/index.ts'
 import { ODD_VALUES } from '../support/odd-values.ts'
 
 // What listeners throw is reported by warnings that have their stacks.
@@ -19,6 +19,15 @@ afterAll(() => {
   process.off('unhandledRejection', collect)
   warnings.mockRestore()
 })
+
+/** Thousands of logins are made here, so each is a cheap one: the server asks for the password, and that is all. */
+const test = base
+  // biome-ignore lint/correctness/noEmptyPattern: vitest reads from the pattern what a fixture needs.
+  .override('cluster', { scope: 'file' }, async ({}, { onCleanup }) => {
+    const cluster = await Cluster.start({ tls: false, hba: 'host all all 127.0.0.1/32 password' })
+    onCleanup(() => cluster[Symbol.asyncDispose]())
+    return cluster
+  })
 
 const MAX = 2
 
