@@ -75,8 +75,43 @@ describe('Holdfast', () => {
       await expectHealthy(pool, cluster, proxied.application_name)
     })
 
-    test('one disconnect retires every older connection', async ({ cluster, proxy, proxied }) => {
-      await using pool = holdfast({ ...proxied, max: SIZE })
+    test('one disconnect makes the others suspects: they answer a ping, and stay', async ({ cluster, direct }) => {
+      const told: string[] = []
+      const log = (what: string): void => void told.push(what)
+      // They are pinged for no other reason.
+      await using pool = holdfast({ ...direct, max: SIZE, prePing: { idleMillis: 60_000 }, log })
+      const [victim, ...others] = await warmUp(pool, SIZE)
+      await cluster.terminateBackends({ pid: victim as number })
+      await until(() => pool.status().size === SIZE - 1)
+      expect(told).not.toContain('pool-invalidated')
+      await Promise.all(Array.from({ length: SIZE }, () => run(pool, 'select pg_sleep(0.05)')))
+      expect(told.filter((what) => what === 'connection-pinged')).toHaveLength(SIZE - 1)
+      expect(pool.inspect().map(({ backendPid }) => backendPid)).toEqual(expect.arrayContaining(others))
+      await expectHealthy(pool, cluster, direct.application_name)
+    })
+
+    test('sessions that are ended one by one cost one connection each', async ({ cluster, direct }) => {
+      await using pool = holdfast({ ...direct, max: SIZE, prePing: { idleMillis: 60_000 } })
+      await warmUp(pool, SIZE)
+      const opened = countEvents(pool, 'connect')
+      for (let victims = 1; victims <= SIZE; victims++) {
+        const held = await pool.connect()
+        const { rows } = await held.query('select pg_backend_pid() as pid')
+        await cluster.terminateBackends({ pid: rows[0].pid })
+        await until(() => pool.status().leased === 0)
+        held.release()
+        await settles(Promise.all(Array.from({ length: SIZE }, () => run(pool, 'select 1'))), 'the next statements')
+        expect(opened()).toBeLessThanOrEqual(victims)
+      }
+      await expectHealthy(pool, cluster, direct.application_name)
+    })
+
+    test("one disconnect retires every older connection under invalidateOnDisconnect: 'all'", async ({
+      cluster,
+      proxy,
+      proxied,
+    }) => {
+      await using pool = holdfast({ ...proxied, max: SIZE, invalidateOnDisconnect: 'all' })
       const { oldPids, newPids, removed } = await terminateOne({ pool, run, cluster, proxy })
       expect(removed()).toBe(SIZE)
       for (const pid of newPids) expect(oldPids).not.toContain(pid)

@@ -1,15 +1,16 @@
 import { describe, expect, test, vi } from 'vitest'
 import { ConnectError, ConnectionLostError } from '../../packages/core/src/errors.ts'
 import {
-  concernsOthers,
   endsSession,
   isCausedBy,
   isDisconnect,
   isRetryable,
   mayAskAgain,
   mayConnectAgain,
+  refusalOf,
   severityOf,
 } from '../../packages/core/src/policy/classify-error.ts'
+import { reachOf } from '../../packages/core/src/policy/reach.ts'
 import { Publisher } from '../../packages/core/src/telemetry/events.ts'
 import { reasonOf } from '../../packages/core/src/telemetry/wording.ts'
 import {
@@ -45,7 +46,8 @@ describe.each(ODD_VALUES)('%s', (_name, make) => {
   test('an odd value that is thrown is neither a disconnect nor retryable', () => {
     for (const classify of [isDisconnect, isRetryable, endsSession, mayAskAgain]) expect(classify(make())).toBe(false)
     expect(mayConnectAgain(make(), false)).toBe(false)
-    expect(concernsOthers(make())).toBe(true)
+    expect(reachOf(make())).toBe('unclear')
+    expect(refusalOf(make())).toBeUndefined()
     expect(severityOf(make())).toBeUndefined()
     expect(isCausedBy(make(), new Error('another'))).toBe(false)
   })

@@ -48,12 +48,6 @@ export const NOTES: readonly Term[] = [
       'a process that dies of a lost COMMIT has reported nothing: so nothing is misreported, and nothing is submitted again',
   },
   {
-    term: 'ok, with Holdfast',
-    meaning:
-      'sometimes fewer than stock when single connections are killed again and again: each time all others count as dead too, ' +
-      'and are opened again (invalidateOnDisconnect)',
-  },
-  {
     term: 'query_timeout',
     meaning:
       `${SETTINGS.queryTimeoutMillis / 1000} s with Holdfast and for pg.Pool as advised; the other stacks are configured as their ` +

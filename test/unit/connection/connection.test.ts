@@ -69,7 +69,7 @@ describe('a lost connection', () => {
     expect(fixture.lost).toHaveBeenCalledExactlyOnceWith(
       fixture.connection,
       expect.objectContaining({ cause: expect.objectContaining({ code: '57P01' }) }),
-      'all',
+      'unclear',
     )
   })
 

@@ -249,8 +249,8 @@ describe('the pre-ping', () => {
 })
 
 describe('one disconnect', () => {
-  test('retires every older connection when a disconnect is seen on an idle connection', async () => {
-    using fixture = new EngineFixture()
+  test("with invalidateOnDisconnect 'all' a disconnect that is seen on an idle connection retires every older one", async () => {
+    using fixture = new EngineFixture({ invalidateOnDisconnect: 'all' })
     await fixture.fill(3)
     fixture.server.backend(2).terminate()
     expect(fixture.retired.toSorted()).toEqual(['1 invalidated', '2 lost', '3 invalidated'])
@@ -266,8 +266,8 @@ describe('one disconnect', () => {
     expect(fixture.retired.toSorted()).toEqual(['1 invalidated', '2 invalidated', '3 lost'])
   })
 
-  test('retires every older connection when a disconnect is seen by a statement', async () => {
-    using fixture = new EngineFixture()
+  test("with invalidateOnDisconnect 'all' a disconnect that is seen by a statement retires every older connection", async () => {
+    using fixture = new EngineFixture({ invalidateOnDisconnect: 'all' })
     await fixture.fill(3)
     const call = fixture.acquire()
     const query = call.leased.client.query('select 1').catch((error: unknown) => error)
@@ -277,8 +277,8 @@ describe('one disconnect', () => {
     expect(fixture.retired.toSorted()).toEqual(['1 invalidated', '2 invalidated', '3 lost'])
   })
 
-  test('retires older leased connections after a disconnect, when they are released', async () => {
-    using fixture = new EngineFixture()
+  test("with invalidateOnDisconnect 'all' a disconnect retires older leased connections when they are released", async () => {
+    using fixture = new EngineFixture({ invalidateOnDisconnect: 'all' })
     const [first, second] = [fixture.acquire(), fixture.acquire()]
     await fixture.clock.advance(0)
     fixture.server.backend(1).terminate()

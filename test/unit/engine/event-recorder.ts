@@ -62,11 +62,21 @@ export class EventRecorder {
     for (const connection of this.opened.keys()) this.invalid.add(connection)
   }
 
+  invalidateOlder(generation: number): void {
+    for (const connection of this.opened.keys()) if (connection.generation < generation) this.invalid.add(connection)
+  }
+
+  /** From now on each open connection must be sent something before it is leased. */
+  suspectAll(): void {
+    for (const connection of this.opened.keys())
+      this.suspect.set(connection, this.fixture.server.backend(connection.id).received.length)
+  }
+
   record(event: PoolEvent): void {
     const connection = 'connection' in event ? (event.connection as Connection) : undefined
     if (connection) this.#recordConnection(connection, event)
     else if (event.type === 'connect-failed') this.lastFailureAt = this.fixture.clock.now()
-    else if (event.type === 'pool-invalidated') this.invalidateAll()
+    else if (event.type === 'pool-invalidated') this.invalidateOlder(event.generation)
     else if (event.type === 'process-changed' || event.type === 'process-suspended') this.#recordProcess(event.type)
   }
 
@@ -100,14 +110,13 @@ export class EventRecorder {
   }
 
   #recordProcess(type: 'process-changed' | 'process-suspended'): void {
-    const { engine, server } = this.fixture
+    const { engine } = this.fixture
     this.interruptions++
     if (type === 'process-changed') {
       for (const { id } of [...engine.inventory.all(), ...engine.inventory.asides]) this.abandoned.add(id)
       this.invalidateAll()
       return
     }
-    for (const connection of this.opened.keys())
-      this.suspect.set(connection, server.backend(connection.id).received.length)
+    this.suspectAll()
   }
 }

@@ -34,6 +34,7 @@ vi.mock('../../../packages/core/src/policy/liveness.ts', async (original) => thr
 vi.mock('../../../packages/core/src/policy/reset.ts', async (original) => throwing.wrap(await original<object>()))
 vi.mock('../../../packages/core/src/policy/backoff.ts', async (original) => throwing.wrap(await original<object>()))
 vi.mock('../../../packages/core/src/policy/loss.ts', async (original) => throwing.wrap(await original<object>()))
+vi.mock('../../../packages/core/src/policy/reach.ts', async (original) => throwing.wrap(await original<object>()))
 vi.mock('../../../packages/core/src/policy/classify-error.ts', async (original) =>
   throwing.wrap(await original<object>()),
 )
@@ -157,7 +158,7 @@ test('this history of a pool calls every check', async () => {
   await runHistory(fixture)
   await expectAllSlots(fixture)
   const asked = [
-    'concernsOthers',
+    'consequenceOf',
     'endsSession',
     'expiryOf',
     'factsOf',
@@ -171,6 +172,7 @@ test('this history of a pool calls every check', async () => {
     'quickened',
     'reachOf',
     'reasonToRetire',
+    'refusalOf',
     'resetPlan',
     'severityOf',
     'silenceMillis',

@@ -189,7 +189,7 @@ export const options: Arbitrary<PrintableOptions> = fc
     maxLifetimeSeconds: fc.constantFrom(0, 0, 1, 20),
     query_timeout: fc.constantFrom(undefined, undefined, 900),
     resetOnReturn: resets,
-    invalidateOnDisconnect: fc.constantFrom('all', 'all', 'one'),
+    invalidateOnDisconnect: fc.constantFrom('suspect', 'suspect', 'all', 'one'),
     connectRetry: fc.constantFrom<PoolOptions['connectRetry'][]>(undefined, undefined, false, { retries: 1 }),
     closeTimeoutMillis: fc.constantFrom(5000, 1000),
   })

@@ -30,7 +30,7 @@ describe('a loss', () => {
   })
 
   test('invalidates the others before it is published: a listener that acquires gets a new connection', async () => {
-    using fixture = new EngineFixture()
+    using fixture = new EngineFixture({ invalidateOnDisconnect: 'all' })
     await fixture.fill(2)
     const calls: Acquisition[] = []
     let isTold = false
@@ -219,7 +219,7 @@ describe('a process that was suspended', () => {
     using fixture = new EngineFixture()
     await fixture.fill(2)
     fixture.server.welcome = welcome
-    fixture.server.backend(1).fail(adminShutdown())
+    for (const backend of [1, 2]) fixture.server.backend(backend).fail(adminShutdown())
     await fixture.clock.advance(5000)
     expect(fixture.counts.total).toBe(0)
     const waiting = [fixture.acquire(), fixture.acquire()]

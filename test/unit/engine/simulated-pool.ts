@@ -318,9 +318,12 @@ export class SimulatedPool implements AsyncDisposable {
     // A connection that is still being opened fails as an attempt.
     const isInUse = connection && !connection.is('opening') && !this.#recorder.retired.has(connection)
     const isNews = isInUse && !this.#recorder.invalid.has(connection)
-    // Such a loss is noticed at once: neither this connection nor any older one may be leased any more.
+    // Such a loss is noticed at once: neither this connection nor any older one may be leased as it is any more.
     if (isNews && (how === '57P01' || how === 'ECONNRESET' || how.startsWith('FATAL'))) {
-      if (this.#recorder.options.invalidateOnDisconnect === 'all') this.#recorder.invalidateAll()
+      const { invalidateOnDisconnect, prePing } = this.#recorder.options
+      if (invalidateOnDisconnect === 'all' || (invalidateOnDisconnect === 'suspect' && !prePing))
+        this.#recorder.invalidateAll()
+      else if (invalidateOnDisconnect === 'suspect') this.#recorder.suspectAll()
       this.#recorder.invalid.add(connection)
     }
     if (how === '57P01') backend.terminate()

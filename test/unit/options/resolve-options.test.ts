@@ -36,7 +36,7 @@ describe('the defaults', () => {
       clientPerLease: true,
       prePing: { idleMillis: 500, timeoutMillis: 1000 },
       pingTimeoutMillis: 1000,
-      invalidateOnDisconnect: 'all',
+      invalidateOnDisconnect: 'suspect',
       resetOnReturn: 'rollback',
       connectRetry: { retries: Number.POSITIVE_INFINITY, minTimeout: 50, maxTimeout: 1000, factor: 2, randomize: true },
       closeTimeoutMillis: 5000,
@@ -182,7 +182,10 @@ describe('an option with a wrong value is refused', () => {
     [{ maxUses: -1 }, '`maxUses` must be a whole number from 0 on, or Infinity, got -1.'],
     [{ closeTimeoutMillis: 'soon' }, "`closeTimeoutMillis` must be a number from 0 on, got 'soon'."],
     [{ query_timeout: -5 }, '`query_timeout` must be a number from 0 on, got -5.'],
-    [{ invalidateOnDisconnect: 'some' }, "`invalidateOnDisconnect` must be one of 'all', 'one', got 'some'."],
+    [
+      { invalidateOnDisconnect: 'some' },
+      "`invalidateOnDisconnect` must be one of 'all', 'suspect', 'one', got 'some'.",
+    ],
     [
       { resetOnReturn: 'abort' },
       "`resetOnReturn` must be one of 'rollback', 'commit', 'session', 'discard', 'none', or a function, got 'abort'.",

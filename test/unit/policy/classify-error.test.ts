@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { ConnectError, ConnectionLostError, type Loss } from '../../../packages/core/src/errors.ts'
 import {
-  concernsOthers,
   endsSession,
   isDisconnect,
   isRetryable,
   mayConnectAgain,
+  refusalOf,
 } from '../../../packages/core/src/policy/classify-error.ts'
 import { adminShutdown, serverError, systemError } from '../../support/fake-client.ts'
 
@@ -43,18 +43,51 @@ describe('a message of the server', () => {
   })
 })
 
-describe('a loss', () => {
+describe('a connect that was refused', () => {
+  const ofServer = { routine: 'ProcessStartupPacket' }
   test.each([
-    { name: 'an administrator', cause: adminShutdown(), spreads: true },
-    { name: 'a cut', cause: systemError('ECONNRESET'), spreads: true },
-    { name: 'a socket that just closed', cause: new Error('Connection terminated unexpectedly'), spreads: true },
-    { name: 'a damaged TLS record', cause: systemError('ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC'), spreads: true },
-    { name: 'idle_session_timeout', cause: serverError('57P05', 'idle', 'FATAL'), spreads: false },
-    { name: 'idle_in_transaction_session_timeout', cause: serverError('25P03', 'idle', 'FATAL'), spreads: false },
-    { name: 'transaction_timeout', cause: serverError('25P04', 'long', 'FATAL'), spreads: false },
-    { name: 'a protocol violation', cause: serverError('08P01', 'odd', 'FATAL'), spreads: false },
-  ])('a loss by $name concerns other connections: $spreads', ({ cause, spreads }) => {
-    expect(concernsOthers(cause)).toBe(spreads)
+    { name: 'by a port that is closed', error: systemError('ECONNREFUSED'), why: 'no server' },
+    {
+      name: 'on one address of two',
+      error: new AggregateError([systemError('EADDRNOTAVAIL'), systemError('ECONNREFUSED')]),
+      why: 'no server',
+    },
+    {
+      name: 'by a missing Unix socket',
+      error: Object.assign(systemError('ENOENT'), { syscall: 'connect' }),
+      why: 'no server',
+    },
+    { name: 'by a missing file of a certificate', error: systemError('ENOENT'), why: undefined },
+    {
+      name: 'by a server that starts up',
+      error: Object.assign(serverError('57P03', 'the database system is starting up', 'FATAL'), ofServer),
+      why: 'no server',
+    },
+    {
+      name: 'by a pooler whose server starts up',
+      error: serverError('57P03', 'the database system is starting up', 'FATAL'),
+      why: 'full',
+    },
+    {
+      name: 'by a server that is full',
+      error: Object.assign(serverError('53300', 'sorry, too many clients already', 'FATAL'), ofServer),
+      why: 'full',
+    },
+    {
+      name: 'by a pooler without a server',
+      error: serverError('08P01', 'server login has been failing, try again later', 'FATAL'),
+      why: 'full',
+    },
+    {
+      name: 'by this package, which looks for a primary',
+      error: Object.assign(new Error('standby'), { code: '57P03' }),
+      why: undefined,
+    },
+    { name: 'by nothing: no answer', error: systemError('ETIMEDOUT'), why: undefined },
+    { name: 'for good', error: serverError('28P01', 'password', 'FATAL'), why: undefined },
+    { name: 'with nothing that has a code', error: new Error('odd'), why: undefined },
+  ])('a connect that was refused $name: $why', ({ error, why }) => {
+    expect(refusalOf(error)).toBe(why)
   })
 })
 

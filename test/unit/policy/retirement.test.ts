@@ -3,7 +3,7 @@ import { expiryOf, reasonToRetire } from '../../../packages/core/src/policy/reti
 
 const NOW = 5000
 const fine = { generation: 3, expiresAt: NOW + 1, uses: 6 }
-const limits = { currentGeneration: 3, maxUses: 7 }
+const limits = { oldestGeneration: 3, maxUses: 7 }
 
 test.each([
   { name: 'young, current and rarely used', facts: {}, reason: undefined },
@@ -20,7 +20,7 @@ test.each([
 test('never retires a connection without limits', () => {
   const endless = { generation: 0, expiresAt: Number.POSITIVE_INFINITY, uses: Number.MAX_SAFE_INTEGER }
   expect(
-    reasonToRetire(endless, { currentGeneration: 0, maxUses: Number.POSITIVE_INFINITY }, Number.MAX_VALUE),
+    reasonToRetire(endless, { oldestGeneration: 0, maxUses: Number.POSITIVE_INFINITY }, Number.MAX_VALUE),
   ).toBeUndefined()
 })
 

@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import { isReachable, requestCancel, type SocketSource } from '../driver/cancel-request.ts'
 import type { Pipeline } from '../driver/pipeline.ts'
-import type { LossReach } from '../policy/loss.ts'
+import type { LossReach } from '../policy/reach.ts'
 import { INTERNAL_QUERY_TIMEOUT_MILLIS } from '../policy/reset.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/clock.ts'

@@ -5,7 +5,7 @@ import { PreparedStatements } from '../driver/prepared-statements.ts'
 import { DriverSession } from '../driver/session.ts'
 import { type Endpoint, type Loss, lossError, ReleaseError } from '../errors.ts'
 import { endsSession } from '../policy/classify-error.ts'
-import type { LossReach } from '../policy/loss.ts'
+import type { LossReach } from '../policy/reach.ts'
 import type { TransactionStatus } from '../policy/reset.ts'
 import { onlyRollsBack } from '../sql/statement.ts'
 import { Cancellation } from './cancellation.ts'
@@ -56,7 +56,7 @@ export class Connection implements ClientOwner, LeaseOwner, StatementOwner {
   #isUsableUnleased = false
   #isEndedByCaller = false
 
-  /** Counts invalidations: a connection of an older generation is invalid. */
+  /** Which batch it was opened in: a new one begins with each invalidation, and whenever all become suspects. */
   generation = 0
   /** When opening it began. */
   startedAt = 0

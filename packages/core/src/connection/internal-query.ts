@@ -6,6 +6,7 @@ import { severityOf } from '../policy/classify-error.ts'
 import { INTERNAL_QUERY_TIMEOUT_MILLIS, type ResetPlan, resetPlan } from '../policy/reset.ts'
 import { afterPatience, type Clock, withinPatience } from '../runtime/clock.ts'
 import type { Connection } from './connection.ts'
+import { orDefault } from './loss-record.ts'
 
 // The empty query: the cheapest thing that the server must answer.
 const PING = ';'
@@ -44,8 +45,13 @@ export function tell(connection: Connection, sql: string, clock: Clock, timeoutM
     })
     const done: StatementDone = (error, result) => {
       cancel()
-      if (error && severityOf(error) === undefined) connection.markLost(error)
-      statements.end(statement, error ?? undefined)
+      const judge = (): true => {
+        if (error && severityOf(error) === undefined) connection.markLost(error)
+        statements.end(statement, error ?? undefined)
+        return true
+      }
+      // What can't be judged leaves the session in doubt.
+      if (!orDefault(judge, false)) connection.markLost(error ?? new Error(`The answer to ${nameOf(sql)} is unclear`))
       if (error) reject(error)
       else resolve(result)
     }

@@ -189,8 +189,11 @@ export class Engine implements EngineContext {
     // the first waiter. So an idle one is pinged even if a connection is being opened: that may fail.
     let missing = this.#waitQueue.size - inventory.count('checking')
     for (; missing > 0 && inventory.next; missing--) this.#healthCheck.prove(inventory.next, now)
-    missing -= inventory.count('opening')
-    if (missing <= 0 || room <= 0) return
+    if (room <= 0) return
+    const opening = inventory.count('opening')
+    // A lost connection is replaced while the first suspect is pinged, which may never answer.
+    missing = Math.max(missing - opening, opening === 0 && this.#usability.takeReplacement() ? 1 : 0)
+    if (missing <= 0) return
     // One connection is opened on behalf of the last waiter, whose call this mostly is; several are for any waiter.
     const opener = missing === 1 ? this.#waitQueue.last?.context : undefined
     this.#connectScheduler.open(Math.min(missing, room), opener)

@@ -1,6 +1,8 @@
 import type { Connection } from '../connection/connection.ts'
-import type { Loss } from '../errors.ts'
-import type { LossReach } from '../policy/loss.ts'
+import { orDefault } from '../connection/loss-record.ts'
+import { connectCauseOf, type Loss } from '../errors.ts'
+import { refusalOf } from '../policy/classify-error.ts'
+import type { LossReach } from '../policy/reach.ts'
 import { inNoContext } from '../runtime/context.ts'
 import type { Interruption } from '../telemetry/events.ts'
 import type { ConnectScheduler, Outage } from './connect-scheduler.ts'
@@ -37,13 +39,16 @@ export class Invalidation {
     const { retirement, usability } = this.#parts
     const wasPinged = connection.isPinged
     const wasLeased = connection.is('leased')
-    if (reach === 'suspect' || reach === 'server-away') this.#suspectAll()
     if (reach === 'server-away') this.serverAway()
     if (wasPinged) usability.notePingFailed()
-    // The generation comes first: a listener that acquires must not be given what is invalid.
-    const generation = usability.invalidatesOthers(connection, reach) ? usability.startGeneration() : undefined
+    // Judged first: a listener that acquires must not be given what is invalid.
+    const consequence = usability.consequenceOf(connection, reach)
+    if (consequence === 'suspect') usability.suspectAll()
+    if (consequence === 'suspect' && reach === 'unclear') usability.replaceLost()
+    if (consequence === 'retire all') usability.invalidate()
+    if (consequence === 'retire older') usability.invalidate(connection.generation)
     retirement.retire(connection, 'lost', loss.cause)
-    if (generation !== undefined) this.#retireOlder(generation, loss.cause, false)
+    if (consequence.startsWith('retire')) this.#retireInvalid(loss.cause, false)
     this.#engine.publisher.publish({ type: 'connection-lost', connection, loss, wasLeased, wasPinged })
   }
 
@@ -55,16 +60,29 @@ export class Invalidation {
 
   /** Invalidates every connection opened so far: idle ones close now, leased ones when they are released. */
   invalidateAll(cause: unknown): void {
-    this.#retireOlder(this.#parts.usability.startGeneration(), cause, true)
+    this.#parts.usability.invalidate()
+    this.#retireInvalid(cause, true)
   }
 
-  #retireOlder(generation: number, cause: unknown, wasAsked: boolean): void {
-    const { retirement, outage, connectScheduler } = this.#parts
+  /** A connect has failed. If there is no server, the suspects are dead. */
+  connectFailed(error: unknown): void {
+    const { usability } = this.#parts
+    const cause = connectCauseOf(error)
+    const refusal = orDefault(() => refusalOf(cause), undefined)
+    if (refusal !== 'no server' || !usability.isRefusalProof()) return
+    usability.invalidate()
+    this.#retireInvalid(cause, false)
+  }
+
+  #retireInvalid(cause: unknown, wasAsked: boolean): void {
+    const { retirement, usability, outage, connectScheduler } = this.#parts
+    const generation = usability.oldestGeneration
     connectScheduler.slowDown() // The server may have restarted.
     if (!wasAsked) outage.lostAll()
     // Published before its consequences. A listener that acquires doesn't get an older one: they are invalid by now.
     this.#engine.publisher.publish({ type: 'pool-invalidated', generation, cause, wasAsked })
-    for (const connection of this.#unleased()) retirement.retire(connection, 'invalidated', cause)
+    for (const connection of this.#unleased())
+      if (usability.isInvalid(connection)) retirement.retire(connection, 'invalidated', cause)
   }
 
   /**
@@ -75,12 +93,12 @@ export class Invalidation {
     const { inventory, publisher } = this.#engine
     const { retirement, usability } = this.#parts
     const isNeeded = this.#engine.hasWaiters
-    const generation = usability.startGeneration()
+    usability.invalidate()
     // No other process can share a connection that is still being opened.
     for (const connection of inventory.all()) connection.isShared ||= !close && !connection.is('opening')
     for (const connection of this.#unleased()) retirement.retire(connection, 'disposed')
     if (!isNeeded) for (const each of inventory.all()) if (each.is('opening')) retirement.retire(each, 'disposed')
-    publisher.publish({ type: 'pool-disposed', generation })
+    publisher.publish({ type: 'pool-disposed', generation: usability.oldestGeneration })
   }
 
   /** Checks whether this is still the same process, and whether it has run all the time. */
@@ -96,20 +114,16 @@ export class Invalidation {
   #interrupted(interruption: Interruption): void {
     inNoContext(() => {
       this.#engine.publisher.publish(interruption)
-      if (interruption.type === 'process-suspended') this.#suspectAll()
+      if (interruption.type === 'process-suspended') this.#parts.usability.suspectAll()
       else this.#abandonAll()
     })
-  }
-
-  #suspectAll(): void {
-    for (const connection of this.#engine.inventory.all()) connection.liveness.markSuspect()
   }
 
   /** This process is a copy. The connections belong to the original, and Terminate would end its sessions. */
   #abandonAll(): void {
     const { inventory } = this.#engine
     const { retirement, usability, maintenance } = this.#parts
-    usability.startGeneration()
+    usability.invalidate()
     for (const connection of [...inventory.all(), ...inventory.asides]) retirement.abandon(connection, 'other-process')
     maintenance.restart()
   }

@@ -3,8 +3,8 @@ import { Logins } from '../connect/logins.ts'
 import type { Connection, ConnectionListener } from '../connection/connection.ts'
 import { reset, synchronized } from '../connection/internal-query.ts'
 import { ConnectError, type Loss } from '../errors.ts'
-import type { LossReach } from '../policy/loss.ts'
 import { poolerMeaning } from '../policy/pooler-words.ts'
+import type { LossReach } from '../policy/reach.ts'
 import { INTERNAL_QUERY_TIMEOUT_MILLIS } from '../policy/reset.ts'
 import { expiryOf } from '../policy/retirement.ts'
 import { inContext } from '../runtime/context.ts'
@@ -32,8 +32,8 @@ export class Opening {
   constructor(engine: EngineContext, parts: OpeningParts) {
     this.#engine = engine
     this.#parts = parts
-    const { connector, inventory, publisher, clock, options } = engine
-    const { retirement, outage } = parts
+    const { connector, inventory, clock, options } = engine
+    const { retirement } = parts
     const listener: ConnectionListener = {
       onLost: (connection, loss, reach) => this.#lost(connection, loss, reach),
       onReleased: (connection, discard) => engine.release(connection, discard),
@@ -47,10 +47,7 @@ export class Opening {
       isWanted: () => engine.isOpeningWanted(),
       onSpare: (connection) => inventory.addAside(connection),
       onDropped: (connection, cause) => retirement.retire(connection, 'lost', cause),
-      onFailure: (error, { startedAt }) => {
-        outage.failed(startedAt, error)
-        publisher.publish({ type: 'connect-failed', error })
-      },
+      onFailure: (error, { startedAt }) => this.#connectFailed(error, startedAt),
       onLoggedIn: (connection) => this.#loggedIn(connection),
     })
   }
@@ -112,17 +109,23 @@ export class Opening {
 
   /** Throws the error of the failed attempt, unless the connection has left the pool meanwhile. */
   #report(connection: Connection, reason: unknown): undefined {
-    const { retirement, outage, invalidation } = this.#parts
+    const { retirement, invalidation } = this.#parts
     const { loss, endpoint } = connection
     // If a hook threw because the server is away, the next attempt may succeed.
     const isServerAway = loss !== undefined && poolerMeaning(loss.cause) === 'refused'
     const error = isServerAway ? new ConnectError(endpoint, loss.cause) : reason
     if (connection.isGone()) return // Its slot may be in use again, so that its failure concerns no waiter.
     if (isServerAway) invalidation.serverAway()
-    outage.failed(connection.startedAt, error)
-    this.#engine.publisher.publish({ type: 'connect-failed', error })
+    this.#connectFailed(error, connection.startedAt)
     retirement.retire(connection, 'lost', error)
     throw toError(error)
+  }
+
+  #connectFailed(error: unknown, startedAt: number): void {
+    const { outage, invalidation } = this.#parts
+    outage.failed(startedAt, error)
+    this.#engine.publisher.publish({ type: 'connect-failed', error })
+    invalidation.connectFailed(error)
   }
 
   /** A caller waits: a login that is silent gets another one beside it. */

@@ -1,6 +1,7 @@
 import type { Connection } from '../connection/connection.ts'
+import { orDefault } from '../connection/loss-record.ts'
 import { MOST_FAILED_PINGS, type Proof, proofDue } from '../policy/liveness.ts'
-import type { LossReach } from '../policy/loss.ts'
+import { consequenceOf, type LossConsequence, type LossReach } from '../policy/reach.ts'
 import { type RetireReason, reasonToRetire } from '../policy/retirement.ts'
 import { inNoContext } from '../runtime/context.ts'
 import type { EngineContext } from './engine-context.ts'
@@ -10,21 +11,23 @@ import type { Retirement } from './retire.ts'
 export class Usability {
   readonly #engine: EngineContext
   readonly #retirement: Retirement
-  readonly #limits: { currentGeneration: number; readonly maxUses: number }
+  readonly #limits: { oldestGeneration: number; readonly maxUses: number }
   readonly #isBehind: (now: number) => boolean
+  #generation = 0
   #failedPings = 0
+  #isReplacementDue = false
   #isServerAway = false
 
   constructor(engine: EngineContext, retirement: Retirement) {
     this.#engine = engine
     this.#retirement = retirement
-    this.#limits = { currentGeneration: 0, maxUses: engine.options.maxUses }
+    this.#limits = { oldestGeneration: 0, maxUses: engine.options.maxUses }
     this.#isBehind = (now) => engine.clock.isBehind(now)
   }
 
   /** The batch that a connection opened now belongs to. */
   get generation(): number {
-    return this.#limits.currentGeneration
+    return this.#generation
   }
 
   /**
@@ -73,6 +76,7 @@ export class Usability {
   notePingAnswered(): void {
     this.#isServerAway = false
     this.#failedPings = 0
+    this.#isReplacementDue = false
   }
 
   /** A ping was not answered. */
@@ -80,21 +84,67 @@ export class Usability {
     this.#failedPings++
   }
 
-  /**
-   * Whether the loss of this connection invalidates all that were opened before. The loss of one of an older generation
-   * doesn't: it belongs to an invalidation that has already happened.
-   */
-  invalidatesOthers(connection: Connection, reach: LossReach): boolean {
-    if (this.#failedPings >= MOST_FAILED_PINGS) return true
-    const isNews = connection.generation === this.generation
-    return isNews && reach === 'all' && this.#engine.options.invalidateOnDisconnect === 'all'
+  /** What the loss of this connection means for the others. If that can't be judged, all are retired. */
+  consequenceOf(connection: Connection, reach: LossReach): LossConsequence {
+    if (this.#failedPings >= MOST_FAILED_PINGS) return 'retire all'
+    const { options, inventory } = this.#engine
+    const { generation, isPinged, liveness } = connection
+    const lost = {
+      wasInvalid: this.isInvalid(connection),
+      wasPinged: isPinged,
+      isFailedSuspect: liveness.suspect && this.#areAllSuspects(generation),
+      isOnlyOne: inventory.size === 1,
+    }
+    const { invalidateOnDisconnect, prePing } = options
+    const policy = { invalidateOnDisconnect, mayPing: prePing !== false }
+    return orDefault(() => consequenceOf(reach, lost, policy), 'retire all')
   }
 
-  /** Invalidates all connections opened so far. Returns the number of the new generation. */
-  startGeneration(): number {
+  /** Whether a refused connect shows that what is open is dead: a connection was lost, and none has answered since. */
+  isRefusalProof(): boolean {
+    return this.#engine.options.invalidateOnDisconnect === 'suspect' && this.#areAllSuspects(this.#generation)
+  }
+
+  /** Each open connection must answer a ping before its next lease. What is opened later belongs to another generation. */
+  suspectAll(): void {
+    for (const connection of this.#engine.inventory.all()) connection.liveness.markSuspect()
+    this.#generation++
+  }
+
+  /** The others are suspects because one was lost: it is replaced when a caller must wait for the ping of a suspect. */
+  replaceLost(): void {
+    this.#isReplacementDue = true
+  }
+
+  /** Whether to open a connection in place of a lost one, though others are being pinged. True once. */
+  takeReplacement(): boolean {
+    const isDue = this.#isReplacementDue
+    this.#isReplacementDue = false
+    return isDue
+  }
+
+  /** Invalidates all connections of this generation, and older ones; by default all that were opened so far. */
+  invalidate(generation: number = this.#generation): void {
     this.#failedPings = 0
-    this.#limits.currentGeneration++
-    return this.generation
+    this.#isReplacementDue = false
+    this.#limits.oldestGeneration = Math.max(this.#limits.oldestGeneration, generation + 1)
+    this.#generation = Math.max(this.#generation, this.#limits.oldestGeneration)
+  }
+
+  /** Whether it was invalidated. */
+  isInvalid(connection: Connection): boolean {
+    return connection.generation < this.#limits.oldestGeneration
+  }
+
+  /** The oldest generation that isn't invalid. */
+  get oldestGeneration(): number {
+    return this.#limits.oldestGeneration
+  }
+
+  /** Whether there are connections of this generation or older, and none has answered since it became a suspect. */
+  #areAllSuspects(generation: number): boolean {
+    const old = this.#engine.inventory.all().filter((each) => !each.is('opening') && each.generation <= generation)
+    return old.length > 0 && old.every(({ liveness }) => liveness.suspect)
   }
 
   /** Runs outside the caller's context: the connection aged by itself. A separate function, since its closure costs time. */

@@ -101,9 +101,10 @@ export const OPTIONS: { readonly [Name in keyof OwnOptions]-?: Option<Name> } = 
     read: readPrePing,
   },
   invalidateOnDisconnect: {
-    default: 'all',
-    reason: 'What ends one connection, a restart or a failover, has usually ended the others too.',
-    read: checked(oneOf('all', 'one')),
+    default: 'suspect',
+    reason:
+      'A restart or a failover ends all connections, and a ping finds that out in a round trip. An administrator ends one, and opening all others again would cost more than the loss.',
+    read: checked(oneOf('all', 'suspect', 'one')),
   },
   resetOnReturn: {
     default: 'rollback',

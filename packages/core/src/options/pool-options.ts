@@ -167,13 +167,19 @@ export interface OwnOptions {
    */
   readonly prePing?: boolean | PrePingOptions | undefined
   /**
-   * What one dead connection means for the others. `'all'`: every connection that was opened before the failure was
-   * noticed is retired. `'one'`: only the dead one. A session that the server closed for a reason of its own (57P05, 25P03,
-   * 25P04) never retires others.
+   * What one dead connection means for the others.
+   * - `'suspect'`: each must answer a ping before its next lease. A second sign retires those that were opened before: a ping
+   *   fails, another one is lost before any has answered, or connecting is refused. What tells of all sessions retires them
+   *   at once: a crash of the server (57P02), a dropped database (57P04), a primary that has become a standby. If `prePing`
+   *   is `false`, as `'all'`.
+   * - `'all'`: every connection that was opened before the failure was noticed is retired at once.
+   * - `'one'`: only the dead one is retired. Three failed pings in a row retire the others.
    *
-   * @default 'all'
+   * A session that the server closed for a reason of its own (57P05, 25P03, 25P04) says nothing of the others.
+   *
+   * @default 'suspect'
    */
-  readonly invalidateOnDisconnect?: 'all' | 'one' | undefined
+  readonly invalidateOnDisconnect?: 'all' | 'suspect' | 'one' | undefined
   /**
    * How a session is cleaned when its lease ends, before the next caller gets it:
    * - `'rollback'`: an open transaction is rolled back;

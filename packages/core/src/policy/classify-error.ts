@@ -20,11 +20,6 @@ export function isUnexpectedMessage(error: unknown): boolean {
   return severityOf(error) === undefined && UNEXPECTED_MESSAGE.test(messageOf(error))
 }
 
-/** Whether a loss by this cause says something about other connections, or concerns only that session. */
-export function concernsOthers(cause: unknown): boolean {
-  return factsOf(codeOf(cause)).ownFault !== true
-}
-
 // pg gives these errors no code, so their messages are compared, as a last resort and only here.
 const PASSING_MESSAGES = [
   'Connection terminated unexpectedly',
@@ -59,6 +54,19 @@ export function mayConnectAgain(error: unknown, hasConnectedBefore: boolean): bo
   const meaning = poolerMeaning(error)
   if (meaning) return meaning !== 'final'
   return code === undefined && PASSING_MESSAGES.includes(messageOf(error))
+}
+
+/**
+ * Whether connecting was refused at once, and why: there is no server, or it has no room. Undefined for any other failure, and
+ * for what this package itself has refused after a login.
+ */
+export function refusalOf(error: unknown): 'no server' | 'full' | undefined {
+  if (isInstance(error, AggregateError)) return leavesOf(error).map(refusalOf).find(Boolean)
+  if (poolerMeaning(error) === 'refused') return 'full' // It may have no server itself, but its connections live.
+  const code = codeOf(error)
+  const isSqlState = code !== undefined && /^\d/.test(code)
+  const isOfSystem = code !== 'ENOENT' || isSystemCall(error, 'connect')
+  return isOfSystem && (!isSqlState || severityOf(error) !== undefined) ? factsOf(code).refuses : undefined
 }
 
 /** Whether to connect again for a query of the pool's own, when others have connected: asking a pooler again does no harm. */

@@ -1,10 +1,9 @@
 import type { CommitOutcome, Loss, LossPhase } from '../errors.ts'
 import { readSql } from '../sql/statement.ts'
-import { concernsOthers } from './classify-error.ts'
 import { poolerMeaning } from './pooler-words.ts'
 import type { TransactionStatus } from './reset.ts'
 
-// What a loss means: `judgeLoss` for the work of the lease that had the connection, `reachOf` for all other connections.
+// What a loss means for the work of the lease that had the connection. What it means for the others is in `reach.ts`.
 
 /** What the lease was doing when its connection was lost. */
 export interface Use {
@@ -69,19 +68,4 @@ function staysInTransaction(text: string | undefined, index: number, all: readon
   const sql = readSql(text)
   const isLast = index === all.length - 1
   return !sql.mayCommit && (isLast || !sql.mayEnd)
-}
-
-/**
- * What the loss of one connection means for the others:
- * - `all`: every older connection is believed to be dead;
- * - `suspect`: every older connection must pass a ping before its next lease;
- * - `own`: nothing, the cause was in that session;
- * - `server-away`: the pooler has no server for any of them, though they stay connected to it.
- */
-export type LossReach = 'all' | 'suspect' | 'own' | 'server-away'
-
-/** Judges by the cause of a loss what it means for the other connections. */
-export function reachOf(cause: unknown): LossReach {
-  if (poolerMeaning(cause) === 'refused') return 'server-away'
-  return concernsOthers(cause) ? 'all' : 'own'
 }

@@ -22,13 +22,14 @@ export interface UsageFacts {
 
 /** What these facts are measured against. */
 export interface UsageLimits {
-  readonly currentGeneration: number
+  /** Connections of an older generation are invalid. */
+  readonly oldestGeneration: number
   readonly maxUses: number
 }
 
 /** Whether a connection may be used again: undefined if so, else the reason why not. */
 export function reasonToRetire(facts: UsageFacts, limits: UsageLimits, now: number): RetireReason | undefined {
-  if (facts.generation < limits.currentGeneration) return 'invalidated'
+  if (facts.generation < limits.oldestGeneration) return 'invalidated'
   if (now >= facts.expiresAt) return 'expired'
   if (facts.uses >= limits.maxUses) return 'max-uses'
   return undefined

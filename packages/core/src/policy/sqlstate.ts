@@ -13,7 +13,9 @@ export function severityOf(error: unknown): unknown {
  *
  * - `disconnect`: the connection is gone.
  * - `ownFault`: it concerns only that session, and says nothing about other connections.
+ * - `endsAll`: what has ended this session ends all others of the pool.
  * - `connectAgain`: if connecting fails with it, the cause passes by itself.
+ * - `refuses`: if connecting fails with it, there is no server, or it has no room. It has said so at once, at no cost.
  * - `retryTransaction`: nothing of the transaction was written, and the same transaction may succeed.
  * - `stale`: if a statement that was prepared before fails with it at Bind, something has changed since. Prepare again that
  *   statement, those of the session, or those of every session of the pool.
@@ -23,7 +25,9 @@ export function severityOf(error: unknown): unknown {
 export interface CodeFacts {
   readonly disconnect?: true
   readonly ownFault?: true
+  readonly endsAll?: true
   readonly connectAgain?: true
+  readonly refuses?: 'no server' | 'full'
   readonly retryTransaction?: true
   readonly stale?: 'statement' | 'session' | 'pool'
   readonly spoils?: RegExp
@@ -41,6 +45,7 @@ const SQLSTATES: Readonly<Record<string, CodeFacts>> = {
   '08006': { disconnect: true, connectAgain: true }, // connection_failure
   '08P01': { disconnect: true, ownFault: true }, // protocol_violation
   '0A000': { stale: 'pool' }, // feature_not_supported: cached plan must not change result type
+  '25006': { endsAll: true }, // read_only_sql_transaction: ends a session only if its server is no primary any more
   '25P03': { disconnect: true, ownFault: true }, // idle_in_transaction_session_timeout
   '25P04': { disconnect: true, ownFault: true }, // transaction_timeout
   '26000': { stale: 'session' }, // invalid_sql_statement_name: DISCARD ALL, DEALLOCATE, a pooler
@@ -49,11 +54,11 @@ const SQLSTATES: Readonly<Record<string, CodeFacts>> = {
   '42501': {}, // insufficient_privilege: checked at Bind, and true of a new statement as well
   '42704': { stale: 'pool', spoils: /^GetUserNameFromId:/ }, // undefined_object: the session's role was dropped
   '42804': { stale: 'pool', spoils: /^plpgsql_param_eval/ }, // datatype_mismatch: a plan in a function is stale
-  '53300': { connectAgain: true, retryTransaction: true }, // too_many_connections
+  '53300': { connectAgain: true, refuses: 'full', retryTransaction: true }, // too_many_connections
   '57P01': { disconnect: true, connectAgain: true }, // admin_shutdown
-  '57P02': { disconnect: true, connectAgain: true }, // crash_shutdown
-  '57P03': { connectAgain: true, retryTransaction: true }, // cannot_connect_now
-  '57P04': { disconnect: true }, // database_dropped
+  '57P02': { disconnect: true, endsAll: true, connectAgain: true }, // crash_shutdown
+  '57P03': { endsAll: true, connectAgain: true, refuses: 'no server', retryTransaction: true }, // cannot_connect_now
+  '57P04': { disconnect: true, endsAll: true }, // database_dropped
   '57P05': { disconnect: true, ownFault: true }, // idle_session_timeout
   XX000: { stale: 'pool', spoils: /: (?:cache lookup failed|could not open relation with OID)/ }, // internal_error
 }
@@ -77,13 +82,13 @@ const CLASSES: Readonly<Record<string, CodeFacts>> = {
 const ERRNOS: Readonly<Record<string, CodeFacts>> = {
   EAI_AGAIN: { connectAgain: true },
   ECONNABORTED: { disconnect: true, connectAgain: true },
-  ECONNREFUSED: { connectAgain: true },
+  ECONNREFUSED: { connectAgain: true, refuses: 'no server' },
   ECONNRESET: { disconnect: true, connectAgain: true },
   EHOSTDOWN: { disconnect: true, connectAgain: true },
   EHOSTUNREACH: { disconnect: true, connectAgain: true },
   ENETDOWN: { disconnect: true, connectAgain: true },
   ENETUNREACH: { disconnect: true, connectAgain: true },
-  ENOENT: { connectAgain: true }, // A Unix socket whose server is restarting.
+  ENOENT: { connectAgain: true, refuses: 'no server' }, // A Unix socket whose server is restarting.
   EPIPE: { disconnect: true, connectAgain: true },
   EPROTO: { disconnect: true, connectAgain: true }, // A TLS handshake cut or garbled on the way.
   ETIMEDOUT: { disconnect: true, connectAgain: true },

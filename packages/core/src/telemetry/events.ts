@@ -70,10 +70,10 @@ export type PoolEvent =
     }
   /** The socket of a retired connection is closed. */
   | { readonly type: 'connection-closed'; readonly connection: EventConnection }
-  /** Every connection that was opened so far must not be leased again. */
+  /** Connections of older generations are not leased again. */
   | {
       readonly type: 'pool-invalidated'
-      /** The generation of the connections that are opened from now on. */
+      /** The oldest generation that is still leased. A new generation begins whenever the others become suspects, too. */
       readonly generation: number
       readonly cause: unknown
       /** Whether `invalidate()` was called; otherwise a connection was lost. */

@@ -22,7 +22,7 @@ export interface TransactionPlan {
 export interface Plan {
   readonly connections: number
   readonly isPooled: boolean
-  readonly invalidateOnDisconnect: 'all' | 'one'
+  readonly invalidateOnDisconnect: 'all' | 'suspect' | 'one'
   readonly transactions: readonly TransactionPlan[]
   readonly faults: readonly Fault[]
   /** Which of the possible events happens next, each time; 0 is the oldest. With -1 time passes. */
@@ -144,7 +144,7 @@ const faults: Arbitrary<Fault[]> = fc
 export const plans: Arbitrary<Plan> = fc.record({
   connections: fc.integer({ min: 1, max: 3 }),
   isPooled: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
-  invalidateOnDisconnect: fc.constantFrom('all' as const, 'one' as const),
+  invalidateOnDisconnect: fc.constantFrom('all' as const, 'suspect' as const, 'one' as const),
   transactions: fc.array(transaction, { minLength: 1, maxLength: 4, size: 'max' }),
   faults: fc.array(faults, { minLength: 1, maxLength: 4, size: 'max' }).map((each) => each.flat()),
   choices: fc.array(
