@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test, vi } from 'vitest'
 import { OptionsError } from '../../../packages/core/src/errors.ts'
 import { NullPool } from '../../../packages/core/src/null-pool.ts'
-import { resolveDispose } from '../../../packages/core/src/options/call-options.ts'
+import { resolveDispose, resolveDrain } from '../../../packages/core/src/options/call-options.ts'
 import { resolveOptions } from '../../../packages/core/src/options/resolved-options.ts'
 import { Pool } from '../../../packages/core/src/pool.ts'
 import { withPoolOptions } from '../../../packages/core/src/runtime/pool-options-scope.ts'
@@ -77,10 +77,12 @@ describe.each(ODD_VALUES)('%s', (_name, make) => {
     expect(OUTCOMES).toContain(outcomeOf(() => withPoolOptions(given(option, make()), () => {})))
   })
 
-  test('an odd value as the options of a transaction, a scope or dispose() is accepted, or refused by an OptionsError', () => {
+  test('an odd value as the options of a transaction, a scope, dispose() or drain() is accepted, or refused by an OptionsError', () => {
     expect(OUTCOMES).toContain(outcomeOf(() => resolveTransactionOptions(make() as never)))
     expect(OUTCOMES).toContain(outcomeOf(() => withPoolOptions(make() as never, () => {})))
     expect(OUTCOMES).toContain(outcomeOf(() => resolveDispose((make() ?? {}) as never)))
+    expect(OUTCOMES).toContain(outcomeOf(() => resolveDrain(1000, (make() ?? {}) as never)))
+    expect(OUTCOMES).toContain(outcomeOf(() => resolveDrain(make(), {})))
   })
 
   test.each(['isolationLevel', 'accessMode', 'deferrable'])(

@@ -93,11 +93,13 @@ export function resolveDispose(given: DisposeOptions): boolean {
  * @throws {OptionsError} that names every problem.
  */
 export function resolveDrain(millis: unknown, given: DrainOptions): boolean {
-  const problems = new Problems()
-  const isTime = typeof millis === 'number' && millis >= 0 && millis <= LONGEST_MILLIS
-  if (!isTime) problems.add('drain(millis)', `a number from 0 to ${LONGEST_MILLIS}`, millis)
-  problems.group('drain', given, '{ close: false }')
-  return closeIn('drain', given, problems)
+  return readOptions('drain', () => {
+    const problems = new Problems()
+    const isTime = typeof millis === 'number' && millis >= 0 && millis <= LONGEST_MILLIS
+    if (!isTime) problems.add('drain(millis)', `a number from 0 to ${LONGEST_MILLIS}`, millis)
+    problems.group('drain', given, '{ close: false }')
+    return closeIn('drain', given, problems)
+  })
 }
 
 function closeIn(of: string, given: { readonly close?: boolean | undefined }, problems: Problems): boolean {
