@@ -20,6 +20,7 @@ export {
   noAnswer,
   OptionsError,
   PoolClosedError,
+  type PoolCounts,
   PoolDeadlockError,
   PoolOverloadedError,
   type PoolTimeoutDetails,

@@ -12,6 +12,7 @@ export {
   type LossPhase,
   OptionsError,
   PoolClosedError,
+  type PoolCounts,
   PoolDeadlockError,
   PoolOverloadedError,
   type PoolTimeoutDetails,

@@ -296,8 +296,8 @@ function callerStack(options: ResolvedOptions, method: (...args: never[]) => unk
 function poolStatus({ inventory, waitingCount }: Engine, options: ResolvedOptions, isClosed: boolean): PoolStatus {
   const { name, max, maxIdle } = options
   const { longestLease, ...counts } = inventory.occupancy(systemClock.now())
-  const facts = { name, pid: process.pid, max, maxIdle, size: inventory.size, waiting: waitingCount, isClosed }
-  return statusOf({ ...counts, ...facts })
+  const { size } = inventory
+  return statusOf({ name, pid: process.pid, max, maxIdle, size, ...counts, waiting: waitingCount, isClosed })
 }
 
 /** The options that concern pg's client. Its timeouts are left out: those of the pool replace them. */

@@ -48,21 +48,28 @@ export function noAnswer(millis: number): Error {
   return Object.assign(new Error(`no answer within ${Math.round(millis)} ms`), { code: 'ETIMEDOUT' })
 }
 
-/** Why a caller of `connect()` waited until its deadline. All counts are those of that moment. */
-export interface PoolTimeoutDetails {
-  /** How long the caller has waited, in milliseconds. */
-  readonly waitedMillis: number
+/** The counts of a pool at one moment. */
+export interface PoolCounts {
   /** The option `max`. */
   readonly max: number
+  /** Connections in use. */
   readonly leased: number
+  /** Ready to be used. */
   readonly idle: number
+  /** Being connected. */
   readonly opening: number
-  /** Connections that are pinged before a lease. */
+  /** Being pinged. */
   readonly checking: number
-  /** Connections that are reset after a lease. */
+  /** Being reset after a release. */
   readonly resetting: number
-  /** Other callers that still wait. */
+  /** Callers that wait for a connection. */
   readonly waiting: number
+}
+
+/** Why a caller of `connect()` waited until its deadline. All counts are those of that moment; the caller waits no more. */
+export interface PoolTimeoutDetails extends PoolCounts {
+  /** How long the caller has waited, in milliseconds. */
+  readonly waitedMillis: number
   /** For how long the longest lease has been held, in milliseconds, and by which server process. */
   readonly longestLease: { readonly heldMillis: number; readonly backendPid: number | null } | undefined
 }

@@ -1,3 +1,5 @@
+import type { PoolCounts } from '../errors.ts'
+
 /** What a pool knows of one of its connections. Compare it with the row of `pg_stat_activity` that has the same `pid`. */
 export interface ConnectionInspection {
   /** Counts up from 1 within a pool; the echo logs this number. */
@@ -46,79 +48,38 @@ export function inspectionOf(connection: ConnectionFacts, now: number): Connecti
 }
 
 /** The counts of a pool at one moment. As text, `${pool.status()}`, it is the line of SQLAlchemy's `Pool.status()`. */
-export interface PoolStatus {
+export interface PoolStatus extends PoolCounts {
   /** The option `name`. */
   readonly name: string
   /** The process that the pool is in. */
   readonly pid: number
-  /** The option `max`. */
-  readonly max: number
   /** The option `maxIdle`. */
   readonly maxIdle: number
-  /** Slots taken: the sum of the next five. */
+  /** Slots taken: `leased`, `idle`, `opening`, `checking` and `resetting` together. */
   readonly size: number
-  /** In use. */
-  readonly leased: number
-  /** Ready to be used. */
-  readonly idle: number
-  /** Being connected. */
-  readonly opening: number
-  /** Being pinged. */
-  readonly checking: number
-  /** Being reset after a release. */
-  readonly resetting: number
-  /** Callers that wait for a connection. */
-  readonly waiting: number
   /** `end()` was called. */
   readonly isClosed: boolean
   /** `Pool size: 5  Connections in pool: 1 Current Overflow: -3 Current Checked out connections: 1` */
   toString(): string
 }
 
-/** The facts in a status. */
+/** The facts in a status, in the order in which they are shown. */
 export type StatusFacts = Omit<PoolStatus, 'toString'>
 
 /** Makes a status of these facts. */
 export function statusOf(facts: StatusFacts): PoolStatus {
-  return Object.freeze(new Status(facts))
+  return Object.freeze(Object.assign(new Status(), facts))
 }
 
-class Status implements PoolStatus {
-  readonly name: string
-  readonly pid: number
-  readonly max: number
-  readonly maxIdle: number
-  readonly size: number
-  readonly leased: number
-  readonly idle: number
-  readonly opening: number
-  readonly checking: number
-  readonly resetting: number
-  readonly waiting: number
-  readonly isClosed: boolean
-
-  constructor(facts: StatusFacts) {
-    this.name = facts.name
-    this.pid = facts.pid
-    this.max = facts.max
-    this.maxIdle = facts.maxIdle
-    this.size = facts.size
-    this.leased = facts.leased
-    this.idle = facts.idle
-    this.opening = facts.opening
-    this.checking = facts.checking
-    this.resetting = facts.resetting
-    this.waiting = facts.waiting
-    this.isClosed = facts.isClosed
-  }
-
+/** What a status can do; its facts are assigned. */
+class Status {
   static {
     // For util.inspect, minified or not.
     Object.defineProperty(Status, 'name', { value: 'PoolStatus' })
   }
 
   /** Like SQLAlchemy, counts as overflow the connections beyond those that it would keep. */
-  toString(): string {
+  toString(this: StatusFacts): string {
     const { maxIdle, idle, size, leased } = this
     return `Pool size: ${maxIdle}  Connections in pool: ${idle} Current Overflow: ${size - maxIdle} Current Checked out connections: ${leased}`
   }
