@@ -11,7 +11,7 @@ const DIRECTIONS = ['to-server', 'to-client', 'both'] as const
 
 describe.each(WAYS)('a black hole for the existing connections, through $way', ({ run }) => {
   test.for(DIRECTIONS)(
-    '%s: Holdfast serves the next statement while stock pg.Pool still waits',
+    'in a black hole (%s) Holdfast serves the next statement while stock pg.Pool still waits',
     async (direction, { cluster, proxy, proxied }) => {
       await using stock = new StockPool({ ...proxied, max: SIZE })
       await using pool = holdfast({ ...proxied, max: SIZE, application_name: 'ours' })
@@ -33,7 +33,7 @@ describe.each(WAYS)('a black hole for the existing connections, through $way', (
     },
   )
 
-  test('no new connection is possible either: connect() keeps its deadline and rejects with the reason', async ({
+  test('in a black hole for new connections too, connect() keeps its deadline and rejects with the reason', async ({
     cluster,
     proxy,
     proxied,
@@ -59,7 +59,7 @@ describe.each(WAYS)('a black hole for the existing connections, through $way', (
 })
 
 describe('Holdfast', () => {
-  test('rejects with the reason, even when the deadline passes before the first attempt to connect is given up', async ({
+  test('Holdfast: a deadline that passes before the first attempt to connect is given up rejects with the reason', async ({
     proxy,
     proxied,
   }) => {
@@ -72,7 +72,10 @@ describe('Holdfast', () => {
 })
 
 describe('stock pg.Pool', () => {
-  test('goes on lending the dead connections when its statements time out', async ({ proxy, proxied }) => {
+  test('stock pg.Pool goes on leasing the dead connections when its statements time out', async ({
+    proxy,
+    proxied,
+  }) => {
     await using pool = new StockPool({ ...proxied, max: 1, query_timeout: 300 })
     await warmUp(pool, 1)
     proxy.swallow({ connections: 'existing' })

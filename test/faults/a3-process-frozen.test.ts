@@ -19,7 +19,7 @@ async function freezeAndForget(application: Application, cluster: Cluster, appli
 }
 
 describe('stock pg.Pool', () => {
-  test('dies after the thaw', async ({ cluster, direct }) => {
+  test('stock pg.Pool: the process dies after the thaw', async ({ cluster, direct }) => {
     await using application = await Application.start('stock', direct)
     await openThree(application)
     await application.prepareForThaw(STATEMENTS.slice(1))
@@ -27,7 +27,10 @@ describe('stock pg.Pool', () => {
     expect(await application.ends()).toMatchObject({ code: 1, stderr: expect.stringContaining("'error' event") })
   })
 
-  test('with a listener, fails the first statement of every connection', async ({ cluster, direct }) => {
+  test('stock pg.Pool: with a listener, the first statement of every connection fails after the thaw', async ({
+    cluster,
+    direct,
+  }) => {
     await using application = await Application.start('stock', direct)
     await application.listen()
     await openThree(application)
@@ -42,22 +45,25 @@ describe('Holdfast', () => {
   test.for([
     { bypass: 'the default bypass window', idleMillis: 500 },
     { bypass: 'a bypass window of ten minutes', idleMillis: 600_000 },
-  ])('serves the first statements after the thaw, with $bypass', async ({ idleMillis }, { cluster, direct }) => {
-    await using application = await Application.start('holdfast', { ...direct, prePing: { idleMillis } })
-    await openThree(application)
-    await application.prepareForThaw(STATEMENTS)
-    await freezeAndForget(application, cluster, direct.application_name)
+  ])(
+    'Holdfast serves the first statements after the thaw, with $bypass',
+    async ({ idleMillis }, { cluster, direct }) => {
+      await using application = await Application.start('holdfast', { ...direct, prePing: { idleMillis } })
+      await openThree(application)
+      await application.prepareForThaw(STATEMENTS)
+      await freezeAndForget(application, cluster, direct.application_name)
 
-    expect(await application.resultsOfThaw()).toEqual(STATEMENTS.map(() => [{ one: 1 }]))
-    expect(await application.query('select 1 as one')).toEqual([{ one: 1 }])
-    await until(async () => {
-      const { total, idle, waiting } = await application.counts()
-      return idle === total && waiting === 0
-    })
-    await application.end()
-    application.leave()
-    expect(await application.ends()).toEqual({ code: 0, stderr: '' })
-  })
+      expect(await application.resultsOfThaw()).toEqual(STATEMENTS.map(() => [{ one: 1 }]))
+      expect(await application.query('select 1 as one')).toEqual([{ one: 1 }])
+      await until(async () => {
+        const { total, idle, waiting } = await application.counts()
+        return idle === total && waiting === 0
+      })
+      await application.end()
+      application.leave()
+      expect(await application.ends()).toEqual({ code: 0, stderr: '' })
+    },
+  )
 })
 
 async function openThree(application: Application): Promise<void> {

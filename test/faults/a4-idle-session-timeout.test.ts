@@ -25,24 +25,27 @@ function timedOut(cluster: Cluster, proxy: FaultProxy, victim: number): Promise<
 }
 
 describe('stock pg.Pool', () => {
-  test('without a listener, the process ends', async ({ direct }) => {
+  test('stock pg.Pool: without a listener, idle_session_timeout ends the process', async ({ direct }) => {
     await using application = await Application.start('stock', direct)
     await application.query('set idle_session_timeout = 50')
     expect(await application.ends()).toMatchObject({ code: 1, stderr: expect.stringContaining("code: '57P05'") })
   })
 
-  test.for(WAYS)('fails the next statement, through $way', async ({ run }, { cluster, proxy, proxied }) => {
-    await using pool = new StockPool({ ...proxied, max: SIZE })
-    const { victim } = await openWithOneShortLived(pool)
-    const letNewsArrive = await timedOut(cluster, proxy, victim)
-    const failed = rejection(run(pool, 'select 1'))
-    letNewsArrive()
-    expect(await failed).toMatchObject({ code: '57P05' })
-  })
+  test.for(WAYS)(
+    'stock pg.Pool: idle_session_timeout fails the next statement, through $way',
+    async ({ run }, { cluster, proxy, proxied }) => {
+      await using pool = new StockPool({ ...proxied, max: SIZE })
+      const { victim } = await openWithOneShortLived(pool)
+      const letNewsArrive = await timedOut(cluster, proxy, victim)
+      const failed = rejection(run(pool, 'select 1'))
+      letNewsArrive()
+      expect(await failed).toMatchObject({ code: '57P05' })
+    },
+  )
 })
 
 describe('Holdfast', () => {
-  test('survives it without a listener', async ({ cluster, direct }) => {
+  test('Holdfast: the process survives idle_session_timeout without a listener', async ({ cluster, direct }) => {
     await using application = await Application.start('holdfast', direct)
     await application.query('set idle_session_timeout = 50')
     await until(async () => (await cluster.countSessions({ applicationName: direct.application_name })) === 0)
@@ -53,7 +56,7 @@ describe('Holdfast', () => {
   })
 
   test.for(WAYS)(
-    'retires only that one, unnoticed by the caller, through $way',
+    'Holdfast: idle_session_timeout retires only that one, unnoticed by the caller, through $way',
     async ({ run }, { cluster, proxy, proxied }) => {
       await using pool = holdfast({ ...proxied, max: SIZE })
       const removed = countEvents(pool, 'remove')
@@ -70,7 +73,10 @@ describe('Holdfast', () => {
     },
   )
 
-  test('retires one that is known to be dead, too, and no other', async ({ cluster, direct }) => {
+  test('Holdfast: idle_session_timeout retires a connection that is known to be dead, too, and no other', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: SIZE })
     const { healthy } = await openWithOneShortLived(pool)
     await until(() => pool.totalCount === SIZE - 1)

@@ -65,7 +65,10 @@ async function insertWhileBlocked(pool: pg.Pool, { run }: Way, { cluster, direct
 }
 
 describe.each(WAYS)('through $way', (way) => {
-  test('stock pg.Pool condemns a write that was committed', async ({ cluster, direct }) => {
+  test('stock pg.Pool condemns a write that was committed while the event loop was blocked', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = new StockPool({ ...direct, max: 1, query_timeout: QUERY_TIMEOUT_MILLIS })
     await warmUp(pool, 1)
     const id = `stock ${way.way}`
@@ -83,7 +86,10 @@ describe.each(WAYS)('through $way', (way) => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast keeps a connection whose answer to the ping is unread', async ({ cluster, direct }) => {
+  test('Holdfast keeps a connection whose answer to the ping is unread because the event loop was blocked', async ({
+    cluster,
+    direct,
+  }) => {
     const prePing = { idleMillis: 0, timeoutMillis: PING_TIMEOUT_MILLIS }
     await using pool = holdfast({ ...direct, max: 3, prePing })
     const pids = await warmUp(pool, 3)
@@ -100,7 +106,10 @@ describe.each(WAYS)('a statement in the tick in which the event loop was blocked
   // Longer than the block, so that no connection is pinged: what lies in the sockets has to tell.
   const prePing = { idleMillis: 60_000, timeoutMillis: PING_TIMEOUT_MILLIS }
 
-  test('stock pg.Pool sends it on a connection that is dead', async ({ cluster, direct }) => {
+  test('stock pg.Pool sends a statement on a connection that died while the event loop was blocked', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = new StockPool({ ...direct, max: 2 })
     await warmUp(pool, 2)
     terminateWhileBlocked({ cluster, direct })
@@ -112,19 +121,22 @@ describe.each(WAYS)('a statement in the tick in which the event loop was blocked
     ['a timer', (next: () => void) => setTimeout(next)],
     ['an immediate', (next: () => void) => setImmediate(next)],
     ['the answer of a statement', undefined],
-  ] as const)('Holdfast reads the sockets first: in the tick of %s', async ([, enter], { cluster, direct }) => {
-    await using pool = holdfast({ ...direct, max: 2, prePing })
-    const before = await warmUp(pool, 2)
-    if (enter) await new Promise<void>(enter)
-    else await way.run(pool, 'select 1')
-    terminateWhileBlocked({ cluster, direct })
-    const statements = [1, 2, 3].map(() => way.run(pool, 'select pg_backend_pid() as pid'))
-    const pids = (await settles(Promise.all(statements), 'the statements')).map(({ rows }) => rows[0].pid)
-    expect(pids.filter((pid) => before.includes(pid))).toEqual([])
-    await expectHealthy(pool, cluster, direct.application_name)
-  })
+  ] as const)(
+    'Holdfast reads the sockets after a blocked event loop before it sends: in the tick of %s',
+    async ([, enter], { cluster, direct }) => {
+      await using pool = holdfast({ ...direct, max: 2, prePing })
+      const before = await warmUp(pool, 2)
+      if (enter) await new Promise<void>(enter)
+      else await way.run(pool, 'select 1')
+      terminateWhileBlocked({ cluster, direct })
+      const statements = [1, 2, 3].map(() => way.run(pool, 'select pg_backend_pid() as pid'))
+      const pids = (await settles(Promise.all(statements), 'the statements')).map(({ rows }) => rows[0].pid)
+      expect(pids.filter((pid) => before.includes(pid))).toEqual([])
+      await expectHealthy(pool, cluster, direct.application_name)
+    },
+  )
 
-  test('Holdfast keeps a connection that has lived through the block', async ({ direct }) => {
+  test('Holdfast keeps a connection that has lived through a block of the event loop', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 2, prePing })
     const before = await warmUp(pool, 2)
     // A timer, so that the loop is known to have been blocked.

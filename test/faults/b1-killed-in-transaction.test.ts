@@ -20,7 +20,10 @@ function heard(client: pg.PoolClient): Promise<unknown> {
 }
 
 describe('killed between two statements of a transaction', () => {
-  test('stock pg.Pool: the process ends, whatever listens on the pool', async ({ cluster, direct }) => {
+  test('stock pg.Pool: a kill between two statements of a transaction ends the process, whatever listens on the pool', async ({
+    cluster,
+    direct,
+  }) => {
     await using application = await Application.start('stock', direct)
     await application.listen()
     await application.connect()
@@ -29,7 +32,7 @@ describe('killed between two statements of a transaction', () => {
     expect(await application.ends()).toMatchObject({ code: 1, stderr: expect.stringContaining("code: '57P01'") })
   })
 
-  test("stock pg.Pool: with a listener on each client, the next statement's error hides the cause", async ({
+  test("stock pg.Pool: after a kill in a transaction, the next statement's error hides the cause", async ({
     cluster,
     direct,
   }) => {
@@ -43,7 +46,10 @@ describe('killed between two statements of a transaction', () => {
     client.release()
   })
 
-  test('Holdfast: the process lives on without a listener', async ({ cluster, direct }) => {
+  test('Holdfast: the process lives on without a listener after a kill in a transaction', async ({
+    cluster,
+    direct,
+  }) => {
     await using application = await Application.start('holdfast', { ...direct, max: 1 })
     await application.connect()
     await application.clientQuery('begin')
@@ -59,7 +65,10 @@ describe('killed between two statements of a transaction', () => {
     expect(await application.ends()).toEqual({ code: 0, stderr: '' })
   })
 
-  test('Holdfast: every later statement rejects with the first cause', async ({ cluster, direct }) => {
+  test('Holdfast: after a kill in a transaction every later statement rejects with the first cause', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     await client.query('begin')

@@ -24,20 +24,23 @@ async function killRunning(cluster: Cluster, applicationName: string): Promise<v
 }
 
 describe('killed in a transaction while a statement runs that has a semicolon, but ends nothing', () => {
-  test.for(SLOW)('Holdfast: COMMIT was never sent, and the error says so: %s', async (slow, { cluster, direct }) => {
-    await using pool = holdfast({ ...direct, max: 1 })
-    const client = await pool.connect()
-    await client.query('begin')
-    const failed = rejection(client.query(slow))
-    await killRunning(cluster, direct.application_name)
-    const error = await failed
-    client.release()
-    expect(error).toBeInstanceOf(ConnectionLostError)
-    expect(error).toMatchObject({ phase: 'transaction', commitOutcome: 'aborted' })
-    await expectHealthy(pool, cluster, direct.application_name)
-  })
+  test.for(SLOW)(
+    'Holdfast: the error of a kill says that COMMIT was never sent: %s',
+    async (slow, { cluster, direct }) => {
+      await using pool = holdfast({ ...direct, max: 1 })
+      const client = await pool.connect()
+      await client.query('begin')
+      const failed = rejection(client.query(slow))
+      await killRunning(cluster, direct.application_name)
+      const error = await failed
+      client.release()
+      expect(error).toBeInstanceOf(ConnectionLostError)
+      expect(error).toMatchObject({ phase: 'transaction', commitOutcome: 'aborted' })
+      await expectHealthy(pool, cluster, direct.application_name)
+    },
+  )
 
-  test.for(SLOW)('Holdfast: pool.transaction runs it again: %s', async (slow, { cluster, direct }) => {
+  test.for(SLOW)('Holdfast: pool.transaction runs again after a kill: %s', async (slow, { cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     let attempts = 0
     const done = pool.transaction(async (tx) => {

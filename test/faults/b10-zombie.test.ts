@@ -9,7 +9,7 @@ import { rejection } from './support/settling.ts'
 const INSERT = 'insert into entry values ($1)'
 
 describe("a transaction's function runs on when its connection is gone", () => {
-  test("stock pg.Pool, after release: its next statement is part of a stranger's transaction", async ({
+  test("stock pg.Pool: a function that runs on when its connection is gone writes into a stranger's transaction", async ({
     cluster,
     direct,
   }) => {
@@ -26,7 +26,10 @@ describe("a transaction's function runs on when its connection is gone", () => {
     expect(await cluster.query("select from entry where id = 'acknowledged, stock'")).toEqual([])
   })
 
-  test('Holdfast: each of its statements is refused, and touches no other session', async ({ cluster, direct }) => {
+  test('Holdfast: a function that runs on when its connection is gone is refused, and touches no other session', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     let zombie: Transaction | undefined
     let isOver = false

@@ -44,7 +44,7 @@ async function codesOf(run: () => Promise<unknown>, times = TIMES): Promise<stri
 }
 
 describe('a table has got another column', () => {
-  test('stock pg.Pool: one statement fails on each connection', async ({ direct, change }) => {
+  test('stock pg.Pool: a new column makes one statement fail on each connection', async ({ direct, change }) => {
     await using pool = new StockPool({ ...direct, max: CONNECTIONS })
     await onEach(pool, SELECT)
     await change('alter table item add column more int')
@@ -77,7 +77,7 @@ describe('a table has got another column', () => {
   }
 
   test.for(Object.entries(ways))(
-    'Holdfast: no statement fails, by %s',
+    'Holdfast: a new column makes no statement fail, by %s',
     async ([, run], { cluster, direct, change }) => {
       await using pool = holdfast({ ...direct, max: CONNECTIONS })
       const opened = countEvents(pool, 'connect')
@@ -95,7 +95,7 @@ describe('a table has got another column', () => {
     },
   )
 
-  test('Holdfast: no prepared query of Drizzle fails', async ({ direct, change }) => {
+  test('Holdfast: a new column makes no prepared query of Drizzle fail', async ({ direct, change }) => {
     await using pool = holdfast({ ...direct, max: CONNECTIONS })
     const item = pgTable('item', { id: integer(), n: integer() })
     const prepared = drizzle({ client: pool }).select().from(item).prepare('drizzled')
@@ -105,7 +105,7 @@ describe('a table has got another column', () => {
     expect(await prepared.execute()).toEqual([{ id: 1, n: 1 }])
   })
 
-  test('Holdfast: statements of one client keep their order, and a write is done once', async ({
+  test('Holdfast: stale statements of one client keep their order, and a write is done once', async ({
     cluster,
     direct,
     change,
@@ -131,7 +131,7 @@ describe('a table has got another column', () => {
     expect(await cluster.query('select count(*)::int as count from item where id = 2')).toEqual([{ count: 3 }])
   })
 
-  test('Holdfast: in transactions one statement of the whole pool fails, and is retryable', async ({
+  test('Holdfast: a new column makes one statement in the transactions of the whole pool fail, and it is retryable', async ({
     direct,
     change,
   }) => {
@@ -150,7 +150,10 @@ describe('a table has got another column', () => {
     expect(errors.map(isRetryable)).toEqual([true])
   })
 
-  test('Holdfast: pool.transaction runs its work again, once', async ({ direct, change }) => {
+  test('Holdfast: pool.transaction runs its work again, once, when a statement is stale', async ({
+    direct,
+    change,
+  }) => {
     await using pool = holdfast({ ...direct, max: CONNECTIONS })
     await onEach(pool, SELECT)
     await change('alter table item add column more int')
@@ -167,7 +170,7 @@ describe('a table has got another column', () => {
     expect(attempts).toEqual([2, 1, 1])
   })
 
-  test('Holdfast: in a pipeline one statement fails on a connection, and the next one does not', async ({
+  test('Holdfast: a new column makes one statement in a pipeline fail on a connection, and the next one does not', async ({
     direct,
     change,
   }) => {
@@ -232,7 +235,7 @@ describe('a prepared statement is stale for another reason', () => {
     },
   )
 
-  test('Holdfast: after discard all by hand no statement of a transaction fails', async ({ direct, change }) => {
+  test('Holdfast: no statement of a transaction fails after discard all by hand', async ({ direct, change }) => {
     await change('select 1')
     await using pool = holdfast({ ...direct, max: 1 })
     await pool.query(SELECT)
@@ -329,7 +332,7 @@ describe('a prepared statement is stale for another reason', () => {
 })
 
 describe('what is wrong with a named statement itself', () => {
-  test("Holdfast: rejects with the server's own error, and keeps the connection", async ({
+  test("Holdfast: a named statement that is wrong itself rejects with the server's own error, and keeps the connection", async ({
     cluster,
     direct,
     change,
@@ -360,7 +363,7 @@ describe('what is wrong with a named statement itself', () => {
     })
   })
 
-  test('Holdfast: what failed while it ran is not run again', async ({ cluster, direct, change }) => {
+  test('Holdfast: a named statement that failed while it ran is not run again', async ({ cluster, direct, change }) => {
     await change('create sequence if not exists runs; grant all on sequence runs to app')
     await change(`create or replace function fails() returns int language plpgsql as $$ begin
       perform nextval('runs'); raise exception 'cached plan must not change result type' using errcode = '0A000'; end $$`)
@@ -374,7 +377,7 @@ describe('what is wrong with a named statement itself', () => {
 })
 
 describe('a server that was restarted since', () => {
-  test('Holdfast: no statement fails', async ({ cluster, direct, change }) => {
+  test('Holdfast: no prepared statement fails after a restart of the server', async ({ cluster, direct, change }) => {
     await using pool = holdfast({ ...direct, max: CONNECTIONS })
     await onEach(pool, SELECT)
     await change('alter table item add column more int')

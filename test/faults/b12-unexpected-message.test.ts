@@ -54,7 +54,7 @@ const ENDLESS = /without its end|without the end/
 describe('stock pg.Pool: the process ends', () => {
   test.for(
     WITHOUT_A_QUESTION.filter(({ what }) => !ENDLESS.test(what) && !/unknown kind|for itself|two giga/.test(what)),
-  )('by $what', async ({ bytes, told }, { interjecting, interjected }) => {
+  )('stock pg.Pool: the process ends by $what', async ({ bytes, told }, { interjecting, interjected }) => {
     await using application = await Application.start('stock', interjected)
     await application.listen()
     await application.connect()
@@ -63,7 +63,7 @@ describe('stock pg.Pool: the process ends', () => {
   })
 })
 
-test('stock pg.Pool: the process is held in an endless loop by an error without its end', async ({
+test('stock pg.Pool: an error without its end holds the process in an endless loop', async ({
   interjecting,
   interjected,
 }) => {
@@ -85,7 +85,7 @@ test('stock pg.Pool: the process is held in an endless loop by an error without 
 
 describe.each(IN_A_STATEMENT)('during a statement the server sends $what', ({ bytes, told }) => {
   test.for(WAYS)(
-    'Holdfast: its caller gets the error, the others keep their connections, and the slot is free again, through $way',
+    'Holdfast: a caller gets an error in place of nonsense, others keep their connections, and the slot is free, through $way',
     async ({ run }, { cluster, interjecting, interjected }) => {
       await using pool = holdfast({ ...interjected, max: 2, prePing: { idleMillis: 60_000 } })
       const pids = await warmUp(pool, 2)
@@ -116,7 +116,7 @@ describe.each(IN_A_STATEMENT)('during a statement the server sends $what', ({ by
 })
 
 describe.each(WITHOUT_A_QUESTION)('outside of a statement the server sends $what', ({ bytes, told }) => {
-  test('Holdfast: between two statements, their caller gets the error', async ({
+  test('Holdfast: nonsense between two statements gives their caller an error', async ({
     cluster,
     interjecting,
     interjected,
@@ -142,7 +142,11 @@ describe.each(WITHOUT_A_QUESTION)('outside of a statement the server sends $what
     await expectHealthy(pool, cluster, interjected.application_name)
   })
 
-  test('Holdfast: on an idle connection, no caller gets an error', async ({ cluster, interjecting, interjected }) => {
+  test('Holdfast: nonsense on an idle connection gives no caller an error', async ({
+    cluster,
+    interjecting,
+    interjected,
+  }) => {
     await using pool = holdfast({ ...interjected, max: 1 })
     const [pid] = await warmUp(pool, 1)
     interjecting.interject(bytes)
@@ -151,7 +155,10 @@ describe.each(WITHOUT_A_QUESTION)('outside of a statement the server sends $what
     await expectHealthy(pool, cluster, interjected.application_name)
   })
 
-  test('Holdfast: in a login, that attempt fails, and another one is made', async ({ interjecting, interjected }) => {
+  test('Holdfast: nonsense in a login fails that attempt, and another one is made', async ({
+    interjecting,
+    interjected,
+  }) => {
     await using pool = holdfast({ ...interjected, max: 1, connectRetry: { minTimeout: 1, maxTimeout: 1 } })
     await warmUp(pool, 1)
     pool.invalidate()

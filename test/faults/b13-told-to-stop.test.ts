@@ -32,7 +32,10 @@ async function expectAtWork(cluster: Cluster, config: Named): Promise<void> {
 }
 
 describe('query_timeout again and again', () => {
-  test('stock pg.Pool: every statement runs on at the server', async ({ cluster, direct }) => {
+  test('stock pg.Pool: every statement that runs into query_timeout runs on at the server', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = new StockPool({ ...direct, max: MAX, query_timeout: QUERY_TIMEOUT_MILLIS })
     await Promise.all(Array.from({ length: TIMES }, () => rejection(pool.query(ENDLESS))))
     expect(await atWork(cluster, direct)).toBe(TIMES)
@@ -40,7 +43,7 @@ describe('query_timeout again and again', () => {
   })
 
   test.for(WAYS)(
-    'Holdfast: every statement is stopped at the server, through $way',
+    'Holdfast: every statement that runs into query_timeout is stopped at the server, through $way',
     async ({ run }, { cluster, direct }) => {
       await using pool = holdfast({ ...direct, max: MAX, query_timeout: QUERY_TIMEOUT_MILLIS })
       const seen: number[] = []
@@ -56,13 +59,13 @@ describe('query_timeout again and again', () => {
     },
   )
 
-  test('Holdfast: also by way of a socket of the user', async ({ cluster, direct }) => {
+  test('Holdfast: a statement is stopped at the server by way of a socket of the user', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1, query_timeout: QUERY_TIMEOUT_MILLIS, stream: () => new Socket() })
     await rejection(pool.query(ENDLESS))
     await expectStopped(cluster, direct)
   })
 
-  test('Holdfast: also over a Unix socket, without TLS', async () => {
+  test('Holdfast: a statement is stopped at the server over a Unix socket, without TLS', async () => {
     await using cluster = await Cluster.start({ unixSocket: true, tls: false })
     const config = { ...cluster.config({ application_name: 'unix' }), host: cluster.socketDirectory } as Named
     await using pool = holdfast({ ...config, max: 1, query_timeout: QUERY_TIMEOUT_MILLIS })
@@ -70,7 +73,7 @@ describe('query_timeout again and again', () => {
     await expectStopped(cluster, config)
   })
 
-  test('Holdfast: also a cursor, in a transaction', async ({ cluster, direct }) => {
+  test('Holdfast: a cursor is stopped at the server, in a transaction', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1, query_timeout: QUERY_TIMEOUT_MILLIS, lostCommit: 'report' })
     const client = await pool.connect()
     await client.query('begin')
@@ -81,7 +84,7 @@ describe('query_timeout again and again', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: also in a pipeline', async ({ cluster, direct }) => {
+  test('Holdfast: a statement in a pipeline is stopped at the server', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1, query_timeout: QUERY_TIMEOUT_MILLIS, pipeline: true } as never)
     await rejection(pool.query(ENDLESS))
     await expectStopped(cluster, direct)
@@ -104,7 +107,7 @@ describe('query_timeout again and again', () => {
     expect(await cluster.query('select id from slow')).toEqual([{ id: 1 }])
   })
 
-  test('Holdfast: the caller rejects at once, and the pool ends, when the network is silent', async ({
+  test('Holdfast: the caller rejects at query_timeout, and the pool ends, when the network is silent', async ({
     cluster,
     proxy,
     proxied,
@@ -131,7 +134,7 @@ const CLOSINGS: Record<string, (pool: Pool, client: pg.PoolClient) => unknown> =
 
 describe('a connection is closed while its statement runs', () => {
   test.for(Object.entries(CLOSINGS))(
-    'Holdfast: the statement is cancelled when %s',
+    'Holdfast: a statement is cancelled at the server when %s',
     async ([, close], { cluster, direct }) => {
       const pool = holdfast({ ...direct, max: 1 })
       const client = await pool.connect()

@@ -33,7 +33,7 @@ describe('the plans in a function are stale', () => {
   }
   const alter = (cluster: Cluster): Promise<unknown> => change(cluster, 'alter table part alter v type text')
 
-  test('stock pg.Pool: a client fails at each lease', async ({ cluster, direct }) => {
+  test('stock pg.Pool: stale plans in a function fail a client at each lease', async ({ cluster, direct }) => {
     await prepare(cluster)
     await using pool = new StockPool({ ...direct, max: 1 })
     const [, viaConnect] = WAYS
@@ -44,18 +44,21 @@ describe('the plans in a function are stale', () => {
     )
   })
 
-  test.for(WAYS)('Holdfast: one statement fails, through $way', async ({ run }, { cluster, direct }) => {
-    await prepare(cluster)
-    await using pool = holdfast({ ...direct, max: 1 })
-    await run(pool, CALL)
-    await alter(cluster)
-    expect(await codesOf(() => run(pool, CALL))).toEqual(['42804'])
-    await expectHealthy(pool, cluster, direct.application_name)
-  })
+  test.for(WAYS)(
+    'Holdfast: stale plans in a function fail one statement, through $way',
+    async ({ run }, { cluster, direct }) => {
+      await prepare(cluster)
+      await using pool = holdfast({ ...direct, max: 1 })
+      await run(pool, CALL)
+      await alter(cluster)
+      expect(await codesOf(() => run(pool, CALL))).toEqual(['42804'])
+      await expectHealthy(pool, cluster, direct.application_name)
+    },
+  )
 })
 
 describe('the role of the session was dropped, and made again', () => {
-  test('Holdfast: one statement fails', async ({ cluster, direct }) => {
+  test('Holdfast: a role that was dropped and made again fails one statement', async ({ cluster, direct }) => {
     await change(cluster, "create role passing login password 'passing'")
     await using pool = holdfast({ ...direct, user: 'passing', password: 'passing', max: 1 })
     await warmUp(pool, 1)
@@ -75,7 +78,7 @@ describe('a read-only default that was lifted since', () => {
   }
 
   test.for(WAYS)(
-    'Holdfast: one statement of the whole pool fails, through $way',
+    'Holdfast: a read-only default that was lifted since fails one statement of the whole pool, through $way',
     async ({ run }, { cluster, direct }) => {
       await using pool = holdfast({ ...direct, max: CONNECTIONS })
       await warmUpReadOnly(pool, cluster)
@@ -84,7 +87,10 @@ describe('a read-only default that was lifted since', () => {
     },
   )
 
-  test('Holdfast: the same in a transaction', async ({ cluster, direct }) => {
+  test('Holdfast: a read-only default that was lifted since fails one statement in a transaction', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: CONNECTIONS })
     await warmUpReadOnly(pool, cluster)
     expect(await codesOf(() => pool.transaction((tx) => tx.query(INSERT)))).toEqual(['25006'])
@@ -112,7 +118,10 @@ describe('a read-only default that was lifted since', () => {
 })
 
 describe('onConnect makes the sessions of a pool read only', () => {
-  test('Holdfast: a write that is refused keeps its connection', async ({ cluster, direct }) => {
+  test('Holdfast: a write that is refused because onConnect made the session read only keeps its connection', async ({
+    cluster,
+    direct,
+  }) => {
     await change(cluster, 'drop table if exists readable; create table readable (id int); grant all on readable to app')
     await using pool = holdfast({
       ...direct,

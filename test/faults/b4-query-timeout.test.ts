@@ -30,7 +30,10 @@ async function stalledTransaction(pool: pg.Pool, cluster: Cluster, stallsAt: 'be
 }
 
 describe.each(['begin', 'insert'] as const)('the server stalls at %s, longer than query_timeout', (stallsAt) => {
-  test("stock pg.Pool: a later caller's write is lost in a stranger's transaction", async ({ cluster, direct }) => {
+  test("stock pg.Pool: after query_timeout, a later caller's write is lost in a stranger's transaction", async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = new StockPool({ ...direct, max: 1, query_timeout: QUERY_TIMEOUT_MILLIS })
     const pid = await stalledTransaction(pool, cluster, stallsAt)
     await cluster.thawBackend(pid)
@@ -40,7 +43,10 @@ describe.each(['begin', 'insert'] as const)('the server stalls at %s, longer tha
     expect(await cluster.query('select from entry where id = $1', [id])).toEqual([])
   })
 
-  test('Holdfast: the connection is destroyed, and what is acknowledged is written', async ({ cluster, direct }) => {
+  test('Holdfast: query_timeout destroys the connection, and what is acknowledged is written', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1, query_timeout: QUERY_TIMEOUT_MILLIS })
     const pid = await stalledTransaction(pool, cluster, stallsAt)
     const id = `holdfast ${stallsAt}`
@@ -54,7 +60,7 @@ describe.each(['begin', 'insert'] as const)('the server stalls at %s, longer tha
 })
 
 describe('one statement takes longer than query_timeout', () => {
-  test('stock pg.Pool: the client is released half-open, and the next caller times out', async ({
+  test('stock pg.Pool: after query_timeout the client is released half-open, and the next caller times out', async ({
     cluster,
     direct,
   }) => {
@@ -68,7 +74,7 @@ describe('one statement takes longer than query_timeout', () => {
   })
 
   test.for(WAYS)(
-    'Holdfast: its caller gets the typed error, the next one a connection, through $way',
+    'Holdfast: at query_timeout its caller gets the typed error, the next one a connection, through $way',
     async (way, { cluster, direct }) => {
       await using pool = holdfast({ ...direct, max: 1, query_timeout: QUERY_TIMEOUT_MILLIS })
       const error = await rejection(way.run(pool, "select pg_sleep('infinity')"))

@@ -16,7 +16,10 @@ function linkOf(client: pg.PoolClient, proxy: FaultProxy): Link {
 }
 
 describe('black hole while a statement is in flight', () => {
-  test('stock pg.Pool: still pending when Holdfast has given up', async ({ proxy, proxied }) => {
+  test('stock pg.Pool: a statement in a black hole is still pending when Holdfast has given up', async ({
+    proxy,
+    proxied,
+  }) => {
     await using stock = new StockPool({ ...proxied, max: 1 })
     await using pool = holdfast({ ...proxied, max: 1, query_timeout: QUERY_TIMEOUT_MILLIS })
     const statements = [stock, pool].map((each) => unattended(each.query("select pg_sleep('infinity')")))
@@ -25,7 +28,10 @@ describe('black hole while a statement is in flight', () => {
     expect(await isPending(statements[0] as Promise<unknown>)).toBe(true)
   })
 
-  test('stock pg.Pool: with query_timeout, the connection is leased again and again', async ({ proxy, proxied }) => {
+  test('stock pg.Pool: with query_timeout, the connection in the black hole is leased again and again', async ({
+    proxy,
+    proxied,
+  }) => {
     await using pool = new StockPool({ ...proxied, max: 1, query_timeout: 300 })
     await warmUp(pool, 1)
     proxy.swallow({ connections: 'existing' })
@@ -34,26 +40,33 @@ describe('black hole while a statement is in flight', () => {
       await expect(viaConnect?.run(pool, 'select 1')).rejects.toThrow('Query read timeout')
   })
 
-  test.for(WAYS)('Holdfast: bounded by query_timeout, through $way', async ({ run }, { cluster, proxy, proxied }) => {
-    await using pool = holdfast({
-      ...proxied,
-      max: SIZE,
-      query_timeout: QUERY_TIMEOUT_MILLIS,
-      prePing: { idleMillis: 60_000 },
-    })
-    await warmUp(pool, SIZE)
-    const [...links] = proxy.links
-    const statements = links.map(() => rejection(run(pool, "select pg_sleep('infinity')")))
-    proxy.swallow({ connections: 'existing' })
-    for (const error of await Promise.all(statements))
-      expect(error).toMatchObject({ code: '08006', phase: 'query', sent: true, commitOutcome: 'unknown' })
-    await settles(Promise.all(links.map((link) => link.clientLeft)), 'the end of the sockets')
-    await cluster.terminateBackends({ applicationName: proxied.application_name, state: 'active' })
-    await proxy.heal()
-    await expectHealthy(pool, cluster, proxied.application_name)
-  })
+  test.for(WAYS)(
+    'Holdfast: a statement in a black hole is bounded by query_timeout, through $way',
+    async ({ run }, { cluster, proxy, proxied }) => {
+      await using pool = holdfast({
+        ...proxied,
+        max: SIZE,
+        query_timeout: QUERY_TIMEOUT_MILLIS,
+        prePing: { idleMillis: 60_000 },
+      })
+      await warmUp(pool, SIZE)
+      const [...links] = proxy.links
+      const statements = links.map(() => rejection(run(pool, "select pg_sleep('infinity')")))
+      proxy.swallow({ connections: 'existing' })
+      for (const error of await Promise.all(statements))
+        expect(error).toMatchObject({ code: '08006', phase: 'query', sent: true, commitOutcome: 'unknown' })
+      await settles(Promise.all(links.map((link) => link.clientLeft)), 'the end of the sockets')
+      await cluster.terminateBackends({ applicationName: proxied.application_name, state: 'active' })
+      await proxy.heal()
+      await expectHealthy(pool, cluster, proxied.application_name)
+    },
+  )
 
-  test('Holdfast: the other connections are asked, and kept since they answer', async ({ cluster, proxy, proxied }) => {
+  test('Holdfast: after a query_timeout the other connections are pinged, and kept since they answer', async ({
+    cluster,
+    proxy,
+    proxied,
+  }) => {
     const prePing = { idleMillis: 60_000, timeoutMillis: 5000 }
     await using pool = holdfast({ ...proxied, max: SIZE, query_timeout: QUERY_TIMEOUT_MILLIS, prePing })
     const removed = countEvents(pool, 'remove')

@@ -46,7 +46,7 @@ function calledBack(start: (callback: (error?: Error | null) => void) => void): 
 }
 
 describe.each(LOSSES)('a cursor is open, and $loss', ({ code, happen }) => {
-  test('stock pg.Pool: close() never settles', async ({ proxied, place }) => {
+  test('stock pg.Pool: close() of a cursor never settles when $loss', async ({ proxied, place }) => {
     await using pool = new StockPool({ ...proxied, max: 1 })
     const client = await pool.connect()
     const cursor = client.query(new Cursor(STALLS_AFTER_TWO))
@@ -59,7 +59,7 @@ describe.each(LOSSES)('a cursor is open, and $loss', ({ code, happen }) => {
     expect(await isPending(closed)).toBe(true)
   })
 
-  test('Holdfast: a waiting read rejects, and so does each later one; close() settles', async ({
+  test('Holdfast: a waiting read of a cursor rejects, and so does each later one; close() settles', async ({
     place,
     pool,
     client,
@@ -76,7 +76,7 @@ describe.each(LOSSES)('a cursor is open, and $loss', ({ code, happen }) => {
     await allIsWell(pool, place)
   })
 
-  test('Holdfast: calls the callbacks', async ({ place, pool, client }) => {
+  test('Holdfast: a cursor calls its callbacks back with the loss', async ({ place, pool, client }) => {
     const cursor = client.query(new Cursor(STALLS_AFTER_TWO))
     await cursor.read(2)
     const read = calledBack((done) => cursor.read(1, done))
@@ -87,7 +87,11 @@ describe.each(LOSSES)('a cursor is open, and $loss', ({ code, happen }) => {
     await allIsWell(pool, place)
   })
 
-  test('Holdfast: a later read rejects then, and the slot is free before', async ({ place, pool, client }) => {
+  test('Holdfast: a later read of a cursor rejects then, and the slot is free before', async ({
+    place,
+    pool,
+    client,
+  }) => {
     const cursor = client.query(new Cursor('select generate_series(1, 1000)'))
     await cursor.read(2)
     await happen(place)
@@ -98,7 +102,12 @@ describe.each(LOSSES)('a cursor is open, and $loss', ({ code, happen }) => {
     client.release()
   })
 
-  test('Holdfast: a waiting close() settles', async ({ proxy, place, pool, client }) => {
+  test('Holdfast: a waiting close() of a cursor settles when the connection is lost', async ({
+    proxy,
+    place,
+    pool,
+    client,
+  }) => {
     const cursor = client.query(new Cursor('select generate_series(1, 1000)'))
     await cursor.read(2)
     // The server never receives it.
@@ -153,7 +162,7 @@ describe.each(LOSSES)('a cursor is open, and $loss', ({ code, happen }) => {
     await allIsWell(pool, place)
   })
 
-  test('Holdfast: a cursor that is opened afterwards rejects at once', async ({ place, pool, client }) => {
+  test('Holdfast: a cursor that is opened after the loss rejects at once', async ({ place, pool, client }) => {
     await happen(place)
     await gone(client)
     const cursor = client.query(new Cursor('select 1'))
@@ -165,7 +174,7 @@ describe.each(LOSSES)('a cursor is open, and $loss', ({ code, happen }) => {
 })
 
 describe.each(LOSSES)('a query stream is open, and $loss', ({ code, happen }) => {
-  test('stock pg.Pool: its reader waits without an end', async ({ proxied, place }) => {
+  test('stock pg.Pool: the reader of a query stream waits without an end when $loss', async ({ proxied, place }) => {
     await using pool = new StockPool({ ...proxied, max: 1 })
     const client = await pool.connect()
     const stream = client.query(new QueryStream(STALLS_AFTER_TWO, [], { batchSize: 1 }))
@@ -177,7 +186,11 @@ describe.each(LOSSES)('a query stream is open, and $loss', ({ code, happen }) =>
     expect(await isPending(read)).toBe(true)
   })
 
-  test('Holdfast: for await rejects with the error, and the slot is free again', async ({ place, pool, client }) => {
+  test('Holdfast: for await over a query stream rejects with the loss, and the slot is free again', async ({
+    place,
+    pool,
+    client,
+  }) => {
     const stream = client.query(new QueryStream(STALLS_AFTER_TWO, [], { batchSize: 1 }))
     const rows: unknown[] = []
     const read = rejection(readAll(stream, rows).finally(() => client.release()))
@@ -187,7 +200,7 @@ describe.each(LOSSES)('a query stream is open, and $loss', ({ code, happen }) =>
     await allIsWell(pool, place)
   })
 
-  test('Holdfast: a pipeline rejects with the error', async ({ place, pool, client }) => {
+  test('Holdfast: a pipeline of a query stream rejects with the loss', async ({ place, pool, client }) => {
     const stream = client.query(new QueryStream(STALLS_AFTER_TWO, [], { batchSize: 1 }))
     const sink = sinkhole()
     const piped = rejection(pipeline(stream, sink))
@@ -198,7 +211,12 @@ describe.each(LOSSES)('a query stream is open, and $loss', ({ code, happen }) =>
     await allIsWell(pool, place)
   })
 
-  test('Holdfast: a destroyed stream that waits for the server closes', async ({ proxy, place, pool, client }) => {
+  test('Holdfast: a destroyed query stream that waits for the server closes when the connection is lost', async ({
+    proxy,
+    place,
+    pool,
+    client,
+  }) => {
     const stream = client.query(new QueryStream('select generate_series(1, 1000)'))
     await new Promise((resolve) => stream.once('readable', resolve))
     proxy.swallow({ links: proxy.links, direction: 'to-server' })
@@ -210,7 +228,7 @@ describe.each(LOSSES)('a query stream is open, and $loss', ({ code, happen }) =>
     await allIsWell(pool, place)
   })
 
-  test("Holdfast: a reader that begins later gets the error then, and the process doesn't crash before", async ({
+  test('Holdfast: a reader of a query stream that begins after the loss gets the error then, not a crash before', async ({
     place,
     pool,
     client,
@@ -225,7 +243,7 @@ describe.each(LOSSES)('a query stream is open, and $loss', ({ code, happen }) =>
 })
 
 describe.each(LOSSES)('a copy stream is open, and $loss', ({ code, happen }) => {
-  test('Holdfast: its reader gets the error, and the slot is free again', async ({
+  test('Holdfast: the reader of a copy stream gets the loss, and the slot is free again', async ({
     cluster,
     applicationName,
     place,
@@ -241,7 +259,7 @@ describe.each(LOSSES)('a copy stream is open, and $loss', ({ code, happen }) => 
     await allIsWell(pool, place)
   })
 
-  test('Holdfast: its writer gets the error, and nothing is written', async ({
+  test('Holdfast: the writer of a copy stream gets the loss, and nothing is written', async ({
     cluster,
     applicationName,
     place,
@@ -269,7 +287,7 @@ describe.each(LOSSES)('a copy stream is open, and $loss', ({ code, happen }) => 
     expect(await cluster.query('select from entry where id like $1', [`${applicationName} %`])).toEqual([])
   })
 
-  test('Holdfast: a writer that has written everything and waits for the answer gets the error', async ({
+  test('Holdfast: the writer of a copy stream that waits for the answer to everything gets the loss', async ({
     proxy,
     applicationName,
     place,
@@ -287,7 +305,7 @@ describe.each(LOSSES)('a copy stream is open, and $loss', ({ code, happen }) => 
     await allIsWell(pool, place)
   })
 
-  test("Holdfast: a stream that is used later rejects then, and the process doesn't crash before", async ({
+  test('Holdfast: a copy stream that is used after the loss rejects then, not with a crash before', async ({
     cluster,
     applicationName,
     place,
@@ -393,7 +411,10 @@ describe('the network swallows everything, and there is a query_timeout', () => 
 })
 
 describe('the client of a stream that died is never released', () => {
-  test('Holdfast: the slot is free again all the same', async ({ cluster, direct }) => {
+  test('Holdfast: the slot of a stream that died is free although its client is never released', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     client.query(new QueryStream(STALLS_AFTER_TWO)).on('error', () => {})
@@ -405,7 +426,7 @@ describe('the client of a stream that died is never released', () => {
 })
 
 describe('a query object with a callback is run on a client whose connection is already lost', () => {
-  test('stock pg.Pool: calls back', async ({ cluster, direct }) => {
+  test('stock pg.Pool: a query object on a lost connection calls back', async ({ cluster, direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const client = await pool.connect()
     await cluster.terminateBackends({ applicationName: direct.application_name })
@@ -413,7 +434,7 @@ describe('a query object with a callback is run on a client whose connection is 
     expect(await calledBack((done) => void runObject(client, done))).toBeInstanceOf(Error)
   })
 
-  test('Holdfast: calls back with the error', async ({ cluster, direct }) => {
+  test('Holdfast: a query object on a lost connection calls back with the loss', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     await cluster.terminateBackends({ applicationName: direct.application_name })

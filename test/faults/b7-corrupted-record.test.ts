@@ -11,7 +11,7 @@ const SIZE = 3
 const DIRECTIONS = ['to-client', 'to-server'] as const
 
 describe.each(DIRECTIONS)('one byte of a TLS record is changed, %s', (direction) => {
-  test('stock pg.Pool: the process ends', async ({ proxy, proxied }) => {
+  test('stock pg.Pool: a corrupted TLS record ends the process', async ({ proxy, proxied }) => {
     await using application = await Application.start('stock', proxied)
     await application.listen()
     await application.connect()
@@ -23,7 +23,7 @@ describe.each(DIRECTIONS)('one byte of a TLS record is changed, %s', (direction)
     expect(await application.ends()).toMatchObject({ code: 1, stderr: expect.stringContaining("'error' event") })
   })
 
-  test('Holdfast: the process lives on without a listener', async ({ proxy, proxied }) => {
+  test('Holdfast: the process lives on without a listener after a corrupted TLS record', async ({ proxy, proxied }) => {
     await using application = await Application.start('holdfast', proxied)
     await application.connect()
     const corrupted = proxy.corrupt(direction)
@@ -38,7 +38,7 @@ describe.each(DIRECTIONS)('one byte of a TLS record is changed, %s', (direction)
   })
 
   test.for(WAYS)(
-    "Holdfast: only that statement's caller learns of it, through $way",
+    'Holdfast: only the caller of that statement learns of a corrupted TLS record, through $way',
     async ({ run }, { cluster, proxy, proxied }) => {
       await using pool = holdfast({ ...proxied, max: SIZE, prePing: { idleMillis: 60_000 } })
       const oldPids = await warmUp(pool, SIZE)

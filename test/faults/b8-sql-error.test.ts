@@ -8,7 +8,10 @@ const DUPLICATE = "insert into entry values ('once')"
 const TIMES = 5
 
 describe('a unique violation', () => {
-  test('stock pg.Pool: pool.query throws the healthy connection away', async ({ cluster, direct }) => {
+  test('stock pg.Pool: a unique violation in pool.query throws the healthy connection away', async ({
+    cluster,
+    direct,
+  }) => {
     await cluster.query(`${DUPLICATE} on conflict do nothing`)
     await using pool = new StockPool({ ...direct, max: 1 })
     const opened = countEvents(pool, 'connect')
@@ -17,17 +20,20 @@ describe('a unique violation', () => {
     expect(opened()).toBe(TIMES)
   })
 
-  test.for(WAYS)('Holdfast: the connection stays, through $way', async ({ run }, { cluster, direct }) => {
-    await cluster.query(`${DUPLICATE} on conflict do nothing`)
-    await using pool = holdfast({ ...direct, max: 1 })
-    const opened = countEvents(pool, 'connect')
-    const pid = await backendPid(pool)
-    for (let time = 1; time <= TIMES; time++) {
-      const error = await rejection(run(pool, DUPLICATE))
-      expect(error).toMatchObject({ name: 'error', code: '23505', constraint: 'entry_pkey' })
-      expect(await backendPid(pool)).toBe(pid)
-    }
-    expect(opened()).toBe(1)
-    await expectHealthy(pool, cluster, direct.application_name)
-  })
+  test.for(WAYS)(
+    'Holdfast: the connection stays after a unique violation, through $way',
+    async ({ run }, { cluster, direct }) => {
+      await cluster.query(`${DUPLICATE} on conflict do nothing`)
+      await using pool = holdfast({ ...direct, max: 1 })
+      const opened = countEvents(pool, 'connect')
+      const pid = await backendPid(pool)
+      for (let time = 1; time <= TIMES; time++) {
+        const error = await rejection(run(pool, DUPLICATE))
+        expect(error).toMatchObject({ name: 'error', code: '23505', constraint: 'entry_pkey' })
+        expect(await backendPid(pool)).toBe(pid)
+      }
+      expect(opened()).toBe(1)
+      await expectHealthy(pool, cluster, direct.application_name)
+    },
+  )
 })

@@ -9,7 +9,10 @@ import { rejection } from './support/settling.ts'
 const COMMENTED_BEGIN = "/* app='web' */ begin"
 
 describe('ROLLBACK with a comment on a lost connection', () => {
-  test("stock pg.Pool: the rollback's error replaces the application's", async ({ cluster, direct }) => {
+  test("stock pg.Pool: the error of a ROLLBACK with a comment replaces the application's", async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     expect(
       await rejection(refusedTransaction(pool, cluster, { begin: COMMENTED_BEGIN, rollback: 'rollback' })),
@@ -22,11 +25,14 @@ describe('ROLLBACK with a comment on a lost connection', () => {
     '-- web\nrollback',
     '/* /* web */ */ rollback; -- done',
     'abort work and no chain',
-  ])("Holdfast: the application's own error survives (%s)", async (rollback, { cluster, direct }) => {
-    await using pool = holdfast({ ...direct, max: 1 })
-    expect(await rejection(refusedTransaction(pool, cluster, { begin: COMMENTED_BEGIN, rollback }))).toBeInstanceOf(
-      NotEnoughMoney,
-    )
-    await expectHealthy(pool, cluster, direct.application_name)
-  })
+  ])(
+    "Holdfast: the application's own error survives a ROLLBACK with a comment (%s)",
+    async (rollback, { cluster, direct }) => {
+      await using pool = holdfast({ ...direct, max: 1 })
+      expect(await rejection(refusedTransaction(pool, cluster, { begin: COMMENTED_BEGIN, rollback }))).toBeInstanceOf(
+        NotEnoughMoney,
+      )
+      await expectHealthy(pool, cluster, direct.application_name)
+    },
+  )
 })

@@ -16,7 +16,10 @@ async function kill(cluster: Cluster, pid: number): Promise<void> {
 }
 
 describe('a transaction whose connection is lost before COMMIT was sent', () => {
-  test('stock pg.Pool: an error for the user', async ({ cluster, direct }) => {
+  test('stock pg.Pool: a transaction that is lost before COMMIT is an error for the user', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const client = await pool.connect()
     await client.query('begin')
@@ -27,7 +30,10 @@ describe('a transaction whose connection is lost before COMMIT was sent', () => 
     expect(await count(cluster, 'c1-stock')).toBe(0)
   })
 
-  test('Holdfast: is run again, as a whole, on a new connection', async ({ cluster, direct }) => {
+  test('Holdfast: a transaction that is lost before COMMIT is run again, as a whole, on a new connection', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast(direct)
     await warmUp(pool, 3)
     const seen: [attempt: number, pid: number][] = []
@@ -47,7 +53,10 @@ describe('a transaction whose connection is lost before COMMIT was sent', () => 
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: also when it was lost between its last statement and COMMIT', async ({ cluster, direct }) => {
+  test('Holdfast: a transaction that is lost between its last statement and COMMIT is run again', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast(direct)
     let attempts = 0
     await pool.transaction(async (tx) => {
@@ -61,7 +70,7 @@ describe('a transaction whose connection is lost before COMMIT was sent', () => 
     expect([attempts, await count(cluster, 'c1-between')]).toEqual([2, 1])
   })
 
-  test('Holdfast: through a restart of the server', async ({ cluster, direct }) => {
+  test('Holdfast: a transaction is run again through a restart of the server', async ({ cluster, direct }) => {
     await using pool = holdfast(direct)
     const attempt = await pool.transaction(async (tx) => {
       await tx.query("insert into entry values ('c1-restart')")
@@ -73,7 +82,7 @@ describe('a transaction whose connection is lost before COMMIT was sent', () => 
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: not if it may run only once', async ({ cluster, direct }) => {
+  test("Holdfast: a transaction that may run only once isn't run again", async ({ cluster, direct }) => {
     await using pool = holdfast(direct)
     let attempts = 0
     const error = await rejection(

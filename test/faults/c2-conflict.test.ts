@@ -33,7 +33,7 @@ describe('two transactions that read what the other writes (40001)', () => {
     if ((rows[0]?.total ?? 0) >= 200) await query('update account set balance = balance - 200 where id = $1', [id])
   }
 
-  test('stock pg.Pool: one of them fails', async ({ cluster, direct }) => {
+  test('stock pg.Pool: one of two conflicting transactions (40001) fails', async ({ cluster, direct }) => {
     await cluster.withAdmin((admin) => admin.query(ACCOUNTS))
     await cluster.withAdmin((admin) => admin.query('grant all on account to app'))
     await using pool = new StockPool(direct)
@@ -52,7 +52,10 @@ describe('two transactions that read what the other writes (40001)', () => {
     expect(ends.filter(({ status }) => status === 'rejected')).toMatchObject([{ reason: { code: '40001' } }])
   })
 
-  test('Holdfast: both succeed, as if one had come after the other', async ({ cluster, direct }) => {
+  test('Holdfast: both of two conflicting transactions (40001) succeed, as if one had come after the other', async ({
+    cluster,
+    direct,
+  }) => {
     await cluster.withAdmin((admin) => admin.query(ACCOUNTS))
     await cluster.withAdmin((admin) => admin.query('grant all on account to app'))
     await using pool = holdfast(direct)
@@ -81,7 +84,7 @@ describe('a deadlock (40P01)', () => {
     return tx.attempt
   }
 
-  test('Holdfast: the one that was chosen runs again', async ({ cluster, direct }) => {
+  test('Holdfast: the transaction that was chosen in a deadlock (40P01) runs again', async ({ cluster, direct }) => {
     await cluster.withAdmin((admin) => admin.query(ACCOUNTS))
     await cluster.withAdmin((admin) => admin.query('grant all on account to app'))
     await using pool = holdfast(direct)
@@ -93,7 +96,10 @@ describe('a deadlock (40P01)', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test("Holdfast: rejects with the server's own error when it may run only once", async ({ cluster, direct }) => {
+  test("Holdfast: a deadlock rejects with the server's own error when the transaction may run only once", async ({
+    cluster,
+    direct,
+  }) => {
     await cluster.withAdmin((admin) => admin.query(ACCOUNTS))
     await cluster.withAdmin((admin) => admin.query('grant all on account to app'))
     await using pool = holdfast(direct)

@@ -30,7 +30,7 @@ async function pay(pool: pg.Pool, id: string, commit = 'commit'): Promise<pg.Que
 }
 
 describe.each(['fin', 'rst'] as const)('COMMIT was carried out, and its answer lost by a %s', (act) => {
-  test('stock pg.Pool: an error that says nothing of it', async ({ cluster, aimed, aimedAt }) => {
+  test('stock pg.Pool: a lost COMMIT is an error that says nothing of it', async ({ cluster, aimed, aimedAt }) => {
     await using pool = new StockPool({ ...aimedAt, max: 1 })
     const shot = aimed.aim({ statement: COMMIT, point: 'on-reply' }, act)
     const error = await rejection(pay(pool, `stock-${act}`))
@@ -39,7 +39,11 @@ describe.each(['fin', 'rst'] as const)('COMMIT was carried out, and its answer l
     expect(await isWritten(cluster, `stock-${act}`)).toBe(true)
   })
 
-  test('Holdfast: success', async ({ cluster, aimed, aimedAt }) => {
+  test('Holdfast: a COMMIT that was carried out succeeds although its answer was lost', async ({
+    cluster,
+    aimed,
+    aimedAt,
+  }) => {
     await using pool = holdfast(aimedAt)
     const shot = aimed.aim({ statement: COMMIT, point: 'on-reply' }, act)
     expect(await settles(pay(pool, act), 'the payment')).toMatchObject({ command: 'COMMIT' })
@@ -48,7 +52,11 @@ describe.each(['fin', 'rst'] as const)('COMMIT was carried out, and its answer l
     await expectHealthy(pool, cluster, aimedAt.application_name)
   })
 
-  test('Holdfast: pool.transaction succeeds, and its function runs once', async ({ cluster, aimed, aimedAt }) => {
+  test('Holdfast: pool.transaction succeeds although the answer to COMMIT was lost, and its function runs once', async ({
+    cluster,
+    aimed,
+    aimedAt,
+  }) => {
     await using pool = holdfast(aimedAt)
     const shot = aimed.aim({ statement: COMMIT, point: 'on-reply' }, act)
     let attempts = 0
@@ -61,7 +69,11 @@ describe.each(['fin', 'rst'] as const)('COMMIT was carried out, and its answer l
     expect([attempts, await isWritten(cluster, id)]).toEqual([1, true])
   })
 
-  test("Holdfast, 'report': said to be unknown, and never run again", async ({ cluster, aimed, aimedAt }) => {
+  test("Holdfast, 'report': a lost COMMIT is said to be unknown, and the transaction never runs again", async ({
+    cluster,
+    aimed,
+    aimedAt,
+  }) => {
     await using pool = holdfast({ ...aimedAt, lostCommit: 'report' })
     const shot = aimed.aim({ statement: COMMIT, point: 'on-reply' }, act)
     let attempts = 0
@@ -87,7 +99,7 @@ describe('COMMIT was lost', () => {
     'commit transaction',
     '-- the last word\n/* really */ commit',
     'commit and chain',
-  ])('%j: success', async (commit, { cluster, aimed, aimedAt }) => {
+  ])('a lost COMMIT in the form %j succeeds', async (commit, { cluster, aimed, aimedAt }) => {
     await using pool = holdfast(aimedAt)
     const shot = aimed.aim({ statement: /^(?:\s|--.*\n|\/\*.*?\*\/)*(?:commit|end)\b/i, point: 'on-reply' }, 'rst')
     await settles(pay(pool, commit, commit), commit)
@@ -95,7 +107,7 @@ describe('COMMIT was lost', () => {
     expect(await isWritten(cluster, commit)).toBe(true)
   })
 
-  test('in several statements at once: said to be unknown', async ({ cluster, aimed, aimedAt }) => {
+  test('a lost COMMIT in a text of several statements is said to be unknown', async ({ cluster, aimed, aimedAt }) => {
     await using pool = holdfast(aimedAt)
     const shot = aimed.aim({ statement: /commit/i, point: 'on-reply' }, 'rst')
     const error = await rejection(pool.query("begin; insert into entry values ('at-once'); commit"))
@@ -104,7 +116,7 @@ describe('COMMIT was lost', () => {
     expect([isRetryable(error), await isWritten(cluster, 'at-once')]).toEqual([false, true])
   })
 
-  test('after statements that were not awaited: success', async ({ cluster, aimed, aimedAt }) => {
+  test('a lost COMMIT after statements that were not awaited succeeds', async ({ cluster, aimed, aimedAt }) => {
     await using pool = holdfast(aimedAt)
     const client = await pool.connect()
     const shot = aimed.aim({ statement: COMMIT, point: 'on-reply' }, 'rst')
@@ -127,7 +139,7 @@ describe('COMMIT was lost', () => {
     ['a text with a semicolon', "insert into entry values ('with; semicolon')", 'with; semicolon'],
     ['a statement in portions', { text: "insert into entry values ('portions') returning id", rows: 1 }, 'portions'],
     ['a cursor', new Cursor("insert into entry values ('by-cursor') returning id"), 'by-cursor'],
-  ] as const)('after a write by %s: success', async ([, statement, id], { cluster, aimed, aimedAt }) => {
+  ] as const)('a lost COMMIT after a write by %s succeeds', async ([, statement, id], { cluster, aimed, aimedAt }) => {
     await cluster.withAdmin((admin) => admin.query(WRITE_ENTRY))
     await using pool = holdfast(aimedAt)
     const client = await pool.connect()
@@ -141,7 +153,10 @@ describe('COMMIT was lost', () => {
     expect(await isWritten(cluster, id)).toBe(true)
   })
 
-  test('of a transaction that wrote nothing: aborted, and safe to run again', async ({ aimed, aimedAt }) => {
+  test('a lost COMMIT of a transaction that wrote nothing is said to be aborted, and safe to run again', async ({
+    aimed,
+    aimedAt,
+  }) => {
     await using pool = holdfast(aimedAt)
     const shot = aimed.aim({ statement: COMMIT, point: 'on-reply' }, 'rst')
     const client = await pool.connect()
@@ -157,7 +172,7 @@ describe('COMMIT was lost', () => {
 })
 
 describe('looking for it', () => {
-  test('burns no id for a transaction that wrote nothing', async ({ cluster, direct }) => {
+  test('identifying transactions burns no id for a transaction that wrote nothing', async ({ cluster, direct }) => {
     await using pool = holdfast(direct)
     const next = async (): Promise<bigint> => {
       const [row] = await cluster.query<{ xid: string }>('select pg_snapshot_xmax(pg_current_snapshot())::text as xid')
@@ -172,7 +187,10 @@ describe('looking for it', () => {
     expect(await next()).toBe(before)
   })
 
-  test('costs no round trip when statements are awaited one by one', async ({ proxy, proxied }) => {
+  test('identifying transactions costs no round trip when statements are awaited one by one', async ({
+    proxy,
+    proxied,
+  }) => {
     proxy.delay(15)
     await using resolving = holdfast({ ...proxied, prePing: false })
     await using reporting = holdfast({ ...proxied, prePing: false, lostCommit: 'report' })

@@ -68,7 +68,7 @@ const PLACES: readonly [Point, NamedAct][] = [
   ['on-reply', 'swallow'],
 ]
 
-test('the server fails over, and the standby lags behind: unknown, wherever COMMIT is', async ({
+test('a lost COMMIT is unknown when the server fails over and the standby lags behind, wherever COMMIT is', async ({
   primary,
   standby,
 }) => {
@@ -97,7 +97,10 @@ test('the server fails over, and the standby lags behind: unknown, wherever COMM
   expect(await Promise.all(errors)).toEqual(PLACES.map(() => unknown))
 })
 
-test('the server fails over, and the standby has got everything: unknown as well', async ({ primary, standby }) => {
+test('a lost COMMIT is unknown when the server fails over, even if the standby has got everything', async ({
+  primary,
+  standby,
+}) => {
   await using application = await Application.start(primary)
   const { address } = application
   const { id, paid, attempts } = application.pay()
@@ -112,7 +115,7 @@ test('the server fails over, and the standby has got everything: unknown as well
   expect([attempts(), await isPaid(standby, id)]).toEqual([1, true])
 })
 
-test('the server fails over, and the old one lives on: it is not asked', async ({ primary, standby }) => {
+test("the old server isn't asked of a lost COMMIT when it lives on after a failover", async ({ primary, standby }) => {
   await using application = await Application.start(primary)
   const { address } = application
   await detach(standby)
@@ -127,7 +130,7 @@ test('the server fails over, and the old one lives on: it is not asked', async (
   expect([await isPaid(primary, id), await isPaid(standby, id)]).toEqual([true, false])
 })
 
-test('the way leads to a standby: it is never asked, the primary is waited for, with patience', async ({
+test('a standby is never asked of a lost COMMIT: the primary is waited for, with patience', async ({
   primary,
   standby,
 }) => {
@@ -163,7 +166,7 @@ test('the way leads to a standby: it is never asked, the primary is waited for, 
   expect(await primary.query('select from paid')).toHaveLength(3)
 })
 
-test('another system has taken the place of the server: unknown', async ({ primary }) => {
+test('a lost COMMIT is unknown when another system has taken the place of the server', async ({ primary }) => {
   await using application = await Application.start(primary, { user: 'postgres' })
   const { address } = application
   const { paid, attempts } = application.pay()

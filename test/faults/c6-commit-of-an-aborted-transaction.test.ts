@@ -31,14 +31,17 @@ const ROLLED_BACK = {
 const COMMITS = ['COMMIT', 'commit;', 'end', 'commit transaction']
 
 describe('COMMIT of a transaction that a swallowed error had aborted', () => {
-  test('stock pg.Pool: reported as success, and nothing is written', async ({ cluster, direct }) => {
+  test('stock pg.Pool: COMMIT after a swallowed error is reported as success, and nothing is written', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     expect(await swallows(pool, 'stock', 'COMMIT')).toMatchObject({ command: 'ROLLBACK' })
     expect(await isWritten(cluster, 'stock')).toBe(false)
   })
 
   test.for(COMMITS)(
-    'Holdfast: rejects with the swallowed error, through pool.connect (%s)',
+    'Holdfast: COMMIT after a swallowed error rejects with that error, through pool.connect (%s)',
     async (commit, { cluster, direct }) => {
       await using pool = holdfast({ ...direct, max: 1 })
       const pid = await backendPid(pool)
@@ -49,7 +52,10 @@ describe('COMMIT of a transaction that a swallowed error had aborted', () => {
     },
   )
 
-  test('Holdfast: rejects with the swallowed error, through pool.transaction', async ({ cluster, direct }) => {
+  test('Holdfast: COMMIT after a swallowed error rejects with that error, through pool.transaction', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const pid = await backendPid(pool)
     const error = await rejection(
@@ -67,7 +73,7 @@ describe('COMMIT of a transaction that a swallowed error had aborted', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: an error undone by a savepoint is none', async ({ cluster, direct }) => {
+  test('Holdfast: COMMIT succeeds after an error that a savepoint has undone', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     await pool.transaction(async (tx) => {
       await tx.query("insert into entry values ('undone')")

@@ -13,7 +13,7 @@ async function isWritten(cluster: Cluster, id: string): Promise<boolean> {
 }
 
 describe.each(WAYS)('returned with an open transaction, through $way', ({ way, run }) => {
-  test("stock pg.Pool: the next caller's acknowledged write is lost with the stranger's", async ({
+  test('stock pg.Pool: an acknowledged write is lost with the transaction that a stranger has left open', async ({
     cluster,
     direct,
   }) => {
@@ -24,7 +24,7 @@ describe.each(WAYS)('returned with an open transaction, through $way', ({ way, r
   })
 
   for (const policy of ['rollback', 'commit'] as const) {
-    test(`Holdfast: ${policy}, before the next lease`, async ({ cluster, direct }) => {
+    test(`Holdfast: ${policy} of an open transaction comes before the next lease`, async ({ cluster, direct }) => {
       const [open, next] = [`open, ${policy}, ${way}`, `next, ${policy}, ${way}`]
       await using pool = holdfast({ ...direct, max: 1, resetOnReturn: policy })
       const pid = await backendPid(pool)
@@ -39,7 +39,10 @@ describe.each(WAYS)('returned with an open transaction, through $way', ({ way, r
     })
   }
 
-  test('Holdfast: none sends nothing, and closes the connection', async ({ cluster, direct }) => {
+  test("Holdfast: 'none' sends nothing to an open transaction, and closes the connection", async ({
+    cluster,
+    direct,
+  }) => {
     const [open, next] = [`open, none, ${way}`, `next, none, ${way}`]
     await using pool = holdfast({ ...direct, max: 1, resetOnReturn: 'none' })
     const pid = await backendPid(pool)
@@ -53,7 +56,9 @@ describe.each(WAYS)('returned with an open transaction, through $way', ({ way, r
 })
 
 describe.each(WAYS)('returned with a failed transaction, through $way', ({ way, run }) => {
-  test('stock pg.Pool: the next caller inherits it, unless the connection was thrown away', async ({ direct }) => {
+  test('stock pg.Pool: the next caller inherits a failed transaction, unless the connection was thrown away', async ({
+    direct,
+  }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     await rejection(run(pool, FAILED(`failed, stock, ${way}`)))
     const next = run(pool, 'select 1')
@@ -62,7 +67,7 @@ describe.each(WAYS)('returned with a failed transaction, through $way', ({ way, 
   })
 
   for (const policy of ['rollback', 'commit', 'none'] as const) {
-    test(`Holdfast: no later lease inherits it (${policy})`, async ({ cluster, direct }) => {
+    test(`Holdfast: no later lease inherits a failed transaction (${policy})`, async ({ cluster, direct }) => {
       const failed = `failed, ${policy}, ${way}`
       await using pool = holdfast({ ...direct, max: 1, resetOnReturn: policy })
       const pid = await backendPid(pool)
@@ -76,7 +81,10 @@ describe.each(WAYS)('returned with a failed transaction, through $way', ({ way, 
 })
 
 describe('returned with statements that still run', () => {
-  test('Holdfast: waits for them, and rolls back what they began', async ({ cluster, direct }) => {
+  test('Holdfast: a release waits for statements that still run, and rolls back what they began', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const pid = await backendPid(client)
@@ -88,7 +96,7 @@ describe('returned with statements that still run', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: closes the connection if they run for too long', async ({ cluster, direct }) => {
+  test('Holdfast: a release closes the connection if its statements run for too long', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1, closeTimeoutMillis: 200 })
     const client = await pool.connect()
     const pid = await backendPid(client)

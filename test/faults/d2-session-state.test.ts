@@ -150,7 +150,10 @@ describe('prepared statements', () => {
     expect(await rejection(pool.query({ ...named, values: [2] }))).toMatchObject({ code: '26000' })
   })
 
-  test("Holdfast: 'session' keeps them, and the driver's need not be parsed again", async ({ cluster, direct }) => {
+  test("Holdfast: 'session' keeps prepared statements, and the driver's need not be parsed again", async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1, resetOnReturn: 'session' })
     await pool.query(PREPARED.leave)
     for (const number of [1, 2, 3]) {
@@ -161,7 +164,7 @@ describe('prepared statements', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test("Holdfast: 'discard' drops them, and the driver knows", async ({ cluster, direct }) => {
+  test("Holdfast: 'discard' drops prepared statements, and the driver knows", async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1, resetOnReturn: 'discard' })
     const pid = await backendPid(pool)
     await pool.query(PREPARED.leave)
@@ -187,7 +190,7 @@ describe('what onConnect has set', () => {
 
   for (const policy of POLICIES) {
     test.for(['set search_path = other', 'begin; set search_path = other', 'begin; select 1 / 0'])(
-      `Holdfast: '${policy}' sets it again: %s`,
+      `Holdfast: '${policy}' sets again what onConnect has set: %s`,
       async (leave, { direct }) => {
         await using pool = holdfast({ ...direct, max: 1, resetOnReturn: policy, onConnect })
         const pid = await backendPid(pool)
@@ -201,7 +204,7 @@ describe('what onConnect has set', () => {
       },
     )
 
-    test(`Holdfast: where it can't be set again after '${policy}', the connection is closed`, async ({
+    test(`Holdfast: where what onConnect sets can't be set again after '${policy}', the connection is closed`, async ({
       cluster,
       direct,
     }) => {
@@ -219,7 +222,10 @@ describe('what onConnect has set', () => {
 })
 
 describe('a reset that cannot be done', () => {
-  test('Holdfast: closes the connection, so that no later lease inherits anything', async ({ cluster, direct }) => {
+  test('Holdfast: a reset that cannot be done closes the connection, so that no later lease inherits anything', async ({
+    cluster,
+    direct,
+  }) => {
     await cluster.query('revoke execute on function pg_advisory_unlock_all() from public')
     try {
       await using pool = holdfast({ ...direct, max: 1, resetOnReturn: 'session' })
@@ -235,7 +241,7 @@ describe('a reset that cannot be done', () => {
   })
 
   test.for(["set statement_timeout = '1ms'", 'set default_transaction_read_only = on', 'set role pg_monitor; begin'])(
-    'Holdfast: no later lease inherits what may stand in its way: %s',
+    'Holdfast: no later lease inherits what may stand in the way of a reset: %s',
     async (leave, { cluster, direct }) => {
       await using pool = holdfast({ ...direct, max: 1, resetOnReturn: 'session' })
       await pool.query(leave)
@@ -249,7 +255,10 @@ describe('a reset that cannot be done', () => {
 })
 
 describe('a function of the user', () => {
-  test('Holdfast: is given the client and what is known of it, and what it does holds', async ({ cluster, direct }) => {
+  test('Holdfast: a reset function is given the client and what is known of it, and what it does holds', async ({
+    cluster,
+    direct,
+  }) => {
     const told: ResetInfo[] = []
     const resetOnReturn: ResetPolicy = async (client, info) => {
       told.push(info)
@@ -278,7 +287,7 @@ describe('a function of the user', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: a transaction that it leaves open is rolled back', async ({ cluster, direct }) => {
+  test('Holdfast: a transaction that a reset function leaves open is rolled back', async ({ cluster, direct }) => {
     const resetOnReturn: ResetPolicy = async (client) => {
       await client.query("begin; insert into entry values ('by the reset')")
     }
@@ -305,15 +314,18 @@ describe('a function of the user', () => {
     },
   ]
 
-  test.for(FAILING)('Holdfast: if it $how, the connection is closed', async ({ resetOnReturn }, { direct }) => {
-    await using pool = holdfast({ ...direct, max: 1, resetOnReturn })
-    const client = await pool.connect()
-    const pid = await backendPid(client)
-    client.release()
-    expect(await settles(backendPid(pool), 'the next statement')).not.toBe(pid)
-  })
+  test.for(FAILING)(
+    'Holdfast: if a reset function $how, the connection is closed',
+    async ({ resetOnReturn }, { direct }) => {
+      await using pool = holdfast({ ...direct, max: 1, resetOnReturn })
+      const client = await pool.connect()
+      const pid = await backendPid(client)
+      client.release()
+      expect(await settles(backendPid(pool), 'the next statement')).not.toBe(pid)
+    },
+  )
 
-  test('Holdfast: if it never ends, the connection is closed, and the next caller is served', async ({
+  test('Holdfast: if a reset function never ends, the connection is closed, and the next caller is served', async ({
     cluster,
     direct,
   }) => {
@@ -344,7 +356,7 @@ describe('a function of the user', () => {
     )
   })
 
-  test('Holdfast: is called even if nothing was sent', async ({ direct }) => {
+  test('Holdfast: a reset function is called even if nothing was sent', async ({ direct }) => {
     let calls = 0
     const resetOnReturn: ResetPolicy = () => {
       calls++
@@ -357,7 +369,7 @@ describe('a function of the user', () => {
 
 describe('returned without having sent anything', () => {
   for (const policy of POLICIES) {
-    test(`Holdfast: '${policy}' sends nothing either`, async ({ proxy, proxied }) => {
+    test(`Holdfast: '${policy}' sends nothing after a lease that sent nothing`, async ({ proxy, proxied }) => {
       await using pool = holdfast({ ...proxied, max: 1, resetOnReturn: policy, prePing: { idleMillis: 60_000 } })
       await pool.query('select 1')
       ;(await pool.connect()).release()
@@ -411,7 +423,10 @@ describe("a caller's own wish", () => {
     }
   }
 
-  test('Holdfast: a scope reaches every lease in it, however deep', async ({ cluster, direct }) => {
+  test('Holdfast: the resetOnReturn of a scope reaches every lease in it, however deep', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     await withPoolOptions({ resetOnReturn: 'discard' }, async () => {
       await asAnOrm(pool, (client) => client.query(SET))
@@ -426,7 +441,9 @@ describe("a caller's own wish", () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: a scope reaches the caller that had to wait, and no other', async ({ direct }) => {
+  test('Holdfast: the resetOnReturn of a scope reaches the caller that had to wait, and no other', async ({
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const holder = await pool.connect()
     const inScope = withPoolOptions({ resetOnReturn: 'discard' }, () => pool.query(SET))

@@ -31,7 +31,7 @@ const REQUESTS = [
 
 describe('a connection that is released clean', () => {
   test.for(REQUESTS)(
-    'costs not one byte more than with stock pg.Pool: $what',
+    'a connection that is released clean costs not one byte more than with stock pg.Pool: $what',
     async ({ request }, { proxy, proxied }) => {
       await using stock = new StockPool({ ...proxied, max: 1 })
       // Asking for the ids of transactions has a price of its own, but no round trip: see C3.
@@ -41,7 +41,7 @@ describe('a connection that is released clean', () => {
     },
   )
 
-  test('lending and returning it without a statement costs nothing at all', async ({ proxy, proxied }) => {
+  test('a connection that is released without a statement costs nothing at all', async ({ proxy, proxied }) => {
     await using pool = holdfast({ ...proxied, max: 1, prePing: { idleMillis: 60_000 } })
     const lease = async (): Promise<void> => (await pool.connect()).release()
     expect(await exchanged(pool, proxy, lease)).toEqual([0, 0])

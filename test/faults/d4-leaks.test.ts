@@ -47,7 +47,7 @@ const LEAKING = [
 ]
 
 describe('never released', () => {
-  test('stock pg.Pool: a silent drought', async ({ direct }) => {
+  test('stock pg.Pool: clients that are never released cause no message', async ({ direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     await pool.connect()
     const next = unattended(pool.query('select 1'))
@@ -57,7 +57,7 @@ describe('never released', () => {
   })
 
   test.for(LEAKING)(
-    'Holdfast: warns once, with the stack that acquired it: $how',
+    'Holdfast: a lease that is never released is warned of once, with the stack that acquired it: $how',
     async ({ leak }, { cluster, direct }) => {
       const { told, logger } = warnings()
       await using pool = holdfast({ ...direct, max: 2, leakDetectionMillis: LEAK_MILLIS, logger })
@@ -83,7 +83,7 @@ describe('never released', () => {
     },
   )
 
-  test('Holdfast: the first line of the stack is the program’s own', async ({ direct }) => {
+  test("Holdfast: the first line of a leak's stack is the program’s own", async ({ direct }) => {
     const { told, logger } = warnings()
     await using pool = holdfast({ ...direct, max: 1, leakDetectionMillis: LEAK_MILLIS, logger })
     const client = await pool.connect()
@@ -114,7 +114,7 @@ describe('never released', () => {
     expect(pool.inspect()).toMatchObject([{ backendPid: pid, state: 'idle', holder: undefined }])
   })
 
-  test('Holdfast: one that died meanwhile was a leak all the same, and its slot is free', async ({
+  test('Holdfast: a connection that died before its release was a leak all the same, and its slot is free', async ({
     cluster,
     direct,
   }) => {
@@ -130,7 +130,7 @@ describe('never released', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: without a logger, the warning goes where Node’s own go', async ({ direct }) => {
+  test('Holdfast: without a logger, the warning of a leak goes where Node’s own go', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1, leakDetectionMillis: LEAK_MILLIS })
     const warned = new Promise((resolve) => process.once('warning', resolve))
     const client = await pool.connect()

@@ -47,7 +47,7 @@ function countListeners({ connection }: Holder): Record<string, number> {
 }
 
 describe('all listeners are removed before a release', () => {
-  test('stock pg.Pool: listens again at each release, and survives the death of the idle connection', async ({
+  test('stock pg.Pool: the pool listens again at each release, and survives the death of the idle connection', async ({
     cluster,
     direct,
   }) => {
@@ -87,7 +87,7 @@ describe('all listeners are removed before a release', () => {
     },
   )
 
-  test('Holdfast: the listeners of the lease itself are removed', async ({ direct }) => {
+  test('Holdfast: the listeners of the lease itself are removed with all others', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const { connection } = client
@@ -103,7 +103,7 @@ describe('all listeners are removed before a release', () => {
     client.release()
   })
 
-  test('Holdfast: over 100 leases nothing piles up', async ({ direct }) => {
+  test('Holdfast: over 100 leases no listeners pile up', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const counts = new Set<string>()
     for (let time = 1; time <= 100; time++) {

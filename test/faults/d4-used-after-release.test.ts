@@ -215,7 +215,7 @@ function thrownBy(run: () => void): unknown {
 }
 
 describe.for(NEXT_HOLDERS)('after its release, when the connection belongs to $who, a client refuses', (holder) => {
-  test.for(LATE_USES)('$use', async ({ late }, { cluster, direct }) => {
+  test.for(LATE_USES)('a client refuses after its release: $use', async ({ late }, { cluster, direct }) => {
     const slow = new SlowReset()
     await using pool = holdfast({ ...direct, max: 1, prePing: false, resetOnReturn: slow.reset, ...holder.options })
     const former = await pool.connect()
@@ -235,7 +235,7 @@ describe.for(NEXT_HOLDERS)('after its release, when the connection belongs to $w
 })
 
 describe('what was begun before the release', () => {
-  test('and waited for its turn, is done', async ({ cluster, direct }) => {
+  test('a statement that was begun before the release and waited for its turn is done', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const statements = [1, 2, 3].map((number) => client.query('select $1::int as number', [number]))
@@ -245,7 +245,10 @@ describe('what was begun before the release', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('a cursor, is read no further, and can be closed', async ({ cluster, direct }) => {
+  test('a cursor that was begun before the release is read no further, and can be closed', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const cursor = client.query(new Cursor('select generate_series(1, 9) as it'))
@@ -257,7 +260,7 @@ describe('what was begun before the release', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('a cursor that was read to its end, affects no later lease', async ({ cluster, direct }) => {
+  test('a cursor that was read to its end before the release affects no later lease', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const cursor = client.query(new Cursor('select 1 as it'))
@@ -273,7 +276,10 @@ describe('what was begun before the release', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('a stream, ends with the error, and gives the connection back', async ({ cluster, direct }) => {
+  test('a stream that was begun before the release ends with the error, and the connection is free', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const stream = client.query(new QueryStream('select generate_series(1, 1000) as it', [], { highWaterMark: 5 }))
@@ -295,7 +301,10 @@ describe('what was begun before the release', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('a COPY, takes nothing more and writes nothing', async ({ cluster, direct }) => {
+  test('a COPY that was begun before the release takes nothing more and writes nothing', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const ingest = client.query(from('copy entry from stdin'))
@@ -314,7 +323,9 @@ describe('what was begun before the release', () => {
 describe('listeners of an earlier lease', () => {
   const NOTICE = "do $$ begin raise notice 'for the holder'; end $$"
 
-  test('get nothing from the next lease, nor from a statement of pool.query', async ({ direct }) => {
+  test('listeners of an earlier lease get nothing from the next lease, nor from a statement of pool.query', async ({
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const heard: string[] = []
     const lease = async (name: string): Promise<void> => {
@@ -330,7 +341,7 @@ describe('listeners of an earlier lease', () => {
     expect(heard).toEqual(['first', 'second'])
   })
 
-  test('do not pile up when each lease adds some', async ({ direct }) => {
+  test('listeners do not pile up when each lease adds some', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const counts = new Set<number>()
     for (let time = 1; time <= 50; time++) {
@@ -344,7 +355,7 @@ describe('listeners of an earlier lease', () => {
     expect([...counts]).toEqual([3])
   })
 
-  test('that are added late get nothing, and removing them late removes no others', async ({ direct }) => {
+  test('listeners that are added late get nothing, and removing them late removes no others', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const heard: string[] = []
     const listener = (): void => void heard.push('shared')
@@ -362,7 +373,7 @@ describe('listeners of an earlier lease', () => {
     next.release()
   })
 
-  test('an error that is made up late does not end the connection', async ({ cluster, direct }) => {
+  test('an error that is emitted on a released client does not end the connection', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const former = await pool.connect()
     former.release()
@@ -373,7 +384,7 @@ describe('listeners of an earlier lease', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('stay until the next lease: they get the end event', async ({ direct }) => {
+  test('listeners of a lease stay until the next one: they get the end event', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const ended = new Promise<void>((resolve) => client.once('end', resolve))
@@ -382,7 +393,7 @@ describe('listeners of an earlier lease', () => {
     await settles(ended, 'the end')
   })
 
-  test('that the program has put on the client itself stay with it', async ({ direct }) => {
+  test('listeners that the program has put on the client itself stay with it', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const heard: unknown[] = []
     pool.on('connect', (client) => client.on('notice', ({ message }) => heard.push(message)))
@@ -412,7 +423,9 @@ describe.each([true, false])(
       }
     }
 
-    test('may use the client of another caller, on the connection that the transaction had', async ({ direct }) => {
+    test('work that outlives its transaction may use the client of another caller, on the connection that it had', async ({
+      direct,
+    }) => {
       await using pool = holdfast({ ...direct, max: 1, clientPerLease })
       let shared: pg.PoolClient | undefined
       const start = await beginIn(pool, async () => (await (shared as pg.PoolClient).query('select 1 as one')).rows)
@@ -423,7 +436,7 @@ describe.each([true, false])(
       shared.release()
     })
 
-    test('may use a cursor on the client of another caller', async ({ direct }) => {
+    test('work that outlives its transaction may use a cursor on the client of another caller', async ({ direct }) => {
       await using pool = holdfast({ ...direct, max: 1, clientPerLease })
       let shared: pg.PoolClient | undefined
       const start = await beginIn(pool, () => (shared as pg.PoolClient).query(new Cursor('select 1 as one')).read(2))
@@ -432,7 +445,7 @@ describe.each([true, false])(
       shared.release()
     })
 
-    test('may use the transaction of another caller', async ({ direct }) => {
+    test('work that outlives its transaction may use the transaction of another caller', async ({ direct }) => {
       await using pool = holdfast({ ...direct, max: 1, clientPerLease })
       let job: (() => Promise<unknown>) | undefined
       const start = await beginIn(pool, () => (job as () => Promise<unknown>)())
@@ -443,7 +456,10 @@ describe.each([true, false])(
       expect(rows).toEqual([{ one: 1 }])
     })
 
-    test('is refused the client of its own transaction, which an adapter ran', async ({ cluster, direct }) => {
+    test('work that outlives its transaction is refused the client of its own one, which an adapter ran', async ({
+      cluster,
+      direct,
+    }) => {
       await using pool = holdfast({ ...direct, max: 1, clientPerLease })
       const { promise, resolve } = deferred()
       let late: Promise<unknown> | undefined

@@ -6,7 +6,10 @@ import { backendPid, holdfast, StockPool } from './support/pools.ts'
 import { rejection } from './support/settling.ts'
 
 describe('used after release', () => {
-  test('stock pg.Pool: ends the transaction of the next lease', async ({ cluster, direct }) => {
+  test('stock pg.Pool: a client that is used after release ends the transaction of the next lease', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const former = await pool.connect()
     former.release()
@@ -19,7 +22,7 @@ describe('used after release', () => {
     next.release()
   })
 
-  test('Holdfast: is refused while the client is idle', async ({ cluster, direct }) => {
+  test('Holdfast: a client that is used after release is refused while it is idle', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     client.release()
@@ -31,14 +34,17 @@ describe('used after release', () => {
 })
 
 describe('released twice', () => {
-  test('stock pg.Pool: throws', async ({ direct }) => {
+  test('stock pg.Pool: a second release throws', async ({ direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const client = await pool.connect()
     client.release()
     expect(() => client.release()).toThrow('Release called on client which has already been released to the pool.')
   })
 
-  test('Holdfast: throws the same text with a code, and the pool is unharmed', async ({ cluster, direct }) => {
+  test('Holdfast: a second release throws the same text with a code, and the pool is unharmed', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 2 })
     const client = await pool.connect()
     client.release()
@@ -47,7 +53,7 @@ describe('released twice', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: the release of a former lease does not end the present one', async ({ cluster, direct }) => {
+  test('Holdfast: the second release of a former lease does not end the present one', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const former = await pool.connect()
     const { release } = former
@@ -62,13 +68,13 @@ describe('released twice', () => {
 })
 
 describe('used after end()', () => {
-  test('stock pg.Pool: says so', async ({ direct }) => {
+  test('stock pg.Pool: a pool that is used after end() says so', async ({ direct }) => {
     const pool = new StockPool(direct)
     await pool.end()
     expect((await rejection(pool.query('select 1'))).message).toBe('Cannot use a pool after calling end on the pool')
   })
 
-  test('Holdfast: says so in the same words, with a code', async ({ direct }) => {
+  test('Holdfast: a pool that is used after end() says so in the same words, with a code', async ({ direct }) => {
     const pool = holdfast(direct)
     await pool.query('select 1')
     await pool.end()
@@ -83,7 +89,10 @@ describe('used after end()', () => {
     expect([pool.ending, pool.ended]).toEqual([true, true])
   })
 
-  test('Holdfast: a client that is out may finish, and the pool ends when it is back', async ({ cluster, direct }) => {
+  test('Holdfast: a client that is leased at end() may finish, and the pool ends when it is released', async ({
+    cluster,
+    direct,
+  }) => {
     const pool = holdfast({ ...direct, closeTimeoutMillis: 10_000 })
     const client = await pool.connect()
     const ended = pool.end()

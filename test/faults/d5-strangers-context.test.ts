@@ -45,21 +45,29 @@ const ORMS = [
 ]
 
 describe.each([20, 2])('twelve callers at once, max: %i, whose session is set by an acquire listener', (max) => {
-  test.for(WAYS)('read under their own names, through $way', async ({ run }, { direct }) => {
-    await using pool = holdfast({ ...direct, max })
-    settleIn(pool)
-    expect(await readUnderAnotherName(async () => (await run(pool, TENANT)).rows)).toBe(0)
-  })
+  test.for(WAYS)(
+    'twelve callers read under the names that an acquire listener sets, through $way',
+    async ({ run }, { direct }) => {
+      await using pool = holdfast({ ...direct, max })
+      settleIn(pool)
+      expect(await readUnderAnotherName(async () => (await run(pool, TENANT)).rows)).toBe(0)
+    },
+  )
 
-  test.for(ORMS)('read under their own names, through $orm as it is', async ({ open }, { direct }) => {
-    await using pool = holdfast({ ...direct, max })
-    settleIn(pool)
-    const database = await open(pool)
-    expect(await readUnderAnotherName(() => database.run(TENANT))).toBe(0)
-    expect(await readUnderAnotherName(() => database.transaction((tx) => tx.run(TENANT)))).toBe(0)
-  })
+  test.for(ORMS)(
+    'twelve callers read under the names that an acquire listener sets, through $orm as it is',
+    async ({ open }, { direct }) => {
+      await using pool = holdfast({ ...direct, max })
+      settleIn(pool)
+      const database = await open(pool)
+      expect(await readUnderAnotherName(() => database.run(TENANT))).toBe(0)
+      expect(await readUnderAnotherName(() => database.transaction((tx) => tx.run(TENANT)))).toBe(0)
+    },
+  )
 
-  test('read under their own names, through TypeORM as it is', async ({ direct }) => {
+  test('twelve callers read under the names that an acquire listener sets, through TypeORM as it is', async ({
+    direct,
+  }) => {
     await using database = await typeorm.open({ ...direct, max })
     settleIn(database.pool)
     expect(await readUnderAnotherName(() => database.run(TENANT))).toBe(0)
@@ -69,7 +77,7 @@ describe.each([20, 2])('twelve callers at once, max: %i, whose session is set by
 
 describe('stock pg.Pool', () => {
   test.for(WAYS)(
-    'is right if no caller has to wait, and wrong if they do, through $way',
+    'stock pg.Pool is right if no caller has to wait, and wrong if they do, through $way',
     async ({ run }, { direct }) => {
       await using roomy = new StockPool({ ...direct, max: 20 })
       await using full = new StockPool({ ...direct, max: 2 })

@@ -18,14 +18,18 @@ function expectOneProbeThenPaced(attempts: Attempts): void {
 }
 
 describe.each(WAYS)('connections are refused for a while, through $way', ({ run }) => {
-  test('stock pg.Pool: an error for every caller', async ({ proxy, proxied }) => {
+  test('stock pg.Pool: refused connections are an error for every caller', async ({ proxy, proxied }) => {
     await using pool = new StockPool({ ...proxied, max: SIZE })
     proxy.refuse()
     const results = await Promise.allSettled(Array.from({ length: CALLERS }, () => run(pool, 'select 1')))
     for (const result of results) expect(result).toMatchObject({ status: 'rejected', reason: { code: 'ECONNREFUSED' } })
   })
 
-  test('Holdfast: one probe asks for all, and all are served', async ({ cluster, proxy, proxied }) => {
+  test('Holdfast: while connections are refused one opening tries for all, and all are served', async ({
+    cluster,
+    proxy,
+    proxied,
+  }) => {
     const { Client, attempts } = countingClient()
     await using pool = holdfast({ ...proxied, max: SIZE, Client })
     proxy.refuse()
@@ -41,7 +45,11 @@ describe.each(WAYS)('connections are refused for a while, through $way', ({ run 
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test('Holdfast: the same when the connections it had are lost', async ({ cluster, proxy, proxied }) => {
+  test('Holdfast: one opening tries for all when the connections that the pool had are lost, too', async ({
+    cluster,
+    proxy,
+    proxied,
+  }) => {
     const { Client, attempts } = countingClient()
     await using pool = holdfast({ ...proxied, max: SIZE, Client })
     await warmUp(pool, SIZE)
@@ -60,7 +68,7 @@ describe.each(WAYS)('connections are refused for a while, through $way', ({ run 
 })
 
 describe('the server shuts down, or starts up', () => {
-  test('stock pg.Pool: 57P03 for the caller; Holdfast: served after the restart', async () => {
+  test('a server that shuts down or starts up: stock pg.Pool fails with 57P03, Holdfast serves after the restart', async () => {
     await using cluster = await Cluster.start()
     await using stock = new StockPool(cluster.config())
     const { Client, attempts } = countingClient()
@@ -83,7 +91,7 @@ describe('the server shuts down, or starts up', () => {
 })
 
 describe('too many clients', () => {
-  test('stock pg.Pool: 53300 for the caller; Holdfast: served when there is room', async () => {
+  test('too many clients: stock pg.Pool fails with 53300, Holdfast serves when there is room', async () => {
     const settings = { max_connections: 6, superuser_reserved_connections: 3, reserved_connections: 0 }
     await using cluster = await Cluster.start({ settings })
     await using stock = new StockPool({ ...cluster.config(), max: 3 })
@@ -104,7 +112,10 @@ describe('too many clients', () => {
 })
 
 describe('a hiccup of the resolver', () => {
-  test('Holdfast: a name that has worked before is tried again', async ({ cluster, direct }) => {
+  test('Holdfast: a host name that has worked before is tried again when the resolver fails', async ({
+    cluster,
+    direct,
+  }) => {
     let hiccups = false
     const { Client, attempts } = countingClient()
     const stream = (): net.Socket => {

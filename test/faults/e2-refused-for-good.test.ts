@@ -41,7 +41,7 @@ const REFUSALS: readonly Refusal[] = [
 
 describe.each(WAYS)('refused for good, through $way', ({ run }) => {
   test.for(REFUSALS)(
-    'stock pg.Pool: an error that does not say which server refused: $what',
+    'stock pg.Pool: a refusal for good does not say which server refused: $what',
     async ({ options, code }, { proxied }) => {
       await using pool = new StockPool({ ...proxied, ...options })
       const error = await rejection(run(pool, 'select 1'))
@@ -50,19 +50,22 @@ describe.each(WAYS)('refused for good, through $way', ({ run }) => {
     },
   )
 
-  test.for(REFUSALS)('Holdfast: at once, and never tried again: $what', async ({ options, code }, { proxied }) => {
-    const { Client, attempts } = countingClient()
-    await using pool = holdfast({ ...proxied, ...options, Client, connectionTimeoutMillis: 0 })
-    const error = await rejection(run(pool, 'select 1'))
-    expect(error).toBeInstanceOf(ConnectError)
-    expect(error).toMatchObject({ code, cause: { code } })
-    expect(error.message).toContain(`${options.host ?? proxied.host}:${proxied.port}`)
-    expect(error.message).not.toContain(proxied.password)
-    expect(attempts.started).toBe(1)
-    expect([pool.totalCount, pool.idleCount, pool.waitingCount]).toEqual([0, 0, 0])
-  })
+  test.for(REFUSALS)(
+    'Holdfast: a refusal for good is told at once, and never tried again: $what',
+    async ({ options, code }, { proxied }) => {
+      const { Client, attempts } = countingClient()
+      await using pool = holdfast({ ...proxied, ...options, Client, connectionTimeoutMillis: 0 })
+      const error = await rejection(run(pool, 'select 1'))
+      expect(error).toBeInstanceOf(ConnectError)
+      expect(error).toMatchObject({ code, cause: { code } })
+      expect(error.message).toContain(`${options.host ?? proxied.host}:${proxied.port}`)
+      expect(error.message).not.toContain(proxied.password)
+      expect(attempts.started).toBe(1)
+      expect([pool.totalCount, pool.idleCount, pool.waitingCount]).toEqual([0, 0, 0])
+    },
+  )
 
-  test('Holdfast: every waiter rejects at once', async ({ proxied }) => {
+  test('Holdfast: every waiter rejects at once after a refusal for good', async ({ proxied }) => {
     await using pool = holdfast({ ...proxied, password: 'wrong', max: 2, connectionTimeoutMillis: 0 })
     const errors = await Promise.all(Array.from({ length: 10 }, () => rejection(run(pool, 'select 1'))))
     for (const error of errors) expect(error).toMatchObject({ name: 'ConnectError', code: '28P01' })

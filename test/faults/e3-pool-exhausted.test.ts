@@ -10,13 +10,13 @@ const TIMEOUT_MILLIS = 300
 const PG_TEXT = 'timeout exceeded when trying to connect'
 
 describe.each(WAYS)('the pool is exhausted, through $way', ({ run }) => {
-  test('stock pg.Pool: no idea why', async ({ direct }) => {
+  test('stock pg.Pool: the error of an exhausted pool does not say why', async ({ direct }) => {
     await using pool = new StockPool({ ...direct, max: 1, connectionTimeoutMillis: TIMEOUT_MILLIS })
     await pool.connect()
     expect((await rejection(run(pool, 'select 1'))).message).toBe(PG_TEXT)
   })
 
-  test('Holdfast: says which connections are in use, and that the pool is exhausted', async ({ cluster, direct }) => {
+  test('Holdfast: the error of an exhausted pool says which connections are in use', async ({ cluster, direct }) => {
     const timeouts = { connectionTimeoutMillis: TIMEOUT_MILLIS, prePing: { timeoutMillis: TIMEOUT_MILLIS / 2 } }
     await using pool = holdfast({ ...direct, max: 2, ...timeouts })
     const clients = [await pool.connect(), await pool.connect()]
@@ -46,7 +46,7 @@ describe.each(WAYS)('the pool is exhausted, through $way', ({ run }) => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: says that the server is to blame', async ({ cluster, proxy, proxied }) => {
+  test('Holdfast: the error of a timeout says if the server is to blame', async ({ cluster, proxy, proxied }) => {
     await using pool = holdfast({ ...proxied, max: 2, connectionTimeoutMillis: 1000 })
     proxy.refuse()
     const error = await rejection(run(pool, 'select 1'))
@@ -59,7 +59,11 @@ describe.each(WAYS)('the pool is exhausted, through $way', ({ run }) => {
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test('Holdfast: the failures of an earlier outage are not blamed later', async ({ cluster, proxy, proxied }) => {
+  test('Holdfast: the failures of an earlier outage are not blamed for an exhausted pool later', async ({
+    cluster,
+    proxy,
+    proxied,
+  }) => {
     await using pool = holdfast({ ...proxied, max: 1, connectionTimeoutMillis: 1000 })
     proxy.refuse()
     await rejection(run(pool, 'select 1'))

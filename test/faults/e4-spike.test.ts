@@ -9,7 +9,10 @@ const MAX = 30
 const REQUESTS = 50
 
 describe.each(WAYS)('fifty requests at once on five warm connections, through $way', ({ run }) => {
-  test('stock pg.Pool: each waiter is tied to a new connection, and waits for it', async ({ proxy, proxied }) => {
+  test('stock pg.Pool: in a spike each waiter is tied to a new connection, and waits for it', async ({
+    proxy,
+    proxied,
+  }) => {
     await using pool = new StockPool({ ...proxied, max: MAX })
     await warmUp(pool, WARM)
     proxy.onLink((link) => link.delay(Number.POSITIVE_INFINITY))
@@ -22,7 +25,7 @@ describe.each(WAYS)('fifty requests at once on five warm connections, through $w
     expect(pending.filter(Boolean).length).toBeGreaterThanOrEqual(MAX - WARM)
   })
 
-  test('Holdfast: all are served by the warm ones when the new ones do not come', async ({
+  test('Holdfast: in a spike all are served by the warm connections when the new ones do not come', async ({
     cluster,
     proxy,
     proxied,
@@ -41,7 +44,7 @@ describe.each(WAYS)('fifty requests at once on five warm connections, through $w
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test('Holdfast: a new connection serves the first waiter, not the one that it was opened for', async ({
+  test('Holdfast: in a spike a new connection serves the first waiter, not the one that it was opened for', async ({
     cluster,
     direct,
   }) => {

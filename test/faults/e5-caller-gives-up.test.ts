@@ -51,7 +51,9 @@ class TenantPool extends Pool {
 }
 
 describe('in line', () => {
-  test('stock pg.Pool: the place stays in the queue, and the connection that it gets is lost', async ({ direct }) => {
+  test('stock pg.Pool: a caller that gives up keeps its place in the queue, and the connection that it gets is lost', async ({
+    direct,
+  }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const holder = await pool.connect()
     void unattended(pool.connect()) // Whoever waited for it has gone: there is no way to say so.
@@ -63,7 +65,7 @@ describe('in line', () => {
   })
 
   test.for(WAITING)(
-    'Holdfast: leaves at once, and the others are served in order, by $how',
+    'Holdfast: a waiter that gives up leaves at once, and the others are served in order, by $how',
     async ({ ask }, { cluster, direct }) => {
       await using pool = holdfast({ ...direct, max: 1 })
       const holder = await pool.connect()
@@ -96,20 +98,23 @@ describe('in line', () => {
     },
   )
 
-  test.for(WAITING)('Holdfast: nothing hangs on the signal afterwards, by $how', async ({ ask }, { direct }) => {
-    await using pool = holdfast({ ...direct, max: 1 })
-    const { signal } = new AbortController()
-    const holder = await pool.connect()
-    const late = ask(pool, signal)
-    holder.release()
-    const releaseIfLeased = (it: unknown): void => (it as Partial<pg.PoolClient>).release?.()
-    releaseIfLeased(await late)
-    releaseIfLeased(await ask(pool, signal))
-    expect(getEventListeners(signal, 'abort')).toEqual([])
-  })
+  test.for(WAITING)(
+    'Holdfast: nothing hangs on the signal of a waiter afterwards, by $how',
+    async ({ ask }, { direct }) => {
+      await using pool = holdfast({ ...direct, max: 1 })
+      const { signal } = new AbortController()
+      const holder = await pool.connect()
+      const late = ask(pool, signal)
+      holder.release()
+      const releaseIfLeased = (it: unknown): void => (it as Partial<pg.PoolClient>).release?.()
+      releaseIfLeased(await late)
+      releaseIfLeased(await ask(pool, signal))
+      expect(getEventListeners(signal, 'abort')).toEqual([])
+    },
+  )
 
   test.for(WAITING)(
-    'Holdfast: a connection that was being opened for the caller joins the pool, by $how',
+    'Holdfast: a connection that was being opened for a waiter that gives up joins the pool, by $how',
     async ({ ask }, { cluster, proxy, proxied }) => {
       await using pool = holdfast({ ...proxied, max: 1 })
       const controller = new AbortController()
@@ -127,7 +132,7 @@ describe('in line', () => {
   )
 
   test.for(WAITING)(
-    'Holdfast: rejects even without a reason to speak of, by $how',
+    'Holdfast: a waiter rejects even without a reason to speak of, by $how',
     async ({ ask }, { cluster, direct }) => {
       await using pool = holdfast({ ...direct, max: 1 })
       const holder = await pool.connect()
@@ -144,7 +149,7 @@ describe('in line', () => {
     },
   )
 
-  test("Holdfast: a timeout's own error comes through, with where the caller stood", async ({ direct }) => {
+  test('Holdfast: the error of a timeout signal comes through, with where the caller stood', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const holder = await pool.connect()
     expect(await rejection(pool.connect({ signal: AbortSignal.timeout(20) }))).toMatchObject({ name: 'TimeoutError' })
@@ -219,7 +224,7 @@ const RUNNING: readonly { how: string; run(pool: Pool, text: string, signal: Abo
 ]
 
 describe('while a statement runs', () => {
-  test('stock pg.Pool: the statement goes on at the server', async ({ cluster, direct }) => {
+  test('stock pg.Pool: a statement whose caller gives up goes on at the server', async ({ cluster, direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const controller = new AbortController()
     const statement = unattended(pool.query({ text: ENDLESS, signal: controller.signal } as pg.QueryConfig))
@@ -231,7 +236,7 @@ describe('while a statement runs', () => {
   })
 
   test.for(RUNNING)(
-    'Holdfast: the server ends it, and the connection goes on, by $how',
+    'Holdfast: the server ends a statement whose caller gives up, and the connection goes on, by $how',
     async ({ run }, { cluster, direct }) => {
       await using pool = holdfast({ ...direct, max: 1 })
       const controller = new AbortController()
@@ -247,7 +252,7 @@ describe('while a statement runs', () => {
     },
   )
 
-  test('Holdfast: the caller rejects at once, before the server has ended the statement', async ({
+  test('Holdfast: a caller that gives up rejects at once, before the server has ended the statement', async ({
     cluster,
     proxy,
     proxied,
@@ -267,7 +272,7 @@ describe('while a statement runs', () => {
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test('Holdfast: rejects even without a reason to speak of', async ({ cluster, direct }) => {
+  test('Holdfast: a statement rejects even without a reason to speak of', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     for (const reason of [null, 0, '']) {
       const controller = new AbortController()
@@ -280,7 +285,7 @@ describe('while a statement runs', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: calls a callback', async ({ cluster, direct }) => {
+  test('Holdfast: a statement that is given up calls its callback', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const controller = new AbortController()
     const told = new Promise((resolve) => {
@@ -292,7 +297,10 @@ describe('while a statement runs', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: one that was queued behind another is never sent', async ({ cluster, direct }) => {
+  test('Holdfast: a statement that is given up while queued behind another is never sent', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const controller = new AbortController()
     const client = await pool.connect()
@@ -311,7 +319,7 @@ describe('while a statement runs', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: a named one can be run again', async ({ cluster, direct }) => {
+  test('Holdfast: a named statement that was given up can be run again', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const controller = new AbortController()
     const named = { name: 'sleep', text: 'select pg_sleep($1)' }
@@ -324,7 +332,7 @@ describe('while a statement runs', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: a signal that comes when all is over does nothing', async ({ cluster, direct }) => {
+  test('Holdfast: a signal that comes when the statement is over does nothing', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const controller = new AbortController()
     await pool.query({ text: 'select 1', signal: controller.signal })
@@ -334,7 +342,7 @@ describe('while a statement runs', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: whenever it comes, no other statement is cancelled', async ({ cluster, direct }) => {
+  test('Holdfast: whenever a signal comes, no other statement is cancelled', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 2 })
     const victims = Array.from({ length: 60 }, async (_, index) => {
       const controller = new AbortController()
@@ -382,7 +390,11 @@ describe('while a statement runs', () => {
 })
 
 describe('in a black hole', () => {
-  test('Holdfast: the caller rejects at once, and the connection is given up', async ({ cluster, proxy, proxied }) => {
+  test('Holdfast: a caller that gives up in a black hole rejects at once, and the connection is given up', async ({
+    cluster,
+    proxy,
+    proxied,
+  }) => {
     await using pool = holdfast({ ...proxied, max: 1 })
     const controller = new AbortController()
     const statement = pool.query({ text: ENDLESS, signal: controller.signal })
@@ -399,7 +411,11 @@ describe('in a black hole', () => {
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test('Holdfast: the slot is free again even if the client is never released', async ({ cluster, proxy, proxied }) => {
+  test('Holdfast: the slot is free again after a black hole even if the client is never released', async ({
+    cluster,
+    proxy,
+    proxied,
+  }) => {
     await using pool = holdfast({ ...proxied, max: 1 })
     const controller = new AbortController()
     const client = await pool.connect()
@@ -419,7 +435,7 @@ describe('in a black hole', () => {
 })
 
 describe("a scope's signal is its callers' own", () => {
-  test("Holdfast: it doesn't reach the hook of a connection that is there for others, too", async ({
+  test("Holdfast: a scope's signal doesn't reach the hook of a connection that is there for others, too", async ({
     cluster,
     proxy,
     proxied,
@@ -444,7 +460,7 @@ describe("a scope's signal is its callers' own", () => {
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test("Holdfast: it doesn't reach what listeners of connect send", async ({ direct }) => {
+  test("Holdfast: a scope's signal doesn't reach what listeners of connect send", async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const controller = new AbortController()
     const sent: Promise<unknown>[] = []
@@ -458,7 +474,7 @@ describe("a scope's signal is its callers' own", () => {
     expect((await pool.query("select current_setting('app.tenant') as it")).rows).toEqual([{ it: 'ours' }])
   })
 
-  test("Holdfast: it doesn't reach what the pool opens later, by itself", async ({ cluster, direct }) => {
+  test("Holdfast: a scope's signal doesn't reach what the pool opens later, by itself", async ({ cluster, direct }) => {
     let hooks = 0
     const onConnect = async (client: pg.ClientBase): Promise<void> => {
       hooks++
@@ -479,7 +495,7 @@ describe("a scope's signal is its callers' own", () => {
       resetOnReturn: async (client: pg.PoolClient) => void (await client.query('reset all')),
     },
     { what: 'the hook that is called again', resetOnReturn: 'session' as const },
-  ])("Holdfast: it doesn't reach the reset: $what", async ({ resetOnReturn }, { cluster, direct }) => {
+  ])("Holdfast: a scope's signal doesn't reach the reset: $what", async ({ resetOnReturn }, { cluster, direct }) => {
     const onConnect = async (client: pg.ClientBase): Promise<void> => {
       await client.query("set app.tenant = 'ours'")
     }
@@ -504,7 +520,7 @@ describe('the cancel request', () => {
     { road: 'direct TLS', tls: true, config: (cluster) => cluster.config({ sslnegotiation: 'direct' }) },
   ]
 
-  test.for(ROADS)('Holdfast: finds its way over $road', async ({ config, tls }) => {
+  test.for(ROADS)('Holdfast: a cancel request finds its way over $road', async ({ config, tls }) => {
     await using cluster = await Cluster.start({ tls, unixSocket: !tls })
     await using pool = holdfast({ ...config(cluster), application_name: 'cancelling', max: 1 })
     const controller = new AbortController()

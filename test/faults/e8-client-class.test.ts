@@ -73,20 +73,23 @@ const WORKING: readonly { how: string; stock: boolean; connect: Connect }[] = [
 
 describe.each(WORKING)("a client class of the user's own, whose connect $how", ({ stock, connect }) => {
   if (stock)
-    test('stock pg.Pool: works', async ({ direct }) => {
+    test('stock pg.Pool: a client class with its own connect works', async ({ direct }) => {
       await using pool = new StockPool({ ...direct, Client: clientClass(connect) as never })
       expect((await settles(pool.query('select 1 as one'), 'the statement')).rows).toEqual([{ one: 1 }])
       await pool.end()
     })
 
-  test.for(WAYS)('Holdfast: works, through $way', async ({ run }, { cluster, direct }) => {
-    await using pool = holdfast({ ...direct, max: 2, Client: clientClass(connect) as never })
-    const results = await settles(Promise.all([1, 2, 3].map(() => run(pool, 'select 1 as one'))), 'the statements')
-    expect(results.map(({ rows }) => rows)).toEqual([1, 2, 3].map(() => [{ one: 1 }]))
-    await expectHealthy(pool, cluster, direct.application_name)
-  })
+  test.for(WAYS)(
+    'Holdfast: a client class with its own connect works, through $way',
+    async ({ run }, { cluster, direct }) => {
+      await using pool = holdfast({ ...direct, max: 2, Client: clientClass(connect) as never })
+      const results = await settles(Promise.all([1, 2, 3].map(() => run(pool, 'select 1 as one'))), 'the statements')
+      expect(results.map(({ rows }) => rows)).toEqual([1, 2, 3].map(() => [{ one: 1 }]))
+      await expectHealthy(pool, cluster, direct.application_name)
+    },
+  )
 
-  test('Holdfast: a refusal is told', async ({ cluster, direct }) => {
+  test('Holdfast: a refusal is told although a client class has its own connect', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, password: 'wrong', Client: clientClass(connect) as never })
     expect(await rejection(pool.query('select 1'))).toMatchObject({ name: 'ConnectError', code: '28P01' })
     await nothingIsLeft(cluster, direct.application_name)
@@ -137,7 +140,10 @@ const FAILING: readonly { how: string; connect: Connect }[] = [
 ]
 
 describe.each(FAILING)("a client class of the user's own, whose connect $how", ({ connect }) => {
-  test('Holdfast: rejects with its error, and no session is left', async ({ cluster, direct }) => {
+  test('Holdfast: a client class whose connect fails rejects with its error, and no session is left', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 3, Client: clientClass(connect) as never })
     const errors = await settles(Promise.all([1, 2, 3].map(() => rejection(pool.query('select 1')))), 'the statements')
     for (const error of errors) {
@@ -213,7 +219,7 @@ test.for<{ what: string; connect: (callback: Connected) => unknown }>([
   },
 )
 
-test('Holdfast: rejects with what a class lacks that has nothing but `connect` and `on` and connects', async ({
+test('Holdfast: a class that has nothing but `connect` and `on` and connects is told what it lacks', async ({
   direct,
 }) => {
   class Bare extends EventEmitter {
@@ -226,7 +232,7 @@ test('Holdfast: rejects with what a class lacks that has nothing but `connect` a
 })
 
 test.for(['works', 'fails', 'never'] as const)(
-  'Holdfast: the process exits by itself, if connect %s',
+  'Holdfast: the process exits by itself, if connect of a client class %s',
   async (what, { direct }) => {
     await using program = Program.start('own-connect', {
       options: { ...direct, ...(what === 'never' && { connectionTimeoutMillis: 500 }) },

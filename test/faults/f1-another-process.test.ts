@@ -50,7 +50,7 @@ async function awaken(task: Snapshot): Promise<Awakening[]> {
 }
 
 describe('a process goes on as another one, with connections', () => {
-  test("stock pg.Pool: talks on the other one's session", async ({ proxy, proxied }) => {
+  test('stock pg.Pool: a copied process talks on the session of the other one', async ({ proxy, proxied }) => {
     await using pool = new StockPool({ ...proxied, max: 1 })
     const [pid] = await warmUp(pool, 1)
     using _ = await inAnotherProcess()
@@ -59,7 +59,7 @@ describe('a process goes on as another one, with connections', () => {
   })
 
   for (const { way, run: runStatement } of WAYS) {
-    test(`Holdfast: the old sessions receive not a byte, and the pool opens its own, through ${way}`, async ({
+    test(`Holdfast: a copied process sends not a byte to the old sessions, and opens its own, through ${way}`, async ({
       cluster,
       proxy,
       proxied,
@@ -87,7 +87,11 @@ describe('a process goes on as another one, with connections', () => {
     })
   }
 
-  test('Holdfast: a leased one can no longer be used, and its slot is free', async ({ cluster, proxy, proxied }) => {
+  test('Holdfast: a leased connection of another process can no longer be used, and its slot is free', async ({
+    cluster,
+    proxy,
+    proxied,
+  }) => {
     await using pool = holdfast({ ...proxied, max: 1 })
     const client = await pool.connect()
     const pid = await backendPid(client)
@@ -105,7 +109,7 @@ describe('a process goes on as another one, with connections', () => {
     expect(await cluster.sessions({ pid })).toMatchObject([{ state: 'idle in transaction' }])
   })
 
-  test('Holdfast: maintenance notices it by itself', async ({ cluster, direct }) => {
+  test('Holdfast: maintenance notices by itself that this is another process', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1, idleTimeoutMillis: 0 })
     const [pid] = await warmUp(pool, 1)
     {
@@ -126,11 +130,11 @@ describe('a pool in a start-up snapshot of V8', () => {
     expect(new Set(awakened.map((each) => each.backendPid)).size).toBe(2)
   }
 
-  test('Holdfast: each process that starts from it has connections of its own', async ({ direct }) => {
+  test('Holdfast: each process that starts from a snapshot of V8 has connections of its own', async ({ direct }) => {
     expectOwn(await awaken({ options: direct, hasWorked: false }))
   })
 
-  test('Holdfast: also if the pool had worked before, and let go', async () => {
+  test('Holdfast: each process from a snapshot has connections of its own also if the pool had worked before', async () => {
     // Once `node:tls` was loaded, Node takes no snapshot.
     await using cluster = await Cluster.start({ tls: false })
     const options: ClusterConfig = cluster.config()

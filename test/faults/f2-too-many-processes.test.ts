@@ -17,7 +17,10 @@ async function roleWithLimit(cluster: Cluster, applicationName: string, limit: n
 }
 
 describe('workers times max exceeds what the server grants', () => {
-  test('stock pg.Pool: an error under load, for the last callers', async ({ cluster, direct }) => {
+  test('stock pg.Pool: when the workers want too much, the last callers get an error under load', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = new StockPool({
       ...direct,
       ...(await roleWithLimit(cluster, direct.application_name, 3)),
@@ -28,7 +31,10 @@ describe('workers times max exceeds what the server grants', () => {
     expect(refused.map(({ reason }) => reason.code)).toEqual(['53300', '53300'])
   })
 
-  test('Holdfast: under load the callers wait, and none is refused', async ({ cluster, direct }) => {
+  test('Holdfast: when the workers want too much, the callers wait under load, and none is refused', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({
       ...direct,
       ...(await roleWithLimit(cluster, direct.application_name, 3)),
@@ -41,7 +47,10 @@ describe('workers times max exceeds what the server grants', () => {
     expect(size - opening).toBeLessThanOrEqual(3)
   })
 
-  test('Holdfast: one process warns, once, with the numbers', async ({ cluster, direct }) => {
+  test('Holdfast: when the workers want too much, one process warns, once, with the numbers', async ({
+    cluster,
+    direct,
+  }) => {
     const role = await roleWithLimit(cluster, direct.application_name, 5)
     const options = { ...direct, ...role, max: 10 } as Service['options']
     await using program = Program.start('warned', { options, workers: 0 } satisfies Service)
@@ -70,7 +79,7 @@ describe('workers times max exceeds what the server grants', () => {
     expect(warned?.message).toContain('Lower max to 7')
   })
 
-  test('Holdfast: knows from PM2 how many processes there are', async ({ cluster, direct }) => {
+  test('Holdfast: a pool knows from PM2 how many processes there are', async ({ cluster, direct }) => {
     const role = await roleWithLimit(cluster, direct.application_name, 30)
     const options = { ...direct, ...role, max: 10 } as Service['options']
     const pm2 = { NODE_APP_INSTANCE: '0', instances: '4' }

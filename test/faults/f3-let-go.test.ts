@@ -7,7 +7,7 @@ import { Program } from './support/program.ts'
 import { rejection, settles } from './support/settling.ts'
 
 describe('the parent must let go before it starts workers', () => {
-  test('stock pg.Pool: can only end, and is of no use afterwards', async ({ direct }) => {
+  test('stock pg.Pool: before a fork the pool can only end, and is of no use afterwards', async ({ direct }) => {
     const pool = new StockPool({ ...direct, max: 2 })
     await warmUp(pool, 2)
     await pool.end()
@@ -15,7 +15,7 @@ describe('the parent must let go before it starts workers', () => {
     expect((await rejection(pool.query('select 1'))).message).toContain('after calling end')
   })
 
-  test('Holdfast: idle connections are closed when dispose() resolves, and the pool stays usable', async ({
+  test('Holdfast: dispose() resolves when idle connections are closed, and the pool stays usable', async ({
     cluster,
     proxy,
     proxied,
@@ -31,7 +31,10 @@ describe('the parent must let go before it starts workers', () => {
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test('Holdfast: leased connections go on, and are closed when they are released', async ({ cluster, direct }) => {
+  test('Holdfast: dispose() lets leased connections go on, and closes them when they are released', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const pid = await backendPid(client)
@@ -47,7 +50,11 @@ describe('the parent must let go before it starts workers', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: one that is being opened is closed as well, or is a new one', async ({ cluster, proxy, proxied }) => {
+  test('Holdfast: dispose() closes a connection that is being opened as well, or it is a new one', async ({
+    cluster,
+    proxy,
+    proxied,
+  }) => {
     await using pool = holdfast({ ...proxied, max: 1 })
     proxy.delay(Number.POSITIVE_INFINITY)
     const waiting = pool.query('select 1 as it')
@@ -69,7 +76,7 @@ describe('the parent must let go before it starts workers', () => {
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test('Holdfast: twice, at once, with nothing there', async ({ cluster, direct }) => {
+  test('Holdfast: dispose() may be called twice, at once, with nothing there', async ({ cluster, direct }) => {
     await using pool = holdfast(direct)
     await pool.dispose()
     await warmUp(pool, 2)
@@ -81,7 +88,11 @@ describe('the parent must let go before it starts workers', () => {
 })
 
 describe('dispose({ close: false })', () => {
-  test('says not a word to the server: its sessions live on', async ({ cluster, proxy, proxied }) => {
+  test('dispose({ close: false }) says not a word to the server: its sessions live on', async ({
+    cluster,
+    proxy,
+    proxied,
+  }) => {
     await using pool = holdfast({ ...proxied, max: 3, keepaliveMillis: 100 })
     const oldPids = await warmUp(pool, 3)
     const { links } = proxy
@@ -102,7 +113,11 @@ describe('dispose({ close: false })', () => {
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test('not to the leased ones either, when they are released', async ({ cluster, proxy, proxied }) => {
+  test('dispose({ close: false }) says nothing over leased connections either, when they are released', async ({
+    cluster,
+    proxy,
+    proxied,
+  }) => {
     await using pool = holdfast({ ...proxied, max: 1 })
     const client = await pool.connect()
     const pid = await backendPid(client)
@@ -118,7 +133,10 @@ describe('dispose({ close: false })', () => {
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test('what happens to them at the server no longer concerns the pool', async ({ cluster, direct }) => {
+  test('what happens to the sessions at the server no longer concerns the pool after dispose({ close: false })', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 2 })
     const oldPids = await warmUp(pool, 2)
     await pool.dispose({ close: false })
@@ -129,7 +147,7 @@ describe('dispose({ close: false })', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test.for([true, false])('the process can end afterwards (close: %s)', async (close, { direct }) => {
+  test.for([true, false])('the process can end after dispose (close: %s)', async (close, { direct }) => {
     await using program = Program.start('let-go', { options: direct, close })
     expect(await program.tells(1)).toEqual([{ size: 0 }])
     expect(await program.ends()).toEqual({ code: 0, stderr: '' })

@@ -18,14 +18,14 @@ async function expectNothingLeft(pool: Pool, cluster: Cluster, applicationName: 
 }
 
 describe.each(WAYS)('each request must open and close its own, through $way', ({ run }) => {
-  test('stock pg.Pool: keeps what it has opened', async ({ cluster, direct }) => {
+  test('stock pg.Pool: a pool keeps what it has opened', async ({ cluster, direct }) => {
     await using pool = new StockPool({ ...direct, max: 4 })
     const [one, other] = [await run(pool, BACKEND), await run(pool, BACKEND)]
     expect(one.rows).toEqual(other.rows)
     expect(await cluster.countSessions({ applicationName: direct.application_name })).toBe(1)
   })
 
-  test('Holdfast: a backend per lease, gone afterwards', async ({ cluster, direct }) => {
+  test('Holdfast: a NullPool has a backend per lease, gone afterwards', async ({ cluster, direct }) => {
     await using pool = nullPool({ ...direct, max: 4 })
     const pids: number[] = []
     for (let request = 1; request <= 3; request++) pids.push((await run(pool, BACKEND)).rows[0].pid)
@@ -35,7 +35,10 @@ describe.each(WAYS)('each request must open and close its own, through $way', ({
     await expectNothingLeft(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: max limits the connections at a time, and every caller is served', async ({ cluster, direct }) => {
+  test('Holdfast: max of a NullPool limits the connections at a time, and every caller is served', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = nullPool({ ...direct, max: 2 })
     const sizes: number[] = []
     pool.on('connect', () => sizes.push(pool.totalCount))
@@ -46,7 +49,7 @@ describe.each(WAYS)('each request must open and close its own, through $way', ({
     await expectNothingLeft(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: a restart between two requests is not noticed', async ({ cluster, direct }) => {
+  test('Holdfast: a restart between two requests is not noticed with a NullPool', async ({ cluster, direct }) => {
     await using pool = nullPool(direct)
     await run(pool, BACKEND)
     await cluster.restart('immediate')
@@ -54,7 +57,7 @@ describe.each(WAYS)('each request must open and close its own, through $way', ({
     await expectNothingLeft(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: while the server is away, a request waits for it', async ({ cluster, direct }) => {
+  test('Holdfast: while the server is away, a request waits for it with a NullPool', async ({ cluster, direct }) => {
     await using pool = nullPool(direct)
     await cluster.stop()
     const failed = countEvents(pool, 'connect')
@@ -66,7 +69,7 @@ describe.each(WAYS)('each request must open and close its own, through $way', ({
     await expectNothingLeft(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: an open transaction goes with its session', async ({ cluster, direct }) => {
+  test('Holdfast: an open transaction goes with its session in a NullPool', async ({ cluster, direct }) => {
     await using pool = nullPool({ ...direct, max: 1 })
     await run(pool, "begin; insert into entry values ('left open')")
     expect((await run(pool, 'select from entry')).rowCount).toBe(0)
@@ -75,7 +78,7 @@ describe.each(WAYS)('each request must open and close its own, through $way', ({
 })
 
 describe('NullPool', () => {
-  test('rejects when a connection dies in use, and frees its slot', async ({ cluster, direct }) => {
+  test('a NullPool rejects when a connection dies in use, and frees its slot', async ({ cluster, direct }) => {
     await using pool = nullPool({ ...direct, max: 1 })
     const client = await pool.connect()
     const { rows } = await client.query(BACKEND)
@@ -86,7 +89,7 @@ describe('NullPool', () => {
     await expectNothingLeft(pool, cluster, direct.application_name)
   })
 
-  test('opens nothing for a caller that has given up, and keeps no connection that came too late', async ({
+  test('a NullPool opens nothing for a caller that has given up, and keeps no connection that came too late', async ({
     cluster,
     proxy,
     proxied,

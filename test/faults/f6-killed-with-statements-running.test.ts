@@ -19,7 +19,10 @@ async function settings(pool: { query(text: string): Promise<{ rows: unknown[] }
 }
 
 describe('the process is killed with a statement running', () => {
-  test('without the option, its session runs on; with it, the server ends it', async ({ cluster, direct }) => {
+  test('the session of a killed process runs on without clientConnectionCheckMillis; with it, the server ends it', async ({
+    cluster,
+    direct,
+  }) => {
     const [without, within] = [`${direct.application_name}-without`, `${direct.application_name}-with`]
     await using runsOn = Program.start('run-endless-statement', { ...direct, application_name: without })
     await using ends = Program.start('run-endless-statement', { ...direct, application_name: within, ...CHECK })
@@ -32,7 +35,10 @@ describe('the process is killed with a statement running', () => {
 })
 
 describe('clientConnectionCheckMillis', () => {
-  test('is off by default, and what the server is configured to do holds', async ({ cluster, direct }) => {
+  test('clientConnectionCheckMillis is off by default, and what the server is configured to do holds', async ({
+    cluster,
+    direct,
+  }) => {
     await cluster.setting('client_connection_check_interval', '7s')
     try {
       await using pool = holdfast(direct)
@@ -44,12 +50,12 @@ describe('clientConnectionCheckMillis', () => {
     }
   })
 
-  test('leaves the start-up options of the user alone', async ({ direct }) => {
+  test('clientConnectionCheckMillis leaves the start-up options of the user alone', async ({ direct }) => {
     await using pool = holdfast({ ...direct, ...CHECK, options: '-c lock_timeout=1h' })
     expect(await settings(pool)).toEqual({ check: '100ms', lock: '1h' })
   })
 
-  test('leaves those of a connection string alone', async ({ cluster, direct }) => {
+  test('clientConnectionCheckMillis leaves the options of a connection string alone', async ({ cluster, direct }) => {
     const { ssl, host, port, user, password, database } = cluster.config()
     const string = `postgres://${user}:${password}@${host}:${port}/${database}?options=${encodeURIComponent('-c lock_timeout=1h')}`
     await using pool = holdfast({
@@ -61,7 +67,7 @@ describe('clientConnectionCheckMillis', () => {
     expect(await settings(pool)).toEqual({ check: '100ms', lock: '1h' })
   })
 
-  test('leaves those of PGOPTIONS alone', async ({ direct }) => {
+  test('clientConnectionCheckMillis leaves those of PGOPTIONS alone', async ({ direct }) => {
     process.env.PGOPTIONS = '-c lock_timeout=1h'
     try {
       await using pool = holdfast({ ...direct, ...CHECK })
@@ -71,9 +77,12 @@ describe('clientConnectionCheckMillis', () => {
     }
   })
 
-  test.for(['session', 'discard'] as const)("outlives resetOnReturn: '%s'", async (resetOnReturn, { direct }) => {
-    await using pool = holdfast({ ...direct, ...CHECK, max: 1, resetOnReturn })
-    await pool.query("set client_connection_check_interval = 0; set lock_timeout = '1h'")
-    expect(await settings(pool)).toEqual({ check: '100ms', lock: '0' })
-  })
+  test.for(['session', 'discard'] as const)(
+    "clientConnectionCheckMillis outlives resetOnReturn: '%s'",
+    async (resetOnReturn, { direct }) => {
+      await using pool = holdfast({ ...direct, ...CHECK, max: 1, resetOnReturn })
+      await pool.query("set client_connection_check_interval = 0; set lock_timeout = '1h'")
+      expect(await settings(pool)).toEqual({ check: '100ms', lock: '0' })
+    },
+  )
 })

@@ -12,7 +12,7 @@ const PATIENT = { connectionTimeoutMillis: LONG, closeTimeoutMillis: 60_000 }
 const timeIsUp = (millis: number) => `The pool was drained, and its time was up after ${millis} ms`
 
 describe('drain() while there is work', () => {
-  test('serves new callers until no connection is in use and no caller waits, then resolves with true', async ({
+  test('drain() serves new callers until no connection is in use and no caller waits, then resolves with true', async ({
     direct,
   }) => {
     const pool = holdfast({ ...direct, max: 1 })
@@ -32,7 +32,7 @@ describe('drain() while there is work', () => {
     await settles(pool.end(), 'end()')
   })
 
-  test('a request that sends one statement after the other gets them all', async ({ direct }) => {
+  test('drain() lets a request that sends one statement after the other get all answers', async ({ direct }) => {
     const pool = holdfast({ ...direct, max: 1 })
     const request = async (): Promise<number> => {
       let sum = 0
@@ -45,7 +45,7 @@ describe('drain() while there is work', () => {
     await pool.end()
   })
 
-  test('of a pool that does nothing says true at once, and the pool goes on serving until end()', async ({
+  test('drain() of a pool that does nothing says true at once, and the pool goes on serving until end()', async ({
     direct,
   }) => {
     const pool = holdfast(direct)
@@ -54,7 +54,7 @@ describe('drain() while there is work', () => {
     await pool.end()
   })
 
-  test('with { close: false } only waits, and closes nothing, in time or too late', async ({ direct }) => {
+  test('drain() with { close: false } only waits, and closes nothing, in time or too late', async ({ direct }) => {
     await using pool = holdfast({ ...direct, ...PATIENT, max: 1 })
     const client = await pool.connect()
     expect(await settles(pool.drain(50, { close: false }), 'drain() in vain')).toBe(false)
@@ -67,7 +67,7 @@ describe('drain() while there is work', () => {
     await expect(pool.drain(50, { closes: false } as never)).rejects.toThrow('did you mean `close`?')
   })
 
-  test('a waiter that gives up is not waited for', async ({ direct }) => {
+  test('drain() does not wait for a waiter that gives up', async ({ direct }) => {
     const pool = holdfast({ ...direct, max: 1, connectionTimeoutMillis: 400 })
     const client = await pool.connect()
     const late = rejection(pool.query('select 1'))
@@ -89,7 +89,9 @@ describe('drain() whose time is up', () => {
     client.release()
   })
 
-  test('refuses the waiters, cuts off what runs, closes everything, and resolves with false', async ({ direct }) => {
+  test('drain() whose time is up refuses the waiters, cuts off what runs, closes everything, and resolves with false', async ({
+    direct,
+  }) => {
     const pool = holdfast({ ...direct, ...PATIENT, max: 1 })
     const running = rejection(pool.query("select pg_sleep('infinity')"))
     const waiting = [rejection(pool.query('select 1')), rejection(pool.connect())]
@@ -107,7 +109,7 @@ describe('drain() whose time is up', () => {
     expect(await rejection(pool.query('select 1'))).toMatchObject({ name: 'PoolClosedError', message: timeIsUp(50) })
   })
 
-  test('tells the server to stop what still runs', async ({ cluster, direct }) => {
+  test('drain() whose time is up tells the server to stop what still runs', async ({ cluster, direct }) => {
     const sessions =
       "select count(*)::int as count from pg_stat_activity where application_name = $1 and state = 'active'"
     const active = async (): Promise<number> => {
@@ -122,7 +124,7 @@ describe('drain() whose time is up', () => {
     await until(async () => (await active()) === 0, { what: 'the server to stop the statement' })
   })
 
-  test('end() afterwards is no mistake, and a second end() is one, as ever', async ({ direct }) => {
+  test('end() after drain() is no mistake, and a second end() is one, as ever', async ({ direct }) => {
     const pool = holdfast({ ...direct, ...PATIENT })
     await pool.connect()
     expect(await settles(pool.drain(20), 'drain()')).toBe(false)
@@ -131,7 +133,7 @@ describe('drain() whose time is up', () => {
     expect(await settles(pool.drain(LONG), 'drain() again')).toBe(false)
   })
 
-  test('bounds an end() that was begun before, however patient that is', async ({ direct }) => {
+  test('drain() bounds an end() that was begun before, however patient that is', async ({ direct }) => {
     const pool = holdfast({ ...direct, ...PATIENT })
     await pool.connect() // Never released.
     const drained = pool.drain(100)
@@ -139,7 +141,7 @@ describe('drain() whose time is up', () => {
     expect(await settles(drained, 'drain()')).toBe(false)
   })
 
-  test('called during end() it bounds that, too', async ({ direct }) => {
+  test('drain() that is called during end() bounds that, too', async ({ direct }) => {
     const pool = holdfast({ ...direct, ...PATIENT })
     await pool.connect()
     const ended = pool.end()
@@ -147,14 +149,14 @@ describe('drain() whose time is up', () => {
     await settles(ended, 'end()')
   })
 
-  test('after end() there is nothing to do', async ({ direct }) => {
+  test('drain() has nothing to do after end()', async ({ direct }) => {
     const pool = holdfast(direct)
     await pool.query('select 1')
     await pool.end()
     expect(await settles(pool.drain(50), 'drain()')).toBe(true)
   })
 
-  test('of several calls the one with the earliest deadline counts', async ({ direct }) => {
+  test('of several calls of drain() the one with the earliest deadline counts', async ({ direct }) => {
     const pool = holdfast({ ...direct, ...PATIENT })
     await pool.connect()
     const patient = pool.drain(LONG)
@@ -163,7 +165,10 @@ describe('drain() whose time is up', () => {
     await pool.end()
   })
 
-  test('ends idle sessions politely, and keeps its promise to earlier callers', async ({ cluster, direct }) => {
+  test('drain() whose time is up ends idle sessions politely, and keeps its promise to earlier callers', async ({
+    cluster,
+    direct,
+  }) => {
     const pool = holdfast({ ...direct, ...PATIENT, max: 3 })
     await warmUp(pool, 3)
     expect(await settles(pool.drain(0), 'drain()')).toBe(true)
@@ -172,7 +177,7 @@ describe('drain() whose time is up', () => {
   })
 
   test.for([-1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, '5 s', undefined, 5n])(
-    'of %s milliseconds is refused',
+    'drain() of %s milliseconds is refused',
     async (millis, { direct }) => {
       await using pool = holdfast(direct)
       const error = await rejection(pool.drain(millis as number))
@@ -185,7 +190,7 @@ describe('drain() whose time is up', () => {
 
 describe('drain() during an outage', () => {
   test.for(['refuses', 'is silent'] as const)(
-    'a caller that waits for a server that %s is refused, and the process ends',
+    'during drain() a caller that waits for a server that %s is refused, and the process ends',
     async (how, { proxy, proxied }) => {
       await using application = await Application.start('holdfast', { ...proxied, ...PATIENT })
       if (how === 'refuses') proxy.refuse()
@@ -199,7 +204,7 @@ describe('drain() during an outage', () => {
     },
   )
 
-  test('connections in a black hole do not keep it, nor their sockets the process', async ({ proxy, proxied }) => {
+  test('connections in a black hole do not keep drain(), nor their sockets the process', async ({ proxy, proxied }) => {
     await using application = await Application.start('holdfast', { ...proxied, ...PATIENT })
     await application.connect('idle')
     await application.connect('busy')
@@ -212,7 +217,7 @@ describe('drain() during an outage', () => {
     expect(await application.ends()).toEqual({ code: 0, stderr: '' })
   })
 
-  test('a lost COMMIT is not asked about beyond the end', async ({ aimed, aimedAt }) => {
+  test('a lost COMMIT is not asked about beyond the end of drain()', async ({ aimed, aimedAt }) => {
     const pool = new Pool({ ...aimedAt, ...PATIENT })
     const shot = aimed.aim({ statement: /^commit$/i, point: 'on-reply' }, 'rst')
     const nowhere = await freePort()

@@ -8,7 +8,10 @@ import { rejection, settles } from './support/settling.ts'
 const CLOSE_TIMEOUT_MILLIS = 300
 
 describe('end() with connections that do not answer', () => {
-  test('stock pg.Pool: their sockets stay open, while Holdfast has destroyed its own', async ({ proxy, proxied }) => {
+  test('end() of stock pg.Pool leaves silent sockets open, while Holdfast has destroyed its own', async ({
+    proxy,
+    proxied,
+  }) => {
     await using stock = new StockPool({ ...proxied, max: 2 })
     const pool = holdfast({ ...proxied, max: 2, closeTimeoutMillis: CLOSE_TIMEOUT_MILLIS })
     await warmUp(stock, 2)
@@ -25,7 +28,10 @@ describe('end() with connections that do not answer', () => {
     for (const socket of stockSockets) socket.destroy()
   })
 
-  test('stock pg.Pool: the process does not end, while that of Holdfast has', async ({ proxy, proxied }) => {
+  test('end() of stock pg.Pool leaves the process running, while that of Holdfast has ended', async ({
+    proxy,
+    proxied,
+  }) => {
     await using stock = await Application.start('stock', proxied)
     await using application = await Application.start('holdfast', {
       ...proxied,
@@ -41,7 +47,7 @@ describe('end() with connections that do not answer', () => {
     expect(stock.isRunning).toBe(true)
   })
 
-  test('Holdfast: leased connections that are never released do not keep it', async ({ proxy, proxied }) => {
+  test('Holdfast: leased connections that are never released do not keep end()', async ({ proxy, proxied }) => {
     await using application = await Application.start('holdfast', {
       ...proxied,
       closeTimeoutMillis: CLOSE_TIMEOUT_MILLIS,
@@ -56,7 +62,7 @@ describe('end() with connections that do not answer', () => {
     expect(await application.ends()).toEqual({ code: 0, stderr: '' })
   })
 
-  test('Holdfast: waiters are refused, and attempts to connect are given up', async ({ proxy, proxied }) => {
+  test('Holdfast: end() refuses waiters, and gives up attempts to connect', async ({ proxy, proxied }) => {
     await using application = await Application.start('holdfast', {
       ...proxied,
       closeTimeoutMillis: CLOSE_TIMEOUT_MILLIS,
@@ -70,7 +76,7 @@ describe('end() with connections that do not answer', () => {
     expect(await application.ends()).toEqual({ code: 0, stderr: '' })
   })
 
-  test('Holdfast: while the server refuses, the probe is given up', async ({ proxy, proxied }) => {
+  test('Holdfast: end() gives up the opening that tries while the server refuses', async ({ proxy, proxied }) => {
     await using application = await Application.start('holdfast', {
       ...proxied,
       closeTimeoutMillis: CLOSE_TIMEOUT_MILLIS,
@@ -84,7 +90,7 @@ describe('end() with connections that do not answer', () => {
     expect(await application.ends()).toEqual({ code: 0, stderr: '' })
   })
 
-  test('Holdfast: dead connections do not keep it', async ({ proxy, proxied }) => {
+  test('Holdfast: dead connections do not keep end()', async ({ proxy, proxied }) => {
     await using application = await Application.start('holdfast', proxied)
     await application.connect()
     await application.query('select 1')
@@ -97,7 +103,7 @@ describe('end() with connections that do not answer', () => {
 
 describe('without end()', () => {
   test.for(['stock', 'holdfast'] as const)(
-    '%s: with allowExitOnIdle, the process ends by itself',
+    '%s: with allowExitOnIdle, the process ends by itself without end()',
     async (library, { direct }) => {
       const options = {
         ...direct,
@@ -115,7 +121,7 @@ describe('without end()', () => {
   )
 
   test.for(['stock', 'holdfast'] as const)(
-    '%s: the process ends when the idle connections have timed out',
+    '%s: without end(), the process ends when the idle connections have timed out',
     async (library, { direct }) => {
       await using application = await Application.start(library, { ...direct, idleTimeoutMillis: 100 })
       await application.query('select 1')
