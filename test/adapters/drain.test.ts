@@ -19,7 +19,7 @@ const PATIENT = { connectionTimeoutMillis: 600_000, closeTimeoutMillis: 60_000 }
 const TIME_IS_UP = { name: 'PoolClosedError', message: 'The pool was drained, and its time was up after 50 ms' }
 
 describe.each(SUBJECTS)('drain() of the pool of $name', (subject) => {
-  test('refuses every waiter in time during an outage, and leaves closing the ORM nothing to wait for', async ({
+  test("drain() of an ORM's pool refuses every waiter in time during an outage, and leaves closing the ORM nothing to wait for", async ({
     proxy,
     proxied,
   }) => {
@@ -35,7 +35,9 @@ describe.each(SUBJECTS)('drain() of the pool of $name', (subject) => {
     await settles(database[Symbol.asyncDispose](), 'closing the ORM')
   })
 
-  test('serves a transaction to its end, and leaves closing the ORM nothing to wait for', async ({ direct }) => {
+  test("drain() of an ORM's pool serves a transaction to its end, and leaves closing the ORM nothing to wait for", async ({
+    direct,
+  }) => {
     const database = await open(subject, { ...direct, ...PATIENT, max: 2 })
     let drained: Promise<boolean> | undefined
     const rows = await database.transaction(async (tx) => {

@@ -16,7 +16,7 @@ const entry = pgTable('entry', { id: text().primaryKey() })
 describeContract(subject)
 
 describe('stock Drizzle', () => {
-  test('rolls back only the savepoint of the nested transaction that fails, at any depth', async ({
+  test('stock Drizzle rolls back only the savepoint of the nested transaction that fails, at any depth', async ({
     cluster,
     direct,
     applicationName,
@@ -38,7 +38,7 @@ describe('stock Drizzle', () => {
     await expectHealthy(database, { cluster, applicationName })
   })
 
-  test('rolls back by tx.rollback(), and keeps the connection', async ({ cluster, direct }) => {
+  test('stock Drizzle rolls back by tx.rollback(), and keeps the connection', async ({ cluster, direct }) => {
     await using pool = new Pool({ ...direct, max: 1 })
     const db = drizzle({ client: pool })
     const transaction = db.transaction(async (tx) => {
@@ -50,7 +50,10 @@ describe('stock Drizzle', () => {
     expect([pool.totalCount, pool.idleCount]).toEqual([1, 1])
   })
 
-  test('prepares the prepared statement of a transaction again on the next connection', async ({ cluster, direct }) => {
+  test('stock Drizzle prepares the prepared statement of a transaction again on the next connection', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = new Pool({ ...direct, max: 1, prePing: { idleMillis: 0 } })
     const db = drizzle({ client: pool })
     const find = (): Promise<unknown[]> =>
@@ -69,7 +72,9 @@ describe('stock Drizzle', () => {
     expect(await find()).toEqual([])
   })
 
-  test('runs a transaction on one connection, since it recognises our class as a pool', async ({ direct }) => {
+  test('stock Drizzle runs a transaction on one connection, since it recognises our class as a pool', async ({
+    direct,
+  }) => {
     await using pool = new Pool({ ...direct, max: 5 })
     const database = drizzleOn(pool, async () => {})
     const pids = await database.transaction(async (tx) => [
@@ -80,7 +85,9 @@ describe('stock Drizzle', () => {
     expect(new Set(pids).size).toBe(1)
   })
 
-  test('never releases the connection of a refused BEGIN, which only an adapter can mend', async ({ direct }) => {
+  test('stock Drizzle never releases the connection of a refused BEGIN, which only an adapter can mend', async ({
+    direct,
+  }) => {
     const pool = new Pool({ ...direct, max: 2, closeTimeoutMillis: 1 })
     const db = drizzle({ client: pool })
     const transaction = db.transaction(async () => {}, { isolationLevel: 'nonsense' as 'serializable' })

@@ -32,7 +32,7 @@ function runEndless(db: Kysely<Tables>, inflightQueryAbortStrategy: InflightQuer
 
 describe('stock Kysely', () => {
   test.for(STRATEGIES)(
-    "rejects at once when a signal is aborted, and frees the slot, by the strategy '%s'",
+    "stock Kysely rejects at once when a signal is aborted, and frees the slot, by the strategy '%s'",
     async (strategy, { cluster, direct, applicationName }) => {
       await using kysely = kyselyWith({ ...direct, max: 1 })
       const { db, pool } = kysely
@@ -52,7 +52,7 @@ describe('stock Kysely', () => {
   )
 
   test.for(STRATEGIES)(
-    "frees the slot after query_timeout when a signal is aborted in a black hole, by the strategy '%s'",
+    "stock Kysely frees the slot after query_timeout when a signal is aborted in a black hole, by the strategy '%s'",
     async (strategy, { cluster, proxy, proxied, applicationName }) => {
       // Kysely reports there that its control connection failed.
       using _told = vi.spyOn(console, 'error').mockImplementation(() => {})
@@ -71,7 +71,7 @@ describe('stock Kysely', () => {
     },
   )
 
-  test('ends a stream in a transaction with the error when its connection dies, with chunks of any size', async ({
+  test('stock Kysely ends a stream in a transaction with the error when its connection dies, with chunks of any size', async ({
     cluster,
     direct,
     applicationName,
@@ -91,7 +91,11 @@ describe('stock Kysely', () => {
     await settles(sql`select 1`.execute(kysely.db), 'the next statement')
   })
 
-  test('frees the slot of connection() when its connection dies', async ({ cluster, direct, applicationName }) => {
+  test('stock Kysely frees the slot of connection() when its connection dies', async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
     await using kysely = kyselyWith({ ...direct, max: 1 })
     const held = kysely.db.connection().execute(async (db) => {
       await sql`select 1`.execute(db)
@@ -103,7 +107,9 @@ describe('stock Kysely', () => {
     await settles(sql`select 1`.execute(kysely.db), 'the next statement')
   })
 
-  test('runs onCreateConnection for each lease, since each lease has a client of its own', async ({ direct }) => {
+  test('stock Kysely runs onCreateConnection for each lease, since each lease has a client of its own', async ({
+    direct,
+  }) => {
     await using pool = new Pool({ ...direct, max: 1 })
     const created = vi.fn(async () => {})
     const db = new Kysely<Tables>({
@@ -113,7 +119,7 @@ describe('stock Kysely', () => {
     expect(created).toHaveBeenCalledTimes(3)
   })
 
-  test('runs onCreateConnection once for each connection with clientPerLease: false', async ({
+  test('stock Kysely runs onCreateConnection once for each connection with clientPerLease: false', async ({
     cluster,
     direct,
     applicationName,
@@ -129,12 +135,16 @@ describe('stock Kysely', () => {
     expect(created).toHaveBeenCalledTimes(2)
   })
 
-  test('reads the tables of the database by introspection', async ({ direct }) => {
+  test('stock Kysely reads the tables of the database by introspection', async ({ direct }) => {
     await using kysely = kyselyWith(direct)
     expect((await kysely.db.introspection.getTables()).map(({ name }) => name)).toContain('entry')
   })
 
-  test('rolls a controlled transaction back to a savepoint', async ({ cluster, direct, applicationName }) => {
+  test('stock Kysely rolls a controlled transaction back to a savepoint', async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
     await using kysely = kyselyWith({ ...direct, max: 1 })
     const tx = await kysely.db.startTransaction().execute()
     await tx.insertInto('entry').values({ id: 'controlled' }).execute()
@@ -147,7 +157,7 @@ describe('stock Kysely', () => {
     await until(async () => (await cluster.countSessions({ applicationName, state: 'idle' })) === 1)
   })
 
-  test('ends the pool in destroy(), unless no query has run', async ({ direct }) => {
+  test('stock Kysely ends the pool in destroy(), unless no query has run', async ({ direct }) => {
     const used = kyselyWith(direct)
     await sql`select 1`.execute(used.db)
     await used.db.destroy()

@@ -37,21 +37,24 @@ describe.each(EDITIONS)('drizzle on $edition', (edition) => {
     [[{ connection: unset }]],
     [[{ connection: '', retry: true }]],
     [[{ client: unset, idempotentSelects: true }]],
-  ])('makes a database without an address, which asks for the variable when it is used: %o', async ([params]) => {
-    const db = drizzle(...params)
-    const calls = [
-      db.execute('select 1'),
-      db.transaction(async () => {}),
-      db.$client.query('select 1'),
-      db.$client.connect(),
-    ]
-    for (const error of await Promise.all(calls.map(rejection)))
-      expectCause(error, {
-        code: 'HOLDFAST_INVALID_OPTION',
-        message: expect.stringContaining('is the variable set that it comes from, such as DATABASE_URL?'),
-      } satisfies Partial<Record<keyof OptionsError, unknown>>)
-    await settles(db.$client.end(), 'end()')
-  })
+  ])(
+    'drizzle makes a database without an address, which asks for the variable when it is used: %o',
+    async ([params]) => {
+      const db = drizzle(...params)
+      const calls = [
+        db.execute('select 1'),
+        db.transaction(async () => {}),
+        db.$client.query('select 1'),
+        db.$client.connect(),
+      ]
+      for (const error of await Promise.all(calls.map(rejection)))
+        expectCause(error, {
+          code: 'HOLDFAST_INVALID_OPTION',
+          message: expect.stringContaining('is the variable set that it comes from, such as DATABASE_URL?'),
+        } satisfies Partial<Record<keyof OptionsError, unknown>>)
+      await settles(db.$client.end(), 'end()')
+    },
+  )
 })
 
 const HINT =
@@ -67,23 +70,26 @@ describe("the first use on pg's default address names the variable that may not 
     ['in Pool', () => new Pool({ connectionString: unset, ...impatient })],
     ['in Pool, for an empty string', () => new Pool({ connectionString: '', ...impatient })],
     ['in NullPool', () => new NullPool({ connectionString: unset, ...impatient })],
-  ] as const)('%s', async ([, make]) => {
-    await using pool = make()
-    expect(await messagesOf(pool.query('select 1'))).toContain(HINT)
-  })
+  ] as const)(
+    "the first use on pg's default address names the variable that may not be set, in %s",
+    async ([, make]) => {
+      await using pool = make()
+      expect(await messagesOf(pool.query('select 1'))).toContain(HINT)
+    },
+  )
 
-  test('in HoldfastDialect', async () => {
+  test("the first use on pg's default address names the variable that may not be set, in HoldfastDialect", async () => {
     const db = new Kysely({ dialect: new HoldfastDialect({ connectionString: unset, ...impatient }) })
     expect(await messagesOf(sql`select 1`.execute(db))).toContain(HINT)
     await db.destroy()
   })
 
-  test("in TypeORM's holdfast()", async () => {
+  test("the first use on pg's default address names the variable that may not be set, in TypeORM's holdfast()", async () => {
     const source = new DataSource(holdfast({ type: 'postgres', url: unset as string, holdfast: impatient }))
     expect(await messagesOf(source.initialize())).toContain(HINT)
   })
 
-  test('but not when an address or no `connectionString` was given', async () => {
+  test('no variable is named when an address or no `connectionString` was given', async () => {
     const pools = [new Pool({ connectionString: unset, host: '127.0.0.1', ...impatient }), new Pool(impatient)]
     process.env.PGHOST = '127.0.0.1'
     pools.push(new Pool({ connectionString: unset, ...impatient }))

@@ -49,7 +49,7 @@ describe('stock TypeORM', () => {
     { entities: 'an EntitySchema', entity: Entry },
     { entities: 'a class with decorators', entity: DecoratedEntry },
   ])(
-    'save() of $entities survives a restart, and rejects with the first cause when its session is killed',
+    'stock TypeORM: save() of $entities survives a restart, and rejects with the first cause when its session is killed',
     async ({ entities, entity }, { cluster, direct, applicationName }) => {
       const source = await dataSource({ entities: [entity], extra: { ...direct, ...POOL, max: 1 } })
       const repository = source.getRepository<{ id: string }>(entity)
@@ -74,7 +74,7 @@ describe('stock TypeORM', () => {
     },
   )
 
-  test('a query runner that is released with an open transaction has it rolled back', async ({
+  test('stock TypeORM: a query runner that is released with an open transaction has it rolled back', async ({
     source,
     cluster,
     place,
@@ -88,7 +88,7 @@ describe('stock TypeORM', () => {
     await expectHealthy(databaseOf(source), place)
   })
 
-  test('a query runner rejects with the first cause, and rolls back, when its session is killed in a statement', async ({
+  test('stock TypeORM: a query runner rejects with the first cause, and rolls back, when its session is killed in a statement', async ({
     source,
     cluster,
     place,
@@ -105,7 +105,11 @@ describe('stock TypeORM', () => {
     await expectHealthy(databaseOf(source), place)
   })
 
-  test('queryRunner.stream() calls its error callback when the connection dies', async ({ source, cluster, place }) => {
+  test('stock TypeORM: queryRunner.stream() calls its error callback when the connection dies', async ({
+    source,
+    cluster,
+    place,
+  }) => {
     const runner = source.createQueryRunner()
     const told = new Promise<unknown>((resolve, reject) => {
       void runner
@@ -118,7 +122,7 @@ describe('stock TypeORM', () => {
     await expectHealthy(databaseOf(source), place)
   })
 
-  test('replication goes on when the connections to the primary and to the replica are lost', async ({
+  test('stock TypeORM: replication goes on when the connections to the primary and to the replica are lost', async ({
     cluster,
     direct,
     applicationName,
@@ -146,7 +150,10 @@ describe('stock TypeORM', () => {
     await until(async () => (await cluster.countSessions({ applicationName })) === 0)
   })
 
-  test('a data source can be initialised again after a failure, and after destroy()', async ({ proxy, proxied }) => {
+  test('stock TypeORM: a data source can be initialised again after a failure, and after destroy()', async ({
+    proxy,
+    proxied,
+  }) => {
     const source = new DataSource({
       type: 'postgres',
       driver: { ...pg, Pool },

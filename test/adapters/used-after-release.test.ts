@@ -91,7 +91,7 @@ describe.for(ORMS)('$orm, used after its connection was released', ({ leave }) =
     { late: 'rollback', end: 'commit', written: 1 },
     { late: "insert into entry values ('late')", end: 'commit', written: 1 },
   ])(
-    "is refused '$late' while the next holder is in a transaction",
+    "an ORM used after its release is refused ('$late') while the next holder is in a transaction",
     async ({ late, end, written }, { cluster, direct }) => {
       await using pool = new Pool({ ...direct, max: 1 })
       const run = await leave(pool)
@@ -111,7 +111,7 @@ describe.for(ORMS)('$orm, used after its connection was released', ({ leave }) =
     },
   )
 
-  test('is refused while a statement of pool.query runs', async ({ cluster, direct }) => {
+  test('an ORM used after its release is refused while a statement of pool.query runs', async ({ cluster, direct }) => {
     await using pool = new Pool({ ...direct, max: 1 })
     const run = await leave(pool)
     const running = pool.query('select pg_sleep(0.05)')

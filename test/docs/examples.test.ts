@@ -89,7 +89,7 @@ async function outcomeOf(
 
 describe.concurrent.each(WITH_EXAMPLES)('the examples in %s', (document) => {
   // One process after the other, and as many documents at once: a busy machine takes a minute.
-  test('run as they stand', { timeout: 180_000 }, async () => {
+  test('the examples in the document run as they stand', { timeout: 180_000 }, async () => {
     for (const { file } of examples.filter((example) => example.document === document))
       expect([file, await outcomeOf(file, document)]).toEqual([file, { stderr: '', code: 0, signal: null }])
   })

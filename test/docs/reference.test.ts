@@ -69,13 +69,13 @@ test('the map of the architecture has every file of the engine, of connect, the 
 })
 
 describe.each(DOCUMENTS)('%s', (document) => {
-  test('names only commands that there are', async () => {
+  test('the document names only commands that there are', async () => {
     const { scripts } = JSON.parse(await textOf('package.json')) as { scripts: Record<string, string> }
     const named = [...(await textOf(document)).matchAll(/\bnpm (?:run ([\w:-]+)|(start|test))\b/g)]
     expect(named.map(([, script, short]) => script ?? short).filter((name) => !(`${name}` in scripts))).toEqual([])
   })
 
-  test('links only to what there is', async () => {
+  test('the document links only to what there is', async () => {
     const links = [...(await textOf(document)).matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)]
     const broken: string[] = []
     for (const [link, path = '', anchor] of links) {

@@ -34,7 +34,10 @@ const test = base
   })
 
 describe('cluster.ts', () => {
-  test('gives each worker connections of its own, with its name in pg_stat_activity', async ({ service, cluster }) => {
+  test('cluster.ts gives each worker connections of its own, with its name in pg_stat_activity', async ({
+    service,
+    cluster,
+  }) => {
     await using customers = new Customers(service, CUSTOMERS, order)
     await seen(service, WORKERS)
     await customers.leave()
@@ -54,7 +57,7 @@ describe('cluster.ts', () => {
     )
   })
 
-  test('closes the connections of the process that starts the workers', async ({ service, cluster }) => {
+  test('cluster.ts closes the connections of the process that starts the workers', async ({ service, cluster }) => {
     await using _customers = new Customers(service, CUSTOMERS, order)
     await seen(service, WORKERS)
     // A session that still logs in has no name.
@@ -65,7 +68,7 @@ describe('cluster.ts', () => {
   })
 
   test.for(['fast', 'immediate'] as const)(
-    'fails no request during a restart: %s',
+    'cluster.ts fails no request during a restart: %s',
     async (mode, { service, cluster }) => {
       const keys: string[] = []
       await using customers = new Customers(service, CUSTOMERS, async (insist) => {
@@ -84,7 +87,7 @@ describe('cluster.ts', () => {
     },
   )
 
-  test('keeps one worker running when the other one dies', async ({ service, cluster }) => {
+  test('cluster.ts keeps one worker running when the other one dies', async ({ service, cluster }) => {
     await using customers = new Customers(service, CUSTOMERS, orderAnywhere)
     const [victim, other] = await seen(service, WORKERS)
     const before = await sessionsOf(cluster, other?.worker)
@@ -99,7 +102,7 @@ describe('cluster.ts', () => {
   })
 
   test.for(['SIGTERM', 'SIGINT'] as const)(
-    'ends all workers on %s, without an error',
+    'cluster.ts ends all workers on %s, without an error',
     async (signal, { service, cluster }) => {
       await using customers = new Customers(service, CUSTOMERS, order)
       const workers = await seen(service, WORKERS)

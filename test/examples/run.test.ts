@@ -4,7 +4,7 @@ import { insist } from './support/customers.ts'
 import { Service } from './support/service.ts'
 
 describe('run.ts', () => {
-  test('starts a service on a server of its own, restarts the server on Enter, and stops both on Ctrl-C', async () => {
+  test('run.ts starts a service on a server of its own, restarts the server on Enter, and stops both on Ctrl-C', async () => {
     await using service = await Service.start('run.ts', { args: ['pg'] })
     const order = { method: 'POST', path: '/orders', key: 'a', body: { cents: 1 } } as const
     const { id } = await insist(service, order)
@@ -18,7 +18,7 @@ describe('run.ts', () => {
     await expect(service.ask({ method: 'GET', path: '/status' })).rejects.toThrow('fetch failed')
   })
 
-  test('lists the services when it is called without a name, or with an unknown one', async () => {
+  test('run.ts lists the services when it is called without a name, or with an unknown one', async () => {
     for (const args of [[], ['django']])
       await expect(Service.start('run.ts', { args })).rejects.toThrow(
         'npm run example -- cluster | drizzle | kysely | pg',

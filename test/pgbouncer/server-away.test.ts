@@ -68,7 +68,9 @@ function refusals({ errors }: Outcomes): Error[] {
 const LOST = /terminating connection due to|server conn crashed\?/
 
 describe.each<{ mode: StopMode }>([{ mode: 'fast' }, { mode: 'kill' }])('the server restarts ($mode)', ({ mode }) => {
-  test('stock pg.Pool: errors for statements that were passed on to no server', async ({ cluster }) => {
+  test('stock pg.Pool: a restart behind PgBouncer fails statements that were passed on to no server', async ({
+    cluster,
+  }) => {
     await using pgbouncer = await PgBouncer.start(cluster, { server_login_retry: 1 })
     const pool = new pg.Pool({ ...pgbouncer.config(), max: SIZE })
     pool.on('error', () => {})
@@ -79,7 +81,7 @@ describe.each<{ mode: StopMode }>([{ mode: 'fast' }, { mode: 'kill' }])('the ser
   })
 
   test.for([1, 15])(
-    'Holdfast: none, with server_login_retry %i, and each write is there once',
+    'Holdfast: a restart behind PgBouncer fails none, with server_login_retry %i, and each write is there once',
     async (retry, { cluster }) => {
       await using pgbouncer = await PgBouncer.start(cluster, { server_login_retry: retry })
       await using pool = new Pool({ ...pgbouncer.config(), max: SIZE })
@@ -92,7 +94,7 @@ describe.each<{ mode: StopMode }>([{ mode: 'fast' }, { mode: 'kill' }])('the ser
     },
   )
 
-  test('Holdfast: no error at all for transactions', async ({ cluster }) => {
+  test('Holdfast: a restart behind PgBouncer causes no error at all for transactions', async ({ cluster }) => {
     await using pgbouncer = await PgBouncer.start(cluster, { server_login_retry: 1 })
     await using pool = new Pool({ ...pgbouncer.config(), max: SIZE })
     const transact = (): Promise<unknown> =>

@@ -110,7 +110,7 @@ async function loadAfterRestart(
 }
 
 describe.each(LIBRARIES)('connect-pg-simple on $library', ({ library, open }) => {
-  test('keeps sessions in the database', async ({ cluster, direct }) => {
+  test('connect-pg-simple keeps sessions in the database', async ({ cluster, direct }) => {
     await using pool = open(direct)
     const schema = `kept_by_${library.toLowerCase().replace(/\W/g, '_')}`
     await using site = await Site.open(pool, schema)
@@ -126,7 +126,11 @@ describe.each(LIBRARIES)('connect-pg-simple on $library', ({ library, open }) =>
 describe('connect-pg-simple on pg.Pool', () => {
   const { open } = STOCK
 
-  test('answers with an error after a restart of the server', async ({ cluster, proxy, proxied }) => {
+  test('connect-pg-simple on pg.Pool answers with an error after a restart of the server', async ({
+    cluster,
+    proxy,
+    proxied,
+  }) => {
     await using pool = open({ ...proxied, max: BROWSERS })
     await using site = await Site.open(pool, 'restarted_under_stock')
     const all = await openBrowsers(site)
@@ -134,7 +138,7 @@ describe('connect-pg-simple on pg.Pool', () => {
     expect(pages.map(({ status }) => status)).toContain(500)
   })
 
-  test('answers with an error while the server is away', async ({ cluster, direct }) => {
+  test('connect-pg-simple on pg.Pool answers with an error while the server is away', async ({ cluster, direct }) => {
     await using pool = open(direct)
     await using site = await Site.open(pool, 'away_under_stock')
     const all = await openBrowsers(site)
@@ -148,7 +152,11 @@ describe('connect-pg-simple on pg.Pool', () => {
 describe('connect-pg-simple on Holdfast', () => {
   const { open } = HOLDFAST
 
-  test('answers every browser after a restart of the server', async ({ cluster, proxy, proxied }) => {
+  test('connect-pg-simple on Holdfast answers every browser after a restart of the server', async ({
+    cluster,
+    proxy,
+    proxied,
+  }) => {
     await using pool = open({ ...proxied, max: BROWSERS })
     await using site = await Site.open(pool, 'restarted')
     const all = await openBrowsers(site)
@@ -159,7 +167,10 @@ describe('connect-pg-simple on Holdfast', () => {
     ])
   })
 
-  test('answers the requests that came while the server was away when it is back', async ({ cluster, direct }) => {
+  test('connect-pg-simple on Holdfast answers the requests that came while the server was away when it is back', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = open(direct)
     await using site = await Site.open(pool, 'away')
     const all = await openBrowsers(site)

@@ -67,7 +67,7 @@ beforeEach(() => {
 })
 
 describe.each(LIBRARIES)('graphile-worker on $library', ({ open }) => {
-  test('runs the jobs that NOTIFY announces', async ({ cluster, direct, schema }) => {
+  test('graphile-worker runs the jobs that NOTIFY announces', async ({ cluster, direct, schema }) => {
     await using pool = open({ ...direct, max: SIZE })
     const worker = await startWorker(pool, schema)
     await isListening(cluster, direct.application_name)
@@ -80,7 +80,7 @@ describe.each(LIBRARIES)('graphile-worker on $library', ({ open }) => {
     expect(pool.idleCount).toBe(pool.totalCount)
   })
 
-  test('listens again after a restart of the server', async ({ cluster, direct, schema }) => {
+  test('graphile-worker listens again after a restart of the server', async ({ cluster, direct, schema }) => {
     await using pool = open({ ...direct, max: SIZE })
     const worker = await startWorker(pool, schema)
     await isListening(cluster, direct.application_name)
@@ -109,7 +109,12 @@ async function addAfterRestart(
 }
 
 describe('graphile-worker on pg.Pool', () => {
-  test('a job cannot be added after a restart of the server', async ({ cluster, proxy, proxied, schema }) => {
+  test("graphile-worker on pg.Pool can't add a job after a restart of the server", async ({
+    cluster,
+    proxy,
+    proxied,
+    schema,
+  }) => {
     await using pool = STOCK.open({ ...proxied, max: SIZE })
     const worker = await startWorker(pool, schema)
     await isListening(cluster, proxied.application_name)
@@ -121,7 +126,12 @@ describe('graphile-worker on pg.Pool', () => {
 })
 
 describe('graphile-worker on Holdfast', () => {
-  test('jobs are added and done after a restart of the server', async ({ cluster, proxy, proxied, schema }) => {
+  test('graphile-worker on Holdfast adds and does jobs after a restart of the server', async ({
+    cluster,
+    proxy,
+    proxied,
+    schema,
+  }) => {
     await using pool = HOLDFAST.open({ ...proxied, max: SIZE })
     const worker = await startWorker(pool, schema, 100)
     await isListening(cluster, proxied.application_name)
@@ -135,7 +145,12 @@ describe('graphile-worker on Holdfast', () => {
   })
 
   // On pg.Pool the dead client is leased at once to the statement that records the failure, so there is no retry.
-  test('tries a job again whose session was killed', async ({ cluster, direct, applicationName, schema }) => {
+  test('graphile-worker on Holdfast tries a job again whose session was killed', async ({
+    cluster,
+    direct,
+    applicationName,
+    schema,
+  }) => {
     await using pool = HOLDFAST.open({ ...direct, max: SIZE })
     const worker = await startWorker(pool, schema, 100)
     await isListening(cluster, applicationName)

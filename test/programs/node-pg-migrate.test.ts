@@ -40,7 +40,7 @@ async function tablesOf(cluster: Cluster, schema: string): Promise<string[]> {
 }
 
 describe.each(LIBRARIES)('node-pg-migrate on $library', ({ open }) => {
-  test('migrates up and down', async ({ cluster, direct, schema }) => {
+  test('node-pg-migrate migrates up and down', async ({ cluster, direct, schema }) => {
     await using pool = open({ ...direct, max: 1 })
     expect(await migrate(pool, schema, 'up')).toEqual(['1_account', '2_first-account'])
     expect(await tablesOf(cluster, schema)).toEqual(['account', 'migration'])
@@ -52,7 +52,12 @@ describe.each(LIBRARIES)('node-pg-migrate on $library', ({ open }) => {
 })
 
 describe('node-pg-migrate on pg.Pool', () => {
-  test('cannot migrate after a restart of the server', async ({ cluster, proxy, proxied, schema }) => {
+  test('node-pg-migrate on pg.Pool cannot migrate after a restart of the server', async ({
+    cluster,
+    proxy,
+    proxied,
+    schema,
+  }) => {
     await using pool = STOCK.open({ ...proxied, max: 1 })
     await migrate(pool, schema, 'up')
     const letNewsArrive = await unnoticed(proxy, () => cluster.restart())
@@ -63,7 +68,12 @@ describe('node-pg-migrate on pg.Pool', () => {
 })
 
 describe('node-pg-migrate on Holdfast', () => {
-  test('migrates after a restart of the server', async ({ cluster, proxy, proxied, schema }) => {
+  test('node-pg-migrate on Holdfast migrates after a restart of the server', async ({
+    cluster,
+    proxy,
+    proxied,
+    schema,
+  }) => {
     await using pool = HOLDFAST.open({ ...proxied, max: 1 })
     await migrate(pool, schema, 'up')
     const letNewsArrive = await unnoticed(proxy, () => cluster.restart())
@@ -73,7 +83,7 @@ describe('node-pg-migrate on Holdfast', () => {
     expect(await tablesOf(cluster, schema)).toEqual(['migration'])
   })
 
-  test('a migration whose session is killed leaves nothing, and can be run again', async ({
+  test('a migration on Holdfast whose session is killed leaves nothing, and can be run again', async ({
     cluster,
     direct,
     applicationName,

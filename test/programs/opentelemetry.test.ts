@@ -50,7 +50,7 @@ function both(cluster: Cluster, config?: PgInstrumentationConfig): Promise<[Tele
 }
 
 describe('OpenTelemetry', () => {
-  test('records the spans that it records of pg.Pool', async ({ cluster }) => {
+  test('OpenTelemetry records the spans that it records of pg.Pool', async ({ cluster }) => {
     const [stock, holdfast] = await both(cluster)
     expect(stock.spans['pool.query']?.map(({ name }) => name)).toEqual([
       'pg-pool.connect',
@@ -60,30 +60,32 @@ describe('OpenTelemetry', () => {
     expect(holdfast.spans).toEqual(stock.spans)
   })
 
-  test('records the values of statements when asked to, as of pg.Pool', async ({ cluster }) => {
+  test('OpenTelemetry records the values of statements when asked to, as of pg.Pool', async ({ cluster }) => {
     const [stock, holdfast] = await both(cluster, { enhancedDatabaseReporting: true })
     expect(stock.spans['pool.query']?.[1]?.attributes).toMatchObject({ 'db.postgresql.values': ['1'] })
     expect(holdfast.spans).toEqual(stock.spans)
   })
 
-  test('records nothing without a parent when asked to, as of pg.Pool', async ({ cluster }) => {
+  test('OpenTelemetry records nothing without a parent when asked to, as of pg.Pool', async ({ cluster }) => {
     const [stock, holdfast] = await both(cluster, { requireParentSpan: true })
     expect(stock.spans['without a parent']).toEqual([])
     expect(holdfast.spans).toEqual(stock.spans)
   })
 
-  test('writes the context of the trace into statements when asked to, as for pg.Pool', async ({ cluster }) => {
+  test('OpenTelemetry writes the context of the trace into statements when asked to, as for pg.Pool', async ({
+    cluster,
+  }) => {
     const [stock, holdfast] = await both(cluster, { addSqlCommenterCommentToQueries: true })
     for (const { arrived } of [stock, holdfast]) expect(arrived).toMatch(/pg_backend_pid\(\) ?\/\*traceparent='00-/)
     expect(holdfast.spans).toEqual(stock.spans)
   })
 
-  test('names the session after the trace when asked to, as for pg.Pool', async ({ cluster }) => {
+  test('OpenTelemetry names the session after the trace when asked to, as for pg.Pool', async ({ cluster }) => {
     const [stock, holdfast] = await both(cluster, { enableTraceContextPropagation: true })
     expect(holdfast.spans).toEqual(stock.spans)
   })
 
-  test('counts the connections of the pool', async ({ cluster }) => {
+  test('OpenTelemetry counts the connections of the pool', async ({ cluster }) => {
     const [stock, holdfast] = await both(cluster)
     expect(stock.sumsWhileOpen).toMatchObject({
       'db.client.connection.count idle': 0,

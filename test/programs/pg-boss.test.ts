@@ -56,7 +56,7 @@ async function isCompleted(cluster: Cluster, schema: string, id: string | null):
 }
 
 describe.each(LIBRARIES)('pg-boss on $library', ({ open }) => {
-  test('sends, works, schedules and stops', async ({ cluster, direct, schema }) => {
+  test('pg-boss sends, works, schedules and stops', async ({ cluster, direct, schema }) => {
     await using pool = open({ ...direct, max: SIZE })
     const boss = await startBoss(pool, schema)
     await work(boss, pool)
@@ -73,7 +73,12 @@ describe.each(LIBRARIES)('pg-boss on $library', ({ open }) => {
 })
 
 describe('pg-boss on pg.Pool', () => {
-  test('a job cannot be sent after a restart of the server', async ({ cluster, proxy, proxied, schema }) => {
+  test("pg-boss on pg.Pool can't send a job after a restart of the server", async ({
+    cluster,
+    proxy,
+    proxied,
+    schema,
+  }) => {
     await using pool = STOCK.open({ ...proxied, max: SIZE })
     const boss = await startBoss(pool, schema)
     await warmUp(pool, SIZE)
@@ -86,7 +91,7 @@ describe('pg-boss on pg.Pool', () => {
 })
 
 describe('pg-boss on Holdfast', () => {
-  test('goes on after a restart of the server', async ({ cluster, proxy, proxied, schema }) => {
+  test('pg-boss on Holdfast goes on after a restart of the server', async ({ cluster, proxy, proxied, schema }) => {
     await using pool = HOLDFAST.open({ ...proxied, max: SIZE })
     const boss = await startBoss(pool, schema)
     await work(boss, pool)
@@ -104,7 +109,11 @@ describe('pg-boss on Holdfast', () => {
     await settles(boss.stop(), 'the end of the boss')
   })
 
-  test('jobs sent while the server is away are done when it is back', async ({ cluster, direct, schema }) => {
+  test('pg-boss on Holdfast does the jobs sent while the server is away when it is back', async ({
+    cluster,
+    direct,
+    schema,
+  }) => {
     await using pool = HOLDFAST.open({ ...direct, max: SIZE })
     const boss = await startBoss(pool, schema)
     await work(boss, pool)

@@ -51,7 +51,7 @@ function open({ PoolOf, options }: Library, connection: pg.PoolConfig): Opened {
 }
 
 describe.each([STOCK, HOLDFAST, HOLDFAST_WITH_ITS_CLIENT])('pg-promise on $library', (library) => {
-  test('runs queries, tasks and transactions', async ({ cluster, direct, applicationName: id }) => {
+  test('pg-promise runs queries, tasks and transactions', async ({ cluster, direct, applicationName: id }) => {
     await using opened = open(library, { ...direct, max: SIZE })
     const { db, pool } = opened
     expect(pool instanceof Pool).toBe(library !== STOCK)
@@ -77,7 +77,7 @@ describe.each([STOCK, HOLDFAST, HOLDFAST_WITH_ITS_CLIENT])('pg-promise on $libra
     await until(() => pool.idleCount === pool.totalCount)
   })
 
-  test('reports an idle connection that was lost', async ({ cluster, direct, applicationName }) => {
+  test('pg-promise reports an idle connection that was lost', async ({ cluster, direct, applicationName }) => {
     await using opened = open(library, { ...direct, max: SIZE })
     await opened.db.one('select 1 as one')
     await cluster.terminateBackends({ applicationName })
@@ -87,7 +87,7 @@ describe.each([STOCK, HOLDFAST, HOLDFAST_WITH_ITS_CLIENT])('pg-promise on $libra
 })
 
 describe('pg-promise on pg.Pool', () => {
-  test('a query fails after a restart of the server', async ({ cluster, proxy, proxied }) => {
+  test('a query of pg-promise on pg.Pool fails after a restart of the server', async ({ cluster, proxy, proxied }) => {
     await using opened = open(STOCK, { ...proxied, max: SIZE })
     await warmUp(opened.pool, SIZE)
     const letNewsArrive = await unnoticed(proxy, () => cluster.restart())
@@ -98,7 +98,11 @@ describe('pg-promise on pg.Pool', () => {
 })
 
 describe.each([HOLDFAST, HOLDFAST_WITH_ITS_CLIENT])('pg-promise on $library', (library) => {
-  test('a query does not notice a restart of the server', async ({ cluster, proxy, proxied }) => {
+  test('a query of pg-promise on Holdfast does not notice a restart of the server', async ({
+    cluster,
+    proxy,
+    proxied,
+  }) => {
     await using opened = open(library, { ...proxied, max: SIZE })
     await warmUp(opened.pool, SIZE)
     const letNewsArrive = await unnoticed(proxy, () => cluster.restart())
@@ -108,7 +112,7 @@ describe.each([HOLDFAST, HOLDFAST_WITH_ITS_CLIENT])('pg-promise on $library', (l
     expect(opened.errors).toEqual([])
   })
 
-  test('a transaction whose session is killed rejects with the reason', async ({
+  test('a transaction of pg-promise on Holdfast whose session is killed rejects with the reason', async ({
     cluster,
     direct,
     applicationName: id,

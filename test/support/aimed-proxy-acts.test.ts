@@ -36,7 +36,7 @@ describe('a COMMIT is lost with its connection', () => {
     ['after-forward', 'rst', 'ECONNRESET', 'perhaps'],
     ['on-reply', 'fin', LOST, true],
     ['on-reply', 'rst', 'ECONNRESET', true],
-  ])('%s, by %s', async (point, act, answer, written) => {
+  ])('a COMMIT is lost with its connection %s, by %s', async (point, act, answer, written) => {
     await using proxy = await AimedProxy.start(cluster)
     const { client, isWritten } = await writer(cluster, proxy)
     await using _ = client
@@ -74,7 +74,7 @@ describe('a COMMIT is swallowed', () => {
     ['on-reply', 'swallow', { request: true, reply: false, laterRequests: false, laterReplies: false }],
     ['on-reply', 'swallow-requests', { request: true, reply: true, laterRequests: false, laterReplies: true }],
     ['on-reply', 'swallow-replies', { request: true, reply: false, laterRequests: true, laterReplies: false }],
-  ])('%s, with %s', async (point, act, passed) => {
+  ])('a COMMIT is swallowed %s, with %s', async (point, act, passed) => {
     await using proxy = await AimedProxy.start(cluster)
     const { client, isWritten } = await writer(cluster, proxy)
     await using _ = client
@@ -106,7 +106,7 @@ describe('a COMMIT is swallowed', () => {
     expect(proxy.links).toContain(link)
   })
 
-  test('and its client has left: the server does not learn of that before the link is cut', async () => {
+  test('a COMMIT is swallowed, its client has left: the server does not learn of that before the link is cut', async () => {
     await using proxy = await AimedProxy.start(cluster)
     const { client } = await writer(cluster, proxy)
     const shot = proxy.aim({ statement: COMMIT, point: 'before-forward' }, 'swallow')
@@ -121,7 +121,7 @@ describe('a COMMIT is swallowed', () => {
 })
 
 describe('while a COMMIT is held back', () => {
-  test('before it is forwarded, the server has not got it; then it goes on', async () => {
+  test("a COMMIT held back before it is forwarded hasn't reached the server; then it goes on", async () => {
     await using proxy = await AimedProxy.start(cluster)
     const { client, isWritten } = await writer(cluster, proxy)
     await using _ = client
@@ -135,7 +135,7 @@ describe('while a COMMIT is held back', () => {
     expect(await isWritten()).toBe(true)
   })
 
-  test('after it was forwarded, the server is busy with it, or done, and the client gets no answer', async () => {
+  test('a COMMIT held back after it was forwarded has the server busy or done, and the client gets no answer', async () => {
     await using proxy = await AimedProxy.start(cluster)
     const { client, isWritten } = await writer(cluster, proxy, { waits: true })
     await using _ = client
@@ -162,7 +162,7 @@ describe('while a COMMIT is held back', () => {
     })
   })
 
-  test('on its reply, the server has carried it out, and not before', async () => {
+  test('a COMMIT held back on its reply has been carried out by the server, and not before', async () => {
     await using proxy = await AimedProxy.start(cluster)
     const { client, isWritten } = await writer(cluster, proxy, { waits: true })
     await using _ = client
@@ -188,7 +188,7 @@ describe('while a COMMIT is held back', () => {
     ['before-forward', false, '57P01'],
     ['after-forward', false, '57P01'],
     ['on-reply', true, 'resolved'],
-  ])('%s, its backend is killed', async (point, written, answer) => {
+  ])('the backend of a held COMMIT is killed %s', async (point, written, answer) => {
     await using proxy = await AimedProxy.start(cluster)
     const { client, isWritten } = await writer(cluster, proxy, { waits: point === 'after-forward' })
     await using _ = client
@@ -213,7 +213,7 @@ describe('while a COMMIT is held back', () => {
     ['before-forward', false],
     ['after-forward', false],
     ['on-reply', true],
-  ])('%s, the server is restarted', async (point, written) => {
+  ])('the server of a held COMMIT is restarted %s', async (point, written) => {
     await using proxy = await AimedProxy.start(cluster)
     const { client, isWritten } = await writer(cluster, proxy, { waits: point === 'after-forward' })
     await using _ = client
@@ -236,7 +236,7 @@ describe('while a COMMIT is held back', () => {
     ['before-forward', undefined],
     ['after-forward', undefined],
     ['on-reply', 'resolved'],
-  ])('%s, the server is frozen', async (point, answer) => {
+  ])('the server of a held COMMIT is frozen %s', async (point, answer) => {
     await using proxy = await AimedProxy.start(cluster)
     const { client, isWritten } = await writer(cluster, proxy, { waits: point === 'after-forward' })
     await using _ = client
@@ -258,7 +258,7 @@ describe('while a COMMIT is held back', () => {
     })
   })
 
-  test.each(POINTS)('%s, the act decides what becomes of it', async (point) => {
+  test.each(POINTS)('the act decides what becomes of a held COMMIT %s', async (point) => {
     await using proxy = await AimedProxy.start(cluster)
     const { client, isWritten } = await writer(cluster, proxy)
     await using _ = client
@@ -272,14 +272,17 @@ describe('while a COMMIT is held back', () => {
     expect(await isWritten()).toBe(point !== 'before-forward')
   })
 
-  test.each(POINTS)('%s, the act fails: the shot rejects, and the message goes on', async (point) => {
-    await using proxy = await AimedProxy.start(cluster)
-    const { client, isWritten } = await writer(cluster, proxy)
-    await using _ = client
-    const failure = new Error('no luck')
-    const shot = proxy.aim({ statement: COMMIT, point }, () => Promise.reject(failure))
-    await client.query('commit')
-    await expect(shot.fired).rejects.toBe(failure)
-    expect(await isWritten()).toBe(true)
-  })
+  test.each(POINTS)(
+    'an act that fails on a held COMMIT %s rejects the shot, and the message goes on',
+    async (point) => {
+      await using proxy = await AimedProxy.start(cluster)
+      const { client, isWritten } = await writer(cluster, proxy)
+      await using _ = client
+      const failure = new Error('no luck')
+      const shot = proxy.aim({ statement: COMMIT, point }, () => Promise.reject(failure))
+      await client.query('commit')
+      await expect(shot.fired).rejects.toBe(failure)
+      expect(await isWritten()).toBe(true)
+    },
+  )
 })

@@ -35,7 +35,7 @@ function connectThrough(proxy: AimedProxy, extra: pg.ClientConfig = {}): Promise
 }
 
 describe('passing', () => {
-  test('shows the certificate of the server, which verifies as without it, by configuration and by URL', async () => {
+  test('the aimed proxy shows the certificate of the server, which verifies as without it, by configuration and by URL', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using client = await connectThrough(proxy)
     await using other = await connect(proxy.config({ connectionString: cluster.url }))
@@ -48,7 +48,7 @@ describe('passing', () => {
     expect(proxy.accepted).toBe(3)
   })
 
-  test('leaves channel binding to client and server, which would notice another certificate', async () => {
+  test('the aimed proxy leaves channel binding to client and server, which would notice another certificate', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using client = await connectThrough(proxy, { enableChannelBinding: true } as pg.ClientConfig)
     expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
@@ -64,7 +64,7 @@ describe('passing', () => {
     await expect(connectThrough(stranger, config)).rejects.toThrow('SCRAM channel binding check failed')
   })
 
-  test('checks the certificate of the server', async () => {
+  test('the aimed proxy checks the certificate of the server', async () => {
     const { ca } = await issueCertificates()
     const { host, port, data } = cluster
     await using proxy = await AimedProxy.start({ host, port, ca, data })
@@ -72,7 +72,7 @@ describe('passing', () => {
     await until(() => proxy.links.length === 0)
   })
 
-  test('knows TLS that begins without being asked for', async () => {
+  test('the aimed proxy knows TLS that begins without being asked for', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using client = await connectThrough(proxy, { sslnegotiation: 'direct' } as pg.ClientConfig)
     const shot = proxy.aim({ statement: /two/, point: 'before-forward' }, 'rst')
@@ -80,7 +80,7 @@ describe('passing', () => {
     await shot.fired
   })
 
-  test('lets cancel requests through', async () => {
+  test('the aimed proxy lets cancel requests through', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using client = await connectThrough(proxy)
     const sleeping = started(client.query('select pg_sleep(60)'))
@@ -90,7 +90,7 @@ describe('passing', () => {
     expect(sleeping.answer()).toBe('57014')
   })
 
-  test('lets connections without TLS through, and aims at none of their messages', async () => {
+  test('the aimed proxy lets connections without TLS through, and aims at none of their messages', async () => {
     await using plain = await Cluster.start({ tls: false })
     await using proxy = await AimedProxy.start(plain)
     const shot = proxy.aim({ statement: /select/, point: 'before-forward' }, 'rst')
@@ -101,7 +101,7 @@ describe('passing', () => {
     await expect(shot.fired).rejects.toThrow('0 of 0 requests matched.')
   })
 
-  test('lets a client go on without TLS if the server has none', async () => {
+  test('the aimed proxy lets a client go on without TLS if the server has none', async () => {
     await using own = await Cluster.start({ settings: { ssl: 'off' } })
     await using proxy = await AimedProxy.start(own)
     const client = net.connect(proxy.port, proxy.host)
@@ -112,7 +112,7 @@ describe('passing', () => {
     expect(String((await once(client, 'data'))[0])).toContain('no pg_hba.conf entry')
   })
 
-  test('resets connections to a server that is away, and leads to it when it is back', async () => {
+  test('the aimed proxy resets connections to a server that is away, and leads to it when it is back', async () => {
     await using own = await Cluster.start()
     await using proxy = await AimedProxy.start(own)
     await own.stop()
@@ -122,7 +122,7 @@ describe('passing', () => {
     expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
-  test('leads to a standby on request', async () => {
+  test('the aimed proxy leads to a standby on request', async () => {
     await using own = await Cluster.start()
     await using standby = await own.standby()
     await using proxy = await AimedProxy.start(own)
@@ -131,7 +131,7 @@ describe('passing', () => {
     expect((await client.query('select pg_is_in_recovery() as standby')).rows).toEqual([{ standby: true }])
   })
 
-  test('lets large statements and rows through', async () => {
+  test('the aimed proxy lets large statements and rows through', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using client = await connectThrough(proxy)
     const text = 'x'.repeat(3_000_000)
@@ -139,7 +139,7 @@ describe('passing', () => {
     expect(rows).toEqual([{ sent: text, said: text }])
   })
 
-  test('knows the ports and the process of each link', async () => {
+  test('the aimed proxy knows the ports and the process of each link', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using client = await connectThrough(proxy)
     const [session] = await cluster.sessions()
@@ -153,7 +153,7 @@ describe('passing', () => {
     expect(proxy.links).toEqual([])
   })
 
-  test('passes on that the server has ended the session, and why', async () => {
+  test('the aimed proxy passes on that the server has ended the session, and why', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using client = await connectThrough(proxy)
     await cluster.terminateBackends()
@@ -162,7 +162,7 @@ describe('passing', () => {
     await until(() => proxy.links.length === 0)
   })
 
-  test('goes together with a fault proxy', async () => {
+  test('the aimed proxy goes together with a fault proxy', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using network = await FaultProxy.start(proxy)
     await using client = await connect(network.config(cluster.config()))
@@ -209,7 +209,7 @@ describe('aim', () => {
     ['a simple query', (client) => client.query('COMMIT')],
     ['an unnamed statement', (client) => client.query({ text: 'commit', queryMode: 'extended' } as pg.QueryConfig)],
     ['a named one', (client) => client.query({ text: 'commit', name: 'the end' })],
-  ])('finds a COMMIT in %s, at every point', async (_, run) => {
+  ])('an aim finds a COMMIT in %s, at every point', async (_, run) => {
     for (const point of POINTS) {
       const written = point !== 'before-forward'
       const wait = (): Promise<unknown> => (point === 'after-forward' ? until(isIdle) : Promise.resolve())
@@ -219,7 +219,7 @@ describe('aim', () => {
     }
   })
 
-  test('finds a COMMIT that was prepared long before', async () => {
+  test('an aim finds a COMMIT that was prepared long before', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using client = await connectThrough(proxy)
     const commit = (): Promise<unknown> => client.query({ text: 'commit', name: 'the end' })
@@ -231,7 +231,7 @@ describe('aim', () => {
     await shot.fired
   })
 
-  test('finds a COMMIT among several statements, by their text; its reply is the end of all of them', async () => {
+  test('an aim finds a COMMIT among several statements, by their text; its reply is the end of all of them', async () => {
     const run = (client: TestClient): Promise<unknown> =>
       client.query(`do $$ begin raise notice 'soon' ; end $$; select pg_sleep(0.05); COMMIT; select 1`)
     const before = await shootAt({ statement: /;\s*commit\b/i }, run)
@@ -239,7 +239,7 @@ describe('aim', () => {
     expect([before.written, after.written]).toEqual([false, true])
   })
 
-  test('finds BEGIN, and any other statement', async () => {
+  test('an aim finds BEGIN, and any other statement', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using client = await connectThrough(proxy)
     const shot = proxy.aim({ statement: /^begin/i, point: 'on-reply' }, 'fin')
@@ -248,7 +248,7 @@ describe('aim', () => {
     await shot.fired
   })
 
-  test('counts what matches, on all links, and hits the one on which the n-th came', async () => {
+  test('an aim counts what matches, on all links, and hits the one on which the n-th came', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using one = await connectThrough(proxy)
     await using two = await connectThrough(proxy)
@@ -261,7 +261,7 @@ describe('aim', () => {
     expect((await one.query('select 1 as hit')).rows).toEqual([{ hit: 1 }])
   })
 
-  test('can be taken several times, at the same request, too', async () => {
+  test('an aim can be taken several times, at the same request, too', async () => {
     await using proxy = await AimedProxy.start(cluster)
     const { client, isWritten } = await writer(cluster, proxy)
     await using _ = client
@@ -273,7 +273,7 @@ describe('aim', () => {
     expect(await isWritten()).toBe(true)
   })
 
-  test('holds a message back for as long as any of several acts takes', async () => {
+  test('an aim holds a message back for as long as any of several acts takes', async () => {
     await using proxy = await AimedProxy.start(cluster)
     const { client, isWritten } = await writer(cluster, proxy)
     await using _ = client
@@ -294,7 +294,7 @@ describe('aim', () => {
     expect(written).toBe(false)
   })
 
-  test('has forwarded an execution when the server has reason to answer it, and not before', async () => {
+  test('an aim has forwarded an execution when the server has reason to answer it, and not before', async () => {
     for (const ask of ['sync', 'flush'] as const) {
       await using proxy = await AimedProxy.start(cluster)
       await using client = await connectThrough(proxy)
@@ -315,7 +315,7 @@ describe('aim', () => {
     }
   })
 
-  test('does not run out of time while the act takes its own', async () => {
+  test('an aim does not run out of time while the act takes its own', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using client = await connectThrough(proxy)
     const aim: Aim = { statement: COMMIT, point: 'before-forward', timeoutMillis: 1000 }
@@ -326,7 +326,7 @@ describe('aim', () => {
     expect(await shot.fired).toBe(proxy.links[0])
   })
 
-  test('distinguishes requests that are sent before replies arrive', async () => {
+  test('an aim distinguishes requests that are sent before replies arrive', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using client = await connectThrough(proxy, { pipeline: true } as pg.ClientConfig)
     const shot = proxy.aim({ statement: /third/, point: 'on-reply' }, 'fin')
@@ -338,7 +338,7 @@ describe('aim', () => {
     expect(queries.map(({ answer }) => answer())).toEqual(['resolved', 'resolved', LOST, LOST])
   })
 
-  test('acts on the reply of a statement that fails', async () => {
+  test('an aim acts on the reply of a statement that fails', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using client = await connectThrough(proxy)
     const shot = proxy.aim({ statement: /wrong/, point: 'on-reply' }, 'fin')
@@ -346,7 +346,7 @@ describe('aim', () => {
     await shot.fired
   })
 
-  test('does not wait for the end of a reply that is too long to be held back', async () => {
+  test('an aim does not wait for the end of a reply that is too long to be held back', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using client = await connectThrough(proxy)
     const shot = proxy.aim({ statement: /generate_series/, point: 'on-reply' }, () => 'nothing')
@@ -355,7 +355,7 @@ describe('aim', () => {
     await shot.fired
   })
 
-  test('is missed in time, and reports what was sent instead', async () => {
+  test('an aim is missed in time, and reports what was sent instead', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using client = await connectThrough(proxy)
     const shot = proxy.aim({ statement: COMMIT, nth: 2, point: 'before-forward', timeoutMillis: 300 }, 'rst')
@@ -370,7 +370,7 @@ describe('aim', () => {
     await client.query('commit')
   })
 
-  test('is missed in time while the reply is held back, which then goes on', async () => {
+  test('an aim is missed in time while the reply is held back, which then goes on', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using client = await connectThrough(proxy)
     const aim: Aim = { statement: /sleep/, point: 'on-reply', timeoutMillis: 300 }
@@ -380,7 +380,7 @@ describe('aim', () => {
     await sleeping
   })
 
-  test('is missed when the server has gone before the request', async () => {
+  test('an aim is missed when the server has gone before the request', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using client = await connectThrough(proxy)
     const swallowed = proxy.aim({ statement: /select/, point: 'on-reply' }, 'swallow-replies')
@@ -395,7 +395,7 @@ describe('aim', () => {
     }
   })
 
-  test('is missed when the server is gone before its point: the client gets what was sent before', async () => {
+  test('an aim is missed when the server is gone before its point: the client gets what was sent before', async () => {
     await using proxy = await AimedProxy.start(cluster)
     await using client = await connectThrough(proxy)
     const shot = proxy.aim({ statement: /sleep/, point: 'on-reply' }, 'rst')
@@ -411,7 +411,7 @@ describe('aim', () => {
 })
 
 describe('dispose', () => {
-  test.each(POINTS)('closes all, also while a message is held back %s', async (point) => {
+  test.each(POINTS)("the aimed proxy's dispose closes all, also while a message is held back %s", async (point) => {
     const proxy = await AimedProxy.start(cluster)
     const { client } = await writer(cluster, proxy)
     await using _ = client
@@ -435,7 +435,7 @@ describe('dispose', () => {
     await expect(connectThrough(proxy)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
   })
 
-  test('does not wait for clients that have said nothing yet', async () => {
+  test("the aimed proxy's dispose does not wait for clients that have said nothing yet", async () => {
     const proxy = await AimedProxy.start(cluster)
     const silent = net.connect(proxy.port, proxy.host)
     onTestFinished(() => void silent.destroy())

@@ -12,7 +12,7 @@ function removeLater(directory: string): void {
   onTestFinished(() => fs.rmSync(directory, { recursive: true, force: true }))
 }
 
-test('builds once, even when asked by two at the same time', async () => {
+test('a cached directory is built once, even when asked for by two at the same time', async () => {
   const name = freshName()
   const build = (word: string) => async (directory: string) =>
     fs.writeFileSync(path.join(directory, 'word'), word, { flag: 'wx' })
@@ -23,7 +23,7 @@ test('builds once, even when asked by two at the same time', async () => {
   expect(fs.readFileSync(path.join(one, 'word'), 'utf8')).toMatch(/^(one|other)$/)
 })
 
-test('keeps nothing of a build that failed', async () => {
+test('a cached directory keeps nothing of a build that failed', async () => {
   const name = freshName()
   const failure = new Error('disk full')
   let partial = ''
@@ -35,7 +35,7 @@ test('keeps nothing of a build that failed', async () => {
   expect(fs.existsSync(partial)).toBe(false)
 })
 
-test('refuses a directory that others may change', async () => {
+test('a cached directory refuses a directory that others may change', async () => {
   const name = freshName()
   const directory = await cachedDirectory(name, async () => {})
   removeLater(directory)
@@ -43,7 +43,7 @@ test('refuses a directory that others may change', async () => {
   await expect(cachedDirectory(name, async () => {})).rejects.toMatchObject({ code: 'CLUSTER_UNTRUSTED_DIRECTORY' })
 })
 
-test('refuses a link to somewhere else', async () => {
+test('a cached directory refuses a link to somewhere else', async () => {
   const name = freshName()
   const directory = await cachedDirectory(name, async () => {})
   removeLater(directory)

@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { issueCertificates } from './certificates.ts'
 
-test('issues a server certificate that its authority vouches for, for every loopback address', async () => {
+test('the test authority issues a server certificate that its authority vouches for, for every loopback address', async () => {
   const issued = await issueCertificates()
   const authority = new X509Certificate(issued.ca)
   const server = new X509Certificate(issued.certificate)
@@ -15,7 +15,7 @@ test('issues a server certificate that its authority vouches for, for every loop
   expect(server.checkIP('::1')).toBe('::1')
 })
 
-test('issues every authority with a key of its own', async () => {
+test('the test authority issues every authority with a key of its own', async () => {
   const [one, other] = [await issueCertificates(), await issueCertificates()]
   const authority = new X509Certificate(other.ca)
   expect(new X509Certificate(one.certificate).verify(authority.publicKey)).toBe(false)

@@ -22,17 +22,17 @@ beforeEach(async () => {
 describe('logging in', () => {
   const who = `select system_user as "user", (select version from pg_stat_ssl where pid = pg_backend_pid()) as tls`
 
-  test('goes over verified TLS, with SCRAM', async () => {
+  test('logging in goes over verified TLS, with SCRAM', async () => {
     await using client = await connect(cluster.config())
     expect((await client.query(who)).rows).toEqual([{ user: 'scram-sha-256:app', tls: 'TLSv1.3' }])
   })
 
-  test('works with the URL as well', async () => {
+  test('logging in works with the URL as well', async () => {
     await using client = await connect({ connectionString: cluster.url })
     expect((await client.query(who)).rows).toEqual([{ user: 'scram-sha-256:app', tls: 'TLSv1.3' }])
   })
 
-  test('fails without TLS, with another authority and with a wrong password', async () => {
+  test('logging in fails without TLS, with another authority and with a wrong password', async () => {
     await expect(connect(cluster.config({ ssl: false }))).rejects.toMatchObject({ code: '28000' })
     await expect(connect(cluster.config({ ssl: { rejectUnauthorized: true } }))).rejects.toMatchObject({
       code: 'SELF_SIGNED_CERT_IN_CHAIN',
@@ -40,7 +40,7 @@ describe('logging in', () => {
     await expect(connect(cluster.config({ password: 'wrong' }))).rejects.toMatchObject({ code: '28P01' })
   })
 
-  test('is done as an ordinary role that owns the database', async () => {
+  test('logging in is done as an ordinary role that owns the database', async () => {
     await using client = await connect(cluster.config())
     await client.query('create table owned (id int); drop table owned')
     const { rows } = await client.query('select rolsuper from pg_roles where rolname = current_user')
@@ -49,7 +49,7 @@ describe('logging in', () => {
 })
 
 describe('options', () => {
-  test('leave TLS away, add a Unix socket, change settings', async () => {
+  test('the options of a cluster leave TLS away, add a Unix socket, change settings', async () => {
     await using plain = await Cluster.start({ tls: false, unixSocket: true, settings: { max_connections: 17 } })
     expect(plain.ca).toBeUndefined()
     await using tcp = await connect(plain.config())
@@ -60,7 +60,7 @@ describe('options', () => {
     expect((await url.query('show ssl')).rows).toEqual([{ ssl: 'off' }])
   })
 
-  test('cannot lock the cluster out of its own server', async () => {
+  test("the options of a cluster can't lock it out of its own server", async () => {
     await using strict = await Cluster.start({
       hba: 'hostssl all all 127.0.0.1/32 reject',
       settings: { max_connections: 5 },
@@ -69,20 +69,20 @@ describe('options', () => {
     expect(await strict.query('select 1 as one')).toEqual([{ one: 1 }])
   })
 
-  test('that Postgres refuses reject with its message, and leave nothing behind', async () => {
+  test('options of a cluster that Postgres refuses reject with its message, and leave nothing behind', async () => {
     await expect(Cluster.start({ settings: { shared_buffers: 'lots' } })).rejects.toMatchObject({
       code: 'CLUSTER_START_FAILED',
       message: expect.stringContaining('invalid value for parameter "shared_buffers"'),
     })
   })
 
-  test('are needed for the Unix socket', () => {
+  test('the options of a cluster are needed for the Unix socket', () => {
     expect(() => cluster.socketDirectory).toThrow(ClusterError)
   })
 })
 
 describe('sessions', () => {
-  test('are those of clients, without the one that asks', async () => {
+  test('the sessions of a cluster are those of clients, without the one that asks', async () => {
     expect(await cluster.sessions()).toEqual([])
     await using client = await connect(cluster.config({ application_name: 'one' }))
     await using _other = await connect(cluster.config({ application_name: 'other' }))
@@ -93,7 +93,7 @@ describe('sessions', () => {
     ])
   })
 
-  test('are still counted when the server takes no more connections of applications', async () => {
+  test('the sessions of a cluster are still counted when the server takes no more connections of applications', async () => {
     await using small = await Cluster.start({ settings: { max_connections: 5 } })
     await using _one = await connect(small.config())
     await using _two = await connect(small.config())
@@ -101,7 +101,7 @@ describe('sessions', () => {
     expect(await small.countSessions()).toBe(2)
   })
 
-  test('are ended by state and by name; the client gets 57P01', async () => {
+  test('the sessions of a cluster are ended by state and by name; the client gets 57P01', async () => {
     await using idle = await connect(cluster.config({ application_name: 'idle' }))
     await using inTransaction = await connect(cluster.config({ application_name: 'busy' }))
     await using spared = await connect(cluster.config({ application_name: 'busy' }))
@@ -120,7 +120,7 @@ describe('sessions', () => {
 })
 
 describe('settings', () => {
-  test('change while the server runs: idle_session_timeout closes sessions with 57P05', async () => {
+  test('the settings of a cluster change while the server runs: idle_session_timeout closes sessions with 57P05', async () => {
     await cluster.setting('idle_session_timeout', '50ms')
     await using client = await connect(cluster.config())
     await until(() => client.errors[0])
@@ -129,14 +129,14 @@ describe('settings', () => {
     expect(await cluster.query('show idle_session_timeout')).toEqual([{ idle_session_timeout: '0' }])
   })
 
-  test('must have a name, and one that Postgres knows', async () => {
+  test('the settings of a cluster must have a name, and one that Postgres knows', async () => {
     await expect(cluster.setting('work_mem = 1; drop', 1)).rejects.toMatchObject({ code: 'CLUSTER_INVALID_SETTING' })
     await expect(cluster.setting('no_such_setting', 1)).rejects.toMatchObject({ code: '42704' })
   })
 })
 
 describe('stopping', () => {
-  test('ends sessions with 57P01; a restart keeps the port and the data', async () => {
+  test('stopping a cluster ends sessions with 57P01; a restart keeps the port and the data', async () => {
     await using restarted = await Cluster.start()
     const { port, pid } = restarted
     await using client = await connect(restarted.config())
@@ -152,7 +152,7 @@ describe('stopping', () => {
     }
   })
 
-  test('makes connects fail with ECONNREFUSED until the next start', async () => {
+  test('stopping a cluster makes connects fail with ECONNREFUSED until the next start', async () => {
     await using stopped = await Cluster.start()
     await stopped.stop()
     await stopped.stop()
@@ -163,7 +163,7 @@ describe('stopping', () => {
     expect(await stopped.query('select 1 as one')).toEqual([{ one: 1 }])
   })
 
-  test('for good removes its files, whatever state it was in', async () => {
+  test('stopping a cluster for good removes its files, whatever state it was in', async () => {
     for (const bringInto of ['freeze', 'stop', 'kill'] as const) {
       const gone = await Cluster.start()
       if (bringInto === 'kill') await gone.stop('kill')
@@ -176,7 +176,7 @@ describe('stopping', () => {
 })
 
 describe('freezing', () => {
-  test('makes queries and log-ins hang, while TCP connects; thawing completes them', async () => {
+  test('freezing a cluster makes queries and log-ins hang, while TCP connects; thawing completes them', async () => {
     await using patient = await connect(cluster.config())
     await using impatient = await connect(cluster.config({ query_timeout: 100 }))
     await cluster.freeze()
@@ -191,7 +191,7 @@ describe('freezing', () => {
     expect([...patient.errors, ...impatient.errors]).toEqual([])
   })
 
-  test('can be done to a single backend; the others go on', async () => {
+  test('freezing a cluster can be done to a single backend; the others go on', async () => {
     await using frozen = await connect(cluster.config())
     await using other = await connect(cluster.config())
     const { pid } = (await frozen.query('select pg_backend_pid() as pid')).rows[0]
@@ -206,12 +206,12 @@ describe('freezing', () => {
     expect((await pending).rows).toEqual([{ one: 1 }])
   })
 
-  test('is refused for processes that are not backends of this server', async () => {
+  test('freezing a cluster is refused for processes that are not backends of this server', async () => {
     await expect(cluster.freezeBackend(process.pid)).rejects.toMatchObject({ code: 'CLUSTER_FOREIGN_PROCESS' })
     await expect(cluster.thawBackend(process.pid)).rejects.toMatchObject({ code: 'CLUSTER_FOREIGN_PROCESS' })
   })
 
-  test('does not keep a server from being stopped', async () => {
+  test('freezing a cluster does not keep a server from being stopped', async () => {
     await using stopped = await Cluster.start()
     await using client = await connect(stopped.config())
     await stopped.freeze()
@@ -235,7 +235,7 @@ test('a standby follows, and takes over when it is promoted', async () => {
   expect(await standby.query('select pg_is_in_recovery() as standby')).toEqual([{ standby: false }])
 })
 
-test('the configuration takes what a pool wants to know besides', async () => {
+test('the configuration of a cluster takes what a pool wants to know besides', async () => {
   const pool = new pg.Pool(cluster.config({ max: 2 }))
   expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   await pool.end()

@@ -36,7 +36,7 @@ async function received(socket: net.Socket): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-test('passes an end on, and lets the other side finish what it has to say', async () => {
+test('the fault proxy passes an end on, and lets the other side finish what it has to say', async () => {
   const { link, client, server } = await connected()
   client.end('the question')
   expect((await received(server)).toString()).toBe('the question')
@@ -46,7 +46,7 @@ test('passes an end on, and lets the other side finish what it has to say', asyn
   await link.closed
 })
 
-test('passes a reset of the server on to the client', async () => {
+test('the fault proxy passes a reset of the server on to the client', async () => {
   const { link, client, server } = await connected()
   const broken = once(client, 'error')
   client.resume()
@@ -55,7 +55,7 @@ test('passes a reset of the server on to the client', async () => {
   await link.closed
 })
 
-test('passes a reset of the client on to the server', async () => {
+test('the fault proxy passes a reset of the client on to the server', async () => {
   const { link, client, server } = await connected()
   const broken = once(server, 'error')
   server.resume()
@@ -64,7 +64,7 @@ test('passes a reset of the client on to the server', async () => {
   await link.closed
 })
 
-test('changes no byte, whatever the sizes of chunks and the delays', async () => {
+test('the fault proxy changes no byte, whatever the sizes of chunks and the delays', async () => {
   const { proxy, client, server } = await connected()
   const sent = randomBytes(3_000_000)
   const arriving = received(server)
@@ -76,7 +76,7 @@ test('changes no byte, whatever the sizes of chunks and the delays', async () =>
 })
 
 for (const delayMillis of [0, Number.POSITIVE_INFINITY]) {
-  test(`reads no more than it can get rid of (delay ${delayMillis})`, async () => {
+  test(`the fault proxy reads no more than it can get rid of (delay ${delayMillis})`, async () => {
     const { proxy, link, client, server } = await connected()
     proxy.delay(delayMillis)
     const sent = 64 * 1024 * 1024
@@ -94,7 +94,7 @@ for (const delayMillis of [0, Number.POSITIVE_INFINITY]) {
   })
 }
 
-test('swallows without end: a sender into a black hole is not slowed down', async () => {
+test('the fault proxy swallows without end: a sender into a black hole is not slowed down', async () => {
   const { proxy, link, client, server } = await connected()
   let arrived = 0
   server.on('data', (chunk) => {

@@ -33,7 +33,7 @@ async function busyClient(proxy: FaultProxy): Promise<{ client: TestClient; link
 }
 
 describe('passing', () => {
-  test('leads to the server, whose certificate still verifies, by configuration and by URL', async () => {
+  test('the fault proxy leads to the server, whose certificate still verifies, by configuration and by URL', async () => {
     await using proxy = await FaultProxy.start(cluster)
     await using client = await connectThrough(proxy)
     await using other = await connect(proxy.config({ connectionString: cluster.url }))
@@ -43,7 +43,7 @@ describe('passing', () => {
     expect([proxy.connections, proxy.accepted]).toEqual([2, 2])
   })
 
-  test('counts connections and forgets those that were ended', async () => {
+  test('the fault proxy counts connections and forgets those that were ended', async () => {
     await using proxy = await FaultProxy.start(cluster)
     const opened = proxy.nextLink()
     await using client = await connectThrough(proxy)
@@ -55,7 +55,7 @@ describe('passing', () => {
     expect([proxy.connections, proxy.accepted]).toEqual([0, 1])
   })
 
-  test('knows which session of the server belongs to which link', async () => {
+  test('the fault proxy knows which session of the server belongs to which link', async () => {
     await using proxy = await FaultProxy.start(cluster)
     await using _one = await connectThrough(proxy, { application_name: 'one' })
     await using _two = await connectThrough(proxy, { application_name: 'two' })
@@ -67,7 +67,7 @@ describe('passing', () => {
     expect(link?.openedAt.getTime()).toBeLessThanOrEqual(Date.now())
   })
 
-  test('shows the client that the server has ended the session, and why', async () => {
+  test('the fault proxy shows the client that the server has ended the session, and why', async () => {
     await using proxy = await FaultProxy.start(cluster)
     await using client = await connectThrough(proxy)
     await cluster.terminateBackends()
@@ -77,7 +77,7 @@ describe('passing', () => {
 })
 
 describe('cut', () => {
-  test('by FIN looks like a server that went away', async () => {
+  test('a cut by FIN looks like a server that went away', async () => {
     await using proxy = await FaultProxy.start(cluster)
     const { link, pending } = await busyClient(proxy)
     proxy.cut('fin')
@@ -86,7 +86,7 @@ describe('cut', () => {
     expect(proxy.connections).toBe(0)
   })
 
-  test('by RST looks like a reset', async () => {
+  test('a cut by RST looks like a reset', async () => {
     await using proxy = await FaultProxy.start(cluster)
     const { client, link, pending } = await busyClient(proxy)
     proxy.cut('rst')
@@ -95,7 +95,7 @@ describe('cut', () => {
     await link.closed
   })
 
-  test('is for all connections, for listed ones, or for those that satisfy a condition', async () => {
+  test('a cut is for all connections, for listed ones, or for those that satisfy a condition', async () => {
     await using proxy = await FaultProxy.start(cluster)
     const clients = [await connectThrough(proxy), await connectThrough(proxy), await connectThrough(proxy)]
     const [first, second] = proxy.links
@@ -106,7 +106,7 @@ describe('cut', () => {
     expect((await clients[2]?.query('select 1 as one'))?.rows).toEqual([{ one: 1 }])
   })
 
-  test('can be made on one side only: the server keeps the session and its locks', async () => {
+  test('a cut can be made on one side only: the server keeps the session and its locks', async () => {
     await using proxy = await FaultProxy.start(cluster)
     await using client = await connectThrough(proxy, { application_name: 'zombie' })
     await client.query('begin')
@@ -119,7 +119,7 @@ describe('cut', () => {
     await until(async () => (await cluster.countSessions()) === 0)
   })
 
-  test('inside a record loses the answer half-way', async () => {
+  test('a cut inside a record loses the answer half-way', async () => {
     await using proxy = await FaultProxy.start(cluster)
     await using client = await connectThrough(proxy)
     const [link] = proxy.links
@@ -128,7 +128,7 @@ describe('cut', () => {
     expect(await hit).toEqual([link])
   })
 
-  test('inside a record to the server loses the statement, which is never run', async () => {
+  test('a cut inside a record to the server loses the statement, which is never run', async () => {
     await using proxy = await FaultProxy.start(cluster)
     await using client = await connectThrough(proxy)
     const hit = proxy.cutInsideRecord({ direction: 'to-server', kind: 'rst' })
@@ -139,7 +139,7 @@ describe('cut', () => {
 })
 
 describe('corrupt', () => {
-  test('makes TLS at the client refuse the answer', async () => {
+  test('a corrupted record makes TLS at the client refuse the answer', async () => {
     await using proxy = await FaultProxy.start(cluster)
     await using client = await connectThrough(proxy)
     const [link] = proxy.links
@@ -150,7 +150,7 @@ describe('corrupt', () => {
     expect(await hit).toEqual([link])
   })
 
-  test('makes TLS at the server refuse the statement, and say so', async () => {
+  test('a corrupted record makes TLS at the server refuse the statement, and say so', async () => {
     await using proxy = await FaultProxy.start(cluster)
     await using client = await connectThrough(proxy)
     const hit = proxy.corrupt('to-server')
@@ -158,7 +158,7 @@ describe('corrupt', () => {
     expect(await hit).toHaveLength(1)
   })
 
-  test('resolves without a hit when the link closes, or the proxy heals, before there was a record', async () => {
+  test('a corruption resolves without a hit when the link closes, or the proxy heals, before there was a record', async () => {
     await using proxy = await FaultProxy.start(cluster)
     await using client = await connectThrough(proxy)
     const calledOff = proxy.corrupt('to-client')
@@ -172,7 +172,7 @@ describe('corrupt', () => {
 })
 
 describe('swallow', () => {
-  test('leaves queries pending without an error, while new connections work', async () => {
+  test('swallowing leaves queries pending without an error, while new connections work', async () => {
     await using proxy = await FaultProxy.start(cluster)
     await using dead = await connectThrough(proxy, { query_timeout: 100 })
     proxy.swallow({ connections: 'existing' })
@@ -186,7 +186,7 @@ describe('swallow', () => {
     ])
   })
 
-  test('accepts new connections and never answers them, while existing ones work', async () => {
+  test('swallowing accepts new connections and never answers them, while existing ones work', async () => {
     await using proxy = await FaultProxy.start(cluster)
     await using alive = await connectThrough(proxy)
     proxy.swallow({ connections: 'new' })
@@ -198,7 +198,7 @@ describe('swallow', () => {
     expect(await cluster.countSessions()).toBe(1)
   })
 
-  test('to the client loses the answer, but the statement is run', async () => {
+  test('swallowing to the client loses the answer, but the statement is run', async () => {
     await using proxy = await FaultProxy.start(cluster)
     await using client = await connectThrough(proxy, { query_timeout: 100 })
     proxy.swallow({ direction: 'to-client' })
@@ -206,7 +206,7 @@ describe('swallow', () => {
     expect(await cluster.query("select to_regclass('made_unseen')::text as made")).toEqual([{ made: 'made_unseen' }])
   })
 
-  test('to the server loses the statement, but what the server says comes through', async () => {
+  test('swallowing to the server loses the statement, but what the server says comes through', async () => {
     await using proxy = await FaultProxy.start(cluster)
     const opened = proxy.nextLink()
     await using client = await connectThrough(proxy)
@@ -221,7 +221,7 @@ describe('swallow', () => {
     expect(await cluster.query("select to_regclass('never_asked') as made")).toEqual([{ made: null }])
   })
 
-  test('hides from either side that the other one has gone', async () => {
+  test('swallowing hides from either side that the other one has gone', async () => {
     await using proxy = await FaultProxy.start(cluster)
     await using client = await connectThrough(proxy, { query_timeout: 100 })
     const gone = await connectThrough(proxy, { application_name: 'gone' })
@@ -235,7 +235,7 @@ describe('swallow', () => {
     expect(client.errors).toEqual([])
   })
 
-  test('is not undone by healing: the connection stays dead, and the server learns of clients that gave up', async () => {
+  test('swallowing is not undone by healing: the connection stays dead, and the server learns of clients that gave up', async () => {
     await using proxy = await FaultProxy.start(cluster)
     await using waiting = await connectThrough(proxy, { query_timeout: 100 })
     const gone = await connectThrough(proxy, { application_name: 'gone' })
@@ -251,7 +251,7 @@ describe('swallow', () => {
 })
 
 describe('delay', () => {
-  test('slows down what is there and what is still to come', async () => {
+  test('a delay slows down what is there and what is still to come', async () => {
     await using proxy = await FaultProxy.start(cluster)
     await using client = await connectThrough(proxy)
     proxy.delay(20)
@@ -264,7 +264,7 @@ describe('delay', () => {
     }
   })
 
-  test('without an end is a network that is away until it heals, and loses nothing', async () => {
+  test('a delay without an end is a network that is away until it heals, and loses nothing', async () => {
     await using proxy = await FaultProxy.start(cluster)
     await using patient = await connectThrough(proxy)
     await using impatient = await connectThrough(proxy, { query_timeout: 100 })
@@ -277,7 +277,7 @@ describe('delay', () => {
 })
 
 describe('refuse', () => {
-  test('makes connects fail with ECONNREFUSED, and healing accepts them at the same port again', async () => {
+  test('refusing makes connects fail with ECONNREFUSED, and healing accepts them at the same port again', async () => {
     await using proxy = await FaultProxy.start(cluster)
     const { port } = proxy
     await using existing = await connectThrough(proxy)
@@ -291,7 +291,7 @@ describe('refuse', () => {
     await again.query('select 1')
   })
 
-  test('can be for a while', async () => {
+  test('refusing can be for a while', async () => {
     await using proxy = await FaultProxy.start(cluster)
     proxy.refuse(30)
     await expect(connectThrough(proxy)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
@@ -302,7 +302,7 @@ describe('refuse', () => {
 })
 
 describe('refusing again', () => {
-  test('before healing has taken effect wins', async () => {
+  test('refusing again before healing has taken effect wins', async () => {
     await using proxy = await FaultProxy.start(cluster)
     proxy.refuse()
     const healed = proxy.heal()
@@ -314,7 +314,7 @@ describe('refusing again', () => {
     await client.query('select 1')
   })
 
-  test('and healing reject when another process has taken the port; later they try again', async () => {
+  test('refusing again and healing reject when another process has taken the port; later they try again', async () => {
     await using proxy = await FaultProxy.start(cluster)
     proxy.refuse()
     const intruder = net.createServer().listen(proxy.port, proxy.host)
@@ -329,7 +329,7 @@ describe('refusing again', () => {
 })
 
 describe('a link', () => {
-  test('can be acted on before its first byte', async () => {
+  test('a link can be acted on before its first byte', async () => {
     await using proxy = await FaultProxy.start(cluster)
     const stop = proxy.onLink((link) => link.swallow())
     await expect(connectThrough(proxy, { connectionTimeoutMillis: 100 })).rejects.toThrow('timeout expired')
@@ -341,7 +341,7 @@ describe('a link', () => {
     await opened
   })
 
-  test('to a server that is down is reset', async () => {
+  test('a link to a server that is down is reset', async () => {
     await using down = await Cluster.start()
     await using proxy = await FaultProxy.start(down)
     await down.stop()
@@ -351,7 +351,7 @@ describe('a link', () => {
     await client.query('select 1')
   })
 
-  test('goes where the proxy leads at the time it is opened', async () => {
+  test('a link goes where the proxy leads at the time it is opened', async () => {
     await using standby = await cluster.standby()
     await using proxy = await FaultProxy.start(cluster)
     const recovering = 'select pg_is_in_recovery() as standby'

@@ -34,7 +34,7 @@ function summary(pieces: readonly Piece[]): string[] {
 }
 
 describe('FrameReader', () => {
-  test('knows a request for TLS, its answer and the records that follow', () => {
+  test('the frame reader knows a request for TLS, its answer and the records that follow', () => {
     const conversation = new Conversation()
     const toServer = new FrameReader(conversation, 'to-server')
     const toClient = new FrameReader(conversation, 'to-client')
@@ -47,7 +47,7 @@ describe('FrameReader', () => {
     ])
   })
 
-  test('knows messages when there is no TLS, also after the server has said no to it', () => {
+  test('the frame reader knows messages when there is no TLS, also after the server has said no to it', () => {
     const conversation = new Conversation()
     const toServer = new FrameReader(conversation, 'to-server')
     const toClient = new FrameReader(conversation, 'to-client')
@@ -57,12 +57,12 @@ describe('FrameReader', () => {
     expect(summary(read(toClient, message('Z', 'I')))).toEqual(['message 90 6'])
   })
 
-  test('knows TLS that begins without being asked for', () => {
+  test('the frame reader knows TLS that begins without being asked for', () => {
     const reader = new FrameReader(new Conversation(), 'to-server')
     expect(summary(read(reader, record(22, 'hello')))).toEqual(['tls-record 22 10'])
   })
 
-  test('finds the same frames however they are spread over chunks, and loses no byte', () => {
+  test('the frame reader finds the same frames however they are spread over chunks, and loses no byte', () => {
     const stream = Buffer.concat([record(22, 'first'), record(23, 'second'), record(23, 'third')])
     const whole = read(tlsConversation()['to-client'], stream)
     const byBytes = read(tlsConversation()['to-client'], ...oneByOne(stream))
@@ -70,7 +70,7 @@ describe('FrameReader', () => {
     expect(Buffer.concat(byBytes.map(({ bytes }) => bytes))).toEqual(stream)
   })
 
-  test('lets what is not Postgres through as it comes', () => {
+  test('the frame reader lets what is not Postgres through as it comes', () => {
     const conversation = new Conversation()
     const toServer = new FrameReader(conversation, 'to-server')
     const toClient = new FrameReader(conversation, 'to-client')
@@ -78,7 +78,7 @@ describe('FrameReader', () => {
     expect(summary(read(toClient, Buffer.from('x')))).toEqual(['opaque 120 1'])
   })
 
-  test('hands out the beginning of a header when the stream ends inside it', () => {
+  test('the frame reader hands out the beginning of a header when the stream ends inside it', () => {
     const reader = tlsConversation()['to-client']
     expect(read(reader, Buffer.from([23, 3]))).toEqual([])
     expect([...reader.rest()].map(({ bytes }) => [...bytes])).toEqual([[23, 3]])
@@ -111,7 +111,7 @@ describe('treatments', () => {
   const stream = Buffer.concat([record(22, 'handshake'), record(23, 'ab'), record(23, 'cd')])
   const differences = (bytes: Buffer): number[] => [...bytes.keys()].filter((index) => bytes[index] !== stream[index])
 
-  test('corrupt exactly one byte, in the body of the next record with data, also when it comes byte by byte', () => {
+  test('treatments corrupt exactly one byte, in the body of the next record with data, also when it comes byte by byte', () => {
     for (const chunks of [[stream], oneByOne(stream)]) {
       const settled: boolean[] = []
       const treatment = corruptNext((hit) => settled.push(hit))
@@ -123,7 +123,7 @@ describe('treatments', () => {
     }
   })
 
-  test('let a record alone of which some bytes were through before', () => {
+  test('treatments let a record alone of which some bytes were through before', () => {
     const reader = tlsConversation()['to-client']
     read(reader, stream.subarray(0, stream.indexOf('ab')))
     const pieces = read(reader, stream.subarray(stream.indexOf('ab')))
@@ -135,7 +135,7 @@ describe('treatments', () => {
     expect(forwarded.toString()).not.toContain('cd')
   })
 
-  test('cut in the middle of a record', () => {
+  test('treatments cut in the middle of a record', () => {
     const settled: boolean[] = []
     const pieces = read(tlsConversation()['to-client'], ...oneByOne(stream))
     const { forwarded, cuts } = treat(
@@ -147,7 +147,7 @@ describe('treatments', () => {
     expect(settled).toEqual([true])
   })
 
-  test('say so when they never got to act', () => {
+  test('treatments say so when they never got to act', () => {
     const settled: boolean[] = []
     corruptNext((hit) => settled.push(hit)).dropped?.()
     expect(settled).toEqual([false])

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { isPortTaken, listen, listenOnFreePort } from './free-port.ts'
 import { freePort } from './index.ts'
 
-test('finds a port that can be listened on, below the ones that systems hand out themselves', async () => {
+test('freePort() finds a port that can be listened on, below the ones that systems hand out themselves', async () => {
   const port = await freePort()
   expect(port).toBeGreaterThanOrEqual(10_000)
   expect(port).toBeLessThan(32_768)
@@ -14,7 +14,7 @@ test('finds a port that can be listened on, below the ones that systems hand out
   await once(server, 'close')
 })
 
-test('says that a port is taken', async () => {
+test('isPortTaken() says that a port is taken', async () => {
   const first = net.createServer()
   const port = await listenOnFreePort(first)
   await expect(listen(net.createServer(), port)).rejects.toSatisfy(isPortTaken)

@@ -28,7 +28,7 @@ function message(letter: string, body = ''): Message {
 describe('MessageReader', () => {
   const sent = Buffer.concat([startup, encode('Q', 'begin\0'), encode('d', 'a line'), encode('Q', 'commit\0')])
 
-  test('puts messages together, however they are cut, and loses and adds nothing', () => {
+  test('the message reader puts messages together, however they are cut, and loses and adds nothing', () => {
     for (const chunks of [[sent], [...sent].map((byte) => Buffer.from([byte]))]) {
       const { messages, bytes } = readAll(new MessageReader('Q'), chunks)
       expect(messages.map(({ letter, body }) => letter + body.toString())).toEqual(['Qbegin\0', 'd', 'Qcommit\0'])
@@ -36,7 +36,7 @@ describe('MessageReader', () => {
     }
   })
 
-  test('keeps a message that is read back until it is whole, and no other', () => {
+  test('the message reader keeps a message that is read back until it is whole, and no other', () => {
     expect(readAll(new MessageReader('Q'), [sent.subarray(0, -1)]).bytes).toEqual(
       Buffer.concat([startup, encode('Q', 'begin\0'), encode('d', 'a line')]),
     )
@@ -45,11 +45,11 @@ describe('MessageReader', () => {
 })
 
 describe('Statements', () => {
-  test('knows the text of a simple query, with all its statements', () => {
+  test('the reader of statements knows the text of a simple query, with all its statements', () => {
     expect(new Statements().textOf(message('Q', 'select 1; commit\0'))).toBe('select 1; commit')
   })
 
-  test('knows what is executed by what was prepared, also without names, and whatever came in between', () => {
+  test('the reader of statements knows what is executed by what was prepared, also without names, and whatever came in between', () => {
     const statements = new Statements()
     expect(statements.textOf(message('P', 'end\0commit\0\0\0'))).toBeUndefined()
     expect(statements.textOf(message('P', '\0select $1\0\0\0'))).toBeUndefined()
@@ -76,30 +76,30 @@ describe('Replies', () => {
     })
   }
 
-  test('does not take the end of the log-in for a reply', () => {
+  test('the reader of replies does not take the end of the log-in for a reply', () => {
     expect(progress('Q', 'RSKZCZ')).toEqual(['none', 'none', 'none', 'none', 'some', 'done'])
   })
 
-  test('has the reply to a simple query with its end, or with its error', () => {
+  test('the reader of replies has the reply to a simple query with its end, or with its error', () => {
     expect(progress('Q', 'ZTDCCZ')).toEqual(['none', 'some', 'some', 'some', 'some', 'done'])
     expect(progress('Q', 'ZCE')).toEqual(['none', 'some', 'done'])
   })
 
-  test('does not take what comes unasked for a reply', () => {
+  test('the reader of replies does not take what comes unasked for a reply', () => {
     expect(progress('Q', 'ZANSC')).toEqual(['none', 'none', 'none', 'none', 'some'])
   })
 
-  test('distinguishes the replies to requests that were sent together', () => {
+  test('the reader of replies distinguishes the replies to requests that were sent together', () => {
     expect(progress('QQ', 'ZCZCZ')).toEqual(['none', 'none', 'none', 'some', 'done'])
     expect(progress('PBESPBES', 'Z12CZ12CZ')).toEqual([...Array(5).fill('none'), 'some', 'some', 'done', 'done'])
   })
 
-  test('distinguishes executions that end together', () => {
+  test('the reader of replies distinguishes executions that end together', () => {
     expect(progress('PBDEBE', 'Z12TDC2IZ')).toEqual([...Array(6).fill('none'), 'some', 'done', 'done'])
     expect(progress('BEBES', 'Z2E')).toEqual(['none', 'none', 'done'])
   })
 
-  test('has a reply when the server asks for the data of a COPY', () => {
+  test('the reader of replies has a reply when the server asks for the data of a COPY', () => {
     expect(progress('Q', 'ZG')).toEqual(['none', 'done'])
   })
 })

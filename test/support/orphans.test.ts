@@ -32,7 +32,7 @@ async function remainsInTheEnd(report: Report): Promise<string[]> {
 }
 
 for (const signal of ['SIGKILL', 'SIGINT', 'SIGTERM'] as const) {
-  test.concurrent(`leaves no server and no file behind when its process dies of ${signal}`, async () => {
+  test.concurrent(`a cluster leaves no server and no file behind when its process dies of ${signal}`, async () => {
     const { owner, report } = await startOwner('running')
     expect(report.pid).toSatisfy(isAlive)
     owner.kill(signal)
@@ -40,20 +40,20 @@ for (const signal of ['SIGKILL', 'SIGINT', 'SIGTERM'] as const) {
   })
 }
 
-test.concurrent('leaves nothing behind when the server is frozen at that moment', async () => {
+test.concurrent('a cluster leaves nothing behind when its process dies while the server is frozen', async () => {
   const { owner, report } = await startOwner('frozen')
   owner.kill('SIGKILL')
   expect(await remainsInTheEnd(report)).toEqual([])
 })
 
-test.concurrent('leaves nothing behind when the server is stopped at that moment', async () => {
+test.concurrent('a cluster leaves nothing behind when its process dies while the server is stopped', async () => {
   const { owner, report } = await startOwner('stopped')
   expect(report.pid).toBeUndefined()
   owner.kill('SIGKILL')
   expect(await remainsInTheEnd(report)).toEqual([])
 })
 
-test.concurrent('leaves nothing behind when a process exits without disposing of it', async () => {
+test.concurrent('a cluster leaves nothing behind when its process exits without disposing of it', async () => {
   const { owner, report } = await startOwner('careless')
   owner.send('exit')
   expect(await remainsInTheEnd(report)).toEqual([])

@@ -6,7 +6,7 @@ import { childrenOf, isAlive, processTable } from './process-table.ts'
 
 const ownEntry = (pid: number | undefined) => childrenOf(process.pid).find((child) => child.pid === pid)
 
-test('lists a child, whether it is halted, and no longer when it has ended', async () => {
+test('the process table lists a child, whether it is halted, and no longer when it has ended', async () => {
   const child = spawn('sleep', ['60'])
   await once(child, 'spawn')
   expect(ownEntry(child.pid)).toMatchObject({ parent: process.pid, stopped: false })
@@ -20,7 +20,7 @@ test('lists a child, whether it is halted, and no longer when it has ended', asy
   expect(isAlive(child.pid ?? 0)).toBe(false)
 })
 
-test('does not list zombies', async () => {
+test('the process table does not list zombies', async () => {
   // A shell that starts a child and becomes a program which never asks what became of it.
   const parent = spawn('sh', ['-c', 'sleep 0 & exec sleep 60'])
   await once(parent, 'spawn')

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
 import { UntilTimeoutError, until } from './index.ts'
 
-test('resolves with the first value that is truthy', async () => {
+test('until() resolves with the first value that is truthy', async () => {
   const values = [0, '', undefined, 'here']
   expect(await until(() => values.shift(), { intervalMillis: 1 })).toBe('here')
 })
 
-test('awaits conditions that are asynchronous, and asks again when one throws', async () => {
+test('until() awaits conditions that are asynchronous, and asks again when one throws', async () => {
   let asked = 0
   const answer = await until(
     async () => {
@@ -18,7 +18,7 @@ test('awaits conditions that are asynchronous, and asks again when one throws', 
   expect(answer).toBe(3)
 })
 
-test('says what it waited for, and why the last answer was no', async () => {
+test('until() says what it waited for, and why the last answer was no', async () => {
   const cause = new Error('the database system is starting up')
   const failing = until(() => Promise.reject(cause), { timeoutMillis: 1, what: 'the server to be ready' })
   await expect(failing).rejects.toThrow('Waited 1 ms in vain for: the server to be ready')
@@ -26,11 +26,11 @@ test('says what it waited for, and why the last answer was no', async () => {
   await expect(failing).rejects.toBeInstanceOf(UntilTimeoutError)
 })
 
-test('shows the condition itself when nothing better was said', async () => {
+test('until() shows the condition itself when nothing better was said', async () => {
   await expect(until(() => 1 > 2, { timeoutMillis: 1 })).rejects.toThrow('() => 1 > 2')
 })
 
-test("gives up with the signal's reason", async () => {
+test("until() gives up with the signal's reason", async () => {
   const reason = new Error('enough')
   await expect(until(() => false, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
   const controller = new AbortController()

@@ -27,29 +27,29 @@ describe.each(EDITIONS)('drizzle() on $edition refuses', (edition) => {
     [[url, { connection: url }], 'its first argument and `connection`'],
     [[pool, { client: pool }], 'its first argument and `client`'],
     [[{ client: pool }, { schema: {} }], 'a second argument and `client`'],
-  ])('two places to connect to: %#', ([params, got]) => {
+  ])('drizzle() refuses two places to connect to: %#', ([params, got]) => {
     expect(refusal(...(params as unknown[]))).toMatchObject({
       code: 'HOLDFAST_INVALID_OPTION',
       problems: [`drizzle needs one \`client\` or \`connection\`, got ${got}.`],
     })
   })
 
-  test.for([null, 5432])('%s in place of a connection string', (first) => {
+  test.for([null, 5432])('drizzle() refuses %s in place of a connection string', (first) => {
     const message = `drizzle takes a connection string, a client or a config first, got ${first}.`
     expect(refusal(first)).toMatchObject({ code: 'HOLDFAST_INVALID_OPTION', message })
   })
 
-  test.for([null, {}, url, 5432])('%o as `client`', (client) => {
+  test.for([null, {}, url, 5432])('drizzle() refuses %o as `client`', (client) => {
     const message = expect.stringContaining("`client` must be a Pool of '@holdfast/core', got ")
     expect(refusal({ client })).toMatchObject({ code: 'HOLDFAST_INVALID_OPTION', message })
   })
 
-  test.for([null, 5432, pool])('%o as `connection`', (connection) => {
+  test.for([null, 5432, pool])('drizzle() refuses %o as `connection`', (connection) => {
     const message = '`connection` must be a connection string, or the options of a pool. A pool is a `client`.'
     expect(refusal({ connection })).toMatchObject({ code: 'HOLDFAST_INVALID_OPTION', message })
   })
 
-  test('a stock pg.Pool, and names the import that works', () => {
+  test('drizzle() refuses a stock pg.Pool, and names the import that works', () => {
     for (const params of [[{ client: new pg.Pool() }], [new pg.Pool()]])
       expect(refusal(...params)).toMatchObject({
         code: 'HOLDFAST_INVALID_OPTION',
@@ -57,7 +57,7 @@ describe.each(EDITIONS)('drizzle() on $edition refuses', (edition) => {
       })
   })
 
-  test('a pool that has ended', async () => {
+  test('drizzle() refuses a pool that has ended', async () => {
     const ended = new edition.Pool()
     await ended.end()
     const message = '`client` must be a pool in use, got one that has ended.'
@@ -71,13 +71,16 @@ test('drizzle() on Drizzle 0.45 refuses a config that Drizzle would take for a c
 })
 
 describe('a pool that ends after the database was made', () => {
-  test.for(EDITIONS)('is reported by statements and by transactions, on $edition', async ({ drizzle }, { direct }) => {
-    const db = drizzle({ connection: direct })
-    await db.$client.end()
-    const closed = { code: 'HOLDFAST_POOL_CLOSED', message: 'Cannot use a pool after calling end on the pool' }
-    expect(await rejection(db.execute('select 1'))).toMatchObject({ cause: closed })
-    expect(await rejection(db.transaction(async () => {}))).toMatchObject(closed)
-  })
+  test.for(EDITIONS)(
+    'a pool that ends after the database was made is reported by statements and by transactions, on $edition',
+    async ({ drizzle }, { direct }) => {
+      const db = drizzle({ connection: direct })
+      await db.$client.end()
+      const closed = { code: 'HOLDFAST_POOL_CLOSED', message: 'Cannot use a pool after calling end on the pool' }
+      expect(await rejection(db.execute('select 1'))).toMatchObject({ cause: closed })
+      expect(await rejection(db.transaction(async () => {}))).toMatchObject(closed)
+    },
+  )
 })
 
 const OPEN = `
@@ -108,7 +111,7 @@ console.log((await db.execute("select id from entry where id = 'undone'")).rows)
 await client.end()`
 
 describe('two installed copies of pg', () => {
-  test('make stock Drizzle spread a transaction over several connections, so that nothing is rolled back', async ({
+  test('two installed copies of pg make stock Drizzle spread a transaction over several connections, so that nothing is rolled back', async ({
     cluster,
   }) => {
     await using installation = await Installation.create({ hasTwoCopiesOfPg: true })
@@ -116,7 +119,7 @@ describe('two installed copies of pg', () => {
     expect(printed).toBe("[ { id: 'undone' } ]")
   })
 
-  test('make Holdfast refuse a pool that Drizzle would not recognise, and name a remedy that works', async () => {
+  test('two installed copies of pg make Holdfast refuse a pool that Drizzle would not recognise, and name a remedy that works', async () => {
     await using installation = await Installation.create({ hasTwoCopiesOfPg: true })
     const { printed, stderr } = await installation.run(OPEN)
     const [plain, subclass, renamed] = printed.split('\n')
@@ -124,7 +127,7 @@ describe('two installed copies of pg', () => {
     expect(subclass).toMatch(/^OptionsError Drizzle does not recognise `client` \(Database\) as a pool.*npm ls pg/)
   })
 
-  test("leave Holdfast's own pool recognised when it is minified", async () => {
+  test("two installed copies of pg leave Holdfast's own pool recognised when it is minified", async () => {
     await using installation = await Installation.create({ hasTwoCopiesOfPg: true })
     const input = await installation.write('program.js', OPEN)
     const { output } = await build({
@@ -140,21 +143,21 @@ describe('two installed copies of pg', () => {
     expect(subclass).toMatch(/^OptionsError Drizzle does not recognise `client` \([\w$]{1,2}\) as a pool/)
   })
 
-  test('are needed for that: with one copy a pool may have any class name', async () => {
+  test('two copies of pg are needed to confuse Drizzle: with one copy a pool may have any class name', async () => {
     await using installation = await Installation.create()
     expect((await installation.run(OPEN)).printed).toBe('true\ntrue\ntrue')
   })
 })
 
 describe('importing @holdfast/drizzle', () => {
-  test("fails with Node's error that names drizzle-orm when that isn't installed", async () => {
+  test("importing @holdfast/drizzle fails with Node's error that names drizzle-orm when that isn't installed", async () => {
     await using installation = await Installation.create({ drizzle: false })
     const { stderr, code } = await installation.run("import '@holdfast/drizzle'")
     expect(code).toBe(1)
     expect(stderr).toMatch(/Cannot find package 'drizzle-orm' imported from .*@holdfast\/drizzle/)
   })
 
-  test('makes drizzle() name the supported versions when another drizzle-orm is installed', async () => {
+  test('importing @holdfast/drizzle makes drizzle() name the supported versions when another drizzle-orm is installed', async () => {
     await using installation = await Installation.create({ drizzle: false })
     const old = { name: 'drizzle-orm', type: 'module', exports: { './node-postgres': './node-postgres.js' } }
     await installation.write('node_modules/drizzle-orm/package.json', JSON.stringify(old))

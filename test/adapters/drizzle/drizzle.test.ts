@@ -13,7 +13,7 @@ function urlOf(cluster: Cluster, applicationName: string): string {
 }
 
 describe.each(EDITIONS)('drizzle() on $edition', ({ drizzle, stock, sql, Pool }) => {
-  test('makes a Holdfast pool of a connection string', async ({ cluster, applicationName }) => {
+  test('drizzle() makes a Holdfast pool of a connection string', async ({ cluster, applicationName }) => {
     const db = drizzle(urlOf(cluster, applicationName))
     await using pool = db.$client
     expect(pool).toBeInstanceOf(Pool)
@@ -21,7 +21,7 @@ describe.each(EDITIONS)('drizzle() on $edition', ({ drizzle, stock, sql, Pool })
     expect(await cluster.countSessions({ applicationName })).toBe(1)
   })
 
-  test('takes a connection string and a config', async ({ cluster, applicationName }) => {
+  test('drizzle() takes a connection string and a config', async ({ cluster, applicationName }) => {
     const logged: string[] = []
     const logger = { logQuery: (query: string) => logged.push(query) }
     const db = drizzle(urlOf(cluster, applicationName), { logger })
@@ -30,7 +30,7 @@ describe.each(EDITIONS)('drizzle() on $edition', ({ drizzle, stock, sql, Pool })
     expect(logged).toEqual([PID])
   })
 
-  test("takes the options of a pool as `connection`, with Holdfast's own", async ({ cluster, direct }) => {
+  test("drizzle() takes the options of a pool as `connection`, with Holdfast's own", async ({ cluster, direct }) => {
     const connection: PoolOptions = { ...direct, max: 3, prePing: { idleMillis: 0 }, name: 'orders' }
     const db = drizzle({ connection })
     await using pool = db.$client
@@ -39,18 +39,18 @@ describe.each(EDITIONS)('drizzle() on $edition', ({ drizzle, stock, sql, Pool })
     expect(await cluster.countSessions({ applicationName: direct.application_name })).toBe(1)
   })
 
-  test('takes a connection string as `connection`', async ({ cluster, applicationName }) => {
+  test('drizzle() takes a connection string as `connection`', async ({ cluster, applicationName }) => {
     const db = drizzle({ connection: urlOf(cluster, applicationName) })
     await using _pool = db.$client
     await db.execute(PID)
     expect(await cluster.countSessions({ applicationName })).toBe(1)
   })
 
-  test('refuses wrong options of its pool', () => {
+  test('drizzle() refuses wrong options of its pool', () => {
     expect(() => drizzle({ connection: { max: 0 } })).toThrow('`max` must be a whole number from 1 on, got 0.')
   })
 
-  test('takes a pool, as `client` and as its first argument', async ({ direct }) => {
+  test('drizzle() takes a pool, as `client` and as its first argument', async ({ direct }) => {
     await using pool = new Pool(direct)
     for (const db of [drizzle({ client: pool }), drizzle(pool), drizzle(pool, { logger: false })]) {
       expect(db.$client).toBe(pool)
@@ -59,12 +59,12 @@ describe.each(EDITIONS)('drizzle() on $edition', ({ drizzle, stock, sql, Pool })
     expect(pool.totalCount).toBe(1)
   })
 
-  test('takes an option whose value is undefined as absent', async ({ direct }) => {
+  test('drizzle() takes an option whose value is undefined as absent', async ({ direct }) => {
     await using pool = new Pool(direct)
     expect(drizzle({ client: pool, connection: undefined } as never).$client).toBe(pool)
   })
 
-  test('takes a single client, and runs its transactions on that connection', async ({ direct }) => {
+  test('drizzle() takes a single client, and runs its transactions on that connection', async ({ direct }) => {
     await using pool = new Pool(direct)
     const single = new pg.Client(direct)
     await single.connect()
@@ -81,14 +81,14 @@ describe.each(EDITIONS)('drizzle() on $edition', ({ drizzle, stock, sql, Pool })
     }
   })
 
-  test("builds statements without a server by drizzle.mock(), as Drizzle's own does", async () => {
+  test("drizzle() builds statements without a server by drizzle.mock(), as Drizzle's own does", async () => {
     const db = drizzle.mock()
     const [ours, theirs] = [db, stock.mock()].map((each) => each.select({ one: sql`1` }).from(sql`nothing`).toSQL())
     expect(ours).toEqual(theirs)
     await rejection(db.execute(PID))
   })
 
-  test("returns an instance of Drizzle's own database class", async ({ direct }) => {
+  test("drizzle() returns an instance of Drizzle's own database class", async ({ direct }) => {
     await using pool = new Pool(direct)
     expect(Object.getPrototypeOf(drizzle(pool))).toBe(Object.getPrototypeOf(stock({ client: pool })))
   })

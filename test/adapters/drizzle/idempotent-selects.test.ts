@@ -27,7 +27,7 @@ describe.each(EDITIONS)(
 
     describe('a SELECT of the query builder', () => {
       test.for(LOSSES)(
-        'is sent again when its connection is lost %s',
+        'a SELECT of the query builder is sent again when its connection is lost %s',
         async ([, point, act, times], { cluster, aimed, aimedAt, runs }) => {
           const db = open(aimedAt)
           await using pool = db.$client
@@ -39,7 +39,11 @@ describe.each(EDITIONS)(
         },
       )
 
-      test('is sent again when its session is killed', async ({ cluster, direct, runs }) => {
+      test('a SELECT of the query builder is sent again when its session is killed', async ({
+        cluster,
+        direct,
+        runs,
+      }) => {
         const db = open(direct)
         await using pool = db.$client
         const slowOnce = sql<string>`pg_sleep(case nextval('runs') when 1 then 60 else 0 end)`
@@ -92,17 +96,20 @@ describe.each(EDITIONS)(
           (db) => db.select().from(counted).union(db.select().from(entry).where(sql`false`)).execute(),
           [{ id: '2' }],
         ],
-      ])('is sent again %s', async ([, run, answer], { cluster, aimed, aimedAt, runs }) => {
-        const db = open(aimedAt)
-        await using pool = db.$client
-        const shot = aimed.aim({ statement: COUNTED, point: 'on-reply' }, 'rst')
-        expect(await settles(run(db), 'the SELECT')).toEqual(answer)
-        await shot.fired
-        expect(await runs()).toBe(2)
-        await expectHealthy(pool, cluster, aimedAt.application_name)
-      })
+      ])(
+        'a SELECT of the query builder is sent again %s',
+        async ([, run, answer], { cluster, aimed, aimedAt, runs }) => {
+          const db = open(aimedAt)
+          await using pool = db.$client
+          const shot = aimed.aim({ statement: COUNTED, point: 'on-reply' }, 'rst')
+          expect(await settles(run(db), 'the SELECT')).toEqual(answer)
+          await shot.fired
+          expect(await runs()).toBe(2)
+          await expectHealthy(pool, cluster, aimedAt.application_name)
+        },
+      )
 
-      test('rejects with its own error after one run', async ({ direct, runs }) => {
+      test('a SELECT of the query builder rejects with its own error after one run', async ({ direct, runs }) => {
         const db = open(direct)
         await using _pool = db.$client
         const failing = db.select({ it: sql`1 / (id::int - id::int)` }).from(counted).execute()
@@ -163,7 +170,7 @@ describe.each(EDITIONS)(
           'a DELETE',
           (db) => db.delete(entry).where(sql`id = (select 'none' || id from "counted")`).returning().execute(),
         ],
-      ])('%s', async ([, run], { cluster, aimed, aimedAt }) => {
+      ])('idempotentSelects does not send again %s', async ([, run], { cluster, aimed, aimedAt }) => {
         const db = open(aimedAt)
         await using pool = db.$client
         const shot = aimed.aim({ statement: COUNTED, point: 'on-reply' }, 'rst')
@@ -173,7 +180,11 @@ describe.each(EDITIONS)(
         await expectHealthy(pool, cluster, aimedAt.application_name)
       })
 
-      test('an INSERT whose answer was lost, so it is written once', async ({ cluster, aimed, aimedAt }) => {
+      test('idempotentSelects does not send again an INSERT whose answer was lost, so it is written once', async ({
+        cluster,
+        aimed,
+        aimedAt,
+      }) => {
         const db = open(aimedAt)
         await using _pool = db.$client
         const id = `once, ${edition}`
@@ -184,7 +195,7 @@ describe.each(EDITIONS)(
       })
 
       test.for([{ idempotentSelects: false }, {}])(
-        'a SELECT without `idempotentSelects: true`: %o',
+        'idempotentSelects does not send again a SELECT without `idempotentSelects: true`: %o',
         async (how, { aimed, aimedAt, runs }) => {
           const db = open(aimedAt, how)
           await using _pool = db.$client
@@ -197,7 +208,11 @@ describe.each(EDITIONS)(
         },
       )
 
-      test('a SELECT on a single client, whose connection is not replaced', async ({ aimed, aimedAt, runs }) => {
+      test('idempotentSelects does not send again a SELECT on a single client, whose connection is not replaced', async ({
+        aimed,
+        aimedAt,
+        runs,
+      }) => {
         await using pool = new Pool({ ...aimedAt, max: 2 })
         const client = await pool.connect()
         const shot = aimed.aim({ statement: COUNTED, point: 'on-reply' }, 'rst')
@@ -208,13 +223,16 @@ describe.each(EDITIONS)(
       })
     })
 
-    test.for([['yes'], [1], [null], [{}]])('refuses %o, since it must be true or false', ([given]) => {
-      const problem = `\`idempotentSelects\` must be true or false, got ${String(given)}.`
-      const construct = () => drizzle({ client: new Pool(), idempotentSelects: given as never })
-      expect(construct).toThrow(expect.objectContaining({ code: 'HOLDFAST_INVALID_OPTION', problems: [problem] }))
-    })
+    test.for([['yes'], [1], [null], [{}]])(
+      'idempotentSelects refuses %o, since it must be true or false',
+      ([given]) => {
+        const problem = `\`idempotentSelects\` must be true or false, got ${String(given)}.`
+        const construct = () => drizzle({ client: new Pool(), idempotentSelects: given as never })
+        expect(construct).toThrow(expect.objectContaining({ code: 'HOLDFAST_INVALID_OPTION', problems: [problem] }))
+      },
+    )
 
-    test('may be absent', () => {
+    test('idempotentSelects may be absent', () => {
       expect(drizzle({ client: new Pool(), idempotentSelects: undefined })).toBeDefined()
     })
   },

@@ -45,7 +45,7 @@ describe.each(EDITIONS.map((edition, index) => ({ ...edition, name: `edition_${i
   (edition) => {
     const { drizzle, migrate, name } = edition
 
-    test('runs each migration once', async ({ cluster, direct }) => {
+    test('migrate() runs each migration once', async ({ cluster, direct }) => {
       await using migrations = await Migrations.of(`create table ${name} (id int);`, edition)
       const db = drizzle({ connection: { ...direct, user: 'postgres' } })
       await using pool = db.$client
@@ -63,7 +63,7 @@ describe.each(EDITIONS.map((edition, index) => ({ ...edition, name: `edition_${i
       { given: 'no `retry`', attempts: [1, 1] },
       { given: '`retry`', retry: AGAIN, attempts: [1, 4] },
     ])(
-      'retries a migration only in 1.0, and only if drizzle() was given `retry`: $given',
+      'migrate() retries a migration only in 1.0, and only if drizzle() was given `retry`: $given',
       async ({ retry, attempts }, { cluster, direct }) => {
         const sequence = `${name}_${retry ? 'again' : 'once'}`
         await cluster.withAdmin((admin) => admin.query(`create sequence ${sequence}`))

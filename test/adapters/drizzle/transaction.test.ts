@@ -61,7 +61,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
   }
 
   describe('as in Drizzle', () => {
-    test('commits, and resolves with the result of its function', async ({ cluster, direct }) => {
+    test('db.transaction commits, and resolves with the result of its function', async ({ cluster, direct }) => {
       const db = open(direct)
       await using pool = db.$client
       const id = `committed, ${edition}`
@@ -70,7 +70,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       await expectHealthy(pool, cluster, direct.application_name)
     })
 
-    test("passes Drizzle's own options on, and no others", async ({ direct }) => {
+    test("db.transaction passes Drizzle's own options on, and no others", async ({ direct }) => {
       const db = open(direct, AGAIN)
       await using _pool = db.$client
       expect(await db.transaction(modesOf)).toEqual(['read committed', 'off', 'off'])
@@ -80,7 +80,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       expect(await db.transaction(modesOf, { ...modes, retry: AGAIN })).toEqual(['serializable', 'on', 'on'])
     })
 
-    test("rolls back and rejects with the function's own error, even when the connection is dead", async ({
+    test("db.transaction rolls back and rejects with the function's own error, even when the connection is dead", async ({
       cluster,
       direct,
     }) => {
@@ -102,7 +102,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       await expectHealthy(pool, cluster, direct.application_name)
     })
 
-    test("leaves the options of the session's own transaction() working", async ({ direct }) => {
+    test("db.transaction leaves the options of the session's own transaction() working", async ({ direct }) => {
       const db = open(direct)
       await using _pool = db.$client
       expect(await db._.session.transaction(modesOf, { accessMode: 'read only' })).toEqual([
@@ -114,7 +114,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
   })
 
   describe('retry', () => {
-    test('is off by default', async ({ direct }) => {
+    test('retry is off by default in db.transaction', async ({ direct }) => {
       const db = open(direct)
       await using _pool = db.$client
       const { fn, attempts } = failing(1)
@@ -122,7 +122,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       expect(attempts).toEqual([1])
     })
 
-    test('runs the whole transaction again, and passes the number of the attempt', async ({ direct }) => {
+    test('retry runs the whole transaction again, and passes the number of the attempt', async ({ direct }) => {
       const db = open(direct)
       await using _pool = db.$client
       const { fn, attempts } = failing(2)
@@ -130,7 +130,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       expect(attempts).toEqual([1, 2, 3])
     })
 
-    test('given to drizzle() holds for every transaction that does not say otherwise', async ({ direct }) => {
+    test('the retry given to drizzle() holds for every transaction that does not say otherwise', async ({ direct }) => {
       const db = open(direct, AGAIN)
       await using _pool = db.$client
       const [once, refusing, absent] = [failing(1), failing(1), failing(1)]
@@ -140,7 +140,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       expect([once.attempts, absent.attempts, refusing.attempts]).toEqual([[1, 2], [1, 2], [1]])
     })
 
-    test('rejects with the last error after its last attempt', async ({ cluster, direct }) => {
+    test('retry rejects with the last error after its last attempt', async ({ cluster, direct }) => {
       const db = open({ ...direct, max: 1 })
       await using pool = db.$client
       const { fn, attempts } = failing(9)
@@ -150,7 +150,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       await expectHealthy(pool, cluster, direct.application_name)
     })
 
-    test('does not run a transaction again that fails for another reason', async ({ direct }) => {
+    test('retry does not run a transaction again that fails for another reason', async ({ direct }) => {
       const db = open(direct, AGAIN)
       await using _pool = db.$client
       let calls = 0
@@ -164,7 +164,10 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       expect(calls).toBe(1)
     })
 
-    test('commits two serializable transactions that conflict, one after the other', async ({ cluster, direct }) => {
+    test('retry commits two serializable transactions that conflict, one after the other', async ({
+      cluster,
+      direct,
+    }) => {
       const db = open(direct)
       await using _pool = db.$client
       const prefix = `skew, ${edition}`
@@ -185,7 +188,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       expect(attempts.toSorted()).toEqual([1, 1, 2])
     })
 
-    test('writes once when the connection is killed in the transaction', async ({ cluster, direct }) => {
+    test('retry writes once when the connection is killed in the transaction', async ({ cluster, direct }) => {
       const db = open({ ...direct, max: 1 })
       await using pool = db.$client
       const id = `killed once, ${edition}`
@@ -204,7 +207,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       await expectHealthy(pool, cluster, direct.application_name)
     })
 
-    test('does not run a transaction again that may have committed', async ({ cluster, proxy, proxied }) => {
+    test('retry does not run a transaction again that may have committed', async ({ cluster, proxy, proxied }) => {
       const db = open({ ...proxied, max: 1, lostCommit: 'report' })
       await using pool = db.$client
       const id = `acknowledgement lost, ${edition}`
@@ -230,7 +233,10 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
   })
 
   describe('a nested transaction', () => {
-    test('is a savepoint, which alone is rolled back when it fails', async ({ cluster, direct }) => {
+    test('a nested transaction is a savepoint, which alone is rolled back when it fails', async ({
+      cluster,
+      direct,
+    }) => {
       const db = open({ ...direct, max: 1 })
       await using _pool = db.$client
       const [outer, inner] = [`outer, ${edition}`, `inner, ${edition}`]
@@ -246,7 +252,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       expect(await written(cluster, outer, inner)).toEqual([outer])
     })
 
-    test('is retried only with the whole transaction', async ({ direct }) => {
+    test('a nested transaction is retried only with the whole transaction', async ({ direct }) => {
       const db = open(direct)
       await using _pool = db.$client
       const inner: number[] = []
@@ -270,7 +276,10 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
   })
 
   describe('a signal', () => {
-    test('cancels the running statement at the server, and rolls back', async ({ cluster, direct }) => {
+    test('a signal cancels the running statement of db.transaction at the server, and rolls back', async ({
+      cluster,
+      direct,
+    }) => {
       const db = open({ ...direct, max: 1 })
       await using pool = db.$client
       const controller = new AbortController()
@@ -291,7 +300,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       await expectHealthy(pool, cluster, direct.application_name)
     })
 
-    test('removes a transaction from the queue while it waits for a connection', async ({ direct }) => {
+    test('a signal removes a db.transaction from the queue while it waits for a connection', async ({ direct }) => {
       const db = open({ ...direct, max: 1 })
       await using pool = db.$client
       await using _holder = await pool.connect()
@@ -305,7 +314,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
   })
 
   // Drizzle 0.45 never releases the connection of such a transaction.
-  test("releases the connection when BEGIN is refused, for the session's own transaction() as well", async ({
+  test("db.transaction releases the connection when BEGIN is refused, for the session's own transaction() as well", async ({
     cluster,
     direct,
   }) => {
@@ -318,7 +327,9 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
   })
 
   describe('on a single client', () => {
-    test('runs a transaction again on the same connection when the server rolled it back', async ({ direct }) => {
+    test('db.transaction on a single client runs again on the same connection when the server rolled it back', async ({
+      direct,
+    }) => {
       await using pool = new Pool({ ...direct, max: 1 })
       await using client = await pool.connect()
       const { fn, attempts } = failing(1)
@@ -326,7 +337,10 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       expect(attempts).toEqual([1, 2])
     })
 
-    test('does not call the function again when the connection was lost', async ({ cluster, direct }) => {
+    test('db.transaction on a single client does not call the function again when the connection was lost', async ({
+      cluster,
+      direct,
+    }) => {
       await using pool = new Pool({ ...direct, max: 1 })
       await using client = await pool.connect()
       let calls = 0
@@ -345,7 +359,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
     })
   })
 
-  test('refuses wrong options, and names all of them', async ({ direct }) => {
+  test('db.transaction refuses wrong options, and names all of them', async ({ direct }) => {
     const db = open(direct)
     await using pool = db.$client
     const bad = { isolationLevl: 'serializable', retry: { retrys: 3 }, signal: 1 } as object

@@ -36,14 +36,14 @@ describe('a signal that is aborted while its caller waits for a connection', () 
     return () => trx.rollback().execute()
   }
 
-  test('leaves the waiter in the queue, with stock Kysely', async ({ direct }) => {
+  test('with stock Kysely a signal leaves the waiter in the queue', async ({ direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const endTransaction = await giveUp(stockKysely(pool), pool)
     expect(pool.waitingCount).toBe(1)
     await endTransaction()
   })
 
-  test('removes the waiter from the queue, with HoldfastDialect', async ({ cluster, direct }) => {
+  test('with HoldfastDialect a signal removes the waiter from the queue', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const endTransaction = await giveUp(kysely(pool), pool)
     expect(pool.waitingCount).toBe(0)
@@ -51,7 +51,7 @@ describe('a signal that is aborted while its caller waits for a connection', () 
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('removes a waiting connection() and a waiting stream from the queue, with HoldfastDialect', async ({
+  test('with HoldfastDialect a signal removes a waiting connection() and a waiting stream from the queue', async ({
     cluster,
     direct,
   }) => {
@@ -84,7 +84,7 @@ describe('a signal that is aborted while its query runs', () => {
     expect(await told).toBeInstanceOf(GivenUp)
   }
 
-  test("releases the connection when the query ends, by the strategy 'ignore query'", async ({
+  test("a signal while a query runs releases the connection when the query ends, by the strategy 'ignore query'", async ({
     cluster,
     direct,
     applicationName,
@@ -98,7 +98,7 @@ describe('a signal that is aborted while its query runs', () => {
     await expectHealthy(pool, cluster, applicationName)
   })
 
-  test("cancels the query and keeps the connection, by the strategy 'cancel query'", async ({
+  test("a signal cancels the query and keeps the connection, by the strategy 'cancel query'", async ({
     cluster,
     direct,
     applicationName,
@@ -112,7 +112,7 @@ describe('a signal that is aborted while its query runs', () => {
     await expectHealthy(pool, cluster, applicationName)
   })
 
-  test("ends the session and frees the slot, by the strategy 'kill session'", async ({
+  test("a signal ends the session and frees the slot, by the strategy 'kill session'", async ({
     cluster,
     direct,
     applicationName,
@@ -126,7 +126,11 @@ describe('a signal that is aborted while its query runs', () => {
     await expectHealthy(pool, cluster, applicationName)
   })
 
-  test('leaves a transaction that can be rolled back', async ({ cluster, direct, applicationName }) => {
+  test('a signal while a query runs leaves a transaction that can be rolled back', async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const trx = await kysely(pool).startTransaction().execute()
     await giveUp(trx, 'cancel query', () => isActive(cluster, applicationName))
@@ -134,7 +138,7 @@ describe('a signal that is aborted while its query runs', () => {
     await expectHealthy(pool, cluster, applicationName)
   })
 
-  test("frees the slot though the cancellation can't reach the server", async ({
+  test("a signal frees the slot though the cancellation can't reach the server", async ({
     cluster,
     proxy,
     proxied,
@@ -153,7 +157,7 @@ describe('a signal that is aborted while its query runs', () => {
     await expectHealthy(pool, cluster, applicationName)
   })
 
-  test('closes a stream', async ({ cluster, direct, applicationName }) => {
+  test('a signal closes a stream', async ({ cluster, direct, applicationName }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = kysely(pool)
     const pid = await backendPid(db)
@@ -179,7 +183,7 @@ describe('the connection over which a query is cancelled', () => {
     ["Kysely's own dialect on a Holdfast pool", 'stock'],
     ['HoldfastDialect', 'holdfast'],
   ] as const)(
-    "doesn't end the process when it dies, with %s",
+    "the connection that carries a cancellation doesn't end the process when it dies, with %s",
     async ([, dialect], { cluster, proxy, proxied, applicationName }) => {
       await using program = Program.start('give-up', { dialect, config: { ...proxied, max: 1 } })
       await isActive(cluster, applicationName)
@@ -195,7 +199,7 @@ describe('the connection over which a query is cancelled', () => {
 })
 
 describe('the signal of withRetry', () => {
-  test('cancels the running statement at the server, so that nothing is written', async ({
+  test('the signal of withRetry cancels the running statement at the server, so that nothing is written', async ({
     cluster,
     direct,
     applicationName,
@@ -218,7 +222,10 @@ describe('the signal of withRetry', () => {
     await expectHealthy(pool, cluster, applicationName)
   })
 
-  test('removes the transaction from the queue while it waits for its connection', async ({ cluster, direct }) => {
+  test('the signal of withRetry removes the transaction from the queue while it waits for its connection', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = kysely(pool)
     const trx = await db.startTransaction().execute()

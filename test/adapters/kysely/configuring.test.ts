@@ -10,7 +10,7 @@ import { until } from '../../support/index.ts'
 import { entries, kysely, stockKysely, type Tables } from './support/kysely.ts'
 
 describe('HoldfastDialect', () => {
-  test('runs statements on a pool', async ({ direct }) => {
+  test('HoldfastDialect runs statements on a pool', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = kysely(pool)
     await db.insertInto('entry').values({ id: 'on a pool' }).execute()
@@ -18,7 +18,7 @@ describe('HoldfastDialect', () => {
     expect(pool.status()).toMatchObject({ size: 1, idle: 1 })
   })
 
-  test('runs statements on a NullPool', async ({ direct }) => {
+  test('HoldfastDialect runs statements on a NullPool', async ({ direct }) => {
     await using pool = new NullPool(direct)
     const db = kysely(pool)
     await db.insertInto('entry').values({ id: 'on a NullPool' }).execute()
@@ -26,7 +26,7 @@ describe('HoldfastDialect', () => {
     await until(() => pool.totalCount === 0)
   })
 
-  test('makes a pool of its options', async ({ cluster, direct, applicationName }) => {
+  test('HoldfastDialect makes a pool of its options', async ({ cluster, direct, applicationName }) => {
     const db = new Kysely<Tables>({ dialect: new HoldfastDialect({ ...direct, max: 1, prePing: { idleMillis: 0 } }) })
     const asked = Array.from({ length: 3 }, () => sql<{ it: number }>`select 1 as it`.execute(db))
     for (const { rows } of await Promise.all(asked)) expect(rows).toEqual([{ it: 1 }])
@@ -34,7 +34,7 @@ describe('HoldfastDialect', () => {
     await db.destroy()
   })
 
-  test('calls a function for the pool once, before the first query', async ({ direct }) => {
+  test('HoldfastDialect calls a function for the pool once, before the first query', async ({ direct }) => {
     let asked = 0
     await using pool = holdfast(direct)
     const dialect = new HoldfastDialect({
@@ -49,7 +49,7 @@ describe('HoldfastDialect', () => {
     expect(asked).toBe(1)
   })
 
-  test('calls the function again when it has failed', async ({ direct }) => {
+  test('HoldfastDialect calls the function again when it has failed', async ({ direct }) => {
     await using pool = holdfast(direct)
     const answers = [Promise.reject(new RangeError('not yet')), Promise.resolve(pool)]
     const db = new Kysely<Tables>({ dialect: new HoldfastDialect({ pool: () => answers.shift() as Promise<Pool> }) })
@@ -57,7 +57,9 @@ describe('HoldfastDialect', () => {
     expect(await entries(db, 'none')).toEqual([])
   })
 
-  test("takes the password from another pool's options, where it is not enumerable", async ({ direct }) => {
+  test("HoldfastDialect takes the password from another pool's options, where it is not enumerable", async ({
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     expect(Object.keys(pool.options)).not.toContain('password')
     const db = new Kysely<Tables>({ dialect: new HoldfastDialect(pool.options as HoldfastDialectConfig) })
@@ -65,14 +67,14 @@ describe('HoldfastDialect', () => {
     await db.destroy()
   })
 
-  test('compiles statements without a server', () => {
+  test('HoldfastDialect compiles statements without a server', () => {
     const db = new Kysely<Tables>({ dialect: new HoldfastDialect() })
     expect(db.selectFrom('entry').select('id').compile().sql).toBe('select "id" from "entry"')
   })
 })
 
 describe('destroy()', () => {
-  test("ends the dialect's own pool", async ({ cluster, direct, applicationName }) => {
+  test("destroy() ends the dialect's own pool", async ({ cluster, direct, applicationName }) => {
     const db = new Kysely<Tables>({ dialect: new HoldfastDialect({ ...direct, min: 2 }) })
     await entries(db, 'none')
     await db.destroy()
@@ -80,13 +82,13 @@ describe('destroy()', () => {
     expect((await rejection(entries(db, 'none'))).message).toBe('driver has already been destroyed')
   })
 
-  test('leaves no connection open when no query has run', async ({ cluster, direct, applicationName }) => {
+  test('destroy() leaves no connection open when no query has run', async ({ cluster, direct, applicationName }) => {
     const db = new Kysely<Tables>({ dialect: new HoldfastDialect({ ...direct, min: 2 }) })
     await db.destroy()
     expect(await cluster.countSessions({ applicationName })).toBe(0)
   })
 
-  test("ends the pool that it was given, as Kysely's own dialect does", async ({ direct }) => {
+  test("destroy() ends the pool that it was given, as Kysely's own dialect does", async ({ direct }) => {
     const stockPool = new StockPool(direct)
     const pool = holdfast(direct)
     for (const db of [stockKysely(stockPool), kysely(pool)]) {
@@ -96,7 +98,7 @@ describe('destroy()', () => {
     expect([stockPool.ended, pool.ended]).toEqual([true, true])
   })
 
-  test('cuts off a running query after closeTimeoutMillis', async ({ cluster, direct, applicationName }) => {
+  test('destroy() cuts off a running query after closeTimeoutMillis', async ({ cluster, direct, applicationName }) => {
     const db = kysely(holdfast({ ...direct, closeTimeoutMillis: 100 }))
     const running = rejection(sql`select pg_sleep('infinity')`.execute(db))
     await until(async () => (await cluster.countSessions({ applicationName, state: 'active' })) === 1)
@@ -106,13 +108,13 @@ describe('destroy()', () => {
 })
 
 describe('a pool that has ended', () => {
-  test('is refused by HoldfastDialect', async ({ direct }) => {
+  test('a pool that has ended is refused by HoldfastDialect', async ({ direct }) => {
     const pool = holdfast(direct)
     await pool.end()
     expect(() => new HoldfastDialect({ pool })).toThrow('`pool` must be a pool in use, got one that has ended.')
   })
 
-  test('refuses each query when it has ended after that', async ({ direct }) => {
+  test('a pool refuses each query when it has ended after HoldfastDialect got it', async ({ direct }) => {
     const pool = holdfast(direct)
     const db = kysely(pool)
     await pool.end()
@@ -145,13 +147,13 @@ describe('HoldfastDialect refuses', () => {
     ['a hook that is none', { pool, onReserveConnection: 'set role app' }, /^`onReserveConnection` must be a function/],
     ['a cursor that is none', { cursor: {} }, /^`cursor` must be a function or a class, got object\.$/],
     ['an option that the pool refuses', { max: 0 }, /^`max` must be a whole number from 1 on, got 0\.$/],
-  ] as const)('%s', ([, config, message]) => {
+  ] as const)('HoldfastDialect refuses %s', ([, config, message]) => {
     const construct = (): unknown => new HoldfastDialect(config as never)
     expect(construct).toThrow(OptionsError)
     expect(construct).toThrow(message)
   })
 
-  test('several wrong options in one error', () => {
+  test('HoldfastDialect refuses several wrong options in one error', () => {
     let problems: readonly string[] = []
     try {
       new HoldfastDialect({ pool, max: 5, host: 'here', cursor: 1, idempotentSelects: 1 } as never)
@@ -161,25 +163,25 @@ describe('HoldfastDialect refuses', () => {
     expect(problems.map((each) => each.split(' ')[0])).toEqual(['`cursor`', '`idempotentSelects`', '`max`', '`host`'])
   })
 
-  test('no option whose value is undefined', () => {
+  test('HoldfastDialect refuses no option whose value is undefined', () => {
     const absent = { pool: undefined, cursor: undefined, onCreateConnection: undefined }
     expect(new HoldfastDialect({ ...absent, max: 5 } as never)).toBeInstanceOf(HoldfastDialect)
     expect(new HoldfastDialect({ pool, max: undefined })).toBeInstanceOf(HoldfastDialect)
   })
 
-  test('a stock pool from a function, with the first query', async () => {
+  test('HoldfastDialect refuses a stock pool from a function, with the first query', async () => {
     const db = new Kysely<Tables>({ dialect: new HoldfastDialect({ pool: async () => stock as Pool }) })
     expect(await rejection(entries(db, 'none'))).toBeInstanceOf(OptionsError)
   })
 
-  test('a pool from a function that has ended, with the first query', async ({ direct }) => {
+  test('HoldfastDialect refuses a pool from a function that has ended, with the first query', async ({ direct }) => {
     const ended = holdfast(direct)
     await ended.end()
     const db = new Kysely<Tables>({ dialect: new HoldfastDialect({ pool: async () => ended }) })
     expect(await rejection(entries(db, 'none'))).toBeInstanceOf(PoolClosedError)
   })
 
-  test('an older Kysely, and names the versions that it supports', () => {
+  test('HoldfastDialect refuses an older Kysely, and names the versions that it supports', () => {
     const { $pickTables } = Kysely.prototype
     Reflect.deleteProperty(Kysely.prototype, '$pickTables')
     try {

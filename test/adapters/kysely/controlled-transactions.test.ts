@@ -27,7 +27,10 @@ async function failedTransaction(db: Kysely<Tables>) {
 }
 
 describe('a controlled transaction whose COMMIT the server refuses', () => {
-  test('keeps its connection until it is rolled back, with stock Kysely', async ({ direct, late }) => {
+  test('a controlled transaction whose COMMIT is refused keeps its connection until it is rolled back, with stock Kysely', async ({
+    direct,
+    late,
+  }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const db = stockKysely(pool)
     const trx = await db.startTransaction().execute()
@@ -40,7 +43,7 @@ describe('a controlled transaction whose COMMIT the server refuses', () => {
     await settles(next, 'the next query')
   })
 
-  test('rejects with the same error, and releases its connection, with HoldfastDialect', async ({
+  test('a controlled transaction whose COMMIT is refused rejects with the error, and is released, with HoldfastDialect', async ({
     cluster,
     direct,
     late,
@@ -54,7 +57,7 @@ describe('a controlled transaction whose COMMIT the server refuses', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('may be rolled back afterwards without an effect on the next holder of the connection', async ({
+  test('a controlled transaction whose COMMIT was refused may be rolled back without an effect on the next holder', async ({
     cluster,
     direct,
     late,
@@ -72,7 +75,7 @@ describe('a controlled transaction whose COMMIT the server refuses', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('is not rolled back by db.transaction(), since it is over', async ({
+  test('a transaction whose COMMIT was refused is not rolled back by db.transaction(), since it is over', async ({
     cluster,
     direct,
     late,
@@ -89,7 +92,10 @@ describe('a controlled transaction whose COMMIT the server refuses', () => {
 })
 
 describe('a controlled transaction whose COMMIT is answered with ROLLBACK', () => {
-  test('rejects with the swallowed error as cause, and releases its connection', async ({ cluster, direct }) => {
+  test('a COMMIT that is answered with ROLLBACK rejects with the swallowed error as cause, and releases its connection', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const trx = await failedTransaction(kysely(pool))
     const error = await rejection(trx.commit().execute())
@@ -101,7 +107,10 @@ describe('a controlled transaction whose COMMIT is answered with ROLLBACK', () =
 })
 
 describe('a controlled transaction whose connection dies', () => {
-  test('frees its slot without a rollback when it dies between two statements', async ({ cluster, direct }) => {
+  test('a controlled transaction frees its slot without a rollback when its connection dies between two statements', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const trx = await kysely(pool).startTransaction().execute()
     await cluster.terminateBackends({ pid: await backendPid(trx) })
@@ -111,7 +120,11 @@ describe('a controlled transaction whose connection dies', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test("doesn't report a rollback when it dies after COMMIT was sent", async ({ cluster, direct, applicationName }) => {
+  test("a controlled transaction doesn't report a rollback when its connection dies after COMMIT was sent", async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1, lostCommit: 'report' })
     const db = kysely(pool)
     await cluster.withAdmin(async (admin) => {
@@ -137,7 +150,7 @@ describe('a controlled transaction whose connection dies', () => {
   })
 })
 
-test('releases the connection when BEGIN fails', async ({ cluster, direct }) => {
+test('a controlled transaction releases the connection when BEGIN fails', async ({ cluster, direct }) => {
   await using pool = holdfast({ ...direct, max: 1 })
   const db = kysely(pool)
   // Kysely knows this level, and PostgreSQL doesn't.
@@ -147,7 +160,7 @@ test('releases the connection when BEGIN fails', async ({ cluster, direct }) => 
   await expectHealthy(pool, cluster, direct.application_name)
 })
 
-test('rolls back to savepoints, and releases them', async ({ cluster, direct }) => {
+test('a controlled transaction rolls back to savepoints, and releases them', async ({ cluster, direct }) => {
   await using pool = holdfast({ ...direct, max: 1 })
   const trx = await kysely(pool).startTransaction().execute()
   await trx.insertInto('entry').values({ id: 'savepoint: kept' }).execute()

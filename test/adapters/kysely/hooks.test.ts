@@ -24,7 +24,7 @@ async function run(connection: DatabaseConnection, text: string): Promise<void> 
 }
 
 describe.each(HOOKS)('when %s throws', (hook) => {
-  test('stock Kysely never releases the connection', async ({ direct }) => {
+  test('stock Kysely never releases the connection when a hook throws', async ({ direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const db = stockKysely(pool, { [hook]: failing(1) })
     expect(await rejection(sql`select 1`.execute(db))).toBeInstanceOf(RangeError)
@@ -34,7 +34,7 @@ describe.each(HOOKS)('when %s throws', (hook) => {
     expect([pool.totalCount, pool.idleCount]).toEqual([1, 0])
   })
 
-  test('HoldfastDialect rejects with its error, and releases the connection', async ({ cluster, direct }) => {
+  test('HoldfastDialect rejects with the error of a hook, and releases the connection', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = kysely(pool, { [hook]: failing(1) })
     expect(await rejection(sql`select 1`.execute(db))).toBeInstanceOf(RangeError)
@@ -42,7 +42,10 @@ describe.each(HOOKS)('when %s throws', (hook) => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('HoldfastDialect begins no transaction, and releases the connection', async ({ cluster, direct }) => {
+  test('HoldfastDialect begins no transaction when a hook throws, and releases the connection', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = kysely(pool, { [hook]: failing(2) })
     let hasBegun = false
@@ -56,7 +59,10 @@ describe.each(HOOKS)('when %s throws', (hook) => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('HoldfastDialect rolls back a transaction that the hook has left open', async ({ cluster, direct }) => {
+  test('HoldfastDialect rolls back a transaction that a hook has left open before it threw', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     let isFirst = true
     const db = kysely(pool, {
@@ -75,7 +81,7 @@ describe.each(HOOKS)('when %s throws', (hook) => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('HoldfastDialect rejects with the cause and frees the slot, if the hook lost the connection', async ({
+  test('HoldfastDialect rejects with the cause and frees the slot, if a hook lost the connection', async ({
     cluster,
     direct,
   }) => {
@@ -93,7 +99,7 @@ describe.each(HOOKS)('when %s throws', (hook) => {
   })
 })
 
-test('uses a connection only after its onCreateConnection has succeeded', async ({ direct }) => {
+test('HoldfastDialect uses a connection only after its onCreateConnection has succeeded', async ({ direct }) => {
   await using pool = holdfast({ ...direct, max: 1 })
   const hook = failing(2)
   const db = kysely(pool, { onCreateConnection: hook })
@@ -105,7 +111,7 @@ test('uses a connection only after its onCreateConnection has succeeded', async 
   expect(pool.totalCount).toBe(1)
 })
 
-test('runs onCreateConnection once for each connection, and onReserveConnection before each use', async ({
+test('HoldfastDialect runs onCreateConnection once for each connection, and onReserveConnection before each use', async ({
   cluster,
   direct,
   applicationName,
@@ -120,14 +126,14 @@ test('runs onCreateConnection once for each connection, and onReserveConnection 
   expect([created.calls, reserved.calls]).toEqual([2, 4])
 })
 
-test('keeps what onCreateConnection has set for later uses of the connection', async ({ direct }) => {
+test('HoldfastDialect keeps what onCreateConnection has set for later uses of the connection', async ({ direct }) => {
   await using pool = holdfast({ ...direct, max: 1 })
   const db = kysely(pool, { onCreateConnection: (connection) => run(connection, "set lock_timeout = '3s'") })
   await sql`select 1`.execute(db)
   expect((await sql`show lock_timeout`.execute(db)).rows).toEqual([{ lock_timeout: '3s' }])
 })
 
-test("passes the caller's signal to the hooks", async ({ direct }) => {
+test("HoldfastDialect passes the caller's signal to the hooks", async ({ direct }) => {
   await using pool = holdfast({ ...direct, max: 1 })
   const told: unknown[] = []
   const hook = async (
@@ -142,7 +148,7 @@ test("passes the caller's signal to the hooks", async ({ direct }) => {
   expect(told).toEqual([signal, signal])
 })
 
-test("keeps what the pool's onConnect has set under resetOnReturn: 'session', and not what onCreateConnection has", async ({
+test("HoldfastDialect keeps what the pool's onConnect has set under resetOnReturn: 'session', and not what onCreateConnection has", async ({
   direct,
 }) => {
   const onConnect = async (client: { query(text: string): Promise<unknown> }): Promise<void> => {

@@ -38,7 +38,7 @@ afterEach(() => {
 
 describe('a SELECT of the query builder', () => {
   test.for(LOSSES)(
-    'is sent again when its connection is lost %s',
+    'a SELECT of the query builder is sent again when its connection is lost %s',
     async ([, point, act, times], { cluster, aimed, aimedAt, runs }) => {
       await using pool = holdfast({ ...aimedAt, max: 1 })
       const db = open(pool)
@@ -50,7 +50,12 @@ describe('a SELECT of the query builder', () => {
     },
   )
 
-  test('is sent again when it is lost twice', async ({ cluster, aimed, aimedAt, runs }) => {
+  test('a SELECT of the query builder is sent again when it is lost twice', async ({
+    cluster,
+    aimed,
+    aimedAt,
+    runs,
+  }) => {
     await using pool = holdfast({ ...aimedAt, max: 1 })
     const shots = [1, 2].map((nth) => aimed.aim({ statement: COUNTED, point: 'on-reply', nth }, 'rst'))
     expect(await select(open(pool))).toEqual([{ id: '3' }])
@@ -59,7 +64,7 @@ describe('a SELECT of the query builder', () => {
     await expectHealthy(pool, cluster, aimedAt.application_name)
   })
 
-  test('is sent again when its session is killed', async ({ cluster, direct, runs }) => {
+  test('a SELECT of the query builder is sent again when its session is killed', async ({ cluster, direct, runs }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const sleeping = open(pool).selectNoFrom(slowOnce).execute()
     await kill(cluster, await busyBackend({ cluster, applicationName: direct.application_name }, 'pg_sleep'))
@@ -86,7 +91,7 @@ describe('a SELECT of the query builder', () => {
       'that has a signal',
       (db) => db.selectFrom('counted').select('id').execute({ signal: new AbortController().signal }),
     ],
-  ])('is sent again %s', async ([, run], { cluster, aimed, aimedAt, runs }) => {
+  ])('a SELECT of the query builder is sent again %s', async ([, run], { cluster, aimed, aimedAt, runs }) => {
     await using pool = holdfast({ ...aimedAt, max: 1 })
     await pool.query('insert into entry values ($1) on conflict do nothing', ['locked'])
     const db = open(pool)
@@ -97,7 +102,11 @@ describe('a SELECT of the query builder', () => {
     await expectHealthy(pool, cluster, aimedAt.application_name)
   })
 
-  test('is sent again on each lease, and when others came before it', async ({ aimed, aimedAt, runs }) => {
+  test('a SELECT of the query builder is sent again on each lease, and when others came before it', async ({
+    aimed,
+    aimedAt,
+    runs,
+  }) => {
     await using pool = holdfast({ ...aimedAt, max: 1 })
     const db = open(pool)
     await db.connection().execute(select)
@@ -107,7 +116,7 @@ describe('a SELECT of the query builder', () => {
     expect(await runs()).toBe(6)
   })
 
-  test('is told to a logger as one', async ({ aimed, aimedAt, runs }) => {
+  test('a SELECT that is sent again is told to a logger as one', async ({ aimed, aimedAt, runs }) => {
     const logged: string[] = []
     const log = ({ level }: LogEvent): void => void logged.push(level)
     await using pool = holdfast({ ...aimedAt, max: 1 })
@@ -118,7 +127,11 @@ describe('a SELECT of the query builder', () => {
     expect([logged, await runs()]).toEqual([['query', 'query'], 4])
   })
 
-  test('is sent again over the pool that a function has answered with', async ({ aimed, aimedAt, runs }) => {
+  test('a SELECT of the query builder is sent again over the pool that a function has answered with', async ({
+    aimed,
+    aimedAt,
+    runs,
+  }) => {
     await using pool = holdfast({ ...aimedAt, max: 1 })
     const ask = vi.fn(async () => pool)
     const db = new Kysely<Database>({ dialect: new HoldfastDialect({ ...AGAIN, pool: ask }) })
@@ -128,7 +141,7 @@ describe('a SELECT of the query builder', () => {
     expect([await runs(), ask.mock.calls.length]).toEqual([2, 1])
   })
 
-  test('rejects with its own error after one run', async ({ direct, runs }) => {
+  test('a SELECT of the query builder rejects with its own error after one run', async ({ direct, runs }) => {
     await using pool = holdfast(direct)
     const failing = open(pool).selectFrom('counted').select(sql<number>`1 / (id::int - id::int)`.as('it')).execute()
     expect(await rejection(failing)).toMatchObject({ code: '22012' })
@@ -171,14 +184,17 @@ describe('idempotentSelects does not send again', () => {
           .selectAll()
           .execute(),
     ],
-  ])('%s', async ([, statement, run], { cluster, aimed, aimedAt, runs }) => {
-    await using pool = holdfast({ ...aimedAt, max: 1 })
-    const shot = aimed.aim({ statement, point: 'on-reply' }, 'rst')
-    expect(await rejection(run(open(pool)))).toBeInstanceOf(ConnectionLostError)
-    await shot.fired
-    expect(await runs()).toBe(1)
-    await expectHealthy(pool, cluster, aimedAt.application_name)
-  })
+  ])(
+    'idempotentSelects does not send again the statement %s',
+    async ([, statement, run], { cluster, aimed, aimedAt, runs }) => {
+      await using pool = holdfast({ ...aimedAt, max: 1 })
+      const shot = aimed.aim({ statement, point: 'on-reply' }, 'rst')
+      expect(await rejection(run(open(pool)))).toBeInstanceOf(ConnectionLostError)
+      await shot.fired
+      expect(await runs()).toBe(1)
+      await expectHealthy(pool, cluster, aimedAt.application_name)
+    },
+  )
 
   test.for<[string, (db: Db) => Promise<unknown>]>([
     ['an INSERT', (db) => db.insertInto('entry').values(entry).execute()],
@@ -222,7 +238,7 @@ describe('idempotentSelects does not send again', () => {
           .selectAll('it')
           .execute(),
     ],
-  ])('%s', async ([, run], { cluster, aimed, aimedAt }) => {
+  ])('idempotentSelects does not send again %s', async ([, run], { cluster, aimed, aimedAt }) => {
     await using pool = holdfast({ ...aimedAt, max: 1 })
     const shot = aimed.aim({ statement: /"entry"/, point: 'on-reply' }, 'rst')
     // If it were sent again, it would succeed, or fail because the key exists.
@@ -231,7 +247,11 @@ describe('idempotentSelects does not send again', () => {
     await expectHealthy(pool, cluster, aimedAt.application_name)
   })
 
-  test('an INSERT whose answer was lost, so it is written once', async ({ cluster, aimed, aimedAt }) => {
+  test('idempotentSelects does not send again an INSERT whose answer was lost, so it is written once', async ({
+    cluster,
+    aimed,
+    aimedAt,
+  }) => {
     await using pool = holdfast({ ...aimedAt, max: 1 })
     const shot = aimed.aim({ statement: /^insert/, point: 'on-reply' }, 'rst')
     expect(await rejection(open(pool).insertInto('entry').values({ id: 'once' }).execute())).toBeInstanceOf(
@@ -242,7 +262,7 @@ describe('idempotentSelects does not send again', () => {
   })
 
   test.for([{ idempotentSelects: false }, {}])(
-    'a SELECT without `idempotentSelects: true`: %o',
+    'idempotentSelects does not send again a SELECT without `idempotentSelects: true`: %o',
     async (options, { cluster, aimed, aimedAt, runs }) => {
       await using pool = holdfast({ ...aimedAt, max: 1 })
       const shot = aimed.aim({ statement: COUNTED, point: 'on-reply' }, 'rst')
@@ -253,7 +273,11 @@ describe('idempotentSelects does not send again', () => {
     },
   )
 
-  test('a SELECT whose session was killed because its signal was aborted', async ({ cluster, direct, runs }) => {
+  test('idempotentSelects does not send again a SELECT whose session was killed because its signal was aborted', async ({
+    cluster,
+    direct,
+    runs,
+  }) => {
     // After a caller has given up, Kysely reports failures of its query there.
     vi.spyOn(console, 'error').mockImplementation(() => {})
     await using pool = holdfast({ ...direct, max: 1 })
@@ -285,19 +309,19 @@ describe('idempotentSelects', () => {
     throw new Error('Accepted')
   }
 
-  test.for([['yes'], [1], [null], [{}]])('refuses %o, since it must be true or false', ([given]) => {
+  test.for([['yes'], [1], [null], [{}]])('idempotentSelects refuses %o, since it must be true or false', ([given]) => {
     const problem = `\`idempotentSelects\` must be true or false, got ${String(given)}.`
     expect(problemsOf({ pool, idempotentSelects: given })).toEqual([problem])
     expect(problemsOf({ max: 1, idempotentSelects: given })).toEqual([problem])
   })
 
-  test.for(['onCreateConnection', 'onReserveConnection'])("can't be given beside %s", (hook) => {
+  test.for(['onCreateConnection', 'onReserveConnection'])("idempotentSelects can't be given beside %s", (hook) => {
     const problem = "`idempotentSelects` can't be given beside hooks: `onConnect` of the pool sets up every connection."
     expect(problemsOf({ pool, ...AGAIN, [hook]: async () => {} })).toEqual([problem])
     expect(new HoldfastDialect({ pool, idempotentSelects: false, [hook]: async () => {} })).toBeDefined()
   })
 
-  test('may be absent', () => {
+  test('idempotentSelects may be absent', () => {
     expect(new HoldfastDialect({ pool, idempotentSelects: undefined } as never)).toBeDefined()
   })
 })

@@ -27,7 +27,7 @@ async function readAll(rows: AsyncIterable<Numbered>, into: number[] = []): Prom
   return into
 }
 
-test('streams without a `cursor`, which stock Kysely needs', async ({ direct }) => {
+test('HoldfastDialect streams without a `cursor`, which stock Kysely needs', async ({ direct }) => {
   await using stockPool = new StockPool(direct)
   const stock = stockKysely(stockPool, { cursor: undefined } as object)
   expect((await rejection(readAll(numbers(stock, 3)))).message).toMatch('`cursor` is not present')
@@ -35,7 +35,7 @@ test('streams without a `cursor`, which stock Kysely needs', async ({ direct }) 
   expect(await readAll(numbers(kysely(pool), 3))).toEqual([1, 2, 3])
 })
 
-test("streams by the application's own `cursor`", async ({ direct }) => {
+test("HoldfastDialect streams by the application's own `cursor`", async ({ direct }) => {
   let opened = 0
   class CountedCursor extends Cursor {
     constructor(...args: ConstructorParameters<typeof Cursor>) {
@@ -49,7 +49,7 @@ test("streams by the application's own `cursor`", async ({ direct }) => {
 })
 
 describe.each(LOSSES)('while a stream is read and $loss', ({ code, happen }) => {
-  test('the reader of stock Kysely never ends, and its slot is never free', async ({
+  test('the reader of stock Kysely never ends when $loss, and its slot is never free', async ({
     cluster,
     proxy,
     proxied,
@@ -67,7 +67,7 @@ describe.each(LOSSES)('while a stream is read and $loss', ({ code, happen }) => 
     expect([await isPending(read), await isPending(next)]).toEqual([true, true])
   })
 
-  test('the reader of HoldfastDialect gets the error, and its slot is free', async ({
+  test('the reader of HoldfastDialect gets the error when $loss, and its slot is free', async ({
     cluster,
     proxy,
     proxied,
@@ -82,7 +82,7 @@ describe.each(LOSSES)('while a stream is read and $loss', ({ code, happen }) => 
     await allIsWell(pool, { cluster, proxy, applicationName })
   })
 
-  test('a reader that pauses gets the error with its next row, and its slot is free before that', async ({
+  test('a reader that pauses gets the loss with its next row, and its slot is free before that', async ({
     cluster,
     proxy,
     proxied,
@@ -97,7 +97,12 @@ describe.each(LOSSES)('while a stream is read and $loss', ({ code, happen }) => 
     expect(await rejection(rows.next())).toMatchObject({ name: 'ConnectionLostError', code })
   })
 
-  test('a reader that leaves the loop is not delayed', async ({ cluster, proxy, proxied, applicationName }) => {
+  test('a reader that leaves the loop is not delayed by a loss', async ({
+    cluster,
+    proxy,
+    proxied,
+    applicationName,
+  }) => {
     await using pool = holdfast({ ...proxied, max: 1 })
     const rows = numbers(kysely(pool), 1000)
     await rows.next()
@@ -106,7 +111,12 @@ describe.each(LOSSES)('while a stream is read and $loss', ({ code, happen }) => 
     await allIsWell(pool, { cluster, proxy, applicationName })
   })
 
-  test('withRetry reads the stream again from its first row', async ({ cluster, proxy, proxied, applicationName }) => {
+  test('withRetry reads a lost stream again from its first row', async ({
+    cluster,
+    proxy,
+    proxied,
+    applicationName,
+  }) => {
     await using pool = holdfast({ ...proxied, max: 1 })
     const db = kysely(pool)
     const id = `streamed: ${applicationName}`
@@ -126,7 +136,10 @@ describe.each(LOSSES)('while a stream is read and $loss', ({ code, happen }) => 
 })
 
 describe('leaving the loop over a stream early', () => {
-  test('closes the cursor and keeps the connection', async ({ cluster, direct }) => {
+  test('leaving the loop over a stream early closes the cursor and keeps the connection', async ({
+    cluster,
+    direct,
+  }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = kysely(pool)
     const pid = await backendPid(db)
@@ -135,7 +148,7 @@ describe('leaving the loop over a stream early', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('by an error rolls the transaction back', async ({ cluster, direct }) => {
+  test('leaving the loop over a stream by an error rolls the transaction back', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const transaction = withRetry(kysely(pool).transaction()).execute(async (trx) => {
       await trx.insertInto('entry').values({ id: 'left a stream' }).execute()

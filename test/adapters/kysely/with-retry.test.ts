@@ -134,7 +134,7 @@ test.for([
   ['retry: false', { retry: false }, 1],
   ['retry: { retries: 2 }', { retry: { retries: 2, minTimeout: 1 } }, 3],
   ['retry: true', { retry: true }, 4],
-] as const)('%s makes as many attempts as it says', async ([, options, count], { cluster, direct }) => {
+] as const)('the retry of %s makes as many attempts as it says', async ([, options, count], { cluster, direct }) => {
   await using pool = holdfast({ ...direct, max: 1 })
   let runs = 0
   const transaction = withRetry(builderOf(kysely(pool)), options).execute(async (trx) => {
@@ -147,7 +147,7 @@ test.for([
 })
 
 describe('each attempt', () => {
-  test("has the builder's isolation level and access mode", async ({ direct }) => {
+  test("each attempt has the builder's isolation level and access mode", async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const seen: unknown[] = []
     const builder = builderOf(kysely(pool)).setIsolationLevel('serializable').setAccessMode('read only')
@@ -158,7 +158,7 @@ describe('each attempt', () => {
     expect(seen).toEqual(Array(2).fill(['serializable', 'on']))
   })
 
-  test("has the builder's schema and plugins", async ({ cluster, direct }) => {
+  test("each attempt has the builder's schema and plugins", async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     await cluster.withAdmin(async (admin) => {
       await admin.query('create schema shop authorization app; create table shop.big_order (order_id int)')
@@ -176,7 +176,7 @@ describe('each attempt', () => {
 })
 
 describe('withRetry refuses', () => {
-  test('anything but the builder of a transaction, at once', async ({ direct }) => {
+  test('withRetry refuses anything but the builder of a transaction, at once', async ({ direct }) => {
     await using pool = holdfast(direct)
     const db = kysely(pool)
     for (const wrong of [db, db.startTransaction(), db.connection(), () => db.transaction(), undefined]) {
@@ -186,7 +186,7 @@ describe('withRetry refuses', () => {
     }
   })
 
-  test('a database on another pool, before its function runs', async ({ direct }) => {
+  test('withRetry refuses a database on another pool, before its function runs', async ({ direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const db = stockKysely(pool)
     let hasRun = false
@@ -198,14 +198,14 @@ describe('withRetry refuses', () => {
     await builderOf(db).execute(() => Promise.resolve())
   })
 
-  test("a database with Kysely's own dialect", async ({ cluster, direct }) => {
+  test("withRetry refuses a database with Kysely's own dialect", async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
     expect(await rejection(withRetry(builderOf(db)).execute(() => {}))).toBeInstanceOf(OptionsError)
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('wrong options, and names all of them', async ({ direct }) => {
+  test('withRetry refuses wrong options, and names all of them', async ({ direct }) => {
     await using pool = holdfast(direct)
     const options = { retries: 3, signal: 'now' } as never
     const error = await rejection(withRetry(builderOf(kysely(pool)), options).execute(() => {}))
@@ -213,7 +213,7 @@ describe('withRetry refuses', () => {
     expect(error.problems).toHaveLength(2)
   })
 
-  test("what isn't a function", async ({ direct }) => {
+  test("withRetry refuses what isn't a function", async ({ direct }) => {
     await using pool = holdfast(direct)
     const execute = withRetry(builderOf(kysely(pool))).execute as (fn: unknown) => Promise<unknown>
     expect(await rejection(execute('select 1'))).toBeInstanceOf(TypeError)

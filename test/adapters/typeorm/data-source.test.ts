@@ -49,7 +49,7 @@ async function ended(source: DataSource, cluster: Cluster, applicationName: stri
 }
 
 describe('a data source with holdfast()', () => {
-  test('ends its Holdfast pool in destroy(), and has a new one after initialize()', async ({
+  test('a data source with holdfast() ends its Holdfast pool in destroy(), and has a new one after initialize()', async ({
     cluster,
     direct,
     applicationName,
@@ -68,7 +68,10 @@ describe('a data source with holdfast()', () => {
     }
   })
 
-  test('can be initialised again when the first initialize() failed', async ({ proxy, proxied }) => {
+  test('a data source with holdfast() can be initialised again when the first initialize() failed', async ({
+    proxy,
+    proxied,
+  }) => {
     const source = withHoldfast({ ...addressOf(proxied), connectTimeoutMS: 300, holdfast: { prePing: true } })
     proxy.refuse()
     await expect(source.initialize()).rejects.toMatchObject({ code: 'HOLDFAST_POOL_TIMEOUT' })
@@ -81,16 +84,21 @@ describe('a data source with holdfast()', () => {
   test.for([
     { entities: 'decorated classes', entity: DecoratedEntry },
     { entities: 'schemas', entity: EntrySchema },
-  ])('saves and finds entities that are $entities', async ({ entities, entity }, { direct }) => {
-    const source = await connected({ ...addressOf(direct), entities: [entity] })
-    const repository = source.getRepository<{ id: string }>(entity)
-    const id = `saved as one of ${entities}`
-    await repository.save({ id })
-    expect(await repository.findOneBy({ id })).toEqual({ id })
-    await source.destroy()
-  })
+  ])(
+    'a data source with holdfast() saves and finds entities that are $entities',
+    async ({ entities, entity }, { direct }) => {
+      const source = await connected({ ...addressOf(direct), entities: [entity] })
+      const repository = source.getRepository<{ id: string }>(entity)
+      const id = `saved as one of ${entities}`
+      await repository.save({ id })
+      expect(await repository.findOneBy({ id })).toEqual({ id })
+      await source.destroy()
+    },
+  )
 
-  test('takes new options from setOptions() if it was made with holdfast()', async ({ direct }) => {
+  test('a data source with holdfast() takes new options from setOptions() if it was made with holdfast()', async ({
+    direct,
+  }) => {
     const source = withHoldfast({ ...addressOf(direct), poolSize: 1 })
     source.setOptions(holdfast({ type: 'postgres', poolSize: 2, holdfast: { name: 'set later' } }))
     await source.initialize()
@@ -98,7 +106,7 @@ describe('a data source with holdfast()', () => {
     await source.destroy()
   })
 
-  test('parses int8 as numbers when parseInt8 is true', async ({ direct }) => {
+  test('a data source with holdfast() parses int8 as numbers when parseInt8 is true', async ({ direct }) => {
     const { parseInt8 } = Object.getOwnPropertyDescriptors(pg.defaults)
     expect(parseInt8?.set).toBeDefined()
     onTestFinished(() => {
@@ -109,7 +117,11 @@ describe('a data source with holdfast()', () => {
     await source.destroy()
   })
 
-  test('calls poolErrorHandler when an idle connection dies', async ({ cluster, direct, applicationName }) => {
+  test('a data source with holdfast() calls poolErrorHandler when an idle connection dies', async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
     const told: Error[] = []
     const poolErrorHandler = (error: Error): void => void told.push(error)
     const source = await connected({ ...addressOf(direct), applicationName, poolErrorHandler })
@@ -120,7 +132,9 @@ describe('a data source with holdfast()', () => {
     await source.destroy()
   })
 
-  test('logs the notices of every connection, where stock TypeORM logs those of the first', async ({ direct }) => {
+  test('a data source with holdfast() logs the notices of every connection, where stock TypeORM logs those of the first', async ({
+    direct,
+  }) => {
     const noticesLogged = async (make: (options: object) => DataSource): Promise<string[]> => {
       const { lines, logger } = recordingLogger()
       const source = make({ ...addressOf(direct), logNotifications: true, logger })
@@ -133,7 +147,7 @@ describe('a data source with holdfast()', () => {
     expect(await noticesLogged(withHoldfast)).toEqual(['of 0', 'of 1', 'of 2'])
   })
 
-  test("leaves the application's own listeners on a client alone", async ({ direct }) => {
+  test("a data source with holdfast() leaves the application's own listeners on a client alone", async ({ direct }) => {
     const { lines, logger } = recordingLogger()
     const source = await connected({ ...addressOf(direct), logNotifications: true, logger } as never)
     const runner = source.createQueryRunner()
@@ -152,7 +166,7 @@ describe('a data source with holdfast()', () => {
     await source.destroy()
   })
 
-  test("runs a query by TypeORM's command line", async ({ cluster }) => {
+  test("a data source with holdfast() runs a query by TypeORM's command line", async ({ cluster }) => {
     const cli = createRequire(import.meta.url).resolve('typeorm/cli.js')
     const program = `${import.meta.dirname}/programs/data-source.ts`
     const query = run(process.execPath, [cli, 'query', "select 'by the command line' as it", '-d', program], {

@@ -13,7 +13,11 @@ import { addressOf, connected, poolOf, replicasOf, stock, withHoldfast } from '.
 const LONG = 20_000
 
 describe('drain()', () => {
-  test('is needed, since destroy() alone cuts off running statements', async ({ direct, applicationName, cluster }) => {
+  test('drain() is needed, since destroy() alone cuts off running statements', async ({
+    direct,
+    applicationName,
+    cluster,
+  }) => {
     for (const make of [stock, withHoldfast]) {
       const source = make({ ...addressOf(direct), applicationName })
       await source.initialize()
@@ -24,7 +28,7 @@ describe('drain()', () => {
     }
   })
 
-  test('waits for running statements and for waiters, serves new callers, and leaves destroy() nothing to cut off', async ({
+  test('drain() waits for running statements and for waiters, serves new callers, and leaves destroy() nothing to cut off', async ({
     cluster,
     direct,
     applicationName,
@@ -55,7 +59,12 @@ describe('drain()', () => {
     await until(async () => (await cluster.countSessions({ applicationName })) === 0)
   })
 
-  test('waits for a waiter whose connection is being opened', async ({ proxy, proxied, applicationName, cluster }) => {
+  test('drain() waits for a waiter whose connection is being opened', async ({
+    proxy,
+    proxied,
+    applicationName,
+    cluster,
+  }) => {
     const source = await connected({ ...addressOf(proxied), applicationName })
     await cluster.terminateBackends({ applicationName })
     await until(() => poolOf(source).totalCount === 0)
@@ -70,7 +79,7 @@ describe('drain()', () => {
     await source.destroy()
   })
 
-  test('resolves with false when the time is up: running statements are cut off, and waiters are refused', async ({
+  test('drain() resolves with false when the time is up: running statements are cut off, and waiters are refused', async ({
     cluster,
     direct,
     applicationName,
@@ -88,7 +97,7 @@ describe('drain()', () => {
     await settles(source.destroy(), 'destroy()')
   })
 
-  test('resolves at once when nothing runs, may be called twice, and leaves initialize() working', async ({
+  test('drain() resolves at once when nothing runs, may be called twice, and leaves initialize() working', async ({
     direct,
   }) => {
     const source = await connected(addressOf(direct))
@@ -100,7 +109,7 @@ describe('drain()', () => {
     await source.destroy()
   })
 
-  test('does not wait for a leased connection that has died', async ({ cluster, direct, applicationName }) => {
+  test('drain() does not wait for a leased connection that has died', async ({ cluster, direct, applicationName }) => {
     const source = await connected({ ...addressOf(direct), applicationName })
     const runner = source.createQueryRunner()
     await runner.connect() // Never released.
@@ -110,7 +119,7 @@ describe('drain()', () => {
     await source.destroy()
   })
 
-  test('waits for reads on replicas', async ({ cluster, direct, applicationName }) => {
+  test('drain() waits for reads on replicas', async ({ cluster, direct, applicationName }) => {
     const master = addressOf(direct)
     const replica = { ...master, host: 'localhost' }
     const source = await connected({ replication: { master, slaves: [replica] }, applicationName })
@@ -129,7 +138,7 @@ describe('drain()', () => {
     await until(async () => (await cluster.countSessions({ applicationName })) === 0)
   })
 
-  test('does not wait for a replica that is down', async ({ direct, proxy, proxied, applicationName }) => {
+  test('drain() does not wait for a replica that is down', async ({ direct, proxy, proxied, applicationName }) => {
     const replication = { master: addressOf(direct), slaves: [addressOf(proxied)] }
     const source = await connected({ replication, applicationName })
     proxy.cut('rst')
@@ -145,7 +154,7 @@ describe('drain()', () => {
     await source.destroy()
   })
 
-  test("refuses a time that isn't a number from 0 to 2^31 - 1, and pools that aren't Holdfast's", async ({
+  test("drain() refuses a time that isn't a number from 0 to 2^31 - 1, and pools that aren't Holdfast's", async ({
     direct,
   }) => {
     const source = await connected(addressOf(direct))

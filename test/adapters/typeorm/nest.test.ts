@@ -9,7 +9,9 @@ import { NestApplication } from './support/nest.ts'
 const PATIENT_MILLIS = 60_000
 
 describe('a NestJS application that gets SIGTERM', () => {
-  test('answers every request that it has accepted under load, and exits', async ({ cluster }) => {
+  test('a NestJS application that gets SIGTERM under load answers every request that it has accepted, and exits', async ({
+    cluster,
+  }) => {
     await using application = await NestApplication.start({
       url: cluster.url,
       recipe: 'drain',
@@ -26,7 +28,7 @@ describe('a NestJS application that gets SIGTERM', () => {
     expect(done).toBe(begun)
   })
 
-  test('exits when the time of drain() is up, though requests wait for a connection during an outage', async ({
+  test('a NestJS application that gets SIGTERM exits when the time of drain() is up, though requests wait for a connection during an outage', async ({
     cluster,
     proxy,
   }) => {
@@ -46,7 +48,7 @@ describe('a NestJS application that gets SIGTERM', () => {
     expect(application.report.requests).toEqual({ begun: 2, done: 0 })
   })
 
-  test('waits for those requests until they time out, without the hooks of docs/typeorm.md', async ({
+  test('a NestJS application without the hooks of docs/typeorm.md waits for its requests until they time out', async ({
     cluster,
     proxy,
   }) => {
@@ -68,7 +70,9 @@ describe('a NestJS application that gets SIGTERM', () => {
     await application.isGone()
   })
 
-  test('finishes its background jobs before TypeORM closes the pool', async ({ cluster }) => {
+  test('a NestJS application that gets SIGTERM finishes its background jobs before TypeORM closes the pool', async ({
+    cluster,
+  }) => {
     await using application = await NestApplication.start({
       url: cluster.url,
       recipe: 'drain',

@@ -34,7 +34,7 @@ async function poolFrom(options: object): Promise<Pool> {
 }
 
 describe('holdfast()', () => {
-  test("returns TypeORM's options unchanged, with a driver, and with the pool's options in `extra`", () => {
+  test("holdfast() returns TypeORM's options unchanged, with a driver, and with the pool's options in `extra`", () => {
     const entities: never[] = []
     const given = { type: 'postgres', url: URL, entities, poolSize: 3, extra: { statement_timeout: 5 } } as const
     const { driver, extra, ...rest } = holdfast({ ...given, holdfast: { prePing: false, maxIdle: undefined } })
@@ -45,7 +45,7 @@ describe('holdfast()', () => {
     expect(given).toEqual({ type: 'postgres', url: URL, entities, poolSize: 3, extra: { statement_timeout: 5 } })
   })
 
-  test("makes a pool with TypeORM's options and Holdfast's", async () => {
+  test("holdfast() makes a pool with TypeORM's options and Holdfast's", async () => {
     const pool = await poolFrom({
       poolSize: 3,
       connectTimeoutMS: 300,
@@ -62,7 +62,7 @@ describe('holdfast()', () => {
     })
   })
 
-  test("uses Holdfast's defaults when no option of the pool is given", async () => {
+  test("holdfast() uses Holdfast's defaults when no option of the pool is given", async () => {
     expect((await poolFrom({ extra: { connectRetry: false } })).status().max).toBe(10)
   })
 
@@ -73,11 +73,11 @@ describe('holdfast()', () => {
     [{ holdfast: { idleTimeoutMillis: 1 }, extra: { idleTimeoutMillis: 1 } }, 'holdfast.idleTimeoutMillis'],
     [{ holdfast: { host: 'here' } }, 'holdfast.host'],
     [{ holdfast: { connectionString: URL } }, 'holdfast.connectionString'],
-  ])('refuses an option that is given twice: %j', (options, key) => {
+  ])('holdfast() refuses an option that is given twice: %j', (options, key) => {
     expect(problemsOf(options)).toEqual([`\`${key}\` must be absent: TypeORM's own options, or \`extra\`, say it.`])
   })
 
-  test('takes an option whose value is undefined as absent', () => {
+  test('holdfast() takes an option whose value is undefined as absent', () => {
     const sparse = { poolSize: undefined, extra: { max: 2 }, holdfast: { max: undefined } }
     expect(holdfast({ type: 'postgres', ...sparse } as never).extra).toEqual({ max: 2 })
     expect(holdfast({ type: 'postgres', holdfast: undefined }).extra).toEqual({})
@@ -92,17 +92,17 @@ describe('holdfast()', () => {
     [{ driver: pg }, /`driver` must be absent/],
     [{ driver: driverFor(new Pool()) }, /`driver` must be absent/],
     [{ nativeDriver: {} }, /`nativeDriver` must be absent: pg-native/],
-  ])('refuses %o, and names the option', (options, problem) => {
+  ])('holdfast() refuses %o, and names the option', (options, problem) => {
     expect(problemsOf(options)).toEqual([expect.stringMatching(problem)])
   })
 
-  test('names every option that is wrong in one error', () => {
+  test('holdfast() names every option that is wrong in one error', () => {
     expect(problemsOf({ type: 'mysql', driver: pg, nativeDriver: {}, poolSize: 1, holdfast: { max: 1 } })).toHaveLength(
       4,
     )
   })
 
-  test('keeps TypeORM from using pg-native', () => {
+  test('holdfast() keeps TypeORM from using pg-native', () => {
     const native = { Pool: pg.Pool }
     const source = new DataSource({ type: 'postgres', driver: { ...pg, native }, nativeDriver: {} })
     expect(source.driver).toMatchObject({ postgres: native })
@@ -118,18 +118,18 @@ describe('driverFor()', () => {
     ['a stock pool', () => new pg.Pool()],
     ['options', () => ({ max: 1 })],
     ['nothing', () => undefined],
-  ])('refuses %s', (_what, make) => {
+  ])('driverFor() refuses %s', (_what, make) => {
     expect(() => driverFor(make() as Pool)).toThrow(OptionsError)
     expect(() => driverFor(make() as Pool)).toThrow('`pool` must be a Pool of @holdfast/core')
   })
 
-  test('refuses a pool that has ended', async () => {
+  test('driverFor() refuses a pool that has ended', async () => {
     const pool = new Pool()
     await pool.end()
     expect(() => driverFor(pool)).toThrow(OptionsError)
   })
 
-  test('makes initialize() refuse options that only the pool may have', async () => {
+  test('driverFor() makes initialize() refuse options that only the pool may have', async () => {
     await using pool = new Pool()
     const source = new DataSource({ type: 'postgres', url: URL, poolSize: 3, driver: driverFor(pool) })
     await expect(source.initialize()).rejects.toThrow(OptionsError)

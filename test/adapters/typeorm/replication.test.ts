@@ -52,7 +52,7 @@ async function readers(source: DataSource, count: number): Promise<('replica' | 
 const all = <Where extends string>(where: Where, count: number): Where[] => Array.from({ length: count }, () => where)
 
 describe('replication', () => {
-  test('reads from the replicas and writes to the primary, with one pool for each server', async ({
+  test('replication reads from the replicas and writes to the primary, with one pool for each server', async ({
     nodes,
     cluster,
     standby,
@@ -70,7 +70,7 @@ describe('replication', () => {
     await until(async () => (await standby.countSessions({ applicationName: 'nodes' })) === 0)
   })
 
-  test('is needed, since stock TypeORM neither starts nor reads when a replica is down', async ({
+  test('holdfast() is needed for replication, since stock TypeORM neither starts nor reads when a replica is down', async ({
     nodes,
     toReplica,
   }) => {
@@ -88,7 +88,7 @@ describe('replication', () => {
     await started.destroy()
   })
 
-  test('starts while all replicas are down, and reads from the primary until one is up again', async ({
+  test('replication starts while all replicas are down, and reads from the primary until one is up again', async ({
     nodes,
     toReplica,
     toOther,
@@ -104,7 +104,7 @@ describe('replication', () => {
     await source.destroy()
   })
 
-  test('reads from another replica when one goes down, then from the primary, until a replica is up again', async ({
+  test('replication reads from another replica when one goes down, then from the primary, until a replica is up again', async ({
     nodes,
     toReplica,
     toOther,
@@ -126,7 +126,7 @@ describe('replication', () => {
     await source.destroy()
   })
 
-  test('makes one reader wait for a replica that falls silent, and no other reader after it', async ({
+  test('replication makes one reader wait for a replica that falls silent, and no other reader after it', async ({
     nodes,
     toReplica,
   }) => {
@@ -145,7 +145,7 @@ describe('replication', () => {
     await source.destroy()
   })
 
-  test('serves many readers at the same time while a replica is down', async ({ nodes, toReplica }) => {
+  test('replication serves many readers at the same time while a replica is down', async ({ nodes, toReplica }) => {
     const { primary: master, replica } = nodes
     const source = await connected({ replication: { master, slaves: [replica] }, poolSize: 4 })
     toReplica.cut('rst')
@@ -155,7 +155,7 @@ describe('replication', () => {
     await source.destroy()
   })
 
-  test('waits for a replica whose connections are all in use', async ({ nodes }) => {
+  test('replication waits for a replica whose connections are all in use', async ({ nodes }) => {
     const { primary: master, replica } = nodes
     const source = await connected({ replication: { master, slaves: [replica] }, poolSize: 1 })
     const holder = source.createQueryRunner('slave')
@@ -168,7 +168,7 @@ describe('replication', () => {
     await source.destroy()
   })
 
-  test('removes a reader from the queue of a replica when its signal is aborted', async ({ nodes }) => {
+  test('replication removes a reader from the queue of a replica when its signal is aborted', async ({ nodes }) => {
     const { primary: master, replica } = nodes
     const source = await connected({ replication: { master, slaves: [replica] }, poolSize: 1 })
     const holder = source.createQueryRunner('slave')
@@ -185,7 +185,7 @@ describe('replication', () => {
     await source.destroy()
   })
 
-  test("never writes through a replica's pool, even when the replica is the same server as the primary", async ({
+  test("replication never writes through a replica's pool, even when the replica is the same server as the primary", async ({
     nodes,
     proxy,
   }) => {
@@ -206,7 +206,7 @@ describe('replication', () => {
     }
   })
 
-  test('fails to start when a replica refuses the password', async ({ nodes, cluster }) => {
+  test('replication fails to start when a replica refuses the password', async ({ nodes, cluster }) => {
     const { primary: master, replica } = nodes
     const slaves = [{ ...replica, password: 'wrong' }]
     const source = withHoldfast({ replication: { master, slaves } })
@@ -220,7 +220,10 @@ describe('replication', () => {
     await until(async () => (await cluster.countSessions()) === 0)
   })
 
-  test('takes the same address twice, and makes new pools in each initialize()', async ({ nodes, toReplica }) => {
+  test('replication takes the same address twice, and makes new pools in each initialize()', async ({
+    nodes,
+    toReplica,
+  }) => {
     const { primary: master, replica } = nodes
     const source = withHoldfast({ replication: { master, slaves: [replica, replica] } })
     for (const _again of [1, 2]) {
@@ -235,7 +238,7 @@ describe('replication', () => {
     }
   })
 
-  test('tells servers apart by their URLs', async ({ cluster, standby }) => {
+  test('replication tells servers apart by their URLs', async ({ cluster, standby }) => {
     const dead = new URL(standby.url)
     dead.port = String(await freePort())
     const source = await connected({ replication: { master: { url: cluster.url }, slaves: [{ url: dead.href }] } })
@@ -243,7 +246,7 @@ describe('replication', () => {
     await source.destroy()
   })
 
-  test("reads from the primary when defaultMode is 'master'", async ({ nodes }) => {
+  test("replication reads from the primary when defaultMode is 'master'", async ({ nodes }) => {
     const { primary: master, replica } = nodes
     const source = await connected({ replication: { master, slaves: [replica], defaultMode: 'master' } })
     expect(

@@ -16,7 +16,7 @@ async function loseConnection(source: DataSource, terminate: () => Promise<unkno
 }
 
 describe('a query runner', () => {
-  test('hides why its connection was lost, when it is a stock one', async ({ cluster, direct, applicationName }) => {
+  test('a stock query runner hides why its connection was lost', async ({ cluster, direct, applicationName }) => {
     const source = stock({ ...addressOf(direct), applicationName })
     await source.initialize()
     const runner = source.createQueryRunner()
@@ -28,7 +28,7 @@ describe('a query runner', () => {
     await source.destroy()
   })
 
-  test('tells why its connection was lost between two statements, can be rolled back, and is released', async ({
+  test('a query runner tells why its connection was lost between two statements, can be rolled back, and is released', async ({
     cluster,
     direct,
     applicationName,
@@ -46,7 +46,7 @@ describe('a query runner', () => {
     await source.destroy()
   })
 
-  test('commits when it is disposed of, and tells what became of the COMMIT when its connection is lost', async ({
+  test('a query runner commits when it is disposed of, and tells what became of the COMMIT when its connection is lost', async ({
     cluster,
     direct,
     applicationName,
@@ -63,7 +63,10 @@ describe('a query runner', () => {
     await source.destroy()
   })
 
-  test('rolls back to its savepoint after a failure, and commits the rest', async ({ cluster, direct }) => {
+  test('a query runner rolls back to its savepoint after a failure, and commits the rest', async ({
+    cluster,
+    direct,
+  }) => {
     const source = await connected(addressOf(direct))
     const runner = source.createQueryRunner()
     await runner.startTransaction()
@@ -77,7 +80,9 @@ describe('a query runner', () => {
     await source.destroy()
   })
 
-  test('releases its connection when a stream was read to the end or left half-way', async ({ direct }) => {
+  test('a query runner releases its connection when a stream was read to the end or left half-way', async ({
+    direct,
+  }) => {
     const source = await connected({ ...addressOf(direct), poolSize: 1 })
     for (const [stopAt, expected] of [
       [Number.POSITIVE_INFINITY, 500],
@@ -94,7 +99,11 @@ describe('a query runner', () => {
     await source.destroy()
   })
 
-  test('ends a stream with the cause when its connection dies', async ({ cluster, direct, applicationName }) => {
+  test('a query runner ends a stream with the cause when its connection dies', async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
     const source = await connected({ ...addressOf(direct), applicationName, poolSize: 1 })
     const runner = source.createQueryRunner()
     const stream = await runner.stream("select pg_sleep('infinity')")
@@ -106,7 +115,11 @@ describe('a query runner', () => {
     await source.destroy()
   })
 
-  test('does not run save() again, but reports its loss as retryable', async ({ cluster, direct, applicationName }) => {
+  test('a query runner does not run save() again, but reports its loss as retryable', async ({
+    cluster,
+    direct,
+    applicationName,
+  }) => {
     const source = await connected({ ...addressOf(direct), applicationName, poolSize: 1 })
     source.subscribers.push({
       beforeTransactionCommit: async () => {

@@ -21,7 +21,7 @@ function sharing(pool: Parameters<typeof driverFor>[0], options: Partial<DataSou
 }
 
 describe('driverFor(pool)', () => {
-  test('uses the pool, leaves it open in destroy(), and may be initialised again and again', async ({
+  test('driverFor(pool) uses the pool, leaves it open in destroy(), and may be initialised again and again', async ({
     cluster,
     direct,
   }) => {
@@ -43,7 +43,7 @@ describe('driverFor(pool)', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('shares the pool with other callers, and with other data sources', async ({ direct }) => {
+  test('driverFor(pool) shares the pool with other callers, and with other data sources', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const sources = [sharing(pool), sharing(pool)]
     for (const source of sources) await source.initialize()
@@ -56,7 +56,7 @@ describe('driverFor(pool)', () => {
     expect((await pool.query('select 2 as it')).rows).toEqual([{ it: 2 }])
   })
 
-  test("leaves none of TypeORM's listeners on a client for the next holder", async ({ direct }) => {
+  test("driverFor(pool) leaves none of TypeORM's listeners on a client for the next holder", async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const source = sharing(pool)
     await source.initialize()
@@ -78,7 +78,7 @@ describe('driverFor(pool)', () => {
     await source.destroy()
   })
 
-  test('reports a lost connection, and runs transactions again', async ({ cluster, direct }) => {
+  test('driverFor(pool) reports a lost connection, and runs transactions again', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const source = sharing(pool)
     await source.initialize()
@@ -104,14 +104,14 @@ describe('driverFor(pool)', () => {
     await source.destroy()
   })
 
-  test('makes initialize() fail when the pool has ended meanwhile', async ({ direct }) => {
+  test('driverFor(pool) makes initialize() fail when the pool has ended meanwhile', async ({ direct }) => {
     const pool = holdfast(direct)
     const source = sharing(pool)
     await pool.end()
     expect(await rejection(source.initialize())).toMatchObject({ code: 'HOLDFAST_POOL_CLOSED' })
   })
 
-  test('waits in drain() until nothing uses the pool, and then refuses connections to its data source only', async ({
+  test('driverFor(pool) waits in drain() until nothing uses the pool, and then refuses connections to its data source only', async ({
     direct,
   }) => {
     await using pool = holdfast({ ...direct, max: 2, idleTimeoutMillis: 0 })

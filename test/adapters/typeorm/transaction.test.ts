@@ -60,7 +60,7 @@ function throwingIn(source: DataSource, hook: string, error: Error): void {
 const conflict = (): Error => Object.assign(new Error('conflict'), { code: '40001' })
 
 describe('transaction()', () => {
-  test('commits and resolves with the result of its function, or rolls back and throws its error', async ({
+  test('transaction() commits and resolves with the result of its function, or rolls back and throws its error', async ({
     cluster,
     source,
   }) => {
@@ -78,7 +78,11 @@ describe('transaction()', () => {
     expect(await written(cluster, 'committed', 'rolled back')).toEqual(['committed'])
   })
 
-  test('runs again by default, with a new query runner in each attempt', async ({ cluster, source, killSessions }) => {
+  test('transaction() runs again by default, with a new query runner in each attempt', async ({
+    cluster,
+    source,
+    killSessions,
+  }) => {
     const runners = new Set<QueryRunner | undefined>()
     const attempts = await transaction(source, async (manager, { attempt }) => {
       runners.add(manager.queryRunner)
@@ -92,7 +96,7 @@ describe('transaction()', () => {
     expect(await written(cluster, 'in the third')).toEqual(['in the third'])
   })
 
-  test('leaves dataSource.transaction() running once', async ({ source }) => {
+  test('transaction() leaves dataSource.transaction() running once', async ({ source }) => {
     let runs = 0
     const once = source.transaction(async (manager) => {
       runs++
@@ -102,7 +106,9 @@ describe('transaction()', () => {
     expect(runs).toBe(1)
   })
 
-  test("runs at its own isolation level, else at the data source's, else at the server's", async ({ source }) => {
+  test("transaction() runs at its own isolation level, else at the data source's, else at the server's", async ({
+    source,
+  }) => {
     const level = (options: Parameters<typeof transaction>[1]): Promise<string> =>
       transaction(source, options as object, async (manager) => {
         const [{ transaction_isolation: level }] = await manager.query('show transaction_isolation')
@@ -115,7 +121,7 @@ describe('transaction()', () => {
     expect(await level({ isolationLevel: 'SERIALIZABLE' })).toBe('serializable')
   })
 
-  test('runs once with `retry: false`, else as often as `retries` says', async ({ source }) => {
+  test('transaction() runs once with `retry: false`, else as often as `retries` says', async ({ source }) => {
     for (const [retry, expected] of [
       [false, 1],
       [{ ...AT_ONCE, retries: 1 }, 2],
@@ -131,7 +137,7 @@ describe('transaction()', () => {
     }
   })
 
-  test('rolls back to a savepoint when a nested transaction fails', async ({ cluster, source }) => {
+  test('transaction() rolls back to a savepoint when a nested transaction fails', async ({ cluster, source }) => {
     await transaction(source, async (manager) => {
       await manager.insert(Entry, { id: 'outer' })
       const inner = manager.transaction(async (nested) => {
@@ -143,7 +149,7 @@ describe('transaction()', () => {
     expect(await written(cluster, 'outer', 'inner')).toEqual(['outer'])
   })
 
-  test("cancels the running statement when its signal is aborted, and rejects with the signal's reason", async ({
+  test("transaction() cancels the running statement when its signal is aborted, and rejects with the signal's reason", async ({
     cluster,
     source,
     applicationName,
@@ -163,7 +169,7 @@ describe('transaction()', () => {
   })
 
   test.for(['beforeTransactionStart', 'afterTransactionStart', 'beforeTransactionCommit'])(
-    'runs again when a subscriber throws 40001 in %s',
+    'transaction() runs again when a subscriber throws 40001 in %s',
     async (hook, { cluster, source }) => {
       throwingIn(source, hook, conflict())
       const id = `in spite of ${hook}`
@@ -176,7 +182,7 @@ describe('transaction()', () => {
     },
   )
 
-  test('does not run again when a subscriber throws 40001 after COMMIT', async ({ cluster, source }) => {
+  test('transaction() does not run again when a subscriber throws 40001 after COMMIT', async ({ cluster, source }) => {
     const own = conflict()
     throwingIn(source, 'afterTransactionCommit', own)
     let runs = 0
@@ -190,7 +196,10 @@ describe('transaction()', () => {
     expect(await written(cluster, 'written once')).toEqual(['written once'])
   })
 
-  test('saves entities that its function makes, in the attempt that commits', async ({ cluster, source }) => {
+  test('transaction() saves entities that its function makes, in the attempt that commits', async ({
+    cluster,
+    source,
+  }) => {
     await cluster.query('drop table if exists account')
     await source.synchronize()
     const saved = await transaction(source, { retry: AT_ONCE }, async (manager, { attempt }) => {
@@ -202,7 +211,10 @@ describe('transaction()', () => {
   })
 
   // This is TypeORM's, and can't be changed from outside. So the documentation asks for entities that `fn` makes or loads.
-  test('leaves an entity from outside as a failed attempt has changed it', async ({ cluster, source }) => {
+  test('transaction() leaves an entity from outside as a failed attempt has changed it', async ({
+    cluster,
+    source,
+  }) => {
     await cluster.query('drop table if exists account')
     await source.synchronize()
     const outside = { balance: 100 } as Account
@@ -224,7 +236,7 @@ describe('transaction()', () => {
     { isolation: 'SERIALIZABLE' },
     { connectionTimeoutMillis: -1 },
     'SERIALIZABLE',
-  ])('refuses %o as options', async (options, { source }) => {
+  ])('transaction() refuses %o as options', async (options, { source }) => {
     let hasRun = false
     const refused = transaction(source, options as object, async () => {
       hasRun = true
@@ -233,7 +245,7 @@ describe('transaction()', () => {
     expect(hasRun).toBe(false)
   })
 
-  test("refuses anything that isn't a function, and an isolation level that TypeORM doesn't know", async ({
+  test("transaction() refuses anything that isn't a function, and an isolation level that TypeORM doesn't know", async ({
     source,
   }) => {
     for (const wrong of [[], [{}], [{}, 'work']])
