@@ -1,30 +1,15 @@
-import type pg from 'pg'
 import { describe, expect } from 'vitest'
 import { test } from '../faults/support/fault-test.ts'
 import { rejection } from '../faults/support/settling.ts'
+import { documentedTransaction } from '../support/documented-transaction.ts'
 import { LIBRARIES } from './support/libraries.ts'
-
-/** https://node-postgres.com/features/transactions, as it is written there. */
-async function transaction(pool: pg.Pool, ...steps: [text: string, values?: unknown[]][]): Promise<void> {
-  const client = await pool.connect()
-  try {
-    await client.query('BEGIN')
-    for (const [text, values] of steps) await client.query(text, values)
-    await client.query('COMMIT')
-  } catch (error) {
-    await client.query('ROLLBACK')
-    throw error
-  } finally {
-    client.release()
-  }
-}
 
 describe.each(LIBRARIES)('$library: a transaction', ({ library, open }) => {
   test('a transaction is committed as a whole', async ({ cluster, direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const ids = [`${library} a`, `${library} b`]
     const insert = 'insert into entry values ($1)'
-    await transaction(pool, [insert, [ids[0]]], [insert, [ids[1]]])
+    await documentedTransaction(pool, [insert, [ids[0]]], [insert, [ids[1]]])
     expect(await cluster.query('select id from entry where id = any ($1) order by id', [ids])).toEqual(
       ids.map((id) => ({ id })),
     )
@@ -33,7 +18,7 @@ describe.each(LIBRARIES)('$library: a transaction', ({ library, open }) => {
   test('a transaction that fails is rolled back as a whole, and its error surfaces', async ({ cluster, direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const id = `${library} failing`
-    const failed = transaction(pool, ['insert into entry values ($1)', [id]], ['select nonsense'])
+    const failed = documentedTransaction(pool, ['insert into entry values ($1)', [id]], ['select nonsense'])
     expect(await rejection(failed)).toMatchObject({ code: '42703' })
     expect(await cluster.query('select from entry where id = $1', [id])).toEqual([])
     expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])

@@ -2,6 +2,7 @@ import { getEventListeners } from 'node:events'
 import { type AcquireOptions, Pool, withPoolOptions } from '@holdfast/core'
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
+import { documentedTransaction } from '../support/documented-transaction.ts'
 import { Cluster, type ClusterConfig, until } from '../support/index.ts'
 import { test } from './support/fault-test.ts'
 import { expectHealthy } from './support/health.ts'
@@ -198,20 +199,8 @@ const RUNNING: readonly { how: string; run(pool: Pool, text: string, signal: Abo
   },
   {
     how: 'a transaction',
-    async run(pool, text, signal) {
-      const client = await pool.connect()
-      try {
-        await client.query('begin')
-        await client.query("insert into entry values ('given up')")
-        await client.query({ text, signal } as pg.QueryConfig)
-        await client.query('commit')
-      } catch (error) {
-        await client.query('rollback')
-        throw error
-      } finally {
-        client.release()
-      }
-    },
+    run: (pool, text, signal) =>
+      documentedTransaction(pool, ["insert into entry values ('given up')"], [{ text, signal } as pg.QueryConfig]),
   },
   {
     how: 'pool.transaction',

@@ -1,3 +1,4 @@
+import type pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { deferred } from './deferred.ts'
 import { createEntries, started, writer } from './fixtures/aimed-writer.ts'
@@ -25,6 +26,35 @@ beforeEach(async () => {
 
 function connectThrough(proxy: AimedProxy): Promise<TestClient> {
   return connect(proxy.config(cluster.config()))
+}
+
+interface HeldCommit {
+  readonly commit: ReturnType<typeof started>
+  readonly client: TestClient
+  /** Holds the lock that the server waits for before it carries COMMIT out, if COMMIT is held after it was forwarded. */
+  readonly admin: pg.Client
+  isWritten(): Promise<boolean>
+}
+
+/** Does something to the backend of a COMMIT, or to its server, while COMMIT is held at a point. */
+async function actOnCommit(
+  point: Point,
+  act: (backendPid: number) => Promise<void>,
+  check: (held: HeldCommit) => Promise<void>,
+): Promise<void> {
+  await using proxy = await AimedProxy.start(cluster)
+  const { client, isWritten } = await writer(cluster, proxy, { waits: point === 'after-forward' })
+  await using _ = client
+  await cluster.withAdmin(async (admin) => {
+    await admin.query('select pg_advisory_lock(1)')
+    const shot = proxy.aim({ statement: COMMIT, point }, async ({ backendPid: pid = 0 }) => {
+      if (point === 'after-forward') await until(() => cluster.countSessions({ pid, state: 'active' }))
+      await act(pid)
+    })
+    const commit = started(client.query('commit'))
+    await shot.fired
+    await check({ commit, client, admin, isWritten })
+  })
 }
 
 describe('a COMMIT is lost with its connection', () => {
@@ -189,19 +219,11 @@ describe('while a COMMIT is held back', () => {
     ['after-forward', false, '57P01'],
     ['on-reply', true, 'resolved'],
   ])('the backend of a held COMMIT is killed %s', async (point, written, answer) => {
-    await using proxy = await AimedProxy.start(cluster)
-    const { client, isWritten } = await writer(cluster, proxy, { waits: point === 'after-forward' })
-    await using _ = client
-    await cluster.withAdmin(async (admin) => {
-      await admin.query('select pg_advisory_lock(1)')
-      const shot = proxy.aim({ statement: COMMIT, point }, async (link) => {
-        const pid = link.backendPid ?? 0
-        if (point === 'after-forward') await until(() => cluster.countSessions({ pid, state: 'active' }))
-        await cluster.terminateBackends({ pid })
-        await until(async () => (await cluster.countSessions({ pid })) === 0)
-      })
-      const commit = started(client.query('commit'))
-      await shot.fired
+    const kill = async (pid: number): Promise<void> => {
+      await cluster.terminateBackends({ pid })
+      await until(async () => (await cluster.countSessions({ pid })) === 0)
+    }
+    await actOnCommit(point, kill, async ({ commit, client, isWritten }) => {
       await commit.settled
       expect(commit.answer()).toBe(answer)
       await until(() => client.errors.some(({ message }) => message === LOST))
@@ -214,17 +236,8 @@ describe('while a COMMIT is held back', () => {
     ['after-forward', false],
     ['on-reply', true],
   ])('the server of a held COMMIT is restarted %s', async (point, written) => {
-    await using proxy = await AimedProxy.start(cluster)
-    const { client, isWritten } = await writer(cluster, proxy, { waits: point === 'after-forward' })
-    await using _ = client
-    await cluster.withAdmin(async (admin) => {
-      await admin.query('select pg_advisory_lock(1)')
-      const shot = proxy.aim({ statement: COMMIT, point }, async () => {
-        if (point === 'after-forward') await until(() => cluster.countSessions({ state: 'active' }))
-        await cluster.restart('immediate')
-      })
-      const commit = started(client.query('commit'))
-      await shot.fired
+    const restart = (): Promise<void> => cluster.restart('immediate')
+    await actOnCommit(point, restart, async ({ commit, client, isWritten }) => {
       await commit.settled
       expect(commit.answer()).toMatch(written ? /resolved/ : /57P02|ECONNRESET|terminated/)
       await until(() => client.errors.length > 0)
@@ -237,17 +250,8 @@ describe('while a COMMIT is held back', () => {
     ['after-forward', undefined],
     ['on-reply', 'resolved'],
   ])('the server of a held COMMIT is frozen %s', async (point, answer) => {
-    await using proxy = await AimedProxy.start(cluster)
-    const { client, isWritten } = await writer(cluster, proxy, { waits: point === 'after-forward' })
-    await using _ = client
-    await cluster.withAdmin(async (admin) => {
-      await admin.query('select pg_advisory_lock(1)')
-      const shot = proxy.aim({ statement: COMMIT, point }, async () => {
-        if (point === 'after-forward') await until(() => cluster.countSessions({ state: 'active' }))
-        await cluster.freeze()
-      })
-      const commit = started(client.query('commit'))
-      await shot.fired
+    const freeze = (): Promise<void> => cluster.freeze()
+    await actOnCommit(point, freeze, async ({ commit, admin, isWritten }) => {
       if (answer) await commit.settled
       expect(commit.answer()).toBe(answer)
       await cluster.thaw()

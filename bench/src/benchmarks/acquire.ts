@@ -47,20 +47,15 @@ function contest(name: string, callers: number, sliceMillis: number): Contest {
 }
 
 function holdfast(): Acquirer {
-  const pool = new Pool({ Client: ScriptedClient, max: MAX })
-  return {
-    async caller(turns) {
-      while (turns.next()) {
-        const client = await pool.connect()
-        client.release()
-      }
-    },
-    close: () => pool.end(),
-  }
+  return connecting(new Pool({ Client: ScriptedClient, max: MAX }))
 }
 
 function pgPool(): Acquirer {
-  const pool = new pg.Pool({ Client: ScriptedClient, max: MAX })
+  return connecting(new pg.Pool({ Client: ScriptedClient, max: MAX }))
+}
+
+/** Every contestant with the API of pg runs the same code. */
+function connecting(pool: pg.Pool): Acquirer {
   return {
     async caller(turns) {
       while (turns.next()) {

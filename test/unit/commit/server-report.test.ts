@@ -8,19 +8,10 @@ import {
   terminateQuery,
   xidStatusQuery,
 } from '../../../packages/core/src/commit/server-report.ts'
-import type { ServerIdentity, TransactionIdentity } from '../../../packages/core/src/commit/verdict.ts'
+import { ASKED, SERVER } from './identity.ts'
 import { nonsense } from './nonsense.ts'
 
-const SERVER: ServerIdentity = {
-  backendPid: 42,
-  backendStart: '1700000000.123456',
-  systemIdentifier: '7000000000000000001',
-  timeline: '00000001',
-  postmasterStart: '1600000000.5',
-  statisticsStart: '1600000000.7',
-}
 const SERVER_TEXT = '42 1700000000.123456 7000000000000000001 00000001 1600000000.5 1600000000.7'
-const ASKED: TransactionIdentity = { ...SERVER, transactionId: '1000' }
 
 describe('the identity of a server', () => {
   test('the identity of a server is read from its text', () => {

@@ -3,19 +3,10 @@ import {
   judgeVerdict,
   type ServerIdentity,
   type ServerState,
-  type TransactionIdentity,
   type XidStatus,
 } from '../../../packages/core/src/commit/verdict.ts'
+import { ASKED, SERVER } from './identity.ts'
 
-const SERVER: ServerIdentity = {
-  backendPid: 42,
-  backendStart: '1700000000.123456',
-  systemIdentifier: '7000000000000000001',
-  timeline: '00000001',
-  postmasterStart: '1600000000.5',
-  statisticsStart: '1600000000.7',
-}
-const ASKED: TransactionIdentity = { ...SERVER, transactionId: '1000' }
 const STATUSES: readonly XidStatus[] = ['committed', 'aborted', 'in progress', 'future', null]
 
 /** The same server with these changes. The session that asks is another, so its pid and start prove nothing. */
