@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises'
-import { UsageError } from '@holdfast/test/support'
+import { interruptible, UsageError } from '@holdfast/test/support'
 import { BENCHMARKS } from './benchmarks/index.ts'
 import { helpText, type Options, parseOptions } from './options.ts'
 import { renderJson } from './report/json.ts'
@@ -26,20 +26,13 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 async function bench(options: Options): Promise<number> {
-  const interrupt = new AbortController()
-  const interrupted = (): void => interrupt.abort()
-  process.once('SIGINT', interrupted).once('SIGTERM', interrupted)
-  try {
-    const results = await run(options, interrupt.signal)
+  const code = await interruptible(async (signal) => {
+    const results = await run(options, signal)
     await publish(results, options)
     return options.check && results.some(missesGoal) ? EXIT.missed : EXIT.done
-  } catch (error) {
-    if (!interrupt.signal.aborted) throw error
-    process.stderr.write('Called off; everything is cleaned up.\n')
-    return EXIT.interrupted
-  } finally {
-    process.off('SIGINT', interrupted).off('SIGTERM', interrupted)
-  }
+  })
+  if (code === undefined) process.stderr.write('Called off; everything is cleaned up.\n')
+  return code ?? EXIT.interrupted
 }
 
 async function run(options: Options, signal: AbortSignal): Promise<MetricResult[]> {

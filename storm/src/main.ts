@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { styleText } from 'node:util'
-import { UsageError } from '@holdfast/test/support'
+import { interruptible, UsageError } from '@holdfast/test/support'
 import { UnusableServer } from './ground/external.ts'
 import { HELP, listText, type Options, parseOptions } from './options.ts'
 import { renderAccount } from './report/account.ts'
@@ -33,20 +33,13 @@ async function main(args: readonly string[]): Promise<number> {
 async function storm(options: Options): Promise<number> {
   // With numbers on standard output, nothing else may be written there.
   const out = options.json === '-' ? process.stderr : process.stdout
-  const interrupt = new AbortController()
-  const interrupted = (): void => interrupt.abort()
-  process.once('SIGINT', interrupted).once('SIGTERM', interrupted)
-  try {
-    const record = await run(options, out, interrupt.signal)
+  const code = await interruptible(async (signal) => {
+    const record = await run(options, out, signal)
     await publish(record, options, out)
     return violations(record).length > 0 ? EXIT.failed : EXIT.held
-  } catch (error) {
-    if (!interrupt.signal.aborted) throw error
-    process.stderr.write('Called off; everything is cleaned up.\n')
-    return EXIT.interrupted
-  } finally {
-    process.off('SIGINT', interrupted).off('SIGTERM', interrupted)
-  }
+  })
+  if (code === undefined) process.stderr.write('Called off; everything is cleaned up.\n')
+  return code ?? EXIT.interrupted
 }
 
 async function run(options: Options, out: NodeJS.WriteStream, signal: AbortSignal): Promise<StormRecord> {

@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises'
-import { UsageError } from '@holdfast/test/support'
+import { interruptible, UsageError } from '@holdfast/test/support'
 import { parseSoakOptions, SOAK_HELP, type SoakOptions } from './soak/options.ts'
 import { renderSoakJson } from './soak/report/json.ts'
 import { SoakProgress } from './soak/report/progress.ts'
@@ -29,28 +29,21 @@ async function soak(options: SoakOptions): Promise<number> {
   // With numbers on standard output, nothing else may be written there.
   const out = options.json === '-' ? process.stderr : process.stdout
   const record = emptySoakRecord(options)
-  const wasCalledOff = await run(record, out)
+  const isDone = await run(record, out)
   await publish(record, options, out)
-  if (wasCalledOff) process.stderr.write('Called off; everything is cleaned up.\n')
-  if (wasCalledOff) return EXIT.interrupted
+  if (!isDone) process.stderr.write('Called off; everything is cleaned up.\n')
+  if (!isDone) return EXIT.interrupted
   return hasFailed(record) ? EXIT.failed : EXIT.flat
 }
 
-/** Whether it was aborted. */
+/** Whether it went on to its end: false if it was called off. */
 async function run(record: SoakRecord, out: NodeJS.WriteStream): Promise<boolean> {
-  const interrupt = new AbortController()
-  const interrupted = (): void => interrupt.abort()
-  process.once('SIGINT', interrupted).once('SIGTERM', interrupted)
   using progress = new SoakProgress(out)
-  try {
-    await runSoak(record, progress, interrupt.signal)
-    return false
-  } catch (error) {
-    if (!interrupt.signal.aborted) throw error
+  const isDone = await interruptible(async (signal) => {
+    await runSoak(record, progress, signal)
     return true
-  } finally {
-    process.off('SIGINT', interrupted).off('SIGTERM', interrupted)
-  }
+  })
+  return isDone ?? false
 }
 
 async function publish(record: SoakRecord, { json }: SoakOptions, out: NodeJS.WriteStream): Promise<void> {

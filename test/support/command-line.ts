@@ -58,3 +58,20 @@ export function parseSeed(text: string): number {
   if (Number.isSafeInteger(seed) && seed >= 0 && text.trim() !== '') return seed
   throw new UsageError(`--seed must be a whole number from 0, got ${JSON.stringify(text)}.`)
 }
+
+/** Runs work that Ctrl-C and SIGTERM abort. Resolves with undefined if they did, when the work has cleaned up. */
+export async function interruptible<Result extends NonNullable<unknown>>(
+  work: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result | undefined> {
+  const interrupt = new AbortController()
+  const abort = (): void => interrupt.abort()
+  process.once('SIGINT', abort).once('SIGTERM', abort)
+  try {
+    return await work(interrupt.signal)
+  } catch (error) {
+    if (interrupt.signal.aborted) return undefined
+    throw error
+  } finally {
+    process.off('SIGINT', abort).off('SIGTERM', abort)
+  }
+}

@@ -10,7 +10,7 @@ export {
   type Shot,
 } from './aimed-proxy-shot.ts'
 export { Cluster, type ClusterConfig, type ClusterOptions } from './cluster.ts'
-export { parseCommandLine, parseJsonTarget, parseSeed, UsageError } from './command-line.ts'
+export { interruptible, parseCommandLine, parseJsonTarget, parseSeed, UsageError } from './command-line.ts'
 export {
   ClusterError,
   type ClusterErrorCode,
