@@ -35,9 +35,7 @@ describe.each(SUBJECTS)('drain() of the pool of $name', (subject) => {
     await settles(database[Symbol.asyncDispose](), 'closing the ORM')
   })
 
-  test("drain() of an ORM's pool serves a transaction to its end, and leaves closing the ORM nothing to wait for", async ({
-    direct,
-  }) => {
+  test("drain() serves an ORM's transaction to its end, and leaves closing nothing to wait for", async ({ direct }) => {
     const database = await open(subject, { ...direct, ...PATIENT, max: 2 })
     let drained: Promise<boolean> | undefined
     const rows = await database.transaction(async (tx) => {

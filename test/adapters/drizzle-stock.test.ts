@@ -50,10 +50,7 @@ describe('stock Drizzle', () => {
     expect([pool.totalCount, pool.idleCount]).toEqual([1, 1])
   })
 
-  test('stock Drizzle prepares the prepared statement of a transaction again on the next connection', async ({
-    cluster,
-    direct,
-  }) => {
+  test("stock Drizzle prepares a transaction's statement again on the next connection", async ({ cluster, direct }) => {
     await using pool = new Pool({ ...direct, max: 1, prePing: { idleMillis: 0 } })
     const db = drizzle({ client: pool })
     const find = (): Promise<unknown[]> =>
@@ -72,9 +69,7 @@ describe('stock Drizzle', () => {
     expect(await find()).toEqual([])
   })
 
-  test('stock Drizzle runs a transaction on one connection, since it recognises our class as a pool', async ({
-    direct,
-  }) => {
+  test('stock Drizzle runs a transaction on one connection, since our class counts as a pool', async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: 5 })
     const database = drizzleOn(pool, async () => {})
     const pids = await database.transaction(async (tx) => [
@@ -85,9 +80,7 @@ describe('stock Drizzle', () => {
     expect(new Set(pids).size).toBe(1)
   })
 
-  test('stock Drizzle never releases the connection of a refused BEGIN, which only an adapter can mend', async ({
-    direct,
-  }) => {
+  test('stock Drizzle never releases the connection of a refused BEGIN: only an adapter can', async ({ direct }) => {
     const pool = new Pool({ ...direct, max: 2, closeTimeoutMillis: 1 })
     const db = drizzle({ client: pool })
     const transaction = db.transaction(async () => {}, { isolationLevel: 'nonsense' as 'serializable' })

@@ -91,11 +91,7 @@ describe('stock Kysely', () => {
     await settles(sql`select 1`.execute(kysely.db), 'the next statement')
   })
 
-  test('stock Kysely frees the slot of connection() when its connection dies', async ({
-    cluster,
-    direct,
-    applicationName,
-  }) => {
+  test("stock Kysely's connection() frees its slot when it dies", async ({ cluster, direct, applicationName }) => {
     await using kysely = kyselyWith({ ...direct, max: 1 })
     const held = kysely.db.connection().execute(async (db) => {
       await sql`select 1`.execute(db)
@@ -107,9 +103,7 @@ describe('stock Kysely', () => {
     await settles(sql`select 1`.execute(kysely.db), 'the next statement')
   })
 
-  test('stock Kysely runs onCreateConnection for each lease, since each lease has a client of its own', async ({
-    direct,
-  }) => {
+  test('stock Kysely runs onCreateConnection for each lease, since each has its own client', async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: 1 })
     const created = vi.fn(async () => {})
     const db = new Kysely<Tables>({
@@ -140,11 +134,7 @@ describe('stock Kysely', () => {
     expect((await kysely.db.introspection.getTables()).map(({ name }) => name)).toContain('entry')
   })
 
-  test('stock Kysely rolls a controlled transaction back to a savepoint', async ({
-    cluster,
-    direct,
-    applicationName,
-  }) => {
+  test('stock Kysely rolls a transaction back to a savepoint', async ({ cluster, direct, applicationName }) => {
     await using kysely = kyselyWith({ ...direct, max: 1 })
     const tx = await kysely.db.startTransaction().execute()
     await tx.insertInto('entry').values({ id: 'controlled' }).execute()

@@ -74,11 +74,7 @@ describe('stock TypeORM', () => {
     },
   )
 
-  test('stock TypeORM: a query runner that is released with an open transaction has it rolled back', async ({
-    source,
-    cluster,
-    place,
-  }) => {
+  test('stock TypeORM: a runner released in a transaction has it rolled back', async ({ source, cluster, place }) => {
     const runner = source.createQueryRunner()
     await runner.startTransaction()
     await runner.manager.insert(Entry, { id: 'left by a runner' })
@@ -88,11 +84,7 @@ describe('stock TypeORM', () => {
     await expectHealthy(databaseOf(source), place)
   })
 
-  test('stock TypeORM: a query runner rejects with the first cause, and rolls back, when its session is killed in a statement', async ({
-    source,
-    cluster,
-    place,
-  }) => {
+  test('stock TypeORM: a runner killed in a statement rejects with the cause', async ({ source, cluster, place }) => {
     const runner = source.createQueryRunner()
     await runner.startTransaction()
     await runner.manager.insert(Entry, { id: 'killed runner' })
@@ -105,11 +97,7 @@ describe('stock TypeORM', () => {
     await expectHealthy(databaseOf(source), place)
   })
 
-  test('stock TypeORM: queryRunner.stream() calls its error callback when the connection dies', async ({
-    source,
-    cluster,
-    place,
-  }) => {
+  test('stock TypeORM: a stream calls its error callback when it is lost', async ({ source, cluster, place }) => {
     const runner = source.createQueryRunner()
     const told = new Promise<unknown>((resolve, reject) => {
       void runner
@@ -150,10 +138,7 @@ describe('stock TypeORM', () => {
     await until(async () => (await cluster.countSessions({ applicationName })) === 0)
   })
 
-  test('stock TypeORM: a data source can be initialised again after a failure, and after destroy()', async ({
-    proxy,
-    proxied,
-  }) => {
+  test('stock TypeORM: a data source initialises again after a failure or destroy()', async ({ proxy, proxied }) => {
     const source = new DataSource({
       type: 'postgres',
       driver: { ...pg, Pool },

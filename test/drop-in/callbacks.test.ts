@@ -48,9 +48,7 @@ describe.each(LIBRARIES)('$library: callbacks', ({ open }) => {
     client.release()
   })
 
-  test('callbacks of connect are given release as the third argument, which can discard the client', async ({
-    direct,
-  }) => {
+  test('callbacks of connect are given release, which can discard the client', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const lend = async (): Promise<[pg.PoolClient, (discard?: Error | boolean) => void]> => {
       const [, client, release] = await calledWith((done) => pool.connect(done))

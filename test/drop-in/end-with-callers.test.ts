@@ -15,9 +15,7 @@ describe.each(LIBRARIES)('$library: pool.end', ({ open }) => {
 })
 
 describe('the pool is ended in the tick in which a statement was given to its idle client', () => {
-  test('stock pg.Pool: a statement given to an idle client in the tick of pool.end is never answered', async ({
-    direct,
-  }) => {
+  test('stock pg.Pool: a statement sent in the tick of pool.end is never answered', async ({ direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     await pool.query('select 1')
     const statement = unattended(pool.query('select 2 as two'))

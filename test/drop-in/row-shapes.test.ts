@@ -24,9 +24,7 @@ describe.each(LIBRARIES)('$library: a statement that runs again', ({ open }) => 
     })
   })
 
-  test('a statement that runs again shows the columns by the names that they have in this schema', async ({
-    direct,
-  }) => {
+  test('a statement that runs again shows the columns by the names of its schema', async ({ direct }) => {
     await using pool = open({ ...direct, max: 2 })
     await pool.query('drop schema if exists us, uk cascade; create schema us; create schema uk')
     await pool.query('create table us.pet as select 1 as dog; create table uk.pet as select 2 as cat')
@@ -60,9 +58,7 @@ describe.each(LIBRARIES)('$library: a statement that runs again', ({ open }) => 
     }
   })
 
-  test("a statement that runs again has its values parsed by its own config, and by the driver's settings at that time", async ({
-    direct,
-  }) => {
+  test('a statement that runs again has its values parsed by the settings of that time', async ({ direct }) => {
     let suffix = '!'
     const shouting = { getTypeParser: () => (value: unknown) => `${value}${suffix}` }
     await using pool = open({ ...direct, max: 1 })
@@ -119,9 +115,7 @@ describe.each(LIBRARIES)('$library: a statement that runs again', ({ open }) => 
     }
   })
 
-  test('a statement that runs again has the same result as before, down to the driver’s own parts', async ({
-    direct,
-  }) => {
+  test('a statement that runs again has the same result, down to the driver’s own parts', async ({ direct }) => {
     await using pool = open({ ...direct, max: 1 })
     const run = (): Promise<pg.QueryResult> => pool.query("select $1::int as a, now() as b, '{1}'::int[] as c", [1])
     const [first, second] = [await run(), await run()]

@@ -18,9 +18,7 @@ describe('Holdfast', () => {
     expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
-  test('Holdfast lets a cursor be closed while it waits for its turn, and the next statement run', async ({
-    direct,
-  }) => {
+  test('Holdfast lets a waiting cursor be closed, and the next statement run', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     await using client = await pool.connect()
     const before = client.query('select pg_sleep(0.05)')

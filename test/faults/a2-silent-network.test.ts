@@ -72,10 +72,7 @@ describe('Holdfast', () => {
 })
 
 describe('stock pg.Pool', () => {
-  test('stock pg.Pool goes on leasing the dead connections when its statements time out', async ({
-    proxy,
-    proxied,
-  }) => {
+  test('stock pg.Pool goes on leasing dead connections when statements time out', async ({ proxy, proxied }) => {
     await using pool = new StockPool({ ...proxied, max: 1, query_timeout: 300 })
     await warmUp(pool, 1)
     proxy.swallow({ connections: 'existing' })

@@ -27,10 +27,7 @@ describe('stock pg.Pool', () => {
     expect(await application.ends()).toMatchObject({ code: 1, stderr: expect.stringContaining("'error' event") })
   })
 
-  test('stock pg.Pool: with a listener, the first statement of every connection fails after the thaw', async ({
-    cluster,
-    direct,
-  }) => {
+  test('stock pg.Pool: after the thaw each connection fails its first statement', async ({ cluster, direct }) => {
     await using application = await Application.start('stock', direct)
     await application.listen()
     await openThree(application)

@@ -73,10 +73,7 @@ describe('Holdfast', () => {
     },
   )
 
-  test('Holdfast: idle_session_timeout retires a connection that is known to be dead, too, and no other', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: idle_session_timeout retires one known to be dead, and no other', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: SIZE })
     const { healthy } = await openWithOneShortLived(pool)
     await until(() => pool.totalCount === SIZE - 1)

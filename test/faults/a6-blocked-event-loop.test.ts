@@ -65,10 +65,7 @@ async function insertWhileBlocked(pool: pg.Pool, { run }: Way, { cluster, direct
 }
 
 describe.each(WAYS)('through $way', (way) => {
-  test('stock pg.Pool condemns a write that was committed while the event loop was blocked', async ({
-    cluster,
-    direct,
-  }) => {
+  test('stock pg.Pool condemns a committed write after a blocked event loop', async ({ cluster, direct }) => {
     await using pool = new StockPool({ ...direct, max: 1, query_timeout: QUERY_TIMEOUT_MILLIS })
     await warmUp(pool, 1)
     const id = `stock ${way.way}`
@@ -86,10 +83,7 @@ describe.each(WAYS)('through $way', (way) => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast keeps a connection whose answer to the ping is unread because the event loop was blocked', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast keeps a connection whose ping was answered during a block', async ({ cluster, direct }) => {
     const prePing = { idleMillis: 0, timeoutMillis: PING_TIMEOUT_MILLIS }
     await using pool = holdfast({ ...direct, max: 3, prePing })
     const pids = await warmUp(pool, 3)
@@ -106,10 +100,7 @@ describe.each(WAYS)('a statement in the tick in which the event loop was blocked
   // Longer than the block, so that no connection is pinged: what lies in the sockets has to tell.
   const prePing = { idleMillis: 60_000, timeoutMillis: PING_TIMEOUT_MILLIS }
 
-  test('stock pg.Pool sends a statement on a connection that died while the event loop was blocked', async ({
-    cluster,
-    direct,
-  }) => {
+  test('stock pg.Pool sends on a connection that died during a block', async ({ cluster, direct }) => {
     await using pool = new StockPool({ ...direct, max: 2 })
     await warmUp(pool, 2)
     terminateWhileBlocked({ cluster, direct })

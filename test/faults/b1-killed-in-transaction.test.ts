@@ -20,10 +20,7 @@ function heard(client: pg.PoolClient): Promise<unknown> {
 }
 
 describe('killed between two statements of a transaction', () => {
-  test('stock pg.Pool: a kill between two statements of a transaction ends the process, whatever listens on the pool', async ({
-    cluster,
-    direct,
-  }) => {
+  test('stock pg.Pool: a kill in a transaction ends the process, whatever listens', async ({ cluster, direct }) => {
     await using application = await Application.start('stock', direct)
     await application.listen()
     await application.connect()
@@ -46,10 +43,7 @@ describe('killed between two statements of a transaction', () => {
     client.release()
   })
 
-  test('Holdfast: the process lives on without a listener after a kill in a transaction', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: the process survives a kill in a transaction without a listener', async ({ cluster, direct }) => {
     await using application = await Application.start('holdfast', { ...direct, max: 1 })
     await application.connect()
     await application.clientQuery('begin')
@@ -65,10 +59,7 @@ describe('killed between two statements of a transaction', () => {
     expect(await application.ends()).toEqual({ code: 0, stderr: '' })
   })
 
-  test('Holdfast: after a kill in a transaction every later statement rejects with the first cause', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: after a kill every later statement rejects with the first cause', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     await client.query('begin')

@@ -26,10 +26,7 @@ describe("a transaction's function runs on when its connection is gone", () => {
     expect(await cluster.query("select from entry where id = 'acknowledged, stock'")).toEqual([])
   })
 
-  test('Holdfast: a function that runs on when its connection is gone is refused, and touches no other session', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: a function that runs on after a loss touches no other session', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     let zombie: Transaction | undefined
     let isOver = false

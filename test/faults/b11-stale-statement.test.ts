@@ -131,10 +131,7 @@ describe('a table has got another column', () => {
     expect(await cluster.query('select count(*)::int as count from item where id = 2')).toEqual([{ count: 3 }])
   })
 
-  test('Holdfast: a new column makes one statement in the transactions of the whole pool fail, and it is retryable', async ({
-    direct,
-    change,
-  }) => {
+  test('Holdfast: a new column fails one statement in all transactions, retryable', async ({ direct, change }) => {
     await using pool = holdfast({ ...direct, max: CONNECTIONS })
     await onEach(pool, SELECT)
     await change('alter table item add column more int')
@@ -150,10 +147,7 @@ describe('a table has got another column', () => {
     expect(errors.map(isRetryable)).toEqual([true])
   })
 
-  test('Holdfast: pool.transaction runs its work again, once, when a statement is stale', async ({
-    direct,
-    change,
-  }) => {
+  test('Holdfast: pool.transaction runs again, once, when a statement is stale', async ({ direct, change }) => {
     await using pool = holdfast({ ...direct, max: CONNECTIONS })
     await onEach(pool, SELECT)
     await change('alter table item add column more int')
@@ -244,10 +238,7 @@ describe('a prepared statement is stale for another reason', () => {
     expect(rows).toEqual([{ id: 1, n: 1 }])
   })
 
-  test('Holdfast: a name that SQL has taken stays what it is, and the statement runs without one', async ({
-    direct,
-    change,
-  }) => {
+  test('Holdfast: a name that SQL has taken stays, and the statement runs without one', async ({ direct, change }) => {
     await change('select 1')
     await using pool = holdfast({ ...direct, max: 1 })
     await pool.query("prepare items as select 'of the application' as whose")

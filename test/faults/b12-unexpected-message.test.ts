@@ -142,11 +142,7 @@ describe.each(WITHOUT_A_QUESTION)('outside of a statement the server sends $what
     await expectHealthy(pool, cluster, interjected.application_name)
   })
 
-  test('Holdfast: nonsense on an idle connection gives no caller an error', async ({
-    cluster,
-    interjecting,
-    interjected,
-  }) => {
+  test('Holdfast: nonsense while idle gives no caller an error', async ({ cluster, interjecting, interjected }) => {
     await using pool = holdfast({ ...interjected, max: 1 })
     const [pid] = await warmUp(pool, 1)
     interjecting.interject(bytes)
@@ -155,10 +151,7 @@ describe.each(WITHOUT_A_QUESTION)('outside of a statement the server sends $what
     await expectHealthy(pool, cluster, interjected.application_name)
   })
 
-  test('Holdfast: nonsense in a login fails that attempt, and another one is made', async ({
-    interjecting,
-    interjected,
-  }) => {
+  test('Holdfast: nonsense in a login fails one attempt, not the caller', async ({ interjecting, interjected }) => {
     await using pool = holdfast({ ...interjected, max: 1, connectRetry: { minTimeout: 1, maxTimeout: 1 } })
     await warmUp(pool, 1)
     pool.invalidate()

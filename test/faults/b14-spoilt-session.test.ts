@@ -87,19 +87,13 @@ describe('a read-only default that was lifted since', () => {
     },
   )
 
-  test('Holdfast: a read-only default that was lifted since fails one statement in a transaction', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: a lifted read-only default fails one statement in a transaction', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: CONNECTIONS })
     await warmUpReadOnly(pool, cluster)
     expect(await codesOf(() => pool.transaction((tx) => tx.query(INSERT)))).toEqual(['25006'])
   })
 
-  test('Holdfast: a transaction that the application calls READ ONLY costs no connection', async ({
-    cluster,
-    direct,
-  }) => {
+  test("Holdfast: the application's own READ ONLY costs no connection", async ({ cluster, direct }) => {
     await change(cluster, 'create table if not exists written (id serial); grant all on written, written_id_seq to app')
     await using pool = holdfast({ ...direct, max: 1 })
     const pids = await warmUp(pool, 1)
@@ -118,10 +112,7 @@ describe('a read-only default that was lifted since', () => {
 })
 
 describe('onConnect makes the sessions of a pool read only', () => {
-  test('Holdfast: a write that is refused because onConnect made the session read only keeps its connection', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: a write refused since onConnect set READ ONLY costs nothing', async ({ cluster, direct }) => {
     await change(cluster, 'drop table if exists readable; create table readable (id int); grant all on readable to app')
     await using pool = holdfast({
       ...direct,

@@ -23,10 +23,7 @@ async function begin(pool: pg.Pool, cluster: Cluster): Promise<void> {
 }
 
 describe('killed at BEGIN, and never released', () => {
-  test('stock pg.Pool: the slots of clients that were killed at BEGIN and never released are lost', async ({
-    cluster,
-    direct,
-  }) => {
+  test('stock pg.Pool: clients killed at BEGIN and never released lose their slots', async ({ cluster, direct }) => {
     await using pool = new StockPool({ ...direct, max: SIZE })
     for (let time = 1; time <= SIZE; time++) await rejection(begin(pool, cluster))
     expect(await cluster.countSessions({ applicationName: direct.application_name })).toBe(0)
@@ -36,10 +33,7 @@ describe('killed at BEGIN, and never released', () => {
     expect(await isPending(next)).toBe(true)
   })
 
-  test('Holdfast: the slots of clients that were killed at BEGIN and never released are free', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: clients killed at BEGIN and never released free their slots', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: SIZE })
     for (let time = 1; time <= 2 * SIZE; time++) {
       expect(await rejection(begin(pool, cluster))).toMatchObject({

@@ -16,10 +16,7 @@ function linkOf(client: pg.PoolClient, proxy: FaultProxy): Link {
 }
 
 describe('black hole while a statement is in flight', () => {
-  test('stock pg.Pool: a statement in a black hole is still pending when Holdfast has given up', async ({
-    proxy,
-    proxied,
-  }) => {
+  test("stock pg.Pool: a statement in a black hole outlasts Holdfast's patience", async ({ proxy, proxied }) => {
     await using stock = new StockPool({ ...proxied, max: 1 })
     await using pool = holdfast({ ...proxied, max: 1, query_timeout: QUERY_TIMEOUT_MILLIS })
     const statements = [stock, pool].map((each) => unattended(each.query("select pg_sleep('infinity')")))
@@ -28,10 +25,7 @@ describe('black hole while a statement is in flight', () => {
     expect(await isPending(statements[0] as Promise<unknown>)).toBe(true)
   })
 
-  test('stock pg.Pool: with query_timeout, the connection in the black hole is leased again and again', async ({
-    proxy,
-    proxied,
-  }) => {
+  test('stock pg.Pool: with query_timeout, a dead connection is leased again and again', async ({ proxy, proxied }) => {
     await using pool = new StockPool({ ...proxied, max: 1, query_timeout: 300 })
     await warmUp(pool, 1)
     proxy.swallow({ connections: 'existing' })
@@ -62,11 +56,7 @@ describe('black hole while a statement is in flight', () => {
     },
   )
 
-  test('Holdfast: after a query_timeout the other connections are pinged, and kept since they answer', async ({
-    cluster,
-    proxy,
-    proxied,
-  }) => {
+  test('Holdfast: after query_timeout others are pinged, and kept', async ({ cluster, proxy, proxied }) => {
     const prePing = { idleMillis: 60_000, timeoutMillis: 5000 }
     await using pool = holdfast({ ...proxied, max: SIZE, query_timeout: QUERY_TIMEOUT_MILLIS, prePing })
     const removed = countEvents(pool, 'remove')

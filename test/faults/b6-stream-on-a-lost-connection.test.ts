@@ -59,11 +59,7 @@ describe.each(LOSSES)('a cursor is open, and $loss', ({ code, happen }) => {
     expect(await isPending(closed)).toBe(true)
   })
 
-  test('Holdfast: a waiting read of a cursor rejects, and so does each later one; close() settles', async ({
-    place,
-    pool,
-    client,
-  }) => {
+  test('Holdfast: every read of a lost cursor rejects, and close() settles', async ({ place, pool, client }) => {
     const cursor = client.query(new Cursor(STALLS_AFTER_TWO))
     await cursor.read(2)
     const read = rejection(cursor.read(1))
@@ -87,11 +83,7 @@ describe.each(LOSSES)('a cursor is open, and $loss', ({ code, happen }) => {
     await allIsWell(pool, place)
   })
 
-  test('Holdfast: a later read of a cursor rejects then, and the slot is free before', async ({
-    place,
-    pool,
-    client,
-  }) => {
+  test('Holdfast: a read after the loss rejects, and the slot is free before', async ({ place, pool, client }) => {
     const cursor = client.query(new Cursor('select generate_series(1, 1000)'))
     await cursor.read(2)
     await happen(place)
@@ -102,12 +94,7 @@ describe.each(LOSSES)('a cursor is open, and $loss', ({ code, happen }) => {
     client.release()
   })
 
-  test('Holdfast: a waiting close() of a cursor settles when the connection is lost', async ({
-    proxy,
-    place,
-    pool,
-    client,
-  }) => {
+  test('Holdfast: a waiting close() of a lost cursor settles', async ({ proxy, place, pool, client }) => {
     const cursor = client.query(new Cursor('select generate_series(1, 1000)'))
     await cursor.read(2)
     // The server never receives it.
@@ -186,11 +173,7 @@ describe.each(LOSSES)('a query stream is open, and $loss', ({ code, happen }) =>
     expect(await isPending(read)).toBe(true)
   })
 
-  test('Holdfast: for await over a query stream rejects with the loss, and the slot is free again', async ({
-    place,
-    pool,
-    client,
-  }) => {
+  test('Holdfast: for await over a lost query stream rejects, and frees the slot', async ({ place, pool, client }) => {
     const stream = client.query(new QueryStream(STALLS_AFTER_TWO, [], { batchSize: 1 }))
     const rows: unknown[] = []
     const read = rejection(readAll(stream, rows).finally(() => client.release()))
@@ -211,12 +194,7 @@ describe.each(LOSSES)('a query stream is open, and $loss', ({ code, happen }) =>
     await allIsWell(pool, place)
   })
 
-  test('Holdfast: a destroyed query stream that waits for the server closes when the connection is lost', async ({
-    proxy,
-    place,
-    pool,
-    client,
-  }) => {
+  test('Holdfast: a destroyed query stream closes when it is lost', async ({ proxy, place, pool, client }) => {
     const stream = client.query(new QueryStream('select generate_series(1, 1000)'))
     await new Promise((resolve) => stream.once('readable', resolve))
     proxy.swallow({ links: proxy.links, direction: 'to-server' })
@@ -411,10 +389,7 @@ describe('the network swallows everything, and there is a query_timeout', () => 
 })
 
 describe('the client of a stream that died is never released', () => {
-  test('Holdfast: the slot of a stream that died is free although its client is never released', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: a lost stream frees its slot without a release of its client', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     client.query(new QueryStream(STALLS_AFTER_TWO)).on('error', () => {})

@@ -8,10 +8,7 @@ const DUPLICATE = "insert into entry values ('once')"
 const TIMES = 5
 
 describe('a unique violation', () => {
-  test('stock pg.Pool: a unique violation in pool.query throws the healthy connection away', async ({
-    cluster,
-    direct,
-  }) => {
+  test('stock pg.Pool: a unique violation in pool.query costs the connection', async ({ cluster, direct }) => {
     await cluster.query(`${DUPLICATE} on conflict do nothing`)
     await using pool = new StockPool({ ...direct, max: 1 })
     const opened = countEvents(pool, 'connect')

@@ -9,10 +9,7 @@ import { rejection } from './support/settling.ts'
 const COMMENTED_BEGIN = "/* app='web' */ begin"
 
 describe('ROLLBACK with a comment on a lost connection', () => {
-  test("stock pg.Pool: the error of a ROLLBACK with a comment replaces the application's", async ({
-    cluster,
-    direct,
-  }) => {
+  test("stock pg.Pool: the error of a commented ROLLBACK hides the application's", async ({ cluster, direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     expect(
       await rejection(refusedTransaction(pool, cluster, { begin: COMMENTED_BEGIN, rollback: 'rollback' })),

@@ -8,10 +8,7 @@ import { rejection } from './support/settling.ts'
 const ROLLBACKS = ['rollback', 'ROLLBACK;', 'rollback transaction', 'abort', 'rollback to savepoint sp1']
 
 describe('ROLLBACK on a lost connection', () => {
-  test("stock pg.Pool: the error of ROLLBACK replaces the application's on a lost connection", async ({
-    cluster,
-    direct,
-  }) => {
+  test("stock pg.Pool: the error of ROLLBACK hides the application's after a loss", async ({ cluster, direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     expect(await rejection(refusedTransaction(pool, cluster, { rollback: 'rollback' }))).not.toBeInstanceOf(
       NotEnoughMoney,
@@ -27,10 +24,7 @@ describe('ROLLBACK on a lost connection', () => {
     },
   )
 
-  test('Holdfast: COMMIT PREPARED and ROLLBACK AND CHAIN are refused on a lost connection', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: after a loss COMMIT PREPARED and ROLLBACK AND CHAIN are refused', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     for (const statement of ['rollback and chain', "rollback prepared 'x'", 'rollback; select 1'])
       expect(await rejection(refusedTransaction(pool, cluster, { rollback: statement }))).toMatchObject({

@@ -16,10 +16,7 @@ async function kill(cluster: Cluster, pid: number): Promise<void> {
 }
 
 describe('a transaction whose connection is lost before COMMIT was sent', () => {
-  test('stock pg.Pool: a transaction that is lost before COMMIT is an error for the user', async ({
-    cluster,
-    direct,
-  }) => {
+  test("stock pg.Pool: a transaction lost before COMMIT is the caller's error", async ({ cluster, direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const client = await pool.connect()
     await client.query('begin')
@@ -30,10 +27,7 @@ describe('a transaction whose connection is lost before COMMIT was sent', () => 
     expect(await count(cluster, 'c1-stock')).toBe(0)
   })
 
-  test('Holdfast: a transaction that is lost before COMMIT is run again, as a whole, on a new connection', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: a transaction lost before COMMIT runs again on a new connection', async ({ cluster, direct }) => {
     await using pool = holdfast(direct)
     await warmUp(pool, 3)
     const seen: [attempt: number, pid: number][] = []
@@ -53,10 +47,7 @@ describe('a transaction whose connection is lost before COMMIT was sent', () => 
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: a transaction that is lost between its last statement and COMMIT is run again', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: one that is lost between its last statement and COMMIT runs again', async ({ cluster, direct }) => {
     await using pool = holdfast(direct)
     let attempts = 0
     await pool.transaction(async (tx) => {

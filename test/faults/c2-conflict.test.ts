@@ -52,10 +52,7 @@ describe('two transactions that read what the other writes (40001)', () => {
     expect(ends.filter(({ status }) => status === 'rejected')).toMatchObject([{ reason: { code: '40001' } }])
   })
 
-  test('Holdfast: both of two conflicting transactions (40001) succeed, as if one had come after the other', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: two conflicting transactions (40001) succeed one after the other', async ({ cluster, direct }) => {
     await cluster.withAdmin((admin) => admin.query(ACCOUNTS))
     await cluster.withAdmin((admin) => admin.query('grant all on account to app'))
     await using pool = holdfast(direct)
@@ -96,10 +93,7 @@ describe('a deadlock (40P01)', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test("Holdfast: a deadlock rejects with the server's own error when the transaction may run only once", async ({
-    cluster,
-    direct,
-  }) => {
+  test("Holdfast: a deadlock rejects with the server's error without a retry", async ({ cluster, direct }) => {
     await cluster.withAdmin((admin) => admin.query(ACCOUNTS))
     await cluster.withAdmin((admin) => admin.query('grant all on account to app'))
     await using pool = holdfast(direct)

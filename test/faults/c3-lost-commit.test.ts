@@ -39,11 +39,7 @@ describe.each(['fin', 'rst'] as const)('COMMIT was carried out, and its answer l
     expect(await isWritten(cluster, `stock-${act}`)).toBe(true)
   })
 
-  test('Holdfast: a COMMIT that was carried out succeeds although its answer was lost', async ({
-    cluster,
-    aimed,
-    aimedAt,
-  }) => {
+  test('Holdfast: a COMMIT succeeds although its answer was lost', async ({ cluster, aimed, aimedAt }) => {
     await using pool = holdfast(aimedAt)
     const shot = aimed.aim({ statement: COMMIT, point: 'on-reply' }, act)
     expect(await settles(pay(pool, act), 'the payment')).toMatchObject({ command: 'COMMIT' })
@@ -52,11 +48,7 @@ describe.each(['fin', 'rst'] as const)('COMMIT was carried out, and its answer l
     await expectHealthy(pool, cluster, aimedAt.application_name)
   })
 
-  test('Holdfast: pool.transaction succeeds although the answer to COMMIT was lost, and its function runs once', async ({
-    cluster,
-    aimed,
-    aimedAt,
-  }) => {
+  test("Holdfast: pool.transaction runs once although COMMIT's answer is lost", async ({ cluster, aimed, aimedAt }) => {
     await using pool = holdfast(aimedAt)
     const shot = aimed.aim({ statement: COMMIT, point: 'on-reply' }, act)
     let attempts = 0
@@ -69,11 +61,7 @@ describe.each(['fin', 'rst'] as const)('COMMIT was carried out, and its answer l
     expect([attempts, await isWritten(cluster, id)]).toEqual([1, true])
   })
 
-  test("Holdfast, 'report': a lost COMMIT is said to be unknown, and the transaction never runs again", async ({
-    cluster,
-    aimed,
-    aimedAt,
-  }) => {
+  test("Holdfast, 'report': a lost COMMIT is unknown, and never runs again", async ({ cluster, aimed, aimedAt }) => {
     await using pool = holdfast({ ...aimedAt, lostCommit: 'report' })
     const shot = aimed.aim({ statement: COMMIT, point: 'on-reply' }, act)
     let attempts = 0
@@ -153,10 +141,7 @@ describe('COMMIT was lost', () => {
     expect(await isWritten(cluster, id)).toBe(true)
   })
 
-  test('a lost COMMIT of a transaction that wrote nothing is said to be aborted, and safe to run again', async ({
-    aimed,
-    aimedAt,
-  }) => {
+  test('a lost COMMIT that wrote nothing is said to be aborted, and safe to run again', async ({ aimed, aimedAt }) => {
     await using pool = holdfast(aimedAt)
     const shot = aimed.aim({ statement: COMMIT, point: 'on-reply' }, 'rst')
     const client = await pool.connect()
@@ -187,10 +172,7 @@ describe('looking for it', () => {
     expect(await next()).toBe(before)
   })
 
-  test('identifying transactions costs no round trip when statements are awaited one by one', async ({
-    proxy,
-    proxied,
-  }) => {
+  test('identifying transactions costs no round trip with awaited statements', async ({ proxy, proxied }) => {
     proxy.delay(15)
     await using resolving = holdfast({ ...proxied, prePing: false })
     await using reporting = holdfast({ ...proxied, prePing: false, lostCommit: 'report' })

@@ -97,10 +97,7 @@ test('a lost COMMIT is unknown when the server fails over and the standby lags b
   expect(await Promise.all(errors)).toEqual(PLACES.map(() => unknown))
 })
 
-test('a lost COMMIT is unknown when the server fails over, even if the standby has got everything', async ({
-  primary,
-  standby,
-}) => {
+test('a lost COMMIT is unknown after a failover, even if the standby has everything', async ({ primary, standby }) => {
   await using application = await Application.start(primary)
   const { address } = application
   const { id, paid, attempts } = application.pay()

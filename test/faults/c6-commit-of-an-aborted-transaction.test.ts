@@ -31,10 +31,7 @@ const ROLLED_BACK = {
 const COMMITS = ['COMMIT', 'commit;', 'end', 'commit transaction']
 
 describe('COMMIT of a transaction that a swallowed error had aborted', () => {
-  test('stock pg.Pool: COMMIT after a swallowed error is reported as success, and nothing is written', async ({
-    cluster,
-    direct,
-  }) => {
+  test('stock pg.Pool: COMMIT after a swallowed error succeeds, and writes nothing', async ({ cluster, direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     expect(await swallows(pool, 'stock', 'COMMIT')).toMatchObject({ command: 'ROLLBACK' })
     expect(await isWritten(cluster, 'stock')).toBe(false)
@@ -52,10 +49,7 @@ describe('COMMIT of a transaction that a swallowed error had aborted', () => {
     },
   )
 
-  test('Holdfast: COMMIT after a swallowed error rejects with that error, through pool.transaction', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: pool.transaction rejects with the error that was swallowed', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const pid = await backendPid(pool)
     const error = await rejection(

@@ -39,10 +39,7 @@ describe.each(WAYS)('returned with an open transaction, through $way', ({ way, r
     })
   }
 
-  test("Holdfast: 'none' sends nothing to an open transaction, and closes the connection", async ({
-    cluster,
-    direct,
-  }) => {
+  test("Holdfast: 'none' sends nothing to a transaction, and closes the connection", async ({ cluster, direct }) => {
     const [open, next] = [`open, none, ${way}`, `next, none, ${way}`]
     await using pool = holdfast({ ...direct, max: 1, resetOnReturn: 'none' })
     const pid = await backendPid(pool)
@@ -56,9 +53,7 @@ describe.each(WAYS)('returned with an open transaction, through $way', ({ way, r
 })
 
 describe.each(WAYS)('returned with a failed transaction, through $way', ({ way, run }) => {
-  test('stock pg.Pool: the next caller inherits a failed transaction, unless the connection was thrown away', async ({
-    direct,
-  }) => {
+  test('stock pg.Pool: the next caller inherits a failed transaction, unless it is thrown away', async ({ direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     await rejection(run(pool, FAILED(`failed, stock, ${way}`)))
     const next = run(pool, 'select 1')
@@ -81,10 +76,7 @@ describe.each(WAYS)('returned with a failed transaction, through $way', ({ way, 
 })
 
 describe('returned with statements that still run', () => {
-  test('Holdfast: a release waits for statements that still run, and rolls back what they began', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: a release waits for running statements, and rolls them back', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const pid = await backendPid(client)

@@ -150,10 +150,7 @@ describe('prepared statements', () => {
     expect(await rejection(pool.query({ ...named, values: [2] }))).toMatchObject({ code: '26000' })
   })
 
-  test("Holdfast: 'session' keeps prepared statements, and the driver's need not be parsed again", async ({
-    cluster,
-    direct,
-  }) => {
+  test("Holdfast: 'session' keeps prepared statements, at the server and the driver", async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1, resetOnReturn: 'session' })
     await pool.query(PREPARED.leave)
     for (const number of [1, 2, 3]) {
@@ -222,10 +219,7 @@ describe('what onConnect has set', () => {
 })
 
 describe('a reset that cannot be done', () => {
-  test('Holdfast: a reset that cannot be done closes the connection, so that no later lease inherits anything', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: a reset that cannot be done closes the connection', async ({ cluster, direct }) => {
     await cluster.query('revoke execute on function pg_advisory_unlock_all() from public')
     try {
       await using pool = holdfast({ ...direct, max: 1, resetOnReturn: 'session' })
@@ -255,10 +249,7 @@ describe('a reset that cannot be done', () => {
 })
 
 describe('a function of the user', () => {
-  test('Holdfast: a reset function is given the client and what is known of it, and what it does holds', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: a reset function gets the client and the facts, and it holds', async ({ cluster, direct }) => {
     const told: ResetInfo[] = []
     const resetOnReturn: ResetPolicy = async (client, info) => {
       told.push(info)
@@ -423,10 +414,7 @@ describe("a caller's own wish", () => {
     }
   }
 
-  test('Holdfast: the resetOnReturn of a scope reaches every lease in it, however deep', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: the resetOnReturn of a scope reaches each of its leases', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     await withPoolOptions({ resetOnReturn: 'discard' }, async () => {
       await asAnOrm(pool, (client) => client.query(SET))
@@ -441,9 +429,7 @@ describe("a caller's own wish", () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: the resetOnReturn of a scope reaches the caller that had to wait, and no other', async ({
-    direct,
-  }) => {
+  test('Holdfast: the resetOnReturn of a scope reaches the caller that waited, and no other', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const holder = await pool.connect()
     const inScope = withPoolOptions({ resetOnReturn: 'discard' }, () => pool.query(SET))

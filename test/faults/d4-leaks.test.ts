@@ -114,10 +114,7 @@ describe('never released', () => {
     expect(pool.inspect()).toMatchObject([{ backendPid: pid, state: 'idle', holder: undefined }])
   })
 
-  test('Holdfast: a connection that died before its release was a leak all the same, and its slot is free', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: a connection that died unreleased was a leak, and frees its slot', async ({ cluster, direct }) => {
     const { told, logger } = warnings()
     await using pool = holdfast({ ...direct, max: 1, leakDetectionMillis: LEAK_MILLIS, logger })
     const client = await pool.connect()

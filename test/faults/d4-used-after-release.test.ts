@@ -245,10 +245,7 @@ describe('what was begun before the release', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('a cursor that was begun before the release is read no further, and can be closed', async ({
-    cluster,
-    direct,
-  }) => {
+  test('a cursor begun before the release is read no further, and can be closed', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const cursor = client.query(new Cursor('select generate_series(1, 9) as it'))
@@ -276,10 +273,7 @@ describe('what was begun before the release', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('a stream that was begun before the release ends with the error, and the connection is free', async ({
-    cluster,
-    direct,
-  }) => {
+  test('a stream begun before the release ends with the error, and frees its slot', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const stream = client.query(new QueryStream('select generate_series(1, 1000) as it', [], { highWaterMark: 5 }))
@@ -301,10 +295,7 @@ describe('what was begun before the release', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('a COPY that was begun before the release takes nothing more and writes nothing', async ({
-    cluster,
-    direct,
-  }) => {
+  test('a COPY begun before the release takes nothing more and writes nothing', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const ingest = client.query(from('copy entry from stdin'))
@@ -323,9 +314,7 @@ describe('what was begun before the release', () => {
 describe('listeners of an earlier lease', () => {
   const NOTICE = "do $$ begin raise notice 'for the holder'; end $$"
 
-  test('listeners of an earlier lease get nothing from the next lease, nor from a statement of pool.query', async ({
-    direct,
-  }) => {
+  test('listeners of an earlier lease get nothing of the next lease or of pool.query', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const heard: string[] = []
     const lease = async (name: string): Promise<void> => {
@@ -423,9 +412,7 @@ describe.each([true, false])(
       }
     }
 
-    test('work that outlives its transaction may use the client of another caller, on the connection that it had', async ({
-      direct,
-    }) => {
+    test("work that outlives its transaction may use another caller's client on its connection", async ({ direct }) => {
       await using pool = holdfast({ ...direct, max: 1, clientPerLease })
       let shared: pg.PoolClient | undefined
       const start = await beginIn(pool, async () => (await (shared as pg.PoolClient).query('select 1 as one')).rows)
@@ -456,10 +443,7 @@ describe.each([true, false])(
       expect(rows).toEqual([{ one: 1 }])
     })
 
-    test('work that outlives its transaction is refused the client of its own one, which an adapter ran', async ({
-      cluster,
-      direct,
-    }) => {
+    test("work that outlives an adapter's transaction is refused its own client", async ({ cluster, direct }) => {
       await using pool = holdfast({ ...direct, max: 1, clientPerLease })
       const { promise, resolve } = deferred()
       let late: Promise<unknown> | undefined

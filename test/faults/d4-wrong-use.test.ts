@@ -6,10 +6,7 @@ import { backendPid, holdfast, StockPool } from './support/pools.ts'
 import { rejection } from './support/settling.ts'
 
 describe('used after release', () => {
-  test('stock pg.Pool: a client that is used after release ends the transaction of the next lease', async ({
-    cluster,
-    direct,
-  }) => {
+  test('stock pg.Pool: use after release ends the transaction of the next lease', async ({ cluster, direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const former = await pool.connect()
     former.release()
@@ -41,10 +38,7 @@ describe('released twice', () => {
     expect(() => client.release()).toThrow('Release called on client which has already been released to the pool.')
   })
 
-  test('Holdfast: a second release throws the same text with a code, and the pool is unharmed', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: a second release throws the same text with a code, and no harm', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 2 })
     const client = await pool.connect()
     client.release()
@@ -89,10 +83,7 @@ describe('used after end()', () => {
     expect([pool.ending, pool.ended]).toEqual([true, true])
   })
 
-  test('Holdfast: a client that is leased at end() may finish, and the pool ends when it is released', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: a client that is leased at end() may finish, then the pool ends', async ({ cluster, direct }) => {
     const pool = holdfast({ ...direct, closeTimeoutMillis: 10_000 })
     const client = await pool.connect()
     const ended = pool.end()

@@ -65,9 +65,7 @@ describe.each([20, 2])('twelve callers at once, max: %i, whose session is set by
     },
   )
 
-  test('twelve callers read under the names that an acquire listener sets, through TypeORM as it is', async ({
-    direct,
-  }) => {
+  test('twelve callers read under the names that a listener sets, through TypeORM as it is', async ({ direct }) => {
     await using database = await typeorm.open({ ...direct, max })
     settleIn(database.pool)
     expect(await readUnderAnotherName(() => database.run(TENANT))).toBe(0)

@@ -25,11 +25,7 @@ describe.each(WAYS)('connections are refused for a while, through $way', ({ run 
     for (const result of results) expect(result).toMatchObject({ status: 'rejected', reason: { code: 'ECONNREFUSED' } })
   })
 
-  test('Holdfast: while connections are refused one opening tries for all, and all are served', async ({
-    cluster,
-    proxy,
-    proxied,
-  }) => {
+  test('Holdfast: one opening tries for all callers, and all are served', async ({ cluster, proxy, proxied }) => {
     const { Client, attempts } = countingClient()
     await using pool = holdfast({ ...proxied, max: SIZE, Client })
     proxy.refuse()
@@ -45,11 +41,7 @@ describe.each(WAYS)('connections are refused for a while, through $way', ({ run 
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test('Holdfast: one opening tries for all when the connections that the pool had are lost, too', async ({
-    cluster,
-    proxy,
-    proxied,
-  }) => {
+  test('Holdfast: one opening tries for all when all connections are lost', async ({ cluster, proxy, proxied }) => {
     const { Client, attempts } = countingClient()
     await using pool = holdfast({ ...proxied, max: SIZE, Client })
     await warmUp(pool, SIZE)
@@ -112,10 +104,7 @@ describe('too many clients', () => {
 })
 
 describe('a hiccup of the resolver', () => {
-  test('Holdfast: a host name that has worked before is tried again when the resolver fails', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: a host name that has worked is tried again when it fails', async ({ cluster, direct }) => {
     let hiccups = false
     const { Client, attempts } = countingClient()
     const stream = (): net.Socket => {

@@ -59,11 +59,7 @@ describe.each(WAYS)('the pool is exhausted, through $way', ({ run }) => {
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test('Holdfast: the failures of an earlier outage are not blamed for an exhausted pool later', async ({
-    cluster,
-    proxy,
-    proxied,
-  }) => {
+  test("Holdfast: an earlier outage isn't blamed for an exhausted pool", async ({ cluster, proxy, proxied }) => {
     await using pool = holdfast({ ...proxied, max: 1, connectionTimeoutMillis: 1000 })
     proxy.refuse()
     await rejection(run(pool, 'select 1'))

@@ -9,10 +9,7 @@ const MAX = 30
 const REQUESTS = 50
 
 describe.each(WAYS)('fifty requests at once on five warm connections, through $way', ({ run }) => {
-  test('stock pg.Pool: in a spike each waiter is tied to a new connection, and waits for it', async ({
-    proxy,
-    proxied,
-  }) => {
+  test('stock pg.Pool: each waiter of a spike waits for a new connection of its own', async ({ proxy, proxied }) => {
     await using pool = new StockPool({ ...proxied, max: MAX })
     await warmUp(pool, WARM)
     proxy.onLink((link) => link.delay(Number.POSITIVE_INFINITY))

@@ -52,9 +52,7 @@ class TenantPool extends Pool {
 }
 
 describe('in line', () => {
-  test('stock pg.Pool: a caller that gives up keeps its place in the queue, and the connection that it gets is lost', async ({
-    direct,
-  }) => {
+  test('stock pg.Pool: a caller that gives up keeps its place, and its connection is lost', async ({ direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const holder = await pool.connect()
     void unattended(pool.connect()) // Whoever waited for it has gone: there is no way to say so.
@@ -241,11 +239,7 @@ describe('while a statement runs', () => {
     },
   )
 
-  test('Holdfast: a caller that gives up rejects at once, before the server has ended the statement', async ({
-    cluster,
-    proxy,
-    proxied,
-  }) => {
+  test('Holdfast: a caller rejects before the server has ended the statement', async ({ cluster, proxy, proxied }) => {
     await using pool = holdfast({ ...proxied, max: 1 })
     const controller = new AbortController()
     const statement = pool.query({ text: ENDLESS, signal: controller.signal })
@@ -286,10 +280,7 @@ describe('while a statement runs', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: a statement that is given up while queued behind another is never sent', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: a queued statement that is given up is never sent', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const controller = new AbortController()
     const client = await pool.connect()
@@ -360,10 +351,7 @@ describe('while a statement runs', () => {
     expect(proxy.accepted).toBe(2)
   })
 
-  test("Holdfast: a cancel request that comes late doesn't hit the next statement of the same client", async ({
-    proxy,
-    proxied,
-  }) => {
+  test("Holdfast: a late cancel request doesn't hit the client's next statement", async ({ proxy, proxied }) => {
     await using pool = holdfast({ ...proxied, max: 1 })
     const controller = new AbortController()
     const client = await pool.connect()
@@ -379,11 +367,7 @@ describe('while a statement runs', () => {
 })
 
 describe('in a black hole', () => {
-  test('Holdfast: a caller that gives up in a black hole rejects at once, and the connection is given up', async ({
-    cluster,
-    proxy,
-    proxied,
-  }) => {
+  test('Holdfast: giving up in a black hole rejects at once', async ({ cluster, proxy, proxied }) => {
     await using pool = holdfast({ ...proxied, max: 1 })
     const controller = new AbortController()
     const statement = pool.query({ text: ENDLESS, signal: controller.signal })
@@ -400,11 +384,7 @@ describe('in a black hole', () => {
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test('Holdfast: the slot is free again after a black hole even if the client is never released', async ({
-    cluster,
-    proxy,
-    proxied,
-  }) => {
+  test('Holdfast: a slot in a black hole is free without a release', async ({ cluster, proxy, proxied }) => {
     await using pool = holdfast({ ...proxied, max: 1 })
     const controller = new AbortController()
     const client = await pool.connect()

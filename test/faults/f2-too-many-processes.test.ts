@@ -17,10 +17,7 @@ async function roleWithLimit(cluster: Cluster, applicationName: string, limit: n
 }
 
 describe('workers times max exceeds what the server grants', () => {
-  test('stock pg.Pool: when the workers want too much, the last callers get an error under load', async ({
-    cluster,
-    direct,
-  }) => {
+  test('stock pg.Pool: too many workers cause errors under load', async ({ cluster, direct }) => {
     await using pool = new StockPool({
       ...direct,
       ...(await roleWithLimit(cluster, direct.application_name, 3)),
@@ -31,10 +28,7 @@ describe('workers times max exceeds what the server grants', () => {
     expect(refused.map(({ reason }) => reason.code)).toEqual(['53300', '53300'])
   })
 
-  test('Holdfast: when the workers want too much, the callers wait under load, and none is refused', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: too many workers make callers wait under load, and none is refused', async ({ cluster, direct }) => {
     await using pool = holdfast({
       ...direct,
       ...(await roleWithLimit(cluster, direct.application_name, 3)),
@@ -47,10 +41,7 @@ describe('workers times max exceeds what the server grants', () => {
     expect(size - opening).toBeLessThanOrEqual(3)
   })
 
-  test('Holdfast: when the workers want too much, one process warns, once, with the numbers', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: of too many workers one warns, once, with the numbers', async ({ cluster, direct }) => {
     const role = await roleWithLimit(cluster, direct.application_name, 5)
     const options = { ...direct, ...role, max: 10 } as Service['options']
     await using program = Program.start('warned', { options, workers: 0 } satisfies Service)

@@ -31,10 +31,7 @@ describe('the parent must let go before it starts workers', () => {
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test('Holdfast: dispose() lets leased connections go on, and closes them when they are released', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: dispose() closes leased connections when they are released', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const pid = await backendPid(client)
@@ -50,11 +47,7 @@ describe('the parent must let go before it starts workers', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: dispose() closes a connection that is being opened as well, or it is a new one', async ({
-    cluster,
-    proxy,
-    proxied,
-  }) => {
+  test('Holdfast: dispose() closes one that is being opened, or it is new', async ({ cluster, proxy, proxied }) => {
     await using pool = holdfast({ ...proxied, max: 1 })
     proxy.delay(Number.POSITIVE_INFINITY)
     const waiting = pool.query('select 1 as it')
@@ -88,11 +81,7 @@ describe('the parent must let go before it starts workers', () => {
 })
 
 describe('dispose({ close: false })', () => {
-  test('dispose({ close: false }) says not a word to the server: its sessions live on', async ({
-    cluster,
-    proxy,
-    proxied,
-  }) => {
+  test('dispose({ close: false }) says not a word to the server', async ({ cluster, proxy, proxied }) => {
     await using pool = holdfast({ ...proxied, max: 3, keepaliveMillis: 100 })
     const oldPids = await warmUp(pool, 3)
     const { links } = proxy
@@ -113,11 +102,7 @@ describe('dispose({ close: false })', () => {
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test('dispose({ close: false }) says nothing over leased connections either, when they are released', async ({
-    cluster,
-    proxy,
-    proxied,
-  }) => {
+  test('dispose({ close: false }) says nothing over leased ones either', async ({ cluster, proxy, proxied }) => {
     await using pool = holdfast({ ...proxied, max: 1 })
     const client = await pool.connect()
     const pid = await backendPid(client)
@@ -133,10 +118,7 @@ describe('dispose({ close: false })', () => {
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test('what happens to the sessions at the server no longer concerns the pool after dispose({ close: false })', async ({
-    cluster,
-    direct,
-  }) => {
+  test("after dispose({ close: false }) the old sessions don't concern the pool", async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 2 })
     const oldPids = await warmUp(pool, 2)
     await pool.dispose({ close: false })

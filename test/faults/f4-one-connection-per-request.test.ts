@@ -35,10 +35,7 @@ describe.each(WAYS)('each request must open and close its own, through $way', ({
     await expectNothingLeft(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: max of a NullPool limits the connections at a time, and every caller is served', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: max of a NullPool limits the connections, and all are served', async ({ cluster, direct }) => {
     await using pool = nullPool({ ...direct, max: 2 })
     const sizes: number[] = []
     pool.on('connect', () => sizes.push(pool.totalCount))

@@ -6,9 +6,7 @@ import { backendPid, holdfast, StockPool, warmUp } from './support/pools.ts'
 import { rejection, settles } from './support/settling.ts'
 
 describe('one wants to see it', () => {
-  test('stock pg.Pool: a pool has three counts, and neither backend ids nor who has a connection', async ({
-    direct,
-  }) => {
+  test('stock pg.Pool: a pool has three counts, and neither backend ids nor holders', async ({ direct }) => {
     await using pool = new StockPool({ ...direct, max: 2 })
     await warmUp(pool, 2)
     expect([pool.totalCount, pool.idleCount, pool.waitingCount]).toEqual([2, 2, 0])

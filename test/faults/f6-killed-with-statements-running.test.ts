@@ -19,10 +19,7 @@ async function settings(pool: { query(text: string): Promise<{ rows: unknown[] }
 }
 
 describe('the process is killed with a statement running', () => {
-  test('the session of a killed process runs on without clientConnectionCheckMillis; with it, the server ends it', async ({
-    cluster,
-    direct,
-  }) => {
+  test("a killed process' session ends with clientConnectionCheckMillis only", async ({ cluster, direct }) => {
     const [without, within] = [`${direct.application_name}-without`, `${direct.application_name}-with`]
     await using runsOn = Program.start('run-endless-statement', { ...direct, application_name: without })
     await using ends = Program.start('run-endless-statement', { ...direct, application_name: within, ...CHECK })
@@ -35,10 +32,7 @@ describe('the process is killed with a statement running', () => {
 })
 
 describe('clientConnectionCheckMillis', () => {
-  test('clientConnectionCheckMillis is off by default, and what the server is configured to do holds', async ({
-    cluster,
-    direct,
-  }) => {
+  test("clientConnectionCheckMillis is off by default: the server's setting holds", async ({ cluster, direct }) => {
     await cluster.setting('client_connection_check_interval', '7s')
     try {
       await using pool = holdfast(direct)

@@ -89,9 +89,7 @@ describe('drain() whose time is up', () => {
     client.release()
   })
 
-  test('drain() whose time is up refuses the waiters, cuts off what runs, closes everything, and resolves with false', async ({
-    direct,
-  }) => {
+  test('drain() whose time is up refuses the waiters, closes everything, and says false', async ({ direct }) => {
     const pool = holdfast({ ...direct, ...PATIENT, max: 1 })
     const running = rejection(pool.query("select pg_sleep('infinity')"))
     const waiting = [rejection(pool.query('select 1')), rejection(pool.connect())]
@@ -165,10 +163,7 @@ describe('drain() whose time is up', () => {
     await pool.end()
   })
 
-  test('drain() whose time is up ends idle sessions politely, and keeps its promise to earlier callers', async ({
-    cluster,
-    direct,
-  }) => {
+  test('drain() whose time is up ends idle sessions politely, and serves earlier ones', async ({ cluster, direct }) => {
     const pool = holdfast({ ...direct, ...PATIENT, max: 3 })
     await warmUp(pool, 3)
     expect(await settles(pool.drain(0), 'drain()')).toBe(true)

@@ -8,10 +8,7 @@ import { rejection, settles } from './support/settling.ts'
 const CLOSE_TIMEOUT_MILLIS = 300
 
 describe('end() with connections that do not answer', () => {
-  test('end() of stock pg.Pool leaves silent sockets open, while Holdfast has destroyed its own', async ({
-    proxy,
-    proxied,
-  }) => {
+  test('end() of stock pg.Pool leaves silent sockets open, and that of Holdfast none', async ({ proxy, proxied }) => {
     await using stock = new StockPool({ ...proxied, max: 2 })
     const pool = holdfast({ ...proxied, max: 2, closeTimeoutMillis: CLOSE_TIMEOUT_MILLIS })
     await warmUp(stock, 2)
@@ -28,10 +25,7 @@ describe('end() with connections that do not answer', () => {
     for (const socket of stockSockets) socket.destroy()
   })
 
-  test('end() of stock pg.Pool leaves the process running, while that of Holdfast has ended', async ({
-    proxy,
-    proxied,
-  }) => {
+  test('end() of stock pg.Pool leaves the process running, unlike that of Holdfast', async ({ proxy, proxied }) => {
     await using stock = await Application.start('stock', proxied)
     await using application = await Application.start('holdfast', {
       ...proxied,

@@ -31,9 +31,7 @@ describe('a statement that is given up while others stand before and behind it',
     expect((await client.query('select line from seen')).rows).toEqual([{ line: 'first' }, { line: 'last' }])
   })
 
-  test('a statement that is given up is not run if the one before it has just failed, and its reason may be anything', async ({
-    direct,
-  }) => {
+  test('a statement that is given up behind a failed one is not run, whatever the reason', async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: 1 })
     using client = await pool.connect()
     await client.query('create temporary table seen (line text)')
@@ -61,9 +59,7 @@ describe('a statement that is given up while others stand before and behind it',
     },
   )
 
-  test('a statement that is given up leaves the reason as it was, and may be given a frozen one', async ({
-    direct,
-  }) => {
+  test('a statement that is given up leaves the reason as it was, even a frozen one', async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: 1 })
     using _holder = await pool.connect()
     const reason = Object.freeze(new Error('enough'))
@@ -208,9 +204,7 @@ describe('the scope of one caller', () => {
 })
 
 describe('what a caller gets', () => {
-  test("a caller gets one answer, though the driver calls back twice for a value that it can't write", async ({
-    direct,
-  }) => {
+  test('a caller gets one answer, though the driver calls back twice for a bad value', async ({ direct }) => {
     await using pool = new Pool({ ...direct, max: 1 })
     const circular: Record<string, unknown> = {}
     circular.self = circular
@@ -227,9 +221,7 @@ describe('what a caller gets', () => {
     expect({ calls, releases }).toEqual({ calls: 1, releases: 2 })
   })
 
-  test('a caller is told the wrong option, also by connect(callback) in a pool whose connect is overridden', async ({
-    direct,
-  }) => {
+  test('a caller is told a wrong option, also by an overridden connect(callback)', async ({ direct }) => {
     class Tenants extends Pool {
       override connect(...args: never[]): never {
         return super.connect(...args) as never

@@ -72,9 +72,7 @@ async function openPool(options: PoolOptions, { max, isWarm }: { max: number; is
 }
 
 describe.each(POOLS)('twelve callers at once, $what', (kind) => {
-  test('twelve callers at once find what their listeners of acquire and release noted, each its own', async ({
-    direct,
-  }) => {
+  test('twelve callers at once find what their own acquire and release listeners noted', async ({ direct }) => {
     await using pool = await openPool(direct, kind)
     const holders = new Map<pg.PoolClient, string>()
     const releases: [string | undefined, string][] = []
@@ -97,9 +95,7 @@ describe.each(POOLS)('twelve callers at once, $what', (kind) => {
     expect(releases).toHaveLength(4 * CALLERS)
   })
 
-  test('twelve callers at once are called back in their own contexts, by pool.query, client.query and connect', async ({
-    direct,
-  }) => {
+  test('twelve callers at once are called back in their own contexts', async ({ direct }) => {
     await using pool = await openPool(direct, kind)
     const wrong: string[] = []
     await allAtOnce(async (name) => {
@@ -133,9 +129,7 @@ describe.each(POOLS)('twelve callers at once, $what', (kind) => {
     expect(wrong).toEqual([])
   })
 
-  test('twelve callers at once have their cursors, streams, rows and copies call back in their own contexts', async ({
-    direct,
-  }) => {
+  test('twelve callers at once have their cursors, streams and copies in their own contexts', async ({ direct }) => {
     await using pool = await openPool(direct, kind)
     const numbers = 'select n from generate_series(1, 5) as n'
     const wrong: string[] = []
@@ -228,20 +222,14 @@ describe('what opening a connection calls', () => {
     return { pool, found }
   }
 
-  test('what opening a connection calls runs in the context of the caller that caused it', async ({
-    direct,
-    cluster,
-  }) => {
+  test('what opening calls runs in the context of the caller that caused it', async ({ direct, cluster }) => {
     const { pool, found } = observed({ ...direct, max: 20 }, cluster.password)
     await using _pool = pool
     await allAtOnce(() => pool.query('select pg_sleep(0.05)'))
     for (const hook of HOOKS) expect([hook, found[hook]?.toSorted()]).toEqual([hook, NAMES.toSorted()])
   })
 
-  test('what opening a connection calls runs in no context when the pool opens it by itself', async ({
-    direct,
-    cluster,
-  }) => {
+  test('what opening calls runs in no context when the pool opens by itself', async ({ direct, cluster }) => {
     const { pool, found } = observed({ ...direct, max: 5, min: 3 }, cluster.password)
     await using _pool = pool
     await callers.run('the first', () => pool.query('select 1'))
@@ -249,10 +237,7 @@ describe('what opening a connection calls', () => {
     for (const hook of HOOKS) expect([hook, found[hook]?.toSorted()]).toEqual([hook, ['nobody', 'nobody', 'the first']])
   })
 
-  test('what opening a connection calls runs in no context when a lost one is replaced for several waiters', async ({
-    direct,
-    cluster,
-  }) => {
+  test('what opening calls runs in no context when a lost one is replaced', async ({ direct, cluster }) => {
     const { pool, found } = observed({ ...direct, max: 2 }, cluster.password)
     await using _pool = pool
     const clients = await callers.run('the first', () => Promise.all([pool.connect(), pool.connect()]))
@@ -268,11 +253,7 @@ describe('what opening a connection calls', () => {
     for (const hook of HOOKS) expect([hook, unique(found[hook] ?? [])]).toEqual([hook, ['nobody']])
   })
 
-  test('what opening a connection calls runs in no context when the pool tries again', async ({
-    proxied,
-    proxy,
-    cluster,
-  }) => {
+  test('what opening calls runs in no context when the pool tries again', async ({ proxied, proxy, cluster }) => {
     const { pool, found } = observed({ ...proxied, max: 1 }, cluster.password)
     await using _pool = pool
     const failures = whereToldOn('connect-failed')
@@ -330,9 +311,7 @@ describe('a listener of remove runs in the context', () => {
     expect(removed.toSorted()).toEqual(NAMES.map((name) => `remove: ${name}`).toSorted())
   })
 
-  test('a listener of remove runs in the context of the caller of pool.query, in a pool that keeps nothing', async ({
-    direct,
-  }) => {
+  test('a listener of remove runs in the context of pool.query in a pool that keeps nothing', async ({ direct }) => {
     await using pool = new NullPool({ ...direct, max: 2 })
     const removed = whereTold(pool, ['remove'])
     await allAtOnce(() => pool.query('select 1'))
@@ -433,10 +412,7 @@ describe('a waiter that is refused is rejected in its own context', () => {
     expect(await refused(pool, undefined, () => unattended(pool.end()))).toEqual([])
   })
 
-  test("a waiter and a statement's callback are told in their own contexts when another caller aborts the signal of all", async ({
-    direct,
-    cluster,
-  }) => {
+  test('callers whose shared signal is aborted are told in their own contexts', async ({ direct, cluster }) => {
     await using pool = new Pool({ ...direct, max: 2, connectionTimeoutMillis: 300 })
     const controller = new AbortController()
     const { signal } = controller

@@ -36,12 +36,7 @@ async function asked(cluster: Cluster): Promise<number> {
 }
 
 describe('what the server grants', () => {
-  test('what the server grants is queried once, in the background, and causes one warning', async ({
-    small,
-    config,
-    told,
-    logger,
-  }) => {
+  test('what the server grants is queried once, and causes one warning', async ({ small, config, told, logger }) => {
     const before = await asked(small)
     await using pool = holdfast({ ...config, max: 100, logger })
     await warmUp(pool, 3)
@@ -113,12 +108,7 @@ describe('what the server grants', () => {
     expect(told[0]).toContain('the server grants 4.')
   })
 
-  test('what the server grants remains unknown if the server refuses the query', async ({
-    small,
-    config,
-    told,
-    logger,
-  }) => {
+  test('what the server grants is unknown if it refuses the query', async ({ small, config, told, logger }) => {
     await small.query('create database secret owner app')
     const admin = new Pool({ ...config, user: 'postgres', database: 'secret' })
     await admin.query('revoke select on pg_catalog.pg_database, pg_catalog.pg_roles from public')

@@ -35,9 +35,7 @@ describe('the client of a lease', () => {
     client.release()
   })
 
-  test("the client of a lease has the methods of the user's own class, whose private fields only the client itself can read", async ({
-    direct,
-  }) => {
+  test("the client of a lease has the methods of the user's class, with its private fields", async ({ direct }) => {
     class Tenants extends pg.Client {
       #tenant = 'nobody'
       async enter(tenant: string): Promise<this> {
@@ -78,9 +76,7 @@ describe('the client of a lease', () => {
 })
 
 describe('what is noted on a client', () => {
-  test('a property that a listener of the pool sets is visible on the lease, and the other way round', async ({
-    direct,
-  }) => {
+  test('a property set by a listener of the pool is visible on the lease, and vice versa', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const found: unknown[] = []
     pool.on('connect', (client) => Object.assign(client, { born: 'in connect' }))
@@ -107,9 +103,7 @@ describe('what is noted on a client', () => {
     next.release()
   })
 
-  test('a property that is deleted again is gone for the holder, the listeners of the pool and the next holder', async ({
-    direct,
-  }) => {
+  test('a property that is deleted again is gone for the holder, the listeners and the next', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const found: unknown[] = []
     pool.on('release', (_, client) => found.push('tenant' in client))
@@ -125,9 +119,7 @@ describe('what is noted on a client', () => {
     expect(found).toEqual([false, false])
   })
 
-  test('a property that is deleted without being read again is not told to the listeners of the pool', async ({
-    direct,
-  }) => {
+  test('a property that is deleted unread is not told to the listeners of the pool', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const found: unknown[] = []
     pool.on('release', (_, client) => found.push((client as Noted).tenant))
@@ -158,9 +150,7 @@ describe('what is noted on a client', () => {
     fourth.release()
   })
 
-  test('a property that one holder has set is not changed by that holder after the next lease began', async ({
-    direct,
-  }) => {
+  test('a property is not changed by an earlier holder after the next lease began', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const former = (await pool.connect()) as unknown as Noted
     former.tenant = 'one'
@@ -184,9 +174,7 @@ describe('what is noted on a client', () => {
     next.release()
   })
 
-  test('a property of the class of the user is set, and is no property of the client of the lease', async ({
-    direct,
-  }) => {
+  test("a property of the user's class is set, and is none of the client of the lease", async ({ direct }) => {
     class Tenants extends pg.Client {
       #tenant = 'nobody'
       get tenant(): string {
@@ -269,9 +257,7 @@ describe('what is noted on a client', () => {
 })
 
 describe('clientPerLease: false', () => {
-  test('clientPerLease: false leases the same client each time, which is refused until the next lease', async ({
-    direct,
-  }) => {
+  test('clientPerLease: false leases one client, which is refused between leases', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1, clientPerLease: false })
     const first = await pool.connect()
     expect(physicalClient(first)).toBe(first)

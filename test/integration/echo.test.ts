@@ -175,9 +175,7 @@ describe.each(LOGGERS)('$name', ({ name, open }) => {
 })
 
 describe('an overdue lease', () => {
-  test('an overdue lease is logged with the line of code that acquired it, and again when it ends', async ({
-    direct,
-  }) => {
+  test('an overdue lease is logged with the line that acquired it, and again when it ends', async ({ direct }) => {
     const { logger, lines } = (LOGGERS[1] as (typeof LOGGERS)[number]).open()
     await using pool = holdfast({ ...direct, name: 'orders', logger, leakDetectionMillis: 1 })
     const client = await acquireAndForget()

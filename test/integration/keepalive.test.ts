@@ -81,9 +81,7 @@ describe('keepaliveMillis', () => {
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test('keepalive does not count as use: a connection that is idle for too long is closed all the same', async ({
-    direct,
-  }) => {
+  test('keepalive does not count as use: what is idle for too long is closed', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 2, idleTimeoutMillis: 2500, keepaliveMillis: 100 })
     await warmUp(pool, 2)
     await until(() => pool.totalCount === 0)

@@ -31,9 +31,7 @@ describe.each(['TCP', 'a Unix socket'])('over %s', (kind) => {
       expect(texts[index] === String.fromCharCode(97 + index).repeat(size), `${size} bytes`).toBe(true)
   })
 
-  test('rows that arrive in pieces over a socket without TLS are not mixed up with those of others', async ({
-    cluster,
-  }) => {
+  test('rows in pieces over a socket without TLS are not mixed up with those of others', async ({ cluster }) => {
     const config = cluster.config(kind === 'TCP' ? {} : { host: cluster.socketDirectory })
     await using pool = new Pool({ ...config, max: 4 })
     const ask = async (from: number): Promise<boolean> => {

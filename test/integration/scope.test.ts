@@ -79,9 +79,7 @@ describe('withPoolOptions()', () => {
     holder.release()
   })
 
-  test("what is passed to connect() is stronger than the scope, and what isn't passed still holds", async ({
-    direct,
-  }) => {
+  test('what is passed to connect() is stronger than the scope, and the rest still holds', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const [outer, inner] = [new AbortController(), new AbortController()]
     await withPoolOptions({ signal: outer.signal, resetOnReturn: 'discard' }, async () => {

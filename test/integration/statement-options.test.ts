@@ -46,11 +46,7 @@ describe('a statement that may run twice', () => {
 describe('a write that must not run twice', () => {
   const insert = (id: string) => ({ text: 'insert into entry values ($1)', values: [id] })
 
-  test('a write that must not run twice is written once, and said so, although its answer was lost', async ({
-    cluster,
-    aimed,
-    aimedAt,
-  }) => {
+  test('a transactional write is written once although its answer is lost', async ({ cluster, aimed, aimedAt }) => {
     await using pool = holdfast(aimedAt)
     const shot = aimed.aim({ statement: /^commit$/i, point: 'on-reply' }, 'rst')
     const { rowCount } = await pool.query({ ...insert('exactly-once'), transactional: true })
@@ -59,11 +55,7 @@ describe('a write that must not run twice', () => {
     await expectHealthy(pool, cluster, aimedAt.application_name)
   })
 
-  test('a write that must not run twice is written once, although it was lost on its way', async ({
-    cluster,
-    aimed,
-    aimedAt,
-  }) => {
+  test('a transactional write is written once although it was lost', async ({ cluster, aimed, aimedAt }) => {
     await using pool = holdfast(aimedAt)
     const shot = aimed.aim({ statement: /^insert/, point: 'on-reply' }, 'rst')
     await pool.query('insert into entry values ($1)', ['on-its-way'], { transactional: true })
@@ -71,11 +63,7 @@ describe('a write that must not run twice', () => {
     expect(await count(cluster, 'on-its-way')).toBe(1)
   })
 
-  test('a write that must not run twice is reported as unknown where the pool does not ask', async ({
-    cluster,
-    aimed,
-    aimedAt,
-  }) => {
+  test('a transactional write is unknown where the pool does not ask', async ({ cluster, aimed, aimedAt }) => {
     await using pool = holdfast({ ...aimedAt, lostCommit: 'report' })
     const shot = aimed.aim({ statement: /^commit$/i, point: 'on-reply' }, 'rst')
     const error = await rejection(pool.query({ ...insert('reported'), transactional: true }))
@@ -135,9 +123,7 @@ describe.for([{ idempotent: true }, { transactional: true }])('a statement with 
     expect((await pool.query(new Marked())).rows).toEqual([{ it: 7 }])
   })
 
-  test('a statement with an option resolves with its result, although its config has a callback', async ({
-    direct,
-  }) => {
+  test('a statement with an option resolves, although its config has a callback', async ({ direct }) => {
     await using pool = holdfast(direct)
     const config = { text: 'select 1 as it', callback: () => {}, ...option }
     expect((await pool.query(config)).rows).toEqual([{ it: 1 }])
@@ -181,10 +167,7 @@ function called(query: (callback: (error: unknown, result?: { rows: unknown }) =
 }
 
 describe('with a callback', () => {
-  test('a statement with a callback that may run twice is sent again when its connection is lost', async ({
-    aimed,
-    aimedAt,
-  }) => {
+  test('an idempotent statement with a callback is sent again when it is lost', async ({ aimed, aimedAt }) => {
     await using pool = holdfast(aimedAt)
     const shot = aimed.aim({ statement: SELECT, point: 'on-reply' }, 'rst')
     const config = { text: "select 'once more' as it", idempotent: true }
@@ -193,11 +176,7 @@ describe('with a callback', () => {
     expect(told).toEqual({ error: undefined, rows: [{ it: 'once more' }], tenant: 'the caller' })
   })
 
-  test('a write with a callback that must not run twice is written once, although its answer was lost', async ({
-    cluster,
-    aimed,
-    aimedAt,
-  }) => {
+  test('a transactional write with a callback is written once', async ({ cluster, aimed, aimedAt }) => {
     await using pool = holdfast(aimedAt)
     const shot = aimed.aim({ statement: /^commit$/i, point: 'on-reply' }, 'rst')
     const config = { text: 'insert into entry values ($1) returning id', transactional: true }

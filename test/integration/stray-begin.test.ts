@@ -44,10 +44,7 @@ describe("pool.query('begin')", () => {
     expect(await cluster.query("select from entry where id = 'stray, stock'")).toEqual([])
   })
 
-  test('Holdfast: what follows a stray BEGIN is written at once, and that is said, once', async ({
-    cluster,
-    direct,
-  }) => {
+  test('Holdfast: what follows a stray BEGIN is written, and that is said once', async ({ cluster, direct }) => {
     await using pool = open(direct)
     for (const id of ['one', 'two']) {
       await pool.query('begin')

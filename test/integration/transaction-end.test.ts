@@ -31,10 +31,7 @@ async function insert(tx: Transaction, id: string): Promise<void> {
 
 describe('a function that runs on after its transaction', () => {
   for (const ending of ['committed', 'rolled back'] as const) {
-    test(`a function that runs on after its transaction touches no other session (${ending})`, async ({
-      cluster,
-      direct,
-    }) => {
+    test(`a function that outlives its transaction touches no session (${ending})`, async ({ cluster, direct }) => {
       await using pool = holdfast({ ...direct, max: 1 })
       let zombie: Transaction | undefined
       const transaction = pool.transaction((tx) => {
@@ -94,10 +91,7 @@ describe('a cursor or stream', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('a cursor or stream that is being closed, or has just ended, does not stand in the way', async ({
-    cluster,
-    direct,
-  }) => {
+  test('a cursor or stream that is being closed, or has ended, does not matter', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     for (const [index, close] of [
       async (tx: Transaction) => {
@@ -203,10 +197,7 @@ describe('a function that ends its transaction by itself', () => {
     },
   )
 
-  test('a function that ends its transaction by itself is refused before anything is sent: swallowed, it does no harm', async ({
-    cluster,
-    direct,
-  }) => {
+  test('a function that ends its transaction by itself is refused before a byte', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     await pool.transaction(async (tx) => {
       await insert(tx, 'refused and swallowed')

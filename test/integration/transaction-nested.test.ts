@@ -19,10 +19,7 @@ const LOCK_AT_COMMIT = `
   create constraint trigger lock after insert on slow deferrable initially deferred for each row execute function lock()`
 
 describe('a transaction in the function of another, without its tx', () => {
-  test('a nested transaction without tx on the only connection rejects at the deadline, with both stacks', async ({
-    cluster,
-    direct,
-  }) => {
+  test('a nested transaction on the only connection rejects, with both stacks', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, ...SHORT, max: 1 })
     async function payOut(): Promise<unknown> {
       return await pool.transaction((tx) => tx.query('select 1'))
@@ -41,10 +38,7 @@ describe('a transaction in the function of another, without its tx', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('of several nested transactions without tx on as many connections, one rejects and the others go on', async ({
-    cluster,
-    direct,
-  }) => {
+  test('of several nested transactions one rejects, and the others go on', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 3, connectionTimeoutMillis: 60_000 })
     let inside = 0
     const all = deferred()
@@ -60,10 +54,7 @@ describe('a transaction in the function of another, without its tx', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('several nested transactions whose deadlines pass together reject with the reason', async ({
-    cluster,
-    direct,
-  }) => {
+  test('several nested transactions with one deadline reject with the reason', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, ...SHORT, max: 2 })
     let inside = 0
     const all = deferred()
@@ -89,9 +80,7 @@ describe('a transaction in the function of another, without its tx', () => {
     },
   )
 
-  test('a nested transaction beside one whose function waits for a statement of the pool rejects as well', async ({
-    direct,
-  }) => {
+  test('a nested transaction beside one that waits for pool.query rejects as well', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 2, connectionTimeoutMillis: 60_000 })
     let inside = 0
     const all = deferred()
@@ -107,9 +96,7 @@ describe('a transaction in the function of another, without its tx', () => {
     expect(await settles(plain, 'the other')).toMatchObject({ rows: [{ one: 1 }] })
   })
 
-  test('a nested transaction is served while a connection may come: another transaction, or a statement, will end', async ({
-    direct,
-  }) => {
+  test('a nested transaction is served while another statement or transaction will end', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 2 })
     const statement = pool.query('select pg_sleep(0.2)')
     const result = await pool.transaction(() => pool.transaction(() => 'inner'))
@@ -161,10 +148,7 @@ describe('a transaction that is begun in the function of another, and not awaite
     },
   )
 
-  test('a worker whose jobs start the next job in their transaction goes on, on one connection', async ({
-    cluster,
-    direct,
-  }) => {
+  test('a worker whose jobs start the next job goes on, on one connection', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const ends: number[] = []
     await settles(

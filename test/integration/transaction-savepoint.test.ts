@@ -32,10 +32,7 @@ const NESTED = {
 }
 
 describe('a savepoint', () => {
-  test('a savepoint resolves with what its function did, and is committed with the rest', async ({
-    cluster,
-    direct,
-  }) => {
+  test('a savepoint resolves with its result, and is committed with the rest', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const result = await pool.transaction(async (tx) => {
       const inner = await tx.savepoint(async (sp) => {
@@ -51,10 +48,7 @@ describe('a savepoint', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test("a savepoint is undone when its function fails, with that one's error; the rest goes on", async ({
-    cluster,
-    direct,
-  }) => {
+  test('a savepoint is undone when its function fails, and the rest goes on', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     await pool.transaction(async (tx) => {
       await insert(tx, 'kept before')
@@ -111,10 +105,7 @@ describe('a savepoint', () => {
     })
   })
 
-  test('a savepoint in which an error was swallowed is undone, and rejects with that error', async ({
-    cluster,
-    direct,
-  }) => {
+  test('a savepoint with a swallowed error is undone, and rejects with it', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     await pool.transaction(async (tx) => {
       const error = await rejection(
@@ -190,10 +181,7 @@ describe('while a savepoint is open', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('while a savepoint is open, a second one beside it is refused: on one connection they would interleave', async ({
-    cluster,
-    direct,
-  }) => {
+  test('while a savepoint is open, a second one beside it is refused', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const transaction = pool.transaction((tx) =>
       Promise.all([unattended(tx.savepoint((sp) => insert(sp, 'side 1'))), tx.savepoint((sp) => insert(sp, 'side 2'))]),

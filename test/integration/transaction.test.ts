@@ -41,10 +41,7 @@ const GATED = `
     for each row execute function pg_temp.pass()`
 
 describe('a transaction', () => {
-  test('a transaction is committed when its function resolves, and resolves with what that did', async ({
-    cluster,
-    direct,
-  }) => {
+  test('a transaction is committed when its function resolves, with its result', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const result = await pool.transaction(async (tx) => {
       await insert(tx, 'resolved')
@@ -90,10 +87,7 @@ describe('a transaction', () => {
     },
   )
 
-  test("a transaction is rolled back even where the pool's policy is to commit what is left open", async ({
-    cluster,
-    direct,
-  }) => {
+  test("a transaction is rolled back even where the pool's policy is to commit", async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1, resetOnReturn: 'commit' })
     const transaction = pool.transaction(async (tx) => {
       await insert(tx, 'not by policy')
@@ -104,10 +98,7 @@ describe('a transaction', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('a transaction rejects with the error of its statement, and keeps its connection', async ({
-    cluster,
-    direct,
-  }) => {
+  test("a transaction rejects with its statement's error, and keeps its connection", async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const pid = await backendPid(pool)
     const error = await rejection(pool.transaction((tx) => tx.query('select 1 / 0')))
@@ -232,10 +223,7 @@ describe('a signal', () => {
     expect([isCalled, pool.totalCount]).toEqual([false, 0])
   })
 
-  test('a signal aborted in the transaction rolls it back, although the function resolved', async ({
-    cluster,
-    direct,
-  }) => {
+  test('a signal rolls a transaction back, although its function resolved', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const controller = new AbortController()
     const reason = new Error('the user has left')
@@ -253,10 +241,7 @@ describe('a signal', () => {
 })
 
 describe('the signal of a scope', () => {
-  test("a scope's signal that is aborted cancels the running statement, and the work is rolled back", async ({
-    cluster,
-    direct,
-  }) => {
+  test("a scope's signal cancels the running statement, and rolls back", async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const controller = new AbortController()
     const reason = new Error('the request is over')
@@ -274,10 +259,7 @@ describe('the signal of a scope', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test("a scope's signal that is aborted while the function does something else has it rolled back", async ({
-    cluster,
-    direct,
-  }) => {
+  test("a scope's signal rolls back while the function does something else", async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const controller = new AbortController()
     const transaction = withPoolOptions({ signal: controller.signal }, () =>
@@ -330,10 +312,7 @@ describe('a connection killed', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('a connection killed within the function, which swallows that: the transaction rejects', async ({
-    cluster,
-    direct,
-  }) => {
+  test('a kill in a transaction whose function swallows it rejects all the same', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const error = await rejection(
       pool.transaction(async (tx) => {
@@ -396,10 +375,7 @@ describe('statements that the function did not wait for', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('statements that the function did not wait for are rolled back with the rest: none runs on outside of the transaction', async ({
-    cluster,
-    direct,
-  }) => {
+  test('statements that were not awaited are rolled back with the rest', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const pid = await backendPid(pool)
     const outcomes: Promise<unknown>[] = []
@@ -418,10 +394,7 @@ describe('statements that the function did not wait for', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('of statements that the function did not wait for, one fails: the whole is rolled back, and says so', async ({
-    cluster,
-    direct,
-  }) => {
+  test('a failed statement that was not awaited rolls all back, and says so', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const error = await rejection(
       pool.transaction(async (tx) => {
@@ -435,10 +408,7 @@ describe('statements that the function did not wait for', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('statements that the function did not wait for are stopped if they outlast the patience for ROLLBACK', async ({
-    cluster,
-    direct,
-  }) => {
+  test('statements that were not awaited are stopped if they outlast the patience', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1, closeTimeoutMillis: 100 })
     let running: Promise<unknown> = Promise.resolve()
     const error = await rejection(

@@ -68,9 +68,7 @@ function refusals({ errors }: Outcomes): Error[] {
 const LOST = /terminating connection due to|server conn crashed\?/
 
 describe.each<{ mode: StopMode }>([{ mode: 'fast' }, { mode: 'kill' }])('the server restarts ($mode)', ({ mode }) => {
-  test('stock pg.Pool: a restart behind PgBouncer fails statements that were passed on to no server', async ({
-    cluster,
-  }) => {
+  test('stock pg.Pool: a restart behind PgBouncer fails statements that reached no server', async ({ cluster }) => {
     await using pgbouncer = await PgBouncer.start(cluster, { server_login_retry: 1 })
     const pool = new pg.Pool({ ...pgbouncer.config(), max: SIZE })
     pool.on('error', () => {})

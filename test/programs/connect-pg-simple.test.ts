@@ -126,11 +126,7 @@ describe.each(LIBRARIES)('connect-pg-simple on $library', ({ library, open }) =>
 describe('connect-pg-simple on pg.Pool', () => {
   const { open } = STOCK
 
-  test('connect-pg-simple on pg.Pool answers with an error after a restart of the server', async ({
-    cluster,
-    proxy,
-    proxied,
-  }) => {
+  test('connect-pg-simple on pg.Pool answers with an error after a restart', async ({ cluster, proxy, proxied }) => {
     await using pool = open({ ...proxied, max: BROWSERS })
     await using site = await Site.open(pool, 'restarted_under_stock')
     const all = await openBrowsers(site)
@@ -152,11 +148,7 @@ describe('connect-pg-simple on pg.Pool', () => {
 describe('connect-pg-simple on Holdfast', () => {
   const { open } = HOLDFAST
 
-  test('connect-pg-simple on Holdfast answers every browser after a restart of the server', async ({
-    cluster,
-    proxy,
-    proxied,
-  }) => {
+  test('connect-pg-simple on Holdfast answers all browsers after a restart', async ({ cluster, proxy, proxied }) => {
     await using pool = open({ ...proxied, max: BROWSERS })
     await using site = await Site.open(pool, 'restarted')
     const all = await openBrowsers(site)
@@ -167,10 +159,7 @@ describe('connect-pg-simple on Holdfast', () => {
     ])
   })
 
-  test('connect-pg-simple on Holdfast answers the requests that came while the server was away when it is back', async ({
-    cluster,
-    direct,
-  }) => {
+  test('connect-pg-simple on Holdfast answers late when the server is back', async ({ cluster, direct }) => {
     await using pool = open(direct)
     await using site = await Site.open(pool, 'away')
     const all = await openBrowsers(site)

@@ -109,12 +109,7 @@ async function addAfterRestart(
 }
 
 describe('graphile-worker on pg.Pool', () => {
-  test("graphile-worker on pg.Pool can't add a job after a restart of the server", async ({
-    cluster,
-    proxy,
-    proxied,
-    schema,
-  }) => {
+  test("graphile-worker on pg.Pool can't add a job after a restart", async ({ cluster, proxy, proxied, schema }) => {
     await using pool = STOCK.open({ ...proxied, max: SIZE })
     const worker = await startWorker(pool, schema)
     await isListening(cluster, proxied.application_name)
@@ -126,12 +121,7 @@ describe('graphile-worker on pg.Pool', () => {
 })
 
 describe('graphile-worker on Holdfast', () => {
-  test('graphile-worker on Holdfast adds and does jobs after a restart of the server', async ({
-    cluster,
-    proxy,
-    proxied,
-    schema,
-  }) => {
+  test('graphile-worker on Holdfast adds jobs after a restart', async ({ cluster, proxy, proxied, schema }) => {
     await using pool = HOLDFAST.open({ ...proxied, max: SIZE })
     const worker = await startWorker(pool, schema, 100)
     await isListening(cluster, proxied.application_name)
@@ -145,12 +135,7 @@ describe('graphile-worker on Holdfast', () => {
   })
 
   // On pg.Pool the dead client is leased at once to the statement that records the failure, so there is no retry.
-  test('graphile-worker on Holdfast tries a job again whose session was killed', async ({
-    cluster,
-    direct,
-    applicationName,
-    schema,
-  }) => {
+  test('graphile-worker on Holdfast repeats a killed job', async ({ cluster, direct, applicationName, schema }) => {
     await using pool = HOLDFAST.open({ ...direct, max: SIZE })
     const worker = await startWorker(pool, schema, 100)
     await isListening(cluster, applicationName)

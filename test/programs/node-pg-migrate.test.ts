@@ -52,12 +52,7 @@ describe.each(LIBRARIES)('node-pg-migrate on $library', ({ open }) => {
 })
 
 describe('node-pg-migrate on pg.Pool', () => {
-  test('node-pg-migrate on pg.Pool cannot migrate after a restart of the server', async ({
-    cluster,
-    proxy,
-    proxied,
-    schema,
-  }) => {
+  test("node-pg-migrate on pg.Pool can't migrate after a restart", async ({ cluster, proxy, proxied, schema }) => {
     await using pool = STOCK.open({ ...proxied, max: 1 })
     await migrate(pool, schema, 'up')
     const letNewsArrive = await unnoticed(proxy, () => cluster.restart())
@@ -68,12 +63,7 @@ describe('node-pg-migrate on pg.Pool', () => {
 })
 
 describe('node-pg-migrate on Holdfast', () => {
-  test('node-pg-migrate on Holdfast migrates after a restart of the server', async ({
-    cluster,
-    proxy,
-    proxied,
-    schema,
-  }) => {
+  test('node-pg-migrate on Holdfast migrates after a restart', async ({ cluster, proxy, proxied, schema }) => {
     await using pool = HOLDFAST.open({ ...proxied, max: 1 })
     await migrate(pool, schema, 'up')
     const letNewsArrive = await unnoticed(proxy, () => cluster.restart())

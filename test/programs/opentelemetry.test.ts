@@ -72,9 +72,7 @@ describe('OpenTelemetry', () => {
     expect(holdfast.spans).toEqual(stock.spans)
   })
 
-  test('OpenTelemetry writes the context of the trace into statements when asked to, as for pg.Pool', async ({
-    cluster,
-  }) => {
+  test('OpenTelemetry writes the trace into statements when asked to, as for pg.Pool', async ({ cluster }) => {
     const [stock, holdfast] = await both(cluster, { addSqlCommenterCommentToQueries: true })
     for (const { arrived } of [stock, holdfast]) expect(arrived).toMatch(/pg_backend_pid\(\) ?\/\*traceparent='00-/)
     expect(holdfast.spans).toEqual(stock.spans)

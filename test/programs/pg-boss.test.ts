@@ -73,12 +73,7 @@ describe.each(LIBRARIES)('pg-boss on $library', ({ open }) => {
 })
 
 describe('pg-boss on pg.Pool', () => {
-  test("pg-boss on pg.Pool can't send a job after a restart of the server", async ({
-    cluster,
-    proxy,
-    proxied,
-    schema,
-  }) => {
+  test("pg-boss on pg.Pool can't send a job after a restart", async ({ cluster, proxy, proxied, schema }) => {
     await using pool = STOCK.open({ ...proxied, max: SIZE })
     const boss = await startBoss(pool, schema)
     await warmUp(pool, SIZE)
@@ -109,11 +104,7 @@ describe('pg-boss on Holdfast', () => {
     await settles(boss.stop(), 'the end of the boss')
   })
 
-  test('pg-boss on Holdfast does the jobs sent while the server is away when it is back', async ({
-    cluster,
-    direct,
-    schema,
-  }) => {
+  test('pg-boss on Holdfast does the jobs sent while the server is away', async ({ cluster, direct, schema }) => {
     await using pool = HOLDFAST.open({ ...direct, max: SIZE })
     const boss = await startBoss(pool, schema)
     await work(boss, pool)

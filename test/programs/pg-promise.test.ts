@@ -98,11 +98,7 @@ describe('pg-promise on pg.Pool', () => {
 })
 
 describe.each([HOLDFAST, HOLDFAST_WITH_ITS_CLIENT])('pg-promise on $library', (library) => {
-  test('a query of pg-promise on Holdfast does not notice a restart of the server', async ({
-    cluster,
-    proxy,
-    proxied,
-  }) => {
+  test('a query of pg-promise on Holdfast does not notice a restart', async ({ cluster, proxy, proxied }) => {
     await using opened = open(library, { ...proxied, max: SIZE })
     await warmUp(opened.pool, SIZE)
     const letNewsArrive = await unnoticed(proxy, () => cluster.restart())
@@ -112,11 +108,7 @@ describe.each([HOLDFAST, HOLDFAST_WITH_ITS_CLIENT])('pg-promise on $library', (l
     expect(opened.errors).toEqual([])
   })
 
-  test('a transaction of pg-promise on Holdfast whose session is killed rejects with the reason', async ({
-    cluster,
-    direct,
-    applicationName: id,
-  }) => {
+  test('a killed transaction of pg-promise gets the reason', async ({ cluster, direct, applicationName: id }) => {
     await using opened = open(library, { ...direct, max: SIZE })
     const { db, pool } = opened
     const failure = await rejection(

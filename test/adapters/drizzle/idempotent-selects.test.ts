@@ -39,11 +39,7 @@ describe.each(EDITIONS)(
         },
       )
 
-      test('a SELECT of the query builder is sent again when its session is killed', async ({
-        cluster,
-        direct,
-        runs,
-      }) => {
+      test('a built SELECT is sent again when its session is killed', async ({ cluster, direct, runs }) => {
         const db = open(direct)
         await using pool = db.$client
         const slowOnce = sql<string>`pg_sleep(case nextval('runs') when 1 then 60 else 0 end)`
@@ -180,11 +176,7 @@ describe.each(EDITIONS)(
         await expectHealthy(pool, cluster, aimedAt.application_name)
       })
 
-      test('idempotentSelects does not send again an INSERT whose answer was lost, so it is written once', async ({
-        cluster,
-        aimed,
-        aimedAt,
-      }) => {
+      test('idempotentSelects does not repeat an INSERT whose answer was lost', async ({ cluster, aimed, aimedAt }) => {
         const db = open(aimedAt)
         await using _pool = db.$client
         const id = `once, ${edition}`
@@ -208,11 +200,7 @@ describe.each(EDITIONS)(
         },
       )
 
-      test('idempotentSelects does not send again a SELECT on a single client, whose connection is not replaced', async ({
-        aimed,
-        aimedAt,
-        runs,
-      }) => {
+      test('idempotentSelects does not repeat a SELECT on a single client', async ({ aimed, aimedAt, runs }) => {
         await using pool = new Pool({ ...aimedAt, max: 2 })
         const client = await pool.connect()
         const shot = aimed.aim({ statement: COUNTED, point: 'on-reply' }, 'rst')

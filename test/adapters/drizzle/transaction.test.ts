@@ -80,10 +80,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       expect(await db.transaction(modesOf, { ...modes, retry: AGAIN })).toEqual(['serializable', 'on', 'on'])
     })
 
-    test("db.transaction rolls back and rejects with the function's own error, even when the connection is dead", async ({
-      cluster,
-      direct,
-    }) => {
+    test("db.transaction rejects with the function's error on a dead connection, too", async ({ cluster, direct }) => {
       const db = open({ ...direct, max: 1 })
       await using pool = db.$client
       const id = `own error, ${edition}`
@@ -164,10 +161,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       expect(calls).toBe(1)
     })
 
-    test('retry commits two serializable transactions that conflict, one after the other', async ({
-      cluster,
-      direct,
-    }) => {
+    test('retry commits both of two serializable transactions that conflict', async ({ cluster, direct }) => {
       const db = open(direct)
       await using _pool = db.$client
       const prefix = `skew, ${edition}`
@@ -233,10 +227,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
   })
 
   describe('a nested transaction', () => {
-    test('a nested transaction is a savepoint, which alone is rolled back when it fails', async ({
-      cluster,
-      direct,
-    }) => {
+    test('a nested transaction is a savepoint, which is rolled back alone', async ({ cluster, direct }) => {
       const db = open({ ...direct, max: 1 })
       await using _pool = db.$client
       const [outer, inner] = [`outer, ${edition}`, `inner, ${edition}`]
@@ -276,10 +267,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
   })
 
   describe('a signal', () => {
-    test('a signal cancels the running statement of db.transaction at the server, and rolls back', async ({
-      cluster,
-      direct,
-    }) => {
+    test('a signal cancels the statement of db.transaction, and rolls back', async ({ cluster, direct }) => {
       const db = open({ ...direct, max: 1 })
       await using pool = db.$client
       const controller = new AbortController()
@@ -327,9 +315,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
   })
 
   describe('on a single client', () => {
-    test('db.transaction on a single client runs again on the same connection when the server rolled it back', async ({
-      direct,
-    }) => {
+    test('db.transaction on a single client runs again after the server rolled it back', async ({ direct }) => {
       await using pool = new Pool({ ...direct, max: 1 })
       await using client = await pool.connect()
       const { fn, attempts } = failing(1)
@@ -337,10 +323,7 @@ describe.each(EDITIONS)('db.transaction on $edition', ({ drizzle, Pool, edition 
       expect(attempts).toEqual([1, 2])
     })
 
-    test('db.transaction on a single client does not call the function again when the connection was lost', async ({
-      cluster,
-      direct,
-    }) => {
+    test('db.transaction on a single client does not run again after a loss', async ({ cluster, direct }) => {
       await using pool = new Pool({ ...direct, max: 1 })
       await using client = await pool.connect()
       let calls = 0

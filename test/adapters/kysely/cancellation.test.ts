@@ -51,10 +51,7 @@ describe('a signal that is aborted while its caller waits for a connection', () 
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('with HoldfastDialect a signal removes a waiting connection() and a waiting stream from the queue', async ({
-    cluster,
-    direct,
-  }) => {
+  test('with HoldfastDialect a signal removes connection() and streams from the queue', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = kysely(pool)
     const trx = await db.startTransaction().execute()
@@ -84,11 +81,7 @@ describe('a signal that is aborted while its query runs', () => {
     expect(await told).toBeInstanceOf(GivenUp)
   }
 
-  test("a signal while a query runs releases the connection when the query ends, by the strategy 'ignore query'", async ({
-    cluster,
-    direct,
-    applicationName,
-  }) => {
+  test("'ignore query' releases the connection when the query ends", async ({ cluster, direct, applicationName }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = kysely(pool)
     const pid = await backendPid(db)
@@ -98,11 +91,7 @@ describe('a signal that is aborted while its query runs', () => {
     await expectHealthy(pool, cluster, applicationName)
   })
 
-  test("a signal cancels the query and keeps the connection, by the strategy 'cancel query'", async ({
-    cluster,
-    direct,
-    applicationName,
-  }) => {
+  test("'cancel query' ends the query and keeps the connection", async ({ cluster, direct, applicationName }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = kysely(pool)
     const pid = await backendPid(db)
@@ -112,11 +101,7 @@ describe('a signal that is aborted while its query runs', () => {
     await expectHealthy(pool, cluster, applicationName)
   })
 
-  test("a signal ends the session and frees the slot, by the strategy 'kill session'", async ({
-    cluster,
-    direct,
-    applicationName,
-  }) => {
+  test("'kill session' ends the session and frees the slot", async ({ cluster, direct, applicationName }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = kysely(pool)
     const pid = await backendPid(db)
@@ -126,11 +111,7 @@ describe('a signal that is aborted while its query runs', () => {
     await expectHealthy(pool, cluster, applicationName)
   })
 
-  test('a signal while a query runs leaves a transaction that can be rolled back', async ({
-    cluster,
-    direct,
-    applicationName,
-  }) => {
+  test('a signal leaves a transaction that can be rolled back', async ({ cluster, direct, applicationName }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const trx = await kysely(pool).startTransaction().execute()
     await giveUp(trx, 'cancel query', () => isActive(cluster, applicationName))
@@ -222,10 +203,7 @@ describe('the signal of withRetry', () => {
     await expectHealthy(pool, cluster, applicationName)
   })
 
-  test('the signal of withRetry removes the transaction from the queue while it waits for its connection', async ({
-    cluster,
-    direct,
-  }) => {
+  test('the signal of withRetry removes its waiting transaction from the queue', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = kysely(pool)
     const trx = await db.startTransaction().execute()

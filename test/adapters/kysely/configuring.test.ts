@@ -57,9 +57,7 @@ describe('HoldfastDialect', () => {
     expect(await entries(db, 'none')).toEqual([])
   })
 
-  test("HoldfastDialect takes the password from another pool's options, where it is not enumerable", async ({
-    direct,
-  }) => {
+  test("HoldfastDialect takes a password that is not enumerable from another pool's options", async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     expect(Object.keys(pool.options)).not.toContain('password')
     const db = new Kysely<Tables>({ dialect: new HoldfastDialect(pool.options as HoldfastDialectConfig) })

@@ -27,10 +27,7 @@ async function failedTransaction(db: Kysely<Tables>) {
 }
 
 describe('a controlled transaction whose COMMIT the server refuses', () => {
-  test('a controlled transaction whose COMMIT is refused keeps its connection until it is rolled back, with stock Kysely', async ({
-    direct,
-    late,
-  }) => {
+  test('a refused COMMIT keeps its connection until a rollback, with stock Kysely', async ({ direct, late }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const db = stockKysely(pool)
     const trx = await db.startTransaction().execute()
@@ -43,11 +40,7 @@ describe('a controlled transaction whose COMMIT the server refuses', () => {
     await settles(next, 'the next query')
   })
 
-  test('a controlled transaction whose COMMIT is refused rejects with the error, and is released, with HoldfastDialect', async ({
-    cluster,
-    direct,
-    late,
-  }) => {
+  test('a refused COMMIT rejects and releases, with HoldfastDialect', async ({ cluster, direct, late }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const trx = await kysely(pool).startTransaction().execute()
     await late.execute(trx)
@@ -92,10 +85,7 @@ describe('a controlled transaction whose COMMIT the server refuses', () => {
 })
 
 describe('a controlled transaction whose COMMIT is answered with ROLLBACK', () => {
-  test('a COMMIT that is answered with ROLLBACK rejects with the swallowed error as cause, and releases its connection', async ({
-    cluster,
-    direct,
-  }) => {
+  test('a COMMIT answered with ROLLBACK rejects with what was swallowed, and releases', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const trx = await failedTransaction(kysely(pool))
     const error = await rejection(trx.commit().execute())
@@ -107,10 +97,7 @@ describe('a controlled transaction whose COMMIT is answered with ROLLBACK', () =
 })
 
 describe('a controlled transaction whose connection dies', () => {
-  test('a controlled transaction frees its slot without a rollback when its connection dies between two statements', async ({
-    cluster,
-    direct,
-  }) => {
+  test('a transaction that dies between statements frees its slot without a rollback', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const trx = await kysely(pool).startTransaction().execute()
     await cluster.terminateBackends({ pid: await backendPid(trx) })
@@ -120,11 +107,7 @@ describe('a controlled transaction whose connection dies', () => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test("a controlled transaction doesn't report a rollback when its connection dies after COMMIT was sent", async ({
-    cluster,
-    direct,
-    applicationName,
-  }) => {
+  test("a transaction that dies at COMMIT doesn't report a rollback", async ({ cluster, direct, applicationName }) => {
     await using pool = holdfast({ ...direct, max: 1, lostCommit: 'report' })
     const db = kysely(pool)
     await cluster.withAdmin(async (admin) => {

@@ -42,10 +42,7 @@ describe.each(HOOKS)('when %s throws', (hook) => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('HoldfastDialect begins no transaction when a hook throws, and releases the connection', async ({
-    cluster,
-    direct,
-  }) => {
+  test('HoldfastDialect begins no transaction when a hook throws, and releases', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = kysely(pool, { [hook]: failing(2) })
     let hasBegun = false
@@ -59,10 +56,7 @@ describe.each(HOOKS)('when %s throws', (hook) => {
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('HoldfastDialect rolls back a transaction that a hook has left open before it threw', async ({
-    cluster,
-    direct,
-  }) => {
+  test('HoldfastDialect rolls back a transaction that a hook has left open', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     let isFirst = true
     const db = kysely(pool, {

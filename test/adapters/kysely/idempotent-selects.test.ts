@@ -50,12 +50,7 @@ describe('a SELECT of the query builder', () => {
     },
   )
 
-  test('a SELECT of the query builder is sent again when it is lost twice', async ({
-    cluster,
-    aimed,
-    aimedAt,
-    runs,
-  }) => {
+  test('a built SELECT is sent again when it is lost twice', async ({ cluster, aimed, aimedAt, runs }) => {
     await using pool = holdfast({ ...aimedAt, max: 1 })
     const shots = [1, 2].map((nth) => aimed.aim({ statement: COUNTED, point: 'on-reply', nth }, 'rst'))
     expect(await select(open(pool))).toEqual([{ id: '3' }])
@@ -102,11 +97,7 @@ describe('a SELECT of the query builder', () => {
     await expectHealthy(pool, cluster, aimedAt.application_name)
   })
 
-  test('a SELECT of the query builder is sent again on each lease, and when others came before it', async ({
-    aimed,
-    aimedAt,
-    runs,
-  }) => {
+  test('a built SELECT is sent again on each lease, also after other statements', async ({ aimed, aimedAt, runs }) => {
     await using pool = holdfast({ ...aimedAt, max: 1 })
     const db = open(pool)
     await db.connection().execute(select)
@@ -127,11 +118,7 @@ describe('a SELECT of the query builder', () => {
     expect([logged, await runs()]).toEqual([['query', 'query'], 4])
   })
 
-  test('a SELECT of the query builder is sent again over the pool that a function has answered with', async ({
-    aimed,
-    aimedAt,
-    runs,
-  }) => {
+  test('a built SELECT is sent again over the pool that a function returned', async ({ aimed, aimedAt, runs }) => {
     await using pool = holdfast({ ...aimedAt, max: 1 })
     const ask = vi.fn(async () => pool)
     const db = new Kysely<Database>({ dialect: new HoldfastDialect({ ...AGAIN, pool: ask }) })
@@ -247,11 +234,7 @@ describe('idempotentSelects does not send again', () => {
     await expectHealthy(pool, cluster, aimedAt.application_name)
   })
 
-  test('idempotentSelects does not send again an INSERT whose answer was lost, so it is written once', async ({
-    cluster,
-    aimed,
-    aimedAt,
-  }) => {
+  test('idempotentSelects does not repeat an INSERT whose answer was lost', async ({ cluster, aimed, aimedAt }) => {
     await using pool = holdfast({ ...aimedAt, max: 1 })
     const shot = aimed.aim({ statement: /^insert/, point: 'on-reply' }, 'rst')
     expect(await rejection(open(pool).insertInto('entry').values({ id: 'once' }).execute())).toBeInstanceOf(
@@ -273,11 +256,7 @@ describe('idempotentSelects does not send again', () => {
     },
   )
 
-  test('idempotentSelects does not send again a SELECT whose session was killed because its signal was aborted', async ({
-    cluster,
-    direct,
-    runs,
-  }) => {
+  test('idempotentSelects does not repeat a SELECT that its signal killed', async ({ cluster, direct, runs }) => {
     // After a caller has given up, Kysely reports failures of its query there.
     vi.spyOn(console, 'error').mockImplementation(() => {})
     await using pool = holdfast({ ...direct, max: 1 })

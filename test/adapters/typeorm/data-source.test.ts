@@ -68,10 +68,7 @@ describe('a data source with holdfast()', () => {
     }
   })
 
-  test('a data source with holdfast() can be initialised again when the first initialize() failed', async ({
-    proxy,
-    proxied,
-  }) => {
+  test('a data source with holdfast() can initialize() again when the first one failed', async ({ proxy, proxied }) => {
     const source = withHoldfast({ ...addressOf(proxied), connectTimeoutMS: 300, holdfast: { prePing: true } })
     proxy.refuse()
     await expect(source.initialize()).rejects.toMatchObject({ code: 'HOLDFAST_POOL_TIMEOUT' })
@@ -96,9 +93,7 @@ describe('a data source with holdfast()', () => {
     },
   )
 
-  test('a data source with holdfast() takes new options from setOptions() if it was made with holdfast()', async ({
-    direct,
-  }) => {
+  test('a data source with holdfast() takes new options from setOptions()', async ({ direct }) => {
     const source = withHoldfast({ ...addressOf(direct), poolSize: 1 })
     source.setOptions(holdfast({ type: 'postgres', poolSize: 2, holdfast: { name: 'set later' } }))
     await source.initialize()
@@ -117,11 +112,7 @@ describe('a data source with holdfast()', () => {
     await source.destroy()
   })
 
-  test('a data source with holdfast() calls poolErrorHandler when an idle connection dies', async ({
-    cluster,
-    direct,
-    applicationName,
-  }) => {
+  test('a data source calls poolErrorHandler for a lost connection', async ({ cluster, direct, applicationName }) => {
     const told: Error[] = []
     const poolErrorHandler = (error: Error): void => void told.push(error)
     const source = await connected({ ...addressOf(direct), applicationName, poolErrorHandler })
@@ -132,9 +123,7 @@ describe('a data source with holdfast()', () => {
     await source.destroy()
   })
 
-  test('a data source with holdfast() logs the notices of every connection, where stock TypeORM logs those of the first', async ({
-    direct,
-  }) => {
+  test('a data source logs the notices of every connection, and stock those of the first', async ({ direct }) => {
     const noticesLogged = async (make: (options: object) => DataSource): Promise<string[]> => {
       const { lines, logger } = recordingLogger()
       const source = make({ ...addressOf(direct), logNotifications: true, logger })

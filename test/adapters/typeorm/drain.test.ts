@@ -13,11 +13,7 @@ import { addressOf, connected, poolOf, replicasOf, stock, withHoldfast } from '.
 const LONG = 20_000
 
 describe('drain()', () => {
-  test('drain() is needed, since destroy() alone cuts off running statements', async ({
-    direct,
-    applicationName,
-    cluster,
-  }) => {
+  test('destroy() alone cuts off running statements', async ({ direct, applicationName, cluster }) => {
     for (const make of [stock, withHoldfast]) {
       const source = make({ ...addressOf(direct), applicationName })
       await source.initialize()
@@ -59,12 +55,7 @@ describe('drain()', () => {
     await until(async () => (await cluster.countSessions({ applicationName })) === 0)
   })
 
-  test('drain() waits for a waiter whose connection is being opened', async ({
-    proxy,
-    proxied,
-    applicationName,
-    cluster,
-  }) => {
+  test('drain() waits for a waiter that opens a connection', async ({ proxy, proxied, applicationName, cluster }) => {
     const source = await connected({ ...addressOf(proxied), applicationName })
     await cluster.terminateBackends({ applicationName })
     await until(() => poolOf(source).totalCount === 0)

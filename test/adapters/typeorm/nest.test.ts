@@ -9,9 +9,7 @@ import { NestApplication } from './support/nest.ts'
 const PATIENT_MILLIS = 60_000
 
 describe('a NestJS application that gets SIGTERM', () => {
-  test('a NestJS application that gets SIGTERM under load answers every request that it has accepted, and exits', async ({
-    cluster,
-  }) => {
+  test('a NestJS application answers every accepted request after SIGTERM, and exits', async ({ cluster }) => {
     await using application = await NestApplication.start({
       url: cluster.url,
       recipe: 'drain',
@@ -28,10 +26,7 @@ describe('a NestJS application that gets SIGTERM', () => {
     expect(done).toBe(begun)
   })
 
-  test('a NestJS application that gets SIGTERM exits when the time of drain() is up, though requests wait for a connection during an outage', async ({
-    cluster,
-    proxy,
-  }) => {
+  test("a NestJS application exits at the end of drain()'s time during an outage", async ({ cluster, proxy }) => {
     await using application = await NestApplication.start({
       url: proxy.url(cluster.url),
       recipe: 'drain',
@@ -48,10 +43,7 @@ describe('a NestJS application that gets SIGTERM', () => {
     expect(application.report.requests).toEqual({ begun: 2, done: 0 })
   })
 
-  test('a NestJS application without the hooks of docs/typeorm.md waits for its requests until they time out', async ({
-    cluster,
-    proxy,
-  }) => {
+  test('a NestJS application without our hooks waits until its requests time out', async ({ cluster, proxy }) => {
     await using application = await NestApplication.start({
       url: proxy.url(cluster.url),
       recipe: 'nothing',
@@ -70,9 +62,7 @@ describe('a NestJS application that gets SIGTERM', () => {
     await application.isGone()
   })
 
-  test('a NestJS application that gets SIGTERM finishes its background jobs before TypeORM closes the pool', async ({
-    cluster,
-  }) => {
+  test('a NestJS application finishes its jobs after SIGTERM before TypeORM closes the pool', async ({ cluster }) => {
     await using application = await NestApplication.start({
       url: cluster.url,
       recipe: 'drain',

@@ -28,11 +28,7 @@ describe('a query runner', () => {
     await source.destroy()
   })
 
-  test('a query runner tells why its connection was lost between two statements, can be rolled back, and is released', async ({
-    cluster,
-    direct,
-    applicationName,
-  }) => {
+  test('a query runner tells why it was lost between statements', async ({ cluster, direct, applicationName }) => {
     const source = await connected({ ...addressOf(direct), applicationName, poolSize: 1 })
     const runner = source.createQueryRunner()
     await runner.startTransaction()
@@ -63,10 +59,7 @@ describe('a query runner', () => {
     await source.destroy()
   })
 
-  test('a query runner rolls back to its savepoint after a failure, and commits the rest', async ({
-    cluster,
-    direct,
-  }) => {
+  test('a query runner rolls back to its savepoint, and commits the rest', async ({ cluster, direct }) => {
     const source = await connected(addressOf(direct))
     const runner = source.createQueryRunner()
     await runner.startTransaction()
@@ -80,9 +73,7 @@ describe('a query runner', () => {
     await source.destroy()
   })
 
-  test('a query runner releases its connection when a stream was read to the end or left half-way', async ({
-    direct,
-  }) => {
+  test('a query runner is free when a stream was read to the end or left half-way', async ({ direct }) => {
     const source = await connected({ ...addressOf(direct), poolSize: 1 })
     for (const [stopAt, expected] of [
       [Number.POSITIVE_INFINITY, 500],
@@ -99,11 +90,7 @@ describe('a query runner', () => {
     await source.destroy()
   })
 
-  test('a query runner ends a stream with the cause when its connection dies', async ({
-    cluster,
-    direct,
-    applicationName,
-  }) => {
+  test('a query runner ends a stream with the cause of its loss', async ({ cluster, direct, applicationName }) => {
     const source = await connected({ ...addressOf(direct), applicationName, poolSize: 1 })
     const runner = source.createQueryRunner()
     const stream = await runner.stream("select pg_sleep('infinity')")
@@ -115,11 +102,7 @@ describe('a query runner', () => {
     await source.destroy()
   })
 
-  test('a query runner does not run save() again, but reports its loss as retryable', async ({
-    cluster,
-    direct,
-    applicationName,
-  }) => {
+  test('a query runner reports the loss of save() as retryable', async ({ cluster, direct, applicationName }) => {
     const source = await connected({ ...addressOf(direct), applicationName, poolSize: 1 })
     source.subscribers.push({
       beforeTransactionCommit: async () => {

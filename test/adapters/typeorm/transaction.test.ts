@@ -78,11 +78,7 @@ describe('transaction()', () => {
     expect(await written(cluster, 'committed', 'rolled back')).toEqual(['committed'])
   })
 
-  test('transaction() runs again by default, with a new query runner in each attempt', async ({
-    cluster,
-    source,
-    killSessions,
-  }) => {
+  test('transaction() runs again by default, with a new query runner', async ({ cluster, source, killSessions }) => {
     const runners = new Set<QueryRunner | undefined>()
     const attempts = await transaction(source, async (manager, { attempt }) => {
       runners.add(manager.queryRunner)
@@ -106,9 +102,7 @@ describe('transaction()', () => {
     expect(runs).toBe(1)
   })
 
-  test("transaction() runs at its own isolation level, else at the data source's, else at the server's", async ({
-    source,
-  }) => {
+  test("transaction() runs at its own isolation level, else the data source's or server's", async ({ source }) => {
     const level = (options: Parameters<typeof transaction>[1]): Promise<string> =>
       transaction(source, options as object, async (manager) => {
         const [{ transaction_isolation: level }] = await manager.query('show transaction_isolation')
@@ -196,10 +190,7 @@ describe('transaction()', () => {
     expect(await written(cluster, 'written once')).toEqual(['written once'])
   })
 
-  test('transaction() saves entities that its function makes, in the attempt that commits', async ({
-    cluster,
-    source,
-  }) => {
+  test('transaction() saves entities that its function makes in the last attempt', async ({ cluster, source }) => {
     await cluster.query('drop table if exists account')
     await source.synchronize()
     const saved = await transaction(source, { retry: AT_ONCE }, async (manager, { attempt }) => {
@@ -211,10 +202,7 @@ describe('transaction()', () => {
   })
 
   // This is TypeORM's, and can't be changed from outside. So the documentation asks for entities that `fn` makes or loads.
-  test('transaction() leaves an entity from outside as a failed attempt has changed it', async ({
-    cluster,
-    source,
-  }) => {
+  test('transaction() leaves an entity as a failed attempt has changed it', async ({ cluster, source }) => {
     await cluster.query('drop table if exists account')
     await source.synchronize()
     const outside = { balance: 100 } as Account
