@@ -94,6 +94,23 @@ class SlowReset {
   }
 }
 
+function transactionOf(who: string, end: 'commit' | 'rollback', isWritten: boolean): NextHolder {
+  return {
+    who,
+    async hold({ pool, cluster, release, late }) {
+      release()
+      const id = newId()
+      const next = await pool.connect()
+      await next.query('begin')
+      await next.query('insert into entry values ($1)', [id])
+      await late()
+      expect((await next.query(end)).command).toBe(end.toUpperCase())
+      expect(await idsIn(cluster, id)).toEqual(isWritten ? [{ id }] : [])
+      next.release()
+    },
+  }
+}
+
 const NEXT_HOLDERS: readonly NextHolder[] = [
   {
     who: 'nobody',
@@ -114,34 +131,8 @@ const NEXT_HOLDERS: readonly NextHolder[] = [
       next.release()
     },
   },
-  {
-    who: 'a transaction that commits',
-    async hold({ pool, cluster, release, late }) {
-      release()
-      const id = newId()
-      const next = await pool.connect()
-      await next.query('begin')
-      await next.query('insert into entry values ($1)', [id])
-      await late()
-      expect((await next.query('commit')).command).toBe('COMMIT')
-      expect(await idsIn(cluster, id)).toEqual([{ id }])
-      next.release()
-    },
-  },
-  {
-    who: 'a transaction that rolls back',
-    async hold({ pool, cluster, release, late }) {
-      release()
-      const id = newId()
-      const next = await pool.connect()
-      await next.query('begin')
-      await next.query('insert into entry values ($1)', [id])
-      await late()
-      await next.query('rollback')
-      expect(await idsIn(cluster, id)).toEqual([])
-      next.release()
-    },
-  },
+  transactionOf('a transaction that commits', 'commit', true),
+  transactionOf('a transaction that rolls back', 'rollback', false),
   {
     who: 'pool.transaction',
     async hold({ pool, cluster, release, late }) {

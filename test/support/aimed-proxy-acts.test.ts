@@ -1,8 +1,9 @@
 import type pg from 'pg'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { deferred } from './deferred.ts'
 import { createEntries, started, writer } from './fixtures/aimed-writer.ts'
-import { AimedProxy, Cluster, type NamedAct, type Point, until } from './index.ts'
+import { startOwnCluster } from './fixtures/own-cluster.ts'
+import { AimedProxy, type Cluster, type NamedAct, type Point, until } from './index.ts'
 import { connect, type TestClient } from './test-client.ts'
 
 const COMMIT = /^commit$/i
@@ -12,16 +13,9 @@ const LOST = 'Connection terminated unexpectedly'
 let lastMarker = 0
 let cluster: Cluster
 
-beforeAll(async () => {
-  cluster = await Cluster.start()
+startOwnCluster(async (started) => {
+  cluster = started
   await createEntries(cluster)
-})
-afterAll(async () => {
-  await cluster[Symbol.asyncDispose]()
-})
-beforeEach(async () => {
-  await cluster.terminateBackends()
-  await until(async () => (await cluster.countSessions()) === 0)
 })
 
 function connectThrough(proxy: AimedProxy): Promise<TestClient> {

@@ -4,10 +4,11 @@ import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import type pg from 'pg'
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { issueCertificates } from './certificates.ts'
 import { deferred } from './deferred.ts'
 import { createEntries, started, writer } from './fixtures/aimed-writer.ts'
+import { startOwnCluster } from './fixtures/own-cluster.ts'
 import { type Act, type Aim, AimedProxy, Cluster, FaultProxy, type Point, type Shot, until } from './index.ts'
 import { connect, type TestClient } from './test-client.ts'
 
@@ -18,16 +19,9 @@ const LOST = 'Connection terminated unexpectedly'
 
 let cluster: Cluster
 
-beforeAll(async () => {
-  cluster = await Cluster.start()
+startOwnCluster(async (started) => {
+  cluster = started
   await createEntries(cluster)
-})
-afterAll(async () => {
-  await cluster[Symbol.asyncDispose]()
-})
-beforeEach(async () => {
-  await cluster.terminateBackends()
-  await until(async () => (await cluster.countSessions()) === 0)
 })
 
 function connectThrough(proxy: AimedProxy, extra: pg.ClientConfig = {}): Promise<TestClient> {

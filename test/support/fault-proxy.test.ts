@@ -1,21 +1,15 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import pg from 'pg'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { startOwnCluster } from './fixtures/own-cluster.ts'
 import { Cluster, FaultProxy, type Link, until } from './index.ts'
 import { connect, type TestClient } from './test-client.ts'
 
 let cluster: Cluster
 
-beforeAll(async () => {
-  cluster = await Cluster.start()
-})
-afterAll(async () => {
-  await cluster[Symbol.asyncDispose]()
-})
-beforeEach(async () => {
-  await cluster.terminateBackends()
-  await until(async () => (await cluster.countSessions()) === 0)
+startOwnCluster((started) => {
+  cluster = started
 })
 
 function connectThrough(proxy: FaultProxy, extra: pg.ClientConfig = {}): Promise<TestClient> {
