@@ -12,7 +12,7 @@ import {
 } from '../../packages/core/src/policy/classify-error.ts'
 import { reachOf } from '../../packages/core/src/policy/reach.ts'
 import { Publisher } from '../../packages/core/src/telemetry/events.ts'
-import { reasonOf } from '../../packages/core/src/telemetry/wording.ts'
+import { reasonOf } from '../../packages/core/src/telemetry/log-text.ts'
 import {
   codeOf,
   errorsIn,

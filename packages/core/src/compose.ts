@@ -108,7 +108,7 @@ export function composeEngine(
     onFenced: (fenced) => publisher.publish({ type: 'session-fenced', ...fenced }),
   })
   /** Warns once if the pools of this service can want more connections than the server grants. */
-  async function examine(connection: Connection): Promise<void> {
+  async function checkCapacity(connection: Connection): Promise<void> {
     const { max } = options
     // A server that isn't PostgreSQL, or that refuses the question, gives no answer.
     const available = await availableConnections((sql) =>
@@ -124,7 +124,7 @@ export function composeEngine(
     clock,
     publisher,
     interruption: (now) => guard.look(now),
-    examine,
-    hurryResolver: (millis) => resolver.shorten(millis),
+    checkCapacity,
+    shortenResolver: (millis) => resolver.shorten(millis),
   })
 }

@@ -65,7 +65,7 @@ export class Logins {
   }
 
   /** A caller waits: if a login has been silent for too long, the spare one begins. */
-  hurry(): void {
+  ensureSpare(): void {
     const { maySpareOne, isWanted } = this.#parts
     if (this.#slots.size === 0 || this.#spare || !maySpareOne || !isWanted()) return
     if (this.#silentSlot()) inNoContext(() => this.#beginSpare())
@@ -111,7 +111,7 @@ export class Logins {
       if (login.connection.isGone()) return this.#end(slot, undefined)
       if (login.isTooLong) return this.#slotFailed(slot, login.noAnswer())
       slot.isSilent = login.checkSilence(this.#failedSpares)
-      if (slot.isSilent) this.hurry()
+      if (slot.isSilent) this.ensureSpare()
       if (this.#slots.has(slot) && slot.login === login) this.#watch(slot)
     })
   }
@@ -122,7 +122,7 @@ export class Logins {
       if (!spare.checkSilence(this.#failedSpares + 1)) return this.#watchSpare(spare)
       this.#failedSpares++
       this.#dropSpare(spare.noAnswer())
-      this.hurry()
+      this.ensureSpare()
     })
   }
 

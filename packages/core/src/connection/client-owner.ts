@@ -22,7 +22,7 @@ export interface ClientOwner {
   /** Whether the connection was lost. */
   readonly isLost: boolean
   /** Whether it is leased. Hooks and resets run outside a lease, and the scope of the caller doesn't apply to them. */
-  readonly isInUse: boolean
+  readonly isLeased: boolean
   /** Whether a ROLLBACK has nothing left to do: the connection was lost, and the server has rolled back. */
   readonly isRolledBack: boolean
   /** Marks the connection lost by this cause. Only the first cause counts. */

@@ -134,7 +134,7 @@ export class Connection implements ClientOwner, LeaseOwner, StatementOwner {
     return this.#lossRecord.loss !== undefined
   }
 
-  get isInUse(): boolean {
+  get isLeased(): boolean {
     return this.is('leased')
   }
 

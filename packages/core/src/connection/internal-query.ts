@@ -13,7 +13,7 @@ const PING = ';'
 const LONGEST_NAME = 40
 
 /**
- * Asks the server, and resolves with its rows; as {@link tell}. An answer with two results, or with none, belongs to another
+ * Asks the server, and resolves with its rows; as {@link runInternal}. An answer with two results, or none, belongs to another
  * question: then the connection is lost.
  */
 export async function ask(
@@ -22,7 +22,7 @@ export async function ask(
   clock: Clock,
   timeoutMillis: number,
 ): Promise<readonly Row[]> {
-  const rows = rowsIn(await tell(connection, sql, clock, timeoutMillis))
+  const rows = rowsIn(await runInternal(connection, sql, clock, timeoutMillis))
   if (rows) return rows
   const error = violation(new Error(`The answer to ${nameOf(sql)} is not one result`))
   connection.markLost(error, 'own')
@@ -33,7 +33,12 @@ export async function ask(
  * Sends a statement of the pool's own, or several in one text, and rejects with its error. If the server does not answer
  * within `timeoutMillis`, the connection is lost. An SQL error doesn't lose it.
  */
-export function tell(connection: Connection, sql: string, clock: Clock, timeoutMillis: number): Promise<unknown> {
+export function runInternal(
+  connection: Connection,
+  sql: string,
+  clock: Clock,
+  timeoutMillis: number,
+): Promise<unknown> {
   const { statements } = connection
   const statement = statements.begin(sql)
   return new Promise((resolve, reject) => {
@@ -123,7 +128,8 @@ export async function reset(connection: Connection, policy: ResetPolicy, tools: 
       return { failure: new Error("Released with an open transaction, under resetOnReturn: 'none'") }
     const by = await execute(connection, plan, tools)
     // The user's function may have left a transaction open.
-    if (connection.transactionStatus !== 'I') await tell(connection, 'ROLLBACK', clock, INTERNAL_QUERY_TIMEOUT_MILLIS)
+    if (connection.transactionStatus !== 'I')
+      await runInternal(connection, 'ROLLBACK', clock, INTERNAL_QUERY_TIMEOUT_MILLIS)
     return { by }
   } catch (failure) {
     return { failure }
@@ -132,7 +138,8 @@ export async function reset(connection: Connection, policy: ResetPolicy, tools: 
 
 async function execute(connection: Connection, plan: ResetPlan, { clock, replayHook }: ResetTools): Promise<string> {
   const { call } = plan
-  for (const statement of plan.statements) await tell(connection, statement, clock, INTERNAL_QUERY_TIMEOUT_MILLIS)
+  for (const statement of plan.statements)
+    await runInternal(connection, statement, clock, INTERNAL_QUERY_TIMEOUT_MILLIS)
   if (plan.dropsStatements) connection.preparedStatements.forgetAll()
   if (plan.undoesHook)
     await bounded(connection, clock, 'onConnect, replayed after the reset', () => connection.runUserHook(replayHook))

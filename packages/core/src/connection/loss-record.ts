@@ -36,14 +36,17 @@ export class LossRecord {
     this.#settings = settings
   }
 
-  /** Records that the connection is lost by this cause. `isInUse`: statements of a lease, a hook or a reset may be under way. */
-  record(cause: unknown, isInUse: boolean): Loss {
+  /**
+   * Records that the connection is lost by this cause. `mayHaveStatements`: some of a lease, a hook or a reset may be under
+   * way.
+   */
+  record(cause: unknown, mayHaveStatements: boolean): Loss {
     const { lease, session, serverRole, statements } = this.#owner
     const { inFlight } = statements
     const status = session.transactionStatus
     // A statement that failed in a transaction which had failed before has done nothing.
     if (session.isReady || status === 'E') inFlight.forgetFailed()
-    const use = isInUse ? { status, underWay: inFlight.sentTexts(), hasWorked: lease.hasWorked } : undefined
+    const use = mayHaveStatements ? { status, underWay: inFlight.sentTexts(), hasWorked: lease.hasWorked } : undefined
     const isPrimaryLost = serverRole.isPrimaryLost(cause)
     if (isPrimaryLost) serverRole.missPrimary()
     this.loss = orDefault<Loss>(() => judgeLoss(use, cause, isPrimaryLost), {

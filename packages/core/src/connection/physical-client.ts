@@ -146,7 +146,7 @@ function derive(base: typeof Client): PhysicalClientClass {
       const isText = typeof config === 'string'
       const text = isText ? config : config.text
       const timeout = isText ? undefined : config.query_timeout
-      const scope = owner.isInUse ? currentScope() : undefined
+      const scope = owner.isLeased ? currentScope() : undefined
       const signal = (isText ? undefined : config.signal) ?? scope?.signal
       const refusal = refusalOf(owner, text, signal) ?? (isText ? undefined : poolOptionRefusal(config))
       if (refusal) return refuse(owner, text, refusal, callback)

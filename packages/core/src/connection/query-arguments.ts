@@ -74,8 +74,8 @@ export function refusalOf(
  * The function of a transaction may run on when its attempt has ended. It must not use the session of the next lease. A client
  * of one lease refuses by itself. One that all leases share can't tell its holders apart, except by the transaction.
  */
-function endedAttemptRefusal({ isClientShared, isInUse, lease }: ClientOwner): Error | undefined {
-  if (!isClientShared || !isInUse || !endedAttempt()?.mustNotUse(lease)) return undefined
+function endedAttemptRefusal({ isClientShared, isLeased, lease }: ClientOwner): Error | undefined {
+  if (!isClientShared || !isLeased || !endedAttempt()?.mustNotUse(lease)) return undefined
   return new ReleaseError('The transaction of this client has ended: it may not be used any more.')
 }
 

@@ -15,10 +15,10 @@ export interface EngineParts {
   readonly publisher: Publisher
   /** Whether the process was suspended, or has become another one, since the last time this was asked. */
   readonly interruption: (now: number) => Interruption | undefined
-  /** Asks the server, once and in the background, what the pool must know about it. */
-  readonly examine?: ((connection: Connection) => Promise<void>) | undefined
+  /** Asks the server, once and in the background, how many connections it grants. */
+  readonly checkCapacity?: ((connection: Connection) => Promise<void>) | undefined
   /** Gives the resolver of lost COMMITs this many milliseconds to finish. */
-  readonly hurryResolver?: ((millis: number) => void) | undefined
+  readonly shortenResolver?: ((millis: number) => void) | undefined
 }
 
 /**
@@ -44,7 +44,7 @@ export interface EngineContext extends EngineParts {
    */
   makeAvailable(connection: Connection, now: number, isProven?: boolean, idleSince?: number): void
   /** Retires a connection that has a slot, and gives the slot to the waiters. */
-  retire(connection: Connection, reason: RetireReason, cause?: unknown): void
+  retireAndDispatch(connection: Connection, reason: RetireReason, cause?: unknown): void
   /** Ends the lease of a connection. */
   release(connection: Connection, discard?: Error | boolean): void
   /** Opens one connection, and makes it available. Resolves with false if the pool has dropped it meanwhile. */

@@ -28,8 +28,8 @@ export class Engine implements EngineContext {
   readonly clock: EngineParts['clock']
   readonly publisher: EngineParts['publisher']
   readonly interruption: EngineParts['interruption']
-  readonly examine: EngineParts['examine']
-  readonly hurryResolver: EngineParts['hurryResolver']
+  readonly checkCapacity: EngineParts['checkCapacity']
+  readonly shortenResolver: EngineParts['shortenResolver']
   readonly inventory: Inventory
   isShuttingDown = false
   readonly #retirement: Retirement
@@ -51,8 +51,8 @@ export class Engine implements EngineContext {
     this.clock = parts.clock
     this.publisher = parts.publisher
     this.interruption = parts.interruption
-    this.examine = parts.examine
-    this.hurryResolver = parts.hurryResolver
+    this.checkCapacity = parts.checkCapacity
+    this.shortenResolver = parts.shortenResolver
     this.inventory = new Inventory(parts.options.lifo)
     this.#hasLeaseListener = parts.publisher.hasListener('connection-leased')
     const outage = new Outage(parts.publisher)
@@ -181,7 +181,7 @@ export class Engine implements EngineContext {
       this.#serveFirst(ready, now)
     }
     if (!this.#waitQueue.first) return
-    this.#opening.hurry()
+    this.#opening.ensureSpare()
     const { inventory } = this
     const room = this.options.max - inventory.size
     if (room <= 0 && inventory.idleCount === 0) return
@@ -204,7 +204,7 @@ export class Engine implements EngineContext {
     try {
       const { hasWaiters, inventory } = this
       const reason = this.#usability.whyUnusable(connection, now, hasWaiters)
-      if (reason) return this.retire(connection, reason)
+      if (reason) return this.retireAndDispatch(connection, reason)
       if (hasWaiters && (isProven || !this.#usability.proofDue(connection, now))) return this.dispatch(now, connection)
       if (!hasWaiters && inventory.idleCount >= this.options.maxIdle)
         return this.#retirement.retire(connection, 'max-idle')
@@ -217,7 +217,7 @@ export class Engine implements EngineContext {
     }
   }
 
-  retire(connection: Connection, reason: RetireReason, cause?: unknown): void {
+  retireAndDispatch(connection: Connection, reason: RetireReason, cause?: unknown): void {
     this.#retirement.retire(connection, reason, cause)
     this.dispatch(this.clock.now())
   }

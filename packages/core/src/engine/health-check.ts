@@ -26,8 +26,8 @@ export class HealthCheck {
   }
 
   /** Asks the server over this connection what the pool must know about it. */
-  examine(connection: Connection): Promise<void> {
-    return inNoContext(() => this.#examine(connection))
+  checkCapacity(connection: Connection): Promise<void> {
+    return inNoContext(() => this.#checkCapacity(connection))
   }
 
   async #ping(connection: Connection): Promise<void> {
@@ -53,9 +53,9 @@ export class HealthCheck {
     })
   }
 
-  async #examine(connection: Connection): Promise<void> {
+  async #checkCapacity(connection: Connection): Promise<void> {
     this.#take(connection)
-    await this.#engine.examine?.(connection)
+    await this.#engine.checkCapacity?.(connection)
     if (connection.is('checking')) this.#giveBack(connection, this.#engine.clock.now())
   }
 

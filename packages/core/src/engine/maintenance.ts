@@ -24,7 +24,7 @@ export class Maintenance {
   #cancel: Cancel | undefined
   #nextAt = Number.POSITIVE_INFINITY
   #stopped = false
-  #hasExamined = false
+  #hasCheckedCapacity = false
 
   constructor(engine: EngineContext, parts: MaintenanceParts) {
     this.#engine = engine
@@ -125,10 +125,10 @@ export class Maintenance {
   }
 
   #examineOnce(): void {
-    const { inventory, examine } = this.#engine
+    const { inventory, checkCapacity } = this.#engine
     const { next } = inventory
-    if (this.#hasExamined || !examine || !next) return
-    this.#hasExamined = true
-    void this.#parts.healthCheck.examine(next)
+    if (this.#hasCheckedCapacity || !checkCapacity || !next) return
+    this.#hasCheckedCapacity = true
+    void this.#parts.healthCheck.checkCapacity(next)
   }
 }

@@ -129,8 +129,8 @@ export class Opening {
   }
 
   /** A caller waits: a login that is silent gets another one beside it. */
-  hurry(): void {
-    this.#logins.hurry()
+  ensureSpare(): void {
+    this.#logins.ensureSpare()
   }
 
   /**

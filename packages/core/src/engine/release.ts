@@ -45,14 +45,14 @@ export class Release {
     const now = engine.clock.now()
     if (this.#hasReleaseListener()) this.#publishReleased(connection, discard, now)
     if (!connection.is('leased')) return // It died meanwhile: already retired, its slot has long been free.
-    if (discard) return engine.retire(connection, 'discarded', discard)
+    if (discard) return engine.retireAndDispatch(connection, 'discarded', discard)
     const policy = connection.lease.resetOnReturn ?? engine.options.resetOnReturn
     const isClean =
       connection.inSync && resetPlan(policy, connection.transactionStatus, connection.lease.hasWorked) === 'keep'
     if (isClean) return engine.makeAvailable(connection, now)
     // Closing rolls back as well as ROLLBACK does. Only `commit` has something left to do on a connection that is retired.
     const reason = this.#usability.whyUnusable(connection, now)
-    if (reason && policy !== 'commit') return engine.retire(connection, reason)
+    if (reason && policy !== 'commit') return engine.retireAndDispatch(connection, reason)
     void this.#reset(connection, policy)
   }
 
@@ -69,7 +69,7 @@ export class Release {
     connection.move('resetting')
     const outcome = await reset(connection, policy, { clock, replayHook: () => connector.replayHook(connection) })
     if (!connection.is('resetting')) return // Lost meanwhile: already retired.
-    if ('failure' in outcome) return this.#engine.retire(connection, 'reset-failed', outcome.failure)
+    if ('failure' in outcome) return this.#engine.retireAndDispatch(connection, 'reset-failed', outcome.failure)
     const now = clock.now()
     const { by } = outcome
     if (by) publisher.publish({ type: 'connection-reset', connection, by, tookMillis: now - startedAt })

@@ -104,13 +104,13 @@ export class Shutdown {
   /** The time of a drain is up: closes all at once. */
   cutOff(millis: number): void {
     if (this.#isOver) return
-    const { options, clock, inventory, hurryResolver } = this.#engine
+    const { options, clock, inventory, shortenResolver } = this.#engine
     const { waitQueue, retirement } = this.#parts
     const reason = `The pool was drained, and its time was up after ${millis} ms`
     this.#hasCutOff ||= waitQueue.size > 0 || inventory.count('leased') > 0
     this.#reason = reason
     const closeMillis = Math.min(options.closeTimeoutMillis, LONGEST_CLOSE_AFTER_DRAIN_MILLIS)
-    hurryResolver?.(closeMillis)
+    shortenResolver?.(closeMillis)
     void this.begin()
     this.#refuseBeyond(0)
     for (const connection of inventory.all()) connection.markLost(new PoolClosedError(reason), 'own', true)

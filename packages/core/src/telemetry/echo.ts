@@ -3,8 +3,8 @@ import type { EchoLevel } from '../options/read-values.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import { isError } from '../thrown.ts'
 import type { EventConnection, Listener, PoolEvent, PoolEventType, StatementRetryReason } from './events.ts'
+import { duration, millis, oneLine, prefixOf, reasonOf, withBackend } from './log-text.ts'
 import type { PoolStatus } from './status.ts'
-import { duration, millis, oneLine, prefixOf, reasonOf, withBackend } from './wording.ts'
 
 /** What the echo needs. */
 export interface EchoParts {

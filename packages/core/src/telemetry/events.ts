@@ -2,7 +2,7 @@ import type { PoolClient } from 'pg'
 import type { Loss } from '../errors.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import { stackOf } from '../thrown.ts'
-import { escaped } from './wording.ts'
+import { escaped } from './log-text.ts'
 
 /** The connection that an event is about. */
 export interface EventConnection {

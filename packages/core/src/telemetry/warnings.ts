@@ -3,7 +3,7 @@ import type { Logger } from '../options/pool-options.ts'
 import { mayConnectAgain } from '../policy/classify-error.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Listener, PoolEvent, PoolEventType } from './events.ts'
-import { millis, prefixOf, reasonOf, withBackend } from './wording.ts'
+import { millis, prefixOf, reasonOf, withBackend } from './log-text.ts'
 
 /** What the warnings need. */
 export interface WarningsParts {
