@@ -46,7 +46,7 @@ const TARGETS: readonly (readonly [Target, RegExp])[] = [
   ['begin', /^begin$/i],
   ['commit', /\bcommit\b/i],
   ['rollback', /^rollback$/i],
-  ['write', /\bledger\b|write/],
+  ['write', /\bledger\b|write|audited/],
   ['probe', /if_assigned/],
   ['inquiry', INQUIRY],
 ]

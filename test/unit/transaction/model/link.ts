@@ -87,8 +87,8 @@ export class Link implements SocketPeer, SessionClient {
     this.#touch()
   }
 
-  close(lastWord: Buffer | undefined, how: 'fin' | 'reset'): void {
-    this.#sendToClient(lastWord ? [lastWord] : [])
+  close(lastWords: readonly Buffer[], how: 'fin' | 'reset'): void {
+    this.#sendToClient(lastWords)
     this.#sendEnd(how)
     this.#losesRequests = true
   }

@@ -1,6 +1,7 @@
 import fc, { type Arbitrary } from 'fast-check'
 import type { Effect, Fault } from './faults.ts'
 import type { Manner } from './orm.ts'
+import type { SinglePlan } from './single.ts'
 import type { Step } from './steps.ts'
 
 /** One transaction. */
@@ -24,6 +25,7 @@ export interface Plan {
   readonly isPooled: boolean
   readonly invalidateOnDisconnect: 'all' | 'suspect' | 'one'
   readonly transactions: readonly TransactionPlan[]
+  readonly singles: readonly SinglePlan[]
   readonly faults: readonly Fault[]
   /** Which of the possible events happens next, each time; 0 is the oldest. With -1 time passes. */
   readonly choices: readonly number[]
@@ -74,6 +76,24 @@ const transaction: Arbitrary<TransactionPlan> = fc.record({
   abortsAfter: fc.oneof(
     { weight: 5, arbitrary: fc.constant(undefined) },
     { weight: 1, arbitrary: fc.nat({ max: 60 }) },
+  ),
+})
+
+const single: Arbitrary<SinglePlan> = fc.record({
+  kind: fc.constantFrom(
+    'write' as const,
+    'write with values' as const,
+    'write slowly' as const,
+    'write in a function' as const,
+    'write in a view' as const,
+    'read' as const,
+    'read with values' as const,
+  ),
+  via: fc.constantFrom(
+    'pool.query' as const,
+    'pool.query' as const,
+    'first on a client' as const,
+    'second on a client' as const,
   ),
 })
 
@@ -146,6 +166,7 @@ export const plans: Arbitrary<Plan> = fc.record({
   isPooled: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
   invalidateOnDisconnect: fc.constantFrom('all' as const, 'suspect' as const, 'one' as const),
   transactions: fc.array(transaction, { minLength: 1, maxLength: 4, size: 'max' }),
+  singles: fc.array(single, { maxLength: 4, size: 'max' }),
   faults: fc.array(faults, { minLength: 1, maxLength: 4, size: 'max' }).map((each) => each.flat()),
   choices: fc.array(
     fc.oneof(

@@ -6,6 +6,7 @@ import { Network } from './network.ts'
 import { orm } from './orm.ts'
 import type { Plan, TransactionPlan } from './plans.ts'
 import { ModelServer } from './server.ts'
+import { objectionToSingle, runSingle, type SingleTold } from './single.ts'
 import { perform, type Tx } from './steps.ts'
 
 // Everything that follows from an event happens within a few rounds of the event loop.
@@ -37,6 +38,7 @@ class PlanRun {
   readonly #pool: Pool
   readonly #signals: readonly AbortController[]
   readonly #told: (Told | undefined)[]
+  readonly #toldOfSingles: (SingleTold | undefined)[]
   readonly #trace: string[] = []
   readonly #startedAt = performance.now()
   readonly #late: { readonly at: number; readonly run: () => void }[] = []
@@ -48,6 +50,7 @@ class PlanRun {
     this.#judge = new Judge(this.#network, INQUIRY_MILLIS)
     this.#signals = plan.transactions.map(() => new AbortController())
     this.#told = plan.transactions.map(() => undefined)
+    this.#toldOfSingles = plan.singles.map(() => undefined)
     const silent = (): void => {}
     this.#pool = new Pool({
       host: 'db.example',
@@ -67,16 +70,30 @@ class PlanRun {
   }
 
   async run(): Promise<Outcome> {
-    const { transactions } = this.#plan
+    const { transactions, singles } = this.#plan
     for (const [index, transaction] of transactions.entries()) {
       void this.#start(`t${index}`, transaction, this.#signals[index] as AbortController).then((told) => {
         this.#told[index] = told
         this.#trace.push(`t${index} is told ${'resolved' in told ? 'that it is written' : String(told.error)}`)
       })
     }
-    await this.#runEvents(() => this.#told.every((told) => told !== undefined))
+    for (const [index, single] of singles.entries()) {
+      void runSingle(this.#pool, single, `s${index}`).then((told) => {
+        this.#toldOfSingles[index] = told
+        this.#trace.push(`s${index} is told ${'error' in told ? String(told.error) : 'that it has succeeded'}`)
+      })
+    }
+    const areAllTold = (): boolean => [...this.#told, ...this.#toldOfSingles].every((told) => told !== undefined)
+    await this.#runEvents(areAllTold)
     for (const [index, told] of this.#told.entries()) if (!told) this.#judge.complaints.push(`t${index} is never told`)
+    for (const [index, told] of this.#toldOfSingles.entries())
+      if (!told) this.#judge.complaints.push(`s${index} is never told`)
     await this.#end()
+    for (const [index, told] of this.#toldOfSingles.entries()) {
+      const single = singles[index]
+      const objection = single && told && objectionToSingle(single, `s${index}`, told, this.#network)
+      if (objection) this.#judge.complaints.push(`s${index} ${objection}`)
+    }
     for (const [index, told] of this.#told.entries())
       if (told) this.#judge.judge(`t${index}`, transactions[index] as TransactionPlan, told)
     return {

@@ -12,8 +12,8 @@ export interface SessionClient {
   readonly isInUse: boolean
   /** The whole answer to one statement. */
   answer(messages: readonly Buffer[]): void
-  /** The session has ended, with a last message or without. */
-  close(lastWord: Buffer | undefined, how: 'fin' | 'reset'): void
+  /** The session has ended, with last messages or without. */
+  close(lastWords: readonly Buffer[], how: 'fin' | 'reset'): void
 }
 
 /** The result of a command. */
@@ -43,6 +43,10 @@ export class ModelSession {
   readonly #input: Statement[] = []
   #status: Status = 'I'
   #running: Generator<void, void> | undefined
+  /** The answer to the running statement, as far as there is one. */
+  #said: Buffer[] = []
+  /** Whether it has committed and not said so. It is not interrupted there. */
+  #isHeld = false
   #isCancelled = false
   #isAlive = true
 
@@ -100,12 +104,14 @@ export class ModelSession {
   /** Ends the session, and aborts its transaction. */
   end(how: 'told' | 'fin' | 'reset'): void {
     if (!this.#isAlive) return
+    if (how === 'told' && this.#isHeld) this.#step()
+    const said = this.#running ? this.#said : []
     this.#isAlive = false
     this.#running = undefined
     this.#abort()
     this.#server.sessions.delete(this)
     const lastWord = failure('FATAL', '57P01', 'terminating connection due to administrator command')
-    this.#client.close(how === 'told' ? lastWord : undefined, how === 'reset' ? 'reset' : 'fin')
+    this.#client.close(how === 'told' ? [...said, lastWord] : [], how === 'reset' ? 'reset' : 'fin')
   }
 
   #listen(): void {
@@ -123,21 +129,26 @@ export class ModelSession {
   }
 
   *#carryOut({ text, values }: Statement): Generator<void, void> {
-    const answer = values ? prepared() : []
+    const isExtended = values !== undefined
+    this.#said = isExtended ? prepared() : []
+    const commands = this.#commandsIn(text, values)
     let failed: Outcome['error']
-    for (const command of this.#commandsIn(text, values)) {
+    for (const [index, command] of commands.entries()) {
       const { tag, rows, error } = yield* this.#do(command)
       failed = error
-      if (error) break
-      answer.push(...(tag ? done(tag, rows) : [nothingAsked()]))
+      // Outside of a transaction, a text is a transaction of its own: committed before its last statement is complete, or, in
+      // the extended protocol, at Sync.
+      if (!failed && !isExtended && index === commands.length - 1 && this.#status === 'I')
+        failed = yield* this.#commit()
+      if (failed) break
+      this.#said.push(...(tag ? done(tag, rows) : [nothingAsked()]))
     }
-    // Outside of a transaction, a statement is a transaction of its own.
-    if (!failed && this.#status === 'I') failed = yield* this.#commit()
+    if (!failed && isExtended && this.#status === 'I') failed = yield* this.#commit()
     if (failed) {
       this.#fail()
-      answer.push(failure('ERROR', ...failed))
+      this.#said.push(failure('ERROR', ...failed))
     }
-    this.#client.answer([...answer, ready(this.#status)])
+    this.#client.answer([...this.#said, ready(this.#status)])
   }
 
   #commandsIn(text: string, values: readonly string[] | undefined): Command[] {
@@ -154,8 +165,9 @@ export class ModelSession {
       return refused('25P02', 'current transaction is aborted, commands ignored until end of transaction block')
     switch (command.do) {
       case 'begin':
+      case 'begin read only':
         this.#status = 'T'
-        this.#open()
+        this.#open().isReadOnly = command.do === 'begin read only'
         return { tag: 'BEGIN' }
       case 'commit':
         return yield* this.#end()
@@ -172,6 +184,10 @@ export class ModelSession {
       case 'release':
       case 'rollback to':
         return this.#nest(command.do, command.name)
+      case 'write slowly':
+        yield
+        if (this.#isCancelled) return refused('57014', 'canceling statement due to user request')
+        return this.#write({ do: 'write', label: command.label })
       case 'write':
       case 'write late':
       case 'doom':
@@ -193,6 +209,7 @@ export class ModelSession {
 
   #write(command: Extract<Command, { do: 'write' | 'write late' | 'doom' }>): Outcome {
     const transaction = this.#open()
+    if (transaction.isReadOnly) return refused('25006', 'cannot execute INSERT in a read-only transaction')
     if (command.do === 'write') {
       this.#server.assignId(transaction)
       transaction.write(command.label)
@@ -235,7 +252,9 @@ export class ModelSession {
     if (isSeen) this.#server.assignId(transaction)
     this.#server.commit(transaction)
     this.transaction = undefined
+    this.#isHeld = true
     if (isSeen) yield
+    this.#isHeld = false
     return undefined
   }
 

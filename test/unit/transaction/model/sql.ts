@@ -1,10 +1,11 @@
 /** A command to the model server. */
 export type Command =
-  | { readonly do: 'begin' | 'commit' | 'rollback' | 'slow' | 'fail' | 'nothing' }
+  | { readonly do: 'begin' | 'begin read only' | 'commit' | 'rollback' | 'slow' | 'fail' | 'nothing' }
   | { readonly do: 'read' }
   | { readonly do: 'savepoint' | 'release' | 'rollback to'; readonly name: string }
   /** Now, or only when the transaction commits. */
   | { readonly do: 'write' | 'write late'; readonly label: string }
+  | { readonly do: 'write slowly'; readonly label: string }
   /** Fails the first time: now, or in COMMIT. */
   | { readonly do: 'conflict'; readonly key: string }
   | { readonly do: 'doom'; readonly key: string }
@@ -23,6 +24,7 @@ export interface SessionCondition {
 
 const GRAMMAR: readonly (readonly [RegExp, (groups: Record<string, string>, text: string) => Command])[] = [
   [/^$/, () => ({ do: 'nothing' })],
+  [/^begin read only$/, () => ({ do: 'begin read only' })],
   [/^(?:begin|start transaction)\b/, () => ({ do: 'begin' })],
   [/^(?:commit|end)$/, () => ({ do: 'commit' })],
   [/^rollback to (?:savepoint )?(?<name>\w+)$/, ({ name = '' }) => ({ do: 'rollback to', name })],
@@ -30,6 +32,8 @@ const GRAMMAR: readonly (readonly [RegExp, (groups: Record<string, string>, text
   [/^savepoint (?<name>\w+)$/, ({ name = '' }) => ({ do: 'savepoint', name })],
   [/^release (?:savepoint )?(?<name>\w+)$/, ({ name = '' }) => ({ do: 'release', name })],
   [/^insert into ledger values \('?(?<label>[^')]+)'?\)$/, ({ label = '' }) => ({ do: 'write', label })],
+  [/^insert into ledger select '(?<label>[^']+)' from slow\(\)$/, ({ label = '' }) => ({ do: 'write slowly', label })],
+  [/^select \* from audited where label = '(?<label>[^']+)'$/, ({ label = '' }) => ({ do: 'write', label })],
   [/^select write\('(?<label>[^']+)'\)$/, ({ label = '' }) => ({ do: 'write', label })],
   [/^notify ledger, '(?<label>[^']+)'$/, ({ label = '' }) => ({ do: 'write late', label })],
   [/^select conflict\('(?<key>[^']+)'\)$/, ({ key = '' }) => ({ do: 'conflict', key })],

@@ -2,6 +2,7 @@
 export class ModelTransaction {
   /** Assigned at its first write. */
   id: bigint | undefined
+  isReadOnly = false
   /** Whether COMMIT will fail. */
   isDoomed = false
   /** Whether COMMIT is being executed, so that it may take effect at any time. */

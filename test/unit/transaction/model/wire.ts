@@ -116,9 +116,10 @@ export function prepared(): Buffer[] {
   return [message('1'), message('2')]
 }
 
-/** ErrorResponse. */
+/** ErrorResponse. The routine is where a server looks whether it has to end a statement or a session. */
 export function failure(severity: 'ERROR' | 'FATAL', code: string, what: string): Buffer {
-  const fields = { S: severity, V: severity, C: code, M: what }
+  const routine = ['57P01', '57014'].includes(code) ? 'ProcessInterrupts' : 'ereport'
+  const fields = { S: severity, V: severity, C: code, M: what, R: routine }
   return message('E', ...Object.entries(fields).map(([field, value]) => text(field + value)), Buffer.alloc(1))
 }
 
