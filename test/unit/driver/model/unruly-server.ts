@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { ClientMessages } from '../../../support/client-messages.ts'
 import { ModelSocket } from '../../transaction/model/socket.ts'
 import { dataRow, errorResponse, message, rowDescription, text } from './messages.ts'
 import type { Change, ServerFault } from './server-faults.ts'
@@ -83,8 +84,7 @@ export class UnrulyServer {
 class UnrulySession {
   readonly #server: UnrulyServer
   #socket: ModelSocket | undefined
-  #unread: Buffer = Buffer.alloc(0)
-  #hasBegun = false
+  readonly #messages = new ClientMessages()
   #status = 'I'
   #isOver = false
   #isDripping = false
@@ -105,24 +105,13 @@ class UnrulySession {
 
   receive(chunk: Buffer): void {
     if (this.#isOver) return
-    this.#unread = Buffer.concat([this.#unread, chunk])
     const answer: Buffer[] = []
-    for (let frame = this.#next(); frame; frame = this.#next()) answer.push(...this.#answer(frame))
+    for (const frame of this.#messages.add(chunk)) answer.push(...this.#answer(frame))
     if (answer.length > 0) this.#say(answer)
   }
 
-  #next(): Buffer | undefined {
-    const letters = this.#hasBegun ? 1 : 0
-    if (this.#unread.length < letters + 4) return undefined
-    const length = letters + this.#unread.readInt32BE(letters)
-    if (this.#unread.length < length) return undefined
-    const frame = this.#unread.subarray(0, length)
-    this.#unread = this.#unread.subarray(length)
-    return frame
-  }
-
   #answer(frame: Buffer): Buffer[] {
-    if (!this.#hasBegun) return this.#begin(frame.readInt32BE(4))
+    if (!this.#messages.hasBegun) return this.#begin(frame.readInt32BE(4))
     const letter = String.fromCharCode(frame[0] as number)
     const strings = frame.subarray(5).toString('utf8').split('\0')
     switch (letter) {
@@ -158,10 +147,10 @@ class UnrulySession {
       return []
     }
     if (code === TLS_REQUEST) {
-      this.#hasBegun = false
+      this.#messages.hasBegun = false
       return [Buffer.from(this.#server.behaviour.tlsAnswer, 'latin1')]
     }
-    this.#hasBegun = true
+    this.#messages.hasBegun = true
     switch (this.#server.behaviour.login) {
       case 'password':
         return [message('R', 3)]

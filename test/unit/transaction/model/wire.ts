@@ -1,3 +1,5 @@
+import { ClientMessages } from '../../../support/client-messages.ts'
+
 /** A client's message, as far as the model server acts on it. Parse to Sync are one request. */
 export type Request =
   | { readonly kind: 'start-up' }
@@ -9,32 +11,20 @@ const CANCEL_REQUEST = 80877102
 
 /** Reads what the driver writes. */
 export class RequestReader {
-  #unread: Buffer = Buffer.alloc(0)
-  #hasBegun = false
+  readonly #messages = new ClientMessages()
   #text = ''
   #values: string[] = []
 
   /** The requests that these bytes complete. */
   read(chunk: Buffer): Request[] {
-    this.#unread = Buffer.concat([this.#unread, chunk])
     const requests: Request[] = []
-    for (let frame = this.#next(); frame; frame = this.#next()) {
-      const request = this.#hasBegun ? this.#take(String.fromCharCode(frame[0] ?? 0), frame.subarray(5)) : begin(frame)
-      this.#hasBegun = true
+    for (const frame of this.#messages.add(chunk)) {
+      const { hasBegun } = this.#messages
+      const request = hasBegun ? this.#take(String.fromCharCode(frame[0] ?? 0), frame.subarray(5)) : begin(frame)
+      this.#messages.hasBegun = true
       if (request) requests.push(request)
     }
     return requests
-  }
-
-  /** The first packet has no letter. */
-  #next(): Buffer | undefined {
-    const letters = this.#hasBegun ? 1 : 0
-    if (this.#unread.length < letters + 4) return undefined
-    const length = letters + this.#unread.readInt32BE(letters)
-    if (this.#unread.length < length) return undefined
-    const frame = this.#unread.subarray(0, length)
-    this.#unread = this.#unread.subarray(length)
-    return frame
   }
 
   #take(letter: string, body: Buffer): Request | undefined {
