@@ -8,7 +8,7 @@ import { renderAccount } from './report/account.ts'
 import { renderJson } from './report/json.ts'
 import { renderPage } from './report/page.ts'
 import { Progress } from './report/progress.ts'
-import { renderLegend, renderTable } from './report/table.ts'
+import { renderLegend, renderTable, wrapped } from './report/table.ts'
 import { doubt, HELD, hasVerdict, violations } from './results/verdict.ts'
 import type { StormRecord } from './run/record.ts'
 import { runStorm } from './run/storm.ts'
@@ -54,14 +54,14 @@ async function publish(record: StormRecord, options: Options, out: NodeJS.WriteS
   if (options.json === '-') process.stdout.write(renderJson(record))
   else if (options.json !== undefined) await writeFile(options.json, renderJson(record))
   const doubtful = doubt(record)
-  if (doubtful !== undefined) out.write(`\n${styleText('yellow', doubtful)}\n`)
+  if (doubtful !== undefined) out.write(`\n${wrapped(styleText('yellow', doubtful))}\n`)
   if (hasVerdict(record)) out.write(`\n${verdict(record)}\n`)
 }
 
 /** The last line of the output: many users read only this one. */
 function verdict(record: StormRecord): string {
   const found = violations(record)
-  if (found.length === 0) return styleText('bold', HELD)
+  if (found.length === 0) return wrapped(styleText('bold', HELD))
   return styleText('red', ['Holdfast did not hold:', ...found.map((violation) => `  ${violation}`)].join('\n'))
 }
 

@@ -2,6 +2,7 @@ import { styleText } from 'node:util'
 import { counted } from '../counted.ts'
 import { type ErrorGroup, errorGroups } from '../results/error-groups.ts'
 import type { StormRecord } from '../run/record.ts'
+import { wrapped } from './table.ts'
 import { asLine, fullName, LOSS_TERMS, lossFacts, REASONS } from './terms.ts'
 
 /** Accounts for every error of the judged stacks: how many, which, and whether it had to be. */
@@ -17,9 +18,9 @@ function headline(title: string, groups: readonly ErrorGroup[]): string {
   const sum = (reason?: string): number =>
     groups.filter((group) => !reason || group.reason === reason).reduce((total, { count }) => total + count, 0)
   if (sum() === 0) return `${title} showed no error.`
-  return (
+  return wrapped(
     `${title} showed ${counted(sum(), 'error', 'errors')}: ${sum('in flight')} in flight on a connection when it was ` +
-    `killed, ${sum('into the dark')} sent into one that had died without a sign, ${sum('avoidable')} avoidable.`
+      `killed, ${sum('into the dark')} sent into one that had died without a sign, ${sum('avoidable')} avoidable.`,
   )
 }
 
@@ -27,7 +28,7 @@ function headline(title: string, groups: readonly ErrorGroup[]): string {
 function terms(groups: readonly ErrorGroup[]): string {
   if (groups.length === 0) return ''
   const facts = groups.some(({ error }) => error.phase !== undefined) ? [asLine(LOSS_TERMS)] : []
-  return [asLine(REASONS), ...facts].map((text) => styleText('dim', `  ${text}`)).join('\n')
+  return [asLine(REASONS), ...facts].map((text) => wrapped(styleText('dim', text), ' ')).join('\n')
 }
 
 function line({ title, reason, count, kinds, error }: ErrorGroup): string {
@@ -36,6 +37,6 @@ function line({ title, reason, count, kinds, error }: ErrorGroup): string {
     .join(', ')
   const facts = lossFacts(error)
   const lost = facts === '' ? '' : ` [${facts}]`
-  const text = `  ${String(count).padStart(4)}  ${title}: ${reason}: ${fullName(error)} ${error.message}${lost} (${what})`
-  return reason === 'avoidable' ? styleText('red', text) : text
+  const text = `${title}: ${reason}: ${fullName(error)} ${error.message}${lost} (${what})`
+  return wrapped(reason === 'avoidable' ? styleText('red', text) : text, `  ${String(count).padStart(4)} `)
 }

@@ -26,7 +26,7 @@ export class Progress implements StormListener, Disposable {
     this.#faults = faults.length
     this.#waves = wavesOf(stacks, SETTINGS.stacksAtOnce).length
     out.write(
-      `The storm: ${counted(stacks.length, 'stack', 'stacks')}, ${counted(faults.length, 'fault', 'faults')} each, ` +
+      `The storm: ${counted(stacks.length, 'stack', 'stacks')}, each through ${counted(faults.length, 'fault', 'faults')}, ` +
         `${this.#estimate()}. First a PostgreSQL starts for each stack.\n`,
     )
   }
@@ -99,7 +99,11 @@ function counts({ phases }: StackRecord): string {
     const died = phase.crashes.reduce((total, { pending }) => total + pending.length, 0)
     return phase.operations.filter(isError).length + died
   })
-  return `${String(succeeded).padStart(6)} ok ${String(errors).padStart(5)} errors ${String(crashes).padStart(3)} crashes`
+  const failures = [
+    counted(errors, 'error ', 'errors').padStart(12),
+    counted(crashes, 'crash  ', 'crashes').padStart(11),
+  ]
+  return `${String(succeeded).padStart(6)} ok ${failures.join(' ')}`
 }
 
 /** What the run is doing. */

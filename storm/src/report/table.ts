@@ -87,7 +87,7 @@ export function rowGroups({ stacks }: StormRecord): readonly RowGroup[] {
   return [...groups, { title: `all ${faults.length} faults`, rows }]
 }
 
-/** In a terminal of 100 columns no line of the table wraps, nor of its legend. */
+/** A terminal of 100 columns breaks no line. */
 const WIDTH = 99
 const WRONG_WIDTH = 37
 const PLAIN_COLUMNS = COLUMNS.filter(({ wrong }) => wrong === undefined)
@@ -138,6 +138,15 @@ export function renderLegend({ stacks }: StormRecord): string {
   const width = Math.max(...lines.map(([term]) => term.length)) + 4
   const table = new Table({ ...PLAIN, colWidths: [width, WIDTH - width] })
   for (const [term, meaning] of lines) table.push([`  ${term}`, styleText('dim', meaning)])
+  return textOf(table)
+}
+
+/** A text that is wrapped, behind a beginning if there is one. */
+export function wrapped(text: string, beginning = ''): string {
+  const columns = beginning === '' ? [text] : [beginning, text]
+  const width = beginning === '' ? 0 : beginning.length + 1
+  const table = new Table({ ...PLAIN, colWidths: [width, WIDTH - width].slice(-columns.length) })
+  table.push(columns)
   return textOf(table)
 }
 
