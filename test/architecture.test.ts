@@ -172,11 +172,11 @@ describe('time', () => {
 })
 
 describe('files', () => {
-  test('are named after what is in them', () => {
+  test('files are named after what is in them', () => {
     expect(files.filter((file) => /(?:^|\/)(?:utils?|helpers?|misc|common|shared|manager)\.ts$/.test(file))).toEqual([])
   })
 
-  test(`have no more than ${LONGEST_FILE} lines of code, comments apart`, () => {
+  test(`files have no more than ${LONGEST_FILE} lines of code, comments apart`, () => {
     const lengths = files.map(
       (file) =>
         [
@@ -189,16 +189,16 @@ describe('files', () => {
     expect(lengths.filter(([, length]) => length > LONGEST_FILE)).toEqual([])
   })
 
-  test(`have ${SHORTEST_FILE} lines or more`, () => {
+  test(`files have ${SHORTEST_FILE} lines or more`, () => {
     const isSmall = (file: string): boolean => linesIn(textOf(file)) < SHORTEST_FILE
     expect(files.filter(isSmall)).toEqual([])
   })
 
-  test('export by name', () => {
+  test('files export by name', () => {
     expect(files.filter((file) => /^export\s+(?:\*|default\b)/m.test(codeOf(file)))).toEqual([])
   })
 
-  test('import statically, so that the top of a file shows what it loads', () => {
+  test('files import statically, so that the top of a file shows what it loads', () => {
     expect(files.filter((file) => /\b(?:require|import)\s*\(/.test(codeOf(file)))).toEqual([])
   })
 })
@@ -249,13 +249,13 @@ describe.each([
   const texts = [...readSources(join(CORE, '../..', name, 'src')).values()]
   const specifiers = texts.flatMap((text) => [...text.matchAll(/\bfrom '([^'.][^']*)'/g)].map(([, from = '']) => from))
 
-  test('imports the core by its public name, its ORM, and nothing else', () => {
+  test('an adapter imports the core by its public name, its ORM, and nothing else', () => {
     const allowed = ['@holdfast/core', ...orm]
     const isAllowed = (from: string): boolean => allowed.some((each) => from === each || from.startsWith(`${each}/`))
     expect(specifiers.filter((from) => !isAllowed(from))).toEqual([])
   })
 
-  test('has no loop, timer, SQL or error table of its own', () => {
+  test('an adapter has no loop, timer, SQL or error table of its own', () => {
     const code = texts.join('\n').replaceAll(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gm, '')
     expect(
       code.match(/\b(?:while|setTimeout|setInterval|p-retry)\b|\b(?:BEGIN|COMMIT|ROLLBACK)\b|'\d\d[0-9A-Z]{3}'/g),

@@ -29,7 +29,7 @@ const FAULTS: readonly Fault[] = [
 ]
 
 describe('stock pg.Pool', () => {
-  test.for(FAULTS)('without a listener, $what ends the process', async ({ happen }, { cluster, direct }) => {
+  test.for(FAULTS)('stock pg.Pool: $what ends the process', async ({ happen }, { cluster, direct }) => {
     await using application = await Application.start('stock', direct)
     await application.query('select 1')
     await happen(cluster, direct.application_name)
@@ -38,7 +38,7 @@ describe('stock pg.Pool', () => {
 
   describe.each(WAYS)('through $way', ({ run }) => {
     test.for(FAULTS)(
-      '$what fails the next statement of every connection',
+      'stock pg.Pool: $what fails the next statement of every connection',
       async ({ happen }, { cluster, proxy, proxied }) => {
         await using pool = new StockPool({ ...proxied, max: SIZE })
         await warmUp(pool, SIZE)
@@ -53,7 +53,7 @@ describe('stock pg.Pool', () => {
 })
 
 describe('Holdfast', () => {
-  test.for(FAULTS)('survives $what without a listener', async ({ happen }, { cluster, direct }) => {
+  test.for(FAULTS)('Holdfast: the process survives $what', async ({ happen }, { cluster, direct }) => {
     await using application = await Application.start('holdfast', direct)
     await application.query('select 1')
     await happen(cluster, direct.application_name)
@@ -64,7 +64,7 @@ describe('Holdfast', () => {
   })
 
   describe.each(WAYS)('through $way', ({ run }) => {
-    test.for(FAULTS)('no caller notices $what', async ({ happen }, { cluster, proxy, proxied }) => {
+    test.for(FAULTS)('Holdfast: no caller notices $what', async ({ happen }, { cluster, proxy, proxied }) => {
       await using pool = holdfast({ ...proxied, max: SIZE })
       const oldPids = await warmUp(pool, SIZE)
       const letNewsArrive = await unnoticed(proxy, () => happen(cluster, proxied.application_name))

@@ -19,7 +19,7 @@ async function bytesToPing(pool: Pool, { links }: FaultProxy): Promise<number> {
 }
 
 describe.each(WAYS)('the connections do not answer, new ones are refused, through $way', ({ run }) => {
-  test('stock pg.Pool never rejects', async ({ proxy, proxied }) => {
+  test('stock pg.Pool never rejects when the server is gone', async ({ proxy, proxied }) => {
     await using stock = new StockPool({ ...proxied, max: SIZE, connectionTimeoutMillis: 300 })
     await using pool = holdfast({ ...proxied, max: SIZE, connectionTimeoutMillis: 1200 })
     await warmUp(stock, SIZE)

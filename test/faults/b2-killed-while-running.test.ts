@@ -16,7 +16,7 @@ async function killRunning(cluster: Cluster, applicationName: string): Promise<v
 }
 
 describe('a session is killed while a statement runs, and a caller waits for the connection', () => {
-  test('stock pg.Pool: the process ends', async ({ cluster, direct }) => {
+  test('stock pg.Pool: a kill while a statement runs ends the process', async ({ cluster, direct }) => {
     await using application = await Application.start('stock', { ...direct, max: 1 })
     await application.listen()
     await application.connect()
@@ -26,7 +26,7 @@ describe('a session is killed while a statement runs, and a caller waits for the
     expect(await application.ends()).toMatchObject({ code: 1, stderr: expect.stringContaining("'error' event") })
   })
 
-  test('stock pg.Pool: the waiter gets the corpse', async ({ cluster, direct }) => {
+  test('stock pg.Pool: the waiter gets the killed connection', async ({ cluster, direct }) => {
     await using pool = new StockPool({ ...direct, max: 1 })
     const [, viaConnect] = WAYS
     const failed = rejection(viaConnect?.run(pool, FOR_EVER) as Promise<unknown>)
@@ -36,7 +36,7 @@ describe('a session is killed while a statement runs, and a caller waits for the
     expect(await waiter).toMatchObject({ message: expect.stringMatching(/terminated|EPIPE|ECONNRESET/) })
   })
 
-  test('Holdfast: the process lives on without a listener', async ({ cluster, direct }) => {
+  test('Holdfast: the process survives a kill while a statement runs', async ({ cluster, direct }) => {
     await using application = await Application.start('holdfast', { ...direct, max: 1 })
     await application.connect()
     const failed = rejection(application.clientQuery(FOR_EVER))
@@ -64,7 +64,7 @@ describe('a session is killed while a statement runs, and a caller waits for the
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: in a transaction, it is certain that nothing was written', async ({ cluster, direct }) => {
+  test('Holdfast: nothing was written, for certain, after a kill in a transaction', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     await client.query('begin')
@@ -75,7 +75,7 @@ describe('a session is killed while a statement runs, and a caller waits for the
     await expectHealthy(pool, cluster, direct.application_name)
   })
 
-  test('Holdfast: a statement behind the one that ran was never sent', async ({ cluster, direct }) => {
+  test('Holdfast: a statement behind the one that was killed was never sent', async ({ cluster, direct }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const client = await pool.connect()
     const running = rejection(client.query(FOR_EVER))

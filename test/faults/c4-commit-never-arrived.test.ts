@@ -12,7 +12,7 @@ async function isWritten(cluster: Cluster, id: string): Promise<boolean> {
 }
 
 describe('COMMIT is swallowed on its way, and the session keeps its locks', () => {
-  test('stock pg.Pool: a caller that needs the same row waits for as long as the session lives', async ({
+  test("stock pg.Pool: after a swallowed COMMIT a caller of the same row waits for the session's end", async ({
     cluster,
     aimed,
     aimedAt,
@@ -33,7 +33,7 @@ describe('COMMIT is swallowed on its way, and the session keeps its locks', () =
     })
   })
 
-  test('Holdfast: the session is ended, and nothing was written', async ({ cluster, aimed, aimedAt }) => {
+  test('Holdfast: the session of a swallowed COMMIT ends, and wrote nothing', async ({ cluster, aimed, aimedAt }) => {
     await using pool = holdfast({ ...aimedAt, commitTimeoutMillis: 200 })
     aimed.aim({ statement: COMMIT, point: 'before-forward' }, 'swallow')
     const client = await pool.connect()
@@ -47,7 +47,7 @@ describe('COMMIT is swallowed on its way, and the session keeps its locks', () =
     await expectHealthy(pool, cluster, aimedAt.application_name)
   })
 
-  test('Holdfast: pool.transaction is run again, and committed once', async ({ cluster, aimed, aimedAt }) => {
+  test('Holdfast: pool.transaction runs again after a swallowed COMMIT', async ({ cluster, aimed, aimedAt }) => {
     await using pool = holdfast({ ...aimedAt, commitTimeoutMillis: 200 })
     aimed.aim({ statement: COMMIT, point: 'before-forward' }, 'swallow')
     const work = pool.transaction(async (tx) => {
@@ -59,7 +59,7 @@ describe('COMMIT is swallowed on its way, and the session keeps its locks', () =
     await expectHealthy(pool, cluster, aimedAt.application_name)
   })
 
-  test('Holdfast: nor does one that has written nothing keep its table locked', async ({ cluster, aimed, aimedAt }) => {
+  test('Holdfast: a swallowed COMMIT that wrote nothing frees its table', async ({ cluster, aimed, aimedAt }) => {
     await using pool = holdfast({ ...aimedAt, commitTimeoutMillis: 200 })
     aimed.aim({ statement: COMMIT, point: 'before-forward' }, 'swallow')
     const work = pool.transaction(async (tx) => {
@@ -71,11 +71,7 @@ describe('COMMIT is swallowed on its way, and the session keeps its locks', () =
     await expectHealthy(pool, cluster, aimedAt.application_name)
   })
 
-  test('Holdfast: nor are locks kept by a session that was lost before COMMIT was sent', async ({
-    cluster,
-    aimed,
-    aimedAt,
-  }) => {
+  test("Holdfast: a session lost before COMMIT doesn't keep its locks", async ({ cluster, aimed, aimedAt }) => {
     await using pool = holdfast({ ...aimedAt, query_timeout: 200 })
     aimed.aim({ statement: /select 'lost'/, point: 'before-forward' }, 'swallow')
     const work = pool.transaction(

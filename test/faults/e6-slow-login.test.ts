@@ -114,14 +114,14 @@ describe.concurrent.each(PHASES)('a login takes most of the deadline, $phase', (
   const ssl = (): { ca: string; rejectUnauthorized: true } | false =>
     tls ? { ca: certificates.ca, rejectUnauthorized: true } : false
 
-  test('stock pg.Pool: one login is begun, and serves', async () => {
+  test('stock pg.Pool: one slow login is begun, and serves', async () => {
     await using server = await slowServer(logIn)
     await using pool = new StockPool({ ...server.config(), ssl: ssl(), connectionTimeoutMillis: DEADLINE_MILLIS })
     await settles(pool.query('select 1'), 'the statement')
     expect(server.sessions).toHaveLength(1)
   })
 
-  test('Holdfast: the first login serves; another begins beside it only if nothing has arrived', async () => {
+  test('Holdfast: the first slow login serves; another begins beside it only if nothing has arrived', async () => {
     await using server = await slowServer(logIn)
     await using pool = holdfast({ ...server.config(), ssl: ssl(), connectionTimeoutMillis: DEADLINE_MILLIS })
     const client = await settles(pool.connect(), 'the caller')
@@ -154,7 +154,7 @@ describe.concurrent('many callers wait for slow logins', () => {
 describe.concurrent('a login takes longer than the deadline', () => {
   const DEADLINE = 500
 
-  test('Holdfast: it goes on in the background, and serves a later caller', async () => {
+  test('Holdfast: a login that outlasts the deadline serves a later caller', async () => {
     await using server = await slowServer(async (session) => {
       await session.next()
       session.send(message.passwordWanted())
@@ -171,7 +171,7 @@ describe.concurrent('a login takes longer than the deadline', () => {
     expect(server.sessions).toHaveLength(1)
   })
 
-  test('Holdfast: without a deadline it is waited for as long as it takes', async () => {
+  test('Holdfast: without a deadline a login is waited for as long as it takes', async () => {
     await using server = await slowServer(async (session) => {
       await session.next()
       session.send(message.passwordWanted())
@@ -186,7 +186,7 @@ describe.concurrent('a login takes longer than the deadline', () => {
 })
 
 describe.concurrent('a slow way to a real server', () => {
-  test('Holdfast: each step of TLS and SCRAM takes a while, and one login serves', async ({
+  test('Holdfast: one login serves although each step of TLS and SCRAM is slow', async ({
     cluster,
     proxy,
     proxied,
@@ -202,7 +202,7 @@ describe.concurrent('a slow way to a real server', () => {
 })
 
 describe.concurrent('a handshake is swallowed', () => {
-  test('Holdfast: the caller gets through within its deadline, and the slot is there again', async ({
+  test('Holdfast: a swallowed handshake is followed by one that serves in time', async ({
     cluster,
     proxy,
     proxied,
@@ -218,7 +218,7 @@ describe.concurrent('a handshake is swallowed', () => {
     await expectHealthy(pool, cluster, proxied.application_name)
   })
 
-  test('Holdfast: the same for all connections of a pool at once', async ({ cluster, proxy, proxied }) => {
+  test('Holdfast: swallowed handshakes are all followed by some in time', async ({ cluster, proxy, proxied }) => {
     proxy.swallow({ connections: 'new' })
     await using pool = holdfast({ ...proxied, max: 5, connectionTimeoutMillis: DEADLINE_MILLIS })
     const callers = Array.from({ length: 5 }, () => pool.connect())
@@ -261,7 +261,7 @@ describe.concurrent('a network that swallows handshakes for longer than several 
     ['with retries', {}],
     ['with `connectRetry: false`', { connectRetry: false }],
   ] as const)(
-    'Holdfast: callers that come after it has healed are served within two deadlines, %s',
+    'Holdfast: after a swallowing network callers are served within two deadlines, %s',
     async ([, options], { proxied, proxy }) => {
       const unsubscribe = proxy.onLink((link) => link.delay(Number.POSITIVE_INFINITY))
       await using pool = holdfast({ ...proxied, ...options, max: 1, connectionTimeoutMillis: SHORT_MILLIS })
@@ -291,7 +291,7 @@ describe.concurrent('a login that is refused', () => {
     expect(pool.totalCount).toBe(0)
   })
 
-  test('Holdfast: one beside that finds no room leaves the first to go on', async () => {
+  test('Holdfast: a second login that finds no room leaves the first to go on', async () => {
     await using server = await ScriptedServer.start(async (session) => {
       await session.next()
       if (session.number === 1) {
@@ -309,7 +309,7 @@ describe.concurrent('a login that is refused', () => {
 })
 
 describe.concurrent('the pool is closed while one logs in beside another', () => {
-  test('Holdfast: end() refuses the caller in time, and leaves no socket', async () => {
+  test('Holdfast: end() during two logins refuses the caller in time, and leaves no socket', async () => {
     await using server = await ScriptedServer.start(async () => {})
     await using pool = holdfast({ ...server.config(), connectionTimeoutMillis: DEADLINE_MILLIS })
     const caller = rejection(pool.query('select 1'))

@@ -82,7 +82,7 @@ const LOST = POOLER_SAYINGS.filter(([, , meaning]) => meaning === 'lost')
 describe.concurrent.each(REFUSED)('FATAL %s "%s"', (code, what) => {
   const words = message.error('FATAL', code, what)
 
-  test('in place of an answer: a write runs again when the server is back, once, and one connection at a time is attempted meanwhile', async () => {
+  test(`a write refused by ${code} "${what}" runs again when the server is back, once, with one opening at a time`, async () => {
     await using pooler = await Pooler.start()
     await using pool = holdfast({ ...pooler.server.config(), max: 4 })
     await warmUp(pool, 4)
@@ -95,7 +95,7 @@ describe.concurrent.each(REFUSED)('FATAL %s "%s"', (code, what) => {
     expect(pooler.mostConnecting).toBe(1)
   })
 
-  test('in place of a welcome: the caller waits until it passes', async () => {
+  test(`a login refused by ${code} "${what}" lets the caller wait until the server is back`, async () => {
     await using pooler = await Pooler.start()
     await using pool = holdfast({ ...pooler.server.config(), max: 4 })
     pooler.loginWords = words
@@ -110,7 +110,7 @@ describe.concurrent.each(REFUSED)('FATAL %s "%s"', (code, what) => {
 describe.concurrent.each(FINAL)('FATAL %s "%s"', (code, what) => {
   const words = message.error('FATAL', code, what)
 
-  test('rejects at once, and says that nothing ran', async () => {
+  test(`FATAL ${code} "${what}" rejects at once, and says that nothing ran`, async () => {
     await using pooler = await Pooler.start()
     await using pool = holdfast(pooler.server.config())
     await pool.query('select 1')
@@ -125,7 +125,7 @@ describe.concurrent.each(FINAL)('FATAL %s "%s"', (code, what) => {
 })
 
 describe.concurrent.each(LOST)('FATAL %s "%s"', (code, what) => {
-  test('rejects, and says that the outcome of the statement is unknown', async () => {
+  test(`FATAL ${code} "${what}" rejects, and says that the outcome of the statement is unknown`, async () => {
     await using pooler = await Pooler.start()
     await using pool = holdfast(pooler.server.config())
     await pool.query('select 1')
@@ -138,7 +138,7 @@ describe.concurrent.each(LOST)('FATAL %s "%s"', (code, what) => {
 })
 
 describe.concurrent('the server of a pooler is away', () => {
-  test('stock pg.Pool: an error for every statement', async () => {
+  test('stock pg.Pool: a pooler without a server is an error for every statement', async () => {
     await using pooler = await Pooler.start()
     pooler.words = AWAY
     await using pool = new StockPool(pooler.server.config())
@@ -146,7 +146,7 @@ describe.concurrent('the server of a pooler is away', () => {
     for (const result of results) expect(result).toMatchObject({ status: 'rejected', reason: { code: '08P01' } })
   })
 
-  test('Holdfast: many callers wait, and are served in their order', async () => {
+  test("Holdfast: many callers wait for a pooler's server, and are served in their order", async () => {
     await using pooler = await Pooler.start()
     await using pool = holdfast({ ...pooler.server.config(), max: 3 })
     await warmUp(pool, 3)
@@ -165,7 +165,7 @@ describe.concurrent('the server of a pooler is away', () => {
     expect(ran.slice(0, 3).map(numberOf).toSorted()).toEqual([0, 1, 2])
   })
 
-  test('Holdfast: at the deadline it rejects with the reason', async () => {
+  test("Holdfast: a caller that waits for a pooler's server rejects at the deadline with the reason", async () => {
     await using pooler = await Pooler.start()
     await using pool = holdfast({ ...pooler.server.config(), connectionTimeoutMillis: 1000 })
     await pool.query('select 1')
@@ -180,7 +180,7 @@ describe.concurrent('the server of a pooler is away', () => {
     expect(pool.waitingCount).toBe(0)
   })
 
-  test('Holdfast: a signal removes a waiter from the queue', async () => {
+  test("Holdfast: a signal removes a caller that waits for a pooler's server from the queue", async () => {
     await using pooler = await Pooler.start()
     await using pool = holdfast(pooler.server.config())
     await pool.query('select 1')
@@ -194,7 +194,7 @@ describe.concurrent('the server of a pooler is away', () => {
     expect(pooler.ran).toEqual(['select 1'])
   })
 
-  test('Holdfast: end() refuses the waiters', async () => {
+  test("Holdfast: end() refuses the callers that wait for a pooler's server", async () => {
     await using pooler = await Pooler.start()
     await using pool = holdfast(pooler.server.config())
     await pool.query('select 1')
@@ -205,7 +205,7 @@ describe.concurrent('the server of a pooler is away', () => {
     expect(await statement).toMatchObject({ code: 'HOLDFAST_POOL_CLOSED' })
   })
 
-  test('Holdfast: a transaction whose BEGIN is refused is run again as a whole', async () => {
+  test('Holdfast: a transaction whose BEGIN a pooler refuses is run again as a whole', async () => {
     await using pooler = await Pooler.start()
     await using pool = holdfast({ ...pooler.server.config(), lostCommit: 'report' })
     await pool.query('select 1')
@@ -219,7 +219,7 @@ describe.concurrent('the server of a pooler is away', () => {
     expect(pooler.ran).toEqual(['select 1', 'insert into t values (1)', expect.stringMatching(/^commit/i)])
   })
 
-  test('Holdfast: a hook that asks for something waits for the server as well', async () => {
+  test("Holdfast: a hook that asks for something waits for a pooler's server as well", async () => {
     await using pooler = await Pooler.start()
     pooler.words = AWAY
     await using pool = holdfast({
@@ -235,7 +235,7 @@ describe.concurrent('the server of a pooler is away', () => {
     expect(pooler.ran).toEqual(['set a = b', 'insert into t values (1)'])
   })
 
-  test('Holdfast: where `connect` is overridden, a statement runs again through it', async () => {
+  test('Holdfast: where `connect` is overridden, a statement that a pooler refused runs again through it', async () => {
     await using pooler = await Pooler.start()
     const plain = holdfast(pooler.server.config())
     let asked = 0
@@ -256,7 +256,7 @@ describe.concurrent('the server of a pooler is away', () => {
     expect(asked).toBe(3)
   })
 
-  test('Holdfast: a stream gets the error, since it has been used', async () => {
+  test('Holdfast: a stream gets the error of a pooler, since it has been used', async () => {
     await using pooler = await Pooler.start()
     await using pool = holdfast(pooler.server.config())
     await pool.query('select 1')
@@ -268,7 +268,7 @@ describe.concurrent('the server of a pooler is away', () => {
 })
 
 describe.concurrent.each(WAYS)('a session of its own, through $way', ({ way, run }) => {
-  test('Holdfast: what was refused may be run again, and says so', async () => {
+  test('Holdfast: what a pooler refused may be run again, and says so', async () => {
     await using pooler = await Pooler.start()
     await using pool = holdfast({ ...pooler.server.config(), connectionTimeoutMillis: 1000 })
     await pool.query('select 1')

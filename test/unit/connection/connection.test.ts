@@ -28,17 +28,20 @@ describe('the state table', () => {
     ['resetting', ['idle', 'leased', 'closing']],
     ['closing', ['closed']],
     ['closed', []],
-  ] as const)('allows moves from %s to %s; any other move throws', (from, allowed: readonly ConnectionState[]) => {
-    for (const to of Object.keys(PATHS) as ConnectionState[]) {
-      using fixture = prepare()
-      const { connection } = fixture
-      for (const state of PATHS[from]) connection.move(state)
-      const move = () => connection.move(to)
-      if (allowed.includes(to)) expect(move).not.toThrow()
-      else expect(move).toThrow(`BUG: connection 1 cannot go from ${from} to ${to}`)
-      expect(connection.state).toBe(allowed.includes(to) ? to : from)
-    }
-  })
+  ] as const)(
+    'the state table allows moves from %s to %s; any other move throws',
+    (from, allowed: readonly ConnectionState[]) => {
+      for (const to of Object.keys(PATHS) as ConnectionState[]) {
+        using fixture = prepare()
+        const { connection } = fixture
+        for (const state of PATHS[from]) connection.move(state)
+        const move = () => connection.move(to)
+        if (allowed.includes(to)) expect(move).not.toThrow()
+        else expect(move).toThrow(`BUG: connection 1 cannot go from ${from} to ${to}`)
+        expect(connection.state).toBe(allowed.includes(to) ? to : from)
+      }
+    },
+  )
 })
 
 describe('a lost connection', () => {
@@ -50,7 +53,7 @@ describe('a lost connection', () => {
       code: 'ECONNRESET',
     },
     { name: 'a closed socket', lose: ({ server }: Fixture) => server.backend().disappear(), code: undefined },
-  ])('is detected by $name while it is idle, and its socket is closed', async ({ lose, code }) => {
+  ])('a lost connection is detected by $name while it is idle, and its socket is closed', async ({ lose, code }) => {
     using fixture = await open()
     fixture.connection.becomeIdle(0)
     lose(fixture)
@@ -61,7 +64,7 @@ describe('a lost connection', () => {
     expect(fixture.server.backend().isOpen).toBe(false)
   })
 
-  test('reports its loss once, with the first cause', async () => {
+  test('a lost connection reports its loss once, with the first cause', async () => {
     using fixture = await open()
     fixture.connection.becomeIdle(0)
     fixture.server.backend().terminate()
@@ -73,7 +76,7 @@ describe('a lost connection', () => {
     )
   })
 
-  test('is not reported when a statement fails with an ordinary error', async () => {
+  test('a connection is not lost when a statement fails with an ordinary error', async () => {
     using fixture = await leased()
     const query = fixture.connection.client.query('insert').catch((error: unknown) => error)
     fixture.server.backend().failures.set('insert', serverError('23505', 'duplicate key'))
@@ -88,7 +91,7 @@ describe('a lost connection', () => {
     { before: ['begin'], running: undefined, phase: 'transaction', commitOutcome: 'aborted' },
     { before: ['begin'], running: 'update t', phase: 'transaction', commitOutcome: 'aborted' },
     { before: ['begin'], running: 'commit', phase: 'commit', commitOutcome: 'unknown' },
-  ])('reports the loss after $before, while $running runs, as $phase: $commitOutcome', async (row) => {
+  ])('a connection lost after $before, while $running runs, says $phase: $commitOutcome', async (row) => {
     using fixture = await leased()
     const { client } = fixture.connection
     for (const sql of row.before) {
@@ -107,7 +110,7 @@ describe('a lost connection', () => {
     expect(await later).toMatchObject({ ...facts, sent: false })
   })
 
-  test('reports for a statement in the queue that no byte of it was sent', async () => {
+  test('a lost connection reports for a statement in the queue that no byte of it was sent', async () => {
     using fixture = await leased()
     const { client } = fixture.connection
     fixture.server.backend().silent = true
@@ -119,7 +122,7 @@ describe('a lost connection', () => {
     expect(await errors).toMatchObject([{ sent: true }, { sent: false }])
   })
 
-  test('reports in pipeline mode that the statements behind the first one may have been sent', async () => {
+  test('a lost connection reports in pipeline mode that the statements behind the first one may have been sent', async () => {
     using fixture = await leased({ clientConfig: () => ({ pipeline: true }) })
     const { client } = fixture.connection
     fixture.server.backend().silent = true
@@ -135,7 +138,7 @@ describe('a lost connection', () => {
 })
 
 describe('a ping', () => {
-  test('succeeds when the server answers', async () => {
+  test('a ping succeeds when the server answers', async () => {
     using fixture = await open()
     const pinged = ping(fixture.connection, fixture.clock, 1000)
     await fixture.clock.advance(0)
@@ -144,7 +147,7 @@ describe('a ping', () => {
     expect(fixture.clock.timers('nothing')).toBe(0)
   })
 
-  test('records when the server answered', async () => {
+  test('a ping records when the server answered', async () => {
     using fixture = await open()
     await fixture.clock.advance(700)
     const pinged = ping(fixture.connection, fixture.clock, 1000)
@@ -153,7 +156,7 @@ describe('a ping', () => {
     expect(fixture.connection.liveness.answeredAt).toBe(fixture.clock.now())
   })
 
-  test('without an answer loses the connection', async () => {
+  test('a ping without an answer loses the connection', async () => {
     using fixture = await open()
     fixture.server.backend().silent = true
     const pinged = ping(fixture.connection, fixture.clock, 1000)
@@ -165,12 +168,12 @@ describe('a ping', () => {
 })
 
 describe('synchronized', () => {
-  test('resolves with true at once when the server has answered everything', async () => {
+  test('synchronized() resolves with true at once when the server has answered everything', async () => {
     using fixture = await open()
     await expect(synchronized(fixture.connection, fixture.clock, 1000)).resolves.toBe(true)
   })
 
-  test('waits for a late ReadyForQuery', async () => {
+  test('synchronized() waits for a late ReadyForQuery', async () => {
     using fixture = await leased()
     const backend = fixture.server.backend()
     backend.holdsReadyForQuery = true
@@ -189,7 +192,7 @@ describe('synchronized', () => {
   test.each([
     { when: 'it takes too long', act: ({ clock }: Fixture) => clock.advance(1000) },
     { when: 'the connection is lost', act: async ({ server }: Fixture) => server.backend().terminate() },
-  ])('resolves with false when $when, and leaves no listener behind', async ({ act }) => {
+  ])('synchronized() resolves with false when $when, and leaves no listener behind', async ({ act }) => {
     using fixture = await leased()
     const backend = fixture.server.backend()
     const listeners = () => backend.wire.listenerCount('readyForQuery') + backend.wire.listenerCount('end')
@@ -206,7 +209,7 @@ describe('synchronized', () => {
 })
 
 describe('closing a connection', () => {
-  test('sends Terminate to a server that has answered everything', async () => {
+  test('close() sends Terminate to a server that has answered everything', async () => {
     using fixture = await open()
     const closed = fixture.connection.close(1000, cause)
     await fixture.clock.advance(0)
@@ -215,7 +218,7 @@ describe('closing a connection', () => {
     expect(fixture.connection.state).toBe('closed')
   })
 
-  test('sends no Terminate to a server that still executes a statement', async () => {
+  test('close() sends no Terminate to a server that still executes a statement', async () => {
     using fixture = await leased()
     fixture.server.backend().silent = true
     void fixture.connection.client.query('select pg_sleep(60)').catch(() => {})
@@ -225,7 +228,7 @@ describe('closing a connection', () => {
     expect(fixture.server.received).not.toContain('Terminate')
   })
 
-  test('destroys the socket when the server does not close it in time', async () => {
+  test('close() destroys the socket when the server does not close it in time', async () => {
     using fixture = await open()
     fixture.server.hearsGoodbyes = false
     const closed = fixture.connection.close(1000, cause)
@@ -235,7 +238,7 @@ describe('closing a connection', () => {
     expect(fixture.connection.state).toBe('closed')
   })
 
-  test('is not reported as a loss', async () => {
+  test('close() is not reported as a loss', async () => {
     using fixture = await open()
     void fixture.connection.close(1000, cause)
     await fixture.clock.advance(0)
@@ -244,7 +247,7 @@ describe('closing a connection', () => {
 })
 
 describe('query_timeout', () => {
-  test('loses the connection, and requires a ping of the others', async () => {
+  test('query_timeout loses the connection, and requires a ping of the others', async () => {
     using fixture = await leased({ queryTimeoutMillis: 2000 })
     fixture.server.backend().silent = true
     const query = fixture.connection.client.query('select pg_sleep(60)').catch((error: unknown) => error)
@@ -256,7 +259,7 @@ describe('query_timeout', () => {
     expect(fixture.lost).toHaveBeenCalledExactlyOnceWith(fixture.connection, expect.anything(), 'suspect')
   })
 
-  test("of a statement replaces the pool's", async () => {
+  test("the query_timeout of a statement replaces the pool's", async () => {
     using fixture = await leased({ queryTimeoutMillis: 2000 })
     fixture.server.backend().silent = true
     const config = { text: 'select pg_sleep(60)', query_timeout: 500 }
@@ -265,7 +268,7 @@ describe('query_timeout', () => {
     expect(fixture.connection.isLost).toBe(true)
   })
 
-  test("of the connection string applies without the driver's own timer, which leaves the connection half-open", async () => {
+  test("the query_timeout of the connection string applies without the driver's own timer, which leaves it half-open", async () => {
     using fixture = await leased({ clientConfig: () => ({ query_timeout: 500 }) })
     fixture.server.backend().silent = true
     const query = fixture.connection.client.query('select pg_sleep(1)')
@@ -275,7 +278,7 @@ describe('query_timeout', () => {
     expect(fixture.connection.isLost).toBe(true)
   })
 
-  test('does not fail a statement whose answer is in the socket after the event loop was blocked', async () => {
+  test('query_timeout does not fail a statement whose answer is in the socket after a blocked event loop', async () => {
     using fixture = await leased({ queryTimeoutMillis: 2000 })
     const backend = fixture.server.backend()
     backend.silent = true
@@ -285,7 +288,7 @@ describe('query_timeout', () => {
     expect(fixture.connection.isLost).toBe(false)
   })
 
-  test('leaves no timer behind', async () => {
+  test('query_timeout leaves no timer behind', async () => {
     using fixture = await leased({ queryTimeoutMillis: 2000 })
     void fixture.connection.client.query('select 1')
     expect(fixture.clock.timers('process')).toBe(1)
@@ -299,7 +302,7 @@ describe('allowExitOnIdle', () => {
     { allowExitOnIdle: true, idle: false },
     { allowExitOnIdle: false, idle: true },
   ])(
-    '$allowExitOnIdle: an idle socket keeps the process alive ($idle), and so does any other socket (true)',
+    'allowExitOnIdle: $allowExitOnIdle: an idle socket keeps the process alive ($idle), any other does',
     async ({ allowExitOnIdle, idle }) => {
       using fixture = await open({ allowExitOnIdle })
       const { connection } = fixture

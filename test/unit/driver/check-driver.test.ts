@@ -51,7 +51,7 @@ describe('a version of pg is refused by the name of the part that it lacks:', ()
       holder: Connection?.prototype as object,
       part: 'attachListeners',
     },
-  ])('$what', ({ what, holder, part }) => {
+  ])('a version of pg without $what is refused by that name', ({ what, holder, part }) => {
     without(holder, part)
     expect(problemWith(anotherClass())).toMatch(
       new RegExp(

@@ -66,7 +66,7 @@ test('accepts the messages of PostgreSQL, however they are cut into chunks', () 
 })
 
 describe.each(BAD)('$what is a fault', ({ bytes, reason }) => {
-  test('and is found, however it is cut into chunks, behind all messages before it', () => {
+  test('a fault is found, however it is cut into chunks, behind all messages before it', () => {
     const property = fc.property(fc.array(fc.constantFrom(...GOOD), { maxLength: 4 }), sizes, (before, cuts) => {
       const good = Buffer.concat(before)
       const fault = check(Buffer.concat([good, bytes, message('Z', 'I')]), cuts)
@@ -78,7 +78,7 @@ describe.each(BAD)('$what is a fault', ({ bytes, reason }) => {
     fc.assert(property, { numRuns: 50 })
   })
 
-  test('and is found at its first byte when it arrives in one chunk', () => {
+  test('a fault is found at its first byte when it arrives in one chunk', () => {
     expect(check(Buffer.concat([message('1'), bytes]))?.readable).toBe(5)
   })
 })

@@ -133,7 +133,7 @@ describe('code that renames columns sees every description, and changes those of
   const renamedEachTime = [['A'], ['A'], ['A']]
   const asTheyAre = [['a'], ['a'], ['a']]
 
-  test('when a client class overrides the method', () => {
+  test('renamed columns are seen when a client class overrides the method', () => {
     class Renaming extends pg.Client {
       _handleRowDescription({ fields }: { readonly fields: { name: string }[] }): void {
         const { _handleRowDescription: handle } = pg.Client.prototype as unknown as Describing
@@ -145,7 +145,7 @@ describe('code that renames columns sees every description, and changes those of
     expect(seenElsewhere('select in class')).toEqual(asTheyAre)
   })
 
-  test('when a result has an `addFields` of its own', () => {
+  test('renamed columns are seen when a result has an `addFields` of its own', () => {
     const run = (): Described => {
       const query = new pg.Query('select in result', [], () => {}) as unknown as Described
       const { addFields } = query._result
@@ -160,7 +160,7 @@ describe('code that renames columns sees every description, and changes those of
     expect(seenElsewhere('select in result')).toEqual(asTheyAre)
   })
 
-  test('when the driver is patched after this module was loaded', () => {
+  test('renamed columns are seen when the driver is patched after this module was loaded', () => {
     const results = pg.Result.prototype as unknown as { addFields(fields: { name: string }[]): void }
     const { addFields } = results
     results.addFields = function (fields) {
@@ -174,7 +174,7 @@ describe('code that renames columns sees every description, and changes those of
     expect(seenElsewhere('select in driver')).toEqual(asTheyAre)
   })
 
-  test('when the driver is patched before this module is loaded', async () => {
+  test('renamed columns are seen when the driver is patched before this module is loaded', async () => {
     const queries = pg.Query.prototype as unknown as {
       handleRowDescription(message: { fields: { name: string }[] }): void
     }
@@ -195,7 +195,7 @@ describe('code that renames columns sees every description, and changes those of
     expect(seenElsewhere('select before')).toEqual(asTheyAre)
   })
 
-  test('loads, although a patch throws for want of a part that another version of the driver has', async () => {
+  test('the module loads, although a patch throws for want of a part that another version of the driver has', async () => {
     const queries = pg.Query.prototype as unknown as { handleRowDescription(...all: unknown[]): void }
     const { handleRowDescription } = queries
     queries.handleRowDescription = () => {

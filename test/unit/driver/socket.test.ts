@@ -35,7 +35,7 @@ function bytesOf(length: number): Buffer {
 }
 
 describe('a socket with a read buffer of its own', () => {
-  test('emits chunks that later arrivals do not overwrite', async () => {
+  test('a socket with its own read buffer emits chunks that later arrivals do not overwrite', async () => {
     const { here, there } = await connected()
     const received: Buffer[] = []
     here.on('data', (chunk) => received.push(chunk))
@@ -46,7 +46,7 @@ describe('a socket with a read buffer of its own', () => {
     expect(received.map(String)).toEqual(['first', 'other'])
   })
 
-  test('shares no memory with the read buffer of another socket', () => {
+  test('a socket shares no memory with the read buffer of another one', () => {
     const read = vi.spyOn(Buffer, 'allocUnsafeSlow')
     try {
       makeSocket({})
@@ -59,7 +59,7 @@ describe('a socket with a read buffer of its own', () => {
     }
   })
 
-  test.each([1, 2, 3])('loses nothing when it is paused and resumed many times (seed %i)', async (seed) => {
+  test.each([1, 2, 3])('a socket loses nothing when it is paused and resumed many times (seed %i)', async (seed) => {
     const { here, there } = await connected()
     const sent = bytesOf(3_000_000)
     const received: Buffer[] = []
@@ -93,7 +93,7 @@ describe('a socket with a read buffer of its own', () => {
   })
 
   test.each(['during an arrival', 'between two arrivals'])(
-    'delivers to a `readable` listener that replaces the `data` listener %s',
+    'a socket delivers to a `readable` listener that replaces the `data` listener %s',
     async (when) => {
       const { here, there } = await connected()
       let received = ''
@@ -118,7 +118,7 @@ describe('a socket with a read buffer of its own', () => {
     },
   )
 
-  test('keeps what arrives before a listener is added', async () => {
+  test('a socket keeps what arrives before a listener is added', async () => {
     const { here, there } = await connected()
     there.write('early')
     here.read(0)
@@ -127,7 +127,7 @@ describe('a socket with a read buffer of its own', () => {
     expect(String(chunk)).toBe('early')
   })
 
-  test('can be iterated, piped and decoded like any stream', async () => {
+  test('a socket can be iterated, piped and decoded like any stream', async () => {
     const sent = bytesOf(1_000_000)
     const ways = {
       async iterate(here: net.Socket) {

@@ -21,7 +21,7 @@ describe('a loss', () => {
     ])
   })
 
-  test('makes no other connection suspect when the cause lies in its own session', async () => {
+  test('a loss makes no other connection suspect when the cause lies in its own session', async () => {
     using fixture = new EngineFixture({ prePing: { idleMillis: 60_000 } })
     await fixture.fill(2)
     fixture.server.backend(2).terminate(serverError('57P05', 'idle-session timeout', 'FATAL'))
@@ -29,7 +29,7 @@ describe('a loss', () => {
     expect(fixture.acquire().leased.id).toBe(1)
   })
 
-  test('invalidates the others before it is published: a listener that acquires gets a new connection', async () => {
+  test('a loss invalidates the others before it is published: a listener that acquires gets a new connection', async () => {
     using fixture = new EngineFixture({ invalidateOnDisconnect: 'all' })
     await fixture.fill(2)
     const calls: Acquisition[] = []
@@ -55,7 +55,7 @@ test('invalidate is published as asked for, with its cause', () => {
 })
 
 describe('dispose', () => {
-  test('sends Terminate over idle connections, and resolves when they are closed', async () => {
+  test('dispose sends Terminate over idle connections, and resolves when they are closed', async () => {
     using fixture = new EngineFixture()
     await fixture.fill(2)
     fixture.server.hearsGoodbyes = false
@@ -87,7 +87,7 @@ describe('dispose', () => {
   test.each([
     { close: true, received: ['Terminate'] },
     { close: false, received: [] },
-  ])('(close: $close) drops leased connections when they are released', async ({ close, received }) => {
+  ])('dispose (close: $close) drops leased connections when they are released', async ({ close, received }) => {
     using fixture = new EngineFixture({ max: 1 })
     const holder = await fixture.lease()
     void fixture.engine.dispose(close)
@@ -99,19 +99,22 @@ describe('dispose', () => {
     expect(fixture.server.backend(1).received).toEqual(received)
   })
 
-  test.each([{ close: true }, { close: false }])('(close: $close) leaves the pool usable', async ({ close }) => {
-    using fixture = new EngineFixture({ max: 1 })
-    await fixture.fill(1)
-    void fixture.engine.dispose(close)
-    const call = await fixture.lease()
-    expect(call.leased.id).toBe(2)
-    call.release()
-    void fixture.engine.close()
-    await fixture.clock.advance(0)
-    expect(fixture.server.backend(2).received).toEqual(['Terminate'])
-  })
+  test.each([{ close: true }, { close: false }])(
+    'dispose (close: $close) leaves the pool usable',
+    async ({ close }) => {
+      using fixture = new EngineFixture({ max: 1 })
+      await fixture.fill(1)
+      void fixture.engine.dispose(close)
+      const call = await fixture.lease()
+      expect(call.leased.id).toBe(2)
+      call.release()
+      void fixture.engine.close()
+      await fixture.clock.advance(0)
+      expect(fixture.server.backend(2).received).toEqual(['Terminate'])
+    },
+  )
 
-  test('opens a new connection for the waiter of a disposed one that was being pinged', async () => {
+  test('dispose opens a new connection for the waiter of a disposed one that was being pinged', async () => {
     using fixture = new EngineFixture({ max: 1 })
     await fixture.fill(1)
     fixture.server.backend(1).silent = true
@@ -122,7 +125,7 @@ describe('dispose', () => {
     expect(waiter.leased.id).toBe(2)
   })
 
-  test('drops a connection that is being opened and that no waiter needs', async () => {
+  test('dispose drops a connection that is being opened and that no waiter needs', async () => {
     using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 3000 })
     fixture.server.welcome = 'hang'
     fixture.acquire({ connectionTimeoutMillis: 100 })
@@ -166,7 +169,7 @@ describe('another process', () => {
     expect(fixture.counts.total).toBe(1)
   })
 
-  test('serves the waiters when maintenance notices it, because the slots are free', async () => {
+  test('a copied process serves the waiters when maintenance notices it, because the slots are free', async () => {
     using fixture = new EngineFixture({ max: 1 })
     await fixture.lease()
     const waiter = fixture.acquire()
@@ -175,7 +178,7 @@ describe('another process', () => {
     expect(waiter.leased.id).toBe(2)
   })
 
-  test('goes on with its maintenance', async () => {
+  test('a copied process goes on with its maintenance', async () => {
     using fixture = new EngineFixture({ idleTimeoutMillis: 700 })
     await fixture.fill(1)
     fixture.pid++
@@ -186,7 +189,7 @@ describe('another process', () => {
     expect(fixture.retired).toEqual(['1 other-process', '2 idle-timeout'])
   })
 
-  test('does not retry an opening of the old process that fails later', async () => {
+  test('a copied process does not retry an opening of the old process that fails later', async () => {
     using fixture = new EngineFixture({ max: 1 })
     fixture.server.welcome = 'hang'
     fixture.acquire({ connectionTimeoutMillis: 40 })

@@ -39,9 +39,12 @@ describe('the phase of a loss', () => {
     { status: 'T', underWay: ['rollback', 'insert into t values (1)'], phase: 'commit' },
     { status: 'T', underWay: ['select 1', 'rollback'], phase: 'transaction' },
     { status: 'I', underWay: ['begin', 'insert into t values (1)', 'commit'], phase: 'query' },
-  ] as const)('in state $status with $underWay under way: $phase', ({ status, underWay, phase }) => {
-    expect(phaseOfLoss(status, underWay)).toBe(phase)
-  })
+  ] as const)(
+    'the phase of a loss in state $status with $underWay under way: $phase',
+    ({ status, underWay, phase }) => {
+      expect(phaseOfLoss(status, underWay)).toBe(phase)
+    },
+  )
 })
 
 test.each([

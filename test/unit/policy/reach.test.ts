@@ -29,7 +29,7 @@ describe('the cause of a loss', () => {
       cause: serverError('08P01', 'server login has been failing, try again later', 'FATAL'),
       reach: 'server-away',
     },
-  ])('$name: $reach', ({ cause, reach }) => {
+  ])('the reach of a loss by $name: $reach', ({ cause, reach }) => {
     expect(reachOf(cause)).toBe(reach)
   })
 })
