@@ -324,7 +324,7 @@ describe('the network swallows everything, and there is a query_timeout', () => 
   )
 
   timedTest(
-    'Holdfast: a read that takes longer rejects, however long the pause between two reads is',
+    'Holdfast: a read beyond query_timeout rejects, however long the pause between two reads is',
     async ({ cluster, proxy, place, pool, client }) => {
       const cursor = client.query(new Cursor('select generate_series(1, 1000)'))
       await cursor.read(2)
@@ -338,7 +338,7 @@ describe('the network swallows everything, and there is a query_timeout', () => 
     },
   )
 
-  timedTest('Holdfast: close() settles', async ({ proxy, place, pool, client }) => {
+  timedTest('Holdfast: close() of a silent cursor settles', async ({ proxy, place, pool, client }) => {
     const cursor = client.query(new Cursor('select generate_series(1, 1000)'))
     await cursor.read(2)
     proxy.swallow({ links: proxy.links })
@@ -347,7 +347,7 @@ describe('the network swallows everything, and there is a query_timeout', () => 
     await allIsWell(pool, place)
   })
 
-  timedTest('Holdfast: the reader of a query stream gets the error', async ({ proxy, place, pool, client }) => {
+  timedTest('Holdfast: a query stream ends with query_timeout', async ({ proxy, place, pool, client }) => {
     const stream = client.query(new QueryStream('select generate_series(1, 1000)', [], { batchSize: 10 }))
     const rows: unknown[] = []
     const read = rejection(
@@ -360,7 +360,7 @@ describe('the network swallows everything, and there is a query_timeout', () => 
     await allIsWell(pool, place)
   })
 
-  timedTest('Holdfast: the reader of a copy stream gets the error', async ({ proxy, place, pool, client }) => {
+  timedTest('Holdfast: a read copy stream ends with query_timeout', async ({ proxy, place, pool, client }) => {
     const stream = client.query(to("copy (select repeat('x', 1000) from generate_series(1, 100000)) to stdout"))
     const { links } = proxy
     const chunks: unknown[] = []
@@ -376,7 +376,7 @@ describe('the network swallows everything, and there is a query_timeout', () => 
   })
 
   timedTest(
-    'Holdfast: the writer of a copy stream gets the error',
+    'Holdfast: a written copy stream ends with query_timeout',
     async ({ proxy, applicationName, place, pool, client }) => {
       const ingest = client.query(from('copy entry from stdin'))
       await new Promise((resolve) => ingest.write(`${applicationName}\n`, resolve))
