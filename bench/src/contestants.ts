@@ -4,6 +4,7 @@ export const CONTESTANTS = {
   'pg-pool': 'pg.Pool',
   'pg-pool-select-1': 'pg.Pool + select 1',
   'holdfast-report': "Holdfast, 'report'",
+  'holdfast-plain': 'Holdfast, a plain write',
   tarn: 'tarn',
   'generic-pool': 'generic-pool',
 } as const

@@ -4,8 +4,18 @@ import { memory } from './memory.ts'
 import { query } from './query.ts'
 import { queryTls } from './query-tls.ts'
 import { spike } from './spike.ts'
+import { transactional } from './transactional.ts'
 import { transactions } from './transactions.ts'
 import { waiters } from './waiters.ts'
 
 /** All benchmarks, in the order in which they run. */
-export const BENCHMARKS: readonly Benchmark[] = [acquire, query, queryTls, transactions, waiters, spike, memory]
+export const BENCHMARKS: readonly Benchmark[] = [
+  acquire,
+  query,
+  queryTls,
+  transactions,
+  transactional,
+  waiters,
+  spike,
+  memory,
+]

@@ -89,6 +89,7 @@ export function composeEngine(
       queryTimeoutMillis: options.queryTimeoutMillis,
       allowExitOnIdle: options.allowExitOnIdle,
       clientPerLease: options.clientPerLease,
+      transactionalWrites: options.transactionalWrites,
       clientConnectionCheckMillis: options.clientConnectionCheckMillis,
       onConnect: given.onConnect,
       verify: given.verify,

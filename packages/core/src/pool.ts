@@ -25,7 +25,7 @@ import { systemClock } from './runtime/clock.ts'
 import { failure, stackAbove } from './runtime/stack.ts'
 import { type ConnectionInspection, inspectionOf, type PoolStatus, statusOf } from './telemetry/status.ts'
 import { transactionOn } from './transaction/pool-transaction.ts'
-import { runSpecially, type StatementSource } from './transaction/run-statement.ts'
+import { runSpecially, type StatementSettings, type StatementSource } from './transaction/run-statement.ts'
 import type { TransactionFunction } from './transaction/transaction.ts'
 import type { TransactionOptions } from './transaction/transaction-options.ts'
 
@@ -70,6 +70,7 @@ export class Pool extends PgPool implements AsyncDisposable {
 
   readonly #engine: Engine
   readonly #options: ResolvedOptions
+  readonly #statementSettings: StatementSettings
   #ended: Promise<void> | undefined
   #isEndAsked = false
   /** The options of the `connect` that runs just now through pg-pool's own, or through one of the user's. */
@@ -84,6 +85,8 @@ export class Pool extends PgPool implements AsyncDisposable {
     Object.assign(this, { Client: clientThatListens((options.Client ?? undefined) as typeof pg.Client | undefined) })
     showOptions(this.options, resolved, addressIn)
     this.#engine = composeEngine(this, given, resolved, () => clientConfig(this.options))
+    const { transactionalWrites, closeTimeoutMillis: rollbackMillis } = resolved
+    this.#statementSettings = { publisher: this.#engine.publisher, transactionalWrites, rollbackMillis }
   }
 
   /**
@@ -126,11 +129,10 @@ export class Pool extends PgPool implements AsyncDisposable {
       return undefined
     }
     const done: ResultCallback | undefined = typeof values === 'function' ? values : callback
-    const { publisher } = this.#engine
     const parameters = typeof values === 'function' ? undefined : values
     const isCallback = typeof done === 'function'
     const third = isCallback ? undefined : done
-    const special = runSpecially(this as StatementSource, publisher, query, parameters, third)
+    const special = runSpecially(this as StatementSource, this.#statementSettings, query, parameters, third)
     if (special) return isCallback ? callBack(special, done) : special
     if (done) return this.#run(query, parameters, done, false)
     return new Promise((resolve) => {

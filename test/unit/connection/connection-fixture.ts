@@ -25,6 +25,7 @@ export function prepare(options: Partial<ConnectorOptions> = {}): Fixture {
       queryTimeoutMillis: Number.POSITIVE_INFINITY,
       allowExitOnIdle: false,
       clientPerLease: true,
+      transactionalWrites: false,
       clientConnectionCheckMillis: 0,
       commits: undefined,
       onConnect: undefined,

@@ -67,6 +67,7 @@ export class EngineFixture implements Disposable {
         queryTimeoutMillis: resolved.queryTimeoutMillis,
         allowExitOnIdle: resolved.allowExitOnIdle,
         clientPerLease: resolved.clientPerLease,
+        transactionalWrites: resolved.transactionalWrites,
         clientConnectionCheckMillis: 0,
         commits: undefined,
         onConnect: hooks.onConnect,

@@ -13,6 +13,7 @@ const connector = new Connector(
     queryTimeoutMillis: Number.POSITIVE_INFINITY,
     allowExitOnIdle: false,
     clientPerLease: true,
+    transactionalWrites: false,
     clientConnectionCheckMillis: 0,
     commits: undefined,
     onConnect: undefined,

@@ -34,6 +34,7 @@ describe('the defaults', () => {
       clientConnectionCheckMillis: 0,
       allowExitOnIdle: false,
       clientPerLease: true,
+      transactionalWrites: false,
       prePing: { idleMillis: 500, timeoutMillis: 1000 },
       pingTimeoutMillis: 1000,
       invalidateOnDisconnect: 'suspect',

@@ -101,6 +101,17 @@ export class XidTracker {
     this.#note(kind, isInside)
   }
 
+  /** The probe that can go behind a statement in the write that begins its transaction; undefined where it might fail. */
+  probeForEnclosed(): { readonly sql: string; readonly answered: Answered } | undefined {
+    return this.#trial === 'passed' ? { sql: this.#probeText(), answered: this.#answered } : undefined
+  }
+
+  /** Called when a statement has been written behind its BEGIN, in the same write. */
+  sentEnclosed(kind: StatementKind, isProbed: boolean): void {
+    this.#note(kind, true)
+    if (mayWrite(kind) && !isProbed) this.#hasGaps = true
+  }
+
   /** A statement has ended a transaction, or begun one, although its text did not say so. */
   loseTrack(): void {
     this.#identity = undefined

@@ -68,6 +68,7 @@ export interface ConnectorOptions {
   readonly allowExitOnIdle: boolean
   /** Whether each lease has a client of its own. */
   readonly clientPerLease: boolean
+  readonly transactionalWrites: boolean
   /** 0 leaves it to the server's configuration. */
   readonly clientConnectionCheckMillis: number
   readonly onConnect: ((client: PoolClient) => unknown) | undefined
@@ -105,6 +106,7 @@ export class Connector {
       queryTimeoutMillis: options.queryTimeoutMillis,
       allowExitOnIdle: options.allowExitOnIdle,
       clientPerLease: options.clientPerLease,
+      enclosesWrites: options.transactionalWrites,
       primary: unknownPrimary(),
       prepared: { epoch: 0, onRerun: options.onStatementRerun },
       commits: isTrackable ? options.commits : undefined,

@@ -19,6 +19,10 @@ export interface ClientOwner {
   readonly xidTracker: XidTracker | undefined
   /** Whether all leases have one client in common, instead of one each. */
   readonly isClientShared: boolean
+  /** Whether each write of its callers runs in a transaction of its own (`transactionalWrites`). */
+  readonly enclosesWrites: boolean
+  /** Whether a statement that is sent now can be enclosed in a transaction of its own: nothing is open, nothing waits. */
+  readonly mayEnclose: boolean
   /** Whether the connection was lost. */
   readonly isLost: boolean
   /** Whether it is leased. Hooks and resets run outside a lease, and the scope of the caller doesn't apply to them. */

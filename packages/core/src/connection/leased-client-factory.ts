@@ -1,6 +1,8 @@
-import type { PoolClient } from 'pg'
+import type { PoolClient, QueryResult } from 'pg'
+import type { Enclosing } from './enclosed-run.ts'
 import { deriveLeaseHandle, type LeaseHandleClass, type LeaseOwner, PHYSICAL } from './leased-client.ts'
-import type { LeasedClient } from './physical-client.ts'
+import { ENCLOSED, type EnclosingClient, type LeasedClient } from './physical-client.ts'
+import type { QueryConfig } from './query-arguments.ts'
 
 /** Makes what the caller of the present lease gets. */
 export type MakeLeasedClient = (owner: LeaseOwner) => LeasedClient
@@ -41,4 +43,30 @@ function renewRelease(owner: LeaseOwner): LeasedClient {
  */
 export function physicalClient<Client extends PoolClient>(client: Client): Client {
   return (client as Client & { readonly [PHYSICAL]?: Client })[PHYSICAL] ?? client
+}
+
+/**
+ * Runs a statement in a transaction of its own: see `EnclosedRun`. Undefined where that isn't possible, and nothing was sent:
+ * the text is several statements, or code of the user's stands between this client and the driver.
+ */
+export function queryEnclosed(
+  client: LeasedClient,
+  config: QueryConfig,
+  as: Enclosing,
+): Promise<QueryResult> | undefined {
+  const physical = physicalClient(client) as LeasedClient & Partial<EnclosingClient>
+  const enclose = physical[ENCLOSED]
+  if (!enclose || !hasOurQuery(client) || !hasOurQuery(physical)) return undefined
+  let isSent = true
+  const result = new Promise<QueryResult>((resolve, reject) => {
+    isSent = enclose.call(physical, config, as, (error, answer) =>
+      error ? reject(error) : resolve(answer as QueryResult),
+    )
+  })
+  return isSent ? result : undefined
+}
+
+/** Whether a client has the `query` of its class, and no other. */
+function hasOurQuery(client: LeasedClient): boolean {
+  return client.query === (Object.getPrototypeOf(client) as LeasedClient).query
 }

@@ -6,21 +6,27 @@ import type { Named } from '../driver/prepared-statements.ts'
 import { failSubmittable, type Submittable, trackSubmittable } from '../driver/submittable.ts'
 import { ReleaseError } from '../errors.ts'
 import { poolOptionRefusal } from '../options/call-options.ts'
+import { isEnclosable, isEnclosableWrite, NOT_IN_A_TRANSACTION } from '../policy/enclosing.ts'
 import { inItsContext, runUserCode } from '../runtime/context.ts'
 import { currentScope } from '../runtime/pool-options-scope.ts'
 import { failure } from '../runtime/stack.ts'
-import { kindOf, takesEffectLate } from '../sql/statement.ts'
+import { takesEffectLate } from '../sql/statement.ts'
+import { codeOf } from '../thrown.ts'
 import { hasOwnQuery, sendByOwnQuery, usableClientClass } from '../user-client.ts'
 import type { ClientOwner } from './client-owner.ts'
+import { EnclosedRun, type Enclosing } from './enclosed-run.ts'
 import { RELEASED } from './lease.ts'
 import {
   type Callback,
   callbackOf,
   copyOf,
-  hasValues,
+  exempt,
+  isExempt,
   isSubmittable,
+  kindToSend,
   type QueryConfig,
   refusalOf,
+  textOf,
 } from './query-arguments.ts'
 import { refuse, StatementRun } from './statement-run.ts'
 
@@ -32,6 +38,15 @@ export interface LeasedClient extends PoolClient, AsyncDisposable, Disposable {
   unref(): void
   /** What the server has reported last: idle, in a transaction, in a failed one; null before the first report. */
   getTransactionStatus(): 'I' | 'T' | 'E' | null
+}
+
+/** The method by which a client encloses a statement: see `queryEnclosed`. */
+export const ENCLOSED: unique symbol = Symbol('query enclosed')
+
+/** A client that can enclose statements. */
+export interface EnclosingClient {
+  /** Runs a statement in a transaction of its own. False if that isn't possible: then nothing was sent. */
+  [ENCLOSED](config: QueryConfig, as: Enclosing, callback: Callback): boolean
 }
 
 /** Makes the client of a connection. */
@@ -150,7 +165,8 @@ function derive(base: typeof Client): PhysicalClientClass {
       const signal = (isText ? undefined : config.signal) ?? scope?.signal
       const refusal = refusalOf(owner, text, signal) ?? (isText ? undefined : poolOptionRefusal(config))
       if (refusal) return refuse(owner, text, refusal, callback)
-      const kind = !isText && config.rows ? 'opaque' : kindOf(text, hasValues(values, config))
+      const kind = kindToSend(config, values)
+      if (owner.enclosesWrites && this.#encloseWrite(config, values, callback, signal)) return
       const run = new StatementRun(owner, text, kind, callback)
       run.startTimeout(timeout || this.#queryTimeout)
       // A COMMIT or ROLLBACK runs to its end once it is sent: nothing else tells what became of the transaction.
@@ -164,6 +180,56 @@ function derive(base: typeof Client): PhysicalClientClass {
         run.refused(error as Error)
         throw error
       }
+    }
+
+    [ENCLOSED](config: QueryConfig, as: Enclosing, callback: Callback): boolean {
+      const owner = this.#owner
+      const isPossible =
+        owner.mayEnclose && !hasOwnQuery(base) && isEnclosable(config.text, kindToSend(config, undefined))
+      const signal = config.signal ?? (owner.isLeased ? currentScope() : undefined)?.signal
+      if (!isPossible || refusalOf(owner, config.text, signal)) return false
+      this.#enclose(config, undefined, inItsContext(callback), as, signal)
+      return true
+    }
+
+    /** Encloses a statement of the caller's if it is a write. One that can't run in a transaction then runs by itself. */
+    #encloseWrite(
+      config: string | QueryConfig,
+      values: unknown[] | undefined,
+      callback: Callback,
+      signal: AbortSignal | undefined,
+    ): boolean {
+      const owner = this.#owner
+      if (!owner.mayEnclose || !owner.isLeased || hasOwnQuery(base) || isExempt(config)) return false
+      if (!isEnclosableWrite(textOf(config), kindToSend(config, values))) return false
+      const told: Callback = (error, result) => {
+        const isRefused = codeOf(error) === NOT_IN_A_TRANSACTION && !owner.isLost
+        if (isRefused) this.#run(exempt(config), values, callback, this.#sendWithCallback)
+        else callback(error, result)
+      }
+      this.#enclose(config, values, told, 'commit', signal)
+      return true
+    }
+
+    #enclose(
+      config: string | QueryConfig,
+      values: unknown[] | undefined,
+      callback: Callback,
+      as: Enclosing,
+      signal: AbortSignal | undefined,
+    ): void {
+      const owner = this.#owner
+      const query = typeof config === 'string' ? config : copyOf(config)
+      if (typeof query !== 'string' && query.name) owner.preparedStatements.use(query as Named)
+      const statement = {
+        kind: kindToSend(config, values),
+        as,
+        timeoutMillis: (typeof config === 'string' ? undefined : config.query_timeout) || this.#queryTimeout,
+        commitTimeoutMillis: this.#queryTimeout,
+        signal,
+        send: (answered: Callback) => this.#sendWithCallback(query, values, answered),
+      }
+      new EnclosedRun(owner, statement, callback).start()
     }
 
     #submit(submittable: Submittable, second: unknown, third: unknown): unknown {

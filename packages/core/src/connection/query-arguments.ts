@@ -5,7 +5,7 @@ import { OptionsError, ReleaseError } from '../errors.ts'
 import { abortReason } from '../runtime/abort.ts'
 import { endedAttempt } from '../runtime/pool-options-scope.ts'
 import { failure } from '../runtime/stack.ts'
-import { onlyRollsBack } from '../sql/statement.ts'
+import { kindOf, onlyRollsBack, type StatementKind } from '../sql/statement.ts'
 import { propertyOf } from '../thrown.ts'
 import type { ClientOwner } from './client-owner.ts'
 
@@ -17,16 +17,16 @@ export type QueryArguments = readonly [first?: unknown, second?: unknown, third?
 
 /** A statement as an object, with the properties that the pool reads. */
 export interface QueryConfig {
-  readonly text?: string
-  readonly name?: string
-  readonly values?: readonly unknown[]
-  readonly rows?: number
-  readonly query_timeout?: number
-  readonly signal?: AbortSignal
+  readonly text?: string | undefined
+  readonly name?: string | undefined
+  readonly values?: readonly unknown[] | undefined
+  readonly rows?: number | undefined
+  readonly query_timeout?: number | undefined
+  readonly signal?: AbortSignal | undefined
   /** Only `pool.query` can do what this and the next ask for. */
   readonly idempotent?: unknown
   readonly transactional?: unknown
-  readonly callback?: Callback
+  readonly callback?: Callback | undefined
 }
 
 /**
@@ -55,8 +55,28 @@ export function isSubmittable<Kind>(query: unknown): query is Kind {
   return typeof (query as { submit?: unknown } | null)?.submit === 'function'
 }
 
-/** Whether the driver sends it by the protocol that takes values, which allows only one statement. */
-export function hasValues(values: unknown[] | undefined, config: string | QueryConfig): boolean {
+/** What a statement does to its transaction, as it is sent: the protocol that takes values allows only one statement. */
+export function kindToSend(config: string | QueryConfig, values: unknown[] | undefined): StatementKind {
+  if (typeof config === 'string') return kindOf(config, hasValues(values, config))
+  // With `rows` the driver asks for one portion after the other.
+  return config.rows ? 'opaque' : kindOf(config.text, hasValues(values, config))
+}
+
+/** Whether the caller doesn't want this statement to be enclosed, although the pool has `transactionalWrites`. */
+export function isExempt(config: string | QueryConfig): boolean {
+  return typeof config !== 'string' && config.transactional === false
+}
+
+/** The same statement for which that holds. */
+export function exempt(config: string | QueryConfig): QueryConfig {
+  if (typeof config === 'string') return { text: config, transactional: false }
+  const copy = copyProperties(config)
+  Object.defineProperty(copy, 'transactional', { value: false, writable: true, enumerable: true, configurable: true })
+  return copy
+}
+
+/** Whether the driver sends it by the protocol that takes values. */
+function hasValues(values: unknown[] | undefined, config: string | QueryConfig): boolean {
   if (typeof config === 'string') return (values?.length ?? 0) > 0
   return (values ?? config.values ?? []).length > 0 || config.name !== undefined
 }

@@ -84,6 +84,28 @@ export class Pipeline {
     return queue.length === length ? undefined : (queue.at(-1) as DriverQuery)
   }
 
+  /** Runs `give`, which gives the driver a statement, and puts in the place of that what `replace` makes of it. */
+  replaceQueued(give: () => void, replace: (query: DriverQuery) => DriverQuery): void {
+    const resume = this.hold()
+    try {
+      const query = this.queuedBy(give)
+      if (query) this.#internals._queryQueue.splice(-1, 1, replace(query))
+    } finally {
+      resume()
+    }
+  }
+
+  /** Runs `give`, which enqueues statements: they are sent before all that waits now. */
+  ahead(give: () => void): void {
+    const { _queryQueue: queue } = this.#internals
+    const waiting = queue.splice(0)
+    try {
+      give()
+    } finally {
+      queue.push(...waiting)
+    }
+  }
+
   /** Takes a statement out of the queue. False if it isn't there: it was sent, or has ended. */
   takeBack(query: unknown): boolean {
     const { _queryQueue: queue } = this.#internals

@@ -101,6 +101,12 @@ export class PreparedStatements {
     if (this.#taken.has(name)) withoutName(statement)
   }
 
+  /** The next statement of the same write begins: what the server has answered so far concerns the one before it. */
+  nextBegins(): void {
+    this.#isParsed = false
+    this.#isBound = false
+  }
+
   /** Forgets all: the server has dropped them. */
   forgetAll(): void {
     const { connection } = this.#internals

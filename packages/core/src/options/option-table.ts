@@ -135,6 +135,11 @@ export const OPTIONS: { readonly [Name in keyof OwnOptions]-?: Option<Name> } = 
     reason: 'A COMMIT that runs many deferred triggers may take long.',
     read: orNever(checked(number(0))),
   },
+  transactionalWrites: {
+    default: false,
+    reason: 'Each write takes a round trip more.',
+    read: checked(oneOf(true, false)),
+  },
   name: { default: 'holdfast', read: checked(nonEmptyName) },
   echo: { default: undefined, read: readEcho },
   logger: { default: undefined, read: checked(checkLogger) },

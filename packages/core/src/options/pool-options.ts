@@ -231,6 +231,17 @@ export interface OwnOptions {
    * @default 30_000
    */
   readonly commitTimeoutMillis?: number | undefined
+  /**
+   * Run each single write in a transaction of its own, as `transactional: true` does for one: with `pool.query`, and on a
+   * client of `connect()` outside of a transaction, so that it holds for ORMs as they are. A write costs one round trip
+   * more. Its outcome is then known or found out. A statement with `transactional: false` is left alone, and so are plain
+   * reads, several statements in one text, CALL, DO, COPY, cursors and streams, what is sent while another statement runs on
+   * the same client, and what can't run in a transaction, such as VACUUM. Not available in pipeline mode, nor with a `Client`
+   * that has a `query` of its own.
+   *
+   * @default false
+   */
+  readonly transactionalWrites?: boolean | undefined
   /** The name of this pool in warnings, logs and events. @default 'holdfast' */
   readonly name?: string | undefined
   /**

@@ -1,13 +1,16 @@
+import type { QueryConfig, QueryResult } from 'pg'
+import { queryEnclosed } from '../connection/leased-client-factory.ts'
 import type { LeasedClient } from '../connection/physical-client.ts'
 import { TransactionRolledBackError, TransactionStateError } from '../errors.ts'
 import type { AcquireOptions } from '../options/call-options.ts'
 import { OPTIONS } from '../options/option-table.ts'
 import { currentScope } from '../runtime/pool-options-scope.ts'
 import { isInstance } from '../thrown.ts'
-import { runResolved } from './run-transaction.ts'
+import { runResolved, type Transact } from './run-transaction.ts'
 import { Transaction, type TransactionFunction } from './transaction.ts'
 import {
   beginStatement,
+  type RunOptions,
   requireFunction,
   resolveTransactionOptions,
   type TransactionModes,
@@ -34,6 +37,31 @@ export async function transactionOn<Result>(
   return await runResolved((each, attempt) => runOnce(source, modes, rollbackMillis, each, attempt), fn, run)
 }
 
+/**
+ * Runs one statement in a transaction of its own, in two round trips: see `EnclosedRun`. Where that isn't possible, BEGIN,
+ * the statement and COMMIT are sent one after the other.
+ */
+export async function statementOn(
+  source: TransactionSource,
+  statement: QueryConfig,
+  options: RunOptions,
+  rollbackMillis: number,
+): Promise<QueryResult> {
+  const { run } = resolveTransactionOptions(options)
+  const transact: Transact<Transaction, QueryResult> = async (fn, attempt) => {
+    currentScope()?.attempt?.hideClient()
+    const client = await source.connect()
+    const enclosed = queryEnclosed(client, statement, 'commit')
+    if (!enclosed) return await runOn(client, {}, rollbackMillis, fn, attempt)
+    try {
+      return await enclosed
+    } finally {
+      client.release()
+    }
+  }
+  return await runResolved(transact, (tx: Transaction) => tx.query(statement), run)
+}
+
 /** One attempt: BEGIN, the function, COMMIT or ROLLBACK. */
 async function runOnce<Result>(
   source: TransactionSource,
@@ -43,7 +71,17 @@ async function runOnce<Result>(
   attempt: number,
 ): Promise<Result> {
   currentScope()?.attempt?.hideClient()
-  const client = await source.connect()
+  return await runOn(await source.connect(), modes, rollbackMillis, fn, attempt)
+}
+
+/** The same on this client, which is released at the end. */
+async function runOn<Result>(
+  client: LeasedClient,
+  modes: TransactionModes,
+  rollbackMillis: number,
+  fn: TransactionFunction<Result>,
+  attempt: number,
+): Promise<Result> {
   const state = new TransactionState(client)
   let result: Result
   try {

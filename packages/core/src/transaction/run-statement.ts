@@ -1,15 +1,17 @@
 import pRetry from 'p-retry'
 import type { QueryConfig, QueryResult } from 'pg'
+import { kindToSend, textOf } from '../connection/query-arguments.ts'
 import { copyProperties } from '../driver/copy-config.ts'
 import { OptionsError, PoolTimeoutError } from '../errors.ts'
 import { checkGroupKeys, Problems, readOptions, withoutUndefined } from '../options/check.ts'
 import { TRANSACTION_RETRY } from '../options/option-table.ts'
 import { isDisconnect, isRetryable } from '../policy/classify-error.ts'
+import { isEnclosableWrite, NOT_IN_A_TRANSACTION } from '../policy/enclosing.ts'
 import { followSignal } from '../runtime/abort.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { Publisher } from '../telemetry/events.ts'
-import type { Transaction } from './transaction.ts'
-import type { RunOptions } from './transaction-options.ts'
+import { codeOf } from '../thrown.ts'
+import { statementOn, type TransactionSource } from './pool-transaction.ts'
 
 /** How one statement of `pool.query` runs. */
 export interface StatementOptions {
@@ -23,46 +25,64 @@ export interface StatementOptions {
    */
   readonly idempotent?: boolean | undefined
   /**
-   * The statement writes, and must not run twice: it runs as a transaction of its own (two round trips more). It ends in
+   * The statement writes, and must not run twice: it runs as a transaction of its own (one round trip more). It ends in
    * its result, in an error that guarantees that nothing was written, or in `CommitOutcomeUnknownError`. It runs again only
-   * if nothing was written.
+   * if nothing was written. `false` leaves a write alone although the pool has `transactionalWrites`.
    *
-   * @default false
+   * @default the pool's `transactionalWrites`, which is false
    */
   readonly transactional?: boolean | undefined
 }
 
 /** Where such a statement runs. */
-export interface StatementSource {
+export interface StatementSource extends TransactionSource {
   query(statement: QueryConfig): Promise<QueryResult>
-  transaction<Result>(fn: (tx: Transaction) => Promise<Result>, options: RunOptions): Promise<Result>
+}
+
+/** What the pool has set for its statements. */
+export interface StatementSettings {
+  readonly publisher: Publisher
+  readonly transactionalWrites: boolean
+  /** How long ROLLBACK may take, in milliseconds. */
+  readonly rollbackMillis: number
 }
 
 // The type makes this list complete.
 const KEYS: Record<keyof StatementOptions, true> = { signal: true, idempotent: true, transactional: true }
 
-/** Runs a statement that has such options, in its config or in the third argument; undefined if it has none. */
+/**
+ * Runs a statement that has such options, in its config or in the third argument, or for which the pool has them; undefined
+ * if it has none.
+ */
 export function runSpecially(
   source: StatementSource,
-  publisher: Publisher,
+  settings: StatementSettings,
   query: string | QueryConfig,
   values: unknown[] | undefined,
   third: unknown,
 ): Promise<QueryResult> | undefined {
-  return typeof query === 'string' && !third ? undefined : runWithOptions(source, publisher, query, values, third)
+  if (typeof query === 'string' && !third && !settings.transactionalWrites) return undefined
+  return runWithOptions(source, settings, query, values, third)
 }
 
 /** A separate function: its closure costs nothing where a text is all that is given. */
 function runWithOptions(
   source: StatementSource,
-  publisher: Publisher,
+  settings: StatementSettings,
   query: string | QueryConfig,
   values: unknown[] | undefined,
   third: unknown,
 ): Promise<QueryResult> | undefined {
   try {
     const options = readOptions('query', () => statementOptionsOf(query, third))
-    return options && runStatement(source, publisher, query, values, options)
+    const isEnclosed =
+      settings.transactionalWrites &&
+      options?.idempotent !== true &&
+      options?.transactional === undefined &&
+      transactionalOf(query) !== false &&
+      isWrite(query, values)
+    if (isEnclosed) return runWrite(source, settings, query, values, options?.signal)
+    return options && runStatement(source, settings, query, values, options)
   } catch (error) {
     return Promise.reject(error)
   }
@@ -74,8 +94,7 @@ function runWithOptions(
  * @throws {OptionsError} that names every option that can't work.
  */
 function statementOptionsOf(query: unknown, third: unknown): StatementOptions | undefined {
-  const isConfig = typeof query === 'object' && query !== null && !('submit' in query)
-  const inConfig = isConfig ? (query as StatementOptions) : {}
+  const inConfig = isConfig(query) ? (query as StatementOptions) : {}
   if (!third && !inConfig.idempotent && !inConfig.transactional) return undefined
   const problems = new Problems()
   if (third) problems.group('query', third, '{ idempotent: true }')
@@ -90,16 +109,47 @@ function statementOptionsOf(query: unknown, third: unknown): StatementOptions | 
   return { signal, idempotent, transactional }
 }
 
+function isConfig(query: unknown): query is QueryConfig {
+  return typeof query === 'object' && query !== null && !('submit' in query)
+}
+
+function transactionalOf(query: unknown): unknown {
+  return isConfig(query) ? (query as StatementOptions).transactional : undefined
+}
+
+function isWrite(query: unknown, values: unknown[] | undefined): boolean {
+  if (typeof query !== 'string' && !isConfig(query)) return false
+  return isEnclosableWrite(textOf(query), kindToSend(query as string | QueryConfig, values))
+}
+
+/** Runs a write in a transaction of its own, unless it can't run in one: then by itself. */
+async function runWrite(
+  source: StatementSource,
+  { rollbackMillis }: StatementSettings,
+  query: string | QueryConfig,
+  values: unknown[] | undefined,
+  signal: AbortSignal | undefined,
+): Promise<QueryResult> {
+  const statement = statementOf(query, values)
+  const given = signal ?? (statement as StatementOptions).signal
+  try {
+    return await statementOn(source, statement, given ? { signal: given } : {}, rollbackMillis)
+  } catch (error) {
+    if (codeOf(error) !== NOT_IN_A_TRANSACTION || isDisconnect(error)) throw error
+    return await source.query(statement)
+  }
+}
+
 /** Runs a statement as its options say. */
 async function runStatement(
   source: StatementSource,
-  publisher: Publisher,
+  { publisher, rollbackMillis }: StatementSettings,
   query: string | QueryConfig,
   values: unknown[] | undefined,
   { signal, idempotent, transactional }: StatementOptions,
 ): Promise<QueryResult> {
   const statement = statementOf(query, values)
-  if (transactional) return await source.transaction((tx) => tx.query(statement), signal ? { signal } : {})
+  if (transactional) return await statementOn(source, statement, signal ? { signal } : {}, rollbackMillis)
   const abortable = signal ? withProperties(statement, { signal }) : statement
   if (!idempotent) return await source.query(abortable)
   let failed: { readonly error: Error; readonly at: number } | undefined
@@ -127,9 +177,9 @@ async function runStatement(
 
 /** The statement without what is done here. Its own class is kept, whose getters may provide the text. */
 function statementOf(query: string | QueryConfig, values: unknown[] | undefined): QueryConfig {
-  if (typeof query === 'string') return { text: query, ...(values && { values }) }
-  // `pool.query` calls no callback that is in the config, as with pg.
-  const done = { idempotent: undefined, transactional: undefined, callback: undefined }
+  if (typeof query === 'string') return { text: query, transactional: false, ...(values && { values }) } as QueryConfig
+  // `pool.query` calls no callback that is in the config, as with pg. And a client must not enclose it again.
+  const done = { idempotent: undefined, transactional: false, callback: undefined }
   return withProperties(query, { ...done, ...(values && { values }) })
 }
 
