@@ -12,6 +12,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['pool'],
   ['compose', 'pool-callers', 'pool-query'],
   ['engine', 'transaction', 'guard'],
+  ['rerun'],
   ['connect'],
   ['connection'],
   ['user-client'],

@@ -7,7 +7,8 @@ import { expectHealthy } from './support/health.ts'
 import { holdfast, StockPool, WAYS } from './support/pools.ts'
 import { rejection, settles } from './support/settling.ts'
 
-const FOR_EVER = "select pg_sleep('infinity')"
+// A block may commit on its way, so that the pool doesn't run it again by itself.
+const FOR_EVER = "do $$ begin perform pg_sleep('infinity'); end $$"
 
 /** Ends the session that runs a statement. */
 async function killRunning(cluster: Cluster, applicationName: string): Promise<void> {

@@ -98,10 +98,21 @@ test('a statement by itself is refused for certain, and every older connection g
   await using pool = await moved(address, standby, address.config(primary.config()))
   await Promise.all([pool.query('select pg_sleep(0.1)'), pool.query('select pg_sleep(0.1)')])
   expect(pool.totalCount).toBe(2)
-  const error = await rejection(pool.query("insert into paid values ('a')"))
+  const client = await pool.connect()
+  await client.query('select 1')
+  const error = await rejection(client.query("insert into paid values ('a')"))
   expect(error).toBeInstanceOf(ConnectionLostError)
   expect(error).toMatchObject({ code: '25006', phase: 'query', commitOutcome: 'aborted', sent: true })
+  client.release()
   await until(() => pool.totalCount === 0)
+})
+
+test('a statement by itself runs again on the primary', async ({ primary, standby, address }) => {
+  await using pool = await moved(address, standby, address.config(primary.config()))
+  const written = pool.query("insert into paid values ('again')")
+  await until(() => pool.totalCount === 0)
+  address.retarget(primary)
+  expect(await settles(written, 'the write')).toMatchObject({ rowCount: 1 })
 })
 
 test('from then on no caller gets a standby: the deadline is kept, and the error gives the reason', async ({

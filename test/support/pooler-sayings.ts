@@ -1,5 +1,9 @@
 /** As the poolers say it, to the letter. */
-export const POOLER_SAYINGS: readonly [code: string, message: string, meaning: 'refused' | 'final' | 'lost'][] = [
+export const POOLER_SAYINGS: readonly [
+  code: string,
+  message: string,
+  meaning: 'refused' | 'final' | 'lost' | 'too slow',
+][] = [
   ['08P01', 'server login has been failing, try again later (server_login_retry)', 'refused'],
   ['08P01', 'server login has been failing, cached error: connect failed (server_login_retry)', 'refused'],
   ['08P01', 'server login has been failing, cached error: server conn crashed? (server_login_retry)', 'refused'],
@@ -32,9 +36,9 @@ export const POOLER_SAYINGS: readonly [code: string, message: string, meaning: '
   ['08P01', 'database "nowhere" does not exist', 'final'],
   ['08P01', 'no pg_hba.conf entry for host "127.0.0.1", user "app", database "app", no encryption', 'final'],
   ['08P01', 'server conn crashed?', 'lost'],
-  ['08P01', 'query timeout', 'lost'],
-  ['08P01', 'idle transaction timeout', 'lost'],
-  ['08P01', 'transaction timeout', 'lost'],
+  ['08P01', 'query timeout', 'too slow'],
+  ['08P01', 'idle transaction timeout', 'too slow'],
+  ['08P01', 'transaction timeout', 'too slow'],
   ['08P01', 'admin forced disconnect', 'lost'],
   ['53300', 'sorry, too many clients already', 'refused'],
   ['57P03', 'the database system is starting up', 'refused'],
@@ -77,8 +81,8 @@ export const POOLER_SAYINGS: readonly [code: string, message: string, meaning: '
   ['58000', 'terminating connection due to administrator command', 'refused'],
   ['58000', 'No pool configured for database: "app", user: "app"', 'final'],
   ['58000', 'error receiving data from server: SocketError("…")', 'lost'],
-  ['58000', 'pool statement timeout', 'lost'],
-  ['58000', 'idle transaction timeout', 'lost'],
+  ['58000', 'pool statement timeout', 'too slow'],
+  ['58000', 'idle transaction timeout', 'too slow'],
   ['08000', 'Timed-out waiting to acquire database connection.', 'refused'],
   ['08000', 'The maximum number of client connections to the proxy exceeded 1000.', 'refused'],
   ['08000', 'Rate of connection to proxy exceeded 100.', 'refused'],

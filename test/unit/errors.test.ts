@@ -77,7 +77,7 @@ describe('the message', () => {
 
   test.each([
     ['idle', 'while idle'],
-    ['query', 'while a statement was running'],
+    ['query', 'while a statement was running, which may be written'],
     ['transaction', 'in a transaction, before COMMIT was sent'],
     ['commit', 'after COMMIT was sent'],
   ] as const)('the message of a loss in phase %s says: %s', (phase, words) => {
@@ -87,5 +87,31 @@ describe('the message', () => {
 
   test('the message of a timeout begins as that of pg-pool, since users match on it', () => {
     expect(timedOut(undefined).message).toMatch(/^timeout exceeded when trying to connect/)
+  })
+})
+
+describe('what became of a statement whose connection was lost', () => {
+  const loss = { cause: odd, phase: 'query', commitOutcome: 'aborted' } as const
+
+  test.each([
+    ['never-ran', true, 'before the statement was executed'],
+    ['rolled-back', true, 'while a statement was running, which was rolled back'],
+    ['committed', true, 'while a statement was running, which is written'],
+    ['unknown', true, 'while a statement was running, which may be written'],
+    ['unknown', false, 'before the statement was executed'],
+  ] as const)('%s (sent: %s) is told: %s', (statementOutcome, sent, words) => {
+    const error = new ConnectionLostError({ ...loss, statementOutcome }, sent)
+    expect(error.message).toBe(`Connection lost (${words}): odd`)
+    expect(error.statementOutcome).toBe(sent ? statementOutcome : 'never-ran')
+  })
+
+  test('in a transaction it was rolled back', () => {
+    expect(new ConnectionLostError({ ...loss, phase: 'transaction' }, true).statementOutcome).toBe('rolled-back')
+    expect(new ConnectionLostError({ ...loss, phase: 'transaction' }, false).statementOutcome).toBe('never-ran')
+  })
+
+  test('of a COMMIT that was certainly not executed the message says so', () => {
+    const error = new ConnectionLostError({ ...loss, phase: 'commit', statementOutcome: 'rolled-back' }, true)
+    expect(error.message).toBe('Connection lost (after COMMIT was sent, which was not executed): odd')
   })
 })

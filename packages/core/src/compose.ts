@@ -10,6 +10,7 @@ import type { Logger, PoolOptions } from './options/pool-options.ts'
 import type { EchoLevel } from './options/read-values.ts'
 import type { ResolvedOptions } from './options/resolved-options.ts'
 import { INTERNAL_QUERY_TIMEOUT_MILLIS } from './policy/reset.ts'
+import { publishRetry } from './rerun/reruns.ts'
 import { type Clock, systemClock } from './runtime/clock.ts'
 import { diagnosticsChannel } from './telemetry/diagnostics-channel.ts'
 import { echo } from './telemetry/echo.ts'
@@ -84,8 +85,7 @@ export function composeEngine(
       Client: (given.Client ?? undefined) as typeof Client | undefined,
       connectionTimeoutMillis: options.connectionTimeoutMillis,
       hint: options.addressHint,
-      onStatementRerun: (attempt, error) =>
-        publisher.publish({ type: 'statement-retried', reason: 'stale-session', attempt, error, pausedMillis: 0 }),
+      onStatementRerun: (attempt, error) => publishRetry(publisher, { reason: 'stale-session', attempt, error }),
       queryTimeoutMillis: options.queryTimeoutMillis,
       allowExitOnIdle: options.allowExitOnIdle,
       clientPerLease: options.clientPerLease,

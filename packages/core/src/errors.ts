@@ -2,13 +2,14 @@
 
 export { HoldfastError } from './errors/holdfast-error.ts'
 export {
+  addReason,
   type CommitOutcome,
   CommitOutcomeUnknownError,
   ConnectionLostError,
   type Loss,
   type LossPhase,
   lossError,
-  neverRan,
+  type StatementOutcome,
   type TransactionFacts,
   type UnknownCommit,
 } from './errors/loss.ts'

@@ -1,12 +1,12 @@
 import type { QueryResult } from 'pg'
 import type { Connection } from './connection/connection.ts'
+import { tieToConnection } from './connection/leased-client-factory.ts'
 import type { LeasedClient } from './connection/physical-client.ts'
-import { isSubmittable } from './connection/query-arguments.ts'
 import type { Engine } from './engine/engine.ts'
 import type { Waiter } from './engine/waiter-list.ts'
-import { neverRan } from './errors.ts'
 import { type AcquireOptions, checkAcquireOptions } from './options/call-options.ts'
 import { withoutUndefined } from './options/check.ts'
+import { type Call, Reruns } from './rerun/reruns.ts'
 import { systemClock } from './runtime/clock.ts'
 import { markForAnyContext } from './runtime/context.ts'
 import { currentScope, endedAttempt, type PoolOptionsScope } from './runtime/pool-options-scope.ts'
@@ -76,20 +76,17 @@ export class ConnectCallbackWaiter implements Waiter {
 export type QueryEngine = Pick<Engine, 'reacquire' | 'release' | 'runsUserCodeOnRelease' | 'publisher'>
 
 /** A statement of `pool.query`, and what differs by where its client comes from. */
-interface PoolStatement<Lease> {
-  readonly query: unknown
-  readonly values: unknown[] | undefined
+interface PoolStatement<Lease> extends Call {
   readonly done: ResultCallback
   readonly publisher: Publisher
+  /** Undefined as long as it hasn't failed. */
+  reruns: Reruns | undefined
   release(lease: Lease): void
-  /** Runs a statement again that certainly never ran; false if its deadline has passed. */
-  runAgain(lease: Lease, error: Error): boolean
+  /** Gets another client to run it again; false if its deadline has passed. */
+  reacquire(lease: Lease): boolean
 }
 
-/**
- * Runs a statement on a client, and releases that before the caller is told. A statement that certainly never ran is run
- * again, but no cursor and no stream: those have been used by then.
- */
+/** Runs a statement on a client, and releases that before the caller is told, or before the statement runs again. */
 function runStatement<Lease>(
   statement: PoolStatement<Lease>,
   client: LeasedClient,
@@ -101,12 +98,13 @@ function runStatement<Lease>(
     // The transaction that this statement has begun ends as the connection is released.
     if (!wasInTransaction && isInTransaction(client)) statement.publisher.publish({ type: 'transaction-left-open' })
     statement.release(lease)
-    if (error && neverRan(error) && !isSubmittable(statement.query) && statement.runAgain(lease, error)) return
+    if (error && runsAgain(statement, lease, error)) return
     statement.done(error ?? undefined, result)
   }
   if (mayAnswerInAnyContext) markForAnyContext(answered)
   try {
-    client.query(statement.query as string, statement.values as unknown[], answered)
+    if (statement.reruns) statement.reruns.run(client, answered)
+    else client.query(statement.query as string, statement.values as unknown[], answered)
   } catch (error) {
     // Nothing was sent, because this is no query.
     statement.release(lease)
@@ -114,11 +112,12 @@ function runStatement<Lease>(
   }
 }
 
-/** The last time that a statement never ran, and how often that has happened. */
-interface Failure {
-  readonly count: number
-  readonly error: Error
-  readonly at: number
+function runsAgain<Lease>(statement: PoolStatement<Lease>, lease: Lease, error: Error): boolean {
+  statement.reruns ??= new Reruns(statement, statement.publisher)
+  if (!statement.reruns.afterError(error)) return false
+  if (statement.reacquire(lease)) return true
+  statement.reruns.refuse(error, 'its caller has no time left')
+  return false
 }
 
 /** Waits for a connection on behalf of `query()`. The lease lasts as long as the statement. */
@@ -128,9 +127,9 @@ export class QueryWaiter implements Waiter, PoolStatement<Connection> {
   readonly done: ResultCallback
   readonly options: PoolOptionsScope | undefined
   readonly stack: string | undefined
+  reruns: Reruns | undefined = undefined
   readonly #isPromise: boolean
   readonly #engine: QueryEngine
-  #failure: Failure | undefined
 
   /** `isPromise` says that `done` only resolves a promise. */
   constructor(
@@ -156,7 +155,6 @@ export class QueryWaiter implements Waiter, PoolStatement<Connection> {
   }
 
   leased(connection: Connection): void {
-    if (this.#failure) this.#publishRetry(this.#failure)
     // A statement that runs again does so in the context in which the last one was answered.
     const mayAnswerInAnyContext = this.#isPromise && !this.options && !this.#engine.runsUserCodeOnRelease(this)
     runStatement(this, connection.client, connection, mayAnswerInAnyContext)
@@ -171,15 +169,8 @@ export class QueryWaiter implements Waiter, PoolStatement<Connection> {
     this.#engine.release(connection)
   }
 
-  runAgain(connection: Connection, error: Error): boolean {
-    this.#failure = { count: (this.#failure?.count ?? 0) + 1, error, at: systemClock.now() }
+  reacquire(connection: Connection): boolean {
     return this.#engine.reacquire(this, connection.lease.askedAt)
-  }
-
-  #publishRetry({ count, error, at }: Failure): void {
-    const pausedMillis = systemClock.now() - at
-    const facts = { reason: 'never-ran', attempt: count + 1, error, pausedMillis } as const
-    this.publisher.publish({ type: 'statement-retried', ...facts })
   }
 }
 
@@ -192,6 +183,7 @@ export class QueryThroughConnect implements PoolStatement<LeasedClient> {
   readonly values: unknown[] | undefined
   readonly done: ResultCallback
   readonly publisher: Publisher
+  reruns: Reruns | undefined = undefined
   readonly #connect: Connect
   readonly #until: number
 
@@ -214,8 +206,9 @@ export class QueryThroughConnect implements PoolStatement<LeasedClient> {
 
   run(options: AcquireOptions | undefined = acquireOptionsIn(this.query)): void {
     this.#connect(options, (error, client) => {
-      if (error || !client) this.done(error)
-      else runStatement(this, client, client, false)
+      if (error || !client) return this.done(error)
+      tieToConnection(client)
+      runStatement(this, client, client, false)
     })
   }
 
@@ -223,7 +216,7 @@ export class QueryThroughConnect implements PoolStatement<LeasedClient> {
     client.release()
   }
 
-  runAgain(): boolean {
+  reacquire(): boolean {
     const left = this.#until - systemClock.now()
     if (left <= 0) return false
     const connectionTimeoutMillis = left === Number.POSITIVE_INFINITY ? 0 : left

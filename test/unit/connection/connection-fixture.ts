@@ -35,7 +35,7 @@ export function prepare(options: Partial<ConnectorOptions> = {}): Fixture {
     clock,
   )
   const lost = vi.fn()
-  const connection = connector.make({ onLost: lost, onReleased: () => {} })
+  const connection = connector.make({ onLost: lost, onReleased: () => {}, onFirstFailed: () => false })
   void connector
     .logIn(connection)
     .then(() => connector.runHooks(connection))

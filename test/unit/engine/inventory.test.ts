@@ -24,7 +24,7 @@ const connector = new Connector(
 
 function owned(inventory: Inventory, ...states: ('idle' | 'leased' | 'opening')[]): Connection[] {
   return states.map((state, index) => {
-    const connection = connector.make({ onLost: () => {}, onReleased: () => {} })
+    const connection = connector.make({ onLost: () => {}, onReleased: () => {}, onFirstFailed: () => false })
     inventory.add(connection)
     if (state === 'idle') {
       connection.becomeIdle(index)

@@ -55,13 +55,17 @@ export async function settleCommit(
 }
 
 async function settle(loss: Loss, known: KnownTransaction, resolve: CommitSettings['resolve']): Promise<SettledCommit> {
-  if (known === 'nothing written') return { isCommitted: false, loss: { ...loss, commitOutcome: 'aborted' } }
+  if (known === 'nothing written') return { isCommitted: false, loss: rolledBack(loss) }
   const isIdentified = !('unknown' in known)
   const verdict = isIdentified ? await resolve(known) : known
   if (verdict === 'committed') return { isCommitted: true, loss }
-  if (verdict === 'aborted') return { isCommitted: false, loss: { ...loss, commitOutcome: 'aborted' } }
+  if (verdict === 'aborted') return { isCommitted: false, loss: rolledBack(loss) }
   const unknown = { reason: verdict.unknown, transaction: isIdentified ? known : undefined }
   return { isCommitted: false, loss: { ...loss, unknown } }
+}
+
+function rolledBack(loss: Loss): Loss {
+  return { ...loss, commitOutcome: 'aborted', statementOutcome: 'rolled-back' }
 }
 
 /**

@@ -51,7 +51,7 @@ function rejectWithErrors(password: Password): Password {
 const LONGEST_QUESTION_MILLIS = 60_000
 
 /** For a connection beside the pool: what happens to it is not reported. */
-const NO_LISTENER: ConnectionListener = { onLost: () => {}, onReleased: () => {} }
+const NO_LISTENER: ConnectionListener = { onLost: () => {}, onReleased: () => {}, onFirstFailed: () => false }
 
 /** What opening connections takes. */
 export interface ConnectorOptions {

@@ -1,4 +1,5 @@
 import type { XidTracker } from '../commit/xid-tracker.ts'
+import { AnswersSoFar } from '../driver/answer-so-far.ts'
 import { clarified } from '../driver/guarded-reading.ts'
 import { Pipeline } from '../driver/pipeline.ts'
 import { PreparedStatements } from '../driver/prepared-statements.ts'
@@ -11,7 +12,7 @@ import { onlyRollsBack } from '../sql/statement.ts'
 import { Cancellation } from './cancellation.ts'
 import type { ClientOwner } from './client-owner.ts'
 import type { ConnectionSettings } from './connection-settings.ts'
-import { Lease, type LeaseTerms, RELEASED } from './lease.ts'
+import { type FailedCall, Lease, type LeaseTerms, RELEASED } from './lease.ts'
 import type { LeaseOwner } from './leased-client.ts'
 import { leasedClientFactory, type MakeLeasedClient } from './leased-client-factory.ts'
 import { Liveness } from './liveness.ts'
@@ -30,6 +31,8 @@ export interface ConnectionListener {
   onLost(connection: Connection, loss: Loss, reach: LossReach): void
   /** Called at the end of each lease. */
   onReleased(connection: Connection, discard: Error | boolean | undefined): void
+  /** Called when the first statement of a caller's lease has failed. Returns whether it runs again, on another connection. */
+  onFirstFailed(connection: Connection, failed: FailedCall): boolean
 }
 
 /** One session, from the first SYN to the last FIN: its state, its lease, and its loss. */
@@ -37,8 +40,9 @@ export class Connection implements ClientOwner, LeaseOwner, StatementOwner {
   readonly id: number
   readonly client: LeasedClient
   readonly session: DriverSession
+  readonly answers: AnswersSoFar
   /** The present lease, or the last. */
-  readonly lease: Lease = new Lease()
+  readonly lease: Lease
   readonly liveness: Liveness = new Liveness()
   readonly statements: Statements
   readonly pipeline: Pipeline
@@ -76,22 +80,21 @@ export class Connection implements ClientOwner, LeaseOwner, StatementOwner {
     listener: ConnectionListener,
   ) {
     this.id = id
+    this.lease = new Lease((failed) => listener.onFirstFailed(this, failed))
     this.#settings = settings
     this.#listener = listener
     this.statements = new Statements(this, settings)
     this.#lossRecord = new LossRecord(this, settings)
     this.client = makeClient(this)
     this.session = new DriverSession(this.client)
+    this.answers = new AnswersSoFar(this.client)
     this.#makeLeasedClient = leasedClientFactory(this.client, settings.clientPerLease)
     this.pipeline = new Pipeline(this.client)
     this.serverRole = new ServerRole(this.session, settings.primary)
     this.fitness = new SessionFitness(this.session, settings.primary.sessionDefaults, settings.clock)
     const { inFlight } = this.statements
-    this.preparedStatements = new PreparedStatements(
-      this.client,
-      settings.prepared,
-      settings.pipelined ? undefined : inFlight,
-    )
+    const rerunner = settings.pipelined ? undefined : inFlight
+    this.preparedStatements = new PreparedStatements(this.client, settings.prepared, rerunner)
     this.xidTracker = settings.commits && trackXids(this.session, this.pipeline, settings.commits)
     const { client, session } = this
     this.#sessionClose = new SessionClose({ ...settings, client, session, inFlight })
@@ -207,6 +210,7 @@ export class Connection implements ClientOwner, LeaseOwner, StatementOwner {
   markLost(cause: unknown, reach: LossReach = reachOrAll(cause), mayLive = false): void {
     if (this.isLost || this.isGone()) return
     const loss = this.#recordLoss(cause)
+    this.lease.holdListeners()
     if (mayLive) this.#sessionClose.stopStatement()
     this.destroy()
     this.#lossRecord.fence(loss)

@@ -1,6 +1,9 @@
+import type { AsyncResource } from 'node:async_hooks'
 import type { EventEmitter } from 'node:events'
+import type { QueryResult } from 'pg'
 import { ReleaseError } from '../errors.ts'
 import type { ResetPolicy } from '../options/pool-options.ts'
+import { thisContext } from '../runtime/context.ts'
 import type { PoolOptionsScope } from '../runtime/pool-options-scope.ts'
 import type { TransactionAttempt } from '../runtime/transaction-attempt.ts'
 
@@ -23,8 +26,10 @@ interface Added {
  * concern this caller, and the listeners of all leases would accumulate.
  */
 export class LeaseListeners {
-  readonly #client: EventEmitter
+  #client: EventEmitter
   #added: Added[] = []
+  /** Events that wait until it is clear whether they concern the caller. */
+  #held: (() => void)[] | undefined
 
   constructor(client: EventEmitter) {
     this.#client = client
@@ -35,8 +40,12 @@ export class LeaseListeners {
     const isOnce = how === 'once' || how === 'prependOnceListener'
     const wrapper: Wrapper = Object.assign(
       (...all: unknown[]) => {
-        if (isOnce) this.#remove(added)
-        Reflect.apply(listener, leasedClient, all)
+        const tell = (): void => {
+          if (isOnce) this.#remove(added)
+          Reflect.apply(listener, leasedClient, all)
+        }
+        if (this.#held) this.#held.push(tell)
+        else tell()
       },
       { listener },
     )
@@ -64,6 +73,28 @@ export class LeaseListeners {
     this.#added = []
   }
 
+  /** Holds all events back: the connection is lost, and the lease may move to another one. */
+  hold(): void {
+    this.#held ??= []
+  }
+
+  /** The lease stays where it is: tells what was held back. */
+  resume(): void {
+    const held = this.#held
+    this.#held = undefined
+    for (const tell of held ?? []) tell()
+  }
+
+  /** The lease has moved to another connection: the end of the old one doesn't concern the caller. */
+  moveTo(client: EventEmitter): void {
+    this.#held = undefined
+    for (const { event, wrapper } of this.#added) {
+      this.#client.removeListener(event, wrapper)
+      client.on(event, wrapper)
+    }
+    this.#client = client
+  }
+
   #remove(added: Added): void {
     this.#added.splice(this.#added.indexOf(added), 1)
     this.#client.removeListener(added.event, added.wrapper)
@@ -80,6 +111,45 @@ export interface LeaseTerms {
   /** The stack of the call that acquired it, if the pool detects leaks. */
   readonly stack?: string | undefined
 }
+
+/** The method by which the client of a lease goes to another connection. */
+export const MOVE: unique symbol = Symbol('move')
+
+/** The method that ties the client of a lease to its connection. */
+export const STAY: unique symbol = Symbol('stay')
+
+/** The client of one lease, which can go on on another connection. */
+export interface MovableClient {
+  query(...args: unknown[]): unknown
+  release(discard?: Error | boolean): void
+  [MOVE](owner: unknown, number: number): void
+}
+
+/** The first call of `query` on the client of a lease. */
+export interface FirstCall {
+  readonly client: MovableClient
+  readonly args: readonly unknown[]
+  /** Where it was called, if listeners for `acquire` are to run again there. */
+  readonly context: AsyncResource | undefined
+  /** How often it has run, if it has failed before. */
+  readonly reruns: object | undefined
+}
+
+/** This call, and how it has failed. */
+export interface FailedCall {
+  readonly call: FirstCall
+  readonly error: Error
+  /** Aborted when its caller gives up. */
+  readonly signal: AbortSignal | undefined
+  /** Tells its caller. */
+  readonly done: (error: Error | null, result?: QueryResult) => void
+}
+
+/** Runs a failed first call again. Returns false if its caller has to be told. */
+export type RunElsewhere = (failed: FailedCall) => boolean
+
+/** A lease, as its client sees it. */
+export interface LeaseView extends Pick<Lease, 'number' | 'isHeld' | 'listenersOn' | 'noteCall' | 'stay'> {}
 
 /** The right to use a connection: which lease it is, since when, and what it ends with. */
 export class Lease {
@@ -100,9 +170,28 @@ export class Lease {
   isOverdue = false
   /** Whether a statement has ended, with an answer or an error. */
   hasWorked = false
+  /** The caller's own options, where they differ from the pool's. */
+  options: PoolOptionsScope | undefined = undefined
+  /** Whether listeners were told that it has begun. */
+  isListenedTo = false
+  readonly #runElsewhere: RunElsewhere
   /** The number of the lease that a caller has; 0 if none. */
   #heldNumber = 0
   #listeners: LeaseListeners | undefined = undefined
+  /** How often the client of the lease was asked to run a statement. */
+  #queries = 0
+  /** The first of them, while it is the only one and runs. */
+  #client: MovableClient | undefined = undefined
+  #args: readonly unknown[] | undefined = undefined
+  #context: AsyncResource | undefined = undefined
+  #reruns: object | undefined = undefined
+  /** Whether a run of it is about to begin. */
+  #isCalling = false
+
+  /** `runElsewhere` runs a failed first call again, on another connection; it returns false if it can't. */
+  constructor(runElsewhere: RunElsewhere) {
+    this.#runElsewhere = runElsewhere
+  }
 
   /** Begins the next lease. */
   begin(now: number, terms: LeaseTerms | undefined, askedAt: number): void {
@@ -113,9 +202,13 @@ export class Lease {
     this.resetOnReturn = terms?.options?.resetOnReturn
     this.attempt = terms?.options?.attempt
     this.begunIn = terms?.options?.begunIn
+    this.options = terms?.options
     this.stack = terms?.stack
     this.isOverdue = false
+    this.isListenedTo = false
     this.hasWorked = false
+    this.#queries = 0
+    this.#forgetCall()
   }
 
   /** A caller gets the client, and has to release it. The lease of a `pool.query` has no such caller. */
@@ -143,6 +236,67 @@ export class Lease {
   listenersOn(client: EventEmitter): LeaseListeners {
     this.#listeners ??= new LeaseListeners(client)
     return this.#listeners
+  }
+
+  /** The client of the lease is asked to run a statement. */
+  noteCall(client: MovableClient, args: readonly unknown[], reruns?: object): void {
+    if (this.#queries++ > 0) return this.#forgetCall()
+    this.#client = client
+    this.#args = args
+    this.#isCalling = true
+    this.#reruns = reruns
+    if (this.isListenedTo) this.#context = thisContext()
+  }
+
+  /** The lease stays on its connection, since that was set up for it in a way that isn't known here. */
+  stay(): void {
+    this.#queries++
+    this.#forgetCall()
+  }
+
+  /** Whether this statement is the first call of the lease. Called when its run begins. */
+  beginsWith(statement: unknown): boolean {
+    const isFirst = this.#isCalling && this.#args?.[0] === statement
+    this.#isCalling = false
+    return isFirst
+  }
+
+  /** The first call has ended, and its caller is told. */
+  endFirst(): void {
+    this.#forgetCall()
+    this.resumeListeners()
+  }
+
+  /** The connection is lost. While it isn't clear whether the lease moves, its caller is told no event. */
+  holdListeners(): void {
+    if (this.#args) this.#listeners?.hold()
+  }
+
+  resumeListeners(): void {
+    this.#listeners?.resume()
+  }
+
+  /** The lease goes on as this one, with its listeners. */
+  moveListenersTo(next: Lease, client: EventEmitter): void {
+    this.#listeners?.moveTo(client)
+    next.#listeners = this.#listeners
+    this.#listeners = undefined
+  }
+
+  /** Has the first call run on another connection; false if its caller has to be told of this error. */
+  runElsewhere(failed: Omit<FailedCall, 'call'>): boolean {
+    const client = this.#client
+    const args = this.#args
+    if (!client || !args || !this.isHeld(this.number)) return false
+    return this.#runElsewhere({ ...failed, call: { client, args, context: this.#context, reruns: this.#reruns } })
+  }
+
+  #forgetCall(): void {
+    this.#client = undefined
+    this.#args = undefined
+    this.#context = undefined
+    this.#reruns = undefined
+    this.#isCalling = false
   }
 
   #removeListeners(listeners: LeaseListeners): void {

@@ -1,11 +1,15 @@
 import type { PoolClient, QueryResult } from 'pg'
 import type { Enclosing } from './enclosed-run.ts'
+import { type Lease, STAY } from './lease.ts'
 import { deriveLeaseHandle, type LeaseHandleClass, type LeaseOwner, PHYSICAL } from './leased-client.ts'
 import { ENCLOSED, type EnclosingClient, type LeasedClient } from './physical-client.ts'
 import type { QueryConfig } from './query-arguments.ts'
 
 /** Makes what the caller of the present lease gets. */
-export type MakeLeasedClient = (owner: LeaseOwner) => LeasedClient
+export type MakeLeasedClient = (owner: Owner) => LeasedClient
+
+/** The connection, which has a lease to give. */
+type Owner = LeaseOwner & { readonly lease: Lease }
 
 // One for each class of clients, as with physicalClientClass.
 const CLASSES = new WeakMap<object, LeaseHandleClass>()
@@ -22,7 +26,7 @@ export function leasedClientFactory(client: LeasedClient, isPerLease: boolean): 
   }
 }
 
-function renewRelease(owner: LeaseOwner): LeasedClient {
+function renewRelease(owner: Owner): LeasedClient {
   const { client, lease } = owner
   const { number } = lease
   lease.giveToCaller()
@@ -69,4 +73,9 @@ export function queryEnclosed(
 /** Whether a client has the `query` of its class, and no other. */
 function hasOurQuery(client: LeasedClient): boolean {
   return client.query === (Object.getPrototypeOf(client) as LeasedClient).query
+}
+
+/** Ties the client that a `connect()` of the user's has given to its connection: only that `connect()` can set up another. */
+export function tieToConnection(client: PoolClient): void {
+  ;(client as PoolClient & { readonly [STAY]?: () => void })[STAY]?.()
 }

@@ -1,15 +1,16 @@
 import type { EventEmitter } from 'node:events'
+import { PID_PROPERTY } from '../driver/internals.ts'
 import { ReleaseError } from '../errors.ts'
 import type { ClientOwner } from './client-owner.ts'
-import type { Listening } from './lease.ts'
-import { RELEASED } from './lease.ts'
+import { type LeaseView, type Listening, MOVE, RELEASED, STAY } from './lease.ts'
 import { type ClientNotes, isMethod, notesOn } from './lease-notes.ts'
 import type { LeasedClient } from './physical-client.ts'
 import type { QueryArguments } from './query-arguments.ts'
 import { refuseQuery } from './query-arguments.ts'
 
 /** The connection, as the client of a lease sees it. */
-export interface LeaseOwner extends Pick<ClientOwner, 'lease' | 'isLost' | 'endLease'> {
+export interface LeaseOwner extends Pick<ClientOwner, 'isLost' | 'endLease'> {
+  readonly lease: LeaseView
   /** The physical client, which all leases of the connection have in common. */
   readonly client: LeasedClient
   /** Whether it has left the pool. */
@@ -36,8 +37,8 @@ type Method = (...all: any[]) => any
 export function deriveLeaseHandle(common: LeasedClient, prototype: object): LeaseHandleClass {
   class LeaseHandle {
     readonly [LEASED] = this
-    readonly #owner: LeaseOwner
-    readonly #number: number
+    #owner: LeaseOwner
+    #number: number
     // Not a method, since it is also called without its client: `connect(callback)` passes it as the third argument.
     release: LeasedClient['release'] = (discard) => {
       if (notes.areUsed) LeaseHandle.#keepNotes(this)
@@ -56,7 +57,11 @@ export function deriveLeaseHandle(common: LeasedClient, prototype: object): Leas
       // A program has taken this method and calls it on another client.
       if (!self) return Reflect.apply(Reflect.get(prototype, 'query') as Method, this, args)
       const { client, lease, isLost } = self.#owner
-      if (lease.isHeld(self.#number)) return (client.query as Method)(...args)
+      if (lease.isHeld(self.#number)) {
+        // What programs have noted on the physical client can't be taken along.
+        if (!notes.areUsed) lease.noteCall(self, args)
+        return (client.query as Method)(...args)
+      }
       // A lost connection is never leased again, and each call on it reports the loss.
       if (isLost && LeaseHandle.#isLast(self)) return (client.query as Method)(...args)
       return refuseQuery(client, args as unknown as QueryArguments, new ReleaseError(RELEASED))
@@ -135,6 +140,7 @@ export function deriveLeaseHandle(common: LeasedClient, prototype: object): Leas
     }
 
     setTypeParser(...all: unknown[]): unknown {
+      this[LEASED][STAY]()
       return LeaseHandle.#callIfLast(this[LEASED], 'setTypeParser', all)
     }
 
@@ -150,6 +156,18 @@ export function deriveLeaseHandle(common: LeasedClient, prototype: object): Leas
       return this[LEASED].#owner.client
     }
 
+    [STAY](): void {
+      const self = this[LEASED]
+      if (LeaseHandle.#isHeld(self)) self.#owner.lease.stay()
+    }
+
+    [MOVE](owner: LeaseOwner, number: number): void {
+      const self = this[LEASED]
+      self.#owner = owner
+      self.#number = number
+      self.#methods = undefined
+    }
+
     [INSPECT](_depth: number, options: object, inspect: (value: unknown, options: object) => string): string {
       return inspect(this[PHYSICAL], options)
     }
@@ -163,6 +181,8 @@ export function deriveLeaseHandle(common: LeasedClient, prototype: object): Leas
     /** Reads what this class doesn't have from the physical client. */
     static read(self: LeaseHandle, key: PropertyKey): unknown {
       const { client } = self.#owner
+      // A program that knows the session may end it, as Kysely does when a signal is aborted.
+      if (key === PID_PROPERTY) self[STAY]()
       if (notes.areUsed && LeaseHandle.#isHeld(self)) notes.dropIfDeleted(client, self, key)
       const value: unknown = Reflect.get(client, key)
       if (typeof value !== 'function' || key === 'constructor' || Object.hasOwn(client, key)) return value

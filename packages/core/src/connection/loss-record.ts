@@ -1,17 +1,21 @@
 import { type CommitSettings, fenceLost, type ResolvedCommit, settleCommit } from '../commit/settle.ts'
 import type { XidTracker } from '../commit/xid-tracker.ts'
+import type { AnswerSoFar, AnswersSoFar } from '../driver/answer-so-far.ts'
 import type { DriverSession } from '../driver/session.ts'
-import type { Loss } from '../errors.ts'
+import type { Loss, StatementOutcome } from '../errors.ts'
+import { severityOf } from '../policy/classify-error.ts'
 import { judgeLoss } from '../policy/loss.ts'
+import { leastCertain, outcomesOf } from '../policy/outcome.ts'
 import { type LossReach, reachOf } from '../policy/reach.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Lease } from './lease.ts'
 import type { ServerRole } from './session-fitness.ts'
-import type { Statement, Statements } from './statements.ts'
+import type { Statement, StatementEnd, Statements } from './statements.ts'
 
 /** The connection, as the record of its loss sees it. */
 export interface LossOwner {
   readonly session: DriverSession
+  readonly answers: AnswersSoFar
   readonly lease: Lease
   readonly statements: Statements
   readonly serverRole: ServerRole
@@ -41,19 +45,31 @@ export class LossRecord {
    * way.
    */
   record(cause: unknown, mayHaveStatements: boolean): Loss {
-    const { lease, session, serverRole, statements } = this.#owner
+    const { answers, lease, session, serverRole, statements } = this.#owner
     const { inFlight } = statements
     const status = session.transactionStatus
     // A statement that failed in a transaction which had failed before has done nothing.
     if (session.isReady || status === 'E') inFlight.forgetFailed()
-    const use = mayHaveStatements ? { status, underWay: inFlight.sentTexts(), hasWorked: lease.hasWorked } : undefined
+    const { sent } = inFlight
+    const underWay = sent.map(({ text }) => text)
+    const use = mayHaveStatements ? { status, underWay, hasWorked: lease.hasWorked } : undefined
     const isPrimaryLost = serverRole.isPrimaryLost(cause)
     if (isPrimaryLost) serverRole.missPrimary()
-    this.loss = orDefault<Loss>(() => judgeLoss(use, cause, isPrimaryLost), {
+    const executing = answers.current
+    const { hasFailed } = inFlight
+    const outcomes = orDefault(() => {
+      const said = severityOf(cause) === undefined ? (executing?.notice ?? cause) : cause
+      return outcomesOf(said, { sent: underWay, hasFailed, executing })
+    }, [])
+    this.loss = orDefault<Loss>(() => judgeLoss(use && { ...use, outcomes }, cause, isPrimaryLost), {
       cause,
       phase: 'commit', // What can't be judged may have been a COMMIT.
       commitOutcome: 'unknown',
     })
+    // Otherwise the transaction around them, or a pooler's refusal, says more than what they are.
+    if (this.loss.statementOutcome === leastCertain(outcomes))
+      for (const [index, statement] of sent.entries())
+        statement.end = endOf(outcomes[index], index === 0 ? executing : undefined)
     lease.attempt?.noteLoss(lease, this.loss.commitOutcome === 'unknown')
     return this.loss
   }
@@ -68,15 +84,22 @@ export class LossRecord {
     const { commits, clock } = this.#settings
     const { xidTracker, lease } = this.#owner
     if (!commits || !xidTracker || this.loss?.phase !== 'commit') return undefined
+    if (this.loss.commitOutcome !== 'unknown') return undefined
     // If this one wasn't sent, a statement that was sent before it may have committed.
     if (!commit.sent) return undefined
     return settleCommit(connection, this.loss, xidTracker.known, commits, clock).then(({ isCommitted, loss }) => {
       this.loss = loss
+      if (loss.commitOutcome === 'aborted') commit.end = undefined
       lease.attempt?.noteLoss(lease, loss.commitOutcome === 'unknown')
       if (isCommitted) lease.attempt?.noteCommit(lease)
       return isCommitted
     })
   }
+}
+
+function endOf(outcome: StatementOutcome | undefined, answer: AnswerSoFar | undefined): StatementEnd | undefined {
+  if (!outcome) return undefined
+  return { outcome, result: outcome === 'committed' && answer?.isComplete ? answer.result : undefined }
 }
 
 /**

@@ -164,10 +164,11 @@ function derive(base: typeof Client): PhysicalClientClass {
       const scope = owner.isLeased ? currentScope() : undefined
       const signal = (isText ? undefined : config.signal) ?? scope?.signal
       const refusal = refusalOf(owner, text, signal) ?? (isText ? undefined : poolOptionRefusal(config))
-      if (refusal) return refuse(owner, text, refusal, callback)
+      const isFirst = owner.lease.beginsWith(config) && !hasOwnQuery(base)
+      if (refusal) return refuse(owner, { text, refusal, signal, isFirst }, callback)
       const kind = kindToSend(config, values)
-      if (owner.enclosesWrites && this.#encloseWrite(config, values, callback, signal)) return
-      const run = new StatementRun(owner, text, kind, callback)
+      if (owner.enclosesWrites && this.#encloseWrite(config, values, callback, signal, isFirst)) return
+      const run = new StatementRun(owner, text, kind, callback, isFirst)
       run.startTimeout(timeout || this.#queryTimeout)
       // A COMMIT or ROLLBACK runs to its end once it is sent: nothing else tells what became of the transaction.
       if (signal && kind !== 'commit' && kind !== 'rollback') run.watchSignal(signal)
@@ -198,12 +199,16 @@ function derive(base: typeof Client): PhysicalClientClass {
       values: unknown[] | undefined,
       callback: Callback,
       signal: AbortSignal | undefined,
+      isFirst: boolean,
     ): boolean {
       const owner = this.#owner
       if (!owner.mayEnclose || !owner.isLeased || hasOwnQuery(base) || isExempt(config)) return false
       if (!isEnclosableWrite(textOf(config), kindToSend(config, values))) return false
       const told: Callback = (error, result) => {
-        const isRefused = codeOf(error) === NOT_IN_A_TRANSACTION && !owner.isLost
+        const { isLost, lease } = owner
+        const isRefused = codeOf(error) === NOT_IN_A_TRANSACTION && !isLost
+        if (error && isFirst && isLost && lease.runElsewhere({ error, signal, done: callback })) return
+        if (isFirst) lease.endFirst()
         if (isRefused) this.#run(exempt(config), values, callback, this.#sendWithCallback)
         else callback(error, result)
       }

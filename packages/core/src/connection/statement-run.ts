@@ -28,16 +28,20 @@ export class StatementRun {
   readonly #kind: StatementKind
   readonly #callback: Callback
   readonly #attempt: TransactionAttempt | undefined
+  /** Whether it is the first one of its lease, and how its caller gives up: it may run again on another connection. */
+  readonly #isFirst: boolean
+  #signal: AbortSignal | undefined
   #cancelTimeout: Cancel | undefined
   #stopWatchingSignal: Cancel | undefined
   #isOver = false
   #isTold = false
 
-  constructor(owner: ClientOwner, text: string | undefined, kind: StatementKind, callback: Callback) {
+  constructor(owner: ClientOwner, text: string | undefined, kind: StatementKind, callback: Callback, isFirst: boolean) {
     this.#statement = owner.statements.begin(text)
     this.#owner = owner
     this.#kind = kind
     this.#callback = callback
+    this.#isFirst = isFirst
     this.#attempt = owner.lease.attempt
     if (this.#attempt && mayCommit(text)) this.#attempt.noteSent(owner.lease, this.#statement)
   }
@@ -49,6 +53,7 @@ export class StatementRun {
 
   /** When the signal aborts, the server is told to stop, and the caller is told at once. The answer is ignored. */
   watchSignal(signal: AbortSignal): void {
+    this.#signal = signal
     this.#stopWatchingSignal = onAbort(signal, () => {
       const reason = abortReason(signal)
       this.#owner.cancellation.cancel(this.#statement, reason)
@@ -100,6 +105,12 @@ export class StatementRun {
   /** The callback for the driver. */
   readonly answered: Callback = (error, result) => {
     if (this.#isOver) return // The driver calls twice for values that it can't convert.
+    const completed = error ? this.#owner.statements.resultDespite(error, this.#statement) : undefined
+    if (completed) this.#take(null, completed)
+    else this.#take(error, result)
+  }
+
+  #take(error: Error | null, result: QueryResult | undefined): void {
     const owner = this.#owner
     const { text } = this.#statement
     const { firstFailure } = owner.statements
@@ -123,13 +134,29 @@ export class StatementRun {
         else this.#tell(owner.statements.errorFor(error, this.#statement))
       })
     else if (isRollbackDone(owner, this.#statement.text)) this.#tell(null, resultOf('ROLLBACK'))
-    else this.#tell(owner.statements.errorFor(error, this.#statement))
+    else this.#tellOrRunElsewhere(owner.statements.errorFor(error, this.#statement))
+  }
+
+  #tellOrRunElsewhere(error: Error): void {
+    const { lease, session } = this.#owner
+    const signal = this.#signal
+    const done = this.#callback
+    // A listener for `acquire` may have begun a transaction.
+    const isOutside = session.transactionStatus === 'I'
+    if (this.#isFirst && !this.#isTold && isOutside && lease.runElsewhere({ error, signal, done })) this.#leave()
+    else this.#tell(error)
+  }
+
+  /** Its caller is told by another run. */
+  #leave(): void {
+    this.#isTold = true
+    this.#stopWatchingSignal?.()
   }
 
   #tell(error: Error | null, result?: QueryResult): void {
     if (this.#isTold) return
-    this.#isTold = true
-    this.#stopWatchingSignal?.()
+    this.#leave()
+    if (this.#isFirst) this.#owner.lease.endFirst()
     runUserCode(() => this.#callback(error, result))
   }
 
@@ -141,8 +168,18 @@ export class StatementRun {
   }
 }
 
-/** Tells the caller, after `query` has returned, that the statement isn't sent. */
-export function refuse(owner: ClientOwner, text: string | undefined, refusal: Error, callback: Callback): void {
+/** A statement that isn't sent. */
+export interface Refused {
+  readonly text: string | undefined
+  readonly refusal: Error
+  readonly signal: AbortSignal | undefined
+  /** Whether it is the first one of its lease. */
+  readonly isFirst: boolean
+}
+
+/** Tells the caller, after `query` has returned, that the statement isn't sent; the first one of a lease runs elsewhere. */
+export function refuse(owner: ClientOwner, { text, refusal, signal, isFirst }: Refused, callback: Callback): void {
+  if (isFirst && owner.lease.runElsewhere({ error: refusal, signal, done: callback })) return
   if (isRollbackDone(owner, text)) process.nextTick(callback, null, resultOf('ROLLBACK'))
   else process.nextTick(callback, refusal)
 }

@@ -1,11 +1,15 @@
+import type { QueryResult } from 'pg'
 import type { CommitSettings } from '../commit/settle.ts'
 import type { XidTracker } from '../commit/xid-tracker.ts'
+import type { AnswersSoFar } from '../driver/answer-so-far.ts'
 import type { DriverSession } from '../driver/session.ts'
-import { type Loss, lossError } from '../errors.ts'
+import { type Loss, lossError, type StatementOutcome } from '../errors.ts'
 import { severityOf } from '../policy/classify-error.ts'
+import { messageFacts, outcomeOf } from '../policy/outcome.ts'
 import type { LossReach } from '../policy/reach.ts'
+import { markTooSlow } from '../policy/slowness.ts'
 import { afterPatience, type Cancel, type Clock } from '../runtime/clock.ts'
-import { mayCommit } from '../sql/statement.ts'
+import { mannerOf, mayCommit } from '../sql/statement.ts'
 import type { Lease } from './lease.ts'
 import type { Liveness } from './liveness.ts'
 import type { ServerRole, SessionFitness } from './session-fitness.ts'
@@ -22,6 +26,14 @@ export interface Statement {
   queued: unknown
   /** Whether its caller no longer waits for it. */
   isGivenUp: boolean
+  /** What became of it when its connection was lost; undefined where that is what the loss says. */
+  end: StatementEnd | undefined
+}
+
+/** What became of a statement whose connection was lost, and its result, if the server had completed it for good. */
+export interface StatementEnd {
+  readonly outcome: StatementOutcome
+  readonly result: QueryResult | undefined
 }
 
 /** The statements of a connection that have not ended, in the order in which the driver sends them. */
@@ -43,6 +55,7 @@ export class InFlight {
       queued: undefined,
       sent: this.#pipelined || this.#statements.length === 0,
       isGivenUp: false,
+      end: undefined,
     }
     this.#statements.push(statement)
     return statement
@@ -96,10 +109,15 @@ export class InFlight {
     if (next && isAlive && next.queued === undefined) next.sent = true
   }
 
-  /** The texts of those that may have reached the server, and whose effect isn't known. */
-  sentTexts(): (string | undefined)[] {
+  /** Those that may have reached the server, and whose effect isn't known. */
+  get sent(): Statement[] {
     const open = this.#failed ? [this.#failed, ...this.#statements] : this.#statements
-    return open.filter(({ sent }) => sent).map(({ text }) => text)
+    return open.filter(({ sent }) => sent)
+  }
+
+  /** Whether the first of them was answered with an error. */
+  get hasFailed(): boolean {
+    return this.#failed !== undefined
   }
 }
 
@@ -125,12 +143,15 @@ export function startStatementTimeout(
   const limit = Math.min(timeoutMillis || queryTimeoutMillis, longest)
   if (limit === Number.POSITIVE_INFINITY) return undefined
   const what = limit === longest ? `No answer to COMMIT within ${limit} ms` : 'Query read timeout'
-  return afterPatience(clock, limit, 'process', () => onLate(new Error(what)))
+  return afterPatience(clock, limit, 'process', () =>
+    onLate(limit === longest ? new Error(what) : markTooSlow(new Error(what))),
+  )
 }
 
 /** The connection, as its statements see it. */
 export interface StatementOwner {
   readonly session: DriverSession
+  readonly answers: AnswersSoFar
   readonly lease: Lease
   readonly liveness: Liveness
   readonly serverRole: ServerRole
@@ -192,7 +213,19 @@ export class Statements {
   /** What the caller of a statement is told, if it ended with this error. */
   errorFor(error: Error, statement: Statement): Error {
     const { loss } = this.#owner
-    return loss ? lossError(loss, statement.sent) : error
+    return loss ? lossError(loss, statement.sent, statement.end?.outcome) : error
+  }
+
+  /** The result of a statement that the server has completed for good, although it ended with this error. */
+  resultDespite(error: Error, statement: Statement): QueryResult | undefined {
+    const { loss, answers, session } = this.#owner
+    if (loss) return statement.end?.result
+    const answer = answers.before(error)
+    if (!answer?.isComplete) return undefined
+    const manner = mannerOf(statement.text, answer.protocol === 'extended')
+    // What was complete in an open transaction is rolled back with it, unless it was the COMMIT.
+    if (session.transactionStatus !== 'I' && manner !== 'as COMMIT') return undefined
+    return outcomeOf({ ...messageFacts(error), ...answer, manner }) === 'committed' ? answer.result : undefined
   }
 
   /** Gives a statement `timeoutMillis`, or the pool's `query_timeout`, to end; a COMMIT `commitTimeoutMillis`, too. */

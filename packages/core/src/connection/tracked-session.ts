@@ -1,4 +1,5 @@
 import { type Answered, type TrackedSession, XidTracker } from '../commit/xid-tracker.ts'
+import { markQuestion } from '../driver/answer-so-far.ts'
 import { type Pipeline, queryOf } from '../driver/pipeline.ts'
 import type { DriverSession } from '../driver/session.ts'
 import type { TransactionStatus } from '../policy/reset.ts'
@@ -31,10 +32,10 @@ class SessionWithPipeline implements TrackedSession {
   }
 
   enqueue(sql: string, answered: Answered): void {
-    this.#pipeline.enqueue(queryOf(sql, answered))
+    this.#pipeline.enqueue(markQuestion(queryOf(sql, answered)))
   }
 
   sendBehind(sql: string, answered: Answered): void {
-    this.#pipeline.sendEarly(queryOf(sql, answered))
+    this.#pipeline.sendEarly(markQuestion(queryOf(sql, answered)))
   }
 }

@@ -90,6 +90,15 @@ export interface DescribedResult {
   addFields(fields: FieldDescription[]): void
 }
 
+/** The part of the driver's own statement that keeps what the server has said of it. */
+export interface AnsweredQuery {
+  readonly _result: Pick<DescribedResult, 'command'>
+  readonly _results: QueryResult
+  readonly _canceledDueToError: unknown
+  /** Whether it is sent by the extended protocol. */
+  requiresPreparation(): boolean
+}
+
 /** The methods that the driver calls on a submittable: when it is its turn, and for each message of the server. */
 export const CALLED_BY_DRIVER = [
   'submit',
@@ -103,6 +112,9 @@ export const CALLED_BY_DRIVER = [
   'handleReadyForQuery',
   'handleError',
 ] as const
+
+/** The property of a client that tells the process id of its session: who reads it may end that session. */
+export const PID_PROPERTY = 'processID'
 
 /** The private parts of a client. */
 export function internalsOf(client: Client): DriverInternals {
@@ -158,7 +170,8 @@ const PARTS = {
   connection: ['attachListeners', 'cancel', 'connect', 'end', 'requestSsl', 'startup', 'stream', 'parsedStatements'],
   instance: ['connection', 'connectionParameters', '_ending', '_queryable', '_queryQueue', 'processID', 'secretKey'],
   query: ['handleError', 'handleReadyForQuery', 'handleRowDescription', 'requiresPreparation', 'submit'],
-  result: ['addFields'],
+  result: ['addFields', 'addCommandComplete'],
+  statement: ['_result', '_results', '_canceledDueToError'],
 } as const
 
 /** What each client class lacks, so that each is checked once. */
@@ -194,7 +207,8 @@ function missingIn(base: typeof Client): string | undefined {
   const result = lackOf(Result?.prototype, PARTS.result)
   if (result) return `\`Result.prototype.${result}\``
   if (!Connection) return '`Connection`'
-  return missingInInstances()
+  const part = lackOf(new pg.Query('', []), PARTS.statement)
+  return part ? `\`query.${part}\`` : missingInInstances()
 }
 
 /** The first part that an instance lacks. Makes a client of pg, and not of the user's class, whose constructor may do anything. */

@@ -6,6 +6,7 @@ import type { RetireReason } from '../policy/retirement.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Interruption, Publisher } from '../telemetry/events.ts'
 import type { Inventory } from './inventory.ts'
+import type { Waiter } from './waiter-list.ts'
 
 /** What the engine is built from. */
 export interface EngineParts {
@@ -45,6 +46,8 @@ export interface EngineContext extends EngineParts {
   makeAvailable(connection: Connection, now: number, isProven?: boolean, idleSince?: number): void
   /** Retires a connection that has a slot, and gives the slot to the waiters. */
   retireAndDispatch(connection: Connection, reason: RetireReason, cause?: unknown): void
+  /** Leases another connection, before all callers that asked later than `askedAt`. Returns false if it is too late. */
+  reacquire(waiter: Waiter, askedAt: number): boolean
   /** Ends the lease of a connection. */
   release(connection: Connection, discard?: Error | boolean): void
   /** Opens one connection, and makes it available. Resolves with false if the pool has dropped it meanwhile. */

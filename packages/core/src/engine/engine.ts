@@ -122,10 +122,7 @@ export class Engine implements EngineContext {
     }
   }
 
-  /**
-   * Leases another connection to a waiter whose statement never ran, before all that have asked later than `askedAt`. Returns
-   * false if it is too late.
-   */
+  /** Leases another connection to a waiter whose statement did nothing: before all that asked later than `askedAt`. */
   reacquire(waiter: Waiter, askedAt: number): boolean {
     const now = this.clock.now()
     if (this.isShuttingDown || !this.#waitQueue.requeue(waiter, askedAt, now)) return false
@@ -264,6 +261,8 @@ export class Engine implements EngineContext {
   }
 
   #publishLeased(connection: Connection, waitedMillis: number): void {
-    if (this.#hasLeaseListener()) this.publisher.publish({ type: 'connection-leased', connection, waitedMillis })
+    if (!this.#hasLeaseListener()) return
+    connection.lease.isListenedTo = true
+    this.publisher.publish({ type: 'connection-leased', connection, waitedMillis })
   }
 }

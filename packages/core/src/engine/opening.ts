@@ -7,6 +7,7 @@ import { poolerMeaning } from '../policy/pooler-words.ts'
 import type { LossReach } from '../policy/reach.ts'
 import { INTERNAL_QUERY_TIMEOUT_MILLIS } from '../policy/reset.ts'
 import { expiryOf } from '../policy/retirement.ts'
+import { moveLease } from '../rerun/lease-move.ts'
 import { inContext } from '../runtime/context.ts'
 import { toError } from '../thrown.ts'
 import type { Outage } from './connect-scheduler.ts'
@@ -37,6 +38,7 @@ export class Opening {
     const listener: ConnectionListener = {
       onLost: (connection, loss, reach) => this.#lost(connection, loss, reach),
       onReleased: (connection, discard) => engine.release(connection, discard),
+      onFirstFailed: (connection, failed) => moveLease(connection, failed, engine),
     }
     this.#logins = new Logins({
       clock,

@@ -10,14 +10,24 @@ export type LossPhase = 'idle' | 'query' | 'transaction' | 'commit'
  */
 export type CommitOutcome = 'aborted' | 'unknown'
 
+/**
+ * What became of a statement:
+ *
+ * - `never-ran`: it wasn't sent, or never arrived, or the server never began it;
+ * - `rolled-back`: the server began it, or may have, and certainly wrote nothing;
+ * - `committed`: it certainly took effect, and its result is lost;
+ * - `unknown`: nothing proves the one or the other. A write may be written.
+ */
+export type StatementOutcome = 'never-ran' | 'rolled-back' | 'committed' | 'unknown'
+
 /** The facts of a loss: the same for every call on that connection. */
 export interface Loss {
   /** The first thing that went wrong, before the errors that follow from it. */
   readonly cause: unknown
   readonly phase: LossPhase
   readonly commitOutcome: CommitOutcome
-  /** Set when it is certain that the statement outside of a transaction did not run, and that the reason passes. */
-  readonly mayRunAgain?: true
+  /** What became of the statements that were under way: of those together, what is known of the least certain. */
+  readonly statementOutcome?: StatementOutcome
   /** Set when the server could not tell what became of a COMMIT. */
   readonly unknown?: UnknownCommit
 }
@@ -42,7 +52,8 @@ export interface TransactionFacts {
 }
 
 /**
- * The connection was lost, before this statement or while it ran. `commitOutcome` says whether anything may be written,
+ * The connection was lost, before this statement or while it ran. `statementOutcome` says what became of this statement,
+ * `commitOutcome` whether anything may be written of all that the client has done outside of transactions that have ended,
  * `sent` whether the statement may have reached the server. Every later call on the same client rejects with the same
  * facts, so that an ORM's own ROLLBACK can't hide them. `code` is that of `cause` (a SQLSTATE or an errno), else 08006.
  *
@@ -52,14 +63,17 @@ export class ConnectionLostError extends HoldfastError {
   readonly phase: LossPhase
   /** Whether a byte of this statement may have reached the server. */
   readonly sent: boolean
+  /** What became of this statement. */
+  readonly statementOutcome: StatementOutcome
   readonly commitOutcome: CommitOutcome
 
-  constructor(loss: Loss, sent: boolean) {
-    super(codeOf(loss.cause) ?? '08006', `Connection lost (${PHASES[loss.phase]}): ${messageOf(loss.cause)}`, {
+  constructor(loss: Loss, sent: boolean, outcome: StatementOutcome = outcomeOfStatement(loss, sent)) {
+    super(codeOf(loss.cause) ?? '08006', `Connection lost (${whenLost(loss, outcome)}): ${messageOf(loss.cause)}`, {
       cause: loss.cause,
     })
     this.phase = loss.phase
     this.sent = sent
+    this.statementOutcome = outcome
     this.commitOutcome = loss.commitOutcome
   }
 
@@ -68,11 +82,34 @@ export class ConnectionLostError extends HoldfastError {
   }
 }
 
-const PHASES: Record<LossPhase, string> = {
+function outcomeOfStatement({ phase, statementOutcome }: Loss, sent: boolean): StatementOutcome {
+  if (!sent) return 'never-ran'
+  return statementOutcome ?? (phase === 'transaction' ? 'rolled-back' : 'unknown')
+}
+
+function whenLost({ phase, commitOutcome }: Loss, outcome: StatementOutcome): string {
+  if (phase === 'query') return DURING_STATEMENT[outcome]
+  return phase === 'commit' && commitOutcome === 'aborted'
+    ? 'after COMMIT was sent, which was not executed'
+    : PHASES[phase]
+}
+
+const PHASES: Record<Exclude<LossPhase, 'query'>, string> = {
   idle: 'while idle',
-  query: 'while a statement was running',
   transaction: 'in a transaction, before COMMIT was sent',
   commit: 'after COMMIT was sent',
+}
+
+const DURING_STATEMENT: Record<StatementOutcome, string> = {
+  'never-ran': 'before the statement was executed',
+  'rolled-back': 'while a statement was running, which was rolled back',
+  committed: 'while a statement was running, which is written',
+  unknown: 'while a statement was running, which may be written',
+}
+
+/** Adds to the message of a loss why its statement isn't run again. */
+export function addReason(error: Error, whyNotAgain: string): void {
+  error.message += `; not run again: ${whyNotAgain}`
 }
 
 /**
@@ -102,17 +139,8 @@ export class CommitOutcomeUnknownError extends ConnectionLostError {
   }
 }
 
-/** The error that tells a caller of a loss. */
-export function lossError(loss: Loss, sent: boolean): ConnectionLostError {
+/** The error that tells a caller of a loss; `outcome` is that of its statement, if it differs from that of the others. */
+export function lossError(loss: Loss, sent: boolean, outcome?: StatementOutcome): ConnectionLostError {
   if (loss.unknown) return new CommitOutcomeUnknownError(loss, sent, loss.unknown)
-  const error = new ConnectionLostError(loss, sent)
-  if (loss.mayRunAgain) NEVER_RAN.add(error)
-  return error
-}
-
-const NEVER_RAN = new WeakSet<Error>()
-
-/** Whether this error says that the statement certainly never ran, so that any statement may be sent again. */
-export function neverRan(error: Error): boolean {
-  return NEVER_RAN.has(error)
+  return new ConnectionLostError(loss, sent, outcome)
 }

@@ -1,6 +1,7 @@
 import { ConnectionLostError } from '../errors.ts'
 import { codeOf, errorsIn, isError, isInstance, messageOf, nameOf, propertyOf } from '../thrown.ts'
 import { poolerMeaning } from './pooler-words.ts'
+import { wasTooSlow } from './slowness.ts'
 import { factsOf, severityOf } from './sqlstate.ts'
 
 export { severityOf } from './sqlstate.ts'
@@ -89,11 +90,12 @@ export function isDisconnect(error: unknown): boolean {
 /**
  * Whether the whole transaction may run again because nothing of it can have been written: its connection was lost before
  * COMMIT was sent, the server rolled it back (40001, 40P01) or refused the connection (53300, 57P03), or a prepared statement
- * was stale and is prepared again by now. Never true of a lost COMMIT, 40003 and 08007. Follows `cause` and TypeORM's `driverError`.
+ * was stale and is prepared again by now. Never true of a lost COMMIT, 40003 and 08007, nor of what was ended because it was
+ * too slow (`query_timeout`, 25P03, 25P04): it would be as slow again. Follows `cause` and TypeORM's `driverError`.
  */
 export function isRetryable(error: unknown): boolean {
   const lost = findInChain(error, isConnectionLost)
-  if (lost) return propertyOf(lost, 'commitOutcome') === 'aborted'
+  if (lost) return propertyOf(lost, 'commitOutcome') === 'aborted' && !wasTooSlow(propertyOf(lost, 'cause'))
   return someInChain(error, (each) => factsOf(codeOf(each)).retryTransaction === true || isStale(each))
 }
 
@@ -103,7 +105,7 @@ export function isCausedBy(error: unknown, cause: unknown): boolean {
 }
 
 // Two copies of the package may be loaded, so this asks for the name and not for the class.
-function isConnectionLost(error: unknown): error is ConnectionLostError {
+export function isConnectionLost(error: unknown): error is ConnectionLostError {
   if (isInstance(error, ConnectionLostError)) return true
   return isError(error) && /^(?:ConnectionLost|CommitOutcomeUnknown)Error$/.test(nameOf(error) ?? '')
 }

@@ -7,8 +7,9 @@ import { severityOf } from './sqlstate.ts'
  * - `refused`: it passed nothing on, since its server is away or it is full. This passes by itself.
  * - `final`: it passed nothing on, and never will.
  * - `lost`: a server was working, and the outcome is unknown.
+ * - `too slow`: as `lost`, and the reason is how long it took.
  */
-export type PoolerMeaning = 'refused' | 'final' | 'lost'
+export type PoolerMeaning = 'refused' | 'final' | 'lost' | 'too slow'
 
 /** A message of a pooler, and the source that shows it. */
 export interface PoolerWords {
@@ -63,9 +64,9 @@ export const POOLER_WORDS: readonly PoolerWords[] = [
   pgBouncer(/(?:database|role) ".*" does not exist$/, 'final', 'server.c kill_pool_logins_server_error'),
   pgBouncer(/no pg_hba\.conf entry/, 'final', 'server.c kill_pool_logins_server_error'),
   pgBouncer(/server conn crashed\?/, 'lost', 'server.c server_proto: a server that is linked to the client'),
-  pgBouncer(/query timeout$/, 'lost', 'janitor.c pool_server_maint'),
-  pgBouncer(/idle transaction timeout$/, 'lost', 'janitor.c pool_server_maint'),
-  pgBouncer(/transaction timeout$/, 'lost', 'janitor.c pool_server_maint, since 1.25'),
+  pgBouncer(/query timeout$/, 'too slow', 'janitor.c pool_server_maint'),
+  pgBouncer(/idle transaction timeout$/, 'too slow', 'janitor.c pool_server_maint'),
+  pgBouncer(/transaction timeout$/, 'too slow', 'janitor.c pool_server_maint, since 1.25'),
   pgBouncer(/admin forced disconnect$/, 'lost', 'admin.c: KILL_CLIENT'),
   supavisor('(EMAXCONNSESSION)', 'refused', 'errors/max_connections_error.ex'),
   supavisor('(EMAXCONN)', 'refused', 'errors/max_connections_error.ex'),
@@ -97,8 +98,8 @@ export const POOLER_WORDS: readonly PoolerWords[] = [
   pgcat('terminating connection due to administrator command', 'refused', 'handle: read instead of a message'),
   pgcat('No pool configured for database', 'final', 'startup'),
   pgcat('error receiving data from server', 'lost', 'receive_server_message'),
-  pgcat('pool statement timeout', 'lost', 'receive_server_message'),
-  pgcat('idle transaction timeout', 'lost', 'handle'),
+  pgcat('pool statement timeout', 'too slow', 'receive_server_message'),
+  pgcat('idle transaction timeout', 'too slow', 'handle'),
   rds('08000', /Timed-out waiting to acquire database connection/, 'refused'),
   rds('08000', /The maximum number of client connections to the proxy exceeded/, 'refused'),
   rds('08000', /Rate of connection to proxy exceeded/, 'refused'),

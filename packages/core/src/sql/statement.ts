@@ -1,4 +1,5 @@
 import type { StatementKind } from './classify-statement.ts'
+import { type CommitManner, commitMannerOf } from './commit-manner.ts'
 import { SqlText } from './sql-text.ts'
 
 // Programs send the same texts many times. Those that write their values into the text fill this with texts that are never
@@ -41,6 +42,7 @@ export class KnownTexts<Fact> {
 }
 
 export type { StatementKind } from './classify-statement.ts'
+export type { CommitManner } from './commit-manner.ts'
 export type { CalledFunction } from './query-effects.ts'
 export type { SqlStatement } from './split-statements.ts'
 export type { SqlText } from './sql-text.ts'
@@ -63,6 +65,11 @@ export function kindOf(text: string | undefined, hasValues: boolean): StatementK
   if (text === undefined) return 'opaque'
   const sql = readSql(text)
   return hasValues ? sql.kindWithValues : sql.kind
+}
+
+/** How this text commits what it writes, outside of a transaction. `undefined` is a text that only the driver knows. */
+export function mannerOf(text: string | undefined, hasValues: boolean): CommitManner {
+  return text === undefined ? 'several' : commitMannerOf(text, readSql(text), hasValues)
 }
 
 /** Whether part of this text may take effect when the transaction commits, and not before. */

@@ -139,6 +139,7 @@ const RETIRED: Record<RetireReason, (id: EventConnection['id'], cause: unknown) 
 const MAY_RUN_AGAIN: Record<StatementRetryReason, string> = {
   idempotent: 'as it is idempotent',
   'never-ran': 'as nothing of it ran',
+  'rolled-back': 'as the server rolled it back',
   'stale-session': 'as nothing of it ran in a stale session',
 }
 

@@ -112,10 +112,10 @@ export type PoolEvent =
     }
   /** A transaction runs again as a whole. The attempt before wrote nothing. */
   | ({ readonly type: 'transaction-retried' } & Rerun)
-  /** A statement of `pool.query` runs again. */
+  /** A statement of `pool.query`, or the first one of a client, runs again. */
   | ({
       readonly type: 'statement-retried'
-      /** `idempotent`, `never-ran` or `stale-session`. */
+      /** `idempotent`, `never-ran`, `rolled-back` or `stale-session`. */
       readonly reason: StatementRetryReason
     } & Rerun)
   /** The answer to a COMMIT was lost, and the pool has asked for the outcome. */
@@ -150,12 +150,13 @@ interface Rerun {
 }
 
 /**
- * Why a statement of `pool.query` may run again:
+ * Why a statement may run again:
  * - `idempotent`: its caller says that running it twice is harmless;
- * - `never-ran`: the server or a pooler refused the statement before anything of it ran;
+ * - `never-ran`: it wasn't sent, never arrived, or was refused before anything of it ran;
+ * - `rolled-back`: the server ended it before it was complete, so nothing of it is written;
  * - `stale-session`: the state of the session prevented it (a cached plan, a dropped prepared statement), and nothing ran.
  */
-export type StatementRetryReason = 'idempotent' | 'never-ran' | 'stale-session'
+export type StatementRetryReason = 'idempotent' | 'never-ran' | 'rolled-back' | 'stale-session'
 
 /** What may have happened to the process: it was suspended, or it is a copy of the process that made the pool. */
 export type Interruption = Extract<PoolEvent, { type: 'process-suspended' | 'process-changed' }>

@@ -7,10 +7,12 @@ import { checkGroupKeys, Problems, readOptions, withoutUndefined } from '../opti
 import { TRANSACTION_RETRY } from '../options/option-table.ts'
 import { isDisconnect, isRetryable } from '../policy/classify-error.ts'
 import { isEnclosableWrite, NOT_IN_A_TRANSACTION } from '../policy/enclosing.ts'
+import { wasTooSlow } from '../policy/slowness.ts'
+import { hasRunOut, publishRetry } from '../rerun/reruns.ts'
 import { followSignal } from '../runtime/abort.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { Publisher } from '../telemetry/events.ts'
-import { codeOf } from '../thrown.ts'
+import { codeOf, isInstance, propertyOf } from '../thrown.ts'
 import { statementOn, type TransactionSource } from './pool-transaction.ts'
 
 /** How one statement of `pool.query` runs. */
@@ -154,14 +156,7 @@ async function runStatement(
   if (!idempotent) return await source.query(abortable)
   let failed: { readonly error: Error; readonly at: number } | undefined
   const tryOnce = (attempt: number): Promise<QueryResult> => {
-    if (failed)
-      publisher.publish({
-        type: 'statement-retried',
-        reason: 'idempotent',
-        attempt,
-        error: failed.error,
-        pausedMillis: systemClock.now() - failed.at,
-      })
+    if (failed) publishRetry(publisher, { reason: 'idempotent', attempt, ...failed })
     return source.query(abortable)
   }
   const following = signal && followSignal(signal)
@@ -171,8 +166,14 @@ async function runStatement(
     onFailedAttempt: ({ error }) => {
       failed = { error, at: systemClock.now() }
     },
-    shouldRetry: ({ error }) => !(error instanceof PoolTimeoutError) && (isDisconnect(error) || isRetryable(error)),
+    shouldRetry: ({ error }) => mayRunTwice(error),
   }).finally(following?.leave)
+}
+
+/** Whether an idempotent statement that ended with this error is sent again, although it may have run. */
+function mayRunTwice(error: Error): boolean {
+  if (isInstance(error, PoolTimeoutError) || hasRunOut(error) || wasTooSlow(propertyOf(error, 'cause'))) return false
+  return isDisconnect(error) || isRetryable(error)
 }
 
 /** The statement without what is done here. Its own class is kept, whose getters may provide the text. */
