@@ -1,5 +1,5 @@
 import { ConnectionLostError } from '@holdfast/core'
-import type pg from 'pg'
+import pg from 'pg'
 import { describe, expect } from 'vitest'
 import { until } from '../support/index.ts'
 import { test } from './support/fault-test.ts'
@@ -108,6 +108,24 @@ describe('a session is ended while it runs a single write', () => {
     expect(await third).toBeNull()
     client.release()
     await expectHealthy(own.pool, cluster, direct.application_name)
+  })
+
+  test('Holdfast: a query object is told, and so are the listeners of its client', async ({ cluster, direct }) => {
+    await using own = watched({ ...direct, max: 1 })
+    const events: string[] = []
+    const client = await own.pool.connect()
+    client.on('error', () => events.push('error'))
+    let failed: Promise<unknown> | undefined
+    await whileLocked(cluster, async () => {
+      const query = new pg.Query(INSERT, ['object'])
+      failed = new Promise((resolve) => query.once('error', resolve))
+      client.query(query)
+      await killWaiting(cluster, direct.application_name)
+    })
+    expect(await failed).toMatchObject({ name: 'ConnectionLostError', statementOutcome: 'rolled-back' })
+    await until(() => events.length > 0)
+    client.release()
+    expect(own.retries).toEqual([])
   })
 
   test('Holdfast: a second statement of the client is told, and not run again', async ({ cluster, direct }) => {

@@ -185,8 +185,9 @@ export class Lease {
   #args: readonly unknown[] | undefined = undefined
   #context: AsyncResource | undefined = undefined
   #reruns: object | undefined = undefined
-  /** Whether a run of it is about to begin. */
+  /** Whether a run of it is about to begin, and whether it has begun. */
   #isCalling = false
+  #isRunning = false
 
   /** `runElsewhere` runs a failed first call again, on another connection; it returns false if it can't. */
   constructor(runElsewhere: RunElsewhere) {
@@ -258,6 +259,7 @@ export class Lease {
   beginsWith(statement: unknown): boolean {
     const isFirst = this.#isCalling && this.#args?.[0] === statement
     this.#isCalling = false
+    if (isFirst) this.#isRunning = true
     return isFirst
   }
 
@@ -269,7 +271,7 @@ export class Lease {
 
   /** The connection is lost. While it isn't clear whether the lease moves, its caller is told no event. */
   holdListeners(): void {
-    if (this.#args) this.#listeners?.hold()
+    if (this.#isRunning && this.#args) this.#listeners?.hold()
   }
 
   resumeListeners(): void {
@@ -297,6 +299,7 @@ export class Lease {
     this.#context = undefined
     this.#reruns = undefined
     this.#isCalling = false
+    this.#isRunning = false
   }
 
   #removeListeners(listeners: LeaseListeners): void {
