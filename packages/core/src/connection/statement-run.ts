@@ -36,7 +36,7 @@ export class StatementRun {
   #isOver = false
   #isTold = false
 
-  constructor(owner: ClientOwner, text: string | undefined, kind: StatementKind, callback: Callback, isFirst: boolean) {
+  constructor(owner: ClientOwner, text: string | undefined, kind: StatementKind, callback: Callback, isFirst = false) {
     this.#statement = owner.statements.begin(text)
     this.#owner = owner
     this.#kind = kind
