@@ -48,7 +48,7 @@ export const FAULTS: readonly Fault[] = [
     },
   },
   { name: 'SIGKILL of the server', strike: (cluster) => cluster.restart('kill') },
-  { name: 'idle_session_timeout', options: '-c idle_session_timeout=15', pauseMillis: 30 },
+  { name: 'idle_session_timeout', options: '-c idle_session_timeout=30', pauseMillis: 60 },
   { name: 'transaction_timeout', options: '-c transaction_timeout=15', sleepSeconds: 0.02 },
 ]
 

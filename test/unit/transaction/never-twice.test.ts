@@ -26,7 +26,7 @@ afterEach(() => {
 })
 
 test('a transaction that may have committed never runs again, and its caller is told the truth, whatever is lost in any order', {
-  timeout: 60_000 + numRuns * 50,
+  timeout: 120_000 + numRuns * 60,
 }, async () => {
   const property = fc.asyncProperty(plans, async (plan) => {
     const { complaints, trace } = await runPlan(plan)

@@ -1,7 +1,16 @@
 import type { Outage } from './server.ts'
 
 /** The kinds of a client's messages at which a fault can be aimed. */
-export type Target = 'start-up' | 'begin' | 'write' | 'commit' | 'rollback' | 'probe' | 'inquiry' | 'anything'
+export type Target =
+  | 'start-up'
+  | 'begin'
+  | 'write'
+  | 'single'
+  | 'commit'
+  | 'rollback'
+  | 'probe'
+  | 'inquiry'
+  | 'anything'
 
 /** Before the server gets a message; while it executes it; after that, before it answers. */
 export type Moment = 'before' | 'meanwhile' | 'afterwards'
@@ -28,7 +37,7 @@ export interface Stall {
 export type Effect =
   | Cut
   | Stall
-  | { readonly do: 'terminate' | 'reset statistics' | 'checkpoint' }
+  | { readonly do: 'terminate' | 'time out' | 'reset statistics' | 'checkpoint' }
   | { readonly do: 'go down'; readonly how: Outage; readonly downMillis: number }
   | { readonly do: 'refuse'; readonly downMillis: number }
 
@@ -47,6 +56,7 @@ const TARGETS: readonly (readonly [Target, RegExp])[] = [
   ['commit', /\bcommit\b/i],
   ['rollback', /^rollback$/i],
   ['write', /\bledger\b|write|audited/],
+  ['single', /\(label\)|audited|as single/],
   ['probe', /if_assigned/],
   ['inquiry', INQUIRY],
 ]

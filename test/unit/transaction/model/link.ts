@@ -77,6 +77,7 @@ export class Link implements SocketPeer, SessionClient {
   leave(): void {
     if (this.#hasLeft) return
     this.#hasLeft = true
+    if (!this.#losesRequests && !this.#losesAnswers) this.#network.server.notesSlow(this.#session?.runningLabel)
     this.#sendToServer({ kind: 'end' })
   }
 
@@ -201,11 +202,14 @@ export class Link implements SocketPeer, SessionClient {
   #apply(due: readonly Fault[], when: Moment): void {
     const { server } = this.#network
     for (const { moment, effect } of due) {
-      if (moment !== when) continue
+      // Only what runs can take too long.
+      if ((effect.do === 'time out' ? 'meanwhile' : moment) !== when) continue
       if (effect.do === 'cut') this.#cut(effect)
       else if (effect.do === 'stall') this.#stall(effect)
-      else if (effect.do === 'terminate' && this.#session) this.#session.isTerminated = true
-      else if (effect.do === 'reset statistics') server.resetStatistics()
+      else if ((effect.do === 'terminate' || effect.do === 'time out') && this.#session) {
+        this.#session.isTerminated = true
+        this.#session.isTooSlow = effect.do === 'time out' && this.#session.isBusy
+      } else if (effect.do === 'reset statistics') server.resetStatistics()
       else if (effect.do === 'checkpoint') server.checkpoint()
       else if (effect.do === 'go down') server.goDown(effect.how)
       if ('downMillis' in effect) this.#network.refuse(effect.downMillis)

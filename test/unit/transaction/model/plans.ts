@@ -118,6 +118,10 @@ const effect: Arbitrary<Effect> = fc.oneof(
     }),
   },
   {
+    weight: 6,
+    arbitrary: fc.record({ do: fc.constantFrom('terminate' as const, 'time out' as const) }),
+  },
+  {
     weight: 4,
     arbitrary: fc.record({
       do: fc.constantFrom('terminate' as const, 'reset statistics' as const, 'checkpoint' as const),
@@ -148,6 +152,7 @@ const target = fc.oneof(
       nth: fc.constantFrom(1, 1, 2, 3, 5),
     }),
   },
+  { weight: 8, arbitrary: fc.record({ at: fc.constant('single' as const), nth: fc.constantFrom(1, 1, 2, 3, 4) }) },
   { weight: 3, arbitrary: fc.record({ at: fc.constant('inquiry' as const), nth: fc.constantFrom(1, 2, 3, 4, 5, 6) }) },
   { weight: 1, arbitrary: fc.record({ at: fc.constant('start-up' as const), nth: fc.integer({ min: 1, max: 4 }) }) },
   { weight: 2, arbitrary: fc.record({ at: fc.constant('anything' as const), nth: fc.integer({ min: 1, max: 30 }) }) },

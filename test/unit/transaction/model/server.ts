@@ -24,6 +24,7 @@ export class ModelServer {
   readonly outages = new Map<Outage | 'statistics reset', number>()
   readonly #statuses = new Map<bigint, TransactionStatus>()
   readonly #hasHappened = new Set<string>()
+  readonly #tooSlow = new Set<string | undefined>()
   #nextId = FIRST_ID
   /** All ids below this one have left a trace. */
   #durableId = FIRST_ID
@@ -37,6 +38,16 @@ export class ModelServer {
   now(): string {
     this.#micros += 1000n
     return String(this.#micros)
+  }
+
+  /** A client has not had the patience to wait for the statement that writes this row. It must not run again. */
+  notesSlow(label: string | undefined): void {
+    if (label !== undefined) this.#tooSlow.add(label)
+  }
+
+  /** A single statement that writes this row begins. */
+  beginsSingle(label: string | undefined): void {
+    if (this.#tooSlow.has(label)) this.complaints.push(`${label} runs again, although it took too long`)
   }
 
   /** Adds a session. Returns its pid, the lowest that is free. */

@@ -36,6 +36,8 @@ export class ModelSession {
   transaction: ModelTransaction | undefined
   /** Whether it was told to terminate. It does so between two statements, or where it has stopped. */
   isTerminated = false
+  /** Whether it does so because its transaction takes too long. */
+  isTooSlow = false
   /** Whether its client is gone. It notices when it reads again. */
   isAbandoned = false
   readonly #server: ModelServer
@@ -43,10 +45,13 @@ export class ModelSession {
   readonly #input: Statement[] = []
   #status: Status = 'I'
   #running: Generator<void, void> | undefined
+  #current: Statement | undefined
   /** The answer to the running statement, as far as there is one. */
   #said: Buffer[] = []
   /** Whether it has committed and not said so. It is not interrupted there. */
   #isHeld = false
+  /** Whether it ends before it is ready for another statement. */
+  #isEnding = false
   #isCancelled = false
   #isAlive = true
 
@@ -66,6 +71,11 @@ export class ModelSession {
   /** Whether it has a client. */
   get isInUse(): boolean {
     return this.#client.isInUse
+  }
+
+  /** The row that the statement in which it has stopped writes, if that is a single statement. */
+  get runningLabel(): string | undefined {
+    return this.isBusy ? labelIn(this.#current) : undefined
   }
 
   /** Whether it has stopped inside of a statement. */
@@ -104,13 +114,19 @@ export class ModelSession {
   /** Ends the session, and aborts its transaction. */
   end(how: 'told' | 'fin' | 'reset'): void {
     if (!this.#isAlive) return
-    if (how === 'told' && this.#isHeld) this.#step()
+    if (how === 'told' && this.#isHeld) {
+      this.#isEnding = true
+      this.#step()
+    }
     const said = this.#running ? this.#said : []
+    if (how === 'told' && this.isTooSlow) this.#server.notesSlow(this.runningLabel)
     this.#isAlive = false
     this.#running = undefined
     this.#abort()
     this.#server.sessions.delete(this)
-    const lastWord = failure('FATAL', '57P01', 'terminating connection due to administrator command')
+    const lastWord = this.isTooSlow
+      ? failure('FATAL', '25P04', 'terminating connection due to transaction timeout')
+      : failure('FATAL', '57P01', 'terminating connection due to administrator command')
     this.#client.close(how === 'told' ? [...said, lastWord] : [], how === 'reset' ? 'reset' : 'fin')
   }
 
@@ -119,6 +135,8 @@ export class ModelSession {
       const statement = this.#input.shift()
       if (!statement) return
       this.#isCancelled = false
+      this.#current = statement
+      this.#server.beginsSingle(labelIn(statement))
       this.#running = this.#carryOut(statement)
       this.#step()
     }
@@ -148,7 +166,7 @@ export class ModelSession {
       this.#fail()
       this.#said.push(failure('ERROR', ...failed))
     }
-    this.#client.answer([...this.#said, ready(this.#status)])
+    this.#client.answer(this.#isEnding ? this.#said : [...this.#said, ready(this.#status)])
   }
 
   #commandsIn(text: string, values: readonly string[] | undefined): Command[] {
@@ -273,6 +291,12 @@ export class ModelSession {
     if (this.#status === 'T' && this.transaction) this.#status = 'E'
     if (this.#status === 'I') this.#abort()
   }
+}
+
+function labelIn(statement: Statement | undefined): string | undefined {
+  return [statement?.text.match(/'(s\d+)'/)?.[1], ...(statement?.values ?? [])].find((each) =>
+    /^s\d+$/.test(each ?? ''),
+  )
 }
 
 const CONFLICT = refused('40001', 'could not serialize access')

@@ -23,13 +23,13 @@ export interface SinglePlan {
 export type SingleTold = { readonly rows: number } | { readonly error: unknown }
 
 const TEXTS: Record<SingleKind, (label: string) => { readonly text: string; readonly values?: string[] }> = {
-  write: (label) => ({ text: `insert into ledger values ('${label}')` }),
-  'write with values': (label) => ({ text: 'insert into ledger values ($1)', values: [label] }),
-  'write slowly': (label) => ({ text: `insert into ledger select '${label}' from slow()` }),
-  'write in a function': (label) => ({ text: `select write('${label}')` }),
+  write: (label) => ({ text: `insert into ledger(label) values ('${label}')` }),
+  'write with values': (label) => ({ text: 'insert into ledger(label) values ($1)', values: [label] }),
+  'write slowly': (label) => ({ text: `insert into ledger(label) select '${label}' from slow()` }),
+  'write in a function': (label) => ({ text: `select write('${label}') as single` }),
   'write in a view': (label) => ({ text: `select * from audited where label = '${label}'` }),
-  read: () => ({ text: 'select 1' }),
-  'read with values': () => ({ text: 'select 1', values: [] }),
+  read: () => ({ text: 'select 1 as single' }),
+  'read with values': () => ({ text: 'select 1 as single', values: [] }),
 }
 
 /** Runs it. Never rejects. */

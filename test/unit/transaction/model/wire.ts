@@ -108,7 +108,7 @@ export function prepared(): Buffer[] {
 
 /** ErrorResponse. The routine is where a server looks whether it has to end a statement or a session. */
 export function failure(severity: 'ERROR' | 'FATAL', code: string, what: string): Buffer {
-  const routine = ['57P01', '57014'].includes(code) ? 'ProcessInterrupts' : 'ereport'
+  const routine = ['57P01', '25P04', '57014'].includes(code) ? 'ProcessInterrupts' : 'ereport'
   const fields = { S: severity, V: severity, C: code, M: what, R: routine }
   return message('E', ...Object.entries(fields).map(([field, value]) => text(field + value)), Buffer.alloc(1))
 }
