@@ -16,6 +16,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['connect'],
   ['connection'],
   ['user-client'],
+  ['watch'],
   ['commit', 'driver'],
   ['telemetry', 'policy', 'sql', 'runtime'],
   ['options'],

@@ -338,7 +338,7 @@ describe('while a statement runs', () => {
   })
 
   test('Holdfast: a cancel request that comes late cancels nothing', async ({ cluster, proxy, proxied }) => {
-    await using pool = holdfast({ ...proxied, max: 1 })
+    await using pool = holdfast({ ...proxied, max: 1, watch: false })
     const [pid] = await warmUp(pool, 1)
     const controller = new AbortController()
     const statement = pool.query({ text: 'select pg_sleep(0.1)', signal: controller.signal })
@@ -352,7 +352,7 @@ describe('while a statement runs', () => {
   })
 
   test("Holdfast: a late cancel request doesn't hit the client's next statement", async ({ proxy, proxied }) => {
-    await using pool = holdfast({ ...proxied, max: 1 })
+    await using pool = holdfast({ ...proxied, max: 1, watch: false })
     const controller = new AbortController()
     const client = await pool.connect()
     proxy.onLink((link) => link.delay(100))

@@ -331,6 +331,7 @@ describe("the pool's own questions", () => {
       max: 1,
       commitTimeoutMillis: 300,
       connectionTimeoutMillis: 5000,
+      watch: false,
     })
     const client = await pool.connect()
     await client.query('begin')

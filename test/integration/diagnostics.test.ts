@@ -67,6 +67,14 @@ const PROVOCATIONS: Record<PoolEventType, Provoke> = {
     client.release()
     return pool
   },
+  'connection-declared-dead': silence,
+  async 'watch-limited'(servers) {
+    const { cluster } = servers
+    await cluster.withAdmin((admin) => admin.query("alter role app set track_activities = 'off'"))
+    const pool = await silence(servers)
+    await cluster.withAdmin((admin) => admin.query('alter role app reset track_activities'))
+    return pool
+  },
   'connection-lost': loseOne,
   'connection-retired': loseOne,
   'connection-closed': loseOne,
@@ -157,6 +165,18 @@ async function loseOne({ cluster, direct }: Servers): Promise<Pool> {
   const pool = holdfast({ ...direct, name: direct.application_name, max: 1 })
   await warmUp(pool, 1)
   await cluster.terminateBackends({ applicationName: direct.application_name })
+  return pool
+}
+
+/** The network goes silent under a statement. */
+async function silence({ proxy, proxied, direct, told }: Servers): Promise<Pool> {
+  const pool = holdfast({ ...proxied, name: direct.application_name, max: 1 })
+  const client = await pool.connect()
+  proxy.swallow({ connections: 'existing', direction: 'to-client' })
+  const statement = unattended(client.query('select 1'))
+  await told()
+  client.release(true)
+  await rejection(statement)
   return pool
 }
 

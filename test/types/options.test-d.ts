@@ -1,4 +1,11 @@
-import type { PoolOptions, PrePingOptions, ResetFunction, ResetPolicy, RetryOptions } from '@holdfast/core'
+import type {
+  PoolOptions,
+  PrePingOptions,
+  ResetFunction,
+  ResetPolicy,
+  RetryOptions,
+  WatchOptions,
+} from '@holdfast/core'
 import { describe, expectTypeOf, test } from 'vitest'
 import type { OPTIONS, OptionValues } from '../../packages/core/src/options/option-table.ts'
 import type { OwnOptions } from '../../packages/core/src/options/pool-options.ts'
@@ -72,10 +79,11 @@ describe('the table of options', () => {
 
   test('reads every option into the type that the interface gives it, or into what that stands for', () => {
     type Values = { [Name in keyof Table]: ReturnType<Table[Name]['read']> }
-    type Completed = 'prePing' | 'connectRetry' | 'echo' | 'logger' | 'onConnect'
+    type Completed = 'prePing' | 'watch' | 'connectRetry' | 'echo' | 'logger' | 'onConnect'
     expectTypeOf<Omit<Values, Completed>>().toEqualTypeOf<Readonly<Omit<Given, Completed>>>()
     expectTypeOf<Pick<Values, 'logger' | 'onConnect'>>().toExtend<Pick<OwnOptions, 'logger' | 'onConnect'>>()
     expectTypeOf<Exclude<Values['prePing'], false>>().toExtend<PrePingOptions>()
+    expectTypeOf<Exclude<Values['watch'], false>>().toExtend<WatchOptions>()
     expectTypeOf<Exclude<Values['connectRetry'], false>>().toExtend<RetryOptions>()
     expectTypeOf<Values['echo']>().toEqualTypeOf<false | 'info' | 'debug'>()
   })

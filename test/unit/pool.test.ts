@@ -17,7 +17,7 @@ afterEach(() => clock[Symbol.dispose]())
 
 /** A pool on the fake server. */
 function makePool(options: PoolOptions = {}): Pool {
-  return new Pool({ Client: server.Client, ...options })
+  return new Pool({ Client: server.Client, watch: false, ...options })
 }
 
 /** Waits for a promise that needs no time, only rounds of the event loop. */
@@ -364,6 +364,7 @@ describe('events', () => {
 test('a transaction that a hook leaves open is ended before the lease', async () => {
   const pool = new Pool({
     Client: server.Client,
+    watch: false,
     onConnect: async (client) => {
       await client.query('begin')
     },

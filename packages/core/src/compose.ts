@@ -3,21 +3,25 @@ import { CommitResolver } from './commit/resolver.ts'
 import { Connector } from './connect/connector.ts'
 import type { Connection } from './connection/connection.ts'
 import { ask } from './connection/internal-query.ts'
+import { reachesAddress } from './driver/reach.ts'
 import { Engine } from './engine/engine.ts'
 import { availableConnections, knownWorkers } from './guard/capacity.ts'
 import { ProcessGuard } from './guard/process-guard.ts'
 import type { Logger, PoolOptions } from './options/pool-options.ts'
-import type { EchoLevel } from './options/read-values.ts'
+import type { EchoLevel, Watch } from './options/read-values.ts'
 import type { ResolvedOptions } from './options/resolved-options.ts'
+import { deathError, reachOfDeath } from './policy/death.ts'
 import { INTERNAL_QUERY_TIMEOUT_MILLIS } from './policy/reset.ts'
 import { publishRetry } from './rerun/reruns.ts'
 import { type Clock, systemClock } from './runtime/clock.ts'
 import { diagnosticsChannel } from './telemetry/diagnostics-channel.ts'
 import { echo } from './telemetry/echo.ts'
-import { Publisher } from './telemetry/events.ts'
+import { type PoolEventType, Publisher } from './telemetry/events.ts'
 import { pgEvents } from './telemetry/pg-events.ts'
 import type { PoolStatus } from './telemetry/status.ts'
 import { warnings } from './telemetry/warnings.ts'
+import { AskingSession } from './watch/asking-session.ts'
+import { Watcher } from './watch/watcher.ts'
 
 /** What the listeners of a pool need to know of it. */
 export interface SubscribeAllParts {
@@ -48,6 +52,67 @@ export function subscribeAll(publisher: Publisher, { options, clock, status }: S
 /** How long a lost COMMIT is asked for if callers have no deadline. */
 const LONGEST_RESOLVE_MILLIS = 60_000
 
+/** What the watch needs of the other parts, which need it themselves. */
+interface WatchNeeds {
+  readonly options: { readonly watch: Watch | false }
+  readonly clock: Clock
+  readonly publisher: Publisher
+  readonly connector: () => Connector
+  readonly engine: () => Engine
+}
+
+/** Puts the watch together: what it asks, and what follows from the answers. */
+function composeWatch({ options, clock, publisher, connector, engine }: WatchNeeds): Watcher<Connection> | undefined {
+  if (!options.watch) return undefined
+  const { silentMillis, timeoutMillis } = options.watch
+  const asking = new AskingSession({
+    clock,
+    timeoutMillis,
+    askIdle: (sql, millis) => engine().healthCheck.askIdle((connection) => ask(connection, sql, clock, millis)),
+    openSession: async () => {
+      const connection = await connector().openAside()
+      return {
+        ask: (sql, millis) => ask(connection, sql, clock, millis),
+        close: (millis) => connection.close(millis, undefined),
+        destroy: () => connection.destroy(),
+      }
+    },
+  })
+  const watcher = new Watcher<Connection>({
+    clock,
+    silentMillis,
+    connections: () => engine().inventory.all(),
+    ask: (sql, how) => asking.ask(sql, how),
+    reaches: ({ client }) => reachesAddress(client, clock, timeoutMillis),
+    onSlow: (connection, slow) => {
+      connection.liveness.slow = slow
+    },
+    onVerdict: (connection, dead) => {
+      connection.liveness.isDeclaredDead = true
+      publisher.publish({ type: 'connection-declared-dead', connection, ...dead })
+    },
+    onDead: (connection, death) => connection.markLost(deathError(death), reachOfDeath(death)),
+    onLimited: (reason) => publisher.publish({ type: 'watch-limited', reason }),
+  })
+  const END: Partial<Record<PoolEventType, () => void>> = {
+    'pool-invalidated': () => asking.close(),
+    'pool-disposed': () => asking.abandon(),
+    'process-changed': () => {
+      asking.abandon()
+      watcher.restart()
+    },
+    'pool-closed': () => {
+      watcher.stop()
+      asking.close()
+    },
+  }
+  publisher.subscribe(
+    ({ type }) => END[type]?.(),
+    (type) => type in END,
+  )
+  return watcher
+}
+
 /** The pool, as the subscribers know it. */
 export interface ComposedPool extends NodeJS.EventEmitter {
   status(): PoolStatus
@@ -69,8 +134,10 @@ export function composeEngine(
   const { log } = given
   if (log) publisher.subscribe((event) => log(event.type, 'connection' in event ? event.connection.id : ''))
   const guard = new ProcessGuard(clock, () => process.pid)
+  const watch = composeWatch({ options, clock, publisher, connector: () => connector, engine: () => engine })
   const connector: Connector = new Connector(
     {
+      watch,
       commits:
         options.lostCommit === 'report'
           ? undefined
@@ -119,7 +186,7 @@ export function composeEngine(
     if (available !== undefined && max * workers > available)
       publisher.publish({ type: 'capacity-exceeded', max, workers, available })
   }
-  return new Engine({
+  const engine: Engine = new Engine({
     options,
     connector,
     clock,
@@ -128,4 +195,5 @@ export function composeEngine(
     checkCapacity,
     shortenResolver: (millis) => resolver.shorten(millis),
   })
+  return engine
 }

@@ -34,16 +34,25 @@ export type {
   ResetInfo,
   ResetPolicy,
   RetryOptions,
+  WatchOptions,
 } from './options/pool-options.ts'
 export { isDisconnect, isRetryable } from './policy/classify-error.ts'
+export type { DeadVerdict } from './policy/death.ts'
 export type { RetireReason } from './policy/retirement.ts'
 export { Pool } from './pool.ts'
 export type { ConnectCallback } from './pool-callers.ts'
 export { withPoolOptions } from './runtime/pool-options-scope.ts'
 export { isSelect } from './sql/statement.ts'
 export type { PoolEventMessage } from './telemetry/diagnostics-channel.ts'
-export type { EventConnection, PoolEvent, PoolEventType, StatementRetryReason } from './telemetry/events.ts'
-export type { ConnectionInspection, PoolStatus } from './telemetry/status.ts'
+export type {
+  DeadStatement,
+  EventConnection,
+  PoolEvent,
+  PoolEventType,
+  StatementRetryReason,
+  WatchLimit,
+} from './telemetry/events.ts'
+export type { ConnectionInspection, PoolStatus, SlowStatement } from './telemetry/status.ts'
 export type { StatementOptions } from './transaction/run-statement.ts'
 export { type AttemptInfo, runTransaction, type Transact, type TransactionWork } from './transaction/run-transaction.ts'
 export type { Transaction, TransactionFunction } from './transaction/transaction.ts'

@@ -24,7 +24,7 @@ async function soon<T>(promise: Promise<T>): Promise<T> {
 
 describe('the class of clients', () => {
   test('derives from pg.Client, and its name does not contain Pool: Drizzle would take the client for a pool', async () => {
-    const client = await soon(new Pool({ Client: server.Client }).connect())
+    const client = await soon(new Pool({ Client: server.Client, watch: false }).connect())
     expect(client).toBeInstanceOf(pg.Client)
     expect(client).toBeInstanceOf(server.Client)
     expect(client.constructor.name).toBe('LeasedClient')
@@ -49,7 +49,7 @@ describe('the class of clients', () => {
 
 describe('release', () => {
   test('throws when it is called a second time', async () => {
-    const pool = new Pool({ Client: server.Client })
+    const pool = new Pool({ Client: server.Client, watch: false })
     const client = await soon(pool.connect())
     client.release()
     expect(() => client.release()).toThrow(
@@ -62,14 +62,14 @@ describe('release', () => {
   })
 
   test('makes the client refuse statements', async () => {
-    const client = await soon(new Pool({ Client: server.Client }).connect())
+    const client = await soon(new Pool({ Client: server.Client, watch: false }).connect())
     client.release()
     await expect(soon(client.query('select 1'))).rejects.toMatchObject({ code: 'HOLDFAST_RELEASED' })
     expect(server.received).toEqual([])
   })
 
   test('of an earlier lease can not end the next lease', async () => {
-    const pool = new Pool({ Client: server.Client, max: 1 })
+    const pool = new Pool({ Client: server.Client, max: 1, watch: false })
     const first = await soon(pool.connect())
     const { release, [Symbol.dispose]: dispose, [Symbol.asyncDispose]: asyncDispose } = first
     first.release()
@@ -85,7 +85,7 @@ describe('release', () => {
   })
 
   test('before the end of an `await using` leaves nothing to do for it', async () => {
-    const pool = new Pool({ Client: server.Client, max: 1 })
+    const pool = new Pool({ Client: server.Client, max: 1, watch: false })
     {
       await using client = await soon(pool.connect())
       client.release()
@@ -109,13 +109,13 @@ describe('release', () => {
       },
     },
   ])('is called at the end of a `$how`', async ({ lease }) => {
-    const pool = new Pool({ Client: server.Client })
+    const pool = new Pool({ Client: server.Client, watch: false })
     await lease(pool)
     expect(pool.idleCount).toBe(1)
   })
 
   test('leaves no listeners behind after 100 leases', async () => {
-    const pool = new Pool({ Client: server.Client, max: 1 })
+    const pool = new Pool({ Client: server.Client, max: 1, watch: false })
     const client = await soon(pool.connect())
     const { wire } = server.backend()
     const listeners = () =>
@@ -135,7 +135,7 @@ describe('release', () => {
 
 describe('a client whose connection was lost', () => {
   async function lostInTransaction(): Promise<pg.PoolClient> {
-    const client = await soon(new Pool({ Client: server.Client }).connect())
+    const client = await soon(new Pool({ Client: server.Client, watch: false }).connect())
     await soon(client.query('begin'))
     server.backend().fail(systemError('ECONNRESET'))
     await clock.advance(0)
@@ -149,7 +149,7 @@ describe('a client whose connection was lost', () => {
   })
 
   test('answers a ROLLBACK that was in flight with success, too', async () => {
-    const client = await soon(new Pool({ Client: server.Client }).connect())
+    const client = await soon(new Pool({ Client: server.Client, watch: false }).connect())
     await soon(client.query('begin'))
     server.backend().silent = true
     const rollback = client.query('ROLLBACK')
@@ -190,7 +190,7 @@ describe('a client whose connection was lost', () => {
 
 describe('a statement', () => {
   test('that is a pg.Query in flight emits the loss', async () => {
-    const client = await soon(new Pool({ Client: server.Client }).connect())
+    const client = await soon(new Pool({ Client: server.Client, watch: false }).connect())
     server.backend().silent = true
     const query = client.query(new pg.Query('select 1'))
     const error = new Promise((resolve) => query.on('error', resolve))
@@ -200,14 +200,14 @@ describe('a statement', () => {
   })
 
   test('with values or a name is passed to the driver unchanged', async () => {
-    const client = await soon(new Pool({ Client: server.Client }).connect())
+    const client = await soon(new Pool({ Client: server.Client, watch: false }).connect())
     await soon(client.query('select $1', [1]))
     await soon(client.query({ name: 'mine', text: 'select $1::int', values: [1] }))
     expect(server.received).toEqual(['select $1', 'select $1::int'])
   })
 
   test('in callback form returns nothing and calls back', async () => {
-    const client = await soon(new Pool({ Client: server.Client }).connect())
+    const client = await soon(new Pool({ Client: server.Client, watch: false }).connect())
     const told: unknown[] = []
     expect(client.query('select 1', (...args) => told.push(args.length))).toBeUndefined()
     client.query('select $1', [1], (...args) => told.push(args.length))
@@ -216,12 +216,12 @@ describe('a statement', () => {
   })
 
   test('that is null is refused as pg refuses it', async () => {
-    const client = await soon(new Pool({ Client: server.Client }).connect())
+    const client = await soon(new Pool({ Client: server.Client, watch: false }).connect())
     expect(() => client.query(null as never)).toThrow(TypeError)
   })
 
   test('that fails has the stack of its caller', async () => {
-    const client = await soon(new Pool({ Client: server.Client }).connect())
+    const client = await soon(new Pool({ Client: server.Client, watch: false }).connect())
     server.backend().failures.set('bad', serverError('42601', 'syntax error'))
     async function inTheApplication(): Promise<void> {
       await client.query('bad')
@@ -232,7 +232,7 @@ describe('a statement', () => {
 })
 
 test('a client that its caller has ended leaves the pool, and its slot is free', async () => {
-  const pool = new Pool({ Client: server.Client, max: 1 })
+  const pool = new Pool({ Client: server.Client, max: 1, watch: false })
   const client = await soon(pool.connect())
   await soon(client.end())
   client.release()
@@ -243,6 +243,7 @@ test('a client that its caller has ended leaves the pool, and its slot is free',
 test('an `onConnect` hook may use the client before the first lease', async () => {
   const pool = new Pool({
     Client: server.Client,
+    watch: false,
     onConnect: async (client) => {
       await client.query('set search_path = app')
     },

@@ -37,6 +37,7 @@ describe('the defaults', () => {
       transactionalWrites: false,
       prePing: { idleMillis: 500, timeoutMillis: 1000 },
       pingTimeoutMillis: 1000,
+      watch: { silentMillis: 500, timeoutMillis: 1000 },
       invalidateOnDisconnect: 'suspect',
       resetOnReturn: 'rollback',
       connectRetry: { retries: Number.POSITIVE_INFINITY, minTimeout: 50, maxTimeout: 1000, factor: 2, randomize: true },

@@ -57,6 +57,21 @@ describe('under debug', () => {
       'debug',
       'Connection 3 reset-on-return by DISCARD ALL, in 1 ms',
     ],
+    [
+      sample('connection-declared-dead'),
+      'info',
+      'Dead connection 3 (backend 1234), silent for 803 ms: the server waits for a statement (state: idle)',
+    ],
+    [
+      sample('connection-declared-dead', { verdict: 'session-gone', state: undefined }),
+      'info',
+      'Dead connection 3 (backend 1234), silent for 803 ms: the server has no such session',
+    ],
+    [
+      sample('watch-limited'),
+      'debug',
+      "The watch can't tell slow statements from dead connections: its sessions are behind a pooler, or not of PostgreSQL",
+    ],
     [sample('connection-lost'), 'debug', 'Connection 3 lost while in pool'],
     [
       sample('connection-lost', { wasPinged: true }),

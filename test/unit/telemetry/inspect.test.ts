@@ -9,7 +9,7 @@ const FACTS: ConnectionFacts = {
   idleSince: 5000,
   lease: { since: 4000, stack: 'Error\n    at handler' },
   uses: 2,
-  liveness: { suspect: false },
+  liveness: { suspect: false, slow: undefined },
 }
 
 test('an idle connection shows how long it has been idle, and no lease', () => {
@@ -23,6 +23,7 @@ test('an idle connection shows how long it has been idle, and no lease', () => {
     heldMillis: undefined,
     holder: undefined,
     isSuspect: false,
+    slow: undefined,
   })
 })
 
@@ -52,5 +53,12 @@ test('a connection that is being opened has no age', () => {
 })
 
 test('a connection whose death is likely is suspect', () => {
-  expect(inspectionOf({ ...FACTS, liveness: { suspect: true } }, 6000).isSuspect).toBe(true)
+  expect(inspectionOf({ ...FACTS, liveness: { suspect: true, slow: undefined } }, 6000).isSuspect).toBe(true)
+})
+
+test('a leased connection shows what the server says of its slow statement', () => {
+  const slow = { silentMillis: 800, waitEventType: 'Lock', waitEvent: 'relation', blockedBy: [17] }
+  const liveness = { suspect: false, slow }
+  expect(inspectionOf({ ...FACTS, state: 'leased', liveness }, 6000).slow).toEqual(slow)
+  expect(inspectionOf({ ...FACTS, liveness }, 6000).slow).toBeUndefined()
 })

@@ -26,6 +26,8 @@ const SAMPLES: Samples = {
   'connection-released': { connection, heldMillis: 7.4, discard: undefined, wasOverdue: false },
   'connection-reset': { connection, by: 'ROLLBACK', tookMillis: 1.2 },
   'connection-lost': { connection, loss, wasLeased: false, wasPinged: false },
+  'connection-declared-dead': { connection, verdict: 'answer-lost', state: 'idle', silentMillis: 803.2 },
+  'watch-limited': { reason: 'not-direct' },
   'connection-retired': { connection, reason: 'expired', cause: undefined },
   'connection-closed': { connection },
   'pool-invalidated': { generation: 2, cause: loss.cause, wasAsked: false },

@@ -32,7 +32,7 @@ async function soon<T>(promise: Promise<T>): Promise<T> {
 
 /** Runs a transaction on a pool whose leases are recorded. */
 function run<Result>(fn: TransactionFunction<Result>, options?: TransactionOptions): Promise<Result> {
-  const pool = new Pool({ Client: server.Client, max: 1 })
+  const pool = new Pool({ Client: server.Client, max: 1, watch: false })
   const source = {
     async connect(): Promise<LeasedClient> {
       asked.push(currentScope())

@@ -22,6 +22,7 @@ import { afterPatience, type Clock } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
 import { messageOf, toError } from '../thrown.ts'
 import { connectInAnyWay, hasOwnQuery, type LoginKnown } from '../user-client.ts'
+import { identify, type WatchOfPool } from './identify.ts'
 import { openAside } from './open-aside.ts'
 
 /** A function of the user's that returns the password. */
@@ -72,6 +73,8 @@ export interface ConnectorOptions {
   /** 0 leaves it to the server's configuration. */
   readonly clientConnectionCheckMillis: number
   readonly onConnect: ((client: PoolClient) => unknown) | undefined
+  /** The watch over silent statements; undefined if the pool has none. */
+  readonly watch?: WatchOfPool | undefined
   /** How to find out what became of a lost COMMIT; undefined if the pool doesn't resolve them. */
   readonly commits: CommitSettings | undefined
   readonly verify: ((client: PoolClient, done: (error?: Error) => void) => void) | undefined
@@ -110,6 +113,7 @@ export class Connector {
       primary: unknownPrimary(),
       prepared: { epoch: 0, onRerun: options.onStatementRerun },
       commits: isTrackable ? options.commits : undefined,
+      watch: isTrackable ? options.watch : undefined,
     }
   }
 
@@ -139,6 +143,8 @@ export class Connector {
   async logIn(connection: Connection): Promise<void> {
     await this.#connect(connection)
     await this.#refuseStandby(connection)
+    const { watch } = this.#options
+    if (watch && this.#settings.watch) await identify(connection, watch, this.#clock, this.#patienceMillis)
   }
 
   /**

@@ -23,6 +23,8 @@ export interface ConnectionSettings {
   readonly enclosesWrites: boolean
   /** How to find out what became of a lost COMMIT; undefined if the pool doesn't resolve them. */
   readonly commits: CommitSettings | undefined
+  /** The watch over silent statements; undefined if the pool has none. */
+  readonly watch: { readonly isAwake: boolean; wake(): void } | undefined
   /** What is known of the servers, shared by the connections of a pool. */
   readonly primary: KnownPrimary
   /** What is known of prepared statements, shared by the connections of a pool. */

@@ -207,7 +207,7 @@ export class Connection implements ClientOwner, LeaseOwner, StatementOwner {
    * Marks the session dead, and destroys its socket. The first cause counts, since later ones follow from it. `mayLive`: the
    * server may still execute the statement, and is told to stop before.
    */
-  markLost(cause: unknown, reach: LossReach = reachOrAll(cause), mayLive = false): void {
+  markLost(cause: unknown, reach: LossReach = reachOrAll(cause, this.liveness), mayLive = false): void {
     if (this.isLost || this.isGone()) return
     const loss = this.#recordLoss(cause)
     this.lease.holdListeners()

@@ -1,5 +1,11 @@
+import type { SlowStatement } from '../telemetry/status.ts'
+
 /** What is known of a session being alive: when the server last answered, and whether that still means something. */
 export class Liveness {
+  /** What the server says of the statement that runs, if that takes long and the watch has asked. */
+  slow: SlowStatement | undefined = undefined
+  /** Whether the watch has found the connection dead, and ends its session: what that session still says concerns no other. */
+  isDeclaredDead = false
   #answeredAt = 0
   #suspicions = 0
   #clearedUpTo = 0

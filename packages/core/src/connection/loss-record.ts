@@ -9,6 +9,7 @@ import { leastCertain, outcomesOf } from '../policy/outcome.ts'
 import { type LossReach, reachOf } from '../policy/reach.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Lease } from './lease.ts'
+import type { Liveness } from './liveness.ts'
 import type { ServerRole } from './session-fitness.ts'
 import type { Statement, StatementEnd, Statements } from './statements.ts'
 
@@ -115,6 +116,6 @@ export function orDefault<Answer>(check: () => Answer, careful: Answer): Answer 
 }
 
 /** Which other connections a loss concerns. If that can't be judged, all of them. */
-export function reachOrAll(cause: unknown): LossReach {
-  return orDefault(() => reachOf(cause), 'all')
+export function reachOrAll(cause: unknown, { isDeclaredDead }: Pick<Liveness, 'isDeclaredDead'>): LossReach {
+  return isDeclaredDead ? 'suspect' : orDefault(() => reachOf(cause), 'all')
 }

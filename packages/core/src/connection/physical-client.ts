@@ -3,7 +3,7 @@ import { Client, type ClientConfig, type PoolClient } from 'pg'
 import { clarified } from '../driver/guarded-reading.ts'
 import { takeQueryTimeout } from '../driver/internals.ts'
 import type { Named } from '../driver/prepared-statements.ts'
-import { failSubmittable, type Submittable, trackSubmittable } from '../driver/submittable.ts'
+import { failSubmittable, formOf, type Submittable, trackSubmittable } from '../driver/submittable.ts'
 import { ReleaseError } from '../errors.ts'
 import { poolOptionRefusal } from '../options/call-options.ts'
 import { isEnclosable, isEnclosableWrite, NOT_IN_A_TRANSACTION } from '../policy/enclosing.ts'
@@ -248,13 +248,17 @@ function derive(base: typeof Client): PhysicalClientClass {
       const { number } = lease
       const isHeld = lease.isHeld(number)
       const refusal = owner.refusal()
-      const statement = refusal ? undefined : statements.begin(submittable.text)
+      const form = formOf(submittable)
+      const statement = refusal ? undefined : statements.begin(submittable.text, form)
       // No probe can be sent behind it, and its effect on the transaction isn't known.
       if (!refusal) owner.xidTracker?.sent(takesEffectLate(submittable.text) ? 'hidden' : 'opaque')
       trackSubmittable(this, submittable, callback as never, {
         isOver: () => refusal !== undefined || owner.isLost,
         errorFor: (error) => refusal ?? (statement ? statements.errorFor(error, statement) : error),
-        startTimeout: () => statements.startTimeout(timeout),
+        startTimeout: () =>
+          statement && form === 'cursor'
+            ? statements.startPortion(statement, timeout)
+            : statements.startTimeout(timeout),
         onEnd: (error) => statement && statements.end(statement, error),
         refusal: () => (isHeld && !lease.isHeld(number) ? new ReleaseError(RELEASED) : undefined),
       })

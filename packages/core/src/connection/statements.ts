@@ -26,6 +26,10 @@ export interface Statement {
   queued: unknown
   /** Whether its caller no longer waits for it. */
   isGivenUp: boolean
+  /** See `SilentStatement`. */
+  readonly kind: StatementForm
+  /** Whether the server owes an answer. A cursor rests between two portions of rows. */
+  isOwed: boolean
   /** What became of it when its connection was lost; undefined where that is what the loss says. */
   end: StatementEnd | undefined
 }
@@ -35,6 +39,9 @@ export interface StatementEnd {
   readonly outcome: StatementOutcome
   readonly result: QueryResult | undefined
 }
+
+/** How the answer to a statement comes: at once, in portions that are asked for, or in a way of its own (COPY). */
+export type StatementForm = 'statement' | 'cursor' | 'stream'
 
 /** The statements of a connection that have not ended, in the order in which the driver sends them. */
 export class InFlight {
@@ -48,7 +55,7 @@ export class InFlight {
   }
 
   /** Adds a statement. The driver sends one at a time, unless it pipelines. */
-  begin(text: string | undefined, livenessEpoch: number): Statement {
+  begin(text: string | undefined, livenessEpoch: number, kind: StatementForm = 'statement'): Statement {
     const statement: Statement = {
       text,
       livenessEpoch,
@@ -56,6 +63,8 @@ export class InFlight {
       sent: this.#pipelined || this.#statements.length === 0,
       isGivenUp: false,
       end: undefined,
+      kind,
+      isOwed: kind !== 'cursor',
     }
     this.#statements.push(statement)
     return statement
@@ -68,6 +77,11 @@ export class InFlight {
   /** The one that the server executes, unless it executes a statement of the pool's own. */
   get first(): Statement | undefined {
     return this.#statements[0]
+  }
+
+  /** Whether exactly one was sent. */
+  get hasOneSent(): boolean {
+    return this.#statements[0]?.sent === true && this.#statements[1]?.sent !== true
   }
 
   /** Whether the caller waits for the statement that the server executes. */
@@ -168,6 +182,8 @@ export interface StatementSettings {
   readonly pipelined: boolean
   readonly queryTimeoutMillis: number
   readonly commits: CommitSettings | undefined
+  /** The watch over silent statements; undefined if the pool has none. */
+  readonly watch?: { readonly isAwake: boolean; wake(): void } | undefined
 }
 
 /** The statements of a connection, from the call to the end: how long they may take, and what their end says of the session. */
@@ -189,10 +205,12 @@ export class Statements {
   }
 
   /** A statement is about to be given to the driver. */
-  begin(text: string | undefined): Statement {
+  begin(text: string | undefined, kind?: StatementForm): Statement {
     const { session, liveness } = this.#owner
+    const { watch } = this.#settings
+    if (watch && !watch.isAwake) watch.wake()
     if (session.isReady) this.inFlight.forgetFailed()
-    return this.inFlight.begin(text, liveness.epoch)
+    return this.inFlight.begin(text, liveness.epoch, kind)
   }
 
   /** The statement was answered, or failed with this error. */
@@ -226,6 +244,18 @@ export class Statements {
     // What was complete in an open transaction is rolled back with it, unless it was the COMMIT.
     if (session.transactionStatus !== 'I' && manner !== 'as COMMIT') return undefined
     return outcomeOf({ ...messageFacts(error), ...answer, manner }) === 'committed' ? answer.result : undefined
+  }
+
+  /** The server owes one portion of a cursor's rows. Returns what is to be called when it has come. */
+  startPortion(statement: Statement, timeoutMillis: number | undefined): Cancel {
+    statement.isOwed = true
+    const { watch } = this.#settings
+    if (watch && !watch.isAwake) watch.wake()
+    const cancel = this.startTimeout(timeoutMillis)
+    return () => {
+      statement.isOwed = false
+      cancel?.()
+    }
   }
 
   /** Gives a statement `timeoutMillis`, or the pool's `query_timeout`, to end; a COMMIT `commitTimeoutMillis`, too. */

@@ -55,6 +55,11 @@ export class Pipeline {
     return readyForQuery === true && queue.length === 0 && this.#early.length === 0 && this.#holds === 0
   }
 
+  /** Whether statements were sent early, and are not answered. */
+  get hasSentEarly(): boolean {
+    return this.#early.length > 0
+  }
+
   /** Whether the server owes an answer. */
   get isBusy(): boolean {
     return this.#internals.readyForQuery === false

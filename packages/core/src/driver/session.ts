@@ -1,3 +1,5 @@
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { Client } from 'pg'
 import type { Endpoint } from '../errors.ts'
 import type { TransactionStatus } from '../policy/reset.ts'
@@ -96,6 +98,22 @@ export class DriverSession {
     stream.removeAllListeners('data')
     stream.on('data', () => {})
     connection.emit('end')
+  }
+
+  /** What has passed through the socket. One of the user's own making may not count: then `bytesRead` is undefined. */
+  get traffic(): {
+    readonly bytesRead: number | undefined
+    readonly bytesWritten: number
+    readonly isFlushed: boolean
+    readonly isReading: boolean
+  } {
+    const { stream } = this.#internals.connection as { readonly stream: Duplex & Partial<Pick<Socket, 'bytesRead'>> }
+    return {
+      bytesRead: stream.bytesRead,
+      bytesWritten: (stream as Partial<Socket>).bytesWritten ?? 0,
+      isFlushed: stream.writableLength === 0,
+      isReading: stream.readableFlowing === true && !stream.isPaused(),
+    }
   }
 
   destroySocket(): void {

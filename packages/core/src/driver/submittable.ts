@@ -90,6 +90,12 @@ export function trackSubmittable(
   runInThisContext(submittable)
 }
 
+/** How its answer comes: in portions that are asked for, at once as with the driver's own statement, or in a way of its own. */
+export function formOf(submittable: Submittable): 'cursor' | 'statement' | 'stream' {
+  if (cursorOf(submittable)) return 'cursor'
+  return submittable instanceof Query ? 'statement' : 'stream'
+}
+
 /** Tells a submittable, in the next tick, that it isn't submitted. */
 export function failSubmittable(client: Client, submittable: Submittable, error: Error): void {
   process.nextTick(() => submittable.handleError(error, internalsOf(client).connection))

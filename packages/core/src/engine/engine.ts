@@ -35,7 +35,7 @@ export class Engine implements EngineContext {
   readonly #retirement: Retirement
   readonly #usability: Usability
   readonly #waitQueue: WaitQueue
-  readonly #healthCheck: HealthCheck
+  readonly healthCheck: HealthCheck
   readonly #connectScheduler: ConnectScheduler
   readonly #maintenance: Maintenance
   readonly #invalidation: Invalidation
@@ -66,7 +66,7 @@ export class Engine implements EngineContext {
     this.#retirement = retirement
     this.#usability = usability
     this.#waitQueue = waitQueue
-    this.#healthCheck = healthCheck
+    this.healthCheck = healthCheck
     this.#connectScheduler = connectScheduler
     this.#maintenance = maintenance
     this.#invalidation = invalidation
@@ -185,7 +185,7 @@ export class Engine implements EngineContext {
     // The connections that are still idle must be pinged first. Whichever is free first (pinged, opened or released) goes to
     // the first waiter. So an idle one is pinged even if a connection is being opened: that may fail.
     let missing = this.#waitQueue.size - inventory.count('checking')
-    for (; missing > 0 && inventory.next; missing--) this.#healthCheck.prove(inventory.next, now)
+    for (; missing > 0 && inventory.next; missing--) this.healthCheck.prove(inventory.next, now)
     if (room <= 0) return
     const opening = inventory.count('opening')
     // A lost connection is replaced while the first suspect is pinged, which may never answer.

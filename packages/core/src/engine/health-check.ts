@@ -30,6 +30,24 @@ export class HealthCheck {
     return inNoContext(() => this.#checkCapacity(connection))
   }
 
+  /** Asks something over the idle connection that is leased next; undefined if there is none. */
+  askIdle<Answer>(question: (connection: Connection) => Promise<Answer>): Promise<Answer> | undefined {
+    const { next } = this.#engine.inventory
+    return next && inNoContext(() => this.#askIdle(next, question))
+  }
+
+  async #askIdle<Answer>(
+    connection: Connection,
+    question: (connection: Connection) => Promise<Answer>,
+  ): Promise<Answer> {
+    this.#take(connection)
+    try {
+      return await question(connection)
+    } finally {
+      if (connection.is('checking')) this.#giveBack(connection, this.#engine.clock.now())
+    }
+  }
+
   async #ping(connection: Connection): Promise<void> {
     const { options, clock, publisher } = this.#engine
     const startedAt = clock.now()

@@ -16,14 +16,17 @@ import {
   readMaxIdle,
   readPrePing,
   readRetry,
+  readWatch,
   share,
+  type Watch,
   wholeNumber,
 } from './read-values.ts'
 
 /** The checked and completed value of each option. "Never" and "no limit" are `Infinity`. */
 export interface OptionValues
-  extends Omit<Complete<OwnOptions>, 'prePing' | 'connectRetry' | 'echo' | 'logger' | 'onConnect'> {
+  extends Omit<Complete<OwnOptions>, 'prePing' | 'watch' | 'connectRetry' | 'echo' | 'logger' | 'onConnect'> {
   readonly prePing: PrePing | false
+  readonly watch: Watch | false
   readonly connectRetry: Retry | false
   readonly echo: EchoLevel
   readonly logger: Logger | undefined
@@ -36,7 +39,7 @@ type WithoutDefault = 'maxIdle' | 'echo' | 'logger' | 'onConnect'
 /** The default of an option, in the unit of the option. */
 type Default<Name extends keyof OwnOptions> = Name extends WithoutDefault
   ? undefined
-  : Name extends 'prePing' | 'connectRetry'
+  : Name extends 'prePing' | 'watch' | 'connectRetry'
     ? Exclude<OptionValues[Name], false>
     : NonNullable<OwnOptions[Name]>
 
@@ -99,6 +102,12 @@ export const OPTIONS: { readonly [Name in keyof OwnOptions]-?: Option<Name> } = 
     reason:
       'Under load a connection is used more often than every 500 ms, and the ping costs nothing. One second is many round trips, even to another data centre.',
     read: readPrePing,
+  },
+  watch: {
+    default: Object.freeze({ silentMillis: 500, timeoutMillis: 1000 }),
+    reason:
+      'Most statements are faster, and cost nothing. With two questions a dead connection is found in about a second.',
+    read: readWatch,
   },
   invalidateOnDisconnect: {
     default: 'suspect',

@@ -35,6 +35,19 @@ export interface PrePingOptions {
   readonly timeoutMillis?: number | undefined
 }
 
+/** When a statement that waits for its answer is looked at from another session. */
+export interface WatchOptions {
+  /**
+   * Ask about a statement when no byte has come for this long, in milliseconds. Asked again after half of that, then after
+   * twice, four times … as long, every 30 seconds at most.
+   *
+   * @default 500
+   */
+  readonly silentMillis?: number | undefined
+  /** How long the server may take to answer such a question, in milliseconds. @default 1000 */
+  readonly timeoutMillis?: number | undefined
+}
+
 /**
  * When to try again: the options of p-retry.
  *
@@ -166,6 +179,20 @@ export interface OwnOptions {
    * @default { idleMillis: 500, timeoutMillis: 1000 }
    */
   readonly prePing?: boolean | PrePingOptions | undefined
+  /**
+   * Find the statements whose connection is dead while they wait for an answer: `pg_stat_activity`, read in another session,
+   * tells them from slow ones, which are left alone (`inspect()` shows what they wait for). A dead connection is destroyed,
+   * its session is ended, and its statement fails with a `ConnectionLostError`. Uses an idle connection of the pool, else one
+   * beside `max` for as long as it is needed. An object changes one or both values; `true` is the default; `false` never
+   * asks.
+   *
+   * Needs PostgreSQL 13 and a direct session. Behind a pooler, where the role doesn't see its own sessions, and for COPY, only
+   * a network that leads nowhere is found. Not available in pipeline mode, with a `stream` that is one socket, nor with a
+   * `Client` that has a `query` of its own.
+   *
+   * @default { silentMillis: 500, timeoutMillis: 1000 }
+   */
+  readonly watch?: boolean | WatchOptions | undefined
   /**
    * What one dead connection means for the others.
    * - `'suspect'`: each must answer a ping before its next lease. A second sign retires those that were opened before: a ping

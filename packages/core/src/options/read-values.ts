@@ -1,11 +1,14 @@
 import { type Check, checkGroupKeys, isMore, isReadable, type Problems, withoutUndefined } from './check.ts'
-import type { PrePingOptions, RetryOptions } from './pool-options.ts'
+import type { PrePingOptions, RetryOptions, WatchOptions } from './pool-options.ts'
 
 /** All options, without those that are absent. */
 export type Complete<Options> = { readonly [Key in keyof Options]-?: NonNullable<Options[Key]> }
 
 /** When a connection is pinged before it is leased. */
 export type PrePing = Complete<PrePingOptions>
+
+/** When a silent statement is looked at. */
+export type Watch = Complete<WatchOptions>
 
 /** How something is retried: the options of p-retry. */
 export type Retry = Complete<RetryOptions>
@@ -98,6 +101,22 @@ export function readPrePing(given: unknown, { option, default: absent, all, prob
       chosen.timeoutMillis,
     )
   return Object.freeze(prePing)
+}
+
+/** `true` and nothing mean the default. */
+export function readWatch(given: unknown, { option, default: absent, problems }: Reading): Watch | false {
+  if (given === false) return false
+  if (given !== undefined && given !== true && !isReadable(given)) {
+    problems.add(option, 'true, false, or { silentMillis, timeoutMillis }', given)
+    return false
+  }
+  const defaults = absent as Watch
+  const chosen: WatchOptions = typeof given === 'object' ? withoutUndefined(given) : {}
+  checkGroupKeys(option, chosen, Object.keys(defaults), problems)
+  const watch = { ...defaults, ...chosen } as Watch
+  problems.number(`${option}.silentMillis`, watch.silentMillis, 1)
+  problems.number(`${option}.timeoutMillis`, watch.timeoutMillis, 1)
+  return Object.freeze(watch)
 }
 
 /** No limit for what is reported as wrong elsewhere. */

@@ -1,6 +1,7 @@
 import type { StatementOutcome } from '../errors.ts'
 import { type CommitManner, mannerOf } from '../sql/statement.ts'
 import { codeOf, propertyOf } from '../thrown.ts'
+import { proofOfDeath } from './death.ts'
 import { severityOf } from './sqlstate.ts'
 
 /** What is known of a statement that was sent, when the server has sent an error or its connection was lost. */
@@ -96,9 +97,16 @@ export interface UnderWay {
   readonly executing: Executing | undefined
 }
 
+/** A session that was found dead is ended by the pool, in the words in which the server would say so. */
+const INTERRUPTED = { code: '57P01', routine: 'ProcessInterrupts', severity: 'FATAL' }
+
 /** What became of each statement that was under way outside of a transaction, or may have ended one. */
 export function outcomesOf(cause: unknown, { sent, hasFailed, executing }: UnderWay): StatementOutcome[] {
-  const said = messageFacts(cause)
+  const proof = proofOfDeath(cause)
+  if (proof === 'never-ran') return sent.map(() => proof)
+  // Of a text that has several transactions, one is known.
+  if (proof === 'committed') return sent.map((text) => (mannerOf(text, false) === 'at its end' ? proof : 'unknown'))
+  const said = proof === 'interrupted' ? INTERRUPTED : messageFacts(cause)
   // Where the session ended, the server has begun nothing of what is behind the statement that it executed.
   const behind = isInterrupt(said) ? 'never-ran' : 'unknown'
   return sent.map((text, index) => {

@@ -1,8 +1,9 @@
 import type { Logger } from '../options/pool-options.ts'
 import type { EchoLevel } from '../options/read-values.ts'
+import { DEAD } from '../policy/death.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import { isError } from '../thrown.ts'
-import type { EventConnection, Listener, PoolEvent, PoolEventType, StatementRetryReason } from './events.ts'
+import type { EventConnection, Listener, PoolEvent, PoolEventType, StatementRetryReason, WatchLimit } from './events.ts'
 import { duration, millis, oneLine, prefixOf, reasonOf, withBackend } from './log-text.ts'
 import type { PoolStatus } from './status.ts'
 
@@ -27,6 +28,8 @@ const LOUDEST: Record<PoolEventType, 'debug' | 'info' | 'none'> = {
   'connection-released': 'debug',
   'connection-reset': 'debug',
   'connection-lost': 'debug',
+  'connection-declared-dead': 'info',
+  'watch-limited': 'debug',
   'connection-retired': 'info',
   'connection-closed': 'debug',
   'pool-invalidated': 'info',
@@ -77,6 +80,10 @@ function lineOf(event: PoolEvent, status: () => PoolStatus): Line | undefined {
       return ['debug', `Connection ${event.connection.id} ${onReturn(event.by)}, in ${millis(event.tookMillis)}`]
     case 'connection-lost':
       return ['debug', lossOf(event)]
+    case 'connection-declared-dead':
+      return ['info', deathOf(event)]
+    case 'watch-limited':
+      return ['debug', `The watch can't tell slow statements from dead connections: ${WATCH_LIMITS[event.reason]}`]
     case 'connection-retired':
       return RETIRED[event.reason](event.connection.id, event.cause)
     case 'connection-closed':
@@ -171,6 +178,22 @@ function lossOf({ connection, loss, wasPinged, wasLeased }: Extract<PoolEvent, {
   if (wasPinged) return `Pool pre-ping on connection ${connection.id} failed (reason: ${reasonOf(loss.cause)})`
   const where = wasLeased ? `checked out (phase: ${loss.phase}, outcome of its work: ${loss.commitOutcome})` : 'in pool'
   return `Connection ${connection.id} lost while ${where}`
+}
+
+const WATCH_LIMITS: Record<WatchLimit, string> = {
+  'not-direct': 'its sessions are behind a pooler, or not of PostgreSQL',
+  'insufficient-privilege': 'pg_stat_activity does not show its sessions',
+  'another-server': 'another server answers',
+}
+
+function deathOf({
+  connection,
+  verdict,
+  state,
+  silentMillis,
+}: Extract<PoolEvent, { type: 'connection-declared-dead' }>): string {
+  const session = state === undefined ? '' : ` (state: ${oneLine(state)})`
+  return `Dead ${withBackend(connection)}, silent for ${millis(silentMillis)}: ${DEAD[verdict]}${session}`
 }
 
 function invalidationOf({ cause, wasAsked }: Extract<PoolEvent, { type: 'pool-invalidated' }>): string {

@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg'
 import type { Loss } from '../errors.ts'
+import type { DeadVerdict } from '../policy/death.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import { stackOf } from '../thrown.ts'
 import { escaped } from './log-text.ts'
@@ -61,6 +62,10 @@ export type PoolEvent =
       /** Whether the connection was being pinged. */
       readonly wasPinged: boolean
     }
+  /** A statement was in flight in silence, and its connection was found dead. `connection-lost` follows. */
+  | ({ readonly type: 'connection-declared-dead'; readonly connection: EventConnection } & DeadStatement)
+  /** The watch can't tell slow statements from dead connections: why. Once per pool. */
+  | { readonly type: 'watch-limited'; readonly reason: WatchLimit }
   /** A connection left the pool for good. Its slot is free. */
   | {
       readonly type: 'connection-retired'
@@ -138,6 +143,24 @@ export type PoolEvent =
     }
   /** `end()` is done: no connection is open. */
   | { readonly type: 'pool-closed' }
+
+/** What the watch found out about a statement whose connection is dead. */
+export interface DeadStatement {
+  /** See `DeadVerdict`. */
+  readonly verdict: DeadVerdict
+  /** The `state` of the session in `pg_stat_activity`; undefined if there is none, or it couldn't be asked. */
+  readonly state: string | undefined
+  /** How long ago the last byte came, or the statement was sent. */
+  readonly silentMillis: number
+}
+
+/**
+ * Why the watch can't look at a session:
+ * - `not-direct`: its process isn't the one that the protocol names, as behind a pooler; or it couldn't be asked;
+ * - `insufficient-privilege`: the role may not see it in `pg_stat_activity`, or `track_activities` is off;
+ * - `another-server`: another server answers.
+ */
+export type WatchLimit = 'not-direct' | 'insufficient-privilege' | 'another-server'
 
 /** Something that failed and runs again. */
 interface Rerun {

@@ -1,5 +1,16 @@
 import type { PoolCounts } from '../errors.ts'
 
+/** What a server says of a statement that takes long. */
+export interface SlowStatement {
+  /** How long ago the server last sent a byte, in milliseconds, when it was asked. */
+  readonly silentMillis: number
+  /** What it waits for, as in `pg_stat_activity`; null if it is at work. */
+  readonly waitEventType: string | null
+  readonly waitEvent: string | null
+  /** The pids of the sessions that hold the lock that it waits for. */
+  readonly blockedBy: readonly number[]
+}
+
 /** What a pool knows of one of its connections. Compare it with the row of `pg_stat_activity` that has the same `pid`. */
 export interface ConnectionInspection {
   /** Counts up from 1 within a pool; the echo logs this number. */
@@ -19,6 +30,8 @@ export interface ConnectionInspection {
   readonly holder: string | undefined
   /** Whether something makes its death likely, so that it must answer a ping before its next lease. */
   readonly isSuspect: boolean
+  /** What the server says of its statement, if that has been silent for long (option `watch`); otherwise undefined. */
+  readonly slow: SlowStatement | undefined
 }
 
 /** The facts about a connection. Times are monotonic milliseconds, and are valid only in the state that they belong to. */
@@ -27,7 +40,7 @@ export interface ConnectionFacts extends Pick<ConnectionInspection, 'id' | 'stat
   readonly openedAt: number | undefined
   readonly idleSince: number
   readonly lease: { readonly since: number; readonly stack: string | undefined }
-  readonly liveness: { readonly suspect: boolean }
+  readonly liveness: { readonly suspect: boolean; readonly slow: SlowStatement | undefined }
 }
 
 /** What is known of a connection at this moment. */
@@ -44,6 +57,7 @@ export function inspectionOf(connection: ConnectionFacts, now: number): Connecti
     heldMillis: isLeased ? now - connection.lease.since : undefined,
     holder: isLeased ? connection.lease.stack : undefined,
     isSuspect: connection.liveness.suspect,
+    slow: isLeased ? connection.liveness.slow : undefined,
   })
 }
 
