@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import {
   isWorkersEnd,
+  leastCertain,
   messageFacts,
   outcomeOf,
+  outcomesOf,
   type StatementFacts,
 } from '../../../packages/core/src/policy/outcome.ts'
 
@@ -299,5 +301,46 @@ describe('how a text commits', () => {
     expect(mannerOf('insert into t values (1); select 1', true)).toBe('at its end')
     expect(mannerOf("select 'it\\'; call p() --'", false)).toBe('several')
     expect(mannerOf("select 'it\\'; call p() --'", true)).toBe('several')
+  })
+})
+
+describe('several statements under way', () => {
+  const killed = Object.assign(new Error('terminating'), fatal('57P01'))
+  const reset = Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' })
+  const own = { isQuestion: false, isComplete: false, protocol: 'simple' } as const
+  const insert = 'insert into t values (1)'
+
+  test('what is behind the statement that the server executed never began', () => {
+    const underWay = { sent: [insert, insert], hasFailed: false, executing: own }
+    expect(outcomesOf(killed, underWay)).toEqual(['rolled-back', 'never-ran'])
+    expect(outcomesOf(reset, underWay)).toEqual(['unknown', 'unknown'])
+  })
+
+  test('behind a question of the pool nothing began', () => {
+    const underWay = { sent: ['begin', insert], hasFailed: false, executing: { ...own, isQuestion: true } }
+    expect(outcomesOf(killed, underWay)).toEqual(['rolled-back', 'never-ran'])
+    expect(outcomesOf(reset, underWay)).toEqual(['rolled-back', 'unknown'])
+  })
+
+  test('what only a cursor knows is unknown, and so is a text that the driver alone has', () => {
+    expect(outcomesOf(killed, { sent: [insert, insert], hasFailed: false, executing: undefined })).toEqual([
+      'unknown',
+      'never-ran',
+    ])
+    expect(outcomesOf(killed, { sent: [undefined], hasFailed: false, executing: own })).toEqual(['unknown'])
+  })
+
+  test('a statement that has failed was rolled back, unless it was several', () => {
+    const failed = (text: string): unknown => outcomesOf(reset, { sent: [text], hasFailed: true, executing: undefined })
+    expect(failed(insert)).toEqual(['rolled-back'])
+    expect(failed(`${insert}; commit; select 1/0`)).toEqual(['unknown'])
+    expect(failed('call p()')).toEqual(['unknown'])
+  })
+
+  test('together they are as certain as the least certain one', () => {
+    expect(leastCertain([])).toBe('never-ran')
+    expect(leastCertain(['never-ran', 'rolled-back'])).toBe('rolled-back')
+    expect(leastCertain(['committed', 'rolled-back'])).toBe('committed')
+    expect(leastCertain(['never-ran', 'unknown', 'committed'])).toBe('unknown')
   })
 })
