@@ -1,3 +1,4 @@
+import { Duplex } from 'node:stream'
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { physicalClient } from '../../packages/core/src/connection/leased-client-factory.ts'
@@ -55,6 +56,24 @@ describe('the pool', () => {
     second.release()
     await clock.advance(0)
     expect(counts()).toEqual([2, 2, 0])
+  })
+
+  test.each([
+    { given: {}, expected: [true, 10_000] },
+    { given: { keepAliveInitialDelayMillis: 0 }, expected: [true, 0] },
+    { given: { keepAliveInitialDelayMillis: undefined }, expected: [true, 10_000] },
+    { given: { keepAlive: false }, expected: undefined },
+  ])('a pool with $given sets the keepalive of its sockets to $expected', async ({ given, expected }) => {
+    const wire = Object.assign(new Duplex({ read() {}, write() {} }), {
+      connect: () => queueMicrotask(() => wire.emit('connect')),
+      setNoDelay: () => wire,
+      setKeepAlive: vi.fn(),
+    })
+    const pool = new Pool({ stream: () => wire, connectRetry: false, ...given })
+    void pool.query('select 1').catch(() => {})
+    await clock.advance(0)
+    expect(wire.setKeepAlive.mock.calls[0]).toEqual(expected)
+    wire.destroy()
   })
 
   test('a pool opens nothing before it is asked for something', async () => {

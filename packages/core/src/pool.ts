@@ -305,7 +305,11 @@ function poolStatus({ inventory, waitingCount }: Engine, options: ResolvedOption
 /** The options that concern pg's client. Its timeouts are left out: those of the pool replace them. */
 function clientConfig(options: pg.PoolOptions): PoolConfig {
   const { connectionTimeoutMillis, query_timeout, ...config } = copyOptions(options)
-  return { keepAlive: OPTIONS.keepAlive.default, ...config }
+  return {
+    keepAlive: OPTIONS.keepAlive.default,
+    keepAliveInitialDelayMillis: OPTIONS.keepAliveInitialDelayMillis.default,
+    ...config,
+  }
 }
 
 /** Instrumentations wrap pg-pool's `connect`, and shimmer marks what it has wrapped. */

@@ -742,7 +742,7 @@ describe('connectionTimeoutMillis', () => {
     fixture.server.welcome = 'hang'
     holder.release(true)
     const next = patient ? fixture.acquire() : undefined
-    await fixture.clock.advance(5000)
+    await fixture.clock.advance(5001)
     expect(impatient.error?.code).toBe('HOLDFAST_POOL_TIMEOUT')
 
     fixture.server.backend(2).accept()

@@ -232,7 +232,7 @@ describe('a process that was suspended', () => {
     fixture.server.welcome = 'accept'
     await fixture.clock.advance(9000)
     waiting.push(fixture.acquire())
-    await fixture.clock.advance(3000)
+    await fixture.clock.advance(6000)
     expect(waiting.filter((call) => call.connection)).not.toEqual([])
     expect(fixture.eventsOf('process-suspended')).toEqual([])
   })

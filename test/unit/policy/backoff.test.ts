@@ -3,6 +3,7 @@ import {
   FIRST_PACE,
   hooksMillis,
   longestLoginMillis,
+  pauseMillis,
   quickened,
   silenceMillis,
   UNPACED,
@@ -24,31 +25,53 @@ test.each([
 const ENDLESS = Number.POSITIVE_INFINITY
 
 test.each([
-  { deadline: 30_000, unreached: 2000, reached: 10_000, answered: 27_000 },
-  { deadline: 9000, unreached: 2000, reached: 3000, answered: 8100 },
-  { deadline: 5000, unreached: 1667, reached: 1667, answered: 4500 },
-  { deadline: 1500, unreached: 1000, reached: 1000, answered: 1350 },
-  { deadline: 500, unreached: 1000, reached: 1000, answered: 1000 },
-  { deadline: 600_000, unreached: 2000, reached: 10_000, answered: 60_000 },
-  { deadline: ENDLESS, unreached: 2000, reached: 10_000, answered: 60_000 },
+  { deadline: 30_000, unreached: 1000, reached: 1000, answered: 5000, hooks: 27_000 },
+  { deadline: 5000, unreached: 1000, reached: 1000, answered: 4500, hooks: 4500 },
+  { deadline: 1500, unreached: 1000, reached: 1000, answered: 1350, hooks: 1350 },
+  { deadline: 500, unreached: 1000, reached: 1000, answered: 1000, hooks: 1000 },
+  { deadline: 600_000, unreached: 1000, reached: 1000, answered: 5000, hooks: 60_000 },
+  { deadline: ENDLESS, unreached: 1000, reached: 1000, answered: 5000, hooks: 60_000 },
 ])(
-  'where callers wait $deadline ms a login may be silent for $unreached, $reached or $answered ms',
-  ({ deadline, ...expected }) => {
+  'where callers wait $deadline ms a login may be silent for $unreached, $reached or $answered ms, and hooks may take $hooks ms',
+  ({ deadline, hooks, ...expected }) => {
     const [unreached, reached, answered] = (['unreached', 'reached', 'answered'] as const).map((stage) =>
       silenceMillis(stage, deadline, 0),
     )
     expect({ unreached, reached, answered }).toEqual(expected)
-    expect(hooksMillis(deadline)).toBe(expected.answered)
+    expect(hooksMillis(deadline)).toBe(hooks)
   },
 )
 
 test.each([
-  { inVain: 0, millis: 10_000 },
-  { inVain: 1, millis: 20_000 },
-  { inVain: 2, millis: 27_000 },
+  { inVain: 0, millis: 1000 },
+  { inVain: 1, millis: 2000 },
+  { inVain: 4, millis: 16_000 },
+  { inVain: 5, millis: 27_000 },
   { inVain: 9, millis: 27_000 },
 ])('after $inVain failed logins in a row a login may be silent for $millis ms', ({ inVain, millis }) => {
   expect(silenceMillis('reached', 30_000, inVain)).toBe(millis)
+  expect(silenceMillis('unreached', 30_000, inVain)).toBe(Math.min(millis, 4000))
+})
+
+const RETRY = { retries: ENDLESS, minTimeout: 50, maxTimeout: 1000, factor: 2, randomize: true }
+
+test.each([
+  { what: 'by the default', retry: RETRY, random: 0, backoff: [50, 100, 200, 400, 800, 1000, 1000] },
+  { what: 'spread by chance', retry: RETRY, random: 0.5, backoff: [75, 150, 300, 600, 1000, 1000] },
+  { what: 'not spread', retry: { ...RETRY, randomize: false }, random: 0.9, backoff: [50, 100, 200, 400] },
+  { what: 'with a short maximum', retry: { ...RETRY, maxTimeout: 60 }, random: 0, backoff: [50, 60, 60] },
+])('the pauses after failures to connect, $what: $backoff', ({ retry, random, backoff }) => {
+  expect(backoff.map((_, index) => pauseMillis(retry, index + 1, false, random))).toEqual(backoff)
+})
+
+test.each([
+  { what: 'by the default', retry: RETRY, random: 0, pauses: [50, 100, 200, 200, 200] },
+  { what: 'spread by chance', retry: RETRY, random: 0.5, pauses: [75, 150, 150, 150] },
+  { what: 'spread by chance to the full', retry: RETRY, random: 0.99, pauses: [100, 101, 101] },
+  { what: 'not spread', retry: { ...RETRY, randomize: false }, random: 0.9, pauses: [50, 100, 200, 200] },
+  { what: 'no shorter than the user wants', retry: { ...RETRY, minTimeout: 700 }, random: 0, pauses: [700, 700] },
+])('the pauses while a server refuses at once, $what: $pauses', ({ retry, random, pauses }) => {
+  expect(pauses.map((_, index) => pauseMillis(retry, index + 1, true, random))).toEqual(pauses)
 })
 
 test.each([

@@ -83,6 +83,12 @@ describe('a connect that was refused', () => {
       error: Object.assign(new Error('standby'), { code: '57P03' }),
       why: undefined,
     },
+    { name: 'by a proxy that closes the socket', error: systemError('ECONNRESET'), why: 'closed' },
+    {
+      name: 'by a proxy that ends the socket',
+      error: new Error('Connection terminated unexpectedly'),
+      why: 'closed',
+    },
     { name: 'by nothing: no answer', error: systemError('ETIMEDOUT'), why: undefined },
     { name: 'for good', error: serverError('28P01', 'password', 'FATAL'), why: undefined },
     { name: 'with nothing that has a code', error: new Error('odd'), why: undefined },

@@ -28,7 +28,7 @@ test.each([
   { code: '28P01', name: 'invalid_password', facts: {} },
   { code: '3D000', name: 'invalid_catalog_name', facts: {} },
   { code: 'ECONNREFUSED', name: 'nobody listens', facts: { connectAgain: true, refuses: 'no server' } },
-  { code: 'ECONNRESET', name: 'cut', facts: { disconnect: true, connectAgain: true } },
+  { code: 'ECONNRESET', name: 'cut', facts: { disconnect: true, connectAgain: true, refuses: 'closed' } },
   { code: 'ETIMEDOUT', name: 'no answer', facts: { disconnect: true, connectAgain: true } },
   { code: 'ENOENT', name: 'no such Unix socket', facts: { connectAgain: true, refuses: 'no server' } },
   { code: 'ENOTFOUND', name: 'unknown host', facts: {} },

@@ -1,8 +1,9 @@
 import type { AsyncResource } from 'node:async_hooks'
 import pRetry from 'p-retry'
 import { ConnectError, connectCauseOf, copyOf } from '../errors.ts'
-import { FIRST_PACE, quickened, UNPACED } from '../policy/backoff.ts'
-import { mayConnectAgain } from '../policy/classify-error.ts'
+import { FIRST_PACE, pauseMillis, quickened, UNPACED } from '../policy/backoff.ts'
+import { mayConnectAgain, refusalOf } from '../policy/classify-error.ts'
+import { onAbort } from '../runtime/abort.ts'
 import { inNoContext } from '../runtime/context.ts'
 import type { Publisher } from '../telemetry/events.ts'
 import { codeOf, isInstance } from '../thrown.ts'
@@ -107,9 +108,10 @@ export class ConnectScheduler {
     const opening = new AbortController()
     // The first try is on behalf of the opener, a retry on behalf of all.
     pRetry((number) => this.#open(opening, number === 1 ? opener : undefined), {
-      ...(this.#engine.options.connectRetry || { retries: 0 }),
+      retries: (this.#engine.options.connectRetry || { retries: 0 }).retries,
+      minTimeout: 0, // The pause depends on the failure, so it is made by `shouldRetry`.
       signal: opening.signal,
-      shouldRetry: () => this.#retrying === opening,
+      shouldRetry: ({ error, retriesConsumed }) => this.#pause(opening, error, retriesConsumed + 1),
     })
       .catch((error: Error) => this.#failed(opening, error))
       .finally(() => {
@@ -137,6 +139,24 @@ export class ConnectScheduler {
     this.#hasConnected = true
     this.#lastFailure = undefined
     this.#pace = quickened(this.#pace, options.max)
+  }
+
+  /** Waits before it tries again, unless no waiter is left. Resolves with false if this opening doesn't retry. */
+  async #pause(opening: AbortController, error: Error, failures: number): Promise<boolean> {
+    const { clock, options } = this.#engine
+    if (this.#retrying !== opening || options.connectRetry === false) return false
+    const isRefused = refusalOf(connectCauseOf(error)) !== undefined
+    const millis = pauseMillis(options.connectRetry, failures, isRefused, clock.random())
+    await new Promise<void>((resolve) => {
+      const cancelPause = clock.schedule(millis, goOn, 'process')
+      const cancelAbort = onAbort(opening.signal, goOn)
+      function goOn(): void {
+        cancelPause()
+        cancelAbort()
+        resolve()
+      }
+    })
+    return true
   }
 
   /** The first opening that fails is the one that retries; others that fail leave the server alone. */

@@ -129,7 +129,7 @@ export const OPTIONS: { readonly [Name in keyof OwnOptions]-?: Option<Name> } = 
       randomize: true,
     }),
     reason:
-      'One attempt per pool and second is no load for a server, and a restart takes about a second. The pauses vary, since many processes lose the same server at the same time.',
+      'One attempt per pool and second is no load for a server, and a restart takes about a second. An attempt that is refused at once costs next to nothing, so five a second find a server as soon as it is back. The pauses vary, since many processes lose the same server at the same time.',
     read: readRetry,
   },
   closeTimeoutMillis: { default: 5000, read: checked(number(0)) },
@@ -137,6 +137,12 @@ export const OPTIONS: { readonly [Name in keyof OwnOptions]-?: Option<Name> } = 
     default: true,
     reason: 'Without it (the default of pg) a connection that a firewall has dropped is never noticed.',
     read: checked(),
+  },
+  keepAliveInitialDelayMillis: {
+    default: 10_000,
+    reason:
+      'With 0, which is what pg passes, Linux waits for two hours. Node then asks ten times, once a second: a dead way is found after 20 seconds.',
+    read: checked(number(0)),
   },
   lostCommit: { default: 'resolve', read: checked(oneOf('resolve', 'report')) },
   commitTimeoutMillis: {

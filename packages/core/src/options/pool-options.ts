@@ -227,7 +227,9 @@ export interface OwnOptions {
   readonly resetOnReturn?: ResetPolicy | undefined
   /**
    * When to try again while the server can't be reached. `false` reports the first failure to the caller at once. Retries
-   * end at the deadline of the callers, and stop when no caller waits. Only one connection of the pool retries at a time.
+   * end at the deadline of the callers, and stop when no caller waits. Only one connection of the pool retries at a time. While
+   * connecting is refused at once (nothing listens, the server starts up or is full, a pooler or proxy has no server), no
+   * pause is longer than 200 ms, unless `minTimeout` is.
    *
    * @default { retries: Infinity, minTimeout: 50, maxTimeout: 1000, factor: 2, randomize: true }
    */
@@ -241,6 +243,14 @@ export interface OwnOptions {
   readonly closeTimeoutMillis?: number | undefined
   /** Turn on TCP keepalive, so that the operating system finds a dead connection in the end. @default true */
   readonly keepAlive?: boolean | undefined
+  /**
+   * How long a socket must be silent before TCP keepalive asks for the first time, in milliseconds. 0 leaves it to the
+   * operating system. Without `keepAlive` it has no effect. It doesn't find a server that doesn't answer a statement: while
+   * sent bytes are unacknowledged, the operating system sends them again instead.
+   *
+   * @default 10_000
+   */
+  readonly keepAliveInitialDelayMillis?: number | undefined
   /**
    * What to do about a COMMIT whose answer is lost. `'resolve'`: ask the server, over another connection. The call then
    * succeeds, or rejects with a `ConnectionLostError` with `commitOutcome: 'aborted'`, or, if the server can't know, with a

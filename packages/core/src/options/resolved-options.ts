@@ -5,7 +5,8 @@ import { OPTIONS, type OptionValues } from './option-table.ts'
 import type { PoolOptions } from './pool-options.ts'
 
 /** The options as the pool works with them: checked, complete and frozen. "Never" and "no limit" are `Infinity`. */
-export interface ResolvedOptions extends Omit<OptionValues, 'maxLifetimeSeconds' | 'onConnect' | 'keepAlive'> {
+export interface ResolvedOptions
+  extends Omit<OptionValues, 'maxLifetimeSeconds' | 'onConnect' | 'keepAlive' | 'keepAliveInitialDelayMillis'> {
   readonly maxLifetimeMillis: number
   /** The timeout of every ping, even if `prePing` is off. */
   readonly pingTimeoutMillis: number
@@ -19,7 +20,7 @@ const NAMES = Object.keys(OPTIONS)
 /** The options of pg that are not ours. A key that resembles one of ours is refused, unless it is one of these. */
 const PG_KEYS = new Set(
   `user database password port host connectionString stream statement_timeout ssl enableChannelBinding sslnegotiation
-  lock_timeout keepAliveInitialDelayMillis idle_in_transaction_session_timeout application_name
+  lock_timeout idle_in_transaction_session_timeout application_name
   fallback_application_name types options client_encoding pipeline log Promise Client verify poolSize binary
   replication scramMaxIterations query_timeout`.split(/\s+/),
 )
@@ -31,6 +32,7 @@ const PG_NUMBERS = {
   maxUses: undefined,
   maxLifetimeSeconds: undefined,
   connectionTimeoutMillis: undefined,
+  keepAliveInitialDelayMillis: undefined,
   idleTimeoutMillis: 0,
   query_timeout: 0,
 } as const
@@ -53,7 +55,10 @@ function resolve(given: PoolOptions): ResolvedOptions {
   }
   checkPoolKeys(given, problems)
   const present = asPgReads(withoutUndefined(given))
-  const { maxLifetimeSeconds, onConnect, keepAlive, ...values } = readTable(present, problems)
+  const { maxLifetimeSeconds, onConnect, keepAlive, keepAliveInitialDelayMillis, ...values } = readTable(
+    present,
+    problems,
+  )
   if (present.query_timeout !== undefined) problems.number('query_timeout', present.query_timeout, 0)
   for (const hook of ['verify', 'log'] as const) checkHook(hook, present[hook], problems)
   checkAddress(present, process.env, problems)

@@ -1,3 +1,5 @@
+import type { Retry } from '../options/read-values.ts'
+
 /** How many connections may be opened at the same time while nothing is wrong. */
 export const UNPACED: number = Number.POSITIVE_INFINITY
 
@@ -17,28 +19,24 @@ export function quickened(pace: number, max: number): number {
  */
 export type LoginStage = 'unreached' | 'reached' | 'answered'
 
-const LONGEST_UNREACHED_MILLIS = 2000
-const SHORTEST_SHARE_MILLIS = 1000
-const LONGEST_SHARE_MILLIS = 10_000
-const LOGINS_PER_DEADLINE = 3
-const SHARE_OF_AN_ANSWERING_LOGIN = 0.9
+const FIRST_SILENCE_MILLIS = 1000
+const LONGEST_UNREACHED_MILLIS = 4000
+const LONGEST_ANSWERED_MILLIS = 5000
+const SHARE_OF_THE_DEADLINE = 0.9
 const LONGEST_SILENCE_MILLIS = 60_000
 
 /**
- * How long a login may be silent before another one begins beside it. The time doubles with each of the `inVain` logins in a
- * row that came to nothing, but stays within the caller's deadline. A handshake that the network swallows never ends by
- * itself, so the next one must fit into that deadline. But a server that checks a password elsewhere is silent too, so the
+ * How long a login may be silent before another one begins beside it: a second, which is many round trips, and longer if
+ * something has arrived, since the way works, and the server may be checking a password elsewhere. The time doubles with each of
+ * the `inVain` logins in a row that came to nothing, but stays within the caller's deadline; to 4 s if the server isn't even reached,
+ * since no slow server explains that. A handshake that the network swallows never ends by itself. But a slow one does, so the
  * first login goes on.
  * A deadline of `Infinity` means that callers wait as long as it takes.
  */
 export function silenceMillis(stage: LoginStage, deadlineMillis: number, inVain: number): number {
-  const share = Math.max(SHORTEST_SHARE_MILLIS, deadlineMillis / LOGINS_PER_DEADLINE)
-  const first = {
-    unreached: Math.min(share, LONGEST_UNREACHED_MILLIS),
-    reached: Math.min(share, LONGEST_SHARE_MILLIS),
-    answered: Math.max(SHORTEST_SHARE_MILLIS, deadlineMillis * SHARE_OF_AN_ANSWERING_LOGIN),
-  }[stage]
-  const longest = Math.max(first, deadlineMillis * SHARE_OF_AN_ANSWERING_LOGIN)
+  const share = Math.max(FIRST_SILENCE_MILLIS, deadlineMillis * SHARE_OF_THE_DEADLINE)
+  const longest = stage === 'unreached' ? Math.min(share, LONGEST_UNREACHED_MILLIS) : share
+  const first = stage === 'answered' ? Math.min(longest, LONGEST_ANSWERED_MILLIS) : FIRST_SILENCE_MILLIS
   return Math.round(Math.min(first * 2 ** inVain, longest, LONGEST_SILENCE_MILLIS))
 }
 
@@ -55,5 +53,21 @@ export function longestLoginMillis(stage: LoginStage, deadlineMillis: number, is
 
 /** How long the user's hooks may take with a connection that is logged in, so that another one fits into the deadline. */
 export function hooksMillis(deadlineMillis: number): number {
-  return silenceMillis('answered', deadlineMillis, 0)
+  const share = Math.max(FIRST_SILENCE_MILLIS, deadlineMillis * SHARE_OF_THE_DEADLINE)
+  return Math.round(Math.min(share, LONGEST_SILENCE_MILLIS))
+}
+
+const LONGEST_KNOCK_MILLIS = 200
+
+/**
+ * How long to wait after so many `failures` to connect in a row, by the options of p-retry. If the last was refused at once
+ * (`isRefused`), 200 ms at most: that costs a server nothing, and the pool is back as soon as the server. The shortest pause that
+ * the user has set is kept. `random` spreads the pools that have lost the same server.
+ */
+export function pauseMillis(retry: Retry, failures: number, isRefused: boolean, random: number): number {
+  const { minTimeout, maxTimeout, factor, randomize } = retry
+  const spread = randomize ? 1 + random : 1
+  const backoff = Math.min(minTimeout * factor ** (failures - 1) * spread, maxTimeout)
+  const knock = Math.max(minTimeout, randomize ? LONGEST_KNOCK_MILLIS * (1 - random / 2) : LONGEST_KNOCK_MILLIS)
+  return Math.round(isRefused ? Math.min(backoff, knock) : backoff)
 }

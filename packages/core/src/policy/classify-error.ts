@@ -2,7 +2,7 @@ import { ConnectionLostError } from '../errors.ts'
 import { codeOf, errorsIn, isError, isInstance, messageOf, nameOf, propertyOf } from '../thrown.ts'
 import { poolerMeaning } from './pooler-words.ts'
 import { wasTooSlow } from './slowness.ts'
-import { factsOf, severityOf } from './sqlstate.ts'
+import { factsOf, type Refusal, severityOf } from './sqlstate.ts'
 
 export { severityOf } from './sqlstate.ts'
 
@@ -58,14 +58,15 @@ export function mayConnectAgain(error: unknown, hasConnectedBefore: boolean): bo
 }
 
 /**
- * Whether connecting was refused at once, and why: there is no server, or it has no room. Undefined for any other failure, and
- * for what this package itself has refused after a login.
+ * Whether connecting was refused at once, and why. Undefined for any other failure, and for what this package itself has
+ * refused after a login.
  */
-export function refusalOf(error: unknown): 'no server' | 'full' | undefined {
+export function refusalOf(error: unknown): Refusal | undefined {
   if (isInstance(error, AggregateError)) return leavesOf(error).map(refusalOf).find(Boolean)
   if (poolerMeaning(error) === 'refused') return 'full' // It may have no server itself, but its connections live.
   const code = codeOf(error)
-  const isSqlState = code !== undefined && /^\d/.test(code)
+  if (code === undefined) return PASSING_MESSAGES.includes(messageOf(error)) ? 'closed' : undefined
+  const isSqlState = /^\d/.test(code)
   const isOfSystem = code !== 'ENOENT' || isSystemCall(error, 'connect')
   return isOfSystem && (!isSqlState || severityOf(error) !== undefined) ? factsOf(code).refuses : undefined
 }

@@ -8,6 +8,9 @@ export function severityOf(error: unknown): unknown {
   return propertyOf(error, 'severity')
 }
 
+/** Why a connect was refused at once. */
+export type Refusal = 'no server' | 'full' | 'closed'
+
 /**
  * What an error code says about the connection it came from, and about trying again.
  *
@@ -15,7 +18,8 @@ export function severityOf(error: unknown): unknown {
  * - `ownFault`: it concerns only that session, and says nothing about other connections.
  * - `endsAll`: what has ended this session ends all others of the pool.
  * - `connectAgain`: if connecting fails with it, the cause passes by itself.
- * - `refuses`: if connecting fails with it, there is no server, or it has no room. It has said so at once, at no cost.
+ * - `refuses`: if connecting fails with it, there is no server, it has no room, or something in between has closed the socket.
+ *   That was said at once, at no cost.
  * - `retryTransaction`: nothing of the transaction was written, and the same transaction may succeed.
  * - `stale`: if a statement that was prepared before fails with it at Bind, something has changed since. Prepare again that
  *   statement, those of the session, or those of every session of the pool.
@@ -27,7 +31,7 @@ export interface CodeFacts {
   readonly ownFault?: true
   readonly endsAll?: true
   readonly connectAgain?: true
-  readonly refuses?: 'no server' | 'full'
+  readonly refuses?: Refusal
   readonly retryTransaction?: true
   readonly stale?: 'statement' | 'session' | 'pool'
   readonly spoils?: RegExp
@@ -83,13 +87,13 @@ const ERRNOS: Readonly<Record<string, CodeFacts>> = {
   EAI_AGAIN: { connectAgain: true },
   ECONNABORTED: { disconnect: true, connectAgain: true },
   ECONNREFUSED: { connectAgain: true, refuses: 'no server' },
-  ECONNRESET: { disconnect: true, connectAgain: true },
+  ECONNRESET: { disconnect: true, connectAgain: true, refuses: 'closed' },
   EHOSTDOWN: { disconnect: true, connectAgain: true },
   EHOSTUNREACH: { disconnect: true, connectAgain: true },
   ENETDOWN: { disconnect: true, connectAgain: true },
   ENETUNREACH: { disconnect: true, connectAgain: true },
   ENOENT: { connectAgain: true, refuses: 'no server' }, // A Unix socket whose server is restarting.
-  EPIPE: { disconnect: true, connectAgain: true },
+  EPIPE: { disconnect: true, connectAgain: true, refuses: 'closed' },
   EPROTO: { disconnect: true, connectAgain: true }, // A TLS handshake cut or garbled on the way.
   ETIMEDOUT: { disconnect: true, connectAgain: true },
 }
