@@ -29,8 +29,9 @@ export function checkLease(recorder: EventRecorder, caller: SimulatedCaller, con
   if (ofTransactions.at(-1) === 'begin') report('the server has a transaction open')
   if (options.prePing) {
     if (now - connection.liveness.answeredAt > options.prePing.idleMillis) report('it was silent for too long')
-    const suspectSince = recorder.suspect.get(connection)
-    if (suspectSince !== undefined && received.length <= suspectSince) report('it is suspect')
+    const suspect = recorder.suspect.get(connection)
+    const hasAnswered = suspect?.lostAt !== undefined && connection.liveness.answeredAt > suspect.lostAt
+    if (suspect && received.length <= suspect.received && !hasAnswered) report('it is suspect')
   }
   recorder.suspect.delete(connection)
   checkReset(recorder, connection, received, report)

@@ -38,8 +38,8 @@ export class EventRecorder {
   readonly closed = new Set<Connection>()
   /** These may not be leased any more. */
   readonly invalid = new Set<Connection>()
-  /** Suspect since the server had received so many statements. */
-  readonly suspect = new Map<Connection, number>()
+  /** Suspect since the server had received so many statements; `lostAt` if that is because another one was lost then. */
+  readonly suspect = new Map<Connection, { readonly received: number; readonly lostAt: number | undefined }>()
   readonly resetFacts = new Map<Connection, ResetFacts>()
   readonly resetCalls = new Map<unknown, number>()
   /** Whose sockets are left open on purpose, by their numbers. */
@@ -66,10 +66,10 @@ export class EventRecorder {
     for (const connection of this.opened.keys()) if (connection.generation < generation) this.invalid.add(connection)
   }
 
-  /** From now on each open connection must be sent something before it is leased. */
-  suspectAll(): void {
+  /** From now on each open connection must be sent something before it is leased, or must have answered since a loss. */
+  suspectAll(lostAt?: number): void {
     for (const connection of this.opened.keys())
-      this.suspect.set(connection, this.fixture.server.backend(connection.id).received.length)
+      this.suspect.set(connection, { received: this.fixture.server.backend(connection.id).received.length, lostAt })
   }
 
   record(event: PoolEvent): void {

@@ -323,7 +323,7 @@ export class SimulatedPool implements AsyncDisposable {
       const { invalidateOnDisconnect, prePing } = this.#recorder.options
       if (invalidateOnDisconnect === 'all' || (invalidateOnDisconnect === 'suspect' && !prePing))
         this.#recorder.invalidateAll()
-      else if (invalidateOnDisconnect === 'suspect') this.#recorder.suspectAll()
+      else if (invalidateOnDisconnect === 'suspect') this.#recorder.suspectAll(this.fixture.clock.now())
       this.#recorder.invalid.add(connection)
     }
     if (how === '57P01') backend.terminate()

@@ -60,6 +60,37 @@ describe('a single loss', () => {
     expect(pings(fixture).slice(1)).toEqual([0, 1, 0])
   })
 
+  test('a suspect that has answered since the loss is not pinged when another one shows that the server lives', async () => {
+    using fixture = new EngineFixture({ max: 4, prePing: { idleMillis: 60_000 } })
+    await fixture.fill(4)
+    const [victim, early, late] = [fixture.acquire(), fixture.acquire(), fixture.acquire()]
+    for (const { leased } of [early, late]) {
+      fixture.server.backend(leased.id).silent = true
+      void leased.client.query('select 1')
+    }
+    await fixture.clock.advance(10)
+    fixture.server.backend(victim.leased.id).terminate()
+    await fixture.clock.advance(10)
+    // The answers to statements that were sent before the loss.
+    for (const { leased } of [early, late]) {
+      fixture.server.backend(leased.id).silent = false
+      fixture.server.backend(leased.id).answer()
+    }
+    await fixture.clock.advance(0)
+    early.release()
+    const first = fixture.acquire()
+    expect(first.connection).toBeUndefined() // Nothing shows that the server lives: the answer may be older than the loss.
+    await fixture.clock.advance(0)
+    expect(first.leased.id).toBe(early.leased.id)
+    late.release()
+    expect(fixture.acquire().leased.id).toBe(late.leased.id)
+    // The fourth has said nothing since.
+    const counts = pings(fixture)
+    expect([early, late].map(({ leased }) => counts[leased.id - 1])).toEqual([1, 0])
+    fixture.acquireMany(2) // One gets the connection that was opened in place of the lost one.
+    expect(pings(fixture)[0]).toBe(1)
+  })
+
   test('a single loss has as many suspects pinged at once as callers wait', async () => {
     using fixture = new EngineFixture({ max: 10 })
     await fixture.fill(10)

@@ -9,6 +9,8 @@ export class Liveness {
   #answeredAt = 0
   #suspicions = 0
   #clearedUpTo = 0
+  /** When another connection was lost, if that alone makes this one a suspect. */
+  #otherLostAt: number | undefined
 
   /** When the server last answered. */
   get answeredAt(): number {
@@ -25,8 +27,21 @@ export class Liveness {
     return this.#suspicions
   }
 
-  /** The session is likely dead. An answer to a statement that was sent before now won't clear this. */
-  markSuspect(): void {
+  /**
+   * Whether an answer has arrived since another connection was lost, the only reason why this one is a suspect. The answer may be
+   * older than the loss, so it isn't enough by itself.
+   */
+  get hasAnsweredSinceLoss(): boolean {
+    return this.#otherLostAt !== undefined && this.#answeredAt > this.#otherLostAt
+  }
+
+  /**
+   * The session may be dead. An answer to a statement that was sent before now won't clear this. `otherLostAt`: when another
+   * connection was lost, if that is the reason.
+   */
+  markSuspect(otherLostAt?: number): void {
+    const hasOtherReason = this.suspect && this.#otherLostAt === undefined
+    this.#otherLostAt = hasOtherReason ? undefined : otherLostAt
     this.#suspicions++
   }
 

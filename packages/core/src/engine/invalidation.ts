@@ -43,8 +43,9 @@ export class Invalidation {
     if (wasPinged) usability.notePingFailed()
     // Judged first: a listener that acquires must not be given what is invalid.
     const consequence = usability.consequenceOf(connection, reach)
-    if (consequence === 'suspect') usability.suspectAll()
-    if (consequence === 'suspect' && reach === 'unclear') usability.replaceLost()
+    const isByLoss = reach === 'unclear'
+    if (consequence === 'suspect') usability.suspectAll(isByLoss ? this.#engine.clock.now() : undefined)
+    if (consequence === 'suspect' && isByLoss) usability.replaceLost()
     if (consequence === 'retire all') usability.invalidate()
     if (consequence === 'retire older') usability.invalidate(connection.generation)
     retirement.retire(connection, 'lost', loss.cause)

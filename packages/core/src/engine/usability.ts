@@ -59,7 +59,16 @@ export class Usability {
   /** How the connection must prove before its next lease that it is alive; undefined if it need not. */
   proofDue(connection: Connection, now: number): Proof | undefined {
     if (this.#isServerAway) return 'ping'
-    return proofDue(connection.liveness, this.#engine.options.prePing, now, this.#isBehind)
+    const { liveness, generation } = connection
+    // It has answered since the loss that made it a suspect, and another session, which is as old, shows that the server lives.
+    const isCleared = liveness.suspect && liveness.hasAnsweredSinceLoss && !this.#areAllSuspects(generation)
+    const { answeredAt } = liveness
+    return proofDue(
+      isCleared ? { answeredAt, suspect: false } : liveness,
+      this.#engine.options.prePing,
+      now,
+      this.#isBehind,
+    )
   }
 
   /** Whether a pooler has said that its server is away, and no ping has been answered since. A login proves nothing then. */
@@ -105,9 +114,12 @@ export class Usability {
     return this.#engine.options.invalidateOnDisconnect === 'suspect' && this.#areAllSuspects(this.#generation)
   }
 
-  /** Each open connection must answer a ping before its next lease. What is opened later belongs to another generation. */
-  suspectAll(): void {
-    for (const connection of this.#engine.inventory.all()) connection.liveness.markSuspect()
+  /**
+   * Each open connection must answer a ping before its next lease; `lossAt` if that is because one was lost then. What is opened
+   * later belongs to another generation.
+   */
+  suspectAll(lossAt?: number): void {
+    for (const connection of this.#engine.inventory.all()) connection.liveness.markSuspect(lossAt)
     this.#generation++
   }
 

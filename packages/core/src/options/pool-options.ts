@@ -195,7 +195,8 @@ export interface OwnOptions {
   readonly watch?: boolean | WatchOptions | undefined
   /**
    * What one dead connection means for the others.
-   * - `'suspect'`: each must answer a ping before its next lease. A second sign retires those that were opened before: a ping
+   * - `'suspect'`: each must answer a ping before its next lease, unless it has answered a statement since, and another one shows
+   *   that the server lives. A second sign retires those that were opened before: a ping
    *   fails, another one is lost before any has answered, or connecting is refused. What tells of all sessions retires them
    *   at once: a crash of the server (57P02), a dropped database (57P04), a primary that has become a standby. If `prePing`
    *   is `false`, as `'all'`.
