@@ -1,3 +1,5 @@
+import type { EventEmitter } from 'node:events'
+import pg from 'pg'
 import { describe, expect } from 'vitest'
 import { type Cluster, until } from '../support/index.ts'
 import { test } from './support/fault-test.ts'
@@ -21,7 +23,11 @@ async function settings(pool: { query(text: string): Promise<{ rows: unknown[] }
 describe('the process is killed with a statement running', () => {
   test("a killed process' session ends with clientConnectionCheckMillis only", async ({ cluster, direct }) => {
     const [without, within] = [`${direct.application_name}-without`, `${direct.application_name}-with`]
-    await using runsOn = Program.start('run-endless-statement', { ...direct, application_name: without })
+    await using runsOn = Program.start('run-endless-statement', {
+      ...direct,
+      application_name: without,
+      clientConnectionCheckMillis: 0,
+    })
     await using ends = Program.start('run-endless-statement', { ...direct, application_name: within, ...CHECK })
     await until(async () => (await isBusy(cluster, without)) && (await isBusy(cluster, within)))
     await Promise.all([runsOn.kill(), ends.kill()])
@@ -32,7 +38,36 @@ describe('the process is killed with a statement running', () => {
 })
 
 describe('clientConnectionCheckMillis', () => {
-  test("clientConnectionCheckMillis is off by default: the server's setting holds", async ({ cluster, direct }) => {
+  test('clientConnectionCheckMillis is 10 s by default, in a session that leads straight to its server', async ({
+    direct,
+  }) => {
+    await using pool = holdfast(direct)
+    expect(await settings(pool)).toEqual({ check: '10s', lock: '0' })
+    await using off = holdfast({ ...direct, clientConnectionCheckMillis: 0 })
+    expect(await settings(off)).toEqual({ check: '0', lock: '0' })
+    await using unwatched = holdfast({ ...direct, watch: false })
+    expect(await settings(unwatched)).toEqual({ check: '0', lock: '0' })
+    await using own = holdfast({ ...direct, options: '-c client_connection_check_interval=3s' })
+    expect(await settings(own)).toEqual({ check: '3s', lock: '0' })
+  })
+
+  test('clientConnectionCheckMillis is off by default behind a pooler, which names another process', async ({
+    direct,
+  }) => {
+    class Pooled extends pg.Client {
+      constructor(config?: pg.ClientConfig) {
+        super(config)
+        const { connection } = this as unknown as { connection: EventEmitter }
+        const emit = connection.emit.bind(connection)
+        connection.emit = (event, message, ...more) =>
+          emit(event, event === 'backendKeyData' ? { ...message, processID: 1 } : message, ...more)
+      }
+    }
+    await using pool = holdfast({ ...direct, Client: Pooled })
+    expect(await settings(pool)).toEqual({ check: '0', lock: '0' })
+  })
+
+  test("clientConnectionCheckMillis gives way by default: the server's setting holds", async ({ cluster, direct }) => {
     await cluster.setting('client_connection_check_interval', '7s')
     try {
       await using pool = holdfast(direct)

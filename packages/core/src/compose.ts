@@ -158,6 +158,7 @@ export function composeEngine(
       clientPerLease: options.clientPerLease,
       transactionalWrites: options.transactionalWrites,
       clientConnectionCheckMillis: options.clientConnectionCheckMillis,
+      isConnectionCheckAsked: given.clientConnectionCheckMillis === undefined,
       onConnect: given.onConnect,
       verify: given.verify,
     },

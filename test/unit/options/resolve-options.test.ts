@@ -31,7 +31,7 @@ describe('the defaults', () => {
       lifo: true,
       keepaliveMillis: Number.POSITIVE_INFINITY,
       leakDetectionMillis: Number.POSITIVE_INFINITY,
-      clientConnectionCheckMillis: 0,
+      clientConnectionCheckMillis: 10_000,
       allowExitOnIdle: false,
       clientPerLease: true,
       transactionalWrites: false,

@@ -70,8 +70,10 @@ export interface ConnectorOptions {
   /** Whether each lease has a client of its own. */
   readonly clientPerLease: boolean
   readonly transactionalWrites: boolean
-  /** 0 leaves it to the server's configuration. */
+  /** How often the server looks for this process while it runs a statement; 0 leaves it to the server's configuration. */
   readonly clientConnectionCheckMillis: number
+  /** Whether that isn't sent at start-up, which a pooler may refuse, but with the watch's question to a new session. */
+  readonly isConnectionCheckAsked?: boolean | undefined
   readonly onConnect: ((client: PoolClient) => unknown) | undefined
   /** The watch over silent statements; undefined if the pool has none. */
   readonly watch?: WatchOfPool | undefined
@@ -143,8 +145,10 @@ export class Connector {
   async logIn(connection: Connection): Promise<void> {
     await this.#connect(connection)
     await this.#refuseStandby(connection)
-    const { watch } = this.#options
-    if (watch && this.#settings.watch) await identify(connection, watch, this.#clock, this.#patienceMillis)
+    const { watch, isConnectionCheckAsked, clientConnectionCheckMillis } = this.#options
+    if (!watch || !this.#settings.watch) return
+    const checkMillis = isConnectionCheckAsked ? clientConnectionCheckMillis : 0
+    await identify(connection, { watch, clock: this.#clock, millis: this.#patienceMillis, checkMillis })
   }
 
   /**
@@ -233,8 +237,8 @@ export class Connector {
 
   /** Adds to the user's own options, which the driver has collected from the config and the environment by now. */
   #addStartupOptions(client: LeasedClient): void {
-    const { clientConnectionCheckMillis: check } = this.#options
-    if (check === 0) return
+    const { clientConnectionCheckMillis: check, isConnectionCheckAsked } = this.#options
+    if (check === 0 || isConnectionCheckAsked) return
     const session = new DriverSession(client)
     session.startupOptions = `${session.startupOptions} -c client_connection_check_interval=${check}`.trim()
   }

@@ -3,7 +3,7 @@ import { ask } from '../connection/internal-query.ts'
 import { ConnectError } from '../errors.ts'
 import { severityOf } from '../policy/classify-error.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { IDENTITY_QUERY, readIdentity } from '../watch/look.ts'
+import { identityQuery, readIdentity } from '../watch/look.ts'
 import type { KnownSession } from '../watch/watcher-parts.ts'
 
 /** The watch, as new connections see it. */
@@ -16,22 +16,33 @@ export interface WatchOfPool {
   isRefused: boolean
 }
 
+/** What asking a new session takes. */
+export interface IdentifyParts {
+  readonly watch: WatchOfPool
+  readonly clock: Clock
+  /** How long the server may take to answer. */
+  readonly millis: number
+  /** How often the server is to look for this process while it runs a statement; 0 leaves that as it is. */
+  readonly checkMillis: number
+}
+
 /**
  * Asks a new session who it is, for the watch: once, before its first lease, in a round trip of its own. A question that is
- * sent together with a statement would cost none, but poolers exist that mix up the answers.
+ * sent together with a statement would cost none, but poolers exist that mix up the answers. The question also has the server
+ * look for this process while it runs a statement.
  *
  * @throws {ConnectError} if the connection is lost meanwhile.
  */
 export async function identify(
   connection: Connection,
-  watch: WatchOfPool,
-  clock: Clock,
-  millis: number,
+  { watch, clock, millis, checkMillis }: IdentifyParts,
 ): Promise<void> {
   if (watch.isRefused) return
   const askedAt = clock.now()
   try {
-    const found = readIdentity(await ask(connection, IDENTITY_QUERY, clock, millis))
+    const found = readIdentity(
+      await ask(connection, identityQuery(connectionCheck(connection, checkMillis)), clock, millis),
+    )
     const answeredAt = clock.now()
     if (!found || found.backendPid !== connection.backendPid) watch.isRefused = true
     else {
@@ -43,4 +54,18 @@ export async function identify(
     // Each refusal is an entry in the log of a server that isn't PostgreSQL, is too old, or forbids it.
     if (severityOf(error) !== undefined) watch.isRefused = true
   }
+}
+
+/**
+ * Sets `client_connection_check_interval`, as a column of a query; does nothing where the session doesn't lead straight to its server,
+ * before PostgreSQL 14, where the server or the user has set it, and on a system that can't tell of a closed socket.
+ *
+ * @see https://www.postgresql.org/docs/current/runtime-config-connection.html
+ */
+function connectionCheck({ backendPid }: Connection, checkMillis: number): string {
+  if (checkMillis === 0 || backendPid === null) return ''
+  return `,
+  case when pg_catalog.pg_backend_pid() = ${backendPid} and pg_catalog.version() ~* 'linux|darwin|bsd'
+    and pg_catalog.current_setting('client_connection_check_interval', true) = '0'
+    then pg_catalog.set_config('client_connection_check_interval', '${checkMillis}', false) end as checked`
 }

@@ -79,8 +79,9 @@ export const OPTIONS: { readonly [Name in keyof OwnOptions]-?: Option<Name> } = 
     read: orNever(checked(number(0))),
   },
   clientConnectionCheckMillis: {
-    default: 0,
-    reason: 'A connection pooler in between may refuse a setting that it does not know.',
+    default: 10_000,
+    reason:
+      'A killed process leaves its statements running, with their locks. The check costs no round trip: only what a user sets is sent at start-up, where a connection pooler may refuse it.',
     read: checked(wholeNumber(0)),
   },
   maxLifetimeSeconds: { default: 0, read: orNever(checked(number(0, 'or Infinity'))) },

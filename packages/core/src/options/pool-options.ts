@@ -143,10 +143,14 @@ export interface OwnOptions {
   readonly leakDetectionMillis?: number | undefined
   /**
    * How often the server checks, while it runs a statement, that this process is still connected, in milliseconds. If it
-   * isn't, the server cancels the statement. Sent at start-up as `client_connection_check_interval`. Needs PostgreSQL 14 on
-   * Linux, macOS or BSD. 0 leaves it to the server's configuration.
+   * isn't, the server cancels the statement. Needs PostgreSQL 14 on Linux, macOS or BSD. 0 leaves it to the server's
+   * configuration.
    *
-   * @default 0
+   * What you set is sent at start-up, as `client_connection_check_interval`; PgBouncer refuses it, unless it is told to ignore
+   * it. The default is set with the question of `watch`, only in a session that leads straight to its server, and only where
+   * nothing else has set it. It lasts until the session is reset (`resetOnReturn: 'session'` or `'discard'`).
+   *
+   * @default 10_000
    * @see https://www.postgresql.org/docs/current/runtime-config-connection.html
    */
   readonly clientConnectionCheckMillis?: number | undefined

@@ -54,11 +54,13 @@ export interface SessionIdentity {
  *
  * @see https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW
  */
-export const IDENTITY_QUERY: string = `select pg_catalog.pg_backend_pid()::text as pid,
+export function identityQuery(alsoSelected = ''): string {
+  return `select pg_catalog.pg_backend_pid()::text as pid,
   ${microseconds('backend_start')} as backend_start,
   ${microseconds('pg_catalog.pg_postmaster_start_time()')} as server_start,
-  ${microseconds('pg_catalog.clock_timestamp()')} as now
+  ${microseconds('pg_catalog.clock_timestamp()')} as now${alsoSelected}
   from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())`
+}
 
 /** Who a session is, and the server's clock at that moment. Undefined if the answer makes no sense. */
 export function readIdentity(rows: readonly Row[]): (SessionIdentity & { readonly now: number }) | undefined {
