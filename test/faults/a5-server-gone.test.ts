@@ -34,7 +34,7 @@ describe.each(WAYS)('the connections do not answer, new ones are refused, throug
   test.for(['all', 'suspect', 'one'] as const)(
     "Holdfast pings at most three connections, then rejects with the real error (invalidateOnDisconnect: '%s')",
     async (invalidateOnDisconnect, { cluster, proxy, proxied }) => {
-      await using pool = holdfast({ ...proxied, max: SIZE, connectionTimeoutMillis: 1800, invalidateOnDisconnect })
+      await using pool = holdfast({ ...proxied, max: SIZE, connectionTimeoutMillis: 4000, invalidateOnDisconnect })
       await warmUp(pool, SIZE)
       const { links } = proxy
       const bytesOfPing = await bytesToPing(pool, proxy)
