@@ -128,6 +128,21 @@ describe('a session is ended while it runs a single write', () => {
     expect(own.retries).toEqual([])
   })
 
+  test('Holdfast: the listeners of a client are told of its end after a statement that was refused', async ({
+    cluster,
+    direct,
+  }) => {
+    await using own = watched({ ...direct, max: 1 })
+    const events: string[] = []
+    const client = await own.pool.connect()
+    client.on('error', () => events.push('error'))
+    const given = { text: 'select 1', signal: AbortSignal.abort() }
+    await rejection(client.query(given))
+    await cluster.terminateBackends({ applicationName: direct.application_name })
+    await until(() => events.length > 0)
+    client.release()
+  })
+
   test('Holdfast: a second statement of the client is told, and not run again', async ({ cluster, direct }) => {
     await using own = watched({ ...direct, max: 1 })
     const client = await own.pool.connect()

@@ -97,8 +97,8 @@ export class StatementRun {
 
   /** The driver didn't accept the statement and throws: the caller gets the exception. */
   refused(error: Error): void {
-    this.#isTold = true
-    this.#stopWatchingSignal?.()
+    this.#leave()
+    if (this.#isFirst) this.#owner.lease.endFirst()
     if (!this.#isOver) this.#end(error)
   }
 
@@ -180,6 +180,7 @@ export interface Refused {
 /** Tells the caller, after `query` has returned, that the statement isn't sent; the first one of a lease runs elsewhere. */
 export function refuse(owner: ClientOwner, { text, refusal, signal, isFirst }: Refused, callback: Callback): void {
   if (isFirst && owner.lease.runElsewhere({ error: refusal, signal, done: callback })) return
+  if (isFirst) owner.lease.endFirst()
   if (isRollbackDone(owner, text)) process.nextTick(callback, null, resultOf('ROLLBACK'))
   else process.nextTick(callback, refusal)
 }
