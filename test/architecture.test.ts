@@ -41,7 +41,7 @@ const MAY_IMPORT_PACKAGES: Record<string, readonly string[]> = {
   connection: ['pg', 'node:events'],
   'user-client': ['pg'],
   commit: ['p-retry'],
-  driver: ['pg', 'node:events', 'node:module', 'node:net', 'node:util'],
+  driver: ['pg', 'node:crypto', 'node:events', 'node:module', 'node:net', 'node:util'],
   engine: ['p-retry'],
   transaction: ['p-retry'],
   guard: ['node:cluster', 'node:os'],

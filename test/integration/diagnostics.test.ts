@@ -111,6 +111,14 @@ const PROVOCATIONS: Record<PoolEventType, Provoke> = {
     await pool.query('begin')
     return pool
   },
+  async 'prepare-stopped'(servers) {
+    const pool = await usedOnce(servers, { prepare: { threshold: 1 } })
+    for (let time = 0; time < 3; time++) {
+      await pool.query('select $1::int', [time])
+      await pool.query("do $$ begin execute 'deallocate all'; end $$")
+    }
+    return pool
+  },
   'capacity-exceeded': (servers) => usedOnce(servers, { max: 10_000 }),
   async recovered({ proxy, proxied, direct, told }) {
     const pool = holdfast({ ...proxied, name: direct.application_name, max: 1 })

@@ -1,6 +1,7 @@
 import type {
   PoolOptions,
   PrePingOptions,
+  PrepareOptions,
   ResetFunction,
   ResetPolicy,
   RetryOptions,
@@ -43,6 +44,8 @@ describe('PoolOptions', () => {
     expectTypeOf<{ invalidateOnDisconnect: 'some' }>().not.toExtend<PoolOptions>()
     expectTypeOf<{ resetOnReturn: 'abort' }>().not.toExtend<PoolOptions>()
     expectTypeOf<{ connectRetry: 'often' }>().not.toExtend<PoolOptions>()
+    expectTypeOf<{ prepare: 'often' }>().not.toExtend<PoolOptions>()
+    expectTypeOf<{ prepare: { threshold: '5' } }>().not.toExtend<PoolOptions>()
     expectTypeOf<{ connectionTimeoutMillis: '5s' }>().not.toExtend<PoolOptions>()
   })
 
@@ -79,12 +82,13 @@ describe('the table of options', () => {
 
   test('reads every option into the type that the interface gives it, or into what that stands for', () => {
     type Values = { [Name in keyof Table]: ReturnType<Table[Name]['read']> }
-    type Completed = 'prePing' | 'watch' | 'connectRetry' | 'echo' | 'logger' | 'onConnect'
+    type Completed = 'prePing' | 'watch' | 'connectRetry' | 'prepare' | 'echo' | 'logger' | 'onConnect'
     expectTypeOf<Omit<Values, Completed>>().toEqualTypeOf<Readonly<Omit<Given, Completed>>>()
     expectTypeOf<Pick<Values, 'logger' | 'onConnect'>>().toExtend<Pick<OwnOptions, 'logger' | 'onConnect'>>()
     expectTypeOf<Exclude<Values['prePing'], false>>().toExtend<PrePingOptions>()
     expectTypeOf<Exclude<Values['watch'], false>>().toExtend<WatchOptions>()
     expectTypeOf<Exclude<Values['connectRetry'], false>>().toExtend<RetryOptions>()
+    expectTypeOf<Exclude<Values['prepare'], false>>().toExtend<PrepareOptions>()
     expectTypeOf<Values['echo']>().toEqualTypeOf<false | 'info' | 'debug'>()
   })
 })

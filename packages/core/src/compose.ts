@@ -153,6 +153,10 @@ export function composeEngine(
       connectionTimeoutMillis: options.connectionTimeoutMillis,
       hint: options.addressHint,
       onStatementRerun: (attempt, error) => publishRetry(publisher, { reason: 'stale-session', attempt, error }),
+      // DISCARD ALL drops prepared statements after each lease.
+      prepare: options.resetOnReturn === 'discard' ? false : options.prepare,
+      onPrepareStopped: ({ reason, text, namedMillis, unnamedMillis }) =>
+        publisher.publish({ type: 'prepare-stopped', reason, text, namedMillis, unnamedMillis }),
       queryTimeoutMillis: options.queryTimeoutMillis,
       allowExitOnIdle: options.allowExitOnIdle,
       clientPerLease: options.clientPerLease,

@@ -30,6 +30,7 @@ export type {
   Logger,
   PoolOptions,
   PrePingOptions,
+  PrepareOptions,
   ResetFunction,
   ResetInfo,
   ResetPolicy,

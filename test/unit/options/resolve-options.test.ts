@@ -45,6 +45,7 @@ describe('the defaults', () => {
       lostCommit: 'resolve',
       commitTimeoutMillis: 30_000,
       queryTimeoutMillis: Number.POSITIVE_INFINITY,
+      prepare: false,
       name: 'holdfast',
       echo: false,
       logger: undefined,

@@ -39,6 +39,7 @@ const SAMPLES: Samples = {
   recovered: { afterMillis: 4321, failedAttempts: 12 },
   'transaction-retried': { attempt: 2, error: conflict(), pausedMillis: 57.2 },
   'statement-retried': { attempt: 2, error: loss.cause, pausedMillis: 57.2, reason: 'idempotent' },
+  'prepare-stopped': { reason: 'slower', text: 'select $1', namedMillis: 41.2, unnamedMillis: 3.4 },
   'commit-resolved': { connection, verdict: 'committed', reason: undefined, tookMillis: 31.4 },
   'session-fenced': { backendPid: 1234, tookMillis: 260.1 },
   'pool-closed': {},

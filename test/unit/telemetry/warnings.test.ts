@@ -196,6 +196,7 @@ test('no other event is wanted or warned about', () => {
     'connection-leak-suspected',
     'transaction-left-open',
     'capacity-exceeded',
+    'prepare-stopped',
   ]
   expect(TYPES.filter((type) => wants(type) === true)).toEqual(HEARD)
   for (const type of TYPES.filter((each) => !HEARD.includes(each))) tell(sample(type))

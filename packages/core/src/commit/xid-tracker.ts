@@ -16,6 +16,8 @@ export interface TrackedSession {
   readonly transactionStatus: TransactionStatus
   /** As the protocol names it at the login. */
   readonly backendPid: number | null
+  /** Takes note of the process that serves it, by the server's word. */
+  servedBy?(pid: number): void
   /** Whether the server has answered everything, so that a probe that is enqueued now is sent now. */
   readonly isIdle: boolean
   /** Sends a probe when everything before it is answered. */
@@ -166,6 +168,7 @@ export class XidTracker {
     this.#trial = 'passed'
     this.#server = readServer(row?.server)
     this.#isPooled = pid !== this.#session.backendPid
+    this.#session.servedBy?.(pid)
   }
 
   readonly #answered: Answered = (error, result) => {

@@ -9,6 +9,8 @@ import type { ConnectionSettings } from '../connection/connection-settings.ts'
 import { ask, ping } from '../connection/internal-query.ts'
 import { type LeasedClient, type PhysicalClientClass, physicalClientClass } from '../connection/physical-client.ts'
 import { unknownPrimary } from '../connection/session-fitness.ts'
+import { AutomaticNames } from '../driver/automatic-names.ts'
+import { FrequentTexts, type PrepareSettings, type PrepareStopped } from '../driver/frequent-texts.ts'
 import { clarified, guardClient } from '../driver/guarded-reading.ts'
 import { endOf } from '../driver/internals.ts'
 import { openSocketBy, refuseLateOpening } from '../driver/login-progress.ts'
@@ -63,6 +65,10 @@ export interface ConnectorOptions {
   readonly connectionTimeoutMillis: number
   /** Called when a stale prepared statement is run again. */
   readonly onStatementRerun?: ((attempt: number, error: Error) => void) | undefined
+  /** What the pool itself prepares; false if nothing. */
+  readonly prepare?: PrepareSettings | false
+  /** Called when a text that the pool itself prepares is no longer prepared. */
+  readonly onPrepareStopped?: ((stopped: PrepareStopped) => void) | undefined
   /** See `Endpoint`. */
   readonly hint?: string | undefined
   readonly queryTimeoutMillis: number
@@ -113,7 +119,13 @@ export class Connector {
       clientPerLease: options.clientPerLease,
       enclosesWrites: options.transactionalWrites,
       primary: unknownPrimary(),
-      prepared: { epoch: 0, onRerun: options.onStatementRerun },
+      prepared: {
+        epoch: 0,
+        onRerun: options.onStatementRerun,
+        frequent: options.prepare
+          ? new FrequentTexts(options.prepare, clock, (stopped) => options.onPrepareStopped?.(stopped))
+          : undefined,
+      },
       commits: isTrackable ? options.commits : undefined,
       watch: isTrackable ? options.watch : undefined,
     }
@@ -133,6 +145,9 @@ export class Connector {
       return client
     }
     const connection = inNoContext(() => new Connection(++this.#lastId, makeClient, this.#settings, listener))
+    const { prepared, pipelined } = this.#settings
+    // In a pipeline other statements have been sent behind, so that a stale one can't be run again.
+    if (prepared.frequent && !pipelined) new AutomaticNames(connection, prepared.frequent, prepared)
     refuseLateOpening(connection.client, () => !connection.isLost && !connection.isGone())
     return connection
   }

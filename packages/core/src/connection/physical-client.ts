@@ -173,7 +173,7 @@ function derive(base: typeof Client): PhysicalClientClass {
       // A COMMIT or ROLLBACK runs to its end once it is sent: nothing else tells what became of the transaction.
       if (signal && kind !== 'commit' && kind !== 'rollback') run.watchSignal(signal)
       try {
-        const query = isText ? config : copyOf(config)
+        const query = isText ? config : copyOf(config, values)
         if (!isText && config.name) owner.preparedStatements.use(query as Named)
         if (run.isAlone) send(query, values, run.answered)
         else run.give(() => send(query, values, run.answered))
@@ -224,7 +224,7 @@ function derive(base: typeof Client): PhysicalClientClass {
       signal: AbortSignal | undefined,
     ): void {
       const owner = this.#owner
-      const query = typeof config === 'string' ? config : copyOf(config)
+      const query = typeof config === 'string' ? config : copyOf(config, values)
       if (typeof query !== 'string' && query.name) owner.preparedStatements.use(query as Named)
       const statement = {
         kind: kindToSend(config, values),

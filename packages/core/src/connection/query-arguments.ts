@@ -22,6 +22,8 @@ export interface QueryConfig {
   readonly values?: readonly unknown[] | undefined
   readonly rows?: number | undefined
   readonly query_timeout?: number | undefined
+  /** `false`: the pool doesn't prepare it by itself. */
+  readonly prepare?: unknown
   readonly signal?: AbortSignal | undefined
   /** Only `pool.query` can do what this and the next ask for. */
   readonly idempotent?: unknown
@@ -33,9 +35,11 @@ export interface QueryConfig {
  * A copy for the driver: without the timeout, which is ours, and with the object's own class, whose getters may provide the
  * text. It is copied because drivers before 8.23.1 leave our callback in it, where the caller's next call would find it.
  */
-export function copyOf(config: QueryConfig): QueryConfig {
-  const copy = copyProperties(config)
+export function copyOf(config: QueryConfig, values: unknown[] | undefined): QueryConfig {
+  const copy: ReturnType<typeof copyProperties<QueryConfig & { queryMode?: string }>> = copyProperties(config)
   if (config.query_timeout) copy.query_timeout = 0
+  // With values, it is the mode in any case. Said explicitly, it keeps the statement from being named.
+  if (config.prepare === false && hasValues(values, config)) copy.queryMode = 'extended'
   return copy
 }
 

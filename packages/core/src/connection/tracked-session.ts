@@ -27,6 +27,10 @@ class SessionWithPipeline implements TrackedSession {
     return this.#session.backendPid
   }
 
+  servedBy(pid: number): void {
+    this.#session.servedBy(pid)
+  }
+
   get isIdle(): boolean {
     return this.#pipeline.isIdle
   }

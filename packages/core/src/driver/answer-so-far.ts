@@ -4,7 +4,7 @@ import { keepListening } from './kept-listeners.ts'
 
 /** What the server has said so far of a statement that it executes. */
 export interface AnswerSoFar {
-  /** Whether it is a question of the xid tracker, and no statement of a caller's. */
+  /** Whether it is a question of the pool's, and no statement of a caller's. */
   readonly isQuestion: boolean
   /** Whether the server has said that the statement is complete (CommandComplete); of several in one text, the last one. */
   readonly isComplete: boolean

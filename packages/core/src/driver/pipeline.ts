@@ -13,6 +13,12 @@ export function queryOf(sql: string, done: StatementDone): DriverQuery {
   return query
 }
 
+/** A question of the pool's own, in front of a statement: in the same write, or answered before the statement is sent. */
+export interface Question {
+  readonly query: DriverQuery
+  readonly isInOneWrite: boolean
+}
+
 /** Calls `around` when the driver sends a statement that it has in its queue. */
 export function whenSent(query: DriverQuery, around: (submit: () => Error | null) => Error | null): void {
   const { submit } = query
@@ -34,6 +40,8 @@ export class Pipeline {
   /** Statements that were sent early. The driver only has to wait for their answers, which come in this order. */
   readonly #early: DriverQuery[] = []
   #holds = 0
+  /** Called with the statement that the driver is about to send. Returns a question that is to be sent before it. */
+  onNext: ((query: DriverQuery) => Question | undefined) | undefined = undefined
 
   constructor(client: Client) {
     const internals = internalsOf(client)
@@ -152,8 +160,26 @@ export class Pipeline {
   }
 
   #sendNext(): void {
-    const early = this.#internals.readyForQuery === true ? this.#early.shift() : undefined
-    if (early) this.#internals._queryQueue.unshift(early)
-    if (early || this.#holds === 0) this.#pulse()
+    const { readyForQuery: isReady, _queryQueue: queue } = this.#internals
+    const early = isReady === true ? this.#early.shift() : undefined
+    if (early) queue.unshift(early)
+    else if (this.#holds > 0) return
+    else if (this.onNext && isReady === true && queue.length > 0) {
+      const next = queue[0] as DriverQuery
+      const question = this.onNext(next)
+      if (question) return this.#sendBefore(next, question)
+    }
+    this.#pulse()
+  }
+
+  /** What is sent last is the statement, so that the server has answered everything when it has answered the statement. */
+  #sendBefore(next: DriverQuery, { query, isInOneWrite }: Question): void {
+    const { _queryQueue: queue } = this.#internals
+    const isAlone = queue.length === 1
+    queue.unshift(query)
+    this.inOneWrite(() => {
+      this.#pulse()
+      if (isInOneWrite && isAlone) this.sendEarly(next)
+    })
   }
 }

@@ -2,6 +2,7 @@ import { type Client, Query } from 'pg'
 import { endsSession, STALE_STATEMENT, severityOf } from '../policy/classify-error.ts'
 import { factsOf } from '../policy/sqlstate.ts'
 import { codeOf } from '../thrown.ts'
+import type { FrequentTexts } from './frequent-texts.ts'
 import { type DriverInternals, type DriverQuery, internalsOf } from './internals.ts'
 import { keepListening } from './kept-listeners.ts'
 import { enqueueFirst } from './pipeline.ts'
@@ -12,6 +13,8 @@ export interface PreparedKnown {
   epoch: number
   /** Called when a statement is run again: how many times it runs now, and why it failed the time before. */
   readonly onRerun?: ((attempt: number, error: Error) => void) | undefined
+  /** The texts that the pool itself prepares; undefined if it prepares none. */
+  readonly frequent?: FrequentTexts | undefined
 }
 
 /** The parts of a named statement: a config of the caller's, or a `Query` of the driver's. */
@@ -53,6 +56,8 @@ export class PreparedStatements {
   #isBound = false
   /** Names that the server may still have and the driver has forgotten: they are closed before they are parsed again. */
   readonly #dropped = new Map<string, string | undefined>()
+  /** Names that are given up: they are closed before the next statement is parsed. */
+  readonly #closing: string[] = []
   /** Names that the server has for other statements: statements with these names are sent without a name. */
   readonly #taken = new Set<string>()
   /** With which code the statements of these names have failed although they had just been parsed. */
@@ -113,8 +118,17 @@ export class PreparedStatements {
     connection.parsedStatements = {}
     connection.submittedNamedStatements = {}
     this.#dropped.clear()
+    this.#closing.length = 0
     this.#taken.clear()
     this.#failsFresh.clear()
+  }
+
+  /** Gives a name up. The server is told in the same write in which the next statement is parsed. */
+  closeLater(name: string): void {
+    this.#forget(name)
+    this.#dropped.delete(name)
+    this.#failsFresh.delete(name)
+    this.#closing.push(name)
   }
 
   /** Has all prepared again, whether or not the server still has them. */
@@ -201,6 +215,7 @@ export class PreparedStatements {
     })
     connection.parse = (statement, ...rest) => {
       const { name } = statement
+      for (const each of this.#closing.splice(0)) close.call(connection, { type: 'S', name: each })
       // Closing a statement that doesn't exist is no error.
       if (name && this.#dropped.delete(name)) close.call(connection, { type: 'S', name })
       parse.call(connection, statement, ...rest)

@@ -19,6 +19,7 @@ interface ParameterStatus {
 export class DriverSession {
   readonly #client: Client
   readonly #internals: DriverInternals
+  #isDirect: boolean | undefined
 
   constructor(client: Client) {
     this.#client = client
@@ -36,6 +37,20 @@ export class DriverSession {
 
   get backendPid(): number | null {
     return this.#internals.processID
+  }
+
+  /**
+   * Whether the server itself is at the other end, and no pooler that may serve each statement by another session. Undefined
+   * until the server was asked.
+   */
+  get isDirect(): boolean | undefined {
+    return this.#isDirect
+  }
+
+  /** What `pg_backend_pid()` answers, as a number or its digits. A pooler has named another process at the login. */
+  servedBy(pid: unknown): void {
+    const { backendPid } = this
+    if (pid !== undefined && backendPid !== null) this.#isDirect = String(pid) === String(backendPid)
   }
 
   /** Whether the server has given a key to cancel with: a pooler may give none. */

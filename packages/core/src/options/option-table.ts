@@ -10,11 +10,13 @@ import {
   oneOf,
   orNever,
   type PrePing,
+  type Prepare,
   type Read,
   type Retry,
   readEcho,
   readMaxIdle,
   readPrePing,
+  readPrepare,
   readRetry,
   readWatch,
   share,
@@ -24,10 +26,14 @@ import {
 
 /** The checked and completed value of each option. "Never" and "no limit" are `Infinity`. */
 export interface OptionValues
-  extends Omit<Complete<OwnOptions>, 'prePing' | 'watch' | 'connectRetry' | 'echo' | 'logger' | 'onConnect'> {
+  extends Omit<
+    Complete<OwnOptions>,
+    'prePing' | 'watch' | 'connectRetry' | 'prepare' | 'echo' | 'logger' | 'onConnect'
+  > {
   readonly prePing: PrePing | false
   readonly watch: Watch | false
   readonly connectRetry: Retry | false
+  readonly prepare: Prepare | false
   readonly echo: EchoLevel
   readonly logger: Logger | undefined
   readonly onConnect: OwnOptions['onConnect']
@@ -155,6 +161,11 @@ export const OPTIONS: { readonly [Name in keyof OwnOptions]-?: Option<Name> } = 
     default: false,
     reason: 'Each write takes a round trip more.',
     read: checked(oneOf(true, false)),
+  },
+  prepare: {
+    default: false,
+    reason: 'A plan for all values may suit some of them badly, and a transaction may fail once after a migration.',
+    read: readPrepare,
   },
   name: { default: 'holdfast', read: checked(nonEmptyName) },
   echo: { default: undefined, read: readEcho },

@@ -48,6 +48,19 @@ export interface WatchOptions {
   readonly timeoutMillis?: number | undefined
 }
 
+/** Which statements the pool prepares by itself. See `PoolOptions.prepare`. */
+export interface PrepareOptions {
+  /** A text is prepared when it is sent with values for so many times, counted for the whole pool. @default 5 */
+  readonly threshold?: number | undefined
+  /**
+   * At most so many texts are prepared at a time on each connection. Another one takes the place of one that was not used for
+   * a minute; if all are in use, it runs unprepared.
+   *
+   * @default 100
+   */
+  readonly max?: number | undefined
+}
+
 /**
  * When to try again: the options of p-retry.
  *
@@ -284,6 +297,23 @@ export interface OwnOptions {
    * @default false
    */
   readonly transactionalWrites?: boolean | undefined
+  /**
+   * Prepare statements with values that are sent often, so that the server plans them once per connection: it then needs about
+   * half of the time. A text gets a name that is made from its hash. Like a statement with a `name` of yours, it is prepared
+   * again when a table has changed.
+   *
+   * `'auto'`: only if the server is known to be at the other end, and no pooler such as PgBouncer. `true`: in any case. `false`:
+   * never. An object: as `'auto'`, with other numbers. `prepare: false` in a query config excludes a single statement. A
+   * function that is declared IMMUTABLE must be so: it may be computed once for many executions.
+   *
+   * Not prepared are texts of more than 10,000 characters, `select *` in transactions (a column that is added would make them
+   * fail), texts with the words now, today, tomorrow or yesterday (in a literal the server would read them once), and texts
+   * that turn out slower: see the event `prepare-stopped`. In pipeline mode, and with `resetOnReturn: 'discard'`, the option
+   * has no effect.
+   *
+   * @default false
+   */
+  readonly prepare?: 'auto' | boolean | PrepareOptions | undefined
   /** The name of this pool in warnings, logs and events. @default 'holdfast' */
   readonly name?: string | undefined
   /**

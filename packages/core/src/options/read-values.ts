@@ -1,5 +1,5 @@
 import { type Check, checkGroupKeys, isMore, isReadable, type Problems, withoutUndefined } from './check.ts'
-import type { PrePingOptions, RetryOptions, WatchOptions } from './pool-options.ts'
+import type { PrePingOptions, PrepareOptions, RetryOptions, WatchOptions } from './pool-options.ts'
 
 /** All options, without those that are absent. */
 export type Complete<Options> = { readonly [Key in keyof Options]-?: NonNullable<Options[Key]> }
@@ -9,6 +9,9 @@ export type PrePing = Complete<PrePingOptions>
 
 /** When a silent statement is looked at. */
 export type Watch = Complete<WatchOptions>
+
+/** Which statements the pool prepares by itself. `needsProof`: only where no pooler can be in between. */
+export type Prepare = Complete<PrepareOptions> & { readonly needsProof: boolean }
 
 /** How something is retried: the options of p-retry. */
 export type Retry = Complete<RetryOptions>
@@ -117,6 +120,24 @@ export function readWatch(given: unknown, { option, default: absent, problems }:
   problems.number(`${option}.silentMillis`, watch.silentMillis, 1)
   problems.number(`${option}.timeoutMillis`, watch.timeoutMillis, 1)
   return Object.freeze(watch)
+}
+
+const PREPARE: Complete<PrepareOptions> = { threshold: 5, max: 100 }
+
+/** `'auto'` and an object need proof that no pooler is in between; `true` needs none. */
+export function readPrepare(given: unknown, { option, default: absent, problems }: Reading): Prepare | false {
+  const chosen = given === undefined ? absent : given
+  if (chosen === false) return false
+  if (chosen === 'auto' || chosen === true) return { ...PREPARE, needsProof: chosen !== true }
+  if (!isReadable(chosen)) {
+    problems.add(option, "'auto', true, false, or { threshold, max }", given)
+    return false
+  }
+  checkGroupKeys(option, chosen, Object.keys(PREPARE), problems)
+  const prepare = { ...PREPARE, ...withoutUndefined(chosen) } as Complete<PrepareOptions>
+  problems.wholeNumber(`${option}.threshold`, prepare.threshold, 1)
+  problems.wholeNumber(`${option}.max`, prepare.max, 1)
+  return Object.freeze({ ...prepare, needsProof: true })
 }
 
 /** No limit for what is reported as wrong elsewhere. */

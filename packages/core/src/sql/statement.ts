@@ -112,3 +112,28 @@ export function transactionControlIn(text: string | undefined): string | undefin
 
 /** A name of two words, or the first word. */
 const CONTROL = /^(?:start|prepare)\s+transaction\b|^\w+/i
+
+/** Statements that the server plans: they read or write rows, and take parameters. */
+const PLANNED: ReadonlySet<string> = new Set([
+  'select',
+  'insert',
+  'update',
+  'delete',
+  'merge',
+  'values',
+  'table',
+  'with',
+])
+
+/** Whether this text is a single statement that the server can plan once and execute many times. In doubt the answer is no. */
+export function isPlannable(text: string): boolean {
+  const { isSingle, statements } = readSql(text)
+  return isSingle && PLANNED.has(statements[0]?.name ?? '')
+}
+
+const SEARCH_PATH = /search_path|\bset\s+(?:local\s+|session\s+)?schema\b/i
+
+/** Whether this text may change in which schemas names are looked up, so that the next statement means other tables. */
+export function mayChangeSearchPath(text: string): boolean {
+  return SEARCH_PATH.test(text)
+}

@@ -41,6 +41,7 @@ const LOUDEST: Record<PoolEventType, 'debug' | 'info' | 'none'> = {
   recovered: 'info',
   'transaction-retried': 'info',
   'statement-retried': 'info',
+  'prepare-stopped': 'info',
   'commit-resolved': 'info',
   'session-fenced': 'info',
   'pool-closed': 'info',
@@ -108,6 +109,8 @@ function lineOf(event: PoolEvent, status: () => PoolStatus): Line | undefined {
         'info',
         `Statement runs again, ${attemptOf(event)}, ${MAY_RUN_AGAIN[event.reason]} (reason: ${reasonOf(event.error)})`,
       ]
+    case 'prepare-stopped':
+      return ['info', stopOf(event)]
     case 'commit-resolved':
       return ['info', resolutionOf(event)]
     case 'session-fenced':
@@ -148,6 +151,22 @@ const MAY_RUN_AGAIN: Record<StatementRetryReason, string> = {
   'never-ran': 'as nothing of it ran',
   'rolled-back': 'as the server rolled it back',
   'stale-session': 'as nothing of it ran in a stale session',
+}
+
+const LONGEST_TEXT = 200
+
+function stopOf({
+  reason,
+  text,
+  namedMillis = 0,
+  unnamedMillis = 0,
+}: Extract<PoolEvent, { type: 'prepare-stopped' }>): string {
+  if (text === undefined) return 'Statements are no longer prepared (reason: their names are lost, as behind a pooler)'
+  const because =
+    reason === 'slower'
+      ? `it took ${millis(namedMillis)} prepared, and ${millis(unnamedMillis)} otherwise`
+      : 'its tables change often'
+  return `Statement is no longer prepared (reason: ${because}): ${oneLine(text.slice(0, LONGEST_TEXT))}`
 }
 
 function attemptOf({ attempt, pausedMillis }: { readonly attempt: number; readonly pausedMillis: number }): string {

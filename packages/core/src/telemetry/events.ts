@@ -123,6 +123,20 @@ export type PoolEvent =
       /** `idempotent`, `never-ran`, `rolled-back` or `stale-session`. */
       readonly reason: StatementRetryReason
     } & Rerun)
+  /** A text that the pool itself prepared (`prepare`) is no longer prepared in this pool, or no text is. */
+  | {
+      readonly type: 'prepare-stopped'
+      /**
+       * `slower`: the server plans it once for all values, which suits it badly; `changes-often`: its tables are other ones each
+       * time; `names-lost`: prepared statements vanish, as behind a pooler, so that no text is prepared.
+       */
+      readonly reason: 'slower' | 'changes-often' | 'names-lost'
+      /** Undefined if it is all of them. */
+      readonly text: string | undefined
+      /** How long it took under its name, and without, if that is the reason. */
+      readonly namedMillis: number | undefined
+      readonly unnamedMillis: number | undefined
+    }
   /** The answer to a COMMIT was lost, and the pool has asked for the outcome. */
   | {
       readonly type: 'commit-resolved'

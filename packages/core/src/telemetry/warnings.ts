@@ -33,6 +33,7 @@ const RARE: ReadonlySet<PoolEventType> = new Set<PoolEventType>([
   'connect-failed',
   'connection-opened',
   'transaction-left-open',
+  'prepare-stopped',
 ])
 
 class Warnings {
@@ -60,6 +61,7 @@ class Warnings {
     else if (event.type === 'connect-failed') this.#takeFailure(event)
     else if (event.type === 'connection-opened') this.#takeSuccess()
     else if (event.type === 'transaction-left-open') this.#warnOfLeftOpen()
+    else if (event.type === 'prepare-stopped' && event.text === undefined) this.#warnOfLostNames()
   }
 
   #warnOfOverdue({ connection, heldMillis, stack }: EventOf<'connection-leak-suspected'>): void {
@@ -93,6 +95,14 @@ class Warnings {
       'HOLDFAST_TRANSACTION_LEFT_OPEN',
       'A statement of pool.query() has begun a transaction, and nothing else will be in it: each statement of pool.query() ' +
         'gets a connection of its own. A transaction needs pool.transaction(fn), or a client of pool.connect()',
+    )
+  }
+
+  #warnOfLostNames(): void {
+    this.#warn(
+      'HOLDFAST_PREPARE_STOPPED',
+      'Statements are no longer prepared: the server keeps losing them, as behind a connection pooler, or where code drops ' +
+        'them. Set prepare: false',
     )
   }
 

@@ -34,6 +34,8 @@ export interface StatementOptions {
    * @default the pool's `transactionalWrites`, which is false
    */
   readonly transactional?: boolean | undefined
+  /** `false`: the pool doesn't prepare it by itself, however often it is sent. @default the pool's `prepare` */
+  readonly prepare?: boolean | undefined
 }
 
 /** Where such a statement runs. */
@@ -50,7 +52,12 @@ export interface StatementSettings {
 }
 
 // The type makes this list complete.
-const KEYS: Record<keyof StatementOptions, true> = { signal: true, idempotent: true, transactional: true }
+const KEYS: Record<keyof StatementOptions, true> = {
+  signal: true,
+  idempotent: true,
+  transactional: true,
+  prepare: true,
+}
 
 /**
  * Runs a statement that has such options, in its config or in the third argument, or for which the pool has them; undefined
@@ -102,13 +109,13 @@ function statementOptionsOf(query: unknown, third: unknown): StatementOptions | 
   if (third) problems.group('query', third, '{ idempotent: true }')
   const given = withoutUndefined((third || {}) as StatementOptions)
   checkGroupKeys('query', given, Object.keys(KEYS), problems)
-  const { signal, idempotent, transactional } = { ...pick(inConfig), ...given }
-  for (const [option, value] of Object.entries({ idempotent, transactional }))
+  const { signal, idempotent, transactional, prepare } = { ...pick(inConfig), ...given }
+  for (const [option, value] of Object.entries({ idempotent, transactional, prepare }))
     if (value !== undefined) problems.oneOf(`query.${option}`, value, [true, false])
   if (idempotent && transactional)
     problems.found.push('`query.idempotent` and `query.transactional` exclude each other: may it run twice, or not?')
   if (problems.found.length > 0) throw new OptionsError(problems.found)
-  return { signal, idempotent, transactional }
+  return { signal, idempotent, transactional, prepare }
 }
 
 function isConfig(query: unknown): query is QueryConfig {
@@ -148,9 +155,10 @@ async function runStatement(
   { publisher, rollbackMillis }: StatementSettings,
   query: string | QueryConfig,
   values: unknown[] | undefined,
-  { signal, idempotent, transactional }: StatementOptions,
+  { signal, idempotent, transactional, prepare }: StatementOptions,
 ): Promise<QueryResult> {
-  const statement = statementOf(query, values)
+  const plain = statementOf(query, values)
+  const statement = prepare === undefined ? plain : withProperties(plain, { prepare })
   if (transactional) return await statementOn(source, statement, signal ? { signal } : {}, rollbackMillis)
   const abortable = signal ? withProperties(statement, { signal }) : statement
   if (!idempotent) return await source.query(abortable)
@@ -192,6 +200,6 @@ function withProperties(statement: QueryConfig, properties: object): QueryConfig
   return copy
 }
 
-function pick({ signal, idempotent, transactional }: StatementOptions): StatementOptions {
-  return withoutUndefined({ signal, idempotent, transactional })
+function pick({ signal, idempotent, transactional, prepare }: StatementOptions): StatementOptions {
+  return withoutUndefined({ signal, idempotent, transactional, prepare })
 }

@@ -1,0 +1,283 @@
+import { type Client, Query } from 'pg'
+import { mayChangeSearchPath } from '../sql/statement.ts'
+import { propertyOf } from '../thrown.ts'
+import { markQuestion } from './answer-so-far.ts'
+import type { FrequentText, FrequentTexts } from './frequent-texts.ts'
+import { type DriverInternals, type DriverQuery, internalsOf } from './internals.ts'
+import { keepListening } from './kept-listeners.ts'
+import { type Pipeline, type Question, queryOf, whenSent } from './pipeline.ts'
+import type { Named, PreparedKnown, PreparedStatements, Rerunner } from './prepared-statements.ts'
+import type { DriverSession } from './session.ts'
+
+/** The driver's own statement, as it waits to be sent. */
+interface WaitingQuery extends DriverQuery, Named {
+  readonly values?: unknown
+  readonly rows?: number
+  readonly types?: unknown
+}
+
+/** What automatic names need of their session. */
+export interface NamedSession {
+  readonly client: Client
+  readonly session: DriverSession
+  readonly pipeline: Pipeline
+  readonly preparedStatements: PreparedStatements
+  /** What the connection knows of the statements that haven't ended. */
+  readonly statements: { readonly inFlight: Rerunner }
+}
+
+/** How long a name must have been unused before another one takes its place. */
+const UNUSED_MILLIS = 60_000
+/** SET and set_config are short. */
+const LONGEST_SETTING = 500
+const WHO_SERVES = 'select pg_catalog.pg_backend_pid()::text as pid'
+
+// What the server says where it finds a prepared statement stale, or doesn't find it.
+const CHANGED = 'RevalidateCachedQuery'
+const MISSING = 'FetchPreparedStatement'
+
+/** The first letters of the command tags that matter. */
+const [A, C, D, R] = ['A', 'C', 'D', 'R'].map((letter) => letter.charCodeAt(0))
+// Programs create temporary tables all the time. Such a table may take the place of another one, in this session alone.
+const SHADOWS = /^CREATE (?:TABLE|INDEX|SEQUENCE)\b/
+const CHANGES = /^(?:CREATE|ALTER|DROP)\b/
+
+/** Settings by which the server reads a text when it prepares it: names of tables, and literals such as `'2026-01-31'`. */
+const READING: ReadonlySet<string> = new Set([
+  'search_path', // Reported since version 18.
+  'TimeZone',
+  'DateStyle',
+  'IntervalStyle',
+  'standard_conforming_strings',
+])
+
+/** What makes prepared statements stale: settings of the session, its own tables, or those of all sessions. */
+type Change = 'settings' | 'session' | 'pool'
+const REACH: Record<Change, number> = { settings: 1, session: 2, pool: 3 }
+
+/**
+ * Names the frequent statements of a session, so that the server plans them once. The name is given when the driver sends the
+ * statement: only then is it known what exactly is sent, and whether it is in a transaction. What becomes stale is the
+ * business of `PreparedStatements`, as with names that the application gives.
+ */
+export class AutomaticNames {
+  readonly #texts: FrequentTexts
+  readonly #pool: PreparedKnown
+  readonly #session: DriverSession
+  readonly #prepared: PreparedStatements
+  readonly #rerunner: Rerunner
+  readonly #internals: DriverInternals
+  /** The names that this session has, and whether each was used since the last look for unused ones. */
+  readonly #names = new Map<string, { isUsed: boolean }>()
+  #unused: string[] = []
+  #looksAgainAt = Number.NEGATIVE_INFINITY
+  /** The statement with values that the server executes, if it is one that may be prepared. */
+  #running: FrequentText | undefined
+  #isNamed = false
+  #sentAt = 0
+  /** What has changed since the session was last outside of a transaction. */
+  #change: Change | undefined
+  #hasSetSearchPath = false
+  /** What the server has reported of its settings, now and when the session was last outside of a transaction. */
+  readonly #settings = new Map<string, string>()
+  #settingsOutside = new Map<string, string>()
+  /** Whether the server was asked which process serves the session. */
+  #isAsked = false
+
+  constructor(
+    { client, session, pipeline, preparedStatements, statements }: NamedSession,
+    texts: FrequentTexts,
+    pool: PreparedKnown,
+  ) {
+    const internals = internalsOf(client)
+    this.#texts = texts
+    this.#pool = pool
+    this.#session = session
+    this.#prepared = preparedStatements
+    this.#rerunner = statements.inFlight
+    this.#internals = internals
+    pipeline.onNext = (query) => this.#next(query as WaitingQuery)
+    const { connection } = internals
+    // Before the driver's listeners, which may send the next statement.
+    keepListening(connection, 'readyForQuery', (message) => this.#ready(message?.status), 'first')
+    keepListening(connection, 'errorMessage', (error) => this.#failed(error), 'first')
+    keepListening(connection, 'commandComplete', (message) => this.#completed(String(message?.text)), 'first')
+    session.onParameter((name, value) => {
+      if (!READING.has(name)) return
+      this.#settings.set(name, value)
+      this.#note('settings')
+    })
+  }
+
+  /** The driver is about to send a statement. Returns what is to be asked before. */
+  #next(query: WaitingQuery): Question | undefined {
+    const { text } = query
+    if (typeof text !== 'string' || Object.getPrototypeOf(query) !== Query.prototype) return undefined
+    const { values } = query
+    if (!Array.isArray(values) || values.length === 0) {
+      this.#sendsText(text)
+      return undefined
+    }
+    const known = this.#texts.count(text)
+    if (!known) return undefined
+    if (known.changesSearchPath) this.#noteSearchPath()
+    // A name is the application's, or `prepare: false` was given. An array of types would make it another statement.
+    if (query.name || query.queryMode === 'extended' || query.rows || Array.isArray(query.types)) return undefined
+    if (this.#mayBeNamed(known)) {
+      if (this.#mustAsk()) return this.#askBefore(query)
+      if (this.#isTrusted && !known.guard.wantsUnnamed && this.#admit(known.name)) this.#name(known, query)
+    }
+    this.#running = known
+    this.#isNamed = query.name !== undefined
+    this.#sentAt = this.#texts.clock.now()
+    return undefined
+  }
+
+  #mayBeNamed({ where }: FrequentText): boolean {
+    if (where === 'nowhere' || this.#texts.isOff) return false
+    const status = this.#internals.getTransactionStatus()
+    return status === 'I' || (status === 'T' && where === 'anywhere' && !this.#change)
+  }
+
+  /** Whether names may be used in this session. */
+  get #isTrusted(): boolean {
+    return !this.#texts.settings.needsProof || this.#session.isDirect === true
+  }
+
+  #name({ name }: FrequentText, query: WaitingQuery): void {
+    query.name = name
+    this.#prepared.use(query)
+    if (query.name === undefined) this.#names.delete(name)
+  }
+
+  /** Whether the session has this name, or has room for it. With more frequent texts than names, few names change. */
+  #admit(name: string): boolean {
+    const known = this.#names.get(name)
+    if (known) known.isUsed = true
+    else if (this.#names.size < this.#texts.settings.max || this.#makeRoom()) this.#names.set(name, { isUsed: true })
+    else return false
+    return true
+  }
+
+  #makeRoom(): boolean {
+    const now = this.#texts.clock.now()
+    if (now >= this.#looksAgainAt) {
+      this.#looksAgainAt = now + UNUSED_MILLIS
+      this.#unused = [...this.#names].flatMap(([name, { isUsed }]) => (isUsed ? [] : [name]))
+      for (const each of this.#names.values()) each.isUsed = false
+    }
+    for (let name = this.#unused.pop(); name !== undefined; name = this.#unused.pop()) {
+      if (this.#names.get(name)?.isUsed !== false) continue
+      this.#names.delete(name)
+      this.#prepared.closeLater(name)
+      return true
+    }
+    return false
+  }
+
+  /** Whether the server is to be asked who serves the session. In a transaction that question would be part of it. */
+  #mustAsk(): boolean {
+    const { settings, sessions } = this.#texts
+    if (!settings.needsProof || this.#session.isDirect !== undefined || this.#isAsked) return false
+    return (sessions === 'unknown' || sessions === 'direct') && this.#internals.getTransactionStatus() === 'I'
+  }
+
+  /**
+   * Asks which process serves the session. Through a pooler this is another one than the one that the login has named. Where
+   * another session of the pool has shown that there is no pooler, the question goes into the same write as the statement.
+   * The first one takes a round trip: a pooler may mix up what is sent at once.
+   */
+  #askBefore(query: WaitingQuery): Question {
+    const texts = this.#texts
+    const isInOneWrite = texts.sessions === 'direct'
+    this.#isAsked = true
+    if (!isInOneWrite) {
+      texts.sessions = 'asked'
+      const sent = this.#rerunner.requeued(query)
+      whenSent(query, (submit) => {
+        sent()
+        return submit()
+      })
+    }
+    const question = queryOf(WHO_SERVES, (error, result) => {
+      if (!error) this.#session.servedBy(propertyOf(result?.rows?.[0], 'pid'))
+      const { isDirect } = this.#session
+      // An error may belong to this session alone. An answer without a process comes from no PostgreSQL.
+      if (isDirect === false || !(error || isDirect)) texts.sessions = 'pooled'
+      else if (texts.sessions === 'asked') texts.sessions = isDirect ? 'direct' : 'unknown'
+    })
+    return { query: markQuestion(question), isInOneWrite }
+  }
+
+  /** A text without values is on its way. */
+  #sendsText(text: string): void {
+    if (this.#names.size > 0 && text.length <= LONGEST_SETTING && mayChangeSearchPath(text)) this.#noteSearchPath()
+  }
+
+  #noteSearchPath(): void {
+    this.#hasSetSearchPath = true
+    this.#note('settings')
+  }
+
+  #note(change: Change): void {
+    if (!this.#change || REACH[change] > REACH[this.#change]) this.#change = change
+  }
+
+  #completed(tag: string): void {
+    switch (tag.charCodeAt(0)) {
+      case A:
+      case C:
+      case D:
+      case R:
+        this.#judge(tag)
+    }
+  }
+
+  #judge(tag: string): void {
+    if (tag === 'DISCARD ALL' || tag === 'DEALLOCATE ALL') {
+      this.#names.clear()
+      this.#prepared.forgetAll()
+    } else if (tag === 'RESET') {
+      if (this.#hasSetSearchPath) this.#note('settings')
+    } else if (SHADOWS.test(tag)) this.#note('session')
+    else if (CHANGES.test(tag)) this.#note('pool')
+  }
+
+  #failed(error: unknown): void {
+    const known = this.#running
+    this.#running = undefined
+    if (!known || !this.#isNamed) return
+    const { connection } = this.#internals
+    const routine = propertyOf(error, 'routine')
+    if (connection.parsedStatements[known.name] === undefined) this.#names.delete(known.name)
+    else if (routine === CHANGED) this.#texts.noteChange(known, this.#internals.getTransactionStatus() === 'I')
+    else if (routine === MISSING) this.#texts.noteLost()
+  }
+
+  #ready(status: unknown): void {
+    const running = this.#running
+    if (running) {
+      this.#running = undefined
+      const comparison = running.guard.took(this.#texts.clock.now() - this.#sentAt, this.#isNamed)
+      if (comparison) this.#texts.stopSlow(running, comparison)
+    }
+    if (this.#change && status === 'I') this.#applyChange(this.#change)
+  }
+
+  /** What has changed is in force: every statement is prepared again when it is next used. */
+  #applyChange(change: Change): void {
+    this.#change = undefined
+    const isOther = this.#haveSettingsChanged()
+    if (change === 'pool') this.#pool.epoch++
+    if (change === 'session' || isOther) this.#prepared.dropAll()
+  }
+
+  /** Whether the settings are other ones than before the transaction: SET LOCAL and ROLLBACK leave them as they were. */
+  #haveSettingsChanged(): boolean {
+    const [now, before] = [this.#settings, this.#settingsOutside]
+    const isReported = now.has('search_path')
+    const isSame = now.size === before.size && [...now].every(([name, value]) => before.get(name) === value)
+    if (!isSame) this.#settingsOutside = new Map(now)
+    return !isSame || (!isReported && this.#hasSetSearchPath)
+  }
+}
