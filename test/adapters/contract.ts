@@ -8,6 +8,7 @@ import { describeLostCommit } from './contract/lost-commit.ts'
 import { describeOutlived } from './contract/outlived.ts'
 import { describeRetry } from './contract/retry.ts'
 import { describeReturned } from './contract/returned.ts'
+import { describeSilent } from './contract/silent.ts'
 import { describeStalled } from './contract/stalled.ts'
 import { describeStreaming } from './contract/streaming.ts'
 import type { Subject } from './subject.ts'
@@ -21,6 +22,7 @@ export function describeContract(subject: Subject): void {
     describeIdle(subject)
     describeKilled(subject)
     describeStalled(subject)
+    describeSilent(subject)
     describeStreaming(subject)
     describeHarmless(subject)
     describeLostCommit(subject)

@@ -10,7 +10,9 @@ export interface Place {
   readonly applicationName: string
 }
 
-const STATES = `select state from pg_stat_activity where application_name = $1 and backend_type = 'client backend'`
+/** Without the watch's own session beside the pool, which stays open for a minute, and may not have been asked anything. */
+const STATES = `select state from pg_stat_activity where application_name = $1 and backend_type = 'client backend'
+  and query !~ 'as asked\\(pid\\)|pg_terminate_backend' and query <> ''`
 
 /**
  * What must hold after every fault: the next statement and the next transaction succeed, other sessions see what they wrote,
