@@ -20,18 +20,18 @@ export const SETTINGS = {
   /** How long a packet travels each way, as to a server in the next data centre. */
   networkDelayMillis: 1,
   /** How many stacks share the machine's cores. Further stacks run in another wave. */
-  stacksAtOnce: 5,
+  stacksAtOnce: 6,
 
-  /** For the stacks that use one. */
+  /** For the stack that uses one. */
   queryTimeoutMillis: 2500,
   /** An operation without an outcome for so long counts as hanging. */
   hangMillis: 5000,
 
   /** One phase: the calm before the fault; the fault and the recovery; the time to check what is left. */
   calmMillis: 1200,
-  workloadMillis: 7000,
+  workloadMillis: 6200,
   /** An estimate: the next phase waits until the last stack has been checked. */
-  phaseMillis: 8800,
+  phaseMillis: 8000,
   drainMillis: 700,
   probeMillis: 900,
   probeRounds: 2,

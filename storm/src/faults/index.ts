@@ -3,8 +3,10 @@ import { blockedLoop } from './blocked-loop.ts'
 import { fin, rst } from './cuts.ts'
 import { dirtyReleases } from './dirty-releases.ts'
 import type { Fault } from './fault.ts'
+import { idleSilenced } from './idle-silenced.ts'
 import { idleTerminated } from './idle-terminated.ts'
 import { commitsReset, commitsSilenced } from './lost-commits.ts'
+import { lostReplies } from './lost-replies.ts'
 import { processFreeze } from './process-freeze.ts'
 import { refused } from './refused.ts'
 import { fastRestart, immediateRestart } from './restarts.ts'
@@ -24,6 +26,8 @@ export const FAULTS: readonly Fault[] = [
   rst,
   tlsCorruption,
   blackHole,
+  lostReplies,
+  idleSilenced,
   serverFreeze,
   processFreeze,
   blockedLoop,

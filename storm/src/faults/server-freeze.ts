@@ -6,7 +6,7 @@ const FROZEN_MILLIS = 1500
 export const serverFreeze: Fault = {
   name: 'server-freeze',
   title: 'server freeze',
-  story: `The whole server is frozen for ${FROZEN_MILLIS / 1000} s (SIGSTOP), and then goes on. This is shorter than query_timeout.`,
+  story: `The whole server is frozen for ${FROZEN_MILLIS / 1000} s (SIGSTOP), and then goes on. It was slow, and nothing is lost.`,
   needs: 'server',
   async strike(context) {
     const server = serverOf(context)

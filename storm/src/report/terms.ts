@@ -9,8 +9,14 @@ export interface Term {
 
 /** Whether an error of Holdfast was unavoidable, and why. */
 export const REASONS: readonly Term[] = [
-  { term: 'in flight', meaning: 'on a connection that was open when it was killed or silenced' },
-  { term: 'into the dark', meaning: 'on one that had died without a sign, before another dead one was noticed' },
+  {
+    term: 'in flight',
+    meaning: 'a write that may be written, on a connection that was open when it was killed or silenced',
+  },
+  {
+    term: 'into the dark',
+    meaning: 'the same on one that had died without a sign, before another dead one was noticed',
+  },
   { term: 'avoidable', meaning: 'everything else' },
 ]
 
@@ -33,8 +39,8 @@ export const NOTES: readonly Term[] = [
   {
     term: 'errors with Holdfast',
     meaning:
-      'a statement that was in flight when its connection was killed may have run, so it is reported and never repeated. The same holds for a ' +
-      'COMMIT whose outcome the server does not know. Other transactions run again. Hangs, crashes, lost, doubled, stray, misreported and leaked must be 0',
+      'single writes of which nobody but the server can say whether they were executed: they are reported as unknown and never repeated, ' +
+      'unless `transactionalWrites` is on. Reads, and writes that certainly did nothing, run again, and so do transactions. Hangs, crashes, lost, doubled, stray, misreported and leaked must be 0',
   },
   {
     term: 'back after, with Holdfast',
@@ -50,8 +56,8 @@ export const NOTES: readonly Term[] = [
   {
     term: 'query_timeout',
     meaning:
-      `${SETTINGS.queryTimeoutMillis / 1000} s with Holdfast and for pg.Pool as advised; the other stacks are configured as their ` +
-      'documentation shows, without it',
+      `${SETTINGS.queryTimeoutMillis / 1000} s for pg.Pool as advised; the other stacks are configured as their documentation shows, ` +
+      'without it, and Holdfast has its defaults',
   },
 ]
 

@@ -2,9 +2,10 @@ import type { Act, PhaseRecord } from '../run/record.ts'
 import type { Operation } from '../workload/operation.ts'
 
 /**
- * Whether an error was unavoidable, and why.
+ * Whether an error was unavoidable, and why. Unavoidable is only the loss of a write of which nobody but the server can say
+ * whether it was executed: a read can be run again, and so can a write that was rolled back or never arrived.
  *
- * - `in flight`: its connection was killed while the operation had it. What was on its way is lost, and must not be repeated.
+ * - `in flight`: the connection of such a write was killed while the operation had it.
  * - `into the dark`: its connection had died without a sign, or was about to damage its bytes, and no other dead connection had
  *   been noticed when the statement was sent.
  * - `avoidable`: everything else. A better pool would not have shown it.
@@ -19,6 +20,7 @@ const GRACE_MILLIS = 50
  * before there was a connection is always avoidable.
  */
 export function reasonFor(operation: Operation, phase: PhaseRecord): Reason {
+  if (operation.kind === 'read' || operation.error?.commitOutcome !== 'unknown') return 'avoidable'
   if (!lostItsConnection(operation)) return 'avoidable'
   const hadConnectionAt = operation.leasedAt ?? operation.startedAt
   const overlaps = ({ from, until }: Act): boolean =>
@@ -39,5 +41,7 @@ function firstNews({ operations }: PhaseRecord, since: number): number {
 }
 
 function lostItsConnection({ error }: Operation): boolean {
-  return error !== undefined && error.step !== 'connect' && error.name === 'ConnectionLostError'
+  return (
+    error !== undefined && error.step !== 'connect' && /^(?:ConnectionLost|CommitOutcomeUnknown)Error$/.test(error.name)
+  )
 }

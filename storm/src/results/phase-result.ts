@@ -1,6 +1,7 @@
 import type { PhaseRecord, StackRecord } from '../run/record.ts'
 import { SETTINGS } from '../settings.ts'
 import type { Operation } from '../workload/operation.ts'
+import { reasonFor } from './classify.ts'
 
 /** A phase of one stack in numbers. */
 export interface PhaseResult {
@@ -11,6 +12,8 @@ export interface PhaseResult {
    * none.
    */
   readonly errors: number
+  /** Those of them that a better pool would not have shown. */
+  readonly avoidable: number
   /** Transactions that ran more than once, with whatever outcome. */
   readonly retried: number
   /** Operations that were pending for more than five seconds. */
@@ -45,6 +48,7 @@ export function phaseResult(phase: PhaseRecord): PhaseResult {
     fault: phase.fault.name,
     succeeded: operations.filter(isSuccess).length,
     errors: operations.filter((each) => isError(each) || each.wasResubmitted).length + diedInCrash,
+    avoidable: operations.filter((each) => isError(each) && reasonFor(each, phase) === 'avoidable').length,
     retried: operations.filter(({ attempts }) => attempts > 1).length,
     hangs: hangs(phase),
     crashes: phase.crashes.length,

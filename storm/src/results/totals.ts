@@ -11,6 +11,7 @@ export function totals(stack: StackRecord): Omit<PhaseResult, 'fault'> {
   return {
     succeeded: sum(({ succeeded }) => succeeded),
     errors: sum(({ errors }) => errors),
+    avoidable: sum(({ avoidable }) => avoidable),
     retried: sum(({ retried }) => retried),
     hangs: sum(({ hangs }) => hangs),
     crashes: sum(({ crashes }) => crashes),

@@ -51,6 +51,7 @@ function violationsOf(stack: StackRecord): readonly string[] {
       [result.leakedSlots, 'slot leaked', 'slots leaked'],
       [result.leakedSessions, 'session left behind at the server', 'sessions left behind at the server'],
       [result.crashes, 'crash', 'crashes'],
+      [result.avoidable, 'error that could have been avoided', 'errors that could have been avoided'],
       [result.hangs, `operation ${PENDING}`, `operations ${PENDING}`],
     ]
     return wrongs

@@ -27,6 +27,14 @@ export const STACKS: readonly Stack[] = [
     load: () => import('./pg/holdfast.ts'),
   },
   {
+    name: 'pg-transactional',
+    family: 'pg',
+    title: 'Holdfast, transactionalWrites',
+    about: 'the same with `transactionalWrites: true`, so that a lost write has a known outcome',
+    isJudged: true,
+    load: () => import('./pg/transactional.ts'),
+  },
+  {
     name: 'drizzle-stock',
     family: 'drizzle',
     title: 'Drizzle',

@@ -5,9 +5,9 @@ import type { Service, StackSetup } from '../stack.ts'
 import type { Database } from './database.ts'
 import { KyselyService } from './kysely-service.ts'
 
-/** The same on Holdfast; `withRetry` and `query_timeout` are all that is said against failures. */
-export function open({ connection, max, schema, queryTimeoutMillis }: StackSetup): Service {
-  const pool = new Pool({ ...connection, max, query_timeout: queryTimeoutMillis })
+/** The same on Holdfast; `withRetry` is all that is said against failures. */
+export function open({ connection, max, schema }: StackSetup): Service {
+  const pool = new Pool({ ...connection, max })
   const db = new Kysely<Database>({ dialect: new HoldfastDialect({ pool }) }).withSchema(schema)
   return new KyselyService({ db, pool, schema, transact: (work) => withRetry(db.transaction()).execute(work) })
 }

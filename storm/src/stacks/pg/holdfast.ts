@@ -5,13 +5,13 @@ import type { Service, StackSetup } from '../stack.ts'
 import { move } from './move.ts'
 import { PlainService } from './plain-service.ts'
 
-/** Holdfast under the code of the bare stack; `query_timeout` is the only thing said against failures. */
-export function open({ connection, max, schema, queryTimeoutMillis }: StackSetup): Service {
-  return new HoldfastService(new Pool({ ...connection, max, query_timeout: queryTimeoutMillis }), schema)
+/** Holdfast under the code of the bare stack, with its defaults. */
+export function open({ connection, max, schema }: StackSetup): Service {
+  return new HoldfastService(new Pool({ ...connection, max }), schema)
 }
 
 /** The plain service, but `pool.transaction` instead of BEGIN, COMMIT, ROLLBACK and `release`. */
-class HoldfastService extends PlainService<Pool> {
+export class HoldfastService extends PlainService<Pool> {
   override async transfer(order: TransferOrder, trace: Trace): Promise<void> {
     trace.step('connect')
     await this.pool.transaction((tx) => {

@@ -4,10 +4,13 @@ import type { Service, StackSetup } from '../stack.ts'
 import { optionsFor } from './options.ts'
 import { TypeormService } from './typeorm-service.ts'
 
-/** The same with its options through `holdfast`; `transaction` and `query_timeout` are all that is said against failures. */
+/** The same with its options through `holdfast`; `transaction` is all that is said against failures. */
 export async function open(setup: StackSetup): Promise<Service> {
-  const { schema, queryTimeoutMillis } = setup
-  const options = holdfast({ ...optionsFor(setup), holdfast: { query_timeout: queryTimeoutMillis } })
+  const options = holdfast(optionsFor(setup))
   const dataSource = await new DataSource(options).initialize()
-  return new TypeormService({ dataSource, schema, transact: (work) => transaction(dataSource, work) })
+  return new TypeormService({
+    dataSource,
+    schema: setup.schema,
+    transact: (work) => transaction(dataSource, work),
+  })
 }
