@@ -156,7 +156,7 @@ export class Link implements SocketPeer, SessionClient {
   #deliverToClient(): void {
     const what = this.#toClient.shift()?.what
     if (!what || this.#socket?.destroyed) return
-    if ('bytes' in what) this.#socket?.push(what.bytes)
+    if ('bytes' in what) this.#socket?.receive(what.bytes)
     else if (what.end === 'fin') this.#socket?.push(null)
     else this.#socket?.destroy(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }))
   }

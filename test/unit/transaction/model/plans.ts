@@ -23,6 +23,7 @@ export interface TransactionPlan {
 export interface Plan {
   readonly connections: number
   readonly isPooled: boolean
+  readonly isWatched: boolean
   readonly invalidateOnDisconnect: 'all' | 'suspect' | 'one'
   readonly transactions: readonly TransactionPlan[]
   readonly singles: readonly SinglePlan[]
@@ -168,6 +169,7 @@ const faults: Arbitrary<Fault[]> = fc
 /** Plans for pools with few connections, and at least one fault. */
 export const plans: Arbitrary<Plan> = fc.record({
   connections: fc.integer({ min: 1, max: 3 }),
+  isWatched: fc.boolean(),
   isPooled: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
   invalidateOnDisconnect: fc.constantFrom('all' as const, 'suspect' as const, 'one' as const),
   transactions: fc.array(transaction, { minLength: 1, maxLength: 4, size: 'max' }),

@@ -10,7 +10,7 @@ type Question = Extract<
 >
 
 /** Answers a question in this session. */
-export function answerTo(question: Question, session: ModelSession, server: ModelServer): Outcome {
+export function answerTo(question: Question | WatchQuestion, session: ModelSession, server: ModelServer): Outcome {
   switch (question.do) {
     case 'read':
       return found([{ one: '1' }])
@@ -32,6 +32,27 @@ export function answerTo(question: Question, session: ModelSession, server: Mode
           .sessionsWhere(question.which)
           .map(({ transaction }) => ({ wait_event: null, xid: transaction?.id?.toString() ?? null })),
       )
+    case 'identify': {
+      const { pid, start } = session
+      const row = { pid: String(pid), backend_start: start, server_start: server.startedAt, now: server.time() }
+      return found([row])
+    }
+    case 'look':
+      return found(
+        question.pids.map((pid) => {
+          const [seen] = server.sessionsWhere({ pid })
+          return { asked: String(pid), is_there: String(seen !== undefined), ...sightOf(seen, server) }
+        }),
+      )
+    case 'fence': {
+      const [seen] = server.sessionsWhere(question)
+      if (!seen) return found([])
+      if (seen.isBusy) server.complaints.push('the watch ends a session that is at work')
+      seen.isTerminated = true
+      return found([{ asked: String(seen.pid), is_there: 'true', ...sightOf(seen, server) }])
+    }
+    case 'exists':
+      return found(server.sessionsWhere(question).map(({ pid }) => ({ pid: String(pid) })))
     case 'terminate': {
       const sessions = server.sessionsWhere(question.which)
       for (const each of sessions) {
@@ -40,6 +61,27 @@ export function answerTo(question: Question, session: ModelSession, server: Mode
       }
       return found(sessions.map(() => ({ done: 't' })))
     }
+  }
+}
+
+/** The questions of the watch. */
+type WatchQuestion = Extract<Command, { do: 'identify' | 'look' | 'fence' | 'exists' }>
+
+function sightOf(seen: ModelSession | undefined, server: ModelServer): Row {
+  const isWaiting = seen?.activity.state.startsWith('idle') ?? false
+  return {
+    state: seen?.activity.state ?? null,
+    wait_event_type: isWaiting ? 'Client' : null,
+    wait_event: isWaiting ? 'ClientRead' : null,
+    xid: seen?.transaction?.id?.toString() ?? null,
+    query: seen?.activity.query.slice(0, 200) ?? null,
+    query_start: seen?.activity.queryStart ?? null,
+    state_change: seen?.activity.stateChange ?? null,
+    backend_start: seen?.start ?? null,
+    now: server.time(),
+    server_start: server.startedAt,
+    next_xid: server.nextId,
+    blocked_by: null,
   }
 }
 

@@ -61,6 +61,7 @@ class PlanRun {
       ssl: false,
       stream: this.#network.makeSocket as never,
       max: plan.connections,
+      watch: plan.isWatched && { silentMillis: 60, timeoutMillis: 100 },
       invalidateOnDisconnect: plan.invalidateOnDisconnect,
       connectionTimeoutMillis: INQUIRY_MILLIS,
       commitTimeoutMillis: 200,

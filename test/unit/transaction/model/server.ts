@@ -40,6 +40,20 @@ export class ModelServer {
     return String(this.#micros)
   }
 
+  /** The time by its clock, in microseconds: it goes as the clients' does. */
+  time(): string {
+    return String(2_000_000_000_000n + BigInt(Math.round(performance.now() * 1000)))
+  }
+
+  get startedAt(): string {
+    return this.#postmasterStart
+  }
+
+  /** The id that it assigns next. */
+  get nextId(): string {
+    return String(this.#nextId)
+  }
+
   /** A client has not had the patience to wait for the statement that writes this row. It must not run again. */
   notesSlow(label: string | undefined): void {
     if (label !== undefined) this.#tooSlow.add(label)

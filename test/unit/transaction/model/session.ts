@@ -40,6 +40,13 @@ export class ModelSession {
   isTooSlow = false
   /** Whether its client is gone. It notices when it reads again. */
   isAbandoned = false
+  /** What `pg_stat_activity` shows of it. Times are in microseconds. */
+  activity: {
+    readonly state: string
+    readonly query: string
+    readonly queryStart: string | null
+    readonly stateChange: string
+  }
   readonly #server: ModelServer
   readonly #client: SessionClient
   readonly #input: Statement[] = []
@@ -59,6 +66,7 @@ export class ModelSession {
     this.#server = server
     this.#client = client
     this.start = server.now()
+    this.activity = { state: 'idle', query: '', queryStart: null, stateChange: server.time() }
     this.pid = server.admit(this)
     this.protocolPid = isPooled ? this.pid + 10_000 : this.pid
     this.key = Number(this.start.slice(-9))
@@ -119,7 +127,7 @@ export class ModelSession {
       this.#step()
     }
     const said = this.#running ? this.#said : []
-    if (how === 'told' && this.isTooSlow) this.#server.notesSlow(this.runningLabel)
+    if (how === 'told' && this.isTooSlow && this.isInUse) this.#server.notesSlow(this.runningLabel)
     this.#isAlive = false
     this.#running = undefined
     this.#abort()
@@ -136,6 +144,8 @@ export class ModelSession {
       if (!statement) return
       this.#isCancelled = false
       this.#current = statement
+      const now = this.#server.time()
+      this.activity = { state: 'active', query: statement.text, queryStart: now, stateChange: now }
       this.#server.beginsSingle(labelIn(statement))
       this.#running = this.#carryOut(statement)
       this.#step()
@@ -166,6 +176,8 @@ export class ModelSession {
       this.#fail()
       this.#said.push(failure('ERROR', ...failed))
     }
+    const state = { I: 'idle', T: 'idle in transaction', E: 'idle in transaction (aborted)' }[this.#status]
+    this.activity = { ...this.activity, state, stateChange: this.#server.time() }
     this.#client.answer(this.#isEnding ? this.#said : [...this.#said, ready(this.#status)])
   }
 
@@ -221,6 +233,10 @@ export class ModelSession {
       case 'status':
       case 'where is':
       case 'terminate':
+      case 'identify':
+      case 'look':
+      case 'fence':
+      case 'exists':
         return answerTo(command, this, this.#server)
     }
   }

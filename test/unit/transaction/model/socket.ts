@@ -11,6 +11,8 @@ export interface SocketPeer {
 /** The socket for the driver. */
 export class ModelSocket extends Duplex {
   readonly #peer: SocketPeer
+  bytesRead = 0
+  bytesWritten = 0
 
   constructor(peer: SocketPeer) {
     super({ allowHalfOpen: false })
@@ -22,9 +24,16 @@ export class ModelSocket extends Duplex {
     return this
   }
 
+  /** Bytes have arrived. */
+  receive(bytes: Buffer): void {
+    this.bytesRead += bytes.length
+    this.push(bytes)
+  }
+
   override _read(): void {}
 
   override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    this.bytesWritten += chunk.length
     this.#peer.send(chunk)
     done()
   }

@@ -13,6 +13,10 @@ export type Command =
   | { readonly do: 'who are you' | 'limits' }
   | { readonly do: 'status'; readonly id: bigint }
   | { readonly do: 'where is' | 'terminate'; readonly which: SessionCondition }
+  /** The questions of the watch. */
+  | { readonly do: 'identify' }
+  | { readonly do: 'look'; readonly pids: readonly number[] }
+  | { readonly do: 'fence' | 'exists'; readonly pid: number; readonly start: string }
 
 /** The session that a text names. */
 export interface SessionCondition {
@@ -44,6 +48,10 @@ const GRAMMAR: readonly (readonly [RegExp, (groups: Record<string, string>, text
   [/^select slow\(\)$/, () => ({ do: 'slow' })],
   [/^select fail\(\)$/, () => ({ do: 'fail' })],
   [/^select 1(?: as single)?$/, () => ({ do: 'read' })],
+  [/pg_stat_get_activity\(pg_catalog\.pg_backend_pid\(\)\)$/, () => ({ do: 'identify' })],
+  [/pg_blocking_pids/, (_, text) => ({ do: 'look', pids: numbersIn(/from \(values (.*)\) as asked/.exec(text)?.[1]) })],
+  [/pg_stat_clear_snapshot/, (_, text) => ({ do: 'fence', ...oneIn(text) })],
+  [/^select pid::text from pg_catalog\.pg_stat_activity/, (_, text) => ({ do: 'exists', ...oneIn(text) })],
   [/pg_xact_status\('(?<id>\d+)'/, ({ id = '' }) => ({ do: 'status', id: BigInt(id) })],
   [/pg_terminate_backend/, (_, text) => ({ do: 'terminate', which: conditionIn(text) })],
   [/^select wait_event, backend_xid/, (_, text) => ({ do: 'where is', which: conditionIn(text) })],
@@ -67,6 +75,14 @@ function commandIn(statement: string, values: readonly string[] | undefined): Co
     if (match) return command(match.groups ?? {}, plain)
   }
   throw new Error(`The model server doesn't know: ${statement}`)
+}
+
+function numbersIn(text = ''): number[] {
+  return (text.match(/\d+/g) ?? []).map(Number)
+}
+
+function oneIn(text: string): { pid: number; start: string } {
+  return { pid: Number(/pid = (\d+)/.exec(text)?.[1]), start: /= '(\d+)'/.exec(text)?.[1] ?? '' }
 }
 
 function conditionIn(text: string): SessionCondition {
