@@ -4,6 +4,9 @@ import { SETTINGS } from '../settings.ts'
 
 const SETTLE_MILLIS = 400
 
+/** The watch of Holdfast keeps one session beside `max` for a minute after it was last used. */
+const SESSIONS_OF_THE_WATCH = 1
+
 /**
  * Sessions that should not exist while no caller runs: busy, in a transaction, or more than the pool may have. Sessions that are
  * just ending get a moment.
@@ -14,7 +17,7 @@ export async function leftoverSessions(ground: Ground): Promise<readonly ServerS
   await until(async () => {
     const sessions = await ground.sessions()
     const busy = sessions.filter(({ state }) => state !== 'idle')
-    const surplus = sessions.filter(({ state }) => state === 'idle').slice(SETTINGS.poolMax)
+    const surplus = sessions.filter(({ state }) => state === 'idle').slice(SETTINGS.poolMax + SESSIONS_OF_THE_WATCH)
     leftover = [...busy, ...surplus]
     return leftover.length === 0 || performance.now() > deadline
   })
