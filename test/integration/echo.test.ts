@@ -94,7 +94,9 @@ describe.each(LOGGERS)('$name', ({ name, open }) => {
 
   test('the echo logs what happens to a pool during an outage', async ({ cluster, direct }) => {
     const { logger, lines } = open()
-    const pool = holdfast({ ...direct, max: 2, name: 'orders', logger, echo: 'debug' })
+    // With 'all' one of the two is invalidated, before it can find out by itself.
+    const options = { max: 2, name: 'orders', logger, echo: 'debug', invalidateOnDisconnect: 'all' } as const
+    const pool = holdfast({ ...direct, ...options })
     const pids = await warmUp(pool, 2)
     await cluster.stop('fast')
     const stoppedAt = performance.now()

@@ -59,7 +59,7 @@ describe('withPoolOptions()', () => {
 
   test('withPoolOptions() with a deadline of 0 waits without a limit, where the pool has one', async ({ direct }) => {
     await using pool = holdfast({ ...direct, max: 1, connectionTimeoutMillis: 100, prePing: { timeoutMillis: 50 } })
-    const holder = await pool.connect()
+    const holder = await pool.connect({ connectionTimeoutMillis: 5000 })
     const patient = withPoolOptions({ connectionTimeoutMillis: 0 }, () => pool.query('select 1 as it'))
     await rejection(pool.query('select 2'))
     expect(pool.waitingCount).toBe(1)

@@ -68,7 +68,7 @@ describe('a write with `transactional`', () => {
         if (asked.letter === 'S') session.send(message.error('ERROR', '0A000', 'no transactions here'), message.ready())
       }
     })
-    await using pool = holdfast({ ...server.config(), prePing: false })
+    await using pool = holdfast({ ...server.config(), prePing: false, watch: false })
     expect(await rejection(pool.query({ ...insert('refused'), transactional: true }))).toMatchObject({ code: '0A000' })
     expect(letters.join(' ')).toBe('Q P(BEGIN) B E P(insert into ) B D E S')
     expect(pool.idleCount).toBe(1)

@@ -66,3 +66,12 @@ function where({ applicationName, state, pid, exceptPid }: SessionFilter): { con
     values: [ADMIN_APPLICATION_NAME, applicationName ?? null, state ?? null, pid ?? null, exceptPid ?? null],
   }
 }
+
+/**
+ * Whether there are as many sessions as a pool has connections, by the statements that they have run last. The watch may have
+ * one more, beside the pool, for a minute; if it was opened too late, it has run nothing.
+ */
+export function areAsMany(queries: readonly string[], total: number): boolean {
+  if (queries.length !== total + 1) return queries.length === total
+  return queries.some((query) => query === '' || /^select (?:asked|told)\.pid|pg_xact_status/.test(query))
+}

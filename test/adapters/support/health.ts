@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { expect } from 'vitest'
 import { settles } from '../../faults/support/settling.ts'
-import { type Cluster, until } from '../../support/index.ts'
+import { areAsMany, type Cluster, until } from '../../support/index.ts'
 import type { Database } from '../subject.ts'
 
 /** Where a database has its sessions. */
@@ -10,9 +10,7 @@ export interface Place {
   readonly applicationName: string
 }
 
-/** Without the watch's own session beside the pool, which stays open for a minute, and may not have been asked anything. */
-const STATES = `select state from pg_stat_activity where application_name = $1 and backend_type = 'client backend'
-  and query !~ 'as asked\\(pid\\)|pg_terminate_backend' and query <> ''`
+const STATES = `select state, query from pg_stat_activity where application_name = $1 and backend_type = 'client backend'`
 
 /**
  * What must hold after every fault: the next statement and the next transaction succeed, other sessions see what they wrote,
@@ -37,13 +35,20 @@ export async function expectHealthy(database: Database, { cluster, applicationNa
     expect(rowCount).toBe(3)
     await until(() => pool.idleCount === pool.totalCount, { what: 'all connections to be idle' })
     expect(pool.waitingCount).toBe(0)
-    const states = async (): Promise<string[]> =>
-      (await admin.query(STATES, [applicationName])).rows.map(({ state }) => state)
-    await until(async () => (await states()).length === pool.totalCount, {
-      what: 'the server to count as many sessions as the pool does',
-    })
+    const sessions = async (): Promise<{ readonly state: string; readonly query: string }[]> =>
+      (await admin.query(STATES, [applicationName])).rows
+    await until(
+      async () =>
+        areAsMany(
+          (await sessions()).map(({ query }) => query),
+          pool.totalCount,
+        ),
+      {
+        what: 'the server to count as many sessions as the pool does',
+      },
+    )
     // A session that the pool ends in the background may still be there.
-    await until(async () => (await states()).every((state) => state === 'idle'), {
+    await until(async () => (await sessions()).every(({ state }) => state === 'idle'), {
       what: 'all sessions to be idle at the server',
     })
   })

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { test as base, describe, expect } from 'vitest'
-import { Cluster, FaultProxy, until } from '../../support/index.ts'
+import { areAsMany, Cluster, FaultProxy, until } from '../../support/index.ts'
 import { Customers, insist, type Order } from './customers.ts'
 import { FAULTS, type Place } from './faults.ts'
 import { type Answer, type Asked, Service, type ServiceOptions } from './service.ts'
@@ -131,8 +131,12 @@ export function describeService(file: string): void {
       // For a moment, only one of the two counts a session that opens or closes.
       await until(
         async () => {
-          const sessions = await place.cluster.countSessions({ applicationName: place.applicationName })
-          return ((await ask()).body as { size: number }).size === sessions
+          const sessions = await place.cluster.sessions({ applicationName: place.applicationName })
+          const { size } = (await ask()).body as { size: number }
+          return areAsMany(
+            sessions.map(({ query }) => query),
+            size,
+          )
         },
         { what: 'the server to count as many sessions as the pool does' },
       )

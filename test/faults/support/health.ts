@@ -1,13 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import { expect } from 'vitest'
-import { type Cluster, until } from '../../support/index.ts'
+import { areAsMany, type Cluster, until } from '../../support/index.ts'
 import { settles } from './settling.ts'
-
-/** Whether this is what the watch asks. Its session beside the pool stays open for a minute. */
-function isOfWatch(query: string): boolean {
-  return /\bas asked\(pid\)|pg_terminate_backend/.test(query)
-}
 
 /**
  * What must hold after every fault: both ways to run a statement work, every slot is there again, nothing is left
@@ -26,17 +21,10 @@ export async function expectHealthy(pool: pg.Pool, cluster: Cluster, application
   expect(await cluster.query('select id from entry where id = $1', [id])).toEqual([{ id }])
   await until(() => pool.idleCount === pool.totalCount, { what: 'all connections to be idle' })
   expect(pool.waitingCount).toBe(0)
-  await until(
-    async () => {
-      const sessions = await cluster.sessions({ applicationName })
-      const ours = sessions.filter(({ query }) => !isOfWatch(query))
-      // The session of the watch may have been opened too late for its question.
-      return [ours, ours.filter(({ query }) => query !== '')].some(({ length }) => length === pool.totalCount)
-    },
-    {
-      what: 'the server to count as many sessions as the pool does',
-    },
-  )
+  const queries = async (): Promise<string[]> => (await cluster.sessions({ applicationName })).map(({ query }) => query)
+  await until(async () => areAsMany(await queries(), pool.totalCount), {
+    what: 'the server to count as many sessions as the pool does',
+  })
   // A session that is being ended in the background may still be there.
   await until(async () => (await cluster.sessions({ applicationName })).every(({ state }) => state === 'idle'), {
     what: 'all sessions to be idle at the server',
