@@ -6,12 +6,12 @@ import type { Engine } from './engine/engine.ts'
 import type { Waiter } from './engine/waiter-list.ts'
 import { type AcquireOptions, checkAcquireOptions } from './options/call-options.ts'
 import { withoutUndefined } from './options/check.ts'
-import { type Call, Reruns } from './rerun/reruns.ts'
+import type { Call } from './rerun/read-again.ts'
+import { type RerunSource, Reruns } from './rerun/reruns.ts'
 import { systemClock } from './runtime/clock.ts'
 import { markForAnyContext } from './runtime/context.ts'
 import { currentScope, endedAttempt, type PoolOptionsScope } from './runtime/pool-options-scope.ts'
 import { failure } from './runtime/stack.ts'
-import type { Publisher } from './telemetry/events.ts'
 import { toError } from './thrown.ts'
 
 /** The callback of `connect(callback)`, with pg's three arguments. */
@@ -73,12 +73,13 @@ export class ConnectCallbackWaiter implements Waiter {
 }
 
 /** What a statement of `pool.query` needs from the engine. */
-export type QueryEngine = Pick<Engine, 'reacquire' | 'release' | 'runsUserCodeOnRelease' | 'publisher'>
+export type QueryEngine = Pick<Engine, 'reacquire' | 'release' | 'runsUserCodeOnRelease' | 'publisher' | 'reads'>
 
 /** A statement of `pool.query`, and what differs by where its client comes from. */
 interface PoolStatement<Lease> extends Call {
   readonly done: ResultCallback
-  readonly publisher: Publisher
+  readonly options?: PoolOptionsScope | undefined
+  readonly source: RerunSource
   /** Undefined as long as it hasn't failed. */
   reruns: Reruns | undefined
   release(lease: Lease): void
@@ -96,7 +97,8 @@ function runStatement<Lease>(
   const wasInTransaction = isInTransaction(client)
   const answered = (error: Error | null, result: QueryResult): void => {
     // The transaction that this statement has begun ends as the connection is released.
-    if (!wasInTransaction && isInTransaction(client)) statement.publisher.publish({ type: 'transaction-left-open' })
+    if (!wasInTransaction && isInTransaction(client))
+      statement.source.publisher.publish({ type: 'transaction-left-open' })
     statement.release(lease)
     if (error && runsAgain(statement, lease, error)) return
     statement.done(error ?? undefined, result)
@@ -113,11 +115,17 @@ function runStatement<Lease>(
 }
 
 function runsAgain<Lease>(statement: PoolStatement<Lease>, lease: Lease, error: Error): boolean {
-  statement.reruns ??= new Reruns(statement, statement.publisher)
+  statement.reruns ??= new Reruns(statement, statement.source)
   if (!statement.reruns.afterError(error)) return false
   if (statement.reacquire(lease)) return true
   statement.reruns.refuse(error, 'its caller has no time left')
   return false
+}
+
+/** What the caller of a statement is told when there is no connection for it, or none for its next run. */
+function failureOf<Lease>({ options, query, reruns }: PoolStatement<Lease>, reason: Error): Error {
+  const isGivenUp = (options ?? acquireOptionsIn(query))?.signal?.aborted === true
+  return isGivenUp ? reason : (reruns?.errorWithout(reason) ?? reason)
 }
 
 /** Waits for a connection on behalf of `query()`. The lease lasts as long as the statement. */
@@ -150,8 +158,8 @@ export class QueryWaiter implements Waiter, PoolStatement<Connection> {
     this.#engine = engine
   }
 
-  get publisher(): Publisher {
-    return this.#engine.publisher
+  get source(): RerunSource {
+    return this.#engine
   }
 
   leased(connection: Connection): void {
@@ -162,7 +170,7 @@ export class QueryWaiter implements Waiter, PoolStatement<Connection> {
 
   failed(error: Error): void {
     // In the next tick: a callback that throws must not keep the other waiters from being told.
-    process.nextTick(this.done, error)
+    process.nextTick(this.done, failureOf(this, error))
   }
 
   release(connection: Connection): void {
@@ -182,7 +190,7 @@ export class QueryThroughConnect implements PoolStatement<LeasedClient> {
   readonly query: unknown
   readonly values: unknown[] | undefined
   readonly done: ResultCallback
-  readonly publisher: Publisher
+  readonly source: RerunSource
   reruns: Reruns | undefined = undefined
   readonly #connect: Connect
   readonly #until: number
@@ -192,21 +200,21 @@ export class QueryThroughConnect implements PoolStatement<LeasedClient> {
     query: unknown,
     values: unknown[] | undefined,
     done: ResultCallback,
-    publisher: Publisher,
+    source: RerunSource,
     connect: Connect,
     until: number,
   ) {
     this.query = query
     this.values = values
     this.done = done
-    this.publisher = publisher
+    this.source = source
     this.#connect = connect
     this.#until = until
   }
 
   run(options: AcquireOptions | undefined = acquireOptionsIn(this.query)): void {
     this.#connect(options, (error, client) => {
-      if (error || !client) return this.done(error)
+      if (error || !client) return this.done(error && failureOf(this, error))
       tieToConnection(client)
       runStatement(this, client, client, false)
     })

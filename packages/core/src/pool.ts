@@ -278,7 +278,7 @@ export class Pool extends PgPool implements AsyncDisposable {
     const connect = (options: AcquireOptions | undefined, callback: ConnectCallback): void =>
       this.#askFor(options, () => this.connect(callback))
     const until = systemClock.now() + this.#options.connectionTimeoutMillis
-    new QueryThroughConnect(query, values, done, this.#engine.publisher, connect, until).run()
+    new QueryThroughConnect(query, values, done, this.#engine, connect, until).run()
   }
 }
 

@@ -34,6 +34,7 @@ describe('the defaults', () => {
       clientConnectionCheckMillis: 10_000,
       allowExitOnIdle: false,
       clientPerLease: true,
+      retryReads: true,
       transactionalWrites: false,
       prePing: { idleMillis: 500, timeoutMillis: 1000 },
       pingTimeoutMillis: 1000,

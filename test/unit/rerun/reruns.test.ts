@@ -3,6 +3,7 @@ import { type Loss, lossError } from '../../../packages/core/src/errors.ts'
 import { isRetryable } from '../../../packages/core/src/policy/classify-error.ts'
 import { judgeRerun } from '../../../packages/core/src/policy/rerun.ts'
 import { markTooSlow, wasTooSlow } from '../../../packages/core/src/policy/slowness.ts'
+import { ReadsAgain } from '../../../packages/core/src/rerun/read-again.ts'
 import { hasRunOut, Reruns } from '../../../packages/core/src/rerun/reruns.ts'
 import { type PoolEvent, Publisher } from '../../../packages/core/src/telemetry/events.ts'
 import { serverError } from '../../support/fake-client.ts'
@@ -80,7 +81,7 @@ describe('the reruns of one statement', () => {
 
   test('are three at most, and each is published', () => {
     const { publisher, events } = recorded()
-    const reruns = new Reruns({ query: 'select 1', values: undefined }, publisher)
+    const reruns = new Reruns({ query: 'select 1', values: undefined }, { publisher, reads: new ReadsAgain(true) })
     for (let attempt = 2; attempt <= 4; attempt++) {
       expect(reruns.afterError(lost(killed))).toMatchObject({ reason: 'rolled-back' })
       reruns.run(client, done)
@@ -95,7 +96,7 @@ describe('the reruns of one statement', () => {
 
   test('have no limit but the deadline while a pooler has no server', () => {
     const { publisher } = recorded()
-    const reruns = new Reruns({ query: 'select 1', values: undefined }, publisher)
+    const reruns = new Reruns({ query: 'select 1', values: undefined }, { publisher, reads: new ReadsAgain(true) })
     for (let time = 1; time <= 20; time++) {
       expect(reruns.afterError(lost(AWAY, { statementOutcome: 'never-ran' }))).toBeDefined()
       reruns.run(client, done)
@@ -104,13 +105,16 @@ describe('the reruns of one statement', () => {
 
   test('are none for a cursor or a stream, which have been used', () => {
     const { publisher } = recorded()
-    const reruns = new Reruns({ query: { submit: () => {} }, values: undefined }, publisher)
+    const reruns = new Reruns(
+      { query: { submit: () => {} }, values: undefined },
+      { publisher, reads: new ReadsAgain(true) },
+    )
     expect(reruns.afterError(lost(killed))).toBeUndefined()
   })
 
   test('say why there is none, if the statement did nothing', () => {
     const { publisher } = recorded()
-    const reruns = new Reruns({ query: 'select 1', values: undefined }, publisher)
+    const reruns = new Reruns({ query: 'select 1', values: undefined }, { publisher, reads: new ReadsAgain(true) })
     const slow = lost(serverError('25P04', 'terminating'))
     reruns.afterError(slow)
     expect(slow.message).toMatch(/which was rolled back.*not run again: it was ended because it took too long$/)

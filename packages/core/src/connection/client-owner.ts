@@ -19,8 +19,6 @@ export interface ClientOwner {
   readonly xidTracker: XidTracker | undefined
   /** Whether all leases have one client in common, instead of one each. */
   readonly isClientShared: boolean
-  /** Whether each write of its callers runs in a transaction of its own (`transactionalWrites`). */
-  readonly enclosesWrites: boolean
   /** Whether a statement that is sent now can be enclosed in a transaction of its own: nothing is open, nothing waits. */
   readonly mayEnclose: boolean
   /** Whether the connection was lost. */

@@ -19,7 +19,7 @@ export interface ConnectionSettings {
   readonly allowExitOnIdle: boolean
   /** Whether each lease has a client of its own, or all leases have the same. */
   readonly clientPerLease: boolean
-  /** Whether each write of a caller runs in a transaction of its own. */
+  /** Whether each write of a caller runs in a transaction of its own (`transactionalWrites`). */
   readonly enclosesWrites: boolean
   /** How to find out what became of a lost COMMIT; undefined if the pool doesn't resolve them. */
   readonly commits: CommitSettings | undefined

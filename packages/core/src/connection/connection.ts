@@ -141,10 +141,6 @@ export class Connection implements ClientOwner, LeaseOwner, StatementOwner {
     return this.is('leased')
   }
 
-  get enclosesWrites(): boolean {
-    return this.#settings.enclosesWrites
-  }
-
   get mayEnclose(): boolean {
     return !this.#settings.pipelined && this.session.transactionStatus === 'I' && this.pipeline.isIdle
   }

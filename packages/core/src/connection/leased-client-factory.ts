@@ -3,7 +3,7 @@ import type { Enclosing } from './enclosed-run.ts'
 import { type Lease, STAY } from './lease.ts'
 import { deriveLeaseHandle, type LeaseHandleClass, type LeaseOwner, PHYSICAL } from './leased-client.ts'
 import { ENCLOSED, type EnclosingClient, type LeasedClient } from './physical-client.ts'
-import type { QueryConfig } from './query-arguments.ts'
+import type { Callback, QueryConfig } from './query-arguments.ts'
 
 /** Makes what the caller of the present lease gets. */
 export type MakeLeasedClient = (owner: Owner) => LeasedClient
@@ -58,16 +58,18 @@ export function queryEnclosed(
   config: QueryConfig,
   as: Enclosing,
 ): Promise<QueryResult> | undefined {
-  const physical = physicalClient(client) as LeasedClient & Partial<EnclosingClient>
-  const enclose = physical[ENCLOSED]
-  if (!enclose || !hasOurQuery(client) || !hasOurQuery(physical)) return undefined
   let isSent = true
   const result = new Promise<QueryResult>((resolve, reject) => {
-    isSent = enclose.call(physical, config, as, (error, answer) =>
-      error ? reject(error) : resolve(answer as QueryResult),
-    )
+    isSent = encloseOn(client, config, as, (error, answer) => (error ? reject(error) : resolve(answer as QueryResult)))
   })
   return isSent ? result : undefined
+}
+
+/** The same with a callback. Returns false where that isn't possible, and nothing was sent. */
+export function encloseOn(client: LeasedClient, config: QueryConfig, as: Enclosing, callback: Callback): boolean {
+  const physical = physicalClient(client) as LeasedClient & Partial<EnclosingClient>
+  if (!hasOurQuery(client) || !hasOurQuery(physical)) return false
+  return physical[ENCLOSED]?.(config, as, callback) ?? false
 }
 
 /** Whether a client has the `query` of its class, and no other. */

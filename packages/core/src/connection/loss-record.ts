@@ -93,6 +93,7 @@ export class LossRecord {
       if (loss.commitOutcome === 'aborted') commit.end = undefined
       lease.attempt?.noteLoss(lease, loss.commitOutcome === 'unknown')
       if (isCommitted) lease.attempt?.noteCommit(lease)
+      else if (loss.commitOutcome === 'aborted') commit.end = { outcome: 'rolled-back', result: undefined }
       return isCommitted
     })
   }

@@ -167,7 +167,7 @@ function derive(base: typeof Client): PhysicalClientClass {
       const isFirst = owner.lease.beginsWith(config) && !hasOwnQuery(base)
       if (refusal) return refuse(owner, { text, refusal, signal, isFirst }, callback)
       const kind = kindToSend(config, values)
-      if (owner.enclosesWrites && this.#encloseWrite(config, values, callback, signal, isFirst)) return
+      if (owner.statements.enclosesWrites && this.#encloseWrite(config, values, callback, signal, isFirst)) return
       const run = new StatementRun(owner, text, kind, callback, isFirst)
       run.startTimeout(timeout || this.#queryTimeout)
       // A COMMIT or ROLLBACK runs to its end once it is sent: nothing else tells what became of the transaction.
@@ -188,8 +188,10 @@ function derive(base: typeof Client): PhysicalClientClass {
       const isPossible =
         owner.mayEnclose && !hasOwnQuery(base) && isEnclosable(config.text, kindToSend(config, undefined))
       const signal = config.signal ?? (owner.isLeased ? currentScope() : undefined)?.signal
-      if (!isPossible || refusalOf(owner, config.text, signal)) return false
-      this.#enclose(config, undefined, inItsContext(callback), as, signal)
+      if (!isPossible) return false
+      const refusal = refusalOf(owner, config.text, signal)
+      if (refusal) process.nextTick(callback, refusal)
+      else this.#enclose(config, undefined, inItsContext(callback), as, signal)
       return true
     }
 

@@ -184,11 +184,14 @@ export interface StatementSettings {
   readonly commits: CommitSettings | undefined
   /** The watch over silent statements; undefined if the pool has none. */
   readonly watch?: { readonly isAwake: boolean; wake(): void } | undefined
+  /** Whether each write of a caller runs in a transaction of its own (`transactionalWrites`). */
+  readonly enclosesWrites: boolean
 }
 
 /** The statements of a connection, from the call to the end: how long they may take, and what their end says of the session. */
 export class Statements {
   readonly inFlight: InFlight
+  readonly enclosesWrites: boolean
   readonly #owner: StatementOwner
   readonly #settings: StatementSettings
   #firstFailure: Error | undefined
@@ -196,6 +199,7 @@ export class Statements {
   constructor(owner: StatementOwner, settings: StatementSettings) {
     this.inFlight = new InFlight(settings.pipelined)
     this.#owner = owner
+    this.enclosesWrites = settings.enclosesWrites
     this.#settings = settings
   }
 

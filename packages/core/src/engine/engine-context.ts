@@ -3,6 +3,7 @@ import type { Connector } from '../connect/connector.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { ResolvedOptions } from '../options/resolved-options.ts'
 import type { RetireReason } from '../policy/retirement.ts'
+import type { ReadsAgain } from '../rerun/read-again.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Interruption, Publisher } from '../telemetry/events.ts'
 import type { Inventory } from './inventory.ts'
@@ -28,6 +29,8 @@ export interface EngineParts {
  */
 export interface EngineContext extends EngineParts {
   readonly inventory: Inventory
+  /** The plain reads that run again. */
+  readonly reads: ReadsAgain
   /** Whether the pool is shutting down. `Shutdown` sets it, once. */
   isShuttingDown: boolean
   /** Why the last attempt to open a connection failed; undefined once one has succeeded. */

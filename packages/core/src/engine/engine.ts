@@ -2,6 +2,7 @@ import type { AsyncResource } from 'node:async_hooks'
 import type { Connection } from '../connection/connection.ts'
 import type { LeaseTerms } from '../connection/lease.ts'
 import type { RetireReason } from '../policy/retirement.ts'
+import { ReadsAgain } from '../rerun/read-again.ts'
 import { abortReason } from '../runtime/abort.ts'
 import { ConnectScheduler, Outage } from './connect-scheduler.ts'
 import type { EngineContext, EngineParts } from './engine-context.ts'
@@ -31,6 +32,7 @@ export class Engine implements EngineContext {
   readonly checkCapacity: EngineParts['checkCapacity']
   readonly shortenResolver: EngineParts['shortenResolver']
   readonly inventory: Inventory
+  readonly reads: ReadsAgain
   isShuttingDown = false
   readonly #retirement: Retirement
   readonly #usability: Usability
@@ -54,6 +56,7 @@ export class Engine implements EngineContext {
     this.checkCapacity = parts.checkCapacity
     this.shortenResolver = parts.shortenResolver
     this.inventory = new Inventory(parts.options.lifo)
+    this.reads = new ReadsAgain(parts.options.retryReads)
     this.#hasLeaseListener = parts.publisher.hasListener('connection-leased')
     const outage = new Outage(parts.publisher)
     const retirement = new Retirement(this)
@@ -156,10 +159,7 @@ export class Engine implements EngineContext {
     return this.#retirement.retiredClosed()
   }
 
-  /**
-   * Closes all within `closeTimeoutMillis`. Leased connections get that time to be released, and a waiter for which a
-   * connection is on its way still gets it. Resolves when all is closed.
-   */
+  /** Closes all within `closeTimeoutMillis`, and resolves when all is closed: see `Shutdown`. */
   close(): Promise<void> {
     return this.#shutdown.begin()
   }

@@ -117,7 +117,10 @@ export class Shutdown {
     clock.schedule(closeMillis, () => retirement.destroyAll(), 'process')
   }
 
-  /** Closes all within `closeTimeoutMillis`. Resolves when all is closed. */
+  /**
+   * Closes all within `closeTimeoutMillis`. Leased connections get that time to be released, and a waiter for which a
+   * connection is on its way still gets it. Resolves when all is closed.
+   */
   begin(): Promise<void> {
     this.#closed ??= this.#close()
     return this.#closed

@@ -110,19 +110,23 @@ function closeIn(of: string, given: { readonly close?: boolean | undefined }, pr
   return close
 }
 
-/** What a config may ask of `pool.query`. */
+/** What a config may ask of a pool. */
 interface StatementConfig {
   readonly idempotent?: unknown
   readonly transactional?: unknown
+  readonly retryRead?: unknown
 }
 
 /** Only a pool can run a statement again, or in a transaction of its own. A client must not ignore that in silence. */
-export function poolOptionRefusal({ idempotent, transactional }: StatementConfig): Error | undefined {
-  if (!idempotent && !transactional) return undefined
-  const problems: string[] = []
+export function poolOptionRefusal({ idempotent, transactional, retryRead }: StatementConfig): Error | undefined {
+  if (!idempotent && !transactional && (retryRead === undefined || typeof retryRead === 'boolean')) return undefined
+  const problems = new Problems()
   if (idempotent)
-    problems.push('`query.idempotent` works with `pool.query` only: a client can send nothing over another connection.')
+    problems.found.push(
+      '`query.idempotent` works with `pool.query` only: a client can send nothing over another connection.',
+    )
   if (transactional)
-    problems.push('`query.transactional` works with `pool.query` only. Elsewhere, use `pool.transaction(fn)`.')
-  return new OptionsError(problems)
+    problems.found.push('`query.transactional` works with `pool.query` only. Elsewhere, use `pool.transaction(fn)`.')
+  if (retryRead !== undefined) problems.oneOf('query.retryRead', retryRead, [true, false])
+  return new OptionsError(problems.found)
 }

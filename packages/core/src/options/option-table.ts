@@ -157,6 +157,11 @@ export const OPTIONS: { readonly [Name in keyof OwnOptions]-?: Option<Name> } = 
     reason: 'A COMMIT that runs many deferred triggers may take long.',
     read: orNever(checked(number(0))),
   },
+  retryReads: {
+    default: true,
+    reason: 'The server guarantees that the second run writes nothing.',
+    read: checked(oneOf(true, false)),
+  },
   transactionalWrites: {
     default: false,
     reason: 'Each write takes a round trip more.',

@@ -4,9 +4,8 @@ import type { LeaseOwner } from '../connection/leased-client.ts'
 import { ReleaseError } from '../errors.ts'
 import { inContext } from '../runtime/context.ts'
 import { type PoolOptionsScope, runInScope } from '../runtime/pool-options-scope.ts'
-import type { Publisher } from '../telemetry/events.ts'
 import { isError, messageOf } from '../thrown.ts'
-import { Reruns } from './reruns.ts'
+import { type RerunSource, Reruns } from './reruns.ts'
 
 /** What waits for the next connection of a lease. */
 export interface NextLease extends LeaseTerms {
@@ -15,8 +14,7 @@ export interface NextLease extends LeaseTerms {
 }
 
 /** What moving a lease needs from the engine. */
-export interface LeaseSource {
-  readonly publisher: Publisher
+export interface LeaseSource extends RerunSource {
   /** Leases another connection, before all that asked later than `askedAt`; false if it is too late. */
   reacquire(waiter: NextLease, askedAt: number): boolean
 }
@@ -30,7 +28,7 @@ export function moveLease(connection: Connection, failed: FailedCall, source: Le
   const { call, error } = failed
   const [query, second] = call.args
   const values = typeof second === 'function' ? undefined : (second as unknown[] | undefined)
-  const reruns = (call.reruns as Reruns | undefined) ?? new Reruns({ query, values }, source.publisher)
+  const reruns = (call.reruns as Reruns | undefined) ?? new Reruns({ query, values }, source)
   if (!reruns.afterError(error)) return false
   const move = new LeaseMove(connection, failed, reruns)
   if (inContext(call.context, () => source.reacquire(move, connection.lease.askedAt))) return true
@@ -71,7 +69,8 @@ class LeaseMove implements NextLease {
     lease.attempt?.noteLease(lease, call.client.release)
     this.#from.lease.moveListenersTo(lease, connection.client)
     if (!this.#release) this.#from.endLease(this.#number)
-    lease.noteCall(call.client, call.args, this.#reruns)
+    if (this.#reruns.isLast) lease.stay()
+    else lease.noteCall(call.client, call.args, this.#reruns)
     const run = (): void => this.#reruns.run(connection.client, done)
     if (signal) runInScope({ signal }, run)
     else run()

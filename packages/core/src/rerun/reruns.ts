@@ -1,4 +1,3 @@
-import type { QueryResult } from 'pg'
 import type { LeasedClient } from '../connection/physical-client.ts'
 import { isSubmittable } from '../connection/query-arguments.ts'
 import { addReason } from '../errors.ts'
@@ -6,16 +5,11 @@ import { TRANSACTION_RETRY } from '../options/option-table.ts'
 import { type CertainReason, judgeRerun } from '../policy/rerun.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { Publisher, StatementRetryReason } from '../telemetry/events.ts'
+import type { Call, ReadsAgain, Told } from './read-again.ts'
 
-/** A statement, as it was given to `query`. */
-export interface Call {
-  readonly query: unknown
-  readonly values: unknown[] | undefined
-}
-
-/** How a statement is to be run again. */
+/** How a statement is to be run again: as it is, or, if it is a plain read that may have run, in a transaction that only reads. */
 export interface Rerun {
-  readonly reason: CertainReason
+  readonly reason: CertainReason | 'plain-read'
   /** Why the last run failed, and when. */
   readonly error: Error
   readonly at: number
@@ -37,6 +31,12 @@ export function publishRetry(publisher: Publisher, { at, ...retry }: StatementRe
   publisher.publish({ type: 'statement-retried', ...retry, pausedMillis })
 }
 
+/** What the reruns of a pool have in common. */
+export interface RerunSource {
+  readonly publisher: Publisher
+  readonly reads: ReadsAgain
+}
+
 /** Errors of statements that have been run again as often as they may be. */
 const RUN_OUT = new WeakSet<Error>()
 
@@ -48,14 +48,14 @@ export function hasRunOut(error: Error): boolean {
 /** The reruns of one statement that was lost: the only place that decides whether there is another one, and in which form. */
 export class Reruns {
   readonly #call: Call
-  readonly #publisher: Publisher
+  readonly #source: RerunSource
   #attempts = 1
   #counted = 0
   #next: Rerun | undefined
 
-  constructor(call: Call, publisher: Publisher) {
+  constructor(call: Call, source: RerunSource) {
     this.#call = call
-    this.#publisher = publisher
+    this.#source = source
   }
 
   /**
@@ -63,16 +63,36 @@ export class Reruns {
    * if the statement did nothing. A cursor or a stream has been used by then, so it is never run again.
    */
   afterError(error: Error): Rerun | undefined {
+    const { isLast } = this
     this.#next = undefined
-    if (isSubmittable(this.#call.query)) return undefined
+    if (isSubmittable(this.#call.query) || isLast) return undefined
     const verdict = judgeRerun(error)
-    if (!verdict) return undefined
+    if (!verdict) return this.#readAgain(error)
     if ('whyNot' in verdict) return this.refuse(error, verdict.whyNot)
     if (!verdict.isRefusal && ++this.#counted > TRANSACTION_RETRY.retries) {
       RUN_OUT.add(error)
       return this.refuse(error, `it has run ${this.#attempts} times`)
     }
     this.#next = { reason: verdict.reason, error, at: systemClock.now() }
+    return this.#next
+  }
+
+  /** Whether there is no other run after the one that comes now. */
+  get isLast(): boolean {
+    return this.#next?.reason === 'plain-read'
+  }
+
+  /**
+   * What its caller is told if there is no connection for the next run: of a read that may have run, the loss, since what looks
+   * like a read may have written. Anything else did nothing.
+   */
+  errorWithout(reason: Error): Error {
+    return this.#next?.reason === 'plain-read' ? this.#next.error : reason
+  }
+
+  #readAgain(error: Error): Rerun | undefined {
+    if (!this.#source.reads.mayRun(this.#call, error)) return undefined
+    this.#next = { reason: 'plain-read', error, at: systemClock.now() }
     return this.#next
   }
 
@@ -83,13 +103,16 @@ export class Reruns {
   }
 
   /** Runs the statement on this client: again, if a run has failed. */
-  run(client: LeasedClient, done: (error: Error | null, result: QueryResult) => void): void {
+  run(client: LeasedClient, done: Told): void {
     const { query, values } = this.#call
-    if (this.#next) this.#publish(this.#next)
+    const next = this.#next
+    if (next?.reason === 'plain-read')
+      return this.#source.reads.run(client, this.#call, next.error, () => this.#publish(next), done)
+    if (next) this.#publish(next)
     client.query(query as string, values as unknown[], done)
   }
 
   #publish({ reason, error, at }: Rerun): void {
-    publishRetry(this.#publisher, { reason, attempt: ++this.#attempts, error, at })
+    publishRetry(this.#source.publisher, { reason, attempt: ++this.#attempts, error, at })
   }
 }

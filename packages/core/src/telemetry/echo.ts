@@ -149,6 +149,7 @@ const RETIRED: Record<RetireReason, (id: EventConnection['id'], cause: unknown) 
 const MAY_RUN_AGAIN: Record<StatementRetryReason, string> = {
   idempotent: 'as it is idempotent',
   'never-ran': 'as nothing of it ran',
+  'plain-read': 'as it only reads',
   'rolled-back': 'as the server rolled it back',
   'stale-session': 'as nothing of it ran in a stale session',
 }

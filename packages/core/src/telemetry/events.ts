@@ -120,7 +120,7 @@ export type PoolEvent =
   /** A statement of `pool.query`, or the first one of a client, runs again. */
   | ({
       readonly type: 'statement-retried'
-      /** `idempotent`, `never-ran`, `rolled-back` or `stale-session`. */
+      /** `idempotent`, `never-ran`, `plain-read`, `rolled-back` or `stale-session`. */
       readonly reason: StatementRetryReason
     } & Rerun)
   /** A text that the pool itself prepared (`prepare`) is no longer prepared in this pool, or no text is. */
@@ -190,10 +190,11 @@ interface Rerun {
  * Why a statement may run again:
  * - `idempotent`: its caller says that running it twice is harmless;
  * - `never-ran`: it wasn't sent, never arrived, or was refused before anything of it ran;
+ * - `plain-read`: it only reads, and the server guarantees that it does;
  * - `rolled-back`: the server ended it before it was complete, so nothing of it is written;
  * - `stale-session`: the state of the session prevented it (a cached plan, a dropped prepared statement), and nothing ran.
  */
-export type StatementRetryReason = 'idempotent' | 'never-ran' | 'rolled-back' | 'stale-session'
+export type StatementRetryReason = 'idempotent' | 'never-ran' | 'plain-read' | 'rolled-back' | 'stale-session'
 
 /** What may have happened to the process: it was suspended, or it is a copy of the process that made the pool. */
 export type Interruption = Extract<PoolEvent, { type: 'process-suspended' | 'process-changed' }>

@@ -36,6 +36,12 @@ export interface StatementOptions {
   readonly transactional?: boolean | undefined
   /** `false`: the pool doesn't prepare it by itself, however often it is sent. @default the pool's `prepare` */
   readonly prepare?: boolean | undefined
+  /**
+   * `false`: don't run a plain read again although its connection was lost: see the pool's `retryReads`.
+   *
+   * @default the pool's `retryReads`, which is true
+   */
+  readonly retryRead?: boolean | undefined
 }
 
 /** Where such a statement runs. */
@@ -57,6 +63,7 @@ const KEYS: Record<keyof StatementOptions, true> = {
   idempotent: true,
   transactional: true,
   prepare: true,
+  retryRead: true,
 }
 
 /**
@@ -90,7 +97,7 @@ function runWithOptions(
       options?.transactional === undefined &&
       transactionalOf(query) !== false &&
       isWrite(query, values)
-    if (isEnclosed) return runWrite(source, settings, query, values, options?.signal)
+    if (isEnclosed) return runWrite(source, settings, query, values, options)
     return options && runStatement(source, settings, query, values, options)
   } catch (error) {
     return Promise.reject(error)
@@ -109,13 +116,13 @@ function statementOptionsOf(query: unknown, third: unknown): StatementOptions | 
   if (third) problems.group('query', third, '{ idempotent: true }')
   const given = withoutUndefined((third || {}) as StatementOptions)
   checkGroupKeys('query', given, Object.keys(KEYS), problems)
-  const { signal, idempotent, transactional, prepare } = { ...pick(inConfig), ...given }
-  for (const [option, value] of Object.entries({ idempotent, transactional, prepare }))
+  const { signal, idempotent, transactional, prepare, retryRead } = { ...pick(inConfig), ...given }
+  for (const [option, value] of Object.entries({ idempotent, transactional, prepare, retryRead }))
     if (value !== undefined) problems.oneOf(`query.${option}`, value, [true, false])
   if (idempotent && transactional)
     problems.found.push('`query.idempotent` and `query.transactional` exclude each other: may it run twice, or not?')
   if (problems.found.length > 0) throw new OptionsError(problems.found)
-  return { signal, idempotent, transactional, prepare }
+  return { signal, idempotent, transactional, prepare, retryRead }
 }
 
 function isConfig(query: unknown): query is QueryConfig {
@@ -137,10 +144,10 @@ async function runWrite(
   { rollbackMillis }: StatementSettings,
   query: string | QueryConfig,
   values: unknown[] | undefined,
-  signal: AbortSignal | undefined,
+  options: StatementOptions | undefined,
 ): Promise<QueryResult> {
-  const statement = statementOf(query, values)
-  const given = signal ?? (statement as StatementOptions).signal
+  const statement = withProperties(statementOf(query, values), withoutUndefined({ prepare: options?.prepare }))
+  const given = options?.signal ?? (statement as StatementOptions).signal
   try {
     return await statementOn(source, statement, given ? { signal: given } : {}, rollbackMillis)
   } catch (error) {
@@ -155,12 +162,13 @@ async function runStatement(
   { publisher, rollbackMillis }: StatementSettings,
   query: string | QueryConfig,
   values: unknown[] | undefined,
-  { signal, idempotent, transactional, prepare }: StatementOptions,
+  { signal, idempotent, transactional, prepare, retryRead }: StatementOptions,
 ): Promise<QueryResult> {
   const plain = statementOf(query, values)
   const statement = prepare === undefined ? plain : withProperties(plain, { prepare })
   if (transactional) return await statementOn(source, statement, signal ? { signal } : {}, rollbackMillis)
-  const abortable = signal ? withProperties(statement, { signal }) : statement
+  const own = withoutUndefined({ signal, retryRead })
+  const abortable = Object.keys(own).length > 0 ? withProperties(statement, own) : statement
   if (!idempotent) return await source.query(abortable)
   let failed: { readonly error: Error; readonly at: number } | undefined
   const tryOnce = (attempt: number): Promise<QueryResult> => {
@@ -200,6 +208,6 @@ function withProperties(statement: QueryConfig, properties: object): QueryConfig
   return copy
 }
 
-function pick({ signal, idempotent, transactional, prepare }: StatementOptions): StatementOptions {
-  return withoutUndefined({ signal, idempotent, transactional, prepare })
+function pick({ signal, idempotent, transactional, prepare, retryRead }: StatementOptions): StatementOptions {
+  return withoutUndefined({ signal, idempotent, transactional, prepare, retryRead })
 }

@@ -95,6 +95,7 @@ const single: Arbitrary<SinglePlan> = fc.record({
     'pool.query' as const,
     'first on a client' as const,
     'second on a client' as const,
+    'transactional' as const,
   ),
 })
 

@@ -6,7 +6,7 @@ import type { Row } from './wire.ts'
 /** Commands that only read: the application's, and the pool's about transactions, sessions and the server. */
 type Question = Extract<
   Command,
-  { do: 'read' | 'probe' | 'who are you' | 'limits' | 'status' | 'where is' | 'terminate' }
+  { do: 'read' | 'probe' | 'who are you' | 'limits' | 'functions' | 'status' | 'where is' | 'terminate' }
 >
 
 /** Answers a question in this session. */
@@ -22,6 +22,9 @@ export function answerTo(question: Question | WatchQuestion, session: ModelSessi
       return found([{ server: server.identityOf(session), ...server.checkpointRow() }])
     case 'limits':
       return found([{ superuser: 't', server: '100' }])
+    // Whatever they are: all write, or fail.
+    case 'functions':
+      return found([{ schema: 'public', name: 'write', isRead: 'false' }])
     case 'status': {
       const status = server.statusOf(question.id)
       return status ? found([{ status }]) : { error: ['22023', `transaction ID ${question.id} is in the future`] }

@@ -169,6 +169,7 @@ export class ModelSession {
       if (!failed && !isExtended && index === commands.length - 1 && this.#status === 'I')
         failed = yield* this.#commit()
       if (failed) break
+      if (isExtended && index > 0) this.#said.push(...prepared())
       this.#said.push(...(tag ? done(tag, rows) : [nothingAsked()]))
     }
     if (!failed && isExtended && this.#status === 'I') failed = yield* this.#commit()
@@ -230,6 +231,7 @@ export class ModelSession {
       case 'probe':
       case 'who are you':
       case 'limits':
+      case 'functions':
       case 'status':
       case 'where is':
       case 'terminate':

@@ -15,8 +15,8 @@ export type SingleKind =
 /** One statement, outside of any transaction of the caller's. */
 export interface SinglePlan {
   readonly kind: SingleKind
-  /** Through the pool, or on a client that it was acquired for: as its first statement, or its second. */
-  readonly via: 'pool.query' | 'first on a client' | 'second on a client'
+  /** Through the pool, as it is or in a transaction of its own, or on a client that it was acquired for: as its first statement, or its second. */
+  readonly via: 'pool.query' | 'transactional' | 'first on a client' | 'second on a client'
 }
 
 /** What the caller of a statement was told. */
@@ -36,11 +36,17 @@ const TEXTS: Record<SingleKind, (label: string) => { readonly text: string; read
 export async function runSingle(pool: Pool, { kind, via }: SinglePlan, label: string): Promise<SingleTold> {
   const { text, values } = TEXTS[kind](label)
   try {
-    const { rowCount } = via === 'pool.query' ? await pool.query(text, values) : await onClient(pool, via, text, values)
+    const { rowCount } = await runBy(via, pool, text, values)
     return { rows: rowCount ?? 0 }
   } catch (error) {
     return { error }
   }
+}
+
+async function runBy(via: SinglePlan['via'], pool: Pool, text: string, values: string[] | undefined) {
+  if (via === 'pool.query') return await pool.query(text, values)
+  if (via === 'transactional') return await pool.query(text, values, { transactional: true })
+  return await onClient(pool, via, text, values)
 }
 
 async function onClient(pool: Pool, via: SinglePlan['via'], text: string, values: string[] | undefined) {

@@ -10,7 +10,7 @@ export type Command =
   | { readonly do: 'conflict'; readonly key: string }
   | { readonly do: 'doom'; readonly key: string }
   | { readonly do: 'probe'; readonly withServer: boolean }
-  | { readonly do: 'who are you' | 'limits' }
+  | { readonly do: 'who are you' | 'limits' | 'functions' }
   | { readonly do: 'status'; readonly id: bigint }
   | { readonly do: 'where is' | 'terminate'; readonly which: SessionCondition }
   /** The questions of the watch. */
@@ -58,6 +58,7 @@ const GRAMMAR: readonly (readonly [RegExp, (groups: Record<string, string>, text
   [/pg_control_checkpoint/, () => ({ do: 'who are you' })],
   [/pg_current_xact_id_if_assigned/, (_, text) => ({ do: 'probe', withServer: text.includes('pg_control_system') })],
   [/pg_roles/, () => ({ do: 'limits' })],
+  [/pg_proc/, () => ({ do: 'functions' })],
 ]
 
 /** The commands in a text. Throws if the model doesn't know one, as when the pool sends a new query. */

@@ -1,6 +1,9 @@
 import { ClientMessages } from '../../../support/client-messages.ts'
 
-/** A client's message, as far as the model server acts on it. Parse to Sync are one request. */
+/**
+ * A client's message, as far as the model server acts on it. All that is under one Sync is one request: the texts of several
+ * statements stand one behind the other, as in one text.
+ */
 export type Request =
   | { readonly kind: 'start-up' }
   | { readonly kind: 'cancel'; readonly pid: number; readonly key: number }
@@ -14,6 +17,8 @@ export class RequestReader {
   readonly #messages = new ClientMessages()
   #text = ''
   #values: string[] = []
+  /** What is to be executed at Sync. */
+  #texts: string[] = []
 
   /** The requests that these bytes complete. */
   read(chunk: Buffer): Request[] {
@@ -37,10 +42,17 @@ export class RequestReader {
         return undefined
       }
       case 'B':
-        this.#values = valuesIn(body)
+        this.#values = [...this.#values, ...valuesIn(body)]
         return undefined
-      case 'S':
-        return { kind: 'statement', text: this.#text, values: this.#values }
+      case 'E':
+        this.#texts.push(this.#text)
+        return undefined
+      case 'S': {
+        const request = { kind: 'statement', text: this.#texts.join('; '), values: this.#values } as const
+        this.#texts = []
+        this.#values = []
+        return request
+      }
       case 'X':
         return { kind: 'goodbye' }
       default:
