@@ -225,7 +225,7 @@ describe('what opening a connection calls', () => {
   test('what opening calls runs in the context of the caller that caused it', async ({ direct, cluster }) => {
     const { pool, found } = observed({ ...direct, max: 20 }, cluster.password)
     await using _pool = pool
-    await allAtOnce(() => pool.query('select pg_sleep(0.05)'))
+    await allAtOnce(() => pool.query('select pg_sleep(0.5)'))
     for (const hook of HOOKS) expect([hook, found[hook]?.toSorted()]).toEqual([hook, NAMES.toSorted()])
   })
 

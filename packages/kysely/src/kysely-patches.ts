@@ -41,7 +41,11 @@ export function sendSelectsAgain(connection: DatabaseConnection, pool: Pool, lea
     leaseOptions.set(connection, USED)
     return executeQuery<Row>(query, options).catch((error) => {
       if (!isSingle || !onlyReads(query.query) || !isDisconnect(error)) throw error
-      return pool.query<Row & {}>({ text: query.sql, values: [...query.parameters], idempotent: true, ...options })
+      // With `retryReads` the client may have moved to another connection, and holds it. If not, this sends nothing.
+      return executeQuery<Row>(query, options).catch((again) => {
+        if (!isDisconnect(again)) throw again
+        return pool.query<Row & {}>({ text: query.sql, values: [...query.parameters], idempotent: true, ...options })
+      })
     })
   }
 }

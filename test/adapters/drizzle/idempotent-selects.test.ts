@@ -189,7 +189,7 @@ describe.each(EDITIONS)(
       test.for([{ idempotentSelects: false }, {}])(
         'idempotentSelects does not send again a SELECT without `idempotentSelects: true`: %o',
         async (how, { aimed, aimedAt, runs }) => {
-          const db = open(aimedAt, how)
+          const db = open({ ...aimedAt, retryReads: false }, how)
           await using _pool = db.$client
           const shots = [1, 2, 3].map((nth) => aimed.aim({ statement: COUNTED, point: 'on-reply', nth }, 'rst'))
           expect(await rejection(select(db))).toMatchObject(LOST)

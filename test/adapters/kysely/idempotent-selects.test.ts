@@ -40,7 +40,7 @@ describe('a SELECT of the query builder', () => {
   test.for(LOSSES)(
     'a SELECT of the query builder is sent again when its connection is lost %s',
     async ([, point, act, times], { cluster, aimed, aimedAt, runs }) => {
-      await using pool = holdfast({ ...aimedAt, max: 1 })
+      await using pool = holdfast({ ...aimedAt, max: 1, retryReads: false })
       const db = open(pool)
       const shot = aimed.aim({ statement: COUNTED, point }, act)
       expect(await select(db)).toEqual([{ id: String(times) }])
@@ -50,8 +50,20 @@ describe('a SELECT of the query builder', () => {
     },
   )
 
-  test('a built SELECT is sent again when it is lost twice', async ({ cluster, aimed, aimedAt, runs }) => {
+  test('a built SELECT is sent again on the connection to which retryReads has moved its client', async ({
+    aimed,
+    aimedAt,
+    runs,
+  }) => {
     await using pool = holdfast({ ...aimedAt, max: 1 })
+    const shot = aimed.aim({ statement: COUNTED, point: 'on-reply' }, 'rst')
+    expect(await settles(select(open(pool)), 'the SELECT')).toEqual([{ id: '2' }])
+    await shot.fired
+    expect(await runs()).toBe(2)
+  })
+
+  test('a built SELECT is sent again when it is lost twice', async ({ cluster, aimed, aimedAt, runs }) => {
+    await using pool = holdfast({ ...aimedAt, max: 1, retryReads: false })
     const shots = [1, 2].map((nth) => aimed.aim({ statement: COUNTED, point: 'on-reply', nth }, 'rst'))
     expect(await select(open(pool))).toEqual([{ id: '3' }])
     await Promise.all(shots.map((shot) => shot.fired))
@@ -87,7 +99,7 @@ describe('a SELECT of the query builder', () => {
       (db) => db.selectFrom('counted').select('id').execute({ signal: new AbortController().signal }),
     ],
   ])('a SELECT of the query builder is sent again %s', async ([, run], { cluster, aimed, aimedAt, runs }) => {
-    await using pool = holdfast({ ...aimedAt, max: 1 })
+    await using pool = holdfast({ ...aimedAt, max: 1, retryReads: false })
     await pool.query('insert into entry values ($1) on conflict do nothing', ['locked'])
     const db = open(pool)
     const shot = aimed.aim({ statement: COUNTED, point: 'on-reply' }, 'rst')
@@ -98,7 +110,7 @@ describe('a SELECT of the query builder', () => {
   })
 
   test('a built SELECT is sent again on each lease, also after other statements', async ({ aimed, aimedAt, runs }) => {
-    await using pool = holdfast({ ...aimedAt, max: 1 })
+    await using pool = holdfast({ ...aimedAt, max: 1, retryReads: false })
     const db = open(pool)
     await db.connection().execute(select)
     await db.transaction().execute(select)
@@ -110,7 +122,7 @@ describe('a SELECT of the query builder', () => {
   test('a SELECT that is sent again is told to a logger as one', async ({ aimed, aimedAt, runs }) => {
     const logged: string[] = []
     const log = ({ level }: LogEvent): void => void logged.push(level)
-    await using pool = holdfast({ ...aimedAt, max: 1 })
+    await using pool = holdfast({ ...aimedAt, max: 1, retryReads: false })
     const db = new Kysely<Database>({ dialect: new HoldfastDialect({ ...AGAIN, pool }), log })
     for (const nth of [1, 3]) aimed.aim({ statement: COUNTED, point: 'on-reply', nth }, 'rst')
     await select(db)
@@ -119,7 +131,7 @@ describe('a SELECT of the query builder', () => {
   })
 
   test('a built SELECT is sent again over the pool that a function returned', async ({ aimed, aimedAt, runs }) => {
-    await using pool = holdfast({ ...aimedAt, max: 1 })
+    await using pool = holdfast({ ...aimedAt, max: 1, retryReads: false })
     const ask = vi.fn(async () => pool)
     const db = new Kysely<Database>({ dialect: new HoldfastDialect({ ...AGAIN, pool: ask }) })
     const shot = aimed.aim({ statement: COUNTED, point: 'on-reply' }, 'rst')
@@ -174,7 +186,7 @@ describe('idempotentSelects does not send again', () => {
   ])(
     'idempotentSelects does not send again the statement %s',
     async ([, statement, run], { cluster, aimed, aimedAt, runs }) => {
-      await using pool = holdfast({ ...aimedAt, max: 1 })
+      await using pool = holdfast({ ...aimedAt, max: 1, retryReads: false })
       const shot = aimed.aim({ statement, point: 'on-reply' }, 'rst')
       expect(await rejection(run(open(pool)))).toBeInstanceOf(ConnectionLostError)
       await shot.fired
@@ -226,7 +238,7 @@ describe('idempotentSelects does not send again', () => {
           .execute(),
     ],
   ])('idempotentSelects does not send again %s', async ([, run], { cluster, aimed, aimedAt }) => {
-    await using pool = holdfast({ ...aimedAt, max: 1 })
+    await using pool = holdfast({ ...aimedAt, max: 1, retryReads: false })
     const shot = aimed.aim({ statement: /"entry"/, point: 'on-reply' }, 'rst')
     // If it were sent again, it would succeed, or fail because the key exists.
     expect(await rejection(run(open(pool)))).toBeInstanceOf(ConnectionLostError)
@@ -235,7 +247,7 @@ describe('idempotentSelects does not send again', () => {
   })
 
   test('idempotentSelects does not repeat an INSERT whose answer was lost', async ({ cluster, aimed, aimedAt }) => {
-    await using pool = holdfast({ ...aimedAt, max: 1 })
+    await using pool = holdfast({ ...aimedAt, max: 1, retryReads: false })
     const shot = aimed.aim({ statement: /^insert/, point: 'on-reply' }, 'rst')
     expect(await rejection(open(pool).insertInto('entry').values({ id: 'once' }).execute())).toBeInstanceOf(
       ConnectionLostError,
@@ -247,7 +259,7 @@ describe('idempotentSelects does not send again', () => {
   test.for([{ idempotentSelects: false }, {}])(
     'idempotentSelects does not send again a SELECT without `idempotentSelects: true`: %o',
     async (options, { cluster, aimed, aimedAt, runs }) => {
-      await using pool = holdfast({ ...aimedAt, max: 1 })
+      await using pool = holdfast({ ...aimedAt, max: 1, retryReads: false })
       const shot = aimed.aim({ statement: COUNTED, point: 'on-reply' }, 'rst')
       expect(await rejection(select(open(pool, options)))).toBeInstanceOf(ConnectionLostError)
       await shot.fired
