@@ -212,6 +212,8 @@ class Wire extends EventEmitter {
   readonly stream: Socket
   readonly parsedStatements: Record<string, string> = {}
   readonly submittedNamedStatements: Record<string, string> = {}
+  /** The texts that were parsed under a name. */
+  readonly named: Set<string> = new Set()
   readonly #backend: FakeBackend
   _connecting = false
   #parsed = ''
@@ -236,8 +238,9 @@ class Wire extends EventEmitter {
     if (!this.stream.destroyed) this.#backend.asked(text)
   }
 
-  parse({ text }: { text: string }): void {
+  parse({ text, name }: { text: string; name?: string }): void {
     this.#parsed = text
+    if (name) this.named.add(text)
   }
 
   bind(): void {}

@@ -40,5 +40,5 @@ test('by `true` nothing is asked, and the statement is named', async () => {
   const { server, connection } = fixture
   for (let time = 0; time < 3; time++) await connection.client.query(TEXT, [time])
   expect(server.backend().received).toEqual([TEXT, TEXT, TEXT])
-  expect(Object.values(server.backend().wire.submittedNamedStatements)).toEqual([TEXT])
+  expect([...server.backend().wire.named]).toEqual([TEXT])
 })
