@@ -96,6 +96,28 @@ describe('a dead flow', () => {
     expect(pool.deaths[0]?.silentMillis).toBeGreaterThanOrEqual(750)
   })
 
+  test('is found as soon when looks for other sessions come in short order', async () => {
+    using pool = new WatchedPool()
+    for (let other = 0; other < 12; other++) {
+      const slow = pool.open()
+      slow.row = pool.row('active', other + 1, { wait_event_type: 'Lock', wait_event: 'transactionid' })
+      pool.send(slow)
+      await pool.clock.advance(100)
+    }
+    const connection = pool.open()
+    connection.row = pool.row('idle', 13, READS)
+    pool.send(connection)
+    const askedBefore = pool.asked.length
+    for (let other = 0; other < 12; other++) {
+      const slow = pool.open()
+      slow.row = pool.row('active', other + 14, { wait_event_type: 'Lock', wait_event: 'transactionid' })
+      pool.send(slow)
+      await pool.clock.advance(100)
+    }
+    expect(pool.asked.length - askedBefore).toBeGreaterThan(5)
+    expect(pool.verdicts).toMatchObject([{ pid: 13 }])
+  })
+
   test('has its session ended', async () => {
     using pool = new WatchedPool()
     const connection = pool.open()

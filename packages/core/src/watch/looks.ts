@@ -3,7 +3,7 @@ import type { DeadStatement, WatchLimit } from '../telemetry/events.ts'
 import { codeOf } from '../thrown.ts'
 import { fenceQuery, type Look, lookQuery, outcomeQuery, readLook, type SessionIdentity } from './look.ts'
 import { isAlone, type SeenTransaction, type Silence, type WatchedConnection } from './silence.ts'
-import { isUnmoved, judgeLooks, LEAST_GAP_MILLIS, type SessionLook } from './verdict.ts'
+import { isApart, isUnmoved, judgeLooks, LEAST_GAP_MILLIS, type SessionLook } from './verdict.ts'
 import type { Death, KnownSession, WatcherParts } from './watcher-parts.ts'
 
 /** A network that leads nowhere so many times, over so long, is believed to be gone. */
@@ -50,11 +50,11 @@ export class Looks<Connection extends WatchedConnection> {
   /** If the look at one session is due, looks at all that have been silent for long enough. */
   lookIfDue(now: number): void {
     if (this.#isUnderWay) return
-    const silences = [...this.#inSilence.silences]
-    if (!silences.some(([, { lookAt }]) => lookAt <= now)) return
-    this.#isUnderWay = true
     const { silentMillis } = this.#parts
+    const silences = [...this.#inSilence.silences]
     const silent = silences.filter(([, { since, isBeingEnded }]) => !isBeingEnded && now - since >= silentMillis)
+    if (!silent.some(([, { lookAt }]) => lookAt <= now)) return
+    this.#isUnderWay = true
     void this.#lookAt(silent, now).finally(() => {
       this.#isUnderWay = false
     })
@@ -110,7 +110,9 @@ export class Looks<Connection extends WatchedConnection> {
     const last = { sight, isSameServer, askedAt, answeredAt, serverNow: look.now / 1000, isFlushed, isReading }
     const verdict = judgeLooks(silence.facts(), identity, clock, last, silence.last)
     silence.nextLook()
-    silence.last = verdict.is === 'undecided' ? last : undefined
+    // Looks for other sessions may come in short order: the earlier one stays, until another can confirm it.
+    if (verdict.is !== 'undecided') silence.last = undefined
+    else if (!silence.last || isApart(silence.last, last)) silence.last = last
     if (typeof sight === 'object' && sight.transactionId && isAlone(connection)) {
       const { serverStart, statisticsStart } = look
       silence.transaction ??= { id: sight.transactionId, serverStart, statisticsStart }

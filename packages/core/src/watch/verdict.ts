@@ -111,6 +111,12 @@ function findingOf(statement: SilentStatement, look: SessionLook, sight: SeenSes
   return sight.waitEvent === 'ClientRead' && kind !== 'stream' && look.isFlushed ? 'unfinished' : undefined
 }
 
+/** Whether there is enough time between two looks. Where a look takes long, so may the answer. */
+export function isApart(before: SessionLook, last: SessionLook): boolean {
+  const tookMillis = Math.max(last.answeredAt - last.askedAt, before.answeredAt - before.askedAt)
+  return last.askedAt - before.answeredAt >= Math.max(LEAST_GAP_MILLIS, 2 * tookMillis)
+}
+
 /** Whether the look before shows the same, long enough before. */
 function isConfirmed(
   finding: Finding,
@@ -121,9 +127,7 @@ function isConfirmed(
 ): boolean {
   const { sight: earlier } = before
   if (typeof earlier !== 'object' || !before.isSameServer || earlier.backendStart !== sight.backendStart) return false
-  // Where a look takes long, so may the answer.
-  const tookMillis = Math.max(last.answeredAt - last.askedAt, before.answeredAt - before.askedAt)
-  if (last.askedAt - before.answeredAt < Math.max(LEAST_GAP_MILLIS, 2 * tookMillis)) return false
+  if (!isApart(before, last)) return false
   if (finding !== findingOf(statement, before, earlier)) return false
   if (earlier.stateChange !== sight.stateChange || earlier.queryStart !== sight.queryStart) return false
   // Its last bytes may be on their way. They have left this process by the look before.
