@@ -44,6 +44,27 @@ describe('the timer', () => {
   })
 })
 
+describe('a silent connection that leaves the pool', () => {
+  test('is forgotten, and nothing is looked at for its sake', async () => {
+    using pool = new WatchedPool()
+    const gone = pool.open()
+    gone.row = pool.row('active', 1)
+    pool.send(gone)
+    await pool.clock.advance(800)
+    const askedBefore = pool.asked.length
+    expect(askedBefore).toBeGreaterThan(0)
+    gone.isLost = true
+    pool.connections.length = 0
+    const busy = pool.open()
+    for (let time = 0; time < 20; time++) {
+      pool.send(busy)
+      await pool.clock.advance(100)
+      busy.answer()
+    }
+    expect(pool.asked.length).toBe(askedBefore)
+  })
+})
+
 describe('a slow statement', () => {
   test('is looked at after 0.5, 0.75, 1.5, 3 … seconds, and left alone', async () => {
     using pool = new WatchedPool()

@@ -40,6 +40,11 @@ export interface WatchedConnection {
   readonly pipeline: { readonly hasSentEarly: boolean }
 }
 
+/** The statement of a caller's that the server executes on this connection. */
+export function executedBy({ isLeased, isLost, statements }: WatchedConnection): WatchedStatement | undefined {
+  return isLeased && !isLost ? statements.inFlight.first : undefined
+}
+
 /** Whether the statement is outside of a transaction, and nothing was sent with it or after it. */
 export function isAlone({ transactionStatus, statements, pipeline }: WatchedConnection): boolean {
   return transactionStatus === 'I' && statements.inFlight.hasOneSent && !pipeline.hasSentEarly
@@ -101,10 +106,8 @@ export class Silence {
 
   /** Whether the same statement still waits for its answer, and not one byte has come. If one has, the silence begins again. */
   lasts(now: number): boolean {
-    const { isLeased, isLost, statements, session } = this.#connection
-    const { first } = statements.inFlight
-    if (!isLeased || isLost || first !== this.statement || !first.isOwed) return false
-    const { bytesRead } = session.traffic
+    if (executedBy(this.#connection) !== this.statement || !this.statement.isOwed) return false
+    const { bytesRead } = this.#connection.session.traffic
     if (bytesRead === this.#bytesRead) return true
     this.#bytesRead = bytesRead
     this.since = now

@@ -1,7 +1,7 @@
 import { afterPatience } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
 import { Looks } from './looks.ts'
-import { Silence, type WatchedConnection, type WatchedStatement } from './silence.ts'
+import { executedBy, Silence, type WatchedConnection, type WatchedStatement } from './silence.ts'
 import type { KnownSession, WatcherParts } from './watcher-parts.ts'
 
 /** A statement is noticed when it has been in flight for a quarter of `silentMillis`, at most so many milliseconds. */
@@ -78,15 +78,16 @@ export class Watcher<Connection extends WatchedConnection> {
     if (this.isAwake) this.#tickLater()
   }
 
-  /** Notes what is in flight. Returns whether anything is. */
+  /** Notes what is in flight, and forgets what isn't any more. Returns whether anything is. */
   #notice(now: number): boolean {
+    // A connection that was lost has left the pool by now.
+    for (const connection of this.#silences.keys()) if (!executedBy(connection)) this.#forget(connection)
     let isBusy = false
     for (const connection of this.#parts.connections()) {
-      const { first } = connection.statements.inFlight
-      const isExecuting = connection.isLeased && !connection.isLost && first !== undefined
-      if (isExecuting) this.#noteStatement(connection, first, now)
-      else if (this.#silences.has(connection)) this.#forget(connection)
-      isBusy ||= isExecuting
+      const statement = executedBy(connection)
+      if (!statement) continue
+      isBusy = true
+      this.#noteStatement(connection, statement, now)
     }
     return isBusy
   }
