@@ -20,7 +20,7 @@ import { type PoolEventType, Publisher } from './telemetry/events.ts'
 import { pgEvents } from './telemetry/pg-events.ts'
 import type { PoolStatus } from './telemetry/status.ts'
 import { warnings } from './telemetry/warnings.ts'
-import { AskingSession } from './watch/asking-session.ts'
+import { AskingSession, type SessionAside } from './watch/asking-session.ts'
 import { Watcher } from './watch/watcher.ts'
 
 /** What the listeners of a pool need to know of it. */
@@ -52,6 +52,16 @@ export function subscribeAll(publisher: Publisher, { options, clock, status }: S
 /** How long a lost COMMIT is asked for if callers have no deadline. */
 const LONGEST_RESOLVE_MILLIS = 60_000
 
+/** A session beside the pool, for the questions of the watch and of the resolver. */
+async function openSession(connector: Connector, clock: Clock): Promise<SessionAside> {
+  const connection = await connector.openAside()
+  return {
+    ask: (sql, timeoutMillis) => ask(connection, sql, clock, timeoutMillis),
+    close: (timeoutMillis) => connection.close(timeoutMillis, undefined),
+    destroy: () => connection.destroy(),
+  }
+}
+
 /** What the watch needs of the other parts, which need it themselves. */
 interface WatchNeeds {
   readonly options: { readonly watch: Watch | false }
@@ -69,14 +79,7 @@ function composeWatch({ options, clock, publisher, connector, engine }: WatchNee
     clock,
     timeoutMillis,
     askIdle: (sql, millis) => engine().healthCheck.askIdle((connection) => ask(connection, sql, clock, millis)),
-    openSession: async () => {
-      const connection = await connector().openAside()
-      return {
-        ask: (sql, millis) => ask(connection, sql, clock, millis),
-        close: (millis) => connection.close(millis, undefined),
-        destroy: () => connection.destroy(),
-      }
-    },
+    openSession: () => openSession(connector(), clock),
   })
   const watcher = new Watcher<Connection>({
     clock,
@@ -169,13 +172,7 @@ export function composeEngine(
     clock,
   )
   const resolver = new CommitResolver({
-    openSession: async () => {
-      const connection = await connector.openAside()
-      return {
-        ask: (sql, timeoutMillis) => ask(connection, sql, clock, timeoutMillis),
-        close: (timeoutMillis) => connection.close(timeoutMillis, undefined),
-      }
-    },
+    openSession: () => openSession(connector, clock),
     clock,
     timeoutMillis: Math.min(options.connectionTimeoutMillis, LONGEST_RESOLVE_MILLIS),
     onFenced: (fenced) => publisher.publish({ type: 'session-fenced', ...fenced }),

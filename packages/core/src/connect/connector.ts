@@ -31,7 +31,7 @@ import { openAside } from './open-aside.ts'
 export type Password = (this: unknown, ...args: unknown[]) => string | Promise<string>
 
 /** The password function for one login. The driver calls it in the context of the socket; this runs it in the opener's. */
-export function passwordFor(opener: AsyncResource | undefined, password: Password): Password {
+function passwordFor(opener: AsyncResource | undefined, password: Password): Password {
   const ask = rejectWithErrors(password)
   if (!opener) return ask
   return function (this: unknown, ...args) {

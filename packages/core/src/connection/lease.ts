@@ -1,105 +1,12 @@
 import type { AsyncResource } from 'node:async_hooks'
 import type { EventEmitter } from 'node:events'
-import type { QueryResult } from 'pg'
 import { ReleaseError } from '../errors.ts'
 import type { ResetPolicy } from '../options/pool-options.ts'
 import { thisContext } from '../runtime/context.ts'
 import type { PoolOptionsScope } from '../runtime/pool-options-scope.ts'
 import type { TransactionAttempt } from '../runtime/transaction-attempt.ts'
-
-/** The methods of an emitter that add a listener. */
-export type Listening = 'on' | 'once' | 'prependListener' | 'prependOnceListener'
-
-// biome-ignore lint/suspicious/noExplicitAny: the arguments of any event.
-type Listener = (...all: any[]) => void
-
-/** What the emitter calls. Node finds the caller's own function in `listener`, to list or remove it. */
-type Wrapper = Listener & { readonly listener: Listener }
-
-interface Added {
-  readonly event: string | symbol
-  readonly wrapper: Wrapper
-}
-
-/**
- * The listeners that one caller has added to a client. They are removed when the next lease begins: later events don't
- * concern this caller, and the listeners of all leases would accumulate.
- */
-export class LeaseListeners {
-  #client: EventEmitter
-  #added: Added[] = []
-  /** Events that wait until it is clear whether they concern the caller. */
-  #held: (() => void)[] | undefined
-
-  constructor(client: EventEmitter) {
-    this.#client = client
-  }
-
-  /** Adds a listener, which is called with the caller's own client as `this`. */
-  add(how: Listening, event: string | symbol, listener: Listener, leasedClient: object): void {
-    const isOnce = how === 'once' || how === 'prependOnceListener'
-    const wrapper: Wrapper = Object.assign(
-      (...all: unknown[]) => {
-        const tell = (): void => {
-          if (isOnce) this.#remove(added)
-          Reflect.apply(listener, leasedClient, all)
-        }
-        if (this.#held) this.#held.push(tell)
-        else tell()
-      },
-      { listener },
-    )
-    const added = { event, wrapper }
-    this.#added.push(added)
-    if (how === 'prependListener' || how === 'prependOnceListener') this.#client.prependListener(event, wrapper)
-    else this.#client.on(event, wrapper)
-  }
-
-  /** Removes the latest addition of this listener. False if this caller hasn't added it. */
-  remove(event: string | symbol, listener: Listener): boolean {
-    const added = this.#added.findLast((each) => each.event === event && each.wrapper.listener === listener)
-    if (added) this.#remove(added)
-    return added !== undefined
-  }
-
-  /** Forgets listeners that the emitter has removed: those of one event, or all. */
-  forget(event: string | symbol | undefined): void {
-    this.#added = event === undefined ? [] : this.#added.filter((each) => each.event !== event)
-  }
-
-  /** Removes all of them. */
-  removeAll(): void {
-    for (const { event, wrapper } of this.#added) this.#client.removeListener(event, wrapper)
-    this.#added = []
-  }
-
-  /** Holds all events back: the connection is lost, and the lease may move to another one. */
-  hold(): void {
-    this.#held ??= []
-  }
-
-  /** The lease stays where it is: tells what was held back. */
-  resume(): void {
-    const held = this.#held
-    this.#held = undefined
-    for (const tell of held ?? []) tell()
-  }
-
-  /** The lease has moved to another connection: the end of the old one doesn't concern the caller. */
-  moveTo(client: EventEmitter): void {
-    this.#held = undefined
-    for (const { event, wrapper } of this.#added) {
-      this.#client.removeListener(event, wrapper)
-      client.on(event, wrapper)
-    }
-    this.#client = client
-  }
-
-  #remove(added: Added): void {
-    this.#added.splice(this.#added.indexOf(added), 1)
-    this.#client.removeListener(added.event, added.wrapper)
-  }
-}
+import type { FailedCall, MovableClient, RunElsewhere } from './first-call.ts'
+import { LeaseListeners } from './lease-listeners.ts'
 
 /** The message for a statement after the release. */
 export const RELEASED = 'This client has been released to the pool: it may not be used any more.'
@@ -111,42 +18,6 @@ export interface LeaseTerms {
   /** The stack of the call that acquired it, if the pool detects leaks. */
   readonly stack?: string | undefined
 }
-
-/** The method by which the client of a lease goes to another connection. */
-export const MOVE: unique symbol = Symbol('move')
-
-/** The method that ties the client of a lease to its connection. */
-export const STAY: unique symbol = Symbol('stay')
-
-/** The client of one lease, which can go on on another connection. */
-export interface MovableClient {
-  query(...args: unknown[]): unknown
-  release(discard?: Error | boolean): void
-  [MOVE](owner: unknown, number: number): void
-}
-
-/** The first call of `query` on the client of a lease. */
-export interface FirstCall {
-  readonly client: MovableClient
-  readonly args: readonly unknown[]
-  /** Where it was called, if listeners for `acquire` are to run again there. */
-  readonly context: AsyncResource | undefined
-  /** How often it has run, if it has failed before. */
-  readonly reruns: object | undefined
-}
-
-/** This call, and how it has failed. */
-export interface FailedCall {
-  readonly call: FirstCall
-  readonly error: Error
-  /** Aborted when its caller gives up. */
-  readonly signal: AbortSignal | undefined
-  /** Tells its caller. */
-  readonly done: (error: Error | null, result?: QueryResult) => void
-}
-
-/** Runs a failed first call again. Returns false if its caller has to be told. */
-export type RunElsewhere = (failed: FailedCall) => boolean
 
 /** A lease, as its client sees it. */
 export interface LeaseView extends Pick<Lease, 'number' | 'isHeld' | 'listenersOn' | 'noteCall' | 'stay'> {}

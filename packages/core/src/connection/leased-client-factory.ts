@@ -1,6 +1,7 @@
 import type { PoolClient, QueryResult } from 'pg'
 import type { Enclosing } from './enclosed-run.ts'
-import { type Lease, STAY } from './lease.ts'
+import { STAY } from './first-call.ts'
+import type { Lease } from './lease.ts'
 import { deriveLeaseHandle, type LeaseHandleClass, type LeaseOwner, PHYSICAL } from './leased-client.ts'
 import { ENCLOSED, type EnclosingClient, type LeasedClient } from './physical-client.ts'
 import type { Callback, QueryConfig } from './query-arguments.ts'

@@ -136,7 +136,7 @@ export class InFlight {
 }
 
 /** How long statements may take. */
-export interface TimeLimits {
+interface TimeLimits {
   readonly clock: Clock
   /** The limit of a statement that has none of its own; `Infinity` for none. */
   readonly queryTimeoutMillis: number
@@ -147,7 +147,7 @@ export interface TimeLimits {
  * Starts the timeout of a statement; undefined if it has none. `onLate` has to give the connection up, since nothing tells a
  * slow server from a dead one. A COMMIT whose outcome can be resolved has `commitTimeoutMillis` at most.
  */
-export function startStatementTimeout(
+function startStatementTimeout(
   { clock, queryTimeoutMillis, commits }: TimeLimits,
   timeoutMillis: number | undefined,
   isResolvableCommit: boolean,

@@ -1,5 +1,6 @@
 import type { Connection } from '../connection/connection.ts'
-import { type FailedCall, type LeaseTerms, type LeaseView, MOVE } from '../connection/lease.ts'
+import { type FailedCall, MOVE } from '../connection/first-call.ts'
+import type { LeaseTerms, LeaseView } from '../connection/lease.ts'
 import type { LeaseOwner } from '../connection/leased-client.ts'
 import { ReleaseError } from '../errors.ts'
 import { inContext } from '../runtime/context.ts'

@@ -53,7 +53,7 @@ export function isOfNumber(code: number): boolean {
 }
 
 /** Whether a line comment ends here. */
-export function isLineEnd(code: number): boolean {
+function isLineEnd(code: number): boolean {
   return code === LINE_FEED || code === CARRIAGE_RETURN
 }
 

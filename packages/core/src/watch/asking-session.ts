@@ -1,3 +1,4 @@
+import type { ResolverSession } from '../commit/resolver.ts'
 import type { Row } from '../commit/server-report.ts'
 import { afterPatience, type Cancel, type Clock, withinPatience } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
@@ -9,10 +10,7 @@ const UNUSED_MILLIS = 60_000
 const CLOSE_MILLIS = 1000
 
 /** A session beside the pool's connections. */
-export interface SessionAside {
-  /** Resolves with the rows of the answer. Rejects with the server's error, or when there is no answer in time. */
-  readonly ask: (sql: string, timeoutMillis: number) => Promise<readonly Row[]>
-  readonly close: (timeoutMillis: number) => unknown
+export interface SessionAside extends ResolverSession {
   /** Closes the socket of this process, and tells the server nothing. */
   readonly destroy: () => void
 }
