@@ -1,7 +1,6 @@
-import { once } from 'node:events'
-import net from 'node:net'
-import { listenOnFreePort } from '../../support/free-port.ts'
+import type net from 'node:net'
 import type { Address } from '../../support/index.ts'
+import { PlainProxy } from '../../support/plain-proxy.ts'
 
 /** Which way bytes go. */
 export type Way = 'to-server' | 'to-client'
@@ -10,26 +9,15 @@ export type Way = 'to-server' | 'to-client'
  * A proxy that counts bytes and round trips, and resets a connection behind a certain byte. It doesn't decrypt, so what goes
  * through it has no TLS. What is armed acts once, on whichever connection carries the byte.
  */
-export class ByteProxy implements AsyncDisposable {
-  readonly host = '127.0.0.1'
-  readonly port: number
+export class ByteProxy extends PlainProxy {
   readonly passed: Record<Way, number> = { 'to-server': 0, 'to-client': 0 }
   /** How often a client has sent something after the server had answered: round trips. */
   turns = 0
-  readonly #server: net.Server
-  readonly #sockets = new Set<net.Socket>()
   #cut: { readonly way: Way; left: number } | undefined
   #last: Way = 'to-client'
 
-  private constructor(server: net.Server, port: number, target: Address) {
-    this.#server = server
-    this.port = port
-    server.on('connection', (client) => this.#accept(client, target))
-  }
-
-  static async start({ host, port }: Address): Promise<ByteProxy> {
-    const server = net.createServer()
-    return new ByteProxy(server, await listenOnFreePort(server), { host, port })
+  static async start(target: Address): Promise<ByteProxy> {
+    return await new ByteProxy().listen(target)
   }
 
   /** Whether what was armed has acted. */
@@ -42,11 +30,6 @@ export class ByteProxy implements AsyncDisposable {
     this.#cut = { way, left: bytes }
   }
 
-  /** A copy of a pg configuration that leads through this proxy, without TLS. */
-  config<Config extends object>(config: Config): Config & Address & { ssl: false } {
-    return { ...config, host: this.host, port: this.port, ssl: false }
-  }
-
   /** Begins to count. */
   reset(): void {
     this.passed['to-server'] = 0
@@ -55,25 +38,8 @@ export class ByteProxy implements AsyncDisposable {
     this.#last = 'to-client'
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    const closed = once(this.#server, 'close')
-    this.#server.close()
-    for (const socket of this.#sockets) socket.destroy()
-    await closed
-  }
-
-  #accept(client: net.Socket, { host, port }: Address): void {
-    const server = net.connect(port, host)
+  protected relay(client: net.Socket, server: net.Socket): void {
     const pair = [client, server]
-    for (const socket of pair) {
-      this.#sockets.add(socket)
-      socket.setNoDelay(true)
-      socket.on('error', () => {})
-      socket.on('close', () => {
-        this.#sockets.delete(socket)
-        for (const each of pair) each.destroy()
-      })
-    }
     client.on('data', (bytes) => this.#pass('to-server', bytes, server, pair))
     server.on('data', (bytes) => this.#pass('to-client', bytes, client, pair))
   }

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import { ClientMessages } from '../../../support/client-messages.ts'
+import { CutMessages } from '../../../support/cut-messages.ts'
 import { ModelSocket } from '../../transaction/model/socket.ts'
 import { dataRow, errorResponse, message, rowDescription, text } from './messages.ts'
 import type { Change, ServerFault } from './server-faults.ts'
@@ -84,7 +84,7 @@ export class UnrulyServer {
 class UnrulySession {
   readonly #server: UnrulyServer
   #socket: ModelSocket | undefined
-  readonly #messages = new ClientMessages()
+  readonly #messages = new CutMessages()
   #status = 'I'
   #isOver = false
   #isDripping = false

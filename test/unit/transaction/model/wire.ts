@@ -1,4 +1,4 @@
-import { ClientMessages } from '../../../support/client-messages.ts'
+import { CutMessages } from '../../../support/cut-messages.ts'
 
 /**
  * A client's message, as far as the model server acts on it. All that is under one Sync is one request: the texts of several
@@ -14,7 +14,7 @@ const CANCEL_REQUEST = 80877102
 
 /** Reads what the driver writes. */
 export class RequestReader {
-  readonly #messages = new ClientMessages()
+  readonly #messages = new CutMessages()
   #text = ''
   #values: string[] = []
   /** What is to be executed at Sync. */

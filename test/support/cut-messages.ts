@@ -1,7 +1,11 @@
-/** Cuts what a client writes into its messages. Until it has begun, a message has no letter. */
-export class ClientMessages {
-  hasBegun = false
+/** Cuts what one side writes into its messages. Until a client has begun, a message has no letter. */
+export class CutMessages {
+  hasBegun: boolean
   #unread: Buffer = Buffer.alloc(0)
+
+  constructor(hasBegun = false) {
+    this.hasBegun = hasBegun
+  }
 
   /** The messages that these bytes complete, with their letters and lengths. */
   add(chunk: Buffer): Iterable<Buffer> {
