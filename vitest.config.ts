@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 
 /**
@@ -13,6 +14,9 @@ const nodeOptions = [process.env.NODE_OPTIONS, ...(isBuilt ? [] : [`--conditions
   .filter(Boolean)
   .join(' ')
 
+// Hundreds of processes load the same modules. With this, Node strips types and compiles only for the first of them.
+process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, 'node_modules/.cache/holdfast-tests')
+
 export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
@@ -20,11 +24,19 @@ export default defineConfig({
   oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
   test: {
     env: { NODE_OPTIONS: nodeOptions },
+    // Most wait, for servers and for timeouts, more than they work. The same for all projects, which then run side by side.
+    maxWorkers: 4,
     coverage: { provider: 'v8', include: ['packages/*/src/**/*.ts'], reporter: ['text-summary', 'lcov'] },
     projects: [
       {
         extends: true,
-        test: { name: 'unit', include: ['test/unit/**/*.test.ts', 'test/*.test.ts'] },
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts', 'test/*.test.ts'],
+          pool: 'forks',
+          // One process runs many files, and loads the packages once: a unit test leaves nothing behind.
+          isolate: false,
+        },
       },
       {
         extends: true,
@@ -43,12 +55,26 @@ export default defineConfig({
             'test/commits/**/*.test.ts',
           ],
           pool: 'forks',
-          // They wait, for servers and for timeouts, more than they work.
-          maxWorkers: 4,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
       },
+      // Only when asked for (`npm run test:long`): minutes more of the same.
+      ...(process.env.HOLDFAST_TEST_LONG === undefined
+        ? []
+        : [
+            {
+              extends: true as const,
+              test: {
+                name: 'long',
+                globalSetup: 'test/support/build-packages.ts',
+                include: ['test/long/**/*.test.ts'],
+                pool: 'forks' as const,
+                testTimeout: 60_000,
+                hookTimeout: 60_000,
+              },
+            },
+          ]),
       // Only when asked for (`npm run test:pgbouncer`): it must be installed.
       ...(process.env.HOLDFAST_TEST_PGBOUNCER === undefined
         ? []

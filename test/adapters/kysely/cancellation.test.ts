@@ -20,8 +20,11 @@ afterEach(() => {
   vi.restoreAllMocks()
 })
 
-async function isActive(cluster: Cluster, applicationName: string): Promise<void> {
-  await until(async () => (await cluster.countSessions({ applicationName, state: 'active' })) === 1)
+/** Waits for the statement that sleeps: whatever comes before it in its transaction is active for a moment, too. */
+async function isAsleep(cluster: Cluster, applicationName: string): Promise<void> {
+  await until(async () =>
+    (await cluster.sessions({ applicationName })).some(({ waitEvent }) => waitEvent === 'PgSleep'),
+  )
 }
 
 describe('a signal that is aborted while its caller waits for a connection', () => {
@@ -85,7 +88,7 @@ describe('a signal that is aborted while its query runs', () => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = kysely(pool)
     const pid = await backendPid(db)
-    await giveUp(db, 'ignore query', () => isActive(cluster, applicationName))
+    await giveUp(db, 'ignore query', () => isAsleep(cluster, applicationName))
     expect(pool.idleCount).toBe(0)
     expect(await backendPid(db)).toBe(pid)
     await expectHealthy(pool, cluster, applicationName)
@@ -95,7 +98,7 @@ describe('a signal that is aborted while its query runs', () => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = kysely(pool)
     const pid = await backendPid(db)
-    await giveUp(db, 'cancel query', () => isActive(cluster, applicationName))
+    await giveUp(db, 'cancel query', () => isAsleep(cluster, applicationName))
     expect(await backendPid(db)).toBe(pid)
     expect(vi.mocked(console.error).mock.calls.join()).toMatch('canceling statement due to user request')
     await expectHealthy(pool, cluster, applicationName)
@@ -105,7 +108,7 @@ describe('a signal that is aborted while its query runs', () => {
     await using pool = holdfast({ ...direct, max: 1 })
     const db = kysely(pool)
     const pid = await backendPid(db)
-    await giveUp(db, 'kill session', () => isActive(cluster, applicationName))
+    await giveUp(db, 'kill session', () => isAsleep(cluster, applicationName))
     expect(await backendPid(db)).not.toBe(pid)
     expect(vi.mocked(console.error).mock.calls.join()).toMatch('terminating connection due to administrator command')
     await expectHealthy(pool, cluster, applicationName)
@@ -114,7 +117,7 @@ describe('a signal that is aborted while its query runs', () => {
   test('a signal leaves a transaction that can be rolled back', async ({ cluster, direct, applicationName }) => {
     await using pool = holdfast({ ...direct, max: 1 })
     const trx = await kysely(pool).startTransaction().execute()
-    await giveUp(trx, 'cancel query', () => isActive(cluster, applicationName))
+    await giveUp(trx, 'cancel query', () => isAsleep(cluster, applicationName))
     await trx.rollback().execute()
     await expectHealthy(pool, cluster, applicationName)
   })
@@ -129,7 +132,7 @@ describe('a signal that is aborted while its query runs', () => {
     await using pool = new Pool({ ...proxied, max: 1, closeTimeoutMillis: 500 })
     const db = kysely(pool)
     await giveUp(db, 'cancel query', async () => {
-      await isActive(cluster, applicationName)
+      await isAsleep(cluster, applicationName)
       proxy.swallow({ connections: 'new' })
     })
     await until(() => pool.idleCount === 1, { what: 'the slot to be free' })
@@ -167,7 +170,7 @@ describe('the connection over which a query is cancelled', () => {
     "the connection that carries a cancellation doesn't end the process when it dies, with %s",
     async ([, dialect], { cluster, proxy, proxied, applicationName }) => {
       await using program = Program.start('give-up', { dialect, config: { ...proxied, max: 1 } })
-      await isActive(cluster, applicationName)
+      await isAsleep(cluster, applicationName)
       const { links } = proxy
       proxy.onLink((link) => link.delay(DELAY_MILLIS))
       program.tell('give up')
@@ -194,7 +197,7 @@ describe('the signal of withRetry', () => {
       await sql`select pg_sleep('infinity')`.execute(trx)
     })
     const told = rejection(transaction)
-    await isActive(cluster, applicationName)
+    await isAsleep(cluster, applicationName)
     controller.abort(new GivenUp())
     expect(await told).toBeInstanceOf(GivenUp)
     await until(async () => (await cluster.countSessions({ applicationName, state: 'active' })) === 0)
