@@ -46,14 +46,17 @@ describe('the reply of COMMIT is lost behind a text that can be misread', () => 
     ['a string that ends one', "select '; rollback'"],
     ['several statements', 'select 1; select 2'],
     ['a property of every object', "select 'constructor' as constructor"],
-  ])('%s: it is written, and reported so', async ([name, ...statements], { cluster, proxy, config }) => {
-    await using pool = holdfast(config)
-    const shot = proxy.aim({ statement: COMMIT, point: 'on-reply' }, 'rst')
-    const insert = `insert into entry values ('${name}')`
-    const answer = await answerOf(inTurn(pool, 'begin', insert, ...statements, 'commit'))
-    await shot.fired
-    expect([answer.told, await timesWritten(cluster, name)], String(answer.error)).toEqual(['written', 1])
-  })
+  ])(
+    'a transaction with a text that can be misread (%s) is reported as written when the reply of COMMIT is lost',
+    async ([name, ...statements], { cluster, proxy, config }) => {
+      await using pool = holdfast(config)
+      const shot = proxy.aim({ statement: COMMIT, point: 'on-reply' }, 'rst')
+      const insert = `insert into entry values ('${name}')`
+      const answer = await answerOf(inTurn(pool, 'begin', insert, ...statements, 'commit'))
+      await shot.fired
+      expect([answer.told, await timesWritten(cluster, name)], String(answer.error)).toEqual(['written', 1])
+    },
+  )
 })
 
 describe('a transaction goes over into the next', () => {
@@ -65,18 +68,25 @@ describe('a transaction goes over into the next', () => {
     ['several statements between names that look like quotes', 'select 1 as a$b$; commit; begin; select 1 as a$b$'],
     ['a comment that ends with a carriage return', '-- on\rcommit and chain'],
     ['rolled back', 'rollback and chain'],
-  ])('%s: the second one is not judged by the first', async ([name, first, second], { cluster, proxy, config }) => {
-    await using pool = holdfast(config)
-    const insert = (id: string): string => `insert into entry values ('${id} ${name}')`
-    const shot = proxy.aim({ statement: COMMIT, point: 'before-forward' }, 'rst')
-    const work = [insert('first'), first, ...(second ? [insert('between'), second] : []), insert('last')]
-    const answer = await answerOf(inTurn(pool, 'begin', ...work, 'commit'))
-    await shot.fired
-    expect(answer.told, String(answer.error)).toBe('not written')
-    expect(await timesWritten(cluster, `last ${name}`)).toBe(0)
-  })
+  ])(
+    'a transaction that follows another one without BEGIN (%s) is not judged by the first',
+    async ([name, first, second], { cluster, proxy, config }) => {
+      await using pool = holdfast(config)
+      const insert = (id: string): string => `insert into entry values ('${id} ${name}')`
+      const shot = proxy.aim({ statement: COMMIT, point: 'before-forward' }, 'rst')
+      const work = [insert('first'), first, ...(second ? [insert('between'), second] : []), insert('last')]
+      const answer = await answerOf(inTurn(pool, 'begin', ...work, 'commit'))
+      await shot.fired
+      expect(answer.told, String(answer.error)).toBe('not written')
+      expect(await timesWritten(cluster, `last ${name}`)).toBe(0)
+    },
+  )
 
-  test('and fails in the second: the work of the first never runs again', async ({ cluster, proxy, config }) => {
+  test('work that is committed by COMMIT AND CHAIN never runs again, although the second transaction fails', async ({
+    cluster,
+    proxy,
+    config,
+  }) => {
     await using pool = holdfast(config)
     const shot = proxy.aim({ statement: COMMIT, point: 'before-forward' }, 'rst')
     const transaction = runTransaction<pg.PoolClient, void>(
@@ -105,7 +115,7 @@ describe('a transaction goes over into the next', () => {
     ]).toEqual(['not written', 1, 0])
   })
 
-  test('and another on a second client, whose COMMIT is lost: what the first has written never runs again', async ({
+  test('what one client has written never runs again, although the COMMIT of a second client is lost', async ({
     cluster,
     proxy,
     config,
@@ -135,7 +145,7 @@ describe('a transaction goes over into the next', () => {
     expect([told, await timesWritten(cluster, 'here and there')]).toEqual(['not written', 1])
   })
 
-  test('behind a text of the work that ends it, COMMIT is never sent: the work never runs again', async ({
+  test('work whose own text ends the transaction never runs again, although COMMIT is never sent', async ({
     cluster,
     proxy,
     config,
@@ -158,7 +168,7 @@ describe('what else a transaction can do', () => {
   test.for<[Point, NamedAct]>([
     ['before-forward', 'rst'],
     ['on-reply', 'rst'],
-  ])('PREPARE TRANSACTION is lost (%s): unknown', async ([point, act], { cluster, proxy, config }) => {
+  ])('a lost PREPARE TRANSACTION (%s) is reported as unknown', async ([point, act], { cluster, proxy, config }) => {
     await cluster.setting('max_prepared_transactions', 5)
     await cluster.restart('fast')
     await using pool = holdfast(config)
@@ -173,7 +183,7 @@ describe('what else a transaction can do', () => {
     if (prepared.length > 0) await cluster.query(`commit prepared '${id}'`)
   })
 
-  test('COMMIT PREPARED is lost: unknown', async ({ cluster, proxy, config }) => {
+  test('a lost COMMIT PREPARED is reported as unknown', async ({ cluster, proxy, config }) => {
     await cluster.setting('max_prepared_transactions', 5)
     await cluster.restart('fast')
     await using pool = holdfast(config)
@@ -189,20 +199,23 @@ describe('what else a transaction can do', () => {
   test.for<[Point, string, number]>([
     ['before-forward', 'not written', 0],
     ['on-reply', 'written', 1],
-  ])('COPY, and COMMIT is lost (%s): %s', async ([point, expected, times], { cluster, proxy, config }) => {
-    await using pool = holdfast(config)
-    const shot = proxy.aim({ statement: COMMIT, point }, 'rst')
-    const id = `copied ${point}`
-    const client = await pool.connect()
-    await client.query('begin')
-    const copy = client.query(copyFrom('copy entry from stdin'))
-    copy.end(`${id}\n`)
-    await settles(once(copy, 'finish'), 'COPY')
-    const { told } = await answerOf(client.query('commit'))
-    client.release()
-    await shot.fired
-    expect([told, await timesWritten(cluster, id)]).toEqual([expected, times])
-  })
+  ])(
+    'a COPY whose COMMIT is lost (%s) is reported as %s',
+    async ([point, expected, times], { cluster, proxy, config }) => {
+      await using pool = holdfast(config)
+      const shot = proxy.aim({ statement: COMMIT, point }, 'rst')
+      const id = `copied ${point}`
+      const client = await pool.connect()
+      await client.query('begin')
+      const copy = client.query(copyFrom('copy entry from stdin'))
+      copy.end(`${id}\n`)
+      await settles(once(copy, 'finish'), 'COPY')
+      const { told } = await answerOf(client.query('commit'))
+      client.release()
+      await shot.fired
+      expect([told, await timesWritten(cluster, id)]).toEqual([expected, times])
+    },
+  )
 
   test.for([
     ['nothing', 'select 1'],
@@ -221,7 +234,7 @@ describe('what else a transaction can do', () => {
     },
   )
 
-  test('NOTIFY gets no id before its COMMIT: unknown, for it may have been delivered', async ({
+  test('a lost COMMIT of NOTIFY is reported as unknown, since NOTIFY gets no id before', async ({
     cluster,
     proxy,
     config,
@@ -238,7 +251,11 @@ describe('what else a transaction can do', () => {
     })
   })
 
-  test('pg_notify gets no id before its COMMIT, either: unknown', async ({ cluster, proxy, config }) => {
+  test('a lost COMMIT of pg_notify is reported as unknown, since pg_notify gets no id before', async ({
+    cluster,
+    proxy,
+    config,
+  }) => {
     await using pool = holdfast(config)
     await cluster.withAdmin(async (listener) => {
       await listener.query('listen news')
@@ -255,7 +272,7 @@ describe('what else a transaction can do', () => {
     ['before-forward', 'not written', 0],
     ['on-reply', 'written', 1],
   ])(
-    'a write that calls pg_notify has an id (%s): %s',
+    'a write that calls pg_notify has an id: when COMMIT is lost (%s) it is reported as %s',
     async ([point, expected, times], { cluster, proxy, config }) => {
       await using pool = holdfast(config)
       const shot = proxy.aim({ statement: COMMIT, point }, 'rst')
@@ -267,7 +284,7 @@ describe('what else a transaction can do', () => {
     },
   )
 
-  test('NOTIFY beside a write shares its fate', async ({ cluster, proxy, config }) => {
+  test('NOTIFY beside a write is reported as the write is', async ({ cluster, proxy, config }) => {
     await using pool = holdfast(config)
     const shot = proxy.aim({ statement: COMMIT, point: 'before-forward' }, 'rst')
     const insert = "insert into entry values ('with news')"
@@ -282,7 +299,7 @@ describe('what else a transaction can do', () => {
     ['behind another statement', 'select 1; declare c cursor with hold for select write_late()'],
     ['by a block', "do $$ begin execute 'declare c cursor with hold for select write_late()'; end $$"],
   ])(
-    'a cursor that is to outlive its transaction writes in COMMIT, %s: never said to be aborted',
+    'a cursor that outlives its transaction writes in COMMIT, and is never reported as aborted: %s',
     async ([, declare = ''], { cluster, proxy, config }) => {
       await cluster.query(`create or replace function write_late() returns void language sql volatile security definer
       as $$ insert into public.entry values ('late') $$; truncate entry`)
@@ -315,7 +332,11 @@ test.for(['commit', '/* paid */ commit', '/* paid /* in full */ */ commit', 'com
 )
 
 describe('a transaction that ends in another way', () => {
-  test('a Client with a query of its own: unknown', async ({ cluster, proxy, config }) => {
+  test('a lost COMMIT of a Client with a query of its own is reported as unknown', async ({
+    cluster,
+    proxy,
+    config,
+  }) => {
     class Late extends pg.Client {
       // biome-ignore lint/suspicious/noExplicitAny: the overloads are those of pg.Client.
       override async query(...call: any[]): Promise<any> {
@@ -330,7 +351,11 @@ describe('a transaction that ends in another way', () => {
     expect([told, await timesWritten(cluster, 'own')]).toEqual(['unknown', 1])
   })
 
-  test('pg.Client is patched, and passes on later: never said to be aborted', async ({ cluster, proxy, config }) => {
+  test('a lost COMMIT of a patched pg.Client that passes on later is never reported as aborted', async ({
+    cluster,
+    proxy,
+    config,
+  }) => {
     const { prototype } = pg.Client as unknown as { prototype: { query: (...call: unknown[]) => unknown } }
     const { query } = prototype
     prototype.query = async function (...call) {
@@ -365,7 +390,11 @@ describe('a transaction that ends in another way', () => {
     expect([told, await timesWritten(cluster, id)]).toEqual(['unknown', times])
   })
 
-  test('a role that may not see its own session: unknown', async ({ cluster, proxy, config }) => {
+  test('a lost COMMIT of a role that may not see its own session is reported as unknown', async ({
+    cluster,
+    proxy,
+    config,
+  }) => {
     await cluster.withAdmin(async (admin) => {
       await admin.query(`create role blind login noinherit password '${cluster.password}'; create role seer`)
       await admin.query('grant seer to blind; grant all on entry to seer; alter role blind set role to seer')
@@ -377,7 +406,11 @@ describe('a transaction that ends in another way', () => {
     expect([told, await timesWritten(cluster, 'blind')]).toEqual(['unknown', 0])
   })
 
-  test('a role with no rights but its own: its own session is enough', async ({ cluster, proxy, config }) => {
+  test('a lost COMMIT of a role without further rights is resolved: seeing its own session is enough', async ({
+    cluster,
+    proxy,
+    config,
+  }) => {
     await cluster.withAdmin(async (admin) => {
       await admin.query(`create role plain login password '${cluster.password}'`)
       await admin.query('grant all on entry to plain')

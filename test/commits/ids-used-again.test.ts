@@ -56,7 +56,7 @@ test.for<[string, End, End | undefined]>([
   ['two crashes', crash, crash],
   ['a crash of one session, and a crash', crashOfASession, crash],
 ])(
-  '%s: another transaction that committed under the same id is not taken for ours',
+  'after %s, another transaction that committed under the same id is not taken for ours',
   async ([name, first, second], { cluster }) => {
     await using proxy = await AimedProxy.start(cluster)
     await using pool = holdfast({ ...proxy.config(cluster.config()), commitTimeoutMillis: 200 })
@@ -83,7 +83,7 @@ test.for<[string, End, End | undefined]>([
   },
 )
 
-test('a clean restart uses no id again: what was committed before is known', async ({ cluster }) => {
+test('a COMMIT that was executed before a clean restart is known, since no id is used again', async ({ cluster }) => {
   await using proxy = await AimedProxy.start(cluster)
   await using pool = holdfast({ ...proxy.config(cluster.config()), commitTimeoutMillis: 200 })
   const shot = proxy.aim({ statement: /^commit$/i, point: 'on-reply' }, async () => {
@@ -97,9 +97,7 @@ test('a clean restart uses no id again: what was committed before is known', asy
   expect(await timesWritten(cluster, 'clean')).toBe(1)
 })
 
-test('the statistics are reset as after a crash, and there was none: never reported as aborted', async ({
-  cluster,
-}) => {
+test('a COMMIT is never reported as aborted when the statistics are reset without a crash', async ({ cluster }) => {
   await cluster.restart('fast') // Its first checkpoint doesn't know the id that comes.
   await using proxy = await AimedProxy.start(cluster)
   await using pool = holdfast({ ...proxy.config(cluster.config()), commitTimeoutMillis: 200 })

@@ -8,11 +8,14 @@ import { NOTHING_WRONG, runSingle } from './single/run.ts'
 const WRITES = Math.ceil(3000 / CONDITIONS.length / FAULTS.length)
 
 describe.concurrent('single writes while their sessions end', () => {
-  test.for(CONDITIONS)('tells the truth about every write, with $name', async (condition) => {
-    await using place = await condition.open()
-    for (const [index, fault] of FAULTS.entries()) {
-      const report = await runSingle(place, { seed: 700 + index, count: WRITES, fault })
-      expect(report.wrong, renderSingleReport(fault.name, report)).toEqual(NOTHING_WRONG)
-    }
-  })
+  test.for(CONDITIONS)(
+    'Holdfast tells the truth about every single write while sessions end, with $name',
+    async (condition) => {
+      await using place = await condition.open()
+      for (const [index, fault] of FAULTS.entries()) {
+        const report = await runSingle(place, { seed: 700 + index, count: WRITES, fault })
+        expect(report.wrong, renderSingleReport(fault.name, report)).toEqual(NOTHING_WRONG)
+      }
+    },
+  )
 })

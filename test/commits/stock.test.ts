@@ -25,12 +25,16 @@ async function loseReply(
 }
 
 describe.each(STOCK_SUBJECTS)('$name on the pool of pg, when the reply of COMMIT is lost', (subject) => {
-  test('says that the transaction failed, and it is written', async ({ cluster }) => {
+  test(`${subject.name} on the pool of pg says that a transaction failed whose COMMIT was executed`, async ({
+    cluster,
+  }) => {
     const { answer, times } = await loseReply(subject, cluster, (work) => work())
     expect([answer.told, times, isTrue(answer, times)]).toEqual(['failed', 1, false])
   })
 
-  test('writes it twice, when it is run again as people do by hand', async ({ cluster }) => {
+  test(`${subject.name} on the pool of pg writes twice when a transaction is run again by hand`, async ({
+    cluster,
+  }) => {
     const { answer, times } = await loseReply(subject, cluster, retried)
     expect([answer.told, times, isTrue(answer, times)]).toEqual(['written', 2, false])
   })

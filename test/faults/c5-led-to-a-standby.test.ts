@@ -80,7 +80,11 @@ test('a transaction that meets a standby waits for a primary, and is written onc
   expect([await countOf(primary, id), pool.status().waiting]).toEqual([1, 0])
 })
 
-test('so it does when the standby itself is promoted', async ({ primary, standby, address }) => {
+test('a transaction that meets a standby waits until it is promoted, and is written once', async ({
+  primary,
+  standby,
+  address,
+}) => {
   await using pool = await moved(address, standby, address.config(primary.config()))
   const id = randomUUID()
   const { paid } = await refusedOnce(pool, id)
@@ -90,7 +94,7 @@ test('so it does when the standby itself is promoted', async ({ primary, standby
   expect(await countOf(standby, id)).toBe(1)
 })
 
-test('a statement by itself is refused for certain, and every older connection goes with its own', async ({
+test('a standby that refuses a single write retires every older connection, and the error says that nothing was written', async ({
   primary,
   standby,
   address,
@@ -107,7 +111,7 @@ test('a statement by itself is refused for certain, and every older connection g
   await until(() => pool.totalCount === 0)
 })
 
-test('a statement by itself runs again on the primary', async ({ primary, standby, address }) => {
+test('a single write that a standby has refused runs again on the primary', async ({ primary, standby, address }) => {
   await using pool = await moved(address, standby, address.config(primary.config()))
   const written = pool.query("insert into paid values ('again')")
   await until(() => pool.totalCount === 0)
@@ -115,7 +119,7 @@ test('a statement by itself runs again on the primary', async ({ primary, standb
   expect(await settles(written, 'the write')).toMatchObject({ rowCount: 1 })
 })
 
-test('from then on no caller gets a standby: the deadline is kept, and the error gives the reason', async ({
+test('a pool that misses its primary gives no caller a standby: the deadline is kept, and the error gives the reason', async ({
   primary,
   standby,
   address,
@@ -164,7 +168,9 @@ test('a pooler that reports an outdated role of its server excludes no connectio
   await settles(pool.query("insert into paid values ('b')"), 'the next statement')
 })
 
-test('a write in a read-only transaction on the primary is a mistake as well, and runs once', async ({ primary }) => {
+test('a write in a read-only transaction on the primary is a mistake of the application, and runs once', async ({
+  primary,
+}) => {
   await using pool = holdfast(primary.config())
   let attempts = 0
   const writing = pool.transaction(

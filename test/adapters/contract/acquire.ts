@@ -27,7 +27,7 @@ export function describeAcquire(subject: Subject): void {
 
   // Concurrent, since most of it is waiting.
   describe.concurrent('E: acquiring a connection', () => {
-    test('E1: serves every way to run a statement after the server has refused for a while', async ({
+    test('E1: every way to run a statement is served after the server has refused for a while', async ({
       proxy,
       proxied,
       place,
@@ -43,7 +43,7 @@ export function describeAcquire(subject: Subject): void {
       await expectHealthy(database, place)
     })
 
-    test('E1: can be opened while the server refuses', async ({ proxy, proxied, place }) => {
+    test('E1: a database can be opened while the server refuses', async ({ proxy, proxied, place }) => {
       proxy.refuse(300)
       await using database = await open(subject, { ...proxied, max: 2 })
       expect(await settles(database.run('select 1 as one'), 'the statement')).toEqual([{ one: 1 }])
@@ -51,7 +51,7 @@ export function describeAcquire(subject: Subject): void {
     })
 
     test.for(REFUSALS)(
-      'E2: rejects at once for $what, and does not try again',
+      'E2: a statement rejects at once for $what, and no other attempt is made',
       async ({ options, code }, { proxy, proxied }) => {
         // TypeORM connects while it is being opened.
         const use = async (): Promise<void> => {
@@ -66,7 +66,7 @@ export function describeAcquire(subject: Subject): void {
     )
 
     test.for(ways)(
-      'E3: rejects $way when the pool is exhausted, with an error that says what holds the connections',
+      'E3: $way rejects when the pool is exhausted, with an error that says what holds the connections',
       async ({ run }, { database, place }) => {
         const { pid, end } = await hold(database)
         const error = await rejection(
@@ -83,7 +83,7 @@ export function describeAcquire(subject: Subject): void {
       },
     )
 
-    test('E4: serves fifty callers by the idle connections when new connections do not open', async ({
+    test('E4: the idle connections serve fifty callers when new connections do not open', async ({
       proxy,
       proxied,
       place,
@@ -107,7 +107,7 @@ export function describeAcquire(subject: Subject): void {
     })
 
     test.for(ways)(
-      'E5: removes $way from the queue at once when the signal of its scope is aborted',
+      'E5: $way leaves the queue at once when the signal of its scope is aborted',
       async ({ run }, { database, place }) => {
         const { end } = await hold(database)
         const controller = new AbortController()
@@ -126,7 +126,7 @@ export function describeAcquire(subject: Subject): void {
 
     // A stream is given up by leaving its loop.
     test.for(ways.filter(({ way }) => way !== 'a stream'))(
-      'E5: cancels the running statement of $way when the signal of its scope is aborted',
+      'E5: the running statement of $way is cancelled when the signal of its scope is aborted',
       async ({ run }, { database, place }) => {
         const controller = new AbortController()
         const running = unattended(withPoolOptions({ signal: controller.signal }, () => run(database, ENDLESS)))
@@ -146,7 +146,7 @@ export function describeAcquire(subject: Subject): void {
 /** The ORM's own way to give up. */
 function describeRunUntil(subject: Subject): void {
   const test = contractTest(subject)
-  test('E5: sends nothing when the signal is aborted already', async ({ database, cluster, place }) => {
+  test('E5: a statement whose signal is aborted already is not sent', async ({ database, cluster, place }) => {
     await rejection(
       runUntil(database, "insert into entry values ('E5 given up')", AbortSignal.abort(new TakesTooLong())),
     )
@@ -154,7 +154,7 @@ function describeRunUntil(subject: Subject): void {
     await expectHealthy(database, place)
   })
 
-  test('E5: rejects at once and cancels the running statement when its signal is aborted', async ({
+  test('E5: a running statement whose signal is aborted rejects at once, and is cancelled', async ({
     database,
     place,
   }) => {
@@ -167,7 +167,7 @@ function describeRunUntil(subject: Subject): void {
     await expectHealthy(database, place)
   })
 
-  test('E5: rejects at once and leaks nothing when the signal of a waiter is aborted', async ({ database, place }) => {
+  test('E5: a waiter whose signal is aborted rejects at once, and leaks nothing', async ({ database, place }) => {
     const { end } = await hold(database)
     const controller = new AbortController()
     const waiting = unattended(runUntil(database, 'select 1', controller.signal))

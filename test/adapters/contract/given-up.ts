@@ -19,7 +19,7 @@ export function describeGivenUp(subject: Subject): void {
   const test = contractTest(subject)
 
   describe('C: the signal of a transaction', () => {
-    test('cancels the running statement, so that nothing is written, and is the reason of the rejection', async ({
+    test('C: the signal of a transaction cancels the running statement, so that nothing is written, and is the reason of the rejection', async ({
       database,
       cluster,
       place,
@@ -41,7 +41,7 @@ export function describeGivenUp(subject: Subject): void {
       await expectHealthy(database, place)
     })
 
-    test('rolls the transaction back when it is aborted between two statements', async ({
+    test('C: a transaction is rolled back when its signal is aborted between two statements', async ({
       database,
       cluster,
       place,
@@ -60,7 +60,7 @@ export function describeGivenUp(subject: Subject): void {
       await expectHealthy(database, place)
     })
 
-    test('keeps the transaction from beginning when it is aborted already', async ({ direct }) => {
+    test('C: a transaction does not begin when its signal is aborted already', async ({ direct }) => {
       await using database = await open(subject, direct)
       const signal = AbortSignal.abort(new TakesTooLong())
       expect(await attemptsOf(database, (tx) => tx.insert('never'), { ...AGAIN, signal })).toEqual({
@@ -69,7 +69,7 @@ export function describeGivenUp(subject: Subject): void {
       })
     })
 
-    test('removes the transaction from the queue at once', async ({ database, place }) => {
+    test('C: the signal of a transaction removes it from the queue at once', async ({ database, place }) => {
       const { promise: end, resolve } = deferred()
       const holder = database.transaction(() => end)
       await until(() => database.pool.totalCount === 1 && database.pool.idleCount === 0)
@@ -84,7 +84,12 @@ export function describeGivenUp(subject: Subject): void {
       await expectHealthy(database, place)
     })
 
-    test('ends the delay before the next attempt', async ({ cluster, direct, applicationName, place }) => {
+    test('C: the signal of a transaction ends the delay before the next attempt', async ({
+      cluster,
+      direct,
+      applicationName,
+      place,
+    }) => {
       await using database = await open(subject, direct)
       const controller = new AbortController()
       const given = unattended(
@@ -104,7 +109,12 @@ export function describeGivenUp(subject: Subject): void {
       await expectHealthy(database, place)
     })
 
-    test('has no effect when it is aborted after COMMIT was sent', async ({ cluster, aimed, aimedAt, place }) => {
+    test('C: the signal of a transaction has no effect when it is aborted after COMMIT was sent', async ({
+      cluster,
+      aimed,
+      aimedAt,
+      place,
+    }) => {
       await using database = await open(subject, aimedAt)
       const controller = new AbortController()
       const shot = aimed.aim({ statement: /^commit/i, point: 'on-reply' }, () => controller.abort(new TakesTooLong()))

@@ -16,7 +16,7 @@ export function describeHarmless(subject: Subject): void {
   const test = contractTest(subject)
   describe('B: an error of one caller', () => {
     test.for(['to-client', 'to-server'] as const)(
-      'B7: fails one statement, and keeps the connections that answer a ping, when a byte of a TLS record is changed (%s)',
+      'B7: a changed byte of a TLS record fails one statement, and the connections that answer a ping are kept (%s)',
       async (direction, { proxy, proxied, place }) => {
         await using database = await open(subject, { ...proxied, max: SIZE, prePing: { idleMillis: 60_000 } })
         const oldPids = await warmUp(database, SIZE)
@@ -33,7 +33,7 @@ export function describeHarmless(subject: Subject): void {
       },
     )
 
-    test('B8: rejects with a unique violation as it is, and keeps the connection', async ({
+    test('B8: a unique violation is told as it is, and the connection is kept', async ({
       database,
       cluster,
       place,
@@ -52,7 +52,7 @@ export function describeHarmless(subject: Subject): void {
       await expectHealthy(database, place)
     })
 
-    test('B8: rolls back only the nested transaction in which a unique violation occurs', async ({
+    test('B8: a unique violation rolls back only the nested transaction in which it occurs', async ({
       database,
       cluster,
       place,
@@ -77,7 +77,7 @@ export function describeHarmless(subject: Subject): void {
     })
 
     test.for(waysOf(subject))(
-      'B8: releases the connection after an SQL error in $way',
+      'B8: the connection is released after an SQL error in $way',
       async ({ run }, { database, place }) => {
         const pid = await backendPid(database)
         for (let time = 1; time <= 3; time++) {
@@ -92,7 +92,11 @@ export function describeHarmless(subject: Subject): void {
   describe('C: COMMIT after a swallowed error', () => {
     const rolledBack = { name: 'TransactionRolledBackError', code: '40000' }
 
-    test('C6: rejects, and writes nothing, in a transaction', async ({ database, cluster, place }) => {
+    test('C6: COMMIT after a swallowed error rejects, and nothing is written, in a transaction', async ({
+      database,
+      cluster,
+      place,
+    }) => {
       const pid = await backendPid(database)
       const transaction = database.transaction(async (tx) => {
         await tx.insert('C6')
@@ -107,7 +111,11 @@ export function describeHarmless(subject: Subject): void {
     })
 
     if (subject.can.includes('begin'))
-      test('C6: rejects, and writes nothing, in a controlled transaction', async ({ database, cluster, place }) => {
+      test('C6: COMMIT after a swallowed error rejects, and nothing is written, in a controlled transaction', async ({
+        database,
+        cluster,
+        place,
+      }) => {
         const tx = await beginIn(database)
         await tx.insert('C6 controlled')
         await rejection(tx.run('select 1 / 0'))

@@ -40,7 +40,7 @@ export function describeIdle(subject: Subject): void {
 
   describe('A: the connection died while idle', () => {
     test.for(DEATHS)(
-      'A1: serves every statement on a new connection after $what',
+      'A1: every statement is served on a new connection after $what',
       async ({ happen }, { cluster, proxy, proxied, applicationName, place }) => {
         await using database = await open(subject, { ...proxied, max: ways.length })
         const oldPids = await warmUp(database, ways.length)
@@ -54,7 +54,7 @@ export function describeIdle(subject: Subject): void {
     )
 
     if (subject.can.includes('prepared'))
-      test('A1: prepares a statement again after a restart', async ({ database, cluster, place }) => {
+      test('A1: a statement is prepared again after a restart', async ({ database, cluster, place }) => {
         await database.insert('A1 prepared')
         expect(await preparedIn(database, 'A1 prepared')).toEqual([{ id: 'A1 prepared' }])
         await cluster.restart('fast')
@@ -63,7 +63,7 @@ export function describeIdle(subject: Subject): void {
       })
 
     test.for(['to-client', 'both'] as const)(
-      'A2: serves every statement on a new connection when the network drops the packets of the old ones (%s)',
+      'A2: every statement is served on a new connection when the network drops the packets of the old ones (%s)',
       async (direction, { proxy, proxied, place }) => {
         await using database = await open(subject, { ...proxied, max: ways.length })
         const oldPids = await warmUp(database, ways.length)
@@ -79,7 +79,7 @@ export function describeIdle(subject: Subject): void {
     )
 
     // Concurrent, since all of it is waiting.
-    test.concurrent('A2: rejects within the deadline, with the connection error, when new connections get no answer either', async ({
+    test.concurrent('A2: a statement rejects within the deadline, with the connection error, when new connections get no answer either', async ({
       proxy,
       proxied,
       place,
@@ -95,7 +95,7 @@ export function describeIdle(subject: Subject): void {
       await expectHealthy(database, place)
     })
 
-    test.concurrent('A3: serves the first statements after the process was frozen, however long prePing.idleMillis is', async ({
+    test.concurrent('A3: the first statements after the process was frozen are served, however long prePing.idleMillis is', async ({
       cluster,
       direct,
       applicationName,
@@ -118,7 +118,7 @@ export function describeIdle(subject: Subject): void {
       expect(await service.end()).toEqual({ code: 0, stderr: '' })
     })
 
-    test.concurrent('A5: rejects within the deadline, with the connection error, when the server is gone', async ({
+    test.concurrent('A5: a statement rejects within the deadline, with the connection error, when the server is gone', async ({
       proxy,
       proxied,
       place,
@@ -133,7 +133,7 @@ export function describeIdle(subject: Subject): void {
       await expectHealthy(database, place)
     })
 
-    test('A4: retires a session that timed out, and no other', async ({ cluster, proxy, proxied, place }) => {
+    test('A4: an idle session that timed out is retired, and no other', async ({ cluster, proxy, proxied, place }) => {
       const size = 3
       await using database = await open(subject, { ...proxied, max: size })
       const meet = meeting(size)
@@ -161,7 +161,7 @@ export function describeIdle(subject: Subject): void {
       await expectHealthy(database, place)
     })
 
-    test('A6: keeps connections whose ping was answered while the event loop was blocked', async ({
+    test('A6: connections whose ping was answered while the event loop was blocked are kept', async ({
       direct,
       place,
     }) => {
@@ -176,7 +176,7 @@ export function describeIdle(subject: Subject): void {
       await expectHealthy(database, place)
     })
 
-    test('A6: resolves a statement that was answered while the event loop was blocked', async ({
+    test('A6: a statement that was answered while the event loop was blocked resolves', async ({
       cluster,
       direct,
       applicationName,
@@ -202,7 +202,7 @@ export function describeIdle(subject: Subject): void {
       await expectHealthy(database, place)
     })
 
-    test('replaces a connection that is known to be dead', async ({ database, cluster, place }) => {
+    test('A: an idle connection that is known to be dead is replaced', async ({ database, cluster, place }) => {
       const [pid] = await warmUp(database, 1)
       await kill(cluster, pid as number)
       for (const { run } of ways) expect(await run(database, 'select 1 as one')).toEqual([{ one: 1 }])

@@ -33,7 +33,7 @@ export function describeKilled(subject: Subject): void {
   const ways = waysOf(subject)
 
   describe('B: a connection that was killed while it was leased', () => {
-    test('B1, B2: does not end a process without listeners, which later exits by itself', async ({
+    test('B1, B2: a killed connection does not end a process without listeners, which later exits by itself', async ({
       cluster,
       direct,
       applicationName,
@@ -60,7 +60,7 @@ export function describeKilled(subject: Subject): void {
     })
 
     test.for(NEXT)(
-      'B1: makes $next reject with the first cause, when it was killed between two statements',
+      'B1: $next rejects with the first cause when the connection was killed between two statements',
       async ({ go }, { database, cluster, place }) => {
         const id = `B1 ${subject.name}`
         const transaction = database.transaction(async (tx) => {
@@ -74,7 +74,7 @@ export function describeKilled(subject: Subject): void {
       },
     )
 
-    test('B1: makes a nested transaction and the outer one reject with the first cause', async ({
+    test('B1: a nested transaction and the outer one reject with the first cause when the connection is killed', async ({
       database,
       cluster,
       place,
@@ -97,7 +97,7 @@ export function describeKilled(subject: Subject): void {
     })
 
     if (subject.can.includes('begin'))
-      test('B1: makes COMMIT of a controlled transaction reject with the first cause', async ({
+      test('B1: COMMIT of a controlled transaction rejects with the first cause when the connection is killed', async ({
         database,
         cluster,
         place,
@@ -112,7 +112,7 @@ export function describeKilled(subject: Subject): void {
       })
 
     test.for(ways)(
-      'B2: rejects $way, and gives every waiter a live connection, when it was killed while a statement ran',
+      'B2: $way rejects, and every waiter gets a live connection, when a connection is killed while a statement runs',
       async (way, { database, cluster, place }) => {
         const failed = rejection(way.run(database, way.way === 'a stream' ? ENDLESS_READ : ENDLESS))
         const pid = await busyBackend(place, "pg_sleep('infinity')")
@@ -128,7 +128,7 @@ export function describeKilled(subject: Subject): void {
     )
 
     if (subject.can.includes('prepared'))
-      test('B2: runs a prepared statement again when its connection is killed, on the next one', async ({
+      test('B2: a prepared statement whose connection is killed runs again on the next one', async ({
         database,
         cluster,
         place,
@@ -147,7 +147,7 @@ export function describeKilled(subject: Subject): void {
       })
 
     test.for(ways.filter(({ way, isTransaction }) => !isTransaction && way !== 'a stream'))(
-      'B15: runs $way again, when the server has ended its session',
+      'B15: $way runs again when the server has ended its session',
       async (way, { database, cluster, place }) => {
         const id = `B15 ${way.way}`
         let answer: Promise<unknown> | undefined
@@ -163,7 +163,7 @@ export function describeKilled(subject: Subject): void {
       },
     )
 
-    test('B3: runs BEGIN again when it is killed there, more often than there are slots', async ({
+    test('B3: BEGIN runs again when its connection is killed there, more often than there are slots', async ({
       cluster,
       direct,
       place,
@@ -175,7 +175,7 @@ export function describeKilled(subject: Subject): void {
     })
 
     test.for([{ where: 'a transaction' }, { where: 'a nested transaction' }] as const)(
-      "B9: leaves the application's own error as it is in $where",
+      "B9: the application's own error stays as it is when the connection is killed in $where",
       async ({ where }, { database, cluster, place }) => {
         const refuse = async (tx: Tx): Promise<void> => {
           await killAndTell(database, cluster, await backendPid(tx))
@@ -190,7 +190,7 @@ export function describeKilled(subject: Subject): void {
       },
     )
 
-    test("B9: leaves the application's own error as it is when that replaces the error of a lost statement", async ({
+    test("B9: the application's own error stays as it is when it replaces the error of a lost statement", async ({
       database,
       cluster,
       place,
@@ -206,7 +206,11 @@ export function describeKilled(subject: Subject): void {
     })
 
     if (subject.can.includes('begin'))
-      test('B9: lets the ROLLBACK of a controlled transaction resolve', async ({ database, cluster, place }) => {
+      test('B9: ROLLBACK of a controlled transaction resolves when the connection is killed', async ({
+        database,
+        cluster,
+        place,
+      }) => {
         const tx = await beginIn(database)
         await killAndTell(database, cluster, await backendPid(tx))
         if (subject.limits?.includes('hides losses')) expectIdleLoss(subject, await rejection(tx.rollback()))
@@ -214,7 +218,7 @@ export function describeKilled(subject: Subject): void {
         await expectHealthy(database, place)
       })
 
-    test('B10: keeps a callback that still runs from the transaction that has its slot now', async ({
+    test('B10: a callback that still runs has no part in the transaction that has its slot now', async ({
       database,
       cluster,
       place,
@@ -240,7 +244,7 @@ export function describeKilled(subject: Subject): void {
     })
 
     if (!subject.limits?.includes('keeps callbacks'))
-      test('B10: refuses a callback that still runs after its transaction, while another one has the connection', async ({
+      test('B10: a callback that still runs after its transaction is refused while another one has the connection', async ({
         database,
         cluster,
         place,
@@ -262,7 +266,11 @@ export function describeKilled(subject: Subject): void {
         await expectHealthy(database, place)
       })
 
-    test('B10: refuses a statement of a transaction that has ended', async ({ database, cluster, place }) => {
+    test('B10: a statement of a transaction that has ended by a loss is refused', async ({
+      database,
+      cluster,
+      place,
+    }) => {
       let ended: Tx | undefined
       await database.transaction(async (tx) => {
         ended = tx

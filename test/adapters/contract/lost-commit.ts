@@ -16,7 +16,7 @@ export function describeLostCommit(subject: Subject): void {
 
   describe('C: a COMMIT whose answer is lost', () => {
     test.for(['fin', 'rst', 'swallow'] as const)(
-      'C3: resolves and runs once when the transaction was committed (%s)',
+      'C3: a transaction whose lost COMMIT was executed resolves, and runs once (%s)',
       async (act, { cluster, aimed, aimedAt, place }) => {
         await using database = await open(subject, { ...aimedAt, commitTimeoutMillis: 500 })
         const shot = aimed.aim({ statement: COMMIT, point: 'on-reply' }, act)
@@ -36,7 +36,7 @@ export function describeLostCommit(subject: Subject): void {
       },
     )
 
-    test('C3: runs again or rejects as rolled back when the transaction was not committed', async ({
+    test('C3: a transaction whose lost COMMIT was not executed runs again, or rejects as rolled back', async ({
       cluster,
       aimed,
       aimedAt,
@@ -59,7 +59,12 @@ export function describeLostCommit(subject: Subject): void {
     })
 
     if (subject.can.includes('begin'))
-      test('C3: resolves when a controlled transaction was committed', async ({ cluster, aimed, aimedAt, place }) => {
+      test('C3: a controlled transaction whose lost COMMIT was executed resolves', async ({
+        cluster,
+        aimed,
+        aimedAt,
+        place,
+      }) => {
         await using database = await open(subject, aimedAt)
         const shot = aimed.aim({ statement: COMMIT, point: 'on-reply' }, 'rst')
         const tx = await beginIn(database)

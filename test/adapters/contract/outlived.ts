@@ -22,7 +22,7 @@ export function describeOutlived(subject: Subject): void {
 
   describe('C: a promise that begins in a transaction and outlives it', () => {
     test.for(['committed', 'rolled back', 'given up'] as const)(
-      'is not affected by the signal of that transaction, which was %s',
+      'C: a promise that outlives its transaction is not affected by the signal of that transaction, which was %s',
       async (end, { cluster, direct, place }) => {
         const id = `outlived, ${end}`
         await using database = await open(subject, direct)
@@ -47,7 +47,7 @@ export function describeOutlived(subject: Subject): void {
       },
     )
 
-    test('finishes its running statement when the signal is aborted after the transaction', async ({
+    test('C: a statement that outlives its transaction finishes, although the signal is aborted after the transaction', async ({
       direct,
       place,
     }) => {

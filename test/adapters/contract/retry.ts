@@ -42,7 +42,11 @@ export function describeRetry(subject: Subject): void {
   const test = contractTest(subject)
 
   describe('C1: a transaction whose connection is lost before COMMIT was sent', () => {
-    test('runs again on a new connection, and commits once', async ({ cluster, direct, place }) => {
+    test('C1: a transaction whose connection is lost runs again on a new connection, and commits once', async ({
+      cluster,
+      direct,
+      place,
+    }) => {
       await using database = await open(subject, direct)
       await warmUp(database, 3)
       const seen: [attempt: number, pid: number][] = []
@@ -62,7 +66,7 @@ export function describeRetry(subject: Subject): void {
     })
 
     test.for(['between its last statement and COMMIT', 'inside a nested transaction'] as const)(
-      'runs again when it is lost %s',
+      'C1: a transaction runs again when its connection is lost %s',
       async (where, { cluster, direct, place }) => {
         await using database = await open(subject, direct)
         const seen: number[] = []
@@ -81,7 +85,7 @@ export function describeRetry(subject: Subject): void {
       },
     )
 
-    test('runs again when the server restarts', async ({ cluster, direct, place }) => {
+    test('C1: a transaction runs again when the server restarts', async ({ cluster, direct, place }) => {
       await using database = await open(subject, direct)
       const last = await database.transaction(async (tx, { attempt }) => {
         await tx.insert('C1 restart')
@@ -94,7 +98,7 @@ export function describeRetry(subject: Subject): void {
     })
 
     test.for(BEFORE_COMMIT)(
-      'runs again when the network breaks $when',
+      'C1: a transaction runs again when the network breaks $when',
       async ({ when, statement, point }, { cluster, aimed, aimedAt, place }) => {
         await using database = await open(subject, aimedAt)
         await database.run('select 1')
@@ -110,7 +114,11 @@ export function describeRetry(subject: Subject): void {
       },
     )
 
-    test('runs once with `retry: false`', async ({ cluster, direct, place }) => {
+    test('C1: a transaction whose connection is lost runs once with `retry: false`', async ({
+      cluster,
+      direct,
+      place,
+    }) => {
       await using database = await open(subject, direct)
       const { attempts, error } = await attemptsOf(
         database,
@@ -127,7 +135,7 @@ export function describeRetry(subject: Subject): void {
   })
 
   describe('C2: after a conflict', () => {
-    test('two transactions that read what the other writes (40001) both commit, one after the other', async ({
+    test('C2: two transactions that read what the other writes (40001) both commit, one after the other', async ({
       cluster,
       direct,
       place,
@@ -153,7 +161,7 @@ export function describeRetry(subject: Subject): void {
       await expectHealthy(database, place)
     })
 
-    test('the transaction that the server chose in a deadlock (40P01) runs again', async ({
+    test('C2: the transaction that the server chose in a deadlock (40P01) runs again', async ({
       cluster,
       direct,
       place,
@@ -176,7 +184,7 @@ export function describeRetry(subject: Subject): void {
       await expectHealthy(database, place)
     })
 
-    test('a transaction whose conflict is found by COMMIT runs again', async ({ cluster, direct, place }) => {
+    test('C2: a transaction whose conflict is found by COMMIT runs again', async ({ cluster, direct, place }) => {
       await cluster.query(ACCOUNTS)
       await using database = await open(subject, direct)
       const meet = meeting(2)
@@ -205,7 +213,7 @@ export function describeRetry(subject: Subject): void {
       await expectHealthy(database, place)
     })
 
-    test('a transaction rejects with the last error after its last attempt', async ({ direct, place }) => {
+    test('C2: a transaction rejects with the last error after its last attempt', async ({ direct, place }) => {
       await using database = await open(subject, direct)
       const { attempts, error } = await attemptsOf(
         database,
@@ -220,7 +228,7 @@ export function describeRetry(subject: Subject): void {
 
   describe('C: a transaction never runs again', () => {
     test.for(AFTER_COMMIT)(
-      'when it may have been committed: COMMIT $point, $act',
+      'C: a transaction never runs again when it may have been committed: COMMIT $point, $act',
       async ({ point, act, isCommitted }, { cluster, aimed, aimedAt, place }) => {
         await using database = await open(subject, { ...aimedAt, query_timeout: 500, lostCommit: 'report' })
         await database.run('select 1')
@@ -236,7 +244,11 @@ export function describeRetry(subject: Subject): void {
       },
     )
 
-    test("when its function throws, and rejects with the function's own error", async ({ cluster, direct, place }) => {
+    test("C: a transaction whose function throws never runs again, and rejects with the function's own error", async ({
+      cluster,
+      direct,
+      place,
+    }) => {
       await using database = await open(subject, direct)
       const refusal = new NotEnoughMoney()
       const { attempts, error } = await attemptsOf(
@@ -253,7 +265,7 @@ export function describeRetry(subject: Subject): void {
       await expectHealthy(database, place)
     })
 
-    test('when it violates a constraint, or when a swallowed error has aborted it', async ({
+    test('C: a transaction never runs again when it violates a constraint, or when a swallowed error has aborted it', async ({
       cluster,
       direct,
       place,

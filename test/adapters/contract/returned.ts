@@ -23,7 +23,7 @@ export function describeReturned(subject: Subject): void {
   const test = contractTest(subject)
   describe('D: a released connection', () => {
     for (const policy of ['rollback', 'commit', 'none'] as const)
-      test(`D1: has its open transaction ended before the next caller gets it (${policy})`, async ({
+      test(`D1: the open transaction of a released connection is ended before the next caller gets it (${policy})`, async ({
         cluster,
         direct,
         place,
@@ -44,20 +44,23 @@ export function describeReturned(subject: Subject): void {
       })
 
     for (const policy of ['session', 'discard'] as const)
-      test(`D2: has its session state reset (${policy})`, async ({ direct, place }) => {
+      test(`D2: the session state of a released connection is reset (${policy})`, async ({ direct, place }) => {
         await using database = await open(subject, { ...direct, max: 1, resetOnReturn: policy })
         await expectCleared(database)
         await expectHealthy(database, place)
       })
 
-    test('D2: has its session state reset when the scope of the caller asks for it', async ({ database, place }) => {
+    test('D2: the session state of a released connection is reset when the scope of the caller asks for it', async ({
+      database,
+      place,
+    }) => {
       await withPoolOptions({ resetOnReturn: 'session' }, () => expectCleared(database))
       await expectHealthy(database, place)
     })
 
     if (subject.can.includes('prepared'))
       test.for(['rollback', 'session', 'discard'] as const)(
-        'D2: still runs prepared statements (%s)',
+        'D2: a connection that was reset still runs prepared statements (%s)',
         async (resetOnReturn, { direct, place }) => {
           await using database = await open(subject, { ...direct, max: 1, resetOnReturn })
           for (let time = 1; time <= 3; time++) expect(await preparedIn(database, 'none')).toEqual([])
@@ -65,7 +68,7 @@ export function describeReturned(subject: Subject): void {
         },
       )
 
-    test('D3: sends no byte to the server when it is clean', async ({ proxy, proxied }) => {
+    test('D3: the release of a clean connection sends no byte to the server', async ({ proxy, proxied }) => {
       const sent = async (resetOnReturn: ResetPolicy): Promise<[number, number]> => {
         const prePing = { idleMillis: 60_000 }
         await using database = await open(subject, { ...proxied, max: 1, prePing, resetOnReturn })
@@ -84,7 +87,7 @@ export function describeReturned(subject: Subject): void {
       expect(await sent('rollback')).toEqual(await sent('none'))
     })
 
-    test('D4: was warned about while it was leased for too long, with the stack of its holder', async ({
+    test('D4: a connection that is leased for too long causes a warning with the stack of its holder', async ({
       direct,
       place,
     }) => {
@@ -114,7 +117,7 @@ export function describeReturned(subject: Subject): void {
       await expectHealthy(database, place)
     })
 
-    test('D4: refuses a statement of a transaction that has ended', async ({ database, place }) => {
+    test('D4: a statement of a transaction that has ended is refused', async ({ database, place }) => {
       let former: Tx | undefined
       await database.transaction(async (tx) => {
         former = tx
@@ -124,7 +127,7 @@ export function describeReturned(subject: Subject): void {
       await expectHealthy(database, place)
     })
 
-    test('is closed with the database, which refuses later statements', async ({
+    test('D: a released connection is closed with the database, which refuses later statements', async ({
       cluster,
       direct,
       applicationName,

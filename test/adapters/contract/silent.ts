@@ -41,7 +41,7 @@ export function describeSilent(subject: Subject): void {
       { what: 'everything', direction: 'both' },
       { what: 'every reply', direction: 'to-client' },
     ] as const)(
-      'A2, B5: serves a transaction, and hangs no read and no write, when the connections, idle for a moment, swallow $what',
+      'A2, B5: a transaction is served, and no read and no write hangs, when the connections, idle for a moment, swallow $what',
       async ({ direction }, { cluster, proxy, proxied, place }) => {
         await using database = await open(subject, { ...proxied, ...DEFAULTS })
         const [single, inTransaction] = [randomUUID(), randomUUID()]
@@ -67,7 +67,7 @@ export function describeSilent(subject: Subject): void {
       },
     )
 
-    test('B5: rolls back a transaction, and runs it again if it retries, when its connection swallows everything', async ({
+    test('B5: a transaction whose connection swallows everything is rolled back, and runs again if it retries', async ({
       cluster,
       proxy,
       proxied,
@@ -97,7 +97,7 @@ export function describeSilent(subject: Subject): void {
       expect(await written(cluster, id)).toEqual(subject.retries ? [id] : [])
     })
 
-    test('C3: resolves a transaction whose COMMIT was executed, when the reply is swallowed', async ({
+    test('C3: a transaction whose COMMIT was executed resolves when the reply is swallowed', async ({
       cluster,
       aimed,
       aimedAt,

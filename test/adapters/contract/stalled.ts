@@ -41,7 +41,7 @@ export function describeStalled(subject: Subject): void {
   // Concurrent, since nearly all of it is waiting.
   describe.concurrent('B: a server that does not answer', () => {
     test.for(ways)(
-      'B4: has its connection retired after query_timeout, in $way',
+      'B4: the connection of a server that does not answer is retired after query_timeout, in $way',
       async (way, { cluster, direct, applicationName, place }) => {
         await using database = await open(subject, { ...direct, ...options, max: 1 })
         const error = await rejection(way.run(database, ENDLESS))
@@ -59,7 +59,7 @@ export function describeStalled(subject: Subject): void {
     )
 
     test.for(STALLS)(
-      'B4: loses no later write when it stalls $where and recovers',
+      'B4: no later write is lost when the server stalls $where and recovers',
       async ({ where, phase, commitOutcome }, { cluster, direct, place }) => {
         await using database = await open(subject, { ...direct, ...options, max: 1 })
         const [pid] = (await warmUp(database, 1)) as [number]
@@ -90,7 +90,7 @@ export function describeStalled(subject: Subject): void {
     )
 
     test.for(ways)(
-      'B5: has $way rejected after query_timeout in a black hole',
+      'B5: $way rejects after query_timeout in a black hole',
       async (way, { cluster, proxy, proxied, applicationName, place }) => {
         await using database = await open(subject, { ...proxied, ...options, max: 3 })
         await warmUp(database, 3)
@@ -105,7 +105,7 @@ export function describeStalled(subject: Subject): void {
       },
     )
 
-    test("B5, B9: leaves the application's own error as it is when ROLLBACK gets no answer", async ({
+    test("B5, B9: the application's own error stays as it is when ROLLBACK gets no answer", async ({
       cluster,
       proxy,
       proxied,

@@ -21,7 +21,7 @@ export function describeStreaming(subject: Subject): void {
 
   describe('B: an open stream', () => {
     test.for(LOSSES)(
-      'B6: rejects a reader that waits for the next row, and frees the slot, when $loss',
+      'B6: the reader of a stream that waits for the next row rejects, and the slot is free, when $loss',
       async ({ code, happen }, { cluster, proxy, proxied, applicationName, place }) => {
         await using database = await open(subject, { ...proxied, max: 1 })
         const failed = rejection(readAll(streamOf(database, STALLS)))
@@ -33,7 +33,7 @@ export function describeStreaming(subject: Subject): void {
     )
 
     test.for(LOSSES)(
-      'B6: frees the slot at once, and rejects a reader that paused with its next row, when $loss',
+      'B6: the slot of a stream is free at once, and a reader that paused rejects with its next row, when $loss',
       async ({ code, happen }, { cluster, proxy, proxied, applicationName }) => {
         await using database = await open(subject, { ...proxied, max: 1 })
         const stream = streamOf(database, MANY)[Symbol.asyncIterator]()
@@ -49,7 +49,7 @@ export function describeStreaming(subject: Subject): void {
       },
     )
 
-    test('B6: lets a reader leave its loop when the connection is dead', async ({
+    test('B6: the reader of a stream leaves its loop when the connection is dead', async ({
       database,
       cluster,
       applicationName,
@@ -66,7 +66,7 @@ export function describeStreaming(subject: Subject): void {
       await expectHealthy(database, place)
     })
 
-    test('B6: releases a healthy connection when its reader leaves early', async ({ database, place }) => {
+    test('B6: a stream releases a healthy connection when its reader leaves early', async ({ database, place }) => {
       const pid = await backendPid(database)
       for await (const _ of streamOf(database, MANY)) break
       expect(await settles(backendPid(database), 'the next statement')).toBe(pid)
@@ -75,7 +75,7 @@ export function describeStreaming(subject: Subject): void {
       await expectHealthy(database, place)
     })
 
-    test('B6: rejects with an SQL error between two rows as it is, and keeps the connection', async ({
+    test('B6: a stream rejects with an SQL error between two rows as it is, and keeps the connection', async ({
       database,
       place,
     }) => {

@@ -23,32 +23,32 @@ async function soon<T>(promise: Promise<T>): Promise<T> {
 }
 
 describe('the class of clients', () => {
-  test('derives from pg.Client, and its name does not contain Pool: Drizzle would take the client for a pool', async () => {
+  test('the class of clients derives from pg.Client, and its name does not contain Pool: Drizzle would take the client for a pool', async () => {
     const client = await soon(new Pool({ Client: server.Client, watch: false }).connect())
     expect(client).toBeInstanceOf(pg.Client)
     expect(client).toBeInstanceOf(server.Client)
     expect(client.constructor.name).toBe('LeasedClient')
   })
 
-  test('can be derived from any JavaScript client class', () => {
+  test('the class of clients can be derived from any JavaScript client class', () => {
     class TracingClient extends pg.Client {}
     expect(physicalClientClass(TracingClient).prototype).toBeInstanceOf(TracingClient)
   })
 
-  test('is the same for all pools with the same client class', () => {
+  test('all pools with the same client class share one class of clients', () => {
     class TracingClient extends pg.Client {}
     expect(physicalClientClass()).toBe(physicalClientClass(pg.Client))
     expect(physicalClientClass(TracingClient)).toBe(physicalClientClass(TracingClient))
     expect(physicalClientClass(TracingClient)).not.toBe(physicalClientClass())
   })
 
-  test('is not derived from a value that is no class', () => {
+  test('the class of clients is not derived from a value that is no class', () => {
     expect(() => physicalClientClass(42 as never)).toThrow(expect.objectContaining({ code: 'HOLDFAST_INVALID_OPTION' }))
   })
 })
 
 describe('release', () => {
-  test('throws when it is called a second time', async () => {
+  test('release throws when it is called a second time', async () => {
     const pool = new Pool({ Client: server.Client, watch: false })
     const client = await soon(pool.connect())
     client.release()
@@ -61,14 +61,14 @@ describe('release', () => {
     expect(pool.idleCount).toBe(1)
   })
 
-  test('makes the client refuse statements', async () => {
+  test('a released client refuses statements', async () => {
     const client = await soon(new Pool({ Client: server.Client, watch: false }).connect())
     client.release()
     await expect(soon(client.query('select 1'))).rejects.toMatchObject({ code: 'HOLDFAST_RELEASED' })
     expect(server.received).toEqual([])
   })
 
-  test('of an earlier lease can not end the next lease', async () => {
+  test('the release of an earlier lease can not end the next lease', async () => {
     const pool = new Pool({ Client: server.Client, max: 1, watch: false })
     const first = await soon(pool.connect())
     const { release, [Symbol.dispose]: dispose, [Symbol.asyncDispose]: asyncDispose } = first
@@ -84,7 +84,7 @@ describe('release', () => {
     await expect(soon(second.query('select 1'))).resolves.toBeDefined()
   })
 
-  test('before the end of an `await using` leaves nothing to do for it', async () => {
+  test('a client that is released before the end of its `await using` is not released again', async () => {
     const pool = new Pool({ Client: server.Client, max: 1, watch: false })
     {
       await using client = await soon(pool.connect())
@@ -108,13 +108,13 @@ describe('release', () => {
         return client.query === undefined
       },
     },
-  ])('is called at the end of a `$how`', async ({ lease }) => {
+  ])('the end of a `$how` releases the client', async ({ lease }) => {
     const pool = new Pool({ Client: server.Client, watch: false })
     await lease(pool)
     expect(pool.idleCount).toBe(1)
   })
 
-  test('leaves no listeners behind after 100 leases', async () => {
+  test('a client has no more listeners after 100 leases', async () => {
     const pool = new Pool({ Client: server.Client, max: 1, watch: false })
     const client = await soon(pool.connect())
     const { wire } = server.backend()
@@ -142,13 +142,16 @@ describe('a client whose connection was lost', () => {
     return client
   }
 
-  test.each(['ROLLBACK', 'rollback;', 'ABORT'])('answers %s with success: the server has rolled back', async (sql) => {
-    const client = await lostInTransaction()
-    await expect(soon(client.query(sql))).resolves.toMatchObject({ command: 'ROLLBACK', rows: [] })
-    expect(server.received).toEqual(['begin'])
-  })
+  test.each(['ROLLBACK', 'rollback;', 'ABORT'])(
+    'a lost client answers %s with success: the server has rolled back',
+    async (sql) => {
+      const client = await lostInTransaction()
+      await expect(soon(client.query(sql))).resolves.toMatchObject({ command: 'ROLLBACK', rows: [] })
+      expect(server.received).toEqual(['begin'])
+    },
+  )
 
-  test('answers a ROLLBACK that was in flight with success, too', async () => {
+  test('a ROLLBACK that is in flight when its connection is lost succeeds, too', async () => {
     const client = await soon(new Pool({ Client: server.Client, watch: false }).connect())
     await soon(client.query('begin'))
     server.backend().silent = true
@@ -157,7 +160,7 @@ describe('a client whose connection was lost', () => {
     await expect(soon(rollback)).resolves.toMatchObject({ command: 'ROLLBACK' })
   })
 
-  test.each(['COMMIT', 'select 1', "ROLLBACK PREPARED 'x'"])('refuses %s with the loss', async (sql) => {
+  test.each(['COMMIT', 'select 1', "ROLLBACK PREPARED 'x'"])('a lost client refuses %s with the loss', async (sql) => {
     const client = await lostInTransaction()
     await expect(soon(client.query(sql))).rejects.toMatchObject({
       name: 'ConnectionLostError',
@@ -168,7 +171,7 @@ describe('a client whose connection was lost', () => {
     })
   })
 
-  test('calls back with the loss after query has returned', async () => {
+  test('a lost client calls back with the loss after query has returned', async () => {
     const client = await lostInTransaction()
     let error: unknown
     client.query('select 1', (refusal) => {
@@ -179,7 +182,7 @@ describe('a client whose connection was lost', () => {
     expect(error).toMatchObject({ name: 'ConnectionLostError' })
   })
 
-  test('emits the loss on a pg.Query', async () => {
+  test('a lost client emits the loss on a pg.Query', async () => {
     const client = await lostInTransaction()
     const query = client.query(new pg.Query('select 1'))
     const error = new Promise((resolve) => query.on('error', resolve))
@@ -189,7 +192,7 @@ describe('a client whose connection was lost', () => {
 })
 
 describe('a statement', () => {
-  test('that is a pg.Query in flight emits the loss', async () => {
+  test('a pg.Query in flight emits the loss', async () => {
     const client = await soon(new Pool({ Client: server.Client, watch: false }).connect())
     server.backend().silent = true
     const query = client.query(new pg.Query('select 1'))
@@ -199,14 +202,14 @@ describe('a statement', () => {
     expect(await error).toMatchObject({ name: 'ConnectionLostError', sent: true })
   })
 
-  test('with values or a name is passed to the driver unchanged', async () => {
+  test('a statement with values or a name is passed to the driver unchanged', async () => {
     const client = await soon(new Pool({ Client: server.Client, watch: false }).connect())
     await soon(client.query('select $1', [1]))
     await soon(client.query({ name: 'mine', text: 'select $1::int', values: [1] }))
     expect(server.received).toEqual(['select $1', 'select $1::int'])
   })
 
-  test('in callback form returns nothing and calls back', async () => {
+  test('a statement in callback form returns nothing and calls back', async () => {
     const client = await soon(new Pool({ Client: server.Client, watch: false }).connect())
     const told: unknown[] = []
     expect(client.query('select 1', (...args) => told.push(args.length))).toBeUndefined()
@@ -215,12 +218,12 @@ describe('a statement', () => {
     expect(told).toEqual([2, 2])
   })
 
-  test('that is null is refused as pg refuses it', async () => {
+  test('a statement that is null is refused as pg refuses it', async () => {
     const client = await soon(new Pool({ Client: server.Client, watch: false }).connect())
     expect(() => client.query(null as never)).toThrow(TypeError)
   })
 
-  test('that fails has the stack of its caller', async () => {
+  test('a statement that fails has the stack of its caller', async () => {
     const client = await soon(new Pool({ Client: server.Client, watch: false }).connect())
     server.backend().failures.set('bad', serverError('42601', 'syntax error'))
     async function inTheApplication(): Promise<void> {

@@ -57,14 +57,15 @@ export interface StatementSettings {
   readonly rollbackMillis: number
 }
 
-// The type makes this list complete.
-const KEYS: Record<keyof StatementOptions, true> = {
-  signal: true,
-  idempotent: true,
-  transactional: true,
-  prepare: true,
-  retryRead: true,
+/** What an option takes. The type makes this list complete. */
+const KINDS: Record<keyof StatementOptions, 'signal' | 'flag'> = {
+  signal: 'signal',
+  idempotent: 'flag',
+  transactional: 'flag',
+  prepare: 'flag',
+  retryRead: 'flag',
 }
+const KEYS = Object.keys(KINDS) as (keyof StatementOptions)[]
 
 /**
  * Runs a statement that has such options, in its config or in the third argument, or for which the pool has them; undefined
@@ -115,14 +116,14 @@ function statementOptionsOf(query: unknown, third: unknown): StatementOptions | 
   const problems = new Problems()
   if (third) problems.group('query', third, '{ idempotent: true }')
   const given = withoutUndefined((third || {}) as StatementOptions)
-  checkGroupKeys('query', given, Object.keys(KEYS), problems)
-  const { signal, idempotent, transactional, prepare, retryRead } = { ...pick(inConfig), ...given }
-  for (const [option, value] of Object.entries({ idempotent, transactional, prepare, retryRead }))
-    if (value !== undefined) problems.oneOf(`query.${option}`, value, [true, false])
-  if (idempotent && transactional)
+  checkGroupKeys('query', given, KEYS, problems)
+  const options = { ...pick(inConfig), ...given }
+  for (const key of KEYS)
+    if (KINDS[key] === 'flag' && options[key] !== undefined) problems.oneOf(`query.${key}`, options[key], [true, false])
+  if (options.idempotent && options.transactional)
     problems.found.push('`query.idempotent` and `query.transactional` exclude each other: may it run twice, or not?')
   if (problems.found.length > 0) throw new OptionsError(problems.found)
-  return { signal, idempotent, transactional, prepare, retryRead }
+  return options
 }
 
 function isConfig(query: unknown): query is QueryConfig {
@@ -208,6 +209,7 @@ function withProperties(statement: QueryConfig, properties: object): QueryConfig
   return copy
 }
 
-function pick({ signal, idempotent, transactional, prepare, retryRead }: StatementOptions): StatementOptions {
-  return withoutUndefined({ signal, idempotent, transactional, prepare, retryRead })
+/** The options in a statement, also those that its class has getters for. */
+function pick(config: StatementOptions): StatementOptions {
+  return withoutUndefined(Object.fromEntries(KEYS.map((key) => [key, config[key]])))
 }
