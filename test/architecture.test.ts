@@ -12,6 +12,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['pool'],
   ['compose', 'pool-callers', 'pool-query'],
   ['engine', 'transaction', 'guard'],
+  ['multiplex'],
   ['rerun'],
   ['connect'],
   ['connection'],

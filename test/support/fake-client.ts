@@ -172,6 +172,15 @@ export class FakeBackend {
     })
   }
 
+  /** Called by the wire: several statements arrived under one Sync. If one fails, the rest is skipped. */
+  askedTogether(texts: readonly string[]): void {
+    this.received.push(...texts)
+    this.#unanswered.push(texts.join(TOGETHER))
+    soon(() => {
+      if (!this.silent && this.isOpen) this.answer()
+    })
+  }
+
   /** Called when the client sends Terminate. */
   leftBehind(): void {
     this.received.push('Terminate')
@@ -183,7 +192,13 @@ export class FakeBackend {
     if (this.#server.closesSockets) soon(() => this.wire.emit('end'))
   }
 
-  #reply(sql: string): void {
+  #reply(asked: string): void {
+    for (const sql of asked.split(TOGETHER)) if (!this.#replyTo(sql)) break
+    if (!this.holdsReadyForQuery && this.isOpen) this.readyForQuery()
+  }
+
+  /** Returns false if the statement has failed. */
+  #replyTo(sql: string): boolean {
     const failure = isProbe(sql) ? serverError('42883', 'function does not exist') : this.failures.get(sql)
     if (failure) {
       if (this.#status === 'T') this.#status = 'E'
@@ -193,9 +208,11 @@ export class FakeBackend {
       if (sql === ';') this.wire.emit('emptyQuery')
       else this.wire.emit('commandComplete', { text: sql })
     }
-    if (!this.holdsReadyForQuery && this.isOpen) this.readyForQuery()
+    return failure === undefined
   }
 }
+
+const TOGETHER = '\0'
 
 /** The pool asks for the ids of transactions, of which this server knows nothing. Unseen by tests of other things. */
 function isProbe(sql: string): boolean {
@@ -216,7 +233,9 @@ class Wire extends EventEmitter {
   readonly named: Set<string> = new Set()
   readonly #backend: FakeBackend
   _connecting = false
-  #parsed = ''
+  parsed = ''
+  /** What is to be executed up to the next Sync. */
+  readonly executed: string[] = []
 
   constructor(backend: FakeBackend) {
     super()
@@ -239,18 +258,23 @@ class Wire extends EventEmitter {
   }
 
   parse({ text, name }: { text: string; name?: string }): void {
-    this.#parsed = text
+    this.parsed = text
     if (name) this.named.add(text)
   }
 
   bind(): void {}
   close(): void {}
   describe(): void {}
-  execute(): void {}
   flush(): void {}
 
+  execute(): void {
+    this.executed.push(this.parsed)
+  }
+
   sync(): void {
-    this.query(this.#parsed)
+    const executed = this.executed.splice(0)
+    if (executed.length > 1 && !this.stream.destroyed) this.#backend.askedTogether(executed)
+    else this.query(this.parsed)
   }
 
   end(): void {

@@ -4,9 +4,12 @@ import { tieToConnection } from './connection/leased-client-factory.ts'
 import type { LeasedClient } from './connection/physical-client.ts'
 import type { Engine } from './engine/engine.ts'
 import type { Waiter } from './engine/waiter-list.ts'
+import { Follower, isSharable, mayBlameOthers } from './multiplex/follower.ts'
+import type { ReadText } from './multiplex/read-texts.ts'
+import type { SharedRead } from './multiplex/readers.ts'
 import { type AcquireOptions, checkAcquireOptions } from './options/call-options.ts'
 import { withoutUndefined } from './options/check.ts'
-import type { Call } from './rerun/read-again.ts'
+import { type Call, STALLED } from './rerun/read-again.ts'
 import { type RerunSource, Reruns } from './rerun/reruns.ts'
 import { systemClock } from './runtime/clock.ts'
 import { markForAnyContext } from './runtime/context.ts'
@@ -77,11 +80,13 @@ export type QueryEngine = Pick<Engine, 'reacquire' | 'release' | 'runsUserCodeOn
 
 /** A statement of `pool.query`, and what differs by where its client comes from. */
 interface PoolStatement<Lease> extends Call {
-  readonly done: ResultCallback
   readonly options?: PoolOptionsScope | undefined
   readonly source: RerunSource
   /** Undefined as long as it hasn't failed. */
   reruns: Reruns | undefined
+  /** Whether others shared its connection when it ended. */
+  wasFollowed: boolean
+  tell(error: Error | undefined, result?: QueryResult): void
   release(lease: Lease): void
   /** Gets another client to run it again; false if its deadline has passed. */
   reacquire(lease: Lease): boolean
@@ -101,7 +106,7 @@ function runStatement<Lease>(
       statement.source.publisher.publish({ type: 'transaction-left-open' })
     statement.release(lease)
     if (error && runsAgain(statement, lease, error)) return
-    statement.done(error ?? undefined, result)
+    statement.tell(error ?? undefined, result)
   }
   if (mayAnswerInAnyContext) markForAnyContext(answered)
   try {
@@ -110,13 +115,16 @@ function runStatement<Lease>(
   } catch (error) {
     // Nothing was sent, because this is no query.
     statement.release(lease)
-    process.nextTick(statement.done, error || toError(error))
+    process.nextTick(() => statement.tell((error as Error) || toError(error)))
   }
 }
 
 function runsAgain<Lease>(statement: PoolStatement<Lease>, lease: Lease, error: Error): boolean {
+  const isTheirFault = statement.wasFollowed && mayBlameOthers(error)
+  statement.wasFollowed = false
   statement.reruns ??= new Reruns(statement, statement.source)
-  if (!statement.reruns.afterError(error)) return false
+  if (isTheirFault) statement.reruns.again(error)
+  else if (!statement.reruns.afterError(error)) return false
   if (statement.reacquire(lease)) return true
   statement.reruns.refuse(error, 'its caller has no time left')
   return false
@@ -128,16 +136,25 @@ function failureOf<Lease>({ options, query, reruns }: PoolStatement<Lease>, reas
   return isGivenUp ? reason : (reruns?.errorWithout(reason) ?? reason)
 }
 
-/** Waits for a connection on behalf of `query()`. The lease lasts as long as the statement. */
-export class QueryWaiter implements Waiter, PoolStatement<Connection> {
+/**
+ * Waits for a connection on behalf of `query()`. The lease lasts as long as the statement. A plain read may follow others on a
+ * connection that is in use; then it may run on another one as well, if those take long, and the first answer counts.
+ */
+export class QueryWaiter implements Waiter, PoolStatement<Connection>, SharedRead {
   readonly query: unknown
   readonly values: unknown[] | undefined
-  readonly done: ResultCallback
   readonly options: PoolOptionsScope | undefined
   readonly stack: string | undefined
   reruns: Reruns | undefined = undefined
+  known: ReadText | undefined = undefined
+  wasFollowed = false
+  wasBehindLost = false
+  readonly #done: ResultCallback
   readonly #isPromise: boolean
   readonly #engine: QueryEngine
+  #isTold = false
+  /** Its run behind others. */
+  #follower: Follower | undefined = undefined
 
   /** `isPromise` says that `done` only resolves a promise. */
   constructor(
@@ -151,9 +168,9 @@ export class QueryWaiter implements Waiter, PoolStatement<Connection> {
   ) {
     this.query = query
     this.values = values
-    this.done = done
     this.options = options
     this.stack = stack
+    this.#done = done
     this.#isPromise = isPromise
     this.#engine = engine
   }
@@ -162,23 +179,52 @@ export class QueryWaiter implements Waiter, PoolStatement<Connection> {
     return this.#engine
   }
 
+  get sharedRead(): SharedRead | undefined {
+    return this.options || this.reruns || !isSharable(this.query) ? undefined : this
+  }
+
+  get sharedText(): string {
+    return typeof this.query === 'string' ? this.query : (this.query as { readonly text: string }).text
+  }
+
+  /** A statement that runs again does so in the context in which the last one was answered. */
+  get mayAnswerInAnyContext(): boolean {
+    return this.#isPromise && !this.options && !this.#engine.runsUserCodeOnRelease(this)
+  }
+
   leased(connection: Connection): void {
-    // A statement that runs again does so in the context in which the last one was answered.
-    const mayAnswerInAnyContext = this.#isPromise && !this.options && !this.#engine.runsUserCodeOnRelease(this)
-    runStatement(this, connection.client, connection, mayAnswerInAnyContext)
+    if (this.#isTold || this.#follower?.isDone) return this.release(connection)
+    runStatement(this, connection.client, connection, this.mayAnswerInAnyContext)
+  }
+
+  follow(connection: Connection, askedAt: number): void {
+    this.#follower = new Follower(this, this.#engine, askedAt)
+    this.#follower.start(connection)
+  }
+
+  runElsewhere(): void {
+    if (!this.#isTold) this.#follower?.runElsewhere()
+  }
+
+  tell(error: Error | undefined, result?: QueryResult): void {
+    if (this.#isTold || (error === STALLED && this.#follower?.takeOver())) return
+    this.#isTold = true
+    this.#done(error === STALLED ? this.#follower?.failure : error, result)
   }
 
   failed(error: Error): void {
+    if (this.#isTold) return
+    this.#isTold = true
     // In the next tick: a callback that throws must not keep the other waiters from being told.
-    process.nextTick(this.done, failureOf(this, error))
+    process.nextTick(this.#done, this.#follower?.failure ?? failureOf(this, error))
   }
 
   release(connection: Connection): void {
-    this.#engine.release(connection)
+    this.#engine.release(connection, undefined, this)
   }
 
   reacquire(connection: Connection): boolean {
-    return this.#engine.reacquire(this, connection.lease.askedAt)
+    return this.#engine.reacquire(this, this.#follower?.askedAt ?? connection.lease.askedAt)
   }
 }
 
@@ -192,6 +238,7 @@ export class QueryThroughConnect implements PoolStatement<LeasedClient> {
   readonly done: ResultCallback
   readonly source: RerunSource
   reruns: Reruns | undefined = undefined
+  wasFollowed = false
   readonly #connect: Connect
   readonly #until: number
 
@@ -210,6 +257,10 @@ export class QueryThroughConnect implements PoolStatement<LeasedClient> {
     this.source = source
     this.#connect = connect
     this.#until = until
+  }
+
+  tell(error: Error | undefined, result?: QueryResult): void {
+    this.done(error, result)
   }
 
   run(options: AcquireOptions | undefined = acquireOptionsIn(this.query)): void {

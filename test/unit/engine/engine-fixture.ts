@@ -5,7 +5,7 @@ import { ProcessGuard } from '../../../packages/core/src/guard/process-guard.ts'
 import type { PoolOptions } from '../../../packages/core/src/options/pool-options.ts'
 import { resolveOptions } from '../../../packages/core/src/options/resolved-options.ts'
 import type { PoolOptionsScope } from '../../../packages/core/src/runtime/pool-options-scope.ts'
-import { type PoolEvent, Publisher } from '../../../packages/core/src/telemetry/events.ts'
+import { type PoolEvent, Publisher, type Wants } from '../../../packages/core/src/telemetry/events.ts'
 import { FakeServer } from '../../support/fake-client.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 
@@ -48,7 +48,12 @@ export class EngineFixture implements Disposable {
   readonly #max: number
   readonly #violations: string[] = []
 
-  constructor(options: PoolOptions = {}, hooks: Partial<Pick<ConnectorOptions, 'onConnect' | 'verify'>> = {}) {
+  /** Only the events that it `wants` are kept. */
+  constructor(
+    options: PoolOptions = {},
+    hooks: Partial<Pick<ConnectorOptions, 'onConnect' | 'verify'>> = {},
+    wants: Wants = () => true,
+  ) {
     const resolved = resolveOptions(options)
     this.#max = resolved.max
     const { clock, server } = this
@@ -57,7 +62,7 @@ export class EngineFixture implements Disposable {
     publisher.subscribe((event) => {
       this.events.push(event)
       this.#count(event.type)
-    })
+    }, wants)
     const guard = new ProcessGuard(clock, () => this.pid)
     const connector = new Connector(
       {

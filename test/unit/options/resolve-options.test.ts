@@ -47,6 +47,7 @@ describe('the defaults', () => {
       commitTimeoutMillis: 30_000,
       queryTimeoutMillis: Number.POSITIVE_INFINITY,
       prepare: false,
+      maxPipeline: 1,
       name: 'holdfast',
       echo: false,
       logger: undefined,

@@ -96,6 +96,8 @@ export class Connector {
   readonly #settings: ConnectionSettings
   /** How long the pool's own questions, and a class that has logged in, may take. */
   readonly #patienceMillis: number
+  /** Whether the driver sends all statements, one at a time, so that the pool may send one earlier. */
+  readonly mayPipeline: boolean
   #lastId = 0
 
   /** @throws {OptionsError} if the client class can't be used. */
@@ -108,6 +110,7 @@ export class Connector {
     // A tracker of transaction ids needs the driver to send one statement at a time, and to send all of them. And resolving
     // a lost COMMIT takes a second socket.
     const isTrackable = !pipeline && !(options.Client && hasOwnQuery(options.Client)) && typeof stream !== 'object'
+    this.mayPipeline = !pipeline && !(options.Client && hasOwnQuery(options.Client))
     this.#settings = {
       clock,
       endClient: endOf(Object.getPrototypeOf(this.#clientClass)),

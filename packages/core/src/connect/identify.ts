@@ -44,6 +44,7 @@ export async function identify(
       await ask(connection, identityQuery(connectionCheck(connection, checkMillis)), clock, millis),
     )
     const answeredAt = clock.now()
+    if (found) connection.session.servedBy(found.backendPid)
     if (!found || found.backendPid !== connection.backendPid) watch.isRefused = true
     else {
       const offset = found.now / 1000 - answeredAt

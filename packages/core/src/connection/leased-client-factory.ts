@@ -3,7 +3,7 @@ import type { Enclosing } from './enclosed-run.ts'
 import { STAY } from './first-call.ts'
 import type { Lease } from './lease.ts'
 import { deriveLeaseHandle, type LeaseHandleClass, type LeaseOwner, PHYSICAL } from './leased-client.ts'
-import { ENCLOSED, type EnclosingClient, type LeasedClient } from './physical-client.ts'
+import { ENCLOSED, type EnclosingClient, FOLLOW, type FollowedClient, type LeasedClient } from './physical-client.ts'
 import type { Callback, QueryConfig } from './query-arguments.ts'
 
 /** Makes what the caller of the present lease gets. */
@@ -71,6 +71,11 @@ export function encloseOn(client: LeasedClient, config: QueryConfig, as: Enclosi
   const physical = physicalClient(client) as LeasedClient & Partial<EnclosingClient>
   if (!hasOurQuery(client) || !hasOurQuery(physical)) return false
   return physical[ENCLOSED]?.(config, as, callback) ?? false
+}
+
+/** Whether statements can be sent behind others: no code of the user's stands between this client and the driver. */
+export function mayBeFollowed(client: LeasedClient): client is LeasedClient & FollowedClient {
+  return FOLLOW in client && hasOurQuery(client)
 }
 
 /** Whether a client has the `query` of its class, and no other. */

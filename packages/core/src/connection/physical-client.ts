@@ -21,6 +21,7 @@ import {
   callbackOf,
   copyOf,
   exempt,
+  followerOf,
   isExempt,
   isSubmittable,
   kindToSend,
@@ -47,6 +48,20 @@ export const ENCLOSED: unique symbol = Symbol('query enclosed')
 export interface EnclosingClient {
   /** Runs a statement in a transaction of its own. False if that isn't possible: then nothing was sent. */
   [ENCLOSED](config: QueryConfig, as: Enclosing, callback: Callback): boolean
+}
+
+/** The method by which a client sends a statement behind those of other callers. */
+export const FOLLOW: unique symbol = Symbol('query behind others')
+
+/** A client that several callers may share, for one statement each. */
+export interface FollowedClient {
+  /** Sends a read at once. `onEnded` is called when it was answered, or has failed, before the callback. */
+  [FOLLOW](
+    config: string | QueryConfig,
+    values: unknown[] | undefined,
+    callback: Callback,
+    onEnded: (error: Error | undefined) => void,
+  ): void
 }
 
 /** Makes the client of a connection. */
@@ -177,6 +192,23 @@ function derive(base: typeof Client): PhysicalClientClass {
         if (!isText && config.name) owner.preparedStatements.use(query as Named)
         if (run.isAlone) send(query, values, run.answered)
         else run.give(() => send(query, values, run.answered))
+      } catch (error) {
+        run.refused(error as Error)
+        throw error
+      }
+    }
+
+    [FOLLOW](
+      config: string | QueryConfig,
+      values: unknown[] | undefined,
+      callback: Callback,
+      onEnded: (error: Error | undefined) => void,
+    ): void {
+      const timeout = (typeof config === 'string' ? undefined : config.query_timeout) || this.#queryTimeout
+      const run = new StatementRun(this.#owner, textOf(config), 'work', inItsContext(callback))
+      try {
+        const query = followerOf(config, values)
+        run.follow(timeout, onEnded, () => this.#sendWithCallback(query, values, run.answered))
       } catch (error) {
         run.refused(error as Error)
         throw error

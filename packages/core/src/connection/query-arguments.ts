@@ -43,6 +43,18 @@ export function copyOf(config: QueryConfig, values: unknown[] | undefined): Quer
   return copy
 }
 
+/**
+ * The same statement, to be sent behind others: by the protocol that allows only one statement in a text. A name of the caller's
+ * is left out, since the driver may believe that the server has it while its first use is still on its way.
+ */
+export function followerOf(config: string | QueryConfig, values: unknown[] | undefined): string | QueryConfig {
+  const isText = typeof config === 'string'
+  if (isText && hasValues(values, config)) return config
+  const copy: QueryConfig & { queryMode?: string } = isText ? { text: config } : copyOf(config, values)
+  const { length } = values ?? copy.values ?? []
+  return Object.assign(copy, { name: undefined }, length === 0 && { queryMode: 'extended' })
+}
+
 /** The callback, in the form that has one. It may be no function: the driver refuses that. */
 export function callbackOf(first: unknown, second: unknown, third: unknown): unknown {
   return typeof second === 'function' ? second : (third ?? (first as { callback?: unknown } | null)?.callback)

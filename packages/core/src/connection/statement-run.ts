@@ -33,6 +33,7 @@ export class StatementRun {
   #signal: AbortSignal | undefined
   #cancelTimeout: Cancel | undefined
   #stopWatchingSignal: Cancel | undefined
+  #onEnded: ((error: Error | undefined) => void) | undefined
   #isOver = false
   #isTold = false
 
@@ -49,6 +50,28 @@ export class StatementRun {
   /** Gives the statement `timeoutMillis`, or the pool's timeout. */
   startTimeout(timeoutMillis: number | undefined): void {
     this.#cancelTimeout = this.#owner.statements.startTimeout(timeoutMillis, this.#kind === 'commit')
+  }
+
+  /**
+   * Gives it to the driver by `send`, which sends it behind statements of other callers. Its timeout ends the connection only if
+   * the server executes it: those in front of it may be to blame. `onEnded` is called when it was answered, or has failed, before
+   * its caller is told.
+   */
+  follow(timeoutMillis: number | undefined, onEnded: (error: Error | undefined) => void, send: () => void): void {
+    const { statements, pipeline } = this.#owner
+    const statement = this.#statement
+    this.#onEnded = onEnded
+    statement.sent = true
+    statement.hasFollowed = true
+    this.#cancelTimeout = statements.startTimeout(timeoutMillis, false, this.#giveUpBehind)
+    pipeline.follow(send)
+  }
+
+  readonly #giveUpBehind = (late: Error): boolean => {
+    if (this.#owner.statements.inFlight.first === this.#statement) return false
+    this.#statement.isGivenUp = true
+    this.#tell(late)
+    return true
   }
 
   /** When the signal aborts, the server is told to stop, and the caller is told at once. The answer is ignored. */
@@ -165,6 +188,7 @@ export class StatementRun {
     this.#cancelTimeout?.()
     this.#owner.statements.end(this.#statement, error)
     this.#attempt?.noteAnswered(this.#statement)
+    this.#onEnded?.(error)
   }
 }
 

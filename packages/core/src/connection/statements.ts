@@ -22,6 +22,8 @@ export interface Statement {
   sent: boolean
   /** See `Liveness.epoch`. */
   readonly livenessEpoch: number
+  /** Whether it was sent while others were in flight, those of other callers. */
+  hasFollowed: boolean
   /** What the driver has in its queue, as long as it hasn't sent it. */
   queued: unknown
   /** Whether its caller no longer waits for it. */
@@ -61,6 +63,7 @@ export class InFlight {
       livenessEpoch,
       queued: undefined,
       sent: this.#pipelined || this.#statements.length === 0,
+      hasFollowed: false,
       isGivenUp: false,
       end: undefined,
       kind,
@@ -79,14 +82,18 @@ export class InFlight {
     return this.#statements[0]
   }
 
-  /** Whether exactly one was sent. */
+  /** Whether exactly one was sent, while no other one was in flight. */
   get hasOneSent(): boolean {
-    return this.#statements[0]?.sent === true && this.#statements[1]?.sent !== true
+    return this.first?.sent === true && !this.first.hasFollowed && !this.#isFirstFollowed
   }
 
-  /** Whether the caller waits for the statement that the server executes. */
+  /** Whether the caller waits for the statement that the server executes, and none was sent behind it. */
   isWanted(): boolean {
-    return this.first?.isGivenUp === false
+    return this.first?.isGivenUp === false && !this.#isFirstFollowed
+  }
+
+  get #isFirstFollowed(): boolean {
+    return this.#statements[1]?.sent === true
   }
 
   /** The driver will send the first statement once more. Returns what is to be called when it does. */
@@ -262,11 +269,18 @@ export class Statements {
     }
   }
 
-  /** Gives a statement `timeoutMillis`, or the pool's `query_timeout`, to end; a COMMIT `commitTimeoutMillis`, too. */
-  startTimeout(timeoutMillis: number | undefined, isCommit = false): Cancel | undefined {
+  /**
+   * Gives a statement `timeoutMillis`, or the pool's `query_timeout`, to end; a COMMIT `commitTimeoutMillis`, too. `giveUp` may
+   * tell its caller without ending the connection: it returns whether it has.
+   */
+  startTimeout(
+    timeoutMillis: number | undefined,
+    isCommit = false,
+    giveUp?: (late: Error) => boolean,
+  ): Cancel | undefined {
     const isResolvable = isCommit && this.#owner.xidTracker?.isPossible === true
-    return startStatementTimeout(this.#settings, timeoutMillis, isResolvable, (late) =>
-      this.#owner.markLost(late, 'suspect', true),
-    )
+    return startStatementTimeout(this.#settings, timeoutMillis, isResolvable, (late) => {
+      if (!giveUp?.(late)) this.#owner.markLost(late, 'suspect', true)
+    })
   }
 }

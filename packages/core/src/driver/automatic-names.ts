@@ -1,6 +1,7 @@
 import { type Client, Query } from 'pg'
 import { mayChangeSearchPath } from '../sql/statement.ts'
 import { propertyOf } from '../thrown.ts'
+import { AdmittedNames } from './admitted-names.ts'
 import { markQuestion } from './answer-so-far.ts'
 import type { FrequentText, FrequentTexts } from './frequent-texts.ts'
 import { type DriverInternals, type DriverQuery, internalsOf } from './internals.ts'
@@ -26,8 +27,6 @@ export interface NamedSession {
   readonly statements: { readonly inFlight: Rerunner }
 }
 
-/** How long a name must have been unused before another one takes its place. */
-const UNUSED_MILLIS = 60_000
 /** SET and set_config are short. */
 const LONGEST_SETTING = 500
 const WHO_SERVES = 'select pg_catalog.pg_backend_pid()::text as pid'
@@ -67,14 +66,13 @@ export class AutomaticNames {
   readonly #prepared: PreparedStatements
   readonly #rerunner: Rerunner
   readonly #internals: DriverInternals
-  /** The names that this session has, and whether each was used since the last look for unused ones. */
-  readonly #names = new Map<string, { isUsed: boolean }>()
-  #unused: string[] = []
-  #looksAgainAt = Number.NEGATIVE_INFINITY
+  readonly #names: AdmittedNames
   /** The statement with values that the server executes, if it is one that may be prepared. */
   #running: FrequentText | undefined
   #isNamed = false
   #sentAt = 0
+  /** Those that were sent behind it, in their order. */
+  readonly #behind: { readonly known: FrequentText | undefined; readonly isNamed: boolean }[] = []
   /** What has changed since the session was last outside of a transaction. */
   #change: Change | undefined
   #hasSetSearchPath = false
@@ -96,7 +94,9 @@ export class AutomaticNames {
     this.#prepared = preparedStatements
     this.#rerunner = statements.inFlight
     this.#internals = internals
+    this.#names = new AdmittedNames(texts, (name) => preparedStatements.closeLater(name))
     pipeline.onNext = (query) => this.#next(query as WaitingQuery)
+    pipeline.onFollow = (query) => this.#follows(query as WaitingQuery)
     const { connection } = internals
     // Before the driver's listeners, which may send the next statement.
     keepListening(connection, 'readyForQuery', (message) => this.#ready(message?.status), 'first')
@@ -125,12 +125,36 @@ export class AutomaticNames {
     if (query.name || query.queryMode === 'extended' || query.rows || Array.isArray(query.types)) return undefined
     if (this.#mayBeNamed(known)) {
       if (this.#mustAsk()) return this.#askBefore(query)
-      if (this.#isTrusted && !known.guard.wantsUnnamed && this.#admit(known.name)) this.#name(known, query)
+      if (this.#isTrusted && !known.guard.wantsUnnamed && this.#names.admit(known.name)) this.#name(known, query)
     }
     this.#running = known
     this.#isNamed = query.name !== undefined
     this.#sentAt = this.#texts.clock.now()
     return undefined
+  }
+
+  /**
+   * A statement is sent behind others that are in flight. It gets no name whose Parse is on its way: if that fails, the server
+   * wouldn't know the name.
+   */
+  #follows(query: WaitingQuery): void {
+    const known = this.#countOf(query)
+    if (known && this.#mayBeNamed(known) && this.#isTrusted && !known.guard.wantsUnnamed && !this.#isOnItsWay(known))
+      if (this.#names.admit(known.name)) this.#name(known, query)
+    this.#behind.push({ known, isNamed: known !== undefined && query.name !== undefined })
+  }
+
+  #isOnItsWay(known: FrequentText): boolean {
+    if (this.#internals.connection.parsedStatements[known.name] !== undefined) return false
+    if (this.#running === known && this.#isNamed) return true
+    return this.#behind.some((each) => each.known === known && each.isNamed)
+  }
+
+  /** What is known of the text of a statement that may be named; undefined if it may not. */
+  #countOf({ text, values, name, queryMode, rows, types }: WaitingQuery): FrequentText | undefined {
+    if (typeof text !== 'string' || !Array.isArray(values) || values.length === 0) return undefined
+    const known = this.#texts.count(text)
+    return name || queryMode === 'extended' || rows || Array.isArray(types) ? undefined : known
   }
 
   #mayBeNamed({ where }: FrequentText): boolean {
@@ -148,31 +172,6 @@ export class AutomaticNames {
     query.name = name
     this.#prepared.use(query)
     if (query.name === undefined) this.#names.delete(name)
-  }
-
-  /** Whether the session has this name, or has room for it. With more frequent texts than names, few names change. */
-  #admit(name: string): boolean {
-    const known = this.#names.get(name)
-    if (known) known.isUsed = true
-    else if (this.#names.size < this.#texts.settings.max || this.#makeRoom()) this.#names.set(name, { isUsed: true })
-    else return false
-    return true
-  }
-
-  #makeRoom(): boolean {
-    const now = this.#texts.clock.now()
-    if (now >= this.#looksAgainAt) {
-      this.#looksAgainAt = now + UNUSED_MILLIS
-      this.#unused = [...this.#names].flatMap(([name, { isUsed }]) => (isUsed ? [] : [name]))
-      for (const each of this.#names.values()) each.isUsed = false
-    }
-    for (let name = this.#unused.pop(); name !== undefined; name = this.#unused.pop()) {
-      if (this.#names.get(name)?.isUsed !== false) continue
-      this.#names.delete(name)
-      this.#prepared.closeLater(name)
-      return true
-    }
-    return false
   }
 
   /** Whether the server is to be asked who serves the session. In a transaction that question would be part of it. */
@@ -211,7 +210,7 @@ export class AutomaticNames {
 
   /** A text without values is on its way. */
   #sendsText(text: string): void {
-    if (this.#names.size > 0 && text.length <= LONGEST_SETTING && mayChangeSearchPath(text)) this.#noteSearchPath()
+    if (!this.#names.isEmpty && text.length <= LONGEST_SETTING && mayChangeSearchPath(text)) this.#noteSearchPath()
   }
 
   #noteSearchPath(): void {
@@ -261,7 +260,15 @@ export class AutomaticNames {
       const comparison = running.guard.took(this.#texts.clock.now() - this.#sentAt, this.#isNamed)
       if (comparison) this.#texts.stopSlow(running, comparison)
     }
+    if (this.#behind.length > 0) this.#nextRuns()
     if (this.#change && status === 'I') this.#applyChange(this.#change)
+  }
+
+  #nextRuns(): void {
+    const next = this.#behind.shift()
+    this.#running = next?.known
+    this.#isNamed = next?.isNamed === true
+    this.#sentAt = this.#texts.clock.now()
   }
 
   /** What has changed is in force: every statement is prepared again when it is next used. */

@@ -42,6 +42,8 @@ export class Pipeline {
   #holds = 0
   /** Called with the statement that the driver is about to send. Returns a question that is to be sent before it. */
   onNext: ((query: DriverQuery) => Question | undefined) | undefined = undefined
+  /** Called with a statement that is about to be sent behind others: see `follow`. */
+  onFollow: ((query: DriverQuery) => void) | undefined = undefined
 
   constructor(client: Client) {
     const internals = internalsOf(client)
@@ -137,6 +139,20 @@ export class Pipeline {
     const problem = query.submit(connection)
     query.submit = () => problem
     this.#early.push(query)
+  }
+
+  /** Whether a statement can be sent behind those in flight: nothing waits, and the socket takes what is written. */
+  get mayFollow(): boolean {
+    const { _queryQueue: queue, connection } = this.#internals
+    return this.#holds === 0 && queue.length === 0 && connection.stream.writableNeedDrain !== true
+  }
+
+  /** Runs `give`, which gives the driver a statement of a caller's, and sends that at once, behind those in flight. */
+  follow(give: () => void): void {
+    const query = this.queuedBy(give)
+    if (!query) return
+    this.onFollow?.(query)
+    this.sendEarly(query)
   }
 
   /** Joins what is sent meanwhile into one write: one packet, and one TLS record. */

@@ -1,22 +1,25 @@
 import type { AsyncResource } from 'node:async_hooks'
 import type { Connection } from '../connection/connection.ts'
 import type { LeaseTerms } from '../connection/lease.ts'
+import type { SharedRead } from '../multiplex/readers.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import { ReadsAgain } from '../rerun/read-again.ts'
 import { abortReason } from '../runtime/abort.ts'
 import { ConnectScheduler, Outage } from './connect-scheduler.ts'
+import { Demand } from './demand.ts'
 import type { EngineContext, EngineParts } from './engine-context.ts'
 import { HealthCheck } from './health-check.ts'
 import { Invalidation } from './invalidation.ts'
 import { Inventory } from './inventory.ts'
 import { HEARTBEAT_MILLIS, Maintenance } from './maintenance.ts'
 import { Opening } from './opening.ts'
+import { Placement } from './placement.ts'
 import { Release } from './release.ts'
 import { Retirement } from './retire.ts'
 import { Drain, Shutdown } from './shutdown.ts'
 import { Usability } from './usability.ts'
 import { WaitQueue } from './wait-queue.ts'
-import type { QueueEntry, Waiter } from './waiter-list.ts'
+import type { QueueEntry, QueueTerms, Waiter } from './waiter-list.ts'
 
 /**
  * Who gets which connection. `dispatch` is the only place that serves waiters or decides to open connections,
@@ -42,9 +45,11 @@ export class Engine implements EngineContext {
   readonly #maintenance: Maintenance
   readonly #invalidation: Invalidation
   readonly #opening: Opening
+  readonly #demand: Demand
   readonly #release: Release
   readonly #shutdown: Shutdown
   readonly #drain: Drain
+  readonly #placement: Placement | undefined
   readonly #hasLeaseListener: () => boolean
 
   constructor(parts: EngineParts) {
@@ -69,11 +74,13 @@ export class Engine implements EngineContext {
     this.#retirement = retirement
     this.#usability = usability
     this.#waitQueue = waitQueue
+    this.#placement = Placement.of(this, waitQueue, usability)
     this.healthCheck = healthCheck
     this.#connectScheduler = connectScheduler
     this.#maintenance = maintenance
     this.#invalidation = invalidation
     this.#opening = new Opening(this, { retirement, usability, outage, invalidation })
+    this.#demand = new Demand(this, { waitQueue, usability, connectScheduler, opening: this.#opening })
     this.#release = new Release(this, usability, retirement)
     this.#shutdown = new Shutdown(this, { waitQueue, retirement, connectScheduler, maintenance })
     this.#drain = new Drain(this, this.#shutdown)
@@ -96,7 +103,7 @@ export class Engine implements EngineContext {
   }
 
   /** Leases a connection at once, if an idle one needs no ping and no other caller waits. */
-  acquireNow(terms: LeaseTerms | undefined): Connection | undefined {
+  acquireNow(terms: QueueTerms | undefined): Connection | undefined {
     terms?.options?.attempt?.notePublisher(this.publisher)
     if (this.isShuttingDown || this.#waitQueue.first || terms?.options?.signal?.aborted) return undefined
     const now = this.clock.now()
@@ -117,7 +124,7 @@ export class Engine implements EngineContext {
     const signal = waiter.options?.signal
     if (signal?.aborted) return this.#waitQueue.refuse(waiter, abortReason(signal))
     const now = this.clock.now()
-    if (!this.#waitQueue.enqueue(waiter, now)) return
+    if (this.#placement?.placeNow(waiter, now) || !this.#waitQueue.enqueue(waiter, now)) return
     try {
       this.dispatch(now)
     } catch (error) {
@@ -133,9 +140,9 @@ export class Engine implements EngineContext {
     return true
   }
 
-  /** Ends the lease of a connection; every lease ends here. With `discard` the connection isn't used again. Cannot fail. */
-  release(connection: Connection, discard?: Error | boolean): void {
-    this.#release.release(connection, discard)
+  /** Ends a lease; every lease ends here, that of a `read` with the last one. With `discard` the connection isn't used again. */
+  release(connection: Connection, discard?: Error | boolean, read?: SharedRead): void {
+    if (!read || !this.#placement?.leave(connection, read)) this.#release.release(connection, discard)
   }
 
   /** Whether the user's code runs when such a lease ends, or when its statement runs again. */
@@ -171,29 +178,19 @@ export class Engine implements EngineContext {
 
   /** See `EngineContext`. A connection that is `free`, and needs no ping, goes straight to the first waiter. */
   dispatch(now: number, free?: Connection): void {
-    if (free) return this.#serveFirst(free, now)
+    if (free) this.#serveFirst(free, now)
+    else this.#serveOrOpen(now)
+    this.#placement?.place(now)
+  }
+
+  #serveOrOpen(now: number): void {
     while (this.#waitQueue.first) {
       const ready = this.#usability.takeReady(now)
       if (!ready) break
       this.#serveFirst(ready, now)
     }
     if (!this.#waitQueue.first) return
-    this.#opening.ensureSpare()
-    const { inventory } = this
-    const room = this.options.max - inventory.size
-    if (room <= 0 && inventory.idleCount === 0) return
-    // The connections that are still idle must be pinged first. Whichever is free first (pinged, opened or released) goes to
-    // the first waiter. So an idle one is pinged even if a connection is being opened: that may fail.
-    let missing = this.#waitQueue.size - inventory.count('checking')
-    for (; missing > 0 && inventory.next; missing--) this.healthCheck.prove(inventory.next, now)
-    if (room <= 0) return
-    const opening = inventory.count('opening')
-    // A lost connection is replaced while the first suspect is pinged, which may never answer.
-    missing = Math.max(missing - opening, opening === 0 && this.#usability.takeReplacement() ? 1 : 0)
-    if (missing <= 0) return
-    // One connection is opened on behalf of the last waiter, whose call this mostly is; several are for any waiter.
-    const opener = missing === 1 ? this.#waitQueue.last?.context : undefined
-    this.#connectScheduler.open(Math.min(missing, room), opener)
+    this.#demand.meet(now)
   }
 
   makeAvailable(connection: Connection, now: number, isProven = false, idleSince: number = now): void {
@@ -255,8 +252,9 @@ export class Engine implements EngineContext {
     })
   }
 
-  #startLease(connection: Connection, terms: LeaseTerms | undefined, now: number, askedAt: number): void {
+  #startLease(connection: Connection, terms: QueueTerms | undefined, now: number, askedAt: number): void {
     connection.startLease(now, terms, askedAt)
+    this.#placement?.begin(connection, terms)
     this.#maintenance.runBy(now + this.options.leakDetectionMillis)
   }
 

@@ -71,6 +71,12 @@ export class WaitQueue {
     this.#noteEmpty()
   }
 
+  /** Removes a waiter that gets no connection for itself. */
+  take(entry: QueueEntry): void {
+    this.#waiters.remove(entry)
+    this.#noteEmpty()
+  }
+
   /** Refuses the first `count` waiters; each gets an error of its own. */
   failFirst(count: number, makeError: () => Error): void {
     for (let told = 0; told < count; told++) {

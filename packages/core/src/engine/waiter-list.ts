@@ -1,10 +1,17 @@
 import type { AsyncResource } from 'node:async_hooks'
 import type { Connection } from '../connection/connection.ts'
 import type { LeaseTerms } from '../connection/lease.ts'
+import type { SharedRead } from '../multiplex/readers.ts'
 import { thisContext } from '../runtime/context.ts'
 
+/** What a connection is asked for. */
+export interface QueueTerms extends LeaseTerms {
+  /** The read that is to be sent, if it may share a connection. */
+  readonly sharedRead?: SharedRead | undefined
+}
+
 /** What waits for a connection. One of the two methods is called, once; `leased` possibly before `acquire` returns. */
-export interface Waiter extends LeaseTerms {
+export interface Waiter extends QueueTerms {
   leased(connection: Connection): void
   failed(error: Error): void
 }
@@ -19,6 +26,8 @@ export class QueueEntry<Waiting = Waiter> {
   readonly context: AsyncResource = thisContext()
   /** Removes the listener of a signal, and the timer of a deadline of its own. */
   cancel: (() => void) | undefined = undefined
+  /** Whether it needs a connection for itself, and one is on its way: see `Placement`. */
+  hasClaim = false
   previous: QueueEntry<Waiting> | undefined = undefined
   next: QueueEntry<Waiting> | undefined = undefined
 

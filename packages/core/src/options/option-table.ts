@@ -172,6 +172,11 @@ export const OPTIONS: { readonly [Name in keyof OwnOptions]-?: Option<Name> } = 
     reason: 'A plan for all values may suit some of them badly, and a transaction may fail once after a migration.',
     read: readPrepare,
   },
+  maxPipeline: {
+    default: 1,
+    reason: 'A read that follows another one waits for it.',
+    read: checked(wholeNumber(1)),
+  },
   name: { default: 'holdfast', read: checked(nonEmptyName) },
   echo: { default: undefined, read: readEcho },
   logger: { default: undefined, read: checked(checkLogger) },

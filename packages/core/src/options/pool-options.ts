@@ -324,6 +324,24 @@ export interface OwnOptions {
    * @default false
    */
   readonly prepare?: 'auto' | boolean | PrepareOptions | undefined
+  /**
+   * How many plain reads of `pool.query` may share a connection: when all connections are in use, a read is sent behind others,
+   * without waiting for their answers. 1 means that none is. A plain read is one SELECT, VALUES, TABLE or WITH that locks nothing,
+   * and whose functions pg_catalog declares immutable or stable. Writes, transactions and clients of `connect()` always have a
+   * connection of their own, and get it in order of arrival.
+   *
+   * A text is shared when the pool has seen that it is fast. If the read in front takes longer than usual (50 ms or more),
+   * those behind it run on another connection, too, in a transaction that only reads, and the first answer counts. If the
+   * connection is lost, all run again. A read that has run into its `query_timeout` behind another one leaves the connection alive.
+   *
+   * Not shared are reads with a `signal`, in a scope of `withPoolOptions`, with `retryRead: false` or `rows`, cursors and streams;
+   * and none where another process than the server may answer (PgBouncer), with listeners for `acquire` or `release`, with a
+   * `connect` or `query` of your own, with `retryReads: false`, in pipeline mode, or with a `resetOnReturn` other than
+   * `'rollback'` and `'none'`.
+   *
+   * @default 1
+   */
+  readonly maxPipeline?: number | undefined
   /** The name of this pool in warnings, logs and events. @default 'holdfast' */
   readonly name?: string | undefined
   /**

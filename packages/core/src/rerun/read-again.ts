@@ -20,6 +20,9 @@ export interface Call {
 /** Called with what its caller is told. */
 export type Told = (error: Error | null, result: QueryResult) => void
 
+/** What a read is told that runs elsewhere because others are in front of it, if that run can't tell anything. */
+export const STALLED: Error = new Error('The statement in front takes too long')
+
 /** What else a volatile function can't be, if its name begins so: it is the server's own, and its name says that it acts. */
 const ACTS = /^(?:pg_|lo_|nextval$|setval$)/
 

@@ -5,11 +5,11 @@ import { TRANSACTION_RETRY } from '../options/option-table.ts'
 import { type CertainReason, judgeRerun } from '../policy/rerun.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { Publisher, StatementRetryReason } from '../telemetry/events.ts'
-import type { Call, ReadsAgain, Told } from './read-again.ts'
+import { type Call, type ReadsAgain, STALLED, type Told } from './read-again.ts'
 
 /** How a statement is to be run again: as it is, or, if it is a plain read that may have run, in a transaction that only reads. */
 export interface Rerun {
-  readonly reason: CertainReason | 'plain-read'
+  readonly reason: CertainReason | 'plain-read' | 'stalled' | 'stale-session'
   /** Why the last run failed, and when. */
   readonly error: Error
   readonly at: number
@@ -77,9 +77,20 @@ export class Reruns {
     return this.#next
   }
 
+  /** It is a plain read, which may run or have run behind others: it runs in a transaction that only reads. */
+  readElsewhere(error: Error): void {
+    this.#next = { reason: error === STALLED ? 'stalled' : 'plain-read', error, at: systemClock.now() }
+  }
+
+  /** It is a plain read, and may have failed because others were in flight with it. Now it runs alone. */
+  again(error: Error): void {
+    this.#next = { reason: 'stale-session', error, at: systemClock.now() }
+  }
+
   /** Whether there is no other run after the one that comes now. */
   get isLast(): boolean {
-    return this.#next?.reason === 'plain-read'
+    const reason = this.#next?.reason
+    return reason === 'plain-read' || reason === 'stalled'
   }
 
   /**
@@ -106,7 +117,7 @@ export class Reruns {
   run(client: LeasedClient, done: Told): void {
     const { query, values } = this.#call
     const next = this.#next
-    if (next?.reason === 'plain-read')
+    if (next?.reason === 'plain-read' || next?.reason === 'stalled')
       return this.#source.reads.run(client, this.#call, next.error, () => this.#publish(next), done)
     if (next) this.#publish(next)
     client.query(query as string, values as unknown[], done)

@@ -152,6 +152,7 @@ const MAY_RUN_AGAIN: Record<StatementRetryReason, string> = {
   'plain-read': 'as it only reads',
   'rolled-back': 'as the server rolled it back',
   'stale-session': 'as nothing of it ran in a stale session',
+  stalled: 'on another connection, as it waits behind one that takes long',
 }
 
 const LONGEST_TEXT = 200

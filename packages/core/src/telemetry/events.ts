@@ -120,7 +120,7 @@ export type PoolEvent =
   /** A statement of `pool.query`, or the first one of a client, runs again. */
   | ({
       readonly type: 'statement-retried'
-      /** `idempotent`, `never-ran`, `plain-read`, `rolled-back` or `stale-session`. */
+      /** `idempotent`, `never-ran`, `plain-read`, `rolled-back`, `stale-session` or `stalled`. */
       readonly reason: StatementRetryReason
     } & Rerun)
   /** A text that the pool itself prepared (`prepare`) is no longer prepared in this pool, or no text is. */
@@ -192,9 +192,16 @@ interface Rerun {
  * - `never-ran`: it wasn't sent, never arrived, or was refused before anything of it ran;
  * - `plain-read`: it only reads, and the server guarantees that it does;
  * - `rolled-back`: the server ended it before it was complete, so nothing of it is written;
- * - `stale-session`: the state of the session prevented it (a cached plan, a dropped prepared statement), and nothing ran.
+ * - `stale-session`: the state of the session prevented it (a cached plan, a dropped prepared statement), and nothing ran;
+ * - `stalled`: a plain read that shares a connection (`maxPipeline`) waits behind one that takes long, so it runs on another one, too.
  */
-export type StatementRetryReason = 'idempotent' | 'never-ran' | 'plain-read' | 'rolled-back' | 'stale-session'
+export type StatementRetryReason =
+  | 'idempotent'
+  | 'never-ran'
+  | 'plain-read'
+  | 'rolled-back'
+  | 'stale-session'
+  | 'stalled'
 
 /** What may have happened to the process: it was suspended, or it is a copy of the process that made the pool. */
 export type Interruption = Extract<PoolEvent, { type: 'process-suspended' | 'process-changed' }>

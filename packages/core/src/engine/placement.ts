@@ -1,0 +1,119 @@
+import type { Connection } from '../connection/connection.ts'
+import type { Readers, SharedRead } from '../multiplex/readers.ts'
+import { Sharing } from '../multiplex/sharing.ts'
+import type { EngineContext } from './engine-context.ts'
+import type { Usability } from './usability.ts'
+import type { WaitQueue } from './wait-queue.ts'
+import type { QueueEntry, QueueTerms, Waiter } from './waiter-list.ts'
+
+/**
+ * Places plain reads behind others when all connections are in use, in order of arrival. A waiter that needs a connection for
+ * itself claims one instead, when its turn comes: a shared one drains for it. It is served before all reads behind it that need a
+ * connection of their own, and they don't wait for it where others are shared.
+ */
+export class Placement {
+  readonly #engine: EngineContext
+  readonly #waitQueue: WaitQueue
+  readonly #sharing: Sharing
+  readonly #hasLeaseListener: () => boolean
+  readonly #hasReleaseListener: () => boolean
+
+  private constructor(engine: EngineContext, waitQueue: WaitQueue, usability: Usability) {
+    const { clock, publisher, options } = engine
+    this.#engine = engine
+    this.#waitQueue = waitQueue
+    this.#sharing = new Sharing({
+      clock,
+      maxPipeline: options.maxPipeline,
+      isUsable: (connection, now) => usability.whyUnusable(connection, now) === undefined,
+    })
+    this.#hasLeaseListener = publisher.hasListener('connection-leased')
+    this.#hasReleaseListener = publisher.hasListener('connection-released')
+  }
+
+  /** Undefined where no connection is shared. */
+  static of(engine: EngineContext, waitQueue: WaitQueue, usability: Usability): Placement | undefined {
+    const { maxPipeline, resetOnReturn, retryReads } = engine.options
+    const isCheap = resetOnReturn === 'rollback' || resetOnReturn === 'none'
+    const isOn = maxPipeline > 1 && retryReads && isCheap && engine.connector.mayPipeline
+    return isOn ? new Placement(engine, waitQueue, usability) : undefined
+  }
+
+  /** A connection was leased: if it is to a read, others may follow that. */
+  begin(connection: Connection, terms: QueueTerms | undefined): void {
+    const read = terms?.sharedRead
+    if (read) this.#sharing.begin(connection, read)
+  }
+
+  /** A read has ended. Returns whether the lease of its connection goes on: then others may follow. */
+  leave(connection: Connection, read: SharedRead): boolean {
+    const now = this.#engine.clock.now()
+    if (!this.#sharing.leave(connection, read, now)) return false
+    this.place(now)
+    return true
+  }
+
+  /** Places a read that has just come, if no other waits. */
+  placeNow({ sharedRead }: Waiter, now: number): boolean {
+    if (!sharedRead || !this.#mayShare() || this.#firstWithoutClaim() || !this.#sharing.mayFollow(sharedRead))
+      return false
+    this.#drainFor(this.#countClaims())
+    const readers = this.#sharing.room(now)
+    if (readers) this.#sharing.follow(readers, sharedRead, now, now)
+    return readers !== undefined
+  }
+
+  /** Places what waits, as far as there is room. */
+  place(now: number): void {
+    if (!this.#waitQueue.first || !this.#mayShare()) return
+    let claims = this.#countClaims()
+    this.#drainFor(claims)
+    for (let entry = this.#firstWithoutClaim(); entry; entry = this.#firstWithoutClaim()) {
+      const { sharedRead } = entry.waiter
+      if (sharedRead && this.#sharing.mayFollow(sharedRead)) {
+        const readers = this.#sharing.room(now)
+        if (!readers) break
+        this.#send(entry, readers, sharedRead, now)
+      } else {
+        if (claims >= this.#sharing.count + this.#underWay()) break
+        entry.hasClaim = true
+        claims++
+        this.#drainFor(claims)
+      }
+    }
+  }
+
+  #send(entry: QueueEntry, readers: Readers, read: SharedRead, now: number): void {
+    this.#waitQueue.take(entry)
+    entry.context.runInAsyncScope(() => this.#sharing.follow(readers, read, entry.since, now))
+  }
+
+  #drainFor(claims: number): void {
+    this.#sharing.drain(claims === 0 ? 0 : Math.max(0, claims - this.#underWay()))
+  }
+
+  /** New connections are better than shared ones. Listeners have to see each lease. */
+  #mayShare(): boolean {
+    const { inventory, options, isShuttingDown } = this.#engine
+    if (isShuttingDown || inventory.size < options.max || inventory.idleCount > 0) return false
+    return !this.#hasLeaseListener() && !this.#hasReleaseListener()
+  }
+
+  #firstWithoutClaim(): QueueEntry | undefined {
+    let entry = this.#waitQueue.first
+    while (entry?.hasClaim) entry = entry.next
+    return entry
+  }
+
+  #countClaims(): number {
+    let count = 0
+    for (let entry = this.#waitQueue.first; entry?.hasClaim; entry = entry.next) count++
+    return count
+  }
+
+  /** So many connections will be free for one waiter each. */
+  #underWay(): number {
+    const { inventory } = this.#engine
+    return inventory.count('opening') + inventory.count('checking') + inventory.count('resetting')
+  }
+}
