@@ -14,6 +14,12 @@ const nodeOptions = [process.env.NODE_OPTIONS, ...(isBuilt ? [] : [`--conditions
   .filter(Boolean)
   .join(' ')
 
+/** Node loads the packages itself, as it does for a user: several times as fast as through vitest, in each of 200 processes. */
+const loadedByNode = {
+  execArgv: isBuilt ? [] : [`--conditions=${CONDITION}`],
+  server: { deps: { external: [/\/packages\/\w+\/src\//] } },
+}
+
 // Hundreds of processes load the same modules. With this, Node strips types and compiles only for the first of them.
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, 'node_modules/.cache/holdfast-tests')
 
@@ -55,6 +61,7 @@ export default defineConfig({
             'test/commits/**/*.test.ts',
           ],
           pool: 'forks',
+          ...loadedByNode,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
@@ -70,6 +77,7 @@ export default defineConfig({
                 globalSetup: 'test/support/build-packages.ts',
                 include: ['test/long/**/*.test.ts'],
                 pool: 'forks' as const,
+                ...loadedByNode,
                 testTimeout: 60_000,
                 hookTimeout: 60_000,
               },
