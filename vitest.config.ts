@@ -14,10 +14,10 @@ const nodeOptions = [process.env.NODE_OPTIONS, ...(isBuilt ? [] : [`--conditions
   .filter(Boolean)
   .join(' ')
 
-/** Node loads the packages itself, as it does for a user: several times as fast as through vitest, in each of 200 processes. */
+/** Node loads the core itself, as it does for a user: several times as fast as through vitest, in each of 200 processes. */
 const loadedByNode = {
   execArgv: isBuilt ? [] : [`--conditions=${CONDITION}`],
-  server: { deps: { external: [/\/packages\/\w+\/src\//] } },
+  server: { deps: { external: [/\/packages\/core\/src\//] } },
 }
 
 // Hundreds of processes load the same modules. With this, Node strips types and compiles only for the first of them.
