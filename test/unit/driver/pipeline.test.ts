@@ -48,6 +48,15 @@ test('a statement that is sent early goes out in one write with the statement be
   expect(writes).toEqual(['PBDESQ'])
 })
 
+test('statements that follow another one are one write, when all that has arrived is read', async () => {
+  const { client, pipeline, writes } = writing()
+  client.query('select $1::int', [1], ignore)
+  for (const value of [2, 3]) pipeline.follow(() => client.query('select $1::int', [value], ignore))
+  expect(writes).toEqual(['PBDES'])
+  await new Promise<void>((resolve) => setImmediate(resolve))
+  expect(writes).toEqual(['PBDES', 'PBDESPBDES'])
+})
+
 test('without parameters, two statements joined by inOneWrite are one write as well', () => {
   const { client, pipeline, writes } = writing()
   pipeline.inOneWrite(() => {

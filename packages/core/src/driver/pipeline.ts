@@ -1,7 +1,11 @@
 import type { Duplex } from 'node:stream'
 import { type Client, Query } from 'pg'
+import { systemClock } from '../runtime/clock.ts'
 import { type DriverInternals, type DriverQuery, internalsOf, type StatementDone } from './internals.ts'
 import { keepListening } from './kept-listeners.ts'
+
+/** A socket of the user's own making may lack these. */
+type Corkable = Partial<Pick<Duplex, 'cork' | 'uncork'>>
 
 /** Answers to the pool are texts, whatever type parsers the application has set. */
 const TEXTS = { getTypeParser: () => String }
@@ -40,6 +44,7 @@ export class Pipeline {
   /** Statements that were sent early. The driver only has to wait for their answers, which come in this order. */
   readonly #early: DriverQuery[] = []
   #holds = 0
+  #isCorked = false
   /** Called with the statement that the driver is about to send. Returns a question that is to be sent before it. */
   onNext: ((query: DriverQuery) => Question | undefined) | undefined = undefined
   /** Called with a statement that is about to be sent behind others: see `follow`. */
@@ -149,15 +154,31 @@ export class Pipeline {
 
   /** Runs `give`, which gives the driver a statement of a caller's, and sends that at once, behind those in flight. */
   follow(give: () => void): void {
+    this.#holdWrites()
     const query = this.queuedBy(give)
     if (!query) return
     this.onFollow?.(query)
     this.sendEarly(query)
   }
 
+  /** What follows others is written when all that has arrived is read: one write for many statements. */
+  #holdWrites(): void {
+    const { stream } = this.#internals.connection as { readonly stream: Corkable }
+    if (this.#isCorked || !stream.cork) return
+    this.#isCorked = true
+    stream.cork()
+    systemClock.afterPendingInput(this.#releaseWrites)
+  }
+
+  readonly #releaseWrites = (): void => {
+    const { stream } = this.#internals.connection as { readonly stream: Corkable }
+    this.#isCorked = false
+    stream.uncork?.()
+  }
+
   /** Joins what is sent meanwhile into one write: one packet, and one TLS record. */
   inOneWrite(send: () => void): void {
-    const { stream } = this.#internals.connection as { readonly stream: Partial<Pick<Duplex, 'cork' | 'uncork'>> }
+    const { stream } = this.#internals.connection as { readonly stream: Corkable }
     stream.cork?.()
     try {
       send()
