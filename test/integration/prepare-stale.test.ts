@@ -68,7 +68,7 @@ describe('a migration under traffic', () => {
   test.for(MIGRATIONS)(
     'no statement of pool.query fails when %s by another session',
     async ([, texts], { direct, change }) => {
-      await using pool = new Pool({ prepare: 'auto', ...direct, max: CONNECTIONS })
+      await using pool = new Pool({ ...direct, max: CONNECTIONS })
       const run = (time: number): Promise<unknown> =>
         pool.query(STATEMENTS[time % STATEMENTS.length] as string, [time % 100])
       const errors = await errorsUnder(async () => {
@@ -80,7 +80,7 @@ describe('a migration under traffic', () => {
 
   test('no statement of a transaction fails for good', async ({ direct, change }) => {
     await change('alter table item owner to app')
-    await using pool = new Pool({ prepare: 'auto', ...direct, max: CONNECTIONS })
+    await using pool = new Pool({ ...direct, max: CONNECTIONS })
     const run = (time: number): Promise<unknown> =>
       pool.transaction(async (tx) => {
         for (const text of STATEMENTS) await tx.query(text, [time % 100])
@@ -93,7 +93,7 @@ describe('a migration under traffic', () => {
     direct,
     change,
   }) => {
-    await using pool = new Pool({ prepare: 'auto', ...direct, max: 3 })
+    await using pool = new Pool({ ...direct, max: 3 })
     const clients = await Promise.all(Array.from({ length: 3 }, () => pool.connect()))
     const inTransaction = async (client: pg.ClientBase): Promise<unknown> => {
       await client.query('begin')
@@ -117,7 +117,7 @@ describe('a migration under traffic', () => {
   })
 
   test('an INSERT that finds its table changed writes one row', async ({ cluster, direct, change }) => {
-    await using pool = new Pool({ prepare: 'auto', ...direct, max: 1 })
+    await using pool = new Pool({ ...direct, max: 1 })
     const insert = 'insert into item (id, n) values ($1, $1) returning *'
     await times(TIMES, (n) => pool.query(insert, [1000 + n]))
     await change('alter table item add column more int')
@@ -135,7 +135,7 @@ describe('a literal that the server reads by the settings of the session', () =>
 
   test('means what it means now, whatever the time zone was when it was prepared', async ({ direct, change }) => {
     await change('select 1')
-    await using pool = new Pool({ prepare: 'auto', ...direct, max: 1, options: '-c TimeZone=UTC' })
+    await using pool = new Pool({ ...direct, max: 1, options: '-c TimeZone=UTC' })
     const client = await pool.connect()
     const epoch = async (): Promise<number> => (await client.query(LITERAL, [1])).rows[0].epoch
     await times(TIMES, epoch)
@@ -157,7 +157,7 @@ describe('a literal that the server reads by the settings of the session', () =>
 
   test("'today' is never prepared", async ({ direct, change }) => {
     await change('select 1')
-    await using pool = new Pool({ prepare: 'auto', ...direct, max: 1 })
+    await using pool = new Pool({ ...direct, max: 1 })
     await times(TIMES, (id) => pool.query("select 'today'::date, $1::int", [id]))
     expect((await pool.query('select name from pg_prepared_statements')).rows).toEqual([])
   })
@@ -181,7 +181,7 @@ describe('in a transaction that sees other tables', () => {
     )
     await change(`create or replace function look_elsewhere() returns text language sql
       as $$ select set_config('search' || '_path', 'other', true) $$`)
-    await using pool = new Pool({ prepare: 'auto', ...direct, max: 1 })
+    await using pool = new Pool({ ...direct, max: 1 })
     const client = await pool.connect()
     const query = (): Promise<unknown> => client.query(TEXT, [1])
     await times(TIMES, query)
@@ -214,7 +214,7 @@ describe('in a transaction that sees other tables', () => {
   test('no statement fails when each transaction has a search path by a parameter', async ({ direct, change }) => {
     await change('drop schema if exists other cascade; create schema other; grant usage on schema other to app')
     await change('create table other.item (id int, n text); grant all on other.item to app')
-    await using pool = new Pool({ prepare: 'auto', ...direct, max: 2 })
+    await using pool = new Pool({ ...direct, max: 2 })
     await times(40, (time) =>
       pool.transaction(
         async (tx) => {

@@ -40,18 +40,29 @@ async function times(count: number, run: (time: number) => Promise<unknown>): Pr
 describe('which statements are prepared', () => {
   test('one with values that was sent often, under a name that is made from its text', async ({ direct, change }) => {
     await change('select 1')
-    await using pool = new Pool({ prepare: 'auto', ...direct, max: 1 })
+    await using pool = new Pool({ ...direct, max: 1 })
     await times(4, (id) => pool.query(TEXT, [id]))
     expect(await preparedOf(pool)).toEqual([])
-    // With the fifth the pool learns that the server itself is there.
-    await times(2, (id) => pool.query(TEXT, [id]))
+    await pool.query(TEXT, [5])
     expect(await preparedOf(pool)).toEqual([{ name: 'hf_ca193843e335bba34fcfe5e6f539d0762a849015', statement: TEXT }])
     expect((await pool.query(TEXT, [7])).rows).toEqual([{ id: 7, n: 7 }])
   })
 
+  test('without the watch too: then the server is asked whether it serves the session itself', async ({
+    direct,
+    change,
+  }) => {
+    await change('select 1')
+    await using pool = new Pool({ ...direct, max: 1, watch: false })
+    await times(4, (id) => pool.query(TEXT, [id]))
+    expect(await preparedOf(pool)).toEqual([])
+    await pool.query(TEXT, [5])
+    expect(await textsOf(pool)).toEqual([TEXT])
+  })
+
   test('it is counted for the pool, and prepared once on each connection', async ({ direct, change }) => {
     await change('select 1')
-    await using pool = new Pool({ prepare: 'auto', ...direct, max: 3 })
+    await using pool = new Pool({ ...direct, max: 3 })
     await times(6, (id) => pool.query(TEXT, [id]))
     const clients = await Promise.all([pool.connect(), pool.connect(), pool.connect()])
     for (const client of clients) {
@@ -70,7 +81,7 @@ describe('which statements are prepared', () => {
     change,
   }) => {
     await change('select 1')
-    await using pool = new Pool({ prepare: 'auto', ...direct, max: 1 })
+    await using pool = new Pool({ ...direct, max: 1 })
     await times(TIMES, async (id) => {
       await pool.query('select 1')
       await pool.query({ text: 'select 2', values: [] })
@@ -140,7 +151,7 @@ describe('which statements are prepared', () => {
 
   test("none where each lease's end would drop it", async ({ direct, change }) => {
     await change('select 1')
-    await using pool = new Pool({ prepare: 'auto', ...direct, max: 1, resetOnReturn: 'discard' })
+    await using pool = new Pool({ ...direct, max: 1, resetOnReturn: 'discard' })
     const client = await pool.connect()
     await times(TIMES, (id) => client.query(TEXT, [id]))
     expect(await preparedOf(client)).toEqual([])
@@ -149,7 +160,7 @@ describe('which statements are prepared', () => {
 
   test('none with `select *` in a transaction, where a new column would make it fail', async ({ direct, change }) => {
     await change('select 1')
-    await using pool = new Pool({ prepare: 'auto', ...direct, max: 1 })
+    await using pool = new Pool({ ...direct, max: 1 })
     const all = ['select * from item where id = $1', 'update item set n = 1 where id = $1 returning *']
     const some = ['select count(*) from item where id = $1', 'select id /* all */ from item where id = $1']
     await times(TIMES, (id) =>
@@ -203,7 +214,7 @@ describe('ORMs', () => {
 
   test.for(Object.keys(orms))('%s: statements are prepared, in transactions too', async (name, { direct, change }) => {
     await change('select 1')
-    await using orm = (await orms[name]?.(new Pool({ prepare: 'auto', ...direct, max: 1 }))) as Orm
+    await using orm = (await orms[name]?.(new Pool({ ...direct, max: 1 }))) as Orm
     await times(TIMES, async (id) => {
       await orm.one(id)
       await orm.transact(id)
@@ -215,9 +226,7 @@ describe('ORMs', () => {
     await change('select 1')
     const { host, port, user: username, password, database, ssl } = direct
     const address = { host, port, username, password, database, ssl }
-    const source = new DataSource(
-      holdfastTypeorm({ type: 'postgres', ...address, holdfast: { max: 1, prepare: 'auto' } } as never),
-    )
+    const source = new DataSource(holdfastTypeorm({ type: 'postgres', ...address, holdfast: { max: 1 } } as never))
     await source.initialize()
     await times(TIMES, async (id) => {
       await source.query(TEXT, [id])
@@ -232,7 +241,7 @@ describe('ORMs', () => {
 describe('how many statements are prepared', () => {
   test('none of 2,000 unique texts', async ({ direct, change }) => {
     await change('select 1')
-    await using pool = new Pool({ prepare: 'auto', ...direct, max: 4 })
+    await using pool = new Pool({ ...direct, max: 4 })
     let last = 0
     const caller = async (): Promise<void> => {
       while (last < 2000) await pool.query(`select $1::int as n${last++}`, [1])
@@ -247,7 +256,7 @@ describe('how many statements are prepared', () => {
 
   test('none of a text whose comment differs each time; one whose comment stays', async ({ direct, change }) => {
     await change('select 1')
-    await using pool = new Pool({ prepare: 'auto', ...direct, max: 1 })
+    await using pool = new Pool({ ...direct, max: 1 })
     await times(50, async (id) => {
       await pool.query(`${TEXT} /*traceparent='00-${id}-01'*/`, [id])
       await pool.query(`${TEXT} /*route='/items'*/`, [id])
@@ -275,7 +284,7 @@ describe('a statement that fails', () => {
     change,
   }) => {
     await change('select 1')
-    await using pool = new Pool({ prepare: 'auto', ...direct, max: 3 })
+    await using pool = new Pool({ ...direct, max: 3 })
     const codes: unknown[] = []
     for (let time = 0; time < 5; time++) {
       const errors = await Promise.all(
@@ -293,7 +302,7 @@ describe('a statement that fails', () => {
 
   test('a value that is wrong, a row that is there: the error that it has otherwise', async ({ direct, change }) => {
     await change('select 1')
-    await using pool = new Pool({ prepare: 'auto', ...direct, max: 1 })
+    await using pool = new Pool({ ...direct, max: 1 })
     const insert = 'insert into item values ($1, $2)'
     await times(TIMES, (n) => pool.query(insert, [1000 + n, n]))
     expect(await rejection(pool.query(insert, [1000, 1]))).toMatchObject({ code: '23505' })
@@ -312,8 +321,8 @@ test('two pools have the same text under the same name, each with tables of its 
   await change(
     "create table other.item (id int, n text); grant all on other.item to app; insert into other.item values (1, 'other')",
   )
-  await using one = new Pool({ prepare: 'auto', ...direct, max: 1 })
-  await using other = new Pool({ prepare: 'auto', ...direct, max: 1, options: '-c search_path=other' })
+  await using one = new Pool({ ...direct, max: 1 })
+  await using other = new Pool({ ...direct, max: 1, options: '-c search_path=other' })
   await times(TIMES, async () => {
     expect((await one.query(TEXT, [1])).rows).toEqual([{ id: 1, n: 1 }])
     expect((await other.query(TEXT, [1])).rows).toEqual([{ id: 1, n: 'other' }])
@@ -332,7 +341,7 @@ test('names that are lost twice within a minute: nothing is prepared any more, a
   const lines: string[] = []
   const note = (line: string): void => void lines.push(line)
   const logger = { debug: () => {}, info: note, warn: note, error: note }
-  await using pool = new Pool({ prepare: 'auto', ...direct, max: 1, logger, name: 'losing' })
+  await using pool = new Pool({ ...direct, max: 1, logger, name: 'losing' })
   for (let time = 0; time < 4; time++) {
     await times(TIMES, (id) => pool.query(TEXT, [id]))
     await pool.query("do $$ begin execute 'deallocate all'; end $$")
@@ -348,7 +357,7 @@ test.for(['discard all', 'deallocate all'])(
   'after %s by hand no statement fails, and all are prepared again',
   async (sql, { direct, change }) => {
     await change('select 1')
-    await using pool = new Pool({ prepare: 'auto', ...direct, max: 1 })
+    await using pool = new Pool({ ...direct, max: 1 })
     await times(TIMES, (id) => pool.query(TEXT, [id]))
     await pool.query(sql)
     expect(await preparedOf(pool)).toEqual([])
@@ -359,7 +368,7 @@ test.for(['discard all', 'deallocate all'])(
 
 test("after a lease with resetOnReturn: 'discard' no statement fails", async ({ direct, change }) => {
   await change('select 1')
-  await using pool = new Pool({ prepare: 'auto', ...direct, max: 1 })
+  await using pool = new Pool({ ...direct, max: 1 })
   await times(TIMES, (id) => pool.query(TEXT, [id]))
   await withPoolOptions({ resetOnReturn: 'discard' }, () => times(TIMES, (id) => pool.query(TEXT, [id])))
   await pool.transaction((tx) => tx.query(TEXT, [1]), { retry: false })

@@ -51,7 +51,7 @@ test.for(['transaction', 'session', 'statement'])(
   'Holdfast: nothing is prepared by itself, in pool_mode %s',
   async (mode, { cluster }) => {
     await using pgbouncer = await PgBouncer.start(cluster, { pool_mode: mode })
-    await using pool = new Pool({ prepare: 'auto', ...pgbouncer.config(), max: SIZE })
+    await using pool = new Pool({ ...pgbouncer.config(), max: SIZE })
     const errors = mode === 'statement' ? [] : await errorsOf(pool)
     for (let time = 0; time < 20; time++) await pool.query('select $1::int', [time])
     expect(errors).toEqual([])

@@ -46,7 +46,7 @@ describe('the defaults', () => {
       lostCommit: 'resolve',
       commitTimeoutMillis: 30_000,
       queryTimeoutMillis: Number.POSITIVE_INFINITY,
-      prepare: false,
+      prepare: { threshold: 5, max: 100, needsProof: true },
       maxPipeline: 1,
       name: 'holdfast',
       echo: false,

@@ -168,8 +168,9 @@ export const OPTIONS: { readonly [Name in keyof OwnOptions]-?: Option<Name> } = 
     read: checked(oneOf(true, false)),
   },
   prepare: {
-    default: false,
-    reason: 'A plan for all values may suit some of them badly, and a transaction may fail once after a migration.',
+    default: 'auto',
+    reason:
+      'The server needs half of the time for a statement that it has planned. What that might break is excluded or healed, and behind a pooler nothing is prepared.',
     read: readPrepare,
   },
   maxPipeline: {

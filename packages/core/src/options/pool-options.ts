@@ -321,7 +321,7 @@ export interface OwnOptions {
    * that turn out slower: see the event `prepare-stopped`. In pipeline mode, and with `resetOnReturn: 'discard'`, the option
    * has no effect.
    *
-   * @default false
+   * @default 'auto'
    */
   readonly prepare?: 'auto' | boolean | PrepareOptions | undefined
   /**

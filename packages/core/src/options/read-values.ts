@@ -128,7 +128,7 @@ const PREPARE: Complete<PrepareOptions> = { threshold: 5, max: 100 }
 export function readPrepare(given: unknown, { option, default: absent, problems }: Reading): Prepare | false {
   const chosen = given === undefined ? absent : given
   if (chosen === false) return false
-  if (chosen === 'auto' || chosen === true) return { ...PREPARE, needsProof: chosen !== true }
+  if (chosen === 'auto' || chosen === true) return Object.freeze({ ...PREPARE, needsProof: chosen !== true })
   if (!isReadable(chosen)) {
     problems.add(option, "'auto', true, false, or { threshold, max }", given)
     return false

@@ -18,6 +18,9 @@ const DEADLINES = { connectionTimeoutMillis: 2000, query_timeout: 500 }
 const JOBS: Readonly<Record<string, (pool: pg.Pool) => Promise<unknown>>> = {
   query: (pool) => pool.query('select 1'),
   'with parameters': (pool) => pool.query('select $1::int', [1]),
+  'again and again': async (pool) => {
+    for (let time = 0; time < 3; time++) await pool.query('select $1::int', [time])
+  },
   'by name': (pool) => pool.query({ name: 'one', text: 'select $1::int', values: [1] }),
   'with a callback': (pool) => new Promise((resolve) => pool.query('select 1', () => resolve(undefined))),
   several: (pool) => pool.query('select 1; select 2'),
@@ -62,6 +65,8 @@ export interface Conversation {
   readonly ssl: boolean
   readonly behaviour: Behaviour
   readonly fault: ServerFault
+  /** Whether each text is prepared as soon as it is sent with values. */
+  readonly prepares: boolean
 }
 
 /** Its result. */
@@ -84,6 +89,7 @@ export function conversations(endless: boolean): fc.Arbitrary<Conversation> {
       chunks: fc.oneof(fc.constantFrom('messages', 'one'), fc.integer({ min: 1, max: 7 })),
     }),
     fault: serverFaults(endless),
+    prepares: fc.boolean(),
   }) as fc.Arbitrary<Conversation>
 }
 
@@ -92,7 +98,7 @@ export async function runConversation(
   conversation: Conversation,
   PoolClass: typeof pg.Pool = Pool as never,
 ): Promise<Outcome> {
-  const { jobs, max, ssl, behaviour, fault } = conversation
+  const { jobs, max, ssl, behaviour, fault, prepares } = conversation
   const server = new UnrulyServer(behaviour, fault)
   const complaints: string[] = []
   const silent = (): void => {}
@@ -105,6 +111,7 @@ export async function runConversation(
     stream: server.makeSocket as never,
     max,
     ...DEADLINES,
+    ...(PoolClass !== pg.Pool && prepares && { prepare: { threshold: 1 } }),
     ...(PoolClass !== pg.Pool && { logger: { debug: silent, info: silent, warn: silent, error: silent } }),
   })
   if (PoolClass === pg.Pool) {

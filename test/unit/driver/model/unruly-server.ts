@@ -193,6 +193,8 @@ class UnrulySession {
         dataRow('9', '7', '7 1 2 00000001 3 4'),
         message('C', text('SELECT 1')),
       ]
+    if (sql === 'select pg_catalog.pg_backend_pid()::text as pid')
+      return [rowDescription('pid'), dataRow('7'), message('C', text('SELECT 1'))]
     if (command !== 'SELECT') return [message('C', text(command === 'INSERT' ? 'INSERT 0 1' : command))]
     return [rowDescription('it'), dataRow('1'), message('C', text('SELECT 1'))]
   }

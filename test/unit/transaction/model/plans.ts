@@ -30,6 +30,8 @@ export interface Plan {
   readonly faults: readonly Fault[]
   /** Which of the possible events happens next, each time; 0 is the oldest. With -1 time passes. */
   readonly choices: readonly number[]
+  /** Whether each text is prepared as soon as it is sent with values. */
+  readonly prepares: boolean
 }
 
 const steps: Arbitrary<Step> = fc.oneof(
@@ -184,4 +186,5 @@ export const plans: Arbitrary<Plan> = fc.record({
     ),
     { maxLength: 150, size: 'max' },
   ),
+  prepares: fc.boolean(),
 })

@@ -40,6 +40,8 @@ export function answerTo(question: Question | WatchQuestion, session: ModelSessi
       const row = { pid: String(pid), backend_start: start, server_start: server.startedAt, now: server.time() }
       return found([row])
     }
+    case 'who serves':
+      return found([{ pid: String(session.pid) }])
     case 'look':
       return found(
         question.pids.map((pid) => {
@@ -68,7 +70,7 @@ export function answerTo(question: Question | WatchQuestion, session: ModelSessi
 }
 
 /** The questions of the watch. */
-type WatchQuestion = Extract<Command, { do: 'identify' | 'look' | 'fence' | 'exists' }>
+type WatchQuestion = Extract<Command, { do: 'identify' | 'who serves' | 'look' | 'fence' | 'exists' }>
 
 function sightOf(seen: ModelSession | undefined, server: ModelServer): Row {
   const isWaiting = seen?.activity.state.startsWith('idle') ?? false

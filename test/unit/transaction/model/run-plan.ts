@@ -66,6 +66,7 @@ class PlanRun {
       connectionTimeoutMillis: INQUIRY_MILLIS,
       commitTimeoutMillis: 200,
       query_timeout: 400,
+      ...(plan.prepares && { prepare: { threshold: 1 } }),
       logger: { debug: silent, info: silent, warn: silent, error: silent },
     })
   }

@@ -2,9 +2,7 @@ import { answerTo } from './questions.ts'
 import type { ModelServer } from './server.ts'
 import { type Command, commandsIn } from './sql.ts'
 import { ModelTransaction } from './transaction.ts'
-import { done, failure, nothingAsked, prepared, type Request, type Row, ready, type Status } from './wire.ts'
-
-type Statement = Extract<Request, { kind: 'statement' }>
+import { bound, done, failure, nothingAsked, type Row, ready, type StatementRequest, type Status } from './wire.ts'
 
 /** The client's side of a session. */
 export interface SessionClient {
@@ -49,10 +47,10 @@ export class ModelSession {
   }
   readonly #server: ModelServer
   readonly #client: SessionClient
-  readonly #input: Statement[] = []
+  readonly #input: StatementRequest[] = []
   #status: Status = 'I'
   #running: Generator<void, void> | undefined
-  #current: Statement | undefined
+  #current: StatementRequest | undefined
   /** The answer to the running statement, as far as there is one. */
   #said: Buffer[] = []
   /** Whether it has committed and not said so. It is not interrupted there. */
@@ -104,7 +102,7 @@ export class ModelSession {
     return this.#isAlive && !this.isTerminated && this.#input.some(({ text }) => isIt(text))
   }
 
-  receive(statement: Statement): void {
+  receive(statement: StatementRequest): void {
     if (!this.#isAlive) return
     this.#input.push(statement)
     this.#listen()
@@ -156,9 +154,9 @@ export class ModelSession {
     if (this.#running?.next().done) this.#running = undefined
   }
 
-  *#carryOut({ text, values }: Statement): Generator<void, void> {
+  *#carryOut({ text, values, parses }: StatementRequest): Generator<void, void> {
     const isExtended = values !== undefined
-    this.#said = isExtended ? prepared() : []
+    this.#said = isExtended ? bound(parses[0]) : []
     const commands = this.#commandsIn(text, values)
     let failed: Outcome['error']
     for (const [index, command] of commands.entries()) {
@@ -169,7 +167,7 @@ export class ModelSession {
       if (!failed && !isExtended && index === commands.length - 1 && this.#status === 'I')
         failed = yield* this.#commit()
       if (failed) break
-      if (isExtended && index > 0) this.#said.push(...prepared())
+      if (isExtended && index > 0) this.#said.push(...bound(parses[index]))
       this.#said.push(...(tag ? done(tag, rows) : [nothingAsked()]))
     }
     if (!failed && isExtended && this.#status === 'I') failed = yield* this.#commit()
@@ -236,6 +234,7 @@ export class ModelSession {
       case 'where is':
       case 'terminate':
       case 'identify':
+      case 'who serves':
       case 'look':
       case 'fence':
       case 'exists':
@@ -311,7 +310,7 @@ export class ModelSession {
   }
 }
 
-function labelIn(statement: Statement | undefined): string | undefined {
+function labelIn(statement: StatementRequest | undefined): string | undefined {
   return [statement?.text.match(/'(s\d+)'/)?.[1], ...(statement?.values ?? [])].find((each) =>
     /^s\d+$/.test(each ?? ''),
   )

@@ -13,8 +13,8 @@ export type Command =
   | { readonly do: 'who are you' | 'limits' | 'functions' }
   | { readonly do: 'status'; readonly id: bigint }
   | { readonly do: 'where is' | 'terminate'; readonly which: SessionCondition }
-  /** The questions of the watch. */
-  | { readonly do: 'identify' }
+  /** The questions of the watch, and of prepared statements. */
+  | { readonly do: 'identify' | 'who serves' }
   | { readonly do: 'look'; readonly pids: readonly number[] }
   | { readonly do: 'fence' | 'exists'; readonly pid: number; readonly start: string }
 
@@ -48,6 +48,7 @@ const GRAMMAR: readonly (readonly [RegExp, (groups: Record<string, string>, text
   [/^select slow\(\)$/, () => ({ do: 'slow' })],
   [/^select fail\(\)$/, () => ({ do: 'fail' })],
   [/^select 1(?: as single)?$/, () => ({ do: 'read' })],
+  [/^select pg_catalog\.pg_backend_pid\(\)::text as pid$/, () => ({ do: 'who serves' })],
   [/pg_stat_get_activity\(pg_catalog\.pg_backend_pid\(\)\)$/, () => ({ do: 'identify' })],
   [/pg_blocking_pids/, (_, text) => ({ do: 'look', pids: numbersIn(/from \(values (.*)\) as asked/.exec(text)?.[1]) })],
   [/pg_stat_clear_snapshot/, (_, text) => ({ do: 'fence', ...oneIn(text) })],

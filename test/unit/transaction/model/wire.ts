@@ -7,18 +7,32 @@ import { CutMessages } from '../../../support/cut-messages.ts'
 export type Request =
   | { readonly kind: 'start-up' }
   | { readonly kind: 'cancel'; readonly pid: number; readonly key: number }
-  | { readonly kind: 'statement'; readonly text: string; readonly values: readonly string[] | undefined }
+  | StatementRequest
   | { readonly kind: 'goodbye' }
+
+/** One statement, or several under one Sync. */
+export interface StatementRequest {
+  readonly kind: 'statement'
+  readonly text: string
+  /** Undefined in the simple protocol. */
+  readonly values: readonly string[] | undefined
+  /** For each statement, whether it is parsed: one that was prepared under its name isn't. */
+  readonly parses: readonly boolean[]
+}
 
 const CANCEL_REQUEST = 80877102
 
 /** Reads what the driver writes. */
 export class RequestReader {
   readonly #messages = new CutMessages()
+  /** The texts of prepared statements by their names; the one without a name has the name ''. */
+  readonly #prepared = new Map<string, string>()
+  #isParsed = false
   #text = ''
   #values: string[] = []
-  /** What is to be executed at Sync. */
+  /** What is to be executed at Sync, and whether each is parsed. */
   #texts: string[] = []
+  #parses: boolean[] = []
 
   /** The requests that these bytes complete. */
   read(chunk: Buffer): Request[] {
@@ -35,23 +49,34 @@ export class RequestReader {
   #take(letter: string, body: Buffer): Request | undefined {
     switch (letter) {
       case 'Q':
-        return { kind: 'statement', text: body.toString('utf8', 0, body.indexOf(0)), values: undefined }
+        return { kind: 'statement', text: stringsIn(body)[0] as string, values: undefined, parses: [] }
       case 'P': {
-        const text = body.indexOf(0) + 1
-        this.#text = body.toString('utf8', text, body.indexOf(0, text))
+        const [name, text] = stringsIn(body) as [string, string]
+        this.#prepared.set(name, text)
+        this.#isParsed = true
         return undefined
       }
-      case 'B':
+      case 'B': {
+        const [, name] = stringsIn(body) as [string, string]
+        // A statement that was never prepared: the model server knows no such text.
+        this.#text = this.#prepared.get(name) ?? `unknown name: ${name}`
         this.#values = [...this.#values, ...valuesIn(body)]
+        return undefined
+      }
+      case 'C':
+        this.#prepared.delete(stringsIn(body.subarray(1))[0] as string)
         return undefined
       case 'E':
         this.#texts.push(this.#text)
+        this.#parses.push(this.#isParsed)
+        this.#isParsed = false
         return undefined
       case 'S': {
-        const request = { kind: 'statement', text: this.#texts.join('; '), values: this.#values } as const
+        const [texts, values, parses] = [this.#texts, this.#values, this.#parses]
         this.#texts = []
         this.#values = []
-        return request
+        this.#parses = []
+        return { kind: 'statement', text: texts.join('; '), values, parses }
       }
       case 'X':
         return { kind: 'goodbye' }
@@ -64,6 +89,11 @@ export class RequestReader {
 function begin(packet: Buffer): Request {
   if (packet.readInt32BE(4) !== CANCEL_REQUEST) return { kind: 'start-up' }
   return { kind: 'cancel', pid: packet.readInt32BE(8), key: packet.readInt32BE(12) }
+}
+
+/** The strings at the beginning of a message, each with a zero behind it. */
+function stringsIn(body: Buffer): string[] {
+  return body.toString('utf8').split('\0')
 }
 
 /** The values in a Bind, which are behind the names of portal and statement, and the formats. */
@@ -113,9 +143,9 @@ export function nothingAsked(): Buffer {
   return message('I')
 }
 
-/** ParseComplete and BindComplete. */
-export function prepared(): Buffer[] {
-  return [message('1'), message('2')]
+/** ParseComplete, if it was parsed, and BindComplete. */
+export function bound(isParsed: boolean | undefined): Buffer[] {
+  return [...(isParsed ? [message('1')] : []), message('2')]
 }
 
 /** ErrorResponse. The routine is where a server looks whether it has to end a statement or a session. */
