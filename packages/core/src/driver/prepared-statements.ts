@@ -195,7 +195,7 @@ export class PreparedStatements {
   #forget(name: string): void {
     const { parsedStatements, submittedNamedStatements } = this.#internals.connection
     delete parsedStatements[name]
-    delete submittedNamedStatements[name]
+    if (submittedNamedStatements) delete submittedNamedStatements[name]
   }
 
   /** Begins with the first named statement: without names there is no cost. */
