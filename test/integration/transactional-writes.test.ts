@@ -20,9 +20,9 @@ async function sentBy(pool: Pool, run: () => Promise<unknown>, leased?: PoolClie
   const { connection } = client as unknown as { connection: Record<string, (...all: never[]) => unknown> }
   if (!leased) client.release()
   const { parse, query } = connection
-  connection.parse = ({ text }: { text: string }) => {
-    if (!/pg_current_xact_id/.test(text)) sent.push(text)
-    return parse?.apply(connection, [{ text }] as never)
+  connection.parse = (statement: { text: string }) => {
+    if (!/pg_current_xact_id/.test(statement.text)) sent.push(statement.text)
+    return parse?.apply(connection, [statement] as never)
   }
   connection.query = (text: string) => {
     if (!/pg_current_xact_id/.test(text)) sent.push(text)

@@ -138,6 +138,8 @@ export function composeEngine(
   if (log) publisher.subscribe((event) => log(event.type, 'connection' in event ? event.connection.id : ''))
   const guard = new ProcessGuard(clock, () => process.pid)
   const watch = composeWatch({ options, clock, publisher, connector: () => connector, engine: () => engine })
+  // DISCARD ALL drops prepared statements after each lease.
+  const prepare = options.resetOnReturn === 'discard' ? false : options.prepare
   const connector: Connector = new Connector(
     {
       watch,
@@ -150,14 +152,14 @@ export function composeEngine(
               fence: (session) => resolver.fence(session),
               onResolved: (resolved) => publisher.publish({ type: 'commit-resolved', ...resolved }),
               isRefused: false,
+              arePrepared: prepare !== false,
             },
       clientConfig,
       Client: (given.Client ?? undefined) as typeof Client | undefined,
       connectionTimeoutMillis: options.connectionTimeoutMillis,
       hint: options.addressHint,
       onStatementRerun: (attempt, error) => publishRetry(publisher, { reason: 'stale-session', attempt, error }),
-      // DISCARD ALL drops prepared statements after each lease.
-      prepare: options.resetOnReturn === 'discard' ? false : options.prepare,
+      prepare,
       onPrepareStopped: ({ reason, text, namedMillis, unnamedMillis }) =>
         publisher.publish({ type: 'prepare-stopped', reason, text, namedMillis, unnamedMillis }),
       queryTimeoutMillis: options.queryTimeoutMillis,

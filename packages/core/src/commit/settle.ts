@@ -3,10 +3,10 @@ import type { CommitOutcome, Loss } from '../errors.ts'
 import { severityOf } from '../policy/classify-error.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { CommitVerdict, ServerIdentity, TransactionIdentity } from './verdict.ts'
-import type { KnownTransaction, XidTracker } from './xid-tracker.ts'
+import type { KnownOfProbes, KnownTransaction, XidTracker } from './xid-tracker.ts'
 
 /** How a pool deals with lost COMMITs. Shared by its connections. */
-export interface CommitSettings {
+export interface CommitSettings extends KnownOfProbes {
   /** How long the server may take to answer a COMMIT, in milliseconds. */
   readonly timeoutMillis: number
   /** Asks over another connection what became of a transaction. */
@@ -15,8 +15,6 @@ export interface CommitSettings {
   readonly fence: (session: ServerIdentity | TransactionIdentity) => Promise<void>
   /** Told when it is known what became of a lost COMMIT, or that it can't be known. */
   readonly onResolved: (resolved: ResolvedCommit) => void
-  /** Whether the server has refused to tell the ids of its transactions to any connection of the pool. */
-  isRefused: boolean
 }
 
 /** What became of a COMMIT whose answer was lost. */

@@ -4,6 +4,9 @@ import { codeOf } from '../thrown.ts'
 import { digitsIn, numberIn, PROBE, type Row, readServer, rowsIn } from './server-report.ts'
 import type { ServerIdentity, TransactionIdentity } from './verdict.ts'
 
+// invalid_sql_statement_name, duplicate_prepared_statement
+const STATEMENT_CODES: ReadonlySet<unknown> = new Set(['26000', '42P05'])
+
 /** What is known of the open transaction: its identity; that it has no id, so wrote nothing; or nothing, and why. */
 export type KnownTransaction = TransactionIdentity | 'nothing written' | { readonly unknown: string }
 
@@ -24,6 +27,16 @@ export interface TrackedSession {
   enqueue(sql: string, answered: Answered): void
   /** Sends a probe at once, behind the statement that was just sent. */
   sendBehind(sql: string, answered: Answered): void
+  /** The same with the probe that doesn't ask for the server, prepared in this session. */
+  sendPreparedBehind(answered: Answered): void
+}
+
+/** What is known of probes, shared by the connections of a pool. */
+export interface KnownOfProbes {
+  /** Whether the server has refused to tell the ids of its transactions to any connection of the pool. */
+  isRefused: boolean
+  /** Whether probes may be prepared: sessions keep their prepared statements. */
+  arePrepared: boolean
 }
 
 /**
@@ -35,7 +48,7 @@ export interface TrackedSession {
  */
 export class XidTracker {
   readonly #session: TrackedSession
-  readonly #pool: { isRefused: boolean }
+  readonly #pool: KnownOfProbes
   #trial: 'due' | 'passed' | 'failed' = 'due'
   #server: ServerIdentity | undefined
   /** Behind a pooler each transaction may be in another session. */
@@ -46,8 +59,9 @@ export class XidTracker {
   #mayWriteLate = false
   /** Whether the next statement is outside of the transaction that was tracked. */
   #hasEnded = false
+  #spoiltBy: Error | undefined
 
-  constructor(session: TrackedSession, pool: { isRefused: boolean }) {
+  constructor(session: TrackedSession, pool: KnownOfProbes) {
     this.#session = session
     this.#pool = pool
   }
@@ -63,6 +77,11 @@ export class XidTracker {
     if (this.#identity) return this.#identity
     if (this.#hasGaps || this.#mayWriteLate) return { unknown: "the transaction's id isn't known" }
     return 'nothing written'
+  }
+
+  /** The error of a probe, which has aborted the open transaction; undefined if none has. */
+  get spoiltBy(): Error | undefined {
+    return this.#spoiltBy
   }
 
   /** The session that holds the transaction's locks; behind a pooler only if it is known to be in this transaction. */
@@ -99,7 +118,7 @@ export class XidTracker {
   sent(kind: StatementKind): void {
     this.#enter()
     const isInside = this.#isInside()
-    if (isInside && this.#mustProbe(kind)) this.#session.sendBehind(this.#probeText(), this.#answered)
+    if (isInside && this.#mustProbe(kind)) this.#sendProbe()
     this.#note(kind, isInside)
   }
 
@@ -131,6 +150,7 @@ export class XidTracker {
     this.#identity = undefined
     this.#hasGaps = false
     this.#mayWriteLate = false
+    this.#spoiltBy = undefined
   }
 
   #mustProbe(kind: StatementKind): boolean {
@@ -144,6 +164,13 @@ export class XidTracker {
       // It may have ended this transaction, and begun another.
       this.loseTrack()
     } else if (mayWrite(kind) && isInside && this.#trial !== 'passed') this.#hasGaps = true
+  }
+
+  /** Sends a probe at once. */
+  #sendProbe(): void {
+    const sql = this.#probeText()
+    if (this.#pool.arePrepared && sql === PROBE.withoutServer) this.#session.sendPreparedBehind(this.#answered)
+    else this.#session.sendBehind(sql, this.#answered)
   }
 
   /** Sends a probe in its turn: what is sent next waits for the answer. */
@@ -175,6 +202,11 @@ export class XidTracker {
     const row = error ? undefined : rowsIn(result)?.[0]
     if (row) this.#learn(row)
     else this.#hasGaps = true
+    if (error && STATEMENT_CODES.has(codeOf(error))) {
+      // A function of the application has dropped the session's prepared statements, and may do so again.
+      this.#pool.arePrepared = false
+      this.#spoiltBy = error
+    }
   }
 
   #learn({ xid, pid, server }: Row): void {

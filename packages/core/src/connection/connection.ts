@@ -96,7 +96,7 @@ export class Connection implements ClientOwner, LeaseOwner, StatementOwner {
     const { inFlight } = this.statements
     const rerunner = settings.pipelined ? undefined : inFlight
     this.preparedStatements = new PreparedStatements(this.client, settings.prepared, rerunner)
-    this.xidTracker = settings.commits && trackXids(this.session, this.pipeline, settings.commits)
+    this.xidTracker = settings.commits && trackXids(this, settings.commits)
     const { client, session } = this
     this.#sessionClose = new SessionClose({ ...settings, client, session, inFlight })
     this.cancellation = new Cancellation(this, settings)

@@ -6,9 +6,12 @@ import type { Cancel } from '../runtime/clock.ts'
 import { runUserCode } from '../runtime/context.ts'
 import type { TransactionAttempt } from '../runtime/transaction-attempt.ts'
 import { asksForCommit, mayCommit, onlyRollsBack, type StatementKind } from '../sql/statement.ts'
+import { codeOf } from '../thrown.ts'
 import type { ClientOwner } from './client-owner.ts'
 import type { Callback } from './query-arguments.ts'
 import type { Statement } from './statements.ts'
+
+const IN_FAILED_TRANSACTION = '25P02' // in_failed_sql_transaction
 
 /** Command tags of statements that end or begin a transaction, or drop prepared statements. */
 const EFFECTS: ReadonlyMap<string, 'transaction' | 'statements'> = new Map([
@@ -144,7 +147,7 @@ export class StatementRun {
     else if (effect) owner.preparedStatements.dropAll()
     if (error) this.#tellFailure(error)
     else if (result?.command === 'ROLLBACK' && asksForCommit(text))
-      this.#tell(new TransactionRolledBackError(firstFailure))
+      this.#tell(new TransactionRolledBackError(firstFailure ?? owner.xidTracker?.spoiltBy))
     else this.#tell(null, result)
   }
 
@@ -157,7 +160,12 @@ export class StatementRun {
         else this.#tell(owner.statements.errorFor(error, this.#statement))
       })
     else if (isRollbackDone(owner, this.#statement.text)) this.#tell(null, resultOf('ROLLBACK'))
-    else this.#tellOrRunElsewhere(owner.statements.errorFor(error, this.#statement))
+    else {
+      const spoiltBy = owner.xidTracker?.spoiltBy
+      // Not the caller's failure: the transaction may run again.
+      if (spoiltBy && codeOf(error) === IN_FAILED_TRANSACTION) error.cause ??= spoiltBy
+      this.#tellOrRunElsewhere(owner.statements.errorFor(error, this.#statement))
+    }
   }
 
   #tellOrRunElsewhere(error: Error): void {

@@ -1,22 +1,38 @@
-import { type Answered, type TrackedSession, XidTracker } from '../commit/xid-tracker.ts'
+import { PROBE } from '../commit/server-report.ts'
+import { type Answered, type KnownOfProbes, type TrackedSession, XidTracker } from '../commit/xid-tracker.ts'
 import { markQuestion } from '../driver/answer-so-far.ts'
 import { type Pipeline, queryOf } from '../driver/pipeline.ts'
+import { PreparedQuestion } from '../driver/prepared-question.ts'
+import type { PreparedStatements } from '../driver/prepared-statements.ts'
 import type { DriverSession } from '../driver/session.ts'
 import type { TransactionStatus } from '../policy/reset.ts'
 
-/** Tracks the transaction ids of one session. `pool` is shared by the connections of a pool. */
-export function trackXids(session: DriverSession, pipeline: Pipeline, pool: { isRefused: boolean }): XidTracker {
-  return new XidTracker(new SessionWithPipeline(session, pipeline), pool)
+/** What tracking the transaction ids of a session takes. */
+interface TrackedParts {
+  readonly session: DriverSession
+  readonly pipeline: Pipeline
+  readonly preparedStatements: PreparedStatements
 }
+
+/** Tracks the transaction ids of one session. `pool` is shared by the connections of a pool. */
+export function trackXids(parts: TrackedParts, pool: KnownOfProbes): XidTracker {
+  return new XidTracker(new SessionWithPipeline(parts), pool)
+}
+
+/** The name of the probe that most transactions send. */
+const PROBE_NAME = 'holdfast_xid'
+const PROBE_COLUMNS = ['xid', 'pid']
 
 /** A session, as the tracker of transaction ids sees it. */
 class SessionWithPipeline implements TrackedSession {
   readonly #session: DriverSession
   readonly #pipeline: Pipeline
+  readonly #prepared: PreparedStatements
 
-  constructor(session: DriverSession, pipeline: Pipeline) {
+  constructor({ session, pipeline, preparedStatements }: TrackedParts) {
     this.#session = session
     this.#pipeline = pipeline
+    this.#prepared = preparedStatements
   }
 
   get transactionStatus(): TransactionStatus {
@@ -41,5 +57,11 @@ class SessionWithPipeline implements TrackedSession {
 
   sendBehind(sql: string, answered: Answered): void {
     this.#pipeline.sendEarly(markQuestion(queryOf(sql, answered)))
+  }
+
+  sendPreparedBehind(answered: Answered): void {
+    const question = new PreparedQuestion(PROBE_NAME, PROBE.withoutServer, PROBE_COLUMNS, answered)
+    this.#prepared.use(question)
+    this.#pipeline.sendEarly(question)
   }
 }

@@ -14,9 +14,9 @@ export interface DriverInternals {
   readonly readyForQuery?: boolean
   /** The protocol layer: emits `errorMessage` and `readyForQuery`; its stream is replaced when TLS starts. */
   readonly connection: ReadingProtocol & {
-    /** Prepared statements that the server knows, and those on their way to it. */
+    /** Prepared statements that the server knows, and those on their way to it, which pg 8.21 doesn't note. */
     parsedStatements: Record<string, string>
-    submittedNamedStatements: Record<string, string>
+    submittedNamedStatements?: Record<string, string>
     /** Sends Parse. */
     parse(statement: { readonly name?: string | undefined }, ...rest: unknown[]): void
     /** Sends Close, for a statement (S) or a portal (P). */
@@ -167,7 +167,21 @@ const PARTS = {
     '_handleRowDescription',
     '_pulseQueryQueue',
   ],
-  connection: ['attachListeners', 'cancel', 'connect', 'end', 'requestSsl', 'startup', 'stream', 'parsedStatements'],
+  connection: [
+    'attachListeners',
+    'cancel',
+    'connect',
+    'end',
+    'requestSsl',
+    'startup',
+    'stream',
+    'parsedStatements',
+    'parse',
+    'bind',
+    'execute',
+    'close',
+    'sync',
+  ],
   instance: ['connection', 'connectionParameters', '_ending', '_queryable', '_queryQueue', 'processID', 'secretKey'],
   query: ['handleError', 'handleReadyForQuery', 'handleRowDescription', 'requiresPreparation', 'submit'],
   result: ['addFields', 'addCommandComplete'],
