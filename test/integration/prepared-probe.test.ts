@@ -64,8 +64,8 @@ describe('the probe for the id of a transaction', () => {
     await using pool = new Pool({ ...direct, max: 1 })
     const attempts: number[] = []
     const transact = (): Promise<unknown> =>
-      pool.transaction(async (tx, { attempt }) => {
-        attempts.push(attempt)
+      pool.transaction(async (tx) => {
+        attempts.push(tx.attempt)
         await tx.query(INSERT)
         await tx.query(INSERT)
       })
