@@ -4,8 +4,8 @@ import { cpSync, existsSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 
 /**
- * Runs the unit and drop-in tests on each version of pg that `peerDependencies` allows. Each version is copied to where `pg`
- * is installed, so that pg-cursor, the ORMs and the programs that tests start find the same one. At the end the newest is
+ * Runs the unit and drop-in tests, and those of prepared statements, on each version of pg that `peerDependencies` allows. Each
+ * version is copied to where `pg` is installed, so that pg-cursor, the ORMs and the programs that tests start find the same one. At the end the newest is
  * restored. Arguments are passed to vitest, and replace the projects and files that are chosen here.
  *
  *     npm run test:pg-versions                    on all of them
@@ -24,7 +24,7 @@ const RUNS =
     ? [given]
     : [
         ['--project', 'unit'],
-        ['--project', 'server', 'test/drop-in'],
+        ['--project', 'server', 'test/drop-in', 'test/integration/prepare'],
       ]
 /** pg has no `pipeline` before 8.23. */
 const WITHOUT_PIPELINING = ['--exclude', '**/drop-in/pipelining*']

@@ -34,7 +34,7 @@ const ONLY_IN: Record<string, RegExp> = {
   // One run of a transaction or of a statement. A try to connect is an opening, or a login.
   attempt: /^(?!.*\/(?:connect-scheduler|logins?)\.ts$)/,
   // The question for a transaction's id, which a statement may carry.
-  probe: /\/commit\/|\/(?:statement|enclosed)-run\.ts$/,
+  probe: /\/commit\/|\/(?:statement|enclosed)-run\.ts$|\/tracked-session\.ts$/,
   // What became of a COMMIT; the one that asks for it is the record of the loss.
   settle: /\/commit\/|\/loss-record\.ts$/,
 }

@@ -27,12 +27,6 @@ test('a stale statement is parsed and run again before its caller is told', asyn
   expect(backend.received).toEqual(['', CONFIG.text])
 })
 
-test('with pg 8.21, which notes no names on their way, it is run again as well', async () => {
-  const { client, backend } = await withStaleStatement()
-  Reflect.deleteProperty(backend.wire, 'submittedNamedStatements')
-  expect(await client.query(CONFIG)).toMatchObject({ command: 'select' })
-})
-
 test('a stale statement whose caller gave up before the error came is not run again', async () => {
   const { client, backend } = await withStaleStatement()
   const caller = new AbortController()

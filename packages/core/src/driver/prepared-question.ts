@@ -57,7 +57,7 @@ export class PreparedQuestion implements DriverQuery {
     this.callback(error)
   }
 
-  // What it can't get, but for a server that errs.
+  // A server that keeps to the protocol sends none of these, or nothing that matters.
   handleRowDescription(): void {}
   handleCommandComplete(): void {}
   handleEmptyQuery(): void {}
