@@ -55,6 +55,20 @@ describe('Holdfast', () => {
     expect(await application.ends()).toEqual({ code: 0, stderr: '' })
   })
 
+  test('Holdfast: a session that times out in onConnect is opened again', async ({ cluster, direct }) => {
+    let times = 0
+    const onConnect = async (client: pg.ClientBase): Promise<void> => {
+      if (times++ > 0) return
+      const { rows } = await client.query('select pg_backend_pid() as pid')
+      await client.query('set idle_session_timeout = 1')
+      await until(async () => (await cluster.countSessions({ pid: rows[0].pid })) === 0)
+      await client.query('select 1')
+    }
+    await using pool = holdfast({ ...direct, max: 1, onConnect })
+    expect((await settles(pool.query('select 1 as one'), 'the statement')).rows).toEqual([{ one: 1 }])
+    expect(times).toBe(2)
+  })
+
   test.for(WAYS)(
     'Holdfast: idle_session_timeout retires only that one, unnoticed by the caller, through $way',
     async ({ run }, { cluster, proxy, proxied }) => {

@@ -148,19 +148,46 @@ describe.each(WAYS)('a plain read whose answer is lost, by $way', ({ run }) => {
     await expectHealthy(pool, cluster, aimedAt.application_name)
   })
 
-  test('Holdfast: lost a second time, it tells the second loss, which is caused by the first', async ({
+  test('Holdfast: lost three times, it runs a fourth time', async ({ cluster, aimed, aimedAt }) => {
+    await using pool = open(aimedAt)
+    const shots = [1, 2, 3].map((nth) => aimed.aim({ statement: /^select 'lost'/, nth, point: 'on-reply' }, 'rst'))
+    expect((await settles(run(pool, "select 'lost' as it"), 'the read')).rows).toEqual([{ it: 'lost' }])
+    await Promise.all(shots.map(({ fired }) => fired))
+    await expectHealthy(pool, cluster, aimedAt.application_name)
+  })
+
+  test('Holdfast: lost when a function is asked about, it runs again', async ({ cluster, aimed, aimedAt }) => {
+    await makeFunctions(cluster)
+    await using pool = open(aimedAt)
+    const shots = [/twice\(1\)/, /pg_proc/].map((statement) => aimed.aim({ statement, point: 'on-reply' }, 'rst'))
+    expect((await settles(run(pool, 'select public.twice(1) as it'), 'the read')).rows).toEqual([{ it: 2 }])
+    await Promise.all(shots.map(({ fired }) => fired))
+  })
+
+  test('Holdfast: lost each time, it tells the last loss, which is caused by the one before', async ({
     aimed,
     aimedAt,
   }) => {
     await using pool = open(aimedAt)
-    const shots = [1, 2].map((nth) => aimed.aim({ statement: /^select 'twice lost'/, nth, point: 'on-reply' }, 'rst'))
-    const error = await rejection(run(pool, "select 'twice lost'"))
+    const shots = [1, 2, 3, 4].map((nth) => aimed.aim({ statement: /^select 'lost'/, nth, point: 'on-reply' }, 'rst'))
+    const error = await rejection(run(pool, "select 'lost'"))
+    expect(error.message).toMatch(/not run again: it has run 4 times$/)
     await Promise.all(shots.map(({ fired }) => fired))
     expect(error).toBeInstanceOf(ConnectionLostError)
     // The first run may have written, whatever the text looks like.
     expect(error).toMatchObject({ commitOutcome: 'unknown', statementOutcome: 'unknown' })
     expect(error.cause).toBeInstanceOf(ConnectionLostError)
     expect(error.cause).not.toBe(error)
+  })
+
+  test('Holdfast: a second run that takes too long is the last one', async ({ aimed, aimedAt }) => {
+    await using pool = open({ ...aimedAt, query_timeout: 500 })
+    const shot = aimed.aim({ statement: /^select 'slow'/, point: 'on-reply' }, 'rst')
+    const stuck = aimed.aim({ statement: /^select 'slow'/, nth: 2, point: 'on-reply' }, 'swallow-replies')
+    const error = await rejection(run(pool, "select 'slow'"))
+    await Promise.all([shot.fired, stuck.fired])
+    expect(error).toMatchObject({ statementOutcome: 'unknown', cause: { name: 'ConnectionLostError' } })
+    expect(error.message).toMatch(/timeout/)
   })
 
   test('Holdfast: if there is no server for the second run, the loss is told', async ({ aimed, aimedAt }) => {
@@ -182,6 +209,47 @@ describe.each(WAYS)('a plain read whose answer is lost, by $way', ({ run }) => {
     expect(await rejection(run(pool, "select 'once'"))).toBeInstanceOf(ConnectionLostError)
     await shot.fired
   })
+})
+
+test('a client whose read the server refuses to run again is lost, and the other connection is free', async ({
+  cluster,
+  aimed,
+  aimedAt,
+}) => {
+  await makeFunctions(cluster)
+  await using pool = open({ ...aimedAt, max: 1 })
+  const client = await pool.connect()
+  const shot = aimed.aim({ statement: /^select id from written/, point: 'on-reply' }, 'rst')
+  const loss = await rejection(client.query('select id from written'))
+  await shot.fired
+  expect(loss).toMatchObject({ name: 'ConnectionLostError', code: 'ECONNRESET' })
+  expect(await rejection(client.query('select 1'))).toMatchObject({ name: 'ConnectionLostError', sent: false })
+  expect((await settles(pool.query('select 1 as one'), 'another statement')).rows).toEqual([{ one: 1 }])
+  client.release()
+  await expectHealthy(pool, cluster, aimedAt.application_name)
+})
+
+test('what a client is asked while its read runs again is answered by the same connection', async ({
+  cluster,
+  aimed,
+  aimedAt,
+}) => {
+  await using pool = open({ ...aimedAt, max: 1 })
+  const client = await pool.connect()
+  const PID = 'select pg_backend_pid() as pid'
+  let meanwhile: Promise<{ rows: unknown[] }> | undefined
+  const lost = aimed.aim({ statement: /as first$/, point: 'on-reply' }, 'rst')
+  const again = aimed.aim({ statement: /as first$/, nth: 2, point: 'before-forward' }, () => {
+    meanwhile = client.query(PID)
+  })
+  const first = await settles(client.query('select 1 as first'), 'the read')
+  await Promise.all([lost.fired, again.fired])
+  expect(first.rows).toEqual([{ first: 1 }])
+  expect((await settles(meanwhile as Promise<{ rows: unknown[] }>, 'the other')).rows).toEqual(
+    (await client.query(PID)).rows,
+  )
+  client.release()
+  await expectHealthy(pool, cluster, aimedAt.application_name)
 })
 
 test.for([

@@ -2,7 +2,7 @@ import { describe, expect } from 'vitest'
 import { until } from '../support/index.ts'
 import { Application } from './support/application.ts'
 import { test } from './support/fault-test.ts'
-import { holdfast, StockPool, socketsOf, warmUp } from './support/pools.ts'
+import { holdfast, StockPool, socketsOf, WAYS, warmUp } from './support/pools.ts'
 import { rejection, settles } from './support/settling.ts'
 
 const CLOSE_TIMEOUT_MILLIS = 300
@@ -55,6 +55,23 @@ describe('end() with connections that do not answer', () => {
     application.leave()
     expect(await application.ends()).toEqual({ code: 0, stderr: '' })
   })
+
+  test.for(WAYS)(
+    'Holdfast: a statement that is killed while the pool ends says so, through $way',
+    async ({ run }, { cluster, direct }) => {
+      const pool = holdfast({ ...direct, max: 1 })
+      const running = rejection(run(pool, 'select pg_sleep(60)'))
+      const found: { pid: number }[] = []
+      await until(async () => {
+        found.push(...(await cluster.sessions({ applicationName: direct.application_name, state: 'active' })))
+        return found.length > 0
+      })
+      const ended = pool.end()
+      await cluster.query('select pg_terminate_backend($1)', [found[0]?.pid])
+      expect((await settles(running, 'the statement')).message).toMatch(/not run again: the pool is closed$/)
+      await settles(ended, 'end()')
+    },
+  )
 
   test('Holdfast: end() refuses waiters, and gives up attempts to connect', async ({ proxy, proxied }) => {
     await using application = await Application.start('holdfast', {

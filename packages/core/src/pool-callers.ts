@@ -88,8 +88,8 @@ interface PoolStatement<Lease> extends Call {
   wasFollowed: boolean
   tell(error: Error | undefined, result?: QueryResult): void
   release(lease: Lease): void
-  /** Gets another client to run it again; false if its deadline has passed. */
-  reacquire(lease: Lease): boolean
+  /** Gets another client to run it again. Returns why it can't; undefined if it does. */
+  reacquire(lease: Lease): string | undefined
 }
 
 /** Runs a statement on a client, and releases that before the caller is told, or before the statement runs again. */
@@ -125,8 +125,9 @@ function runsAgain<Lease>(statement: PoolStatement<Lease>, lease: Lease, error: 
   statement.reruns ??= new Reruns(statement, statement.source)
   if (isTheirFault) statement.reruns.again(error)
   else if (!statement.reruns.afterError(error)) return false
-  if (statement.reacquire(lease)) return true
-  statement.reruns.refuse(error, 'its caller has no time left')
+  const whyNot = statement.reacquire(lease)
+  if (whyNot === undefined) return true
+  statement.reruns.refuse(error, whyNot)
   return false
 }
 
@@ -223,7 +224,7 @@ export class QueryWaiter implements Waiter, PoolStatement<Connection>, SharedRea
     this.#engine.release(connection, undefined, this)
   }
 
-  reacquire(connection: Connection): boolean {
+  reacquire(connection: Connection): string | undefined {
     return this.#engine.reacquire(this, this.#follower?.askedAt ?? connection.lease.askedAt)
   }
 }
@@ -275,12 +276,12 @@ export class QueryThroughConnect implements PoolStatement<LeasedClient> {
     client.release()
   }
 
-  reacquire(): boolean {
+  reacquire(): string | undefined {
     const left = this.#until - systemClock.now()
-    if (left <= 0) return false
+    if (left <= 0) return 'its caller has no time left'
     const connectionTimeoutMillis = left === Number.POSITIVE_INFINITY ? 0 : left
     this.run({ ...acquireOptionsIn(this.query), connectionTimeoutMillis })
-    return true
+    return undefined
   }
 }
 

@@ -41,11 +41,7 @@ export function sendSelectsAgain(connection: DatabaseConnection, pool: Pool, lea
     leaseOptions.set(connection, USED)
     return executeQuery<Row>(query, options).catch((error) => {
       if (!isSingle || !onlyReads(query.query) || !isDisconnect(error)) throw error
-      // With `retryReads` the client may have moved to another connection, and holds it. If not, this sends nothing.
-      return executeQuery<Row>(query, options).catch((again) => {
-        if (!isDisconnect(again)) throw again
-        return pool.query<Row & {}>({ text: query.sql, values: [...query.parameters], idempotent: true, ...options })
-      })
+      return pool.query<Row & {}>({ text: query.sql, values: [...query.parameters], idempotent: true, ...options })
     })
   }
 }

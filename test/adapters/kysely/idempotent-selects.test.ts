@@ -50,7 +50,7 @@ describe('a SELECT of the query builder', () => {
     },
   )
 
-  test('a built SELECT is sent again on the connection to which retryReads has moved its client', async ({
+  test('a built SELECT that retryReads has tried, and the server has refused as a write, is sent again', async ({
     aimed,
     aimedAt,
     runs,

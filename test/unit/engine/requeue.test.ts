@@ -28,7 +28,7 @@ describe('a waiter whose statement never ran', () => {
     await fixture.clock.advance(100)
     const later = fixture.acquire()
     const again = new Again()
-    expect(fixture.engine.reacquire(again, 50)).toBe(true)
+    expect(fixture.engine.reacquire(again, 50)).toBeUndefined()
     holder.release()
     expect(again.outcome).toBe('leased')
     expect(later.connection).toBeUndefined()
@@ -66,20 +66,25 @@ describe('a waiter whose statement never ran', () => {
   })
 
   test.each([
-    { when: 'its deadline has passed', options: undefined, askedAt: 0 },
-    { when: 'it has given up', options: { signal: AbortSignal.abort() }, askedAt: 900 },
-  ])('a waiter whose statement never ran is refused when $when', async ({ options, askedAt }) => {
+    { when: 'its deadline has passed', options: undefined, askedAt: 0, whyNot: 'its caller has no time left' },
+    {
+      when: 'it has given up',
+      options: { signal: AbortSignal.abort() },
+      askedAt: 900,
+      whyNot: 'its caller has given up',
+    },
+  ])('a waiter whose statement never ran is refused when $when', async ({ options, askedAt, whyNot }) => {
     using fixture = new EngineFixture({ max: 1, connectionTimeoutMillis: 1000 })
     await fixture.lease()
     await fixture.clock.advance(1000)
-    expect(fixture.engine.reacquire(new Again(options), askedAt)).toBe(false)
+    expect(fixture.engine.reacquire(new Again(options), askedAt)).toBe(whyNot)
     expect(fixture.counts.waiting).toBe(0)
   })
 
   test('a waiter whose statement never ran is refused when the pool is closed', async () => {
     using fixture = new EngineFixture({ max: 1 })
     void fixture.engine.close()
-    expect(fixture.engine.reacquire(new Again(), 0)).toBe(false)
+    expect(fixture.engine.reacquire(new Again(), 0)).toBe('the pool is closed')
   })
 })
 

@@ -128,6 +128,7 @@ describe('a failed attempt to connect', () => {
       again: false,
     },
     { name: 'shutting down', error: adminShutdown(), again: true },
+    { name: 'a session that idled in a hook', error: serverError('57P05', 'terminating', 'FATAL'), again: true },
     { name: 'no cipher in common', error: systemError('EPROTO'), again: false },
     { name: 'damaged in the TLS handshake', error: systemError('ERR_SSL_TLSV1_ALERT_DECRYPT_ERROR'), again: true },
     { name: 'refused for its certificate', error: systemError('ERR_SSL_TLSV1_ALERT_UNKNOWN_CA'), again: false },

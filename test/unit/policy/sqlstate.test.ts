@@ -14,7 +14,11 @@ test.each([
     name: 'too_many_connections',
     facts: { connectAgain: true, refuses: 'full', retryTransaction: true },
   },
-  { code: '57P05', name: 'idle_session_timeout', facts: { disconnect: true, ownFault: true } },
+  {
+    code: '57P05',
+    name: 'idle_session_timeout',
+    facts: { disconnect: true, ownFault: true, connectAgain: true },
+  },
   { code: '25P03', name: 'idle_in_transaction_session_timeout', facts: { disconnect: true, ownFault: true } },
   { code: '25P04', name: 'transaction_timeout', facts: { disconnect: true, ownFault: true } },
   { code: '08P01', name: 'protocol_violation', facts: { disconnect: true, ownFault: true } },

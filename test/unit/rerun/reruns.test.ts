@@ -123,3 +123,72 @@ describe('the reruns of one statement', () => {
     expect(unknown.message).not.toMatch(/not run again/)
   })
 })
+
+describe('the reruns of a plain read that may have run', () => {
+  const client = { query: () => {} } as never
+  const unknown = { statementOutcome: 'unknown', commitOutcome: 'unknown' } as const
+  const loss = (): Error => lost(serverError('57P01', 'terminating', 'FATAL'), unknown)
+
+  /** Reads whose runs end with what `end` makes of the loss before. */
+  function readsThat(end: (before: Error) => Error | null): Pick<ReadsAgain, 'mayRun' | 'run'> {
+    return {
+      mayRun: () => true,
+      run: (_client, _call, before, onRun, told) => {
+        onRun()
+        told(end(before), undefined as never)
+      },
+    }
+  }
+
+  function startedWith(end: (before: Error) => Error | null): { reruns: Reruns; events: PoolEvent[] } {
+    const { publisher, events } = recorded()
+    const reads = readsThat(end) as ReadsAgain
+    const reruns = new Reruns({ query: 'select 1', values: undefined }, { publisher, reads })
+    expect(reruns.afterError(loss())).toMatchObject({ reason: 'plain-read' })
+    return { reruns, events }
+  }
+
+  function run(reruns: Reruns): Error {
+    let told: Error | null | undefined
+    reruns.run(client, (error) => {
+      told = error
+    })
+    return told as Error
+  }
+
+  test('are three at most, each in a transaction that only reads, whatever is known of the later ones', () => {
+    const { reruns, events } = startedWith(() => lost(killed))
+    for (let attempt = 2; attempt <= 3; attempt++) {
+      const error = run(reruns)
+      expect(error).toMatchObject(unknown)
+      expect(reruns.afterError(error)).toMatchObject({ reason: 'plain-read' })
+    }
+    const last = run(reruns)
+    expect(reruns.afterError(last)).toBeUndefined()
+    expect(last.message).toMatch(/not run again: it has run 4 times$/)
+    expect(hasRunOut(last)).toBe(true)
+    expect(events).toMatchObject([2, 3, 4].map((attempt) => ({ reason: 'plain-read', attempt })))
+  })
+
+  test('are over when the server has refused one of them', () => {
+    const { reruns } = startedWith((before) => before)
+    expect(reruns.afterError(run(reruns))).toBeUndefined()
+  })
+
+  test('are over when one of them has ended with an error of its own', () => {
+    const { reruns } = startedWith(() => serverError('22012', 'division by zero'))
+    expect(reruns.afterError(run(reruns))).toBeUndefined()
+  })
+
+  test('are over when one of them took too long', () => {
+    const { reruns } = startedWith(() => lost(markTooSlow(new Error('Query read timeout'))))
+    const error = run(reruns)
+    expect(reruns.afterError(error)).toBeUndefined()
+    expect(wasTooSlow(error)).toBe(true)
+  })
+
+  test('have no limit but the deadline while a pooler has no server', () => {
+    const { reruns } = startedWith(() => lost(AWAY, { statementOutcome: 'never-ran' }))
+    for (let time = 1; time <= 20; time++) expect(reruns.afterError(run(reruns))).toBeDefined()
+  })
+})

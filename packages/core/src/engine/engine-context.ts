@@ -49,8 +49,8 @@ export interface EngineContext extends EngineParts {
   makeAvailable(connection: Connection, now: number, isProven?: boolean, idleSince?: number): void
   /** Retires a connection that has a slot, and gives the slot to the waiters. */
   retireAndDispatch(connection: Connection, reason: RetireReason, cause?: unknown): void
-  /** Leases another connection, before all callers that asked later than `askedAt`. Returns false if it is too late. */
-  reacquire(waiter: Waiter, askedAt: number): boolean
+  /** Leases another connection, before all callers that asked later than `askedAt`. Returns why it can't, or undefined. */
+  reacquire(waiter: Waiter, askedAt: number): string | undefined
   /** Ends the lease of a connection. */
   release(connection: Connection, discard?: Error | boolean): void
   /** Opens one connection, and makes it available. Resolves with false if the pool has dropped it meanwhile. */

@@ -132,12 +132,17 @@ export class Engine implements EngineContext {
     }
   }
 
-  /** Leases another connection to a waiter whose statement did nothing: before all that asked later than `askedAt`. */
-  reacquire(waiter: Waiter, askedAt: number): boolean {
+  /**
+   * Leases another connection to a waiter whose statement runs again: before all that asked later than `askedAt`. Returns why
+   * it can't; undefined if it does.
+   */
+  reacquire(waiter: Waiter, askedAt: number): string | undefined {
     const now = this.clock.now()
-    if (this.isShuttingDown || !this.#waitQueue.requeue(waiter, askedAt, now)) return false
+    if (this.isShuttingDown) return 'the pool is closed'
+    if (waiter.options?.signal?.aborted) return 'its caller has given up'
+    if (!this.#waitQueue.requeue(waiter, askedAt, now)) return 'its caller has no time left'
     this.dispatch(now)
-    return true
+    return undefined
   }
 
   /** Ends a lease; every lease ends here, that of a `read` with the last one. With `discard` the connection isn't used again. */

@@ -90,7 +90,7 @@ export class Follower {
     if (!this.#isInFlight || call.reruns) return
     call.reruns = new Reruns(call, this.#source)
     call.reruns.readElsewhere(STALLED)
-    if (!inContext(this.#context, () => this.#requeue())) call.reruns = undefined
+    if (inContext(this.#context, () => this.#requeue()) !== undefined) call.reruns = undefined
   }
 
   /** The run elsewhere has found out nothing. Returns whether this one may still tell; then it may run elsewhere again. */
@@ -123,12 +123,14 @@ export class Follower {
     if (isStale) call.reruns.again(error)
     else if (call.wasBehindLost) call.reruns.readElsewhere(error)
     else if (!call.reruns.afterError(error)) return false
-    if (this.#requeue()) return true
-    call.reruns.refuse(error, 'its caller has no time left')
+    const whyNot = this.#requeue()
+    if (whyNot === undefined) return true
+    call.reruns.refuse(error, whyNot)
     return false
   }
 
-  #requeue(): boolean {
+  /** Waits for another connection. Returns why there is none; undefined if it waits. */
+  #requeue(): string | undefined {
     return this.#source.reacquire(this.#call, this.askedAt)
   }
 }

@@ -159,7 +159,7 @@ export const OPTIONS: { readonly [Name in keyof OwnOptions]-?: Option<Name> } = 
   },
   retryReads: {
     default: true,
-    reason: 'The server guarantees that the second run writes nothing.',
+    reason: 'The server guarantees that a further run writes nothing.',
     read: checked(oneOf(true, false)),
   },
   transactionalWrites: {

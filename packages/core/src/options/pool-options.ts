@@ -287,9 +287,9 @@ export interface OwnOptions {
    */
   readonly commitTimeoutMillis?: number | undefined
   /**
-   * Run a plain read once more if its connection is lost and it may have run: with `pool.query`, and the first statement of a
-   * client of `connect()`, outside of a transaction. It runs as `BEGIN READ ONLY`, the statement and `COMMIT`, in one write, so
-   * that the server itself guarantees that nothing is written twice. A plain read is one SELECT, VALUES, TABLE or WITH that
+   * Run a plain read again, at most 3 times, if its connection is lost and it may have run: with `pool.query`, and the first
+   * statement of a client of `connect()`, outside of a transaction. It runs as `BEGIN READ ONLY`, the statement and `COMMIT`, in
+   * one write, so that the server itself guarantees that nothing is written twice. A plain read is one SELECT, VALUES, TABLE or WITH that
    * locks nothing, and whose functions only read: pg_catalog, or this database, declares each of them immutable or stable.
    * A statement with `retryRead: false` is left alone, and so are cursors and streams.
    *

@@ -63,7 +63,7 @@ const SQLSTATES: Readonly<Record<string, CodeFacts>> = {
   '57P02': { disconnect: true, endsAll: true, connectAgain: true }, // crash_shutdown
   '57P03': { endsAll: true, connectAgain: true, refuses: 'no server', retryTransaction: true }, // cannot_connect_now
   '57P04': { disconnect: true, endsAll: true }, // database_dropped
-  '57P05': { disconnect: true, ownFault: true }, // idle_session_timeout
+  '57P05': { disconnect: true, ownFault: true, connectAgain: true }, // idle_session_timeout
   XX000: { stale: 'pool', spoils: /: (?:cache lookup failed|could not open relation with OID)/ }, // internal_error
 }
 

@@ -3,9 +3,11 @@ import { type FailedCall, MOVE } from '../connection/first-call.ts'
 import type { LeaseTerms, LeaseView } from '../connection/lease.ts'
 import type { LeaseOwner } from '../connection/leased-client.ts'
 import { ReleaseError } from '../errors.ts'
+import { isConnectionLost } from '../policy/classify-error.ts'
 import { inContext } from '../runtime/context.ts'
 import { type PoolOptionsScope, runInScope } from '../runtime/pool-options-scope.ts'
 import { isError, messageOf } from '../thrown.ts'
+import type { Told } from './read-again.ts'
 import { type RerunSource, Reruns } from './reruns.ts'
 
 /** What waits for the next connection of a lease. */
@@ -16,8 +18,10 @@ export interface NextLease extends LeaseTerms {
 
 /** What moving a lease needs from the engine. */
 export interface LeaseSource extends RerunSource {
-  /** Leases another connection, before all that asked later than `askedAt`; false if it is too late. */
-  reacquire(waiter: NextLease, askedAt: number): boolean
+  /** Leases another connection, before all that asked later than `askedAt`. Returns why it can't; undefined if it does. */
+  reacquire(waiter: NextLease, askedAt: number): string | undefined
+  /** Ends the lease of a connection that no caller has got. */
+  release(connection: Connection): void
 }
 
 /**
@@ -31,9 +35,10 @@ export function moveLease(connection: Connection, failed: FailedCall, source: Le
   const values = typeof second === 'function' ? undefined : (second as unknown[] | undefined)
   const reruns = (call.reruns as Reruns | undefined) ?? new Reruns({ query, values }, source)
   if (!reruns.afterError(error)) return false
-  const move = new LeaseMove(connection, failed, reruns)
-  if (inContext(call.context, () => source.reacquire(move, connection.lease.askedAt))) return true
-  move.stay('its caller has no time left')
+  const move = new LeaseMove(connection, failed, reruns, source)
+  const whyNot = move.begin()
+  if (whyNot === undefined) return true
+  move.stay(error, whyNot)
   return false
 }
 
@@ -45,12 +50,17 @@ class LeaseMove implements NextLease {
   readonly #number: number
   readonly #failed: FailedCall
   readonly #reruns: Reruns
+  readonly #source: LeaseSource
+  /** Where a read is run again. The lease moves when it is clear that it has ended there. */
+  #at: Connection
+  /** What the last run has failed with. */
+  #error: Error
   /** Calls of `query` that came meanwhile. */
   readonly #waiting: (() => unknown)[] = []
   /** What `release` was called with meanwhile. */
   #release: { readonly discard: Error | boolean | undefined } | undefined
 
-  constructor(from: Connection, failed: FailedCall, reruns: Reruns) {
+  constructor(from: Connection, failed: FailedCall, reruns: Reruns, source: LeaseSource) {
     const { signal } = failed
     const { options } = from.lease
     this.options = signal ? { ...options, signal } : options
@@ -59,38 +69,86 @@ class LeaseMove implements NextLease {
     this.#number = from.lease.number
     this.#failed = failed
     this.#reruns = reruns
+    this.#source = source
+    this.#at = from
+    this.#error = failed.error
     failed.call.client[MOVE](this.#whileMoving(), this.#number)
   }
 
+  /** Waits for another connection. Returns why there is none; undefined if it waits. */
+  begin(): string | undefined {
+    return inContext(this.#failed.call.context, () => this.#source.reacquire(this, this.#from.lease.askedAt))
+  }
+
   leased(connection: Connection): void {
-    const { call, signal, done } = this.#failed
-    const { lease } = connection
-    lease.giveToCaller()
-    call.client[MOVE](connection, lease.number)
-    lease.attempt?.noteLease(lease, call.client.release)
-    this.#from.lease.moveListenersTo(lease, connection.client)
-    if (!this.#release) this.#from.endLease(this.#number)
-    if (this.#reruns.isLast) lease.stay()
-    else lease.noteCall(call.client, call.args, this.#reruns)
-    const run = (): void => this.#reruns.run(connection.client, done)
-    if (signal) runInScope({ signal }, run)
-    else run()
+    const { call, done } = this.#failed
+    if (this.#reruns.isPlainRead) return this.#readOn(connection)
+    this.#moveTo(connection)
+    connection.lease.noteCall(call.client, call.args, this.#reruns)
+    this.#runOn(connection, done)
     this.#goOn()
   }
 
   failed(reason: Error): void {
-    const { error, signal, done } = this.#failed
-    this.stay(messageOf(reason))
+    const { signal } = this.#failed
     // Its caller has given up: that is what it is told, as if the statement had still run.
-    done(signal?.aborted && isError(signal.reason) ? signal.reason : error)
+    this.#fail(signal?.aborted && isError(signal.reason) ? signal.reason : this.#error, messageOf(reason))
+  }
+
+  /** There is no other run: the client stays on the lost connection, and reports this loss. */
+  stay(error: Error, whyNot?: string): void {
+    if (whyNot !== undefined) this.#reruns.refuse(error, whyNot)
+    this.#failed.call.client[MOVE](this.#from, this.#number)
+    this.#from.lease.resumeListeners()
+  }
+
+  /** Runs a read again. Until it has ended with what its caller is told, the connection isn't the caller's. */
+  #readOn(connection: Connection): void {
+    const { done } = this.#failed
+    this.#at = connection
+    this.#runOn(connection, (error, result) => {
+      this.#at = this.#from
+      if (error && isConnectionLost(error)) {
+        this.#source.release(connection)
+        return this.#readAgain(error)
+      }
+      this.#moveTo(connection)
+      connection.lease.stay()
+      done(error, result)
+      this.#goOn()
+    })
+  }
+
+  /** The read was lost again, or it can't be run again, and the loss before is told. */
+  #readAgain(error: Error): void {
+    this.#error = error
+    if (!this.#reruns.afterError(error)) return this.#fail(error)
+    const whyNot = this.begin()
+    if (whyNot !== undefined) this.#fail(error, whyNot)
+  }
+
+  #fail(told: Error, whyNot?: string): void {
+    this.stay(this.#error, whyNot)
+    this.#failed.done(told)
     this.#goOn()
   }
 
-  /** There is no other connection: the client stays on the lost one, and reports the loss. */
-  stay(whyNot: string): void {
-    this.#reruns.refuse(this.#failed.error, whyNot)
-    this.#failed.call.client[MOVE](this.#from, this.#number)
-    this.#from.lease.resumeListeners()
+  /** The lease goes on on this connection. */
+  #moveTo(connection: Connection): void {
+    const { client } = this.#failed.call
+    const { lease } = connection
+    lease.giveToCaller()
+    client[MOVE](connection, lease.number)
+    lease.attempt?.noteLease(lease, client.release)
+    this.#from.lease.moveListenersTo(lease, connection.client)
+    if (!this.#release) this.#from.endLease(this.#number)
+  }
+
+  #runOn({ client }: Connection, done: Told): void {
+    const { signal } = this.#failed
+    const run = (): void => this.#reruns.run(client, done)
+    if (signal) runInScope({ signal }, run)
+    else run()
   }
 
   #goOn(): void {
@@ -103,10 +161,11 @@ class LeaseMove implements NextLease {
     const { client, lease } = this.#from
     const query = this.#queryLater
     const lateClient = new Proxy(client, {
-      get(target, key) {
+      get: (_, key) => {
         if (key === 'query') return query
-        const value: unknown = Reflect.get(target, key)
-        return typeof value === 'function' ? value.bind(target) : value
+        const { client: present } = this.#at
+        const value: unknown = Reflect.get(present, key)
+        return typeof value === 'function' ? value.bind(present) : value
       },
     })
     const view: LeaseView = {

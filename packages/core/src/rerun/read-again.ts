@@ -7,7 +7,7 @@ import { copyProperties } from '../driver/copy-config.ts'
 import { ConnectionLostError } from '../errors.ts'
 import { isConnectionLost } from '../policy/classify-error.ts'
 import { functionsToAsk, isEnclosable } from '../policy/enclosing.ts'
-import { wasTooSlow } from '../policy/slowness.ts'
+import { markTooSlow, wasTooSlow } from '../policy/slowness.ts'
 import { type CalledFunction, KnownTexts, readSql } from '../sql/statement.ts'
 import { codeOf, propertyOf } from '../thrown.ts'
 
@@ -65,30 +65,37 @@ export class ReadsAgain {
   }
 
   /**
-   * Runs it once more on this client. If it turns out to be no read, or to read what only the lost session had, its caller is
-   * told of the first loss. `onRun` is called when the statement is about to be sent.
+   * Runs it again on this client. If it turns out to be no read, or to read what only the lost session had, `told` gets
+   * `loss`, that of the run before; and the new loss if this client is lost, too. `onRun` is called when the statement is about
+   * to be sent.
    */
   run(client: LeasedClient, call: Call, loss: Error, onRun: () => void, told: Told): void {
     const refuse = (): void => told(loss, undefined as never)
-    this.#ask(client, functionsToAsk(readSql(textOf(call.query) as string)) ?? [], (isRead) => {
+    this.#ask(client, functionsToAsk(readSql(textOf(call.query) as string)) ?? [], (isRead, lost) => {
+      if (lost) return told(lost, undefined as never)
       if (!isRead) return refuse()
       const answered = (error: Error | null, result?: QueryResult): void => {
         if (error && NOT_THE_SAME.has(codeOf(error)) && !isConnectionLost(error)) return refuse()
-        told(error && isConnectionLost(error) ? secondLoss(error, loss) : error, result as QueryResult)
+        told(error, result as QueryResult)
       }
       onRun()
       if (!encloseOn(client, configOf(call), 'read-only', answered)) refuse()
     })
   }
 
-  /** Finds out whether these functions only read. Each name is asked for once. */
-  #ask(client: LeasedClient, functions: readonly CalledFunction[], told: (isRead: boolean) => void): void {
+  /** Finds out whether these functions only read. Each name is asked for once. `lost`: the client was lost meanwhile. */
+  #ask(
+    client: LeasedClient,
+    functions: readonly CalledFunction[],
+    told: (isRead: boolean, lost?: ConnectionLostError) => void,
+  ): void {
     const unknown = functions.filter((each) => this.#functions.of(keyOf(each)) === undefined)
     const judge = (): void => told(functions.every((each) => this.#functions.of(keyOf(each)) === true))
     if (unknown.length === 0) return judge()
     const names = [...new Set(unknown.map(({ name }) => name))]
     const config = { text: FUNCTIONS, values: [names], types: TEXTS }
     client.query(config as QueryConfig, (error, result) => {
+      if (error && isConnectionLost(error)) return told(false, error)
       const rows = error ? undefined : rowsIn(result)
       if (!rows) return told(false)
       for (const each of unknown) {
@@ -101,15 +108,16 @@ export class ReadsAgain {
 }
 
 /**
- * What the second loss is told as: with what is known of the first run, which wasn't in a transaction that only reads. What
+ * What another loss is told as: with what is known of the first run, which wasn't in a transaction that only reads. What
  * looks like a read may have written then.
  */
-function secondLoss({ cause }: Error, loss: Error): Error {
+export function secondLoss({ cause }: Error, loss: Error): Error {
   if (!isConnectionLost(loss)) return loss
   const { phase, commitOutcome, statementOutcome } = loss
-  return Object.assign(new ConnectionLostError({ cause, phase, commitOutcome, statementOutcome }, true), {
-    cause: loss,
-  })
+  const second = new ConnectionLostError({ cause, phase, commitOutcome, statementOutcome }, true)
+  // Its own cause is hidden by the loss before.
+  if (wasTooSlow(cause)) markTooSlow(second)
+  return Object.assign(second, { cause: loss })
 }
 
 function keyOf({ schema, name }: CalledFunction): string {

@@ -2,10 +2,12 @@ import type { LeasedClient } from '../connection/physical-client.ts'
 import { isSubmittable } from '../connection/query-arguments.ts'
 import { addReason } from '../errors.ts'
 import { TRANSACTION_RETRY } from '../options/option-table.ts'
-import { type CertainReason, judgeRerun } from '../policy/rerun.ts'
+import { isConnectionLost } from '../policy/classify-error.ts'
+import { type CertainReason, judgeRerun, type RerunVerdict } from '../policy/rerun.ts'
+import { wasTooSlow } from '../policy/slowness.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { Publisher, StatementRetryReason } from '../telemetry/events.ts'
-import { type Call, type ReadsAgain, STALLED, type Told } from './read-again.ts'
+import { type Call, type ReadsAgain, STALLED, secondLoss, type Told } from './read-again.ts'
 
 /** How a statement is to be run again: as it is, or, if it is a plain read that may have run, in a transaction that only reads. */
 export interface Rerun {
@@ -52,6 +54,8 @@ export class Reruns {
   #attempts = 1
   #counted = 0
   #next: Rerun | undefined
+  /** What the last run of a plain read was lost of. Its caller is told with what is known of the first run. */
+  #lossOfRead: Error | undefined
 
   constructor(call: Call, source: RerunSource) {
     this.#call = call
@@ -63,18 +67,17 @@ export class Reruns {
    * if the statement did nothing. A cursor or a stream has been used by then, so it is never run again.
    */
   afterError(error: Error): Rerun | undefined {
-    const { isLast } = this
+    const { isPlainRead } = this
+    const isStalled = this.#next?.reason === 'stalled'
+    const lossOfRead = this.#lossOfRead
     this.#next = undefined
-    if (isSubmittable(this.#call.query) || isLast) return undefined
+    this.#lossOfRead = undefined
+    if (isSubmittable(this.#call.query) || isStalled) return undefined
+    if (isPlainRead) return lossOfRead && this.#repeat('plain-read', error, judgeRerun(lossOfRead))
     const verdict = judgeRerun(error)
-    if (!verdict) return this.#readAgain(error)
-    if ('whyNot' in verdict) return this.refuse(error, verdict.whyNot)
-    if (!verdict.isRefusal && ++this.#counted > TRANSACTION_RETRY.retries) {
-      RUN_OUT.add(error)
-      return this.refuse(error, `it has run ${this.#attempts} times`)
-    }
-    this.#next = { reason: verdict.reason, error, at: systemClock.now() }
-    return this.#next
+    if (verdict)
+      return 'whyNot' in verdict ? this.refuse(error, verdict.whyNot) : this.#repeat(verdict.reason, error, verdict)
+    return this.#source.reads.mayRun(this.#call, error) ? this.#repeat('plain-read', error, undefined) : undefined
   }
 
   /** It is a plain read, which may run or have run behind others: it runs in a transaction that only reads. */
@@ -87,10 +90,9 @@ export class Reruns {
     this.#next = { reason: 'stale-session', error, at: systemClock.now() }
   }
 
-  /** Whether there is no other run after the one that comes now. */
-  get isLast(): boolean {
-    const reason = this.#next?.reason
-    return reason === 'plain-read' || reason === 'stalled'
+  /** Whether the run that comes now, or has ended, is that of a plain read that may have run. */
+  get isPlainRead(): boolean {
+    return this.#next?.reason === 'plain-read'
   }
 
   /**
@@ -101,9 +103,14 @@ export class Reruns {
     return this.#next?.reason === 'plain-read' ? this.#next.error : reason
   }
 
-  #readAgain(error: Error): Rerun | undefined {
-    if (!this.#source.reads.mayRun(this.#call, error)) return undefined
-    this.#next = { reason: 'plain-read', error, at: systemClock.now() }
+  /** There is another run, unless there have been as many as there may be. Where no server was reached, a run costs nothing. */
+  #repeat(reason: Rerun['reason'], error: Error, verdict: RerunVerdict): Rerun | undefined {
+    const isRefusal = verdict !== undefined && 'isRefusal' in verdict && verdict.isRefusal
+    if (!isRefusal && ++this.#counted > TRANSACTION_RETRY.retries) {
+      RUN_OUT.add(error)
+      return this.refuse(error, `it has run ${this.#attempts} times`)
+    }
+    this.#next = { reason, error, at: systemClock.now() }
     return this.#next
   }
 
@@ -117,10 +124,18 @@ export class Reruns {
   run(client: LeasedClient, done: Told): void {
     const { query, values } = this.#call
     const next = this.#next
-    if (next?.reason === 'plain-read' || next?.reason === 'stalled')
-      return this.#source.reads.run(client, this.#call, next.error, () => this.#publish(next), done)
+    if (next?.reason === 'plain-read' || next?.reason === 'stalled') return this.#readAgain(client, next, done)
     if (next) this.#publish(next)
     client.query(query as string, values as unknown[], done)
+  }
+
+  #readAgain(client: LeasedClient, next: Rerun, done: Told): void {
+    const told: Told = (error, result) => {
+      if (!error || !isConnectionLost(error) || error === next.error) return done(error, result)
+      if (!wasTooSlow(error.cause)) this.#lossOfRead = error
+      done(secondLoss(error, next.error), result)
+    }
+    this.#source.reads.run(client, this.#call, next.error, () => this.#publish(next), told)
   }
 
   #publish({ reason, error, at }: Rerun): void {

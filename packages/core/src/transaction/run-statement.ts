@@ -189,7 +189,8 @@ async function runStatement(
 
 /** Whether an idempotent statement that ended with this error is sent again, although it may have run. */
 function mayRunTwice(error: Error): boolean {
-  if (isInstance(error, PoolTimeoutError) || hasRunOut(error) || wasTooSlow(propertyOf(error, 'cause'))) return false
+  if (isInstance(error, PoolTimeoutError) || hasRunOut(error)) return false
+  if (wasTooSlow(error) || wasTooSlow(propertyOf(error, 'cause'))) return false
   return isDisconnect(error) || isRetryable(error)
 }
 
