@@ -1,14 +1,14 @@
 import type { AsyncResource } from 'node:async_hooks'
 import type { Duplex } from 'node:stream'
 import type { Client, ClientConfig, PoolClient } from 'pg'
-import { truthIn } from '../commit/server-report.ts'
 import type { CommitSettings } from '../commit/settle.ts'
 import type { ClientOwner } from '../connection/client-owner.ts'
 import { Connection, type ConnectionListener } from '../connection/connection.ts'
 import type { ConnectionSettings } from '../connection/connection-settings.ts'
-import { ask, ping } from '../connection/internal-query.ts'
+import { ping } from '../connection/internal-query.ts'
 import { type LeasedClient, type PhysicalClientClass, physicalClientClass } from '../connection/physical-client.ts'
-import { unknownPrimary } from '../connection/session-fitness.ts'
+import { ask } from '../connection/question.ts'
+import { ROLE_QUESTION, unknownPrimary, unwritableBy } from '../connection/server-role.ts'
 import { AutomaticNames } from '../driver/automatic-names.ts'
 import { FrequentTexts, type PrepareSettings, type PrepareStopped } from '../driver/frequent-texts.ts'
 import { clarified, guardClient } from '../driver/guarded-reading.ts'
@@ -162,7 +162,7 @@ export class Connector {
    */
   async logIn(connection: Connection): Promise<void> {
     await this.#connect(connection)
-    await this.#refuseStandby(connection)
+    await this.#refuseUnwritable(connection)
     const { watch, isConnectionCheckAsked, clientConnectionCheckMillis } = this.#options
     if (!watch || !this.#settings.watch) return
     const checkMillis = isConnectionCheckAsked ? clientConnectionCheckMillis : 0
@@ -229,15 +229,15 @@ export class Connector {
     session.keepDriverListeners()
   }
 
-  /** A pooler may report at login what was true of its server long ago, so the server is asked before it is refused. */
-  async #refuseStandby(connection: Connection): Promise<void> {
-    const { objection } = connection.serverRole
-    if (!objection) return
-    const inRecovery = 'select pg_catalog.pg_is_in_recovery()::text as answer'
-    const [row] = await ask(connection, inRecovery, this.#clock, INTERNAL_QUERY_TIMEOUT_MILLIS)
-    // Any answer but `false` confirms what was reported at login.
-    if (truthIn(row?.answer) !== false) throw new ConnectError(connection.endpoint, objection)
-    connection.serverRole.setStandby(false)
+  /** While a primary is missed, the server itself is asked: a pooler may report at login what was true long ago. */
+  async #refuseUnwritable(connection: Connection): Promise<void> {
+    const { serverRole } = connection
+    if (serverRole.mustBeAsked) {
+      const [row] = await ask(connection, ROLE_QUESTION, this.#clock, INTERNAL_QUERY_TIMEOUT_MILLIS)
+      const objection = serverRole.judge(unwritableBy(row), this.#patienceMillis)
+      if (objection) throw new ConnectError(connection.endpoint, objection)
+    }
+    serverRole.begin()
   }
 
   /** The user's options, with sockets of ours unless the user makes them. */

@@ -1,5 +1,5 @@
 import type { Connection } from '../connection/connection.ts'
-import { ask } from '../connection/internal-query.ts'
+import { ask } from '../connection/question.ts'
 import { ConnectError } from '../errors.ts'
 import { severityOf } from '../policy/classify-error.ts'
 import type { Clock } from '../runtime/clock.ts'

@@ -2,8 +2,10 @@ import type { XidTracker } from '../commit/xid-tracker.ts'
 import type { Pipeline } from '../driver/pipeline.ts'
 import type { PreparedStatements } from '../driver/prepared-statements.ts'
 import type { DriverSession } from '../driver/session.ts'
+import type { StatementKind } from '../sql/statement.ts'
 import type { Cancellation } from './cancellation.ts'
 import type { Lease } from './lease.ts'
+import type { ServerRole } from './server-role.ts'
 import type { Statement, Statements } from './statements.ts'
 
 /** The connection, as its client sees it. */
@@ -15,6 +17,11 @@ export interface ClientOwner {
   readonly cancellation: Cancellation
   readonly pipeline: Pipeline
   readonly preparedStatements: PreparedStatements
+  readonly serverRole: ServerRole
+  /** Finds out what a refused write means: see `RoleCheck`. */
+  readonly roleCheck: {
+    after(error: Error | null, kind: StatementKind, text: string | undefined): Promise<void> | undefined
+  }
   /** Knows the id of the open transaction; undefined if the pool doesn't resolve lost COMMITs. */
   readonly xidTracker: XidTracker | undefined
   /** Whether all leases have one client in common, instead of one each. */

@@ -3,7 +3,7 @@ import type { SocketSource } from '../driver/cancel-request.ts'
 import type { EndClient } from '../driver/internals.ts'
 import type { PreparedKnown } from '../driver/prepared-statements.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { KnownPrimary } from './session-fitness.ts'
+import type { KnownPrimary } from './server-role.ts'
 
 /** What all connections of a pool have in common. */
 export interface ConnectionSettings {

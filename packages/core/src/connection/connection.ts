@@ -19,8 +19,10 @@ import { leasedClientFactory, type MakeLeasedClient } from './leased-client-fact
 import { Liveness } from './liveness.ts'
 import { LossRecord, orDefault, reachOrAll } from './loss-record.ts'
 import type { LeasedClient } from './physical-client.ts'
+import { RoleCheck } from './role-check.ts'
+import { ServerRole } from './server-role.ts'
 import { SessionClose } from './session-close.ts'
-import { ServerRole, SessionFitness } from './session-fitness.ts'
+import { SessionFitness } from './session-fitness.ts'
 import { type ConnectionState, mayMove } from './state.ts'
 import type { Statement } from './statements.ts'
 import { type StatementOwner, Statements } from './statements.ts'
@@ -50,6 +52,7 @@ export class Connection implements ClientOwner, LeaseOwner, StatementOwner {
   readonly preparedStatements: PreparedStatements
   readonly cancellation: Cancellation
   readonly serverRole: ServerRole
+  readonly roleCheck: RoleCheck
   readonly fitness: SessionFitness
   readonly xidTracker: XidTracker | undefined
   readonly #settings: ConnectionSettings
@@ -91,7 +94,8 @@ export class Connection implements ClientOwner, LeaseOwner, StatementOwner {
     this.answers = new AnswersSoFar(this.client)
     this.#makeLeasedClient = leasedClientFactory(this.client, settings.clientPerLease)
     this.pipeline = new Pipeline(this.client)
-    this.serverRole = new ServerRole(this.session, settings.primary)
+    this.serverRole = new ServerRole(this.session, settings.primary, settings.clock)
+    this.roleCheck = new RoleCheck(this, settings)
     this.fitness = new SessionFitness(this.session, settings.primary.sessionDefaults, settings.clock)
     const { inFlight } = this.statements
     const rerunner = settings.pipelined ? undefined : inFlight

@@ -10,7 +10,7 @@ import { type LossReach, reachOf } from '../policy/reach.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Lease } from './lease.ts'
 import type { Liveness } from './liveness.ts'
-import type { ServerRole } from './session-fitness.ts'
+import type { ServerRole } from './server-role.ts'
 import type { Statement, StatementEnd, Statements } from './statements.ts'
 
 /** The connection, as the record of its loss sees it. */
@@ -57,7 +57,8 @@ export class LossRecord {
     const isPrimaryLost = serverRole.isPrimaryLost(cause)
     if (isPrimaryLost) serverRole.missPrimary()
     const executing = answers.current
-    const { hasFailed } = inFlight
+    // A write that was refused did nothing, though its caller has not been told so far.
+    const hasFailed = inFlight.hasFailed || serverRole.hasRefused(cause)
     const outcomes = orDefault(() => {
       const said = severityOf(cause) === undefined ? (executing?.notice ?? cause) : cause
       return outcomesOf(said, { sent: underWay, hasFailed, executing })

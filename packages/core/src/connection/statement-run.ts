@@ -13,8 +13,8 @@ import type { Statement } from './statements.ts'
 
 const IN_FAILED_TRANSACTION = '25P02' // in_failed_sql_transaction
 
-/** Command tags of statements that end or begin a transaction, or drop prepared statements. */
-const EFFECTS: ReadonlyMap<string, 'transaction' | 'statements'> = new Map([
+/** Command tags of statements that end or begin a transaction, drop prepared statements, or have written. */
+const EFFECTS: ReadonlyMap<string, 'transaction' | 'statements' | 'write'> = new Map([
   ['BEGIN', 'transaction'],
   ['START TRANSACTION', 'transaction'],
   ['COMMIT', 'transaction'],
@@ -22,6 +22,10 @@ const EFFECTS: ReadonlyMap<string, 'transaction' | 'statements'> = new Map([
   ['PREPARE TRANSACTION', 'transaction'],
   ['DISCARD', 'statements'],
   ['DEALLOCATE', 'statements'],
+  ['INSERT', 'write'],
+  ['UPDATE', 'write'],
+  ['DELETE', 'write'],
+  ['MERGE', 'write'],
 ])
 
 /** One call of `query`: from giving its statement to the driver to telling its caller, which happens once. */
@@ -38,6 +42,7 @@ export class StatementRun {
   #stopWatchingSignal: Cancel | undefined
   #onEnded: ((error: Error | undefined) => void) | undefined
   #isOver = false
+  #isHeld = false
   #isTold = false
 
   constructor(owner: ClientOwner, text: string | undefined, kind: StatementKind, callback: Callback, isFirst = false) {
@@ -130,7 +135,23 @@ export class StatementRun {
 
   /** The callback for the driver. */
   readonly answered: Callback = (error, result) => {
-    if (this.#isOver) return // The driver calls twice for values that it can't convert.
+    if (this.#isOver || this.#isHeld) return // The driver calls twice for values that it can't convert.
+    const check = error || this.#kind !== 'work' ? this.#checkRole(error) : undefined
+    if (check) this.#hold(check, error, result)
+    else this.#accept(error, result)
+  }
+
+  #checkRole(error: Error | null): Promise<void> | undefined {
+    return this.#owner.roleCheck.after(error, this.#kind, this.#statement.text)
+  }
+
+  /** Its caller is told when it is known what the error means. */
+  #hold(check: Promise<void>, error: Error | null, result: QueryResult | undefined): void {
+    this.#isHeld = true
+    void check.then(() => this.#accept(error, result))
+  }
+
+  #accept(error: Error | null, result: QueryResult | undefined): void {
     const completed = error ? this.#owner.statements.resultDespite(error, this.#statement) : undefined
     if (completed) this.#take(null, completed)
     else this.#take(error, result)
@@ -144,6 +165,7 @@ export class StatementRun {
     if (this.#attempt && hasCommitted(result)) this.#attempt.noteCommit(owner.lease)
     const effect = this.#kind === 'work' ? EFFECTS.get(result?.command ?? '') : undefined
     if (effect === 'transaction') owner.xidTracker?.loseTrack()
+    else if (effect === 'write') owner.serverRole.noteWrite()
     else if (effect) owner.preparedStatements.dropAll()
     if (error) this.#tellFailure(error)
     else if (result?.command === 'ROLLBACK' && asksForCommit(text))

@@ -12,7 +12,8 @@ import { afterPatience, type Cancel, type Clock } from '../runtime/clock.ts'
 import { mannerOf, mayCommit } from '../sql/statement.ts'
 import type { Lease } from './lease.ts'
 import type { Liveness } from './liveness.ts'
-import type { ServerRole, SessionFitness } from './session-fitness.ts'
+import type { ServerRole } from './server-role.ts'
+import type { SessionFitness } from './session-fitness.ts'
 
 /** One statement, from the call to its end. */
 export interface Statement {

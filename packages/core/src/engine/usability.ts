@@ -52,7 +52,7 @@ export class Usability {
   whyUnusable(connection: Connection, now: number, isForWaiter = false): RetireReason | undefined {
     if (this.#engine.isShuttingDown && !isForWaiter) return 'pool-closed'
     if (connection.isLost) return 'lost'
-    if (connection.fitness.isUnfit) return 'spoilt'
+    if (connection.fitness.isUnfit || connection.serverRole.isOutdated) return 'spoilt'
     return reasonToRetire(connection, this.#limits, now)
   }
 

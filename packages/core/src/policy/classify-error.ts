@@ -97,7 +97,10 @@ export function isDisconnect(error: unknown): boolean {
 export function isRetryable(error: unknown): boolean {
   const lost = findInChain(error, isConnectionLost)
   if (lost) return propertyOf(lost, 'commitOutcome') === 'aborted' && !wasTooSlow(propertyOf(lost, 'cause'))
-  return someInChain(error, (each) => factsOf(codeOf(each)).retryTransaction === true || isStale(each))
+  return someInChain(
+    error,
+    (each) => factsOf(codeOf(each)).retryTransaction === true || isStale(each) || isOfLostPrimary(each),
+  )
 }
 
 /** Whether `cause` is this error, or one of its causes. */
@@ -124,6 +127,18 @@ function isSystemCall(error: unknown, name: string): boolean {
  * A registered symbol, since several copies of the package may be loaded.
  */
 export const STALE_STATEMENT: unique symbol = Symbol.for('holdfast.staleStatement')
+
+/** Marks the error of a transaction that was rolled back since its server takes no writes: it may run again on another one. */
+const PRIMARY_LOST: unique symbol = Symbol.for('holdfast.primaryLost')
+
+/** Marks this error so: the server was asked, and takes no writes. */
+export function markPrimaryLost(error: Error): void {
+  Object.defineProperty(error, PRIMARY_LOST, { value: true })
+}
+
+function isOfLostPrimary(error: unknown): boolean {
+  return propertyOf(error, PRIMARY_LOST) === true
+}
 
 function isStale(error: unknown): boolean {
   return propertyOf(error, STALE_STATEMENT) === true
