@@ -2,11 +2,11 @@ import net from 'node:net'
 import { ConnectError, type PoolOptions } from '@holdfast/core'
 import type pg from 'pg'
 import { describe, expect } from 'vitest'
-import { until } from '../support/index.ts'
+import { type Cluster, until } from '../support/index.ts'
 import { countingClient } from './support/counting-client.ts'
 import { test } from './support/fault-test.ts'
-import { holdfast, StockPool, WAYS } from './support/pools.ts'
-import { rejection } from './support/settling.ts'
+import { holdfast, StockPool, WAYS, warmUp } from './support/pools.ts'
+import { rejection, settles } from './support/settling.ts'
 
 interface Refusal {
   readonly what: string
@@ -72,4 +72,57 @@ describe.each(WAYS)('refused for good, through $way', ({ run }) => {
     expect(pool.waitingCount).toBe(0)
     await until(() => pool.totalCount === 0, { what: 'the other attempts to end' })
   })
+})
+
+describe('more connections are refused for good while others work', () => {
+  const CALLERS = 20
+
+  /** A role whose password was changed when two of its connections were open. */
+  async function changedPassword(cluster: Cluster, pool: pg.Pool): Promise<void> {
+    await warmUp(pool, 2)
+    await cluster.query("alter role passing password 'changed'")
+  }
+
+  const withRole = test.extend('passing', async ({ cluster, direct }, { onCleanup }) => {
+    await cluster.query("create role passing login password 'passing'")
+    onCleanup(async () => void (await cluster.query('drop role passing')))
+    return { ...direct, user: 'passing', password: 'passing' }
+  })
+
+  const ask = (pool: pg.Pool): Promise<PromiseSettledResult<unknown>[]> =>
+    Promise.allSettled(Array.from({ length: CALLERS }, () => pool.query('select pg_sleep(0.02)')))
+
+  withRole(
+    'stock pg.Pool: a refused extra connection fails its caller, although others work',
+    async ({ cluster, passing }) => {
+      await using pool = new StockPool({ ...passing, max: 10 })
+      await changedPassword(cluster, pool)
+      const failed = (await ask(pool)).filter(({ status }) => status === 'rejected')
+      expect(failed.length).toBeGreaterThan(0)
+    },
+  )
+
+  withRole(
+    'Holdfast: the connections that work serve every caller when more are refused, and one warning says so',
+    async ({ cluster, passing }) => {
+      const warnings: string[] = []
+      const logger = { ...console, warn: (text: string) => void warnings.push(text) }
+      await using pool = holdfast({ ...passing, max: 10, logger })
+      await changedPassword(cluster, pool)
+      const failed = (await settles(ask(pool), 'the callers')).filter(({ status }) => status === 'rejected')
+      expect(failed).toEqual([])
+      expect(warnings).toEqual([expect.stringMatching(/HOLDFAST_CONNECT_FAILED.*password authentication failed/)])
+    },
+  )
+
+  withRole(
+    'Holdfast: once no connection works any more, a refusal for good rejects every caller',
+    async ({ cluster, passing }) => {
+      await using pool = holdfast({ ...passing, max: 2 })
+      await changedPassword(cluster, pool)
+      await cluster.terminateBackends({ applicationName: passing.application_name })
+      await until(() => pool.totalCount === 0)
+      expect(await rejection(pool.query('select 1'))).toMatchObject({ name: 'ConnectError', code: '28P01' })
+    },
+  )
 })

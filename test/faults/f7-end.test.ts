@@ -3,7 +3,7 @@ import { until } from '../support/index.ts'
 import { Application } from './support/application.ts'
 import { test } from './support/fault-test.ts'
 import { holdfast, StockPool, socketsOf, WAYS, warmUp } from './support/pools.ts'
-import { rejection, settles } from './support/settling.ts'
+import { rejection, settles, unattended } from './support/settling.ts'
 
 const CLOSE_TIMEOUT_MILLIS = 300
 
@@ -109,6 +109,42 @@ describe('end() with connections that do not answer', () => {
     await application.end()
     application.leave()
     expect(await application.ends()).toEqual({ code: 0, stderr: '' })
+  })
+})
+
+describe('end() with callers that wait', () => {
+  test('Holdfast: end() serves the callers that wait when connections are released, and refuses later ones', async ({
+    direct,
+  }) => {
+    const pool = holdfast({ ...direct, max: 1 })
+    const client = await pool.connect()
+    const waiting = Promise.all(Array.from({ length: 5 }, () => pool.query('select 1 as one')))
+    const ended = pool.end()
+    expect(await rejection(pool.query('select 1'))).toMatchObject({ code: 'HOLDFAST_POOL_CLOSED' })
+    client.release()
+    for (const { rows } of await settles(waiting, 'the callers')) expect(rows).toEqual([{ one: 1 }])
+    await settles(ended, 'end()')
+    expect([pool.totalCount, pool.ended]).toEqual([0, true])
+  })
+
+  test('Holdfast: end() opens another connection for its callers when one is not released for use', async ({
+    direct,
+  }) => {
+    const pool = holdfast({ ...direct, max: 1 })
+    const client = await pool.connect()
+    const waiting = Promise.all(Array.from({ length: 3 }, () => pool.query('select 1 as one')))
+    const ended = pool.end()
+    client.release(true)
+    for (const { rows } of await settles(waiting, 'the callers')) expect(rows).toEqual([{ one: 1 }])
+    await settles(ended, 'end()')
+  })
+
+  test('Holdfast: end() refuses the callers that are not served within closeTimeoutMillis', async ({ direct }) => {
+    const pool = holdfast({ ...direct, max: 1, closeTimeoutMillis: CLOSE_TIMEOUT_MILLIS })
+    await pool.connect()
+    const waiting = unattended(pool.query('select 1'))
+    await settles(pool.end(), 'end()')
+    expect(await rejection(waiting)).toMatchObject({ code: 'HOLDFAST_POOL_CLOSED' })
   })
 })
 

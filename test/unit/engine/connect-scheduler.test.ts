@@ -448,3 +448,42 @@ test('an unknown host name is retried if it has worked before', async () => {
   await fixture.clock.advance(50)
   expect(call.connection).toBeDefined()
 })
+
+describe('one connection more is refused for good, and others are open', () => {
+  const wrongPassword = systemError('28P01')
+
+  test('an open connection serves every waiter, one after the other, while another one is refused for good', async () => {
+    using fixture = new EngineFixture({ max: 2 })
+    const first = await fixture.lease()
+    fixture.server.welcome = wrongPassword
+    const calls = fixture.acquireMany(3)
+    await fixture.clock.advance(0)
+    expect(calls.map(({ error }) => error)).toEqual([undefined, undefined, undefined])
+    for (const each of [first, ...calls]) {
+      each.release()
+      await fixture.clock.advance(0)
+    }
+    expect(served(calls)).toBe(3)
+  })
+
+  test('a connection that is refused for good is tried again at a pace, and no waiter is told while another one is open', async () => {
+    using fixture = new EngineFixture({ max: 2, connectRetry: { minTimeout: 50, maxTimeout: 1000, randomize: false } })
+    await fixture.lease()
+    fixture.server.welcome = wrongPassword
+    fixture.acquire()
+    await fixture.clock.advance(10_000)
+    expect(fixture.server.backends.length).toBeLessThan(20)
+    expect(fixture.counts.waiting).toBe(1)
+  })
+
+  test('every waiter is refused for good once the last connection is gone', async () => {
+    using fixture = new EngineFixture({ max: 2 })
+    const first = await fixture.lease()
+    fixture.server.welcome = wrongPassword
+    const calls = fixture.acquireMany(3)
+    await fixture.clock.advance(0)
+    first.release(true)
+    await fixture.clock.advance(5000)
+    for (const { error } of calls) expect(error).toMatchObject({ name: 'ConnectError', code: '28P01' })
+  })
+})

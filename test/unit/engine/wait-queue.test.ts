@@ -115,7 +115,13 @@ describe('a signal', () => {
   test.each([
     { how: 'is served', end: (holder: ReturnType<EngineFixture['acquire']>) => holder.release() },
     { how: 'runs out of time', end: (_: unknown, fixture: EngineFixture) => fixture.clock.advance(500) },
-    { how: 'is refused', end: (_: unknown, fixture: EngineFixture) => void fixture.engine.close() },
+    {
+      how: 'is refused',
+      end: (_: unknown, fixture: EngineFixture) => {
+        void fixture.engine.close()
+        return fixture.clock.advance(10)
+      },
+    },
   ])('a signal has no listener any more when its caller $how', async ({ end }) => {
     using fixture = new EngineFixture({ max: 1, closeTimeoutMillis: 10 })
     const holder = await fixture.lease()

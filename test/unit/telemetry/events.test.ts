@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest'
 import { type PoolEvent, Publisher } from '../../../packages/core/src/telemetry/events.ts'
 
-const event: PoolEvent = { type: 'connect-failed', error: undefined }
+const event: PoolEvent = { type: 'connect-failed', error: undefined, openCount: 0 }
 
 test('every subscriber gets every event, in the order of subscription', () => {
   const heard: string[] = []

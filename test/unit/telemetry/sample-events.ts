@@ -14,7 +14,7 @@ const loss = {
 /** One event of each kind: complete, since the compiler says so. */
 const SAMPLES: Samples = {
   'connection-opened': { connection, tookMillis: 12.3 },
-  'connect-failed': { error: refused() },
+  'connect-failed': { error: refused(), openCount: 0 },
   'connection-pinged': { connection, tookMillis: 0.8 },
   'connection-leased': { connection, waitedMillis: 0 },
   'acquire-failed': { error: new Error('timeout exceeded when trying to connect'), waitedMillis: 300 },

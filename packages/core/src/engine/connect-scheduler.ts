@@ -163,7 +163,13 @@ export class ConnectScheduler {
   #mayRetry(opening: AbortController, error: unknown): boolean {
     if (this.#retrying && this.#retrying !== opening) return false
     if (opening.signal.aborted || this.#engine.options.connectRetry === false) return false
-    return this.#engine.isOpeningWanted() && mayConnectAgain(connectCauseOf(error), this.#hasConnected)
+    if (!this.#engine.isOpeningWanted()) return false
+    return mayConnectAgain(connectCauseOf(error), this.#hasConnected) || this.#doOthersServe(error)
+  }
+
+  /** The server refuses one connection more, and others work: they serve the waiters, one after the other. */
+  #doOthersServe(error: unknown): boolean {
+    return this.#engine.inventory.openCount > 0 && isInstance(error, ConnectError)
   }
 
   #beginRetrying(opening: AbortController): void {
@@ -179,7 +185,7 @@ export class ConnectScheduler {
     const isFinal =
       this.#engine.options.connectRetry !== false || !mayConnectAgain(connectCauseOf(error), this.#hasConnected)
     // The user's hook may fail for one waiter and not for the next. A wrong password is wrong for all of them.
-    const concernsAll = isFinal && isInstance(error, ConnectError)
+    const concernsAll = isFinal && isInstance(error, ConnectError) && !this.#doOthersServe(error)
     this.#waitQueue.failFirst(concernsAll ? this.#waitQueue.size : 1, () => copyOf(error))
   }
 }

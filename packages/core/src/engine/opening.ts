@@ -125,8 +125,9 @@ export class Opening {
 
   #connectFailed(error: unknown, startedAt: number): void {
     const { outage, invalidation } = this.#parts
+    const { inventory, publisher } = this.#engine
     outage.failed(startedAt, error)
-    this.#engine.publisher.publish({ type: 'connect-failed', error })
+    publisher.publish({ type: 'connect-failed', error, openCount: inventory.openCount })
     invalidation.connectFailed(error)
   }
 

@@ -74,8 +74,8 @@ export interface ShutdownParts {
 const LONGEST_CLOSE_AFTER_DRAIN_MILLIS = 500
 
 /**
- * The end of a pool. A waiter for which a connection is on its way gets it, leased connections may be released, and all of
- * it ends within a given time.
+ * The end of a pool. Those that wait already are served as connections are released or opened, leased connections may be
+ * released, and all of it ends within a given time.
  */
 export class Shutdown {
   readonly #engine: EngineContext
@@ -118,17 +118,17 @@ export class Shutdown {
   }
 
   /**
-   * Closes all within `closeTimeoutMillis`. Leased connections get that time to be released, and a waiter for which a
-   * connection is on its way still gets it. Resolves when all is closed.
+   * Closes all within `closeTimeoutMillis`. Leased connections get that time to be released, and waiters to be served.
+   * Resolves when all is closed.
    */
   begin(): Promise<void> {
     this.#closed ??= this.#close()
     return this.#closed
   }
 
-  /** Refuses those waiters for which no connection is on its way any more. */
+  /** Refuses the waiters if no connection is there, or on its way. One that is released serves the next waiter. */
   refuseUnserved(): void {
-    this.#refuseBeyond(this.#engine.inventory.count('checking') + this.#parts.connectScheduler.underWay)
+    if (this.#engine.inventory.size + this.#parts.connectScheduler.underWay === 0) this.#refuseBeyond(0)
   }
 
   /** The last waiter has left, so that what is being opened or pinged isn't needed. */

@@ -253,8 +253,8 @@ export interface OwnOptions {
    */
   readonly connectRetry?: boolean | RetryOptions | undefined
   /**
-   * How long `end()` and the closing of a single connection may take, in milliseconds. After that the socket is
-   * destroyed.
+   * How long `end()` and the closing of a single connection may take, in milliseconds. For so long `end()` serves the callers
+   * that wait already. After that the socket is destroyed.
    *
    * @default 5000
    */

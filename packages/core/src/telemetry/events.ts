@@ -18,8 +18,8 @@ export interface EventConnection {
 export type PoolEvent =
   /** A connection was opened, and `onConnect` has run. */
   | { readonly type: 'connection-opened'; readonly connection: EventConnection; readonly tookMillis: number }
-  /** An attempt to connect failed. Another one may follow. */
-  | { readonly type: 'connect-failed'; readonly error: unknown }
+  /** An attempt to connect failed. Another one may follow. `openCount` connections of the pool are open, and serve the callers. */
+  | { readonly type: 'connect-failed'; readonly error: unknown; readonly openCount: number }
   /** A connection has answered a ping: before a lease, or while it was idle (`keepaliveMillis`). */
   | { readonly type: 'connection-pinged'; readonly connection: EventConnection; readonly tookMillis: number }
   /** A caller got a connection. */

@@ -112,10 +112,11 @@ class Warnings {
   }
 
   /** One line for an outage. Waiting callers get an error only at their deadline, and a wrong port should show earlier. */
-  #takeFailure({ error }: EventOf<'connect-failed'>): void {
+  #takeFailure({ error, openCount }: EventOf<'connect-failed'>): void {
     const { clock, connectRetry, connectionTimeoutMillis } = this.#parts
     if (this.#hasWarnedOfOutage || connectRetry === false) return
-    if (!mayConnectAgain(connectCauseOf(error), this.#hasConnected)) return // The callers are rejected at once.
+    // The callers are rejected at once, unless other connections serve them.
+    if (!openCount && !mayConnectAgain(connectCauseOf(error), this.#hasConnected)) return
     const now = clock.now()
     if (now < this.#quietUntil) return
     this.#hasWarnedOfOutage = true
