@@ -285,3 +285,40 @@ describe.concurrent.each(WAYS)('a session of its own, through $way', ({ way, run
 function numberOf(sql: string): number {
   return Number(/\d+/.exec(sql)?.[0])
 }
+
+describe.concurrent('a pooler accepts every login, and has one server', () => {
+  const IDENTITY = { backend_start: '1', server_start: '1', now: '1' }
+
+  /** A pooler that gives its only server to the session that was first, as in session mode. */
+  function startFull(): Promise<ScriptedServer> {
+    return ScriptedServer.start(async (session) => {
+      await session.next()
+      session.send(message.loggedIn(session.number))
+      for (let asked = await session.next(); asked; asked = await session.next()) {
+        if (asked.letter !== 'Q' || session.number > 1) continue
+        const sql = asked.body.toString().replaceAll('\0', '')
+        if (sql === ';') session.send(message.empty())
+        else if (sql.includes('pg_postmaster_start_time')) session.send(message.row({ pid: '4711', ...IDENTITY }))
+        else setTimeout(() => session.send(message.done('INSERT 0 1')), 20)
+      }
+    })
+  }
+
+  test('Holdfast: the connection that has a server serves every caller, while others wait for one', async () => {
+    await using server = await startFull()
+    await using pool = holdfast({ ...server.config(), max: 4 })
+    await pool.query('insert 0')
+    const callers = Array.from({ length: 4 }, (_, index) => pool.query(`insert ${index + 1}`))
+    await settles(Promise.all(callers), 'the callers')
+    expect(server.sessions.length).toBeGreaterThan(1)
+  })
+
+  test('Holdfast: a caller for which a full pooler has no server rejects at its deadline', async () => {
+    await using server = await startFull()
+    await using pool = holdfast({ ...server.config(), max: 2, connectionTimeoutMillis: 500 })
+    const client = await pool.connect()
+    expect(await rejection(pool.query('insert 1'))).toBeInstanceOf(PoolTimeoutError)
+    client.release()
+    await settles(pool.query('insert 2'), 'the next statement')
+  })
+})

@@ -164,6 +164,26 @@ export const message = {
   /** A result without rows. */
   done: (tag: string, status: 'I' | 'T' | 'E' = 'I'): Buffer =>
     Buffer.concat([framed('C', text(tag)), message.ready(status)]),
+  /** A result of one row, whose values are texts. */
+  row: (values: Readonly<Record<string, string>>): Buffer => {
+    const column = (name: string): Buffer[] => [
+      text(name),
+      int32(0),
+      int16(0),
+      int32(25),
+      int16(-1),
+      int32(-1),
+      int16(0),
+    ]
+    const value = (each: string): Buffer[] => [int32(Buffer.byteLength(each)), Buffer.from(each)]
+    const [names, texts] = [Object.keys(values), Object.values(values)]
+    const described = framed('T', int16(names.length), ...names.flatMap(column))
+    return Buffer.concat([
+      described,
+      framed('D', int16(texts.length), ...texts.flatMap(value)),
+      message.done('SELECT 1'),
+    ])
+  },
   /** An error; as poolers send them, with three fields, unless there are others. */
   error: (severity: string, code: string, what: string, others: Readonly<Record<string, string>> = {}): Buffer => {
     const fields = Object.entries({ S: severity, C: code, M: what, ...others })
@@ -179,6 +199,12 @@ function framed(letter: string, ...parts: readonly Buffer[]): Buffer {
 function int32(value: number): Buffer {
   const bytes = Buffer.alloc(4)
   bytes.writeInt32BE(value)
+  return bytes
+}
+
+function int16(value: number): Buffer {
+  const bytes = Buffer.alloc(2)
+  bytes.writeInt16BE(value)
   return bytes
 }
 

@@ -99,6 +99,8 @@ export class Connector {
   /** Whether the driver sends all statements, one at a time, so that the pool may send one earlier. */
   readonly mayPipeline: boolean
   #lastId = 0
+  /** Whether a session was served by another process than the one that was named at its login. */
+  #isBehindPooler = false
 
   /** @throws {OptionsError} if the client class can't be used. */
   constructor(options: ConnectorOptions, clock: Clock) {
@@ -156,27 +158,38 @@ export class Connector {
   }
 
   /**
-   * Connects, without a time limit: the caller decides when it has taken too long.
+   * Connects, without a time limit: the caller decides when it has taken too long. Resolves with true if a ping was answered: where a
+   * pooler is known, a greeting proves nothing.
    *
    * @throws {ConnectError} if the server can't be reached, or refuses.
    */
-  async logIn(connection: Connection): Promise<void> {
+  async logIn(connection: Connection): Promise<boolean> {
     await this.#connect(connection)
+    const isPinged = this.#isBehindPooler
+    if (isPinged) await this.prove(connection)
     await this.#refuseUnwritable(connection)
     const { watch, isConnectionCheckAsked, clientConnectionCheckMillis } = this.#options
-    if (!watch || !this.#settings.watch) return
+    if (!watch || !this.#settings.watch) return isPinged
     const checkMillis = isConnectionCheckAsked ? clientConnectionCheckMillis : 0
-    await identify(connection, { watch, clock: this.#clock, millis: this.#patienceMillis, checkMillis })
+    await identify(connection, { watch, clock: this.#clock, millis: LONGEST_QUESTION_MILLIS, checkMillis })
+    this.#isBehindPooler ||= connection.session.isDirect === false
+    return isPinged
   }
 
   /**
-   * Pings over a connection that is logged in: a pooler accepts logins even if it has no server.
+   * Pings over a connection that is logged in: a pooler accepts logins even if it has no server, or none that is free. So the
+   * ping is a part of the login, which isn't cut off when a caller's deadline passes.
    *
    * @throws {ConnectError} if there is no answer.
    */
   async prove(connection: Connection): Promise<void> {
-    await ping(connection, this.#clock, hooksMillis(this.#options.connectionTimeoutMillis))
-    if (connection.loss) throw new ConnectError(connection.endpoint, connection.loss.cause)
+    const startedAt = this.#clock.now()
+    await ping(connection, this.#clock, LONGEST_QUESTION_MILLIS)
+    const { loss } = connection
+    if (!loss) return
+    const tookMillis = this.#clock.now() - startedAt
+    const cause = tookMillis < LONGEST_QUESTION_MILLIS ? loss.cause : noAnswer(tookMillis)
+    throw new ConnectError(connection.endpoint, cause)
   }
 
   /**

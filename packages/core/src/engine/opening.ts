@@ -80,9 +80,9 @@ export class Opening {
   async #logIn(connection: Connection): Promise<void> {
     const { connector } = this.#engine
     const { usability } = this.#parts
-    await connector.logIn(connection)
-    if (!usability.isServerAway) return
-    await connector.prove(connection)
+    const isPinged = await connector.logIn(connection)
+    if (!isPinged && !usability.isServerAway) return
+    if (!isPinged) await connector.prove(connection)
     usability.notePingAnswered()
   }
 
