@@ -70,6 +70,16 @@ describe('while a primary is missed', () => {
     expect(open(WRITABLE).mustBeAsked).toBe(true)
   })
 
+  test('a connection from before, which finds out late, makes no newer one outdated', () => {
+    const { open } = newPool()
+    const [first, second] = [open(WRITABLE), open(WRITABLE)]
+    first.missPrimary(refused())
+    const found = open(WRITABLE)
+    found.judge(undefined, PATIENCE_MILLIS)
+    second.missPrimary(refused())
+    expect([found.isOutdated, open(WRITABLE).mustBeAsked]).toEqual([false, false])
+  })
+
   test('a server that takes writes ends the search for one', () => {
     const { open } = newPool()
     open(WRITABLE).missPrimary(refused())

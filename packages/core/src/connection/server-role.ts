@@ -118,9 +118,13 @@ export class ServerRole {
     return error !== undefined && error === this.#refusedWrite
   }
 
-  /** The server has refused this write, as it would any. New connections look for one that takes writes. */
+  /**
+   * The server has refused this write, as it would any. New connections look for one that takes writes. What was opened since
+   * then isn't concerned by an old connection that finds out late.
+   */
   missPrimary(refusedWrite?: unknown): void {
     this.#refusedWrite = refusedWrite
+    if (this.isOutdated) return
     this.#pool.missedSince ??= this.#clock.now()
     this.#pool.epoch++
   }
