@@ -201,6 +201,7 @@ describe.each(WAYS)('a plain read whose answer is lost, by $way', ({ run }) => {
     await shot.fired
     expect(error).toBeInstanceOf(ConnectionLostError)
     expect(error).toMatchObject({ statementOutcome: 'unknown', commitOutcome: 'unknown' })
+    expect(error.message).toMatch(/not run again: timeout exceeded when trying to connect/)
   })
 
   test('Holdfast: with retryReads: false the loss is told', async ({ aimed, aimedAt }) => {

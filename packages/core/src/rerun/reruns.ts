@@ -7,6 +7,7 @@ import { type CertainReason, judgeRerun, type RerunVerdict } from '../policy/rer
 import { wasTooSlow } from '../policy/slowness.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { Publisher, StatementRetryReason } from '../telemetry/events.ts'
+import { messageOf } from '../thrown.ts'
 import { type Call, type ReadsAgain, STALLED, secondLoss, type Told } from './read-again.ts'
 
 /** How a statement is to be run again: as it is, or, if it is a plain read that may have run, in a transaction that only reads. */
@@ -100,7 +101,10 @@ export class Reruns {
    * like a read may have written. Anything else did nothing.
    */
   errorWithout(reason: Error): Error {
-    return this.#next?.reason === 'plain-read' ? this.#next.error : reason
+    const next = this.#next
+    if (next?.reason !== 'plain-read') return reason
+    this.refuse(next.error, messageOf(reason))
+    return next.error
   }
 
   /** There is another run, unless there have been as many as there may be. Where no server was reached, a run costs nothing. */

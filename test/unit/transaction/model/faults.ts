@@ -37,7 +37,8 @@ export interface Stall {
 export type Effect =
   | Cut
   | Stall
-  | { readonly do: 'terminate' | 'time out' | 'reset statistics' | 'checkpoint' }
+  /** `refuse BEGIN`: it isn't executed, and the session lives. */
+  | { readonly do: 'terminate' | 'time out' | 'reset statistics' | 'checkpoint' | 'refuse BEGIN' }
   | { readonly do: 'go down'; readonly how: Outage; readonly downMillis: number }
   | { readonly do: 'refuse'; readonly downMillis: number }
 
@@ -52,7 +53,7 @@ export interface Fault {
 const INQUIRY = /^begin read only$|pg_xact_status|pg_terminate_backend|pg_control_checkpoint|^select wait_event/
 
 const TARGETS: readonly (readonly [Target, RegExp])[] = [
-  ['begin', /^begin$/i],
+  ['begin', /^begin\b(?! read)/i],
   ['commit', /\bcommit\b/i],
   ['rollback', /^rollback$/i],
   ['write', /\bledger\b|write|audited/],

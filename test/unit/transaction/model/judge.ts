@@ -75,6 +75,11 @@ export class Judge {
     } else if (credibility.ofFailure && isWritten) complain(what)
   }
 
+  /** Why the outcome of a single write in a transaction of its own should not be unknown. */
+  objectionToUnknown(reason: unknown): string | undefined {
+    return reason === undefined ? 'no reason is told' : this.#objectionTo(reason, [], CREDIBILITY.plainly)
+  }
+
   /** Why the outcome should not be unknown, since the server could tell. */
   #objectionTo(why: unknown, steps: readonly Step[], { ofUnknown }: Credibility): string | undefined {
     const { outages } = this.#network.server

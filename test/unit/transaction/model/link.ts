@@ -183,7 +183,8 @@ export class Link implements SocketPeer, SessionClient {
     if (what.kind === 'start-up') this.#logIn()
     else {
       this.#cuts.push(ofAnswer?.effect as Cut | undefined)
-      this.#session?.receive(what)
+      const isRefused = /^begin\b(?! read)/i.test(what.text) && due.some(({ effect }) => effect.do === 'refuse BEGIN')
+      this.#session?.receive(what, isRefused)
     }
     this.#apply(due, 'meanwhile')
     const rest = due.filter((fault) => fault !== ofAnswer)

@@ -25,6 +25,7 @@ export interface Plan {
   readonly isPooled: boolean
   readonly isWatched: boolean
   readonly invalidateOnDisconnect: 'all' | 'suspect' | 'one'
+  readonly transactionalWrites: boolean
   readonly transactions: readonly TransactionPlan[]
   readonly singles: readonly SinglePlan[]
   readonly faults: readonly Fault[]
@@ -89,6 +90,7 @@ const single: Arbitrary<SinglePlan> = fc.record({
     'write slowly' as const,
     'write in a function' as const,
     'write in a view' as const,
+    'announce' as const,
     'read' as const,
     'read with values' as const,
   ),
@@ -145,6 +147,7 @@ const effect: Arbitrary<Effect> = fc.oneof(
     }),
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('refuse' as const), downMillis }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('refuse BEGIN' as const) }) },
 )
 
 const target = fc.oneof(
@@ -175,6 +178,7 @@ export const plans: Arbitrary<Plan> = fc.record({
   isWatched: fc.boolean(),
   isPooled: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
   invalidateOnDisconnect: fc.constantFrom('all' as const, 'suspect' as const, 'one' as const),
+  transactionalWrites: fc.boolean(),
   transactions: fc.array(transaction, { minLength: 1, maxLength: 4, size: 'max' }),
   singles: fc.array(single, { maxLength: 4, size: 'max' }),
   faults: fc.array(faults, { minLength: 1, maxLength: 4, size: 'max' }).map((each) => each.flat()),

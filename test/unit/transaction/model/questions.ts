@@ -24,7 +24,7 @@ export function answerTo(question: Question | WatchQuestion, session: ModelSessi
       return found([{ superuser: 't', server: '100' }])
     // Whatever they are: all write, or fail.
     case 'functions':
-      return found([{ schema: 'public', name: 'write', isRead: 'false' }])
+      return found(['write', 'announce'].map((name) => ({ schema: 'public', name, isRead: 'false' })))
     case 'status': {
       const status = server.statusOf(question.id)
       return status ? found([{ status }]) : { error: ['22023', `transaction ID ${question.id} is in the future`] }

@@ -6,7 +6,7 @@ import { Network } from './network.ts'
 import { orm } from './orm.ts'
 import type { Plan, TransactionPlan } from './plans.ts'
 import { ModelServer } from './server.ts'
-import { objectionToSingle, runSingle, type SingleTold } from './single.ts'
+import { objectionToSingle, runSingle, type SinglePlan, type SingleTold } from './single.ts'
 import { perform, type Tx } from './steps.ts'
 
 // Everything that follows from an event happens within a few rounds of the event loop.
@@ -63,6 +63,7 @@ class PlanRun {
       max: plan.connections,
       watch: plan.isWatched && { silentMillis: 60, timeoutMillis: 100 },
       invalidateOnDisconnect: plan.invalidateOnDisconnect,
+      transactionalWrites: plan.transactionalWrites,
       connectionTimeoutMillis: INQUIRY_MILLIS,
       commitTimeoutMillis: 200,
       query_timeout: 400,
@@ -93,7 +94,7 @@ class PlanRun {
     await this.#end()
     for (const [index, told] of this.#toldOfSingles.entries()) {
       const single = singles[index]
-      const objection = single && told && objectionToSingle(single, `s${index}`, told, this.#network)
+      const objection = single && told && this.#objectionTo(single, `s${index}`, told)
       if (objection) this.#judge.complaints.push(`s${index} ${objection}`)
     }
     for (const [index, told] of this.#told.entries())
@@ -116,6 +117,11 @@ class PlanRun {
     this.#network.dropAll()
     await settleEvents()
     vi.clearAllTimers()
+  }
+
+  #objectionTo(single: SinglePlan, label: string, told: SingleTold): string | undefined {
+    const { transactionalWrites } = this.#plan
+    return objectionToSingle(single, label, told, { transactionalWrites, network: this.#network, judge: this.#judge })
   }
 
   #start(key: string, plan: TransactionPlan, { signal }: AbortController): Promise<Told> {

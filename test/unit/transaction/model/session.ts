@@ -4,6 +4,8 @@ import { type Command, commandsIn } from './sql.ts'
 import { ModelTransaction } from './transaction.ts'
 import { bound, done, failure, nothingAsked, type Row, ready, type StatementRequest, type Status } from './wire.ts'
 
+type Received = StatementRequest & { readonly isRefused: boolean }
+
 /** The client's side of a session. */
 export interface SessionClient {
   /** Whether the driver is still connected. */
@@ -47,7 +49,7 @@ export class ModelSession {
   }
   readonly #server: ModelServer
   readonly #client: SessionClient
-  readonly #input: StatementRequest[] = []
+  readonly #input: Received[] = []
   #status: Status = 'I'
   #running: Generator<void, void> | undefined
   #current: StatementRequest | undefined
@@ -102,9 +104,10 @@ export class ModelSession {
     return this.#isAlive && !this.isTerminated && this.#input.some(({ text }) => isIt(text))
   }
 
-  receive(statement: StatementRequest): void {
+  /** `isRefused`: its first command isn't executed. */
+  receive(statement: StatementRequest, isRefused: boolean): void {
     if (!this.#isAlive) return
-    this.#input.push(statement)
+    this.#input.push({ ...statement, isRefused })
     this.#listen()
   }
 
@@ -154,13 +157,15 @@ export class ModelSession {
     if (this.#running?.next().done) this.#running = undefined
   }
 
-  *#carryOut({ text, values, parses }: StatementRequest): Generator<void, void> {
+  *#carryOut({ text, values, parses, isRefused }: Received): Generator<void, void> {
     const isExtended = values !== undefined
     this.#said = isExtended ? bound(parses[0]) : []
     const commands = this.#commandsIn(text, values)
     let failed: Outcome['error']
     for (const [index, command] of commands.entries()) {
-      const { tag, rows, error } = yield* this.#do(command)
+      const { tag, rows, error } = isRefused
+        ? refused('53400', 'configuration limit exceeded')
+        : yield* this.#do(command)
       failed = error
       // Outside of a transaction, a text is a transaction of its own: committed before its last statement is complete, or, in
       // the extended protocol, at Sync.
@@ -219,6 +224,7 @@ export class ModelSession {
         return this.#write({ do: 'write', label: command.label })
       case 'write':
       case 'write late':
+      case 'announce':
       case 'doom':
         return this.#write(command)
       case 'conflict':
@@ -242,14 +248,17 @@ export class ModelSession {
     }
   }
 
-  #write(command: Extract<Command, { do: 'write' | 'write late' | 'doom' }>): Outcome {
+  #write(command: Extract<Command, { do: 'write' | 'write late' | 'announce' | 'doom' }>): Outcome {
     const transaction = this.#open()
-    if (transaction.isReadOnly) return refused('25006', 'cannot execute INSERT in a read-only transaction')
+    // What isn't a write to the server, as pg_notify, is not refused.
+    if (transaction.isReadOnly && command.do !== 'announce')
+      return refused('25006', 'cannot execute INSERT in a read-only transaction')
     if (command.do === 'write') {
       this.#server.assignId(transaction)
       transaction.write(command.label)
       return { tag: 'INSERT 0 1' }
     }
+    if (command.do === 'announce') this.#server.assignId(transaction)
     if (command.do === 'doom') transaction.isDoomed = this.#server.happensFirst(command.key)
     else transaction.writeLate(command.label)
     return { tag: 'SELECT 0' }

@@ -1,4 +1,5 @@
 import type { Pool } from '@holdfast/core'
+import type { Judge } from './judge.ts'
 import type { Network } from './network.ts'
 
 /** What a single statement is. */
@@ -9,6 +10,8 @@ export type SingleKind =
   | 'write in a function'
   /** It reads like a plain read. */
   | 'write in a view'
+  /** A transaction that only reads doesn't refuse it. */
+  | 'announce'
   | 'read'
   | 'read with values'
 
@@ -28,6 +31,7 @@ const TEXTS: Record<SingleKind, (label: string) => { readonly text: string; read
   'write slowly': (label) => ({ text: `insert into ledger(label) select '${label}' from slow()` }),
   'write in a function': (label) => ({ text: `select write('${label}') as single` }),
   'write in a view': (label) => ({ text: `select * from audited where label = '${label}'` }),
+  announce: (label) => ({ text: `select announce('${label}') as single` }),
   read: () => ({ text: 'select 1 as single' }),
   'read with values': () => ({ text: 'select 1 as single', values: [] }),
 }
@@ -59,23 +63,55 @@ async function onClient(pool: Pool, via: SinglePlan['via'], text: string, values
   }
 }
 
+/** What is true of the statement, beside what its caller was told. */
+interface Truth {
+  readonly transactionalWrites: boolean
+  readonly network: Network
+  readonly judge: Judge
+}
+
 /** What is wrong with what its caller was told; undefined if nothing. */
 export function objectionToSingle(
-  { kind }: SinglePlan,
+  single: SinglePlan,
   label: string,
   told: SingleTold,
-  network: Network,
+  { transactionalWrites, network, judge }: Truth,
 ): string | undefined {
+  const { kind, via } = single
   const copies = network.server.rows.filter((row) => row.label === label).length
   if (copies > 1) return `is written ${copies} times`
-  if (kind.startsWith('read')) return undefined
-  if ('rows' in told) return copies === 1 ? undefined : 'is told to be written, and is not'
-  if (copies === 1 && !isUnknown(told.error)) return `is written, and is told to have failed (${String(told.error)})`
+  const isRead = kind.startsWith('read')
+  if ('rows' in told) return isRead || copies === 1 ? undefined : 'is told to be written, and is not'
+  const loss = lossIn(told.error)
+  const what = `is told to have failed (${String(told.error)})`
+  if (copies === 1 && loss?.commitOutcome !== 'unknown') return `is written, and ${what}`
+  // On a client, what was lost may be the statement before.
+  if (!loss || via === 'second on a client') return undefined
+  // The view reads like a plain read.
+  const isEnclosed = via === 'transactional' || (transactionalWrites && !isRead && kind !== 'write in a view')
+  if (isEnclosed) {
+    const objection = loss.commitOutcome === 'unknown' ? judge.objectionToUnknown(loss.reason) : undefined
+    return objection && `${what}, and its outcome is told to be unknown: ${objection}`
+  }
+  const mayRunAgain = isRead || DID_NOTHING.has(loss.statementOutcome)
+  return mayRunAgain && !saysWhyNot(told.error) ? `${what}, and does not run again` : undefined
+}
+
+const DID_NOTHING: ReadonlySet<unknown> = new Set(['never-ran', 'rolled-back'])
+
+interface LossFacts {
+  readonly commitOutcome: unknown
+  readonly statementOutcome?: unknown
+  readonly reason?: unknown
+}
+
+function lossIn(error: unknown): LossFacts | undefined {
+  for (let each = error; typeof each === 'object' && each !== null; each = (each as Error).cause)
+    if ('commitOutcome' in each) return each as unknown as LossFacts
   return undefined
 }
 
-function isUnknown(error: unknown): boolean {
-  for (let each = error; typeof each === 'object' && each !== null; each = (each as Error).cause)
-    if ('commitOutcome' in each) return each.commitOutcome === 'unknown'
-  return false
+/** Whether the error says why there was no other run. A read that took too long only says that. */
+function saysWhyNot(error: unknown): boolean {
+  return /not run again: |timeout/.test(String(error))
 }

@@ -4,7 +4,7 @@ export type Command =
   | { readonly do: 'read' }
   | { readonly do: 'savepoint' | 'release' | 'rollback to'; readonly name: string }
   /** Now, or only when the transaction commits. */
-  | { readonly do: 'write' | 'write late'; readonly label: string }
+  | { readonly do: 'write' | 'write late' | 'announce'; readonly label: string }
   | { readonly do: 'write slowly'; readonly label: string }
   /** Fails the first time: now, or in COMMIT. */
   | { readonly do: 'conflict'; readonly key: string }
@@ -42,6 +42,7 @@ const GRAMMAR: readonly (readonly [RegExp, (groups: Record<string, string>, text
   ],
   [/^select \* from audited where label = '(?<label>[^']+)'$/, ({ label = '' }) => ({ do: 'write', label })],
   [/^select write\('(?<label>[^']+)'\)(?: as single)?$/, ({ label = '' }) => ({ do: 'write', label })],
+  [/^select announce\('(?<label>[^']+)'\) as single$/, ({ label = '' }) => ({ do: 'announce', label })],
   [/^notify ledger, '(?<label>[^']+)'$/, ({ label = '' }) => ({ do: 'write late', label })],
   [/^select conflict\('(?<key>[^']+)'\)$/, ({ key = '' }) => ({ do: 'conflict', key })],
   [/^select doom\('(?<key>[^']+)'\)$/, ({ key = '' }) => ({ do: 'doom', key })],
