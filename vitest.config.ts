@@ -42,6 +42,8 @@ export default defineConfig({
           pool: 'forks',
           // One process runs many files, and loads the packages once: a unit test leaves nothing behind.
           isolate: false,
+          // Each takes milliseconds; on a busy machine, those that start a process take seconds.
+          testTimeout: 30_000,
         },
       },
       {

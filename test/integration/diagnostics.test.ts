@@ -178,7 +178,7 @@ async function loseOne({ cluster, direct }: Servers): Promise<Pool> {
 
 /** The network goes silent under a statement. */
 async function silence({ proxy, proxied, direct, told }: Servers): Promise<Pool> {
-  const pool = holdfast({ ...proxied, name: direct.application_name, max: 1 })
+  const pool = holdfast({ ...proxied, name: direct.application_name, max: 1, retryReads: false })
   const client = await pool.connect()
   proxy.swallow({ connections: 'existing', direction: 'to-client' })
   const statement = unattended(client.query('select 1'))

@@ -186,7 +186,7 @@ describe('replication', () => {
     for (const slaves of [[replica], [master, replica]]) {
       const source = await connected({
         replication: { master, slaves },
-        connectTimeoutMS: 300,
+        connectTimeoutMS: 1000,
         holdfast: { prePing: true },
       })
       proxy.cut('rst')
