@@ -767,6 +767,34 @@ describe('end', () => {
     expect(fixture.server.backends).toHaveLength(1)
   })
 
+  test('end serves its waiters by a connection that must prove first that it is alive', async () => {
+    using fixture = new EngineFixture({ max: 1, prePing: { idleMillis: 0 } })
+    const call = await fixture.lease()
+    const calls = [fixture.acquire(), fixture.acquire()]
+    const closed = fixture.engine.close()
+    for (const each of [call, ...calls]) {
+      each.release()
+      await fixture.clock.advance(0)
+    }
+    await closed
+    expect(fixture.server.backends).toHaveLength(1)
+  })
+
+  test('end serves its waiters by another connection when theirs is discarded', async () => {
+    using fixture = new EngineFixture({ max: 1 })
+    const call = await fixture.lease()
+    const calls = [fixture.acquire(), fixture.acquire()]
+    const closed = fixture.engine.close()
+    call.release(true)
+    await fixture.clock.advance(0)
+    for (const each of calls) {
+      each.release()
+      await fixture.clock.advance(0)
+    }
+    await closed
+    expect(fixture.server.backends).toHaveLength(2)
+  })
+
   test('end refuses the waiters that are not served within closeTimeoutMillis', async () => {
     using fixture = new EngineFixture({ max: 1, closeTimeoutMillis: 2000 })
     await fixture.lease()

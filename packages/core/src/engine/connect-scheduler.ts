@@ -182,6 +182,7 @@ export class ConnectScheduler {
     if (opening.signal.aborted) return // No waiter is left. A connection that was being opened has joined the pool.
     this.slowDown()
     if (this.#retrying && this.#retrying !== opening) return
+    if (this.#engine.isShuttingDown) return // The shutdown tells the waiters, unless others can serve them.
     const isFinal =
       this.#engine.options.connectRetry !== false || !mayConnectAgain(connectCauseOf(error), this.#hasConnected)
     // The user's hook may fail for one waiter and not for the next. A wrong password is wrong for all of them.

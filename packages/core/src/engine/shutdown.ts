@@ -159,6 +159,11 @@ export class Shutdown {
       retirement.destroyAll()
     })
     await retirement.allClosed()
+    // One that was opened instead of a closed one may not have its slot so far.
+    while (this.#engine.hasWaiters && connectScheduler.underWay > 0) {
+      await new Promise<void>((resolve) => clock.afterPendingInput(resolve))
+      await retirement.allClosed()
+    }
     cancel()
     this.#refuseBeyond(0) // A connection that was being opened for a waiter may have been dropped.
     this.#isOver = true

@@ -32,12 +32,13 @@ export class Usability {
 
   /**
    * Takes the idle connection whose turn it is, if it can be leased without a ping. If it must be pinged first, no other is
-   * taken either: the order of the idle ones decides. What may not be used again is retired on the way.
+   * taken either: the order of the idle ones decides. What may not be used again is retired on the way. Called for a caller, so
+   * that a closing pool serves its waiters.
    */
   takeReady(now: number): Connection | undefined {
     const { inventory } = this.#engine
     for (let connection = inventory.next; connection; connection = inventory.next) {
-      const reason = this.whyUnusable(connection, now)
+      const reason = this.whyUnusable(connection, now, true)
       if (!reason) {
         if (this.proofDue(connection, now)) return undefined
         inventory.takeIdle(connection)
