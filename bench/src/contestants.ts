@@ -2,6 +2,7 @@
 export const CONTESTANTS = {
   holdfast: 'Holdfast',
   'pg-pool': 'pg.Pool',
+  'postgres-js': 'postgres.js',
   'pg-pool-select-1': 'pg.Pool + select 1',
   'holdfast-report': "Holdfast, 'report'",
   'holdfast-plain': 'Holdfast, a plain write',

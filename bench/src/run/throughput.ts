@@ -31,11 +31,11 @@ export function throughputOf({ caller, callers, sliceMillis, close }: Load): Ent
     async measure() {
       // A service under load doesn't pause, but a contestant pauses while others are measured. So it warms up again unmeasured.
       await slice(caller, callers, LEAD_IN_MILLIS)
-      const { turnsPerSecond, cpuMicrosPerTurn, medianMillis } = await slice(caller, callers, sliceMillis)
+      const { turnsPerSecond, cpuMicrosPerTurn, millisOf } = await slice(caller, callers, sliceMillis)
       return {
         [THROUGHPUT.name]: turnsPerSecond,
         [CPU_TIME.name]: cpuMicrosPerTurn,
-        [LATENCY.name]: medianMillis,
+        [LATENCY.name]: millisOf(0.5),
       }
     },
     async [Symbol.asyncDispose]() {

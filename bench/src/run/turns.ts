@@ -31,9 +31,9 @@ export class Turns {
     this.#tookMillis.push(millis)
   }
 
-  /** The median duration of the recorded turns; NaN if there are none. */
-  get medianMillis(): number {
-    return this.#tookMillis.length === 0 ? Number.NaN : quantile(this.#tookMillis, 0.5)
+  /** How long this share of the recorded turns took at most; NaN if there are none. */
+  millisOf(share: number): number {
+    return this.#tookMillis.length === 0 ? Number.NaN : quantile(this.#tookMillis, share)
   }
 }
 
@@ -45,8 +45,8 @@ export interface Slice {
   readonly turnsPerSecond: number
   /** The CPU time of this process and its threads for each turn, without that of a server. */
   readonly cpuMicrosPerTurn: number
-  /** The median duration of the turns; NaN if none was recorded. */
-  readonly medianMillis: number
+  /** How long this share of the turns took at most; NaN if none was recorded. */
+  readonly millisOf: (share: number) => number
 }
 
 /** Lets so many callers take turns together, for about `sliceMillis`. */
@@ -60,6 +60,6 @@ export async function slice(caller: Caller, callers: number, sliceMillis: number
   return {
     turnsPerSecond: (turns.count * 1000) / tookMillis,
     cpuMicrosPerTurn: (cpu.user + cpu.system) / turns.count,
-    medianMillis: turns.medianMillis,
+    millisOf: (share) => turns.millisOf(share),
   }
 }

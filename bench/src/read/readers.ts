@@ -1,0 +1,132 @@
+import { Pool } from '@holdfast/core'
+import { drizzle as holdfastDrizzle } from '@holdfast/drizzle'
+import { HoldfastDialect } from '@holdfast/kysely'
+import { holdfast as holdfastTypeOrm } from '@holdfast/typeorm'
+import { eq } from 'drizzle-orm'
+import { drizzle } from 'drizzle-orm/node-postgres'
+import { boolean, doublePrecision, integer, pgTable, text, timestamp } from 'drizzle-orm/pg-core'
+import { Kysely, PostgresDialect } from 'kysely'
+import pg, { type ClientConfig } from 'pg'
+import { DataSource, EntitySchema } from 'typeorm'
+
+/** A pool, or an ORM on one, that reads by one value. */
+export interface Reader {
+  read(value: number): Promise<unknown>
+  close(): Promise<unknown>
+}
+
+/** Makes a reader of at most so many connections. */
+export type MakeReader = (config: ClientConfig, max: number) => Promise<Reader>
+
+/** Readers that send this text. */
+export function readersOf(statement: string): Readonly<Record<'holdfast' | 'pg-pool' | 'postgres-js', MakeReader>> {
+  const reading = (pool: pg.Pool): Reader => ({
+    read: (value) => pool.query(statement, [value]),
+    close: () => pool.end(),
+  })
+  return {
+    holdfast: async (config, max) => reading(new Pool({ ...config, max })),
+    'pg-pool': async (config, max) => reading(new pg.Pool({ ...config, max })),
+    'postgres-js': (config, max) => postgresJs(statement, config, max),
+  }
+}
+
+/** What is used of postgres.js. */
+interface PostgresJs {
+  unsafe(statement: string, values: readonly unknown[], options: { readonly prepare: boolean }): Promise<unknown>
+  end(): Promise<unknown>
+}
+
+/** Not imported above: only this contestant needs it. */
+const POSTGRES_JS: string = 'postgres'
+
+async function postgresJs(statement: string, config: ClientConfig, max: number): Promise<Reader> {
+  const { default: postgres } = (await import(POSTGRES_JS)) as { default: (options: object) => PostgresJs }
+  const { host, port, database, user, password, ssl } = config
+  const sql = postgres({ host, port, database, username: user, password, ssl, max })
+  return {
+    // As a template does it.
+    read: (value) => sql.unsafe(statement, [value], { prepare: true }),
+    close: () => sql.end(),
+  }
+}
+
+const item = pgTable('item', {
+  id: integer().primaryKey(),
+  ownerId: integer('owner_id').notNull(),
+  kindId: integer('kind_id').notNull(),
+  name: text().notNull(),
+  note: text(),
+  price: integer().notNull(),
+  weight: doublePrecision().notNull(),
+  isNew: boolean('is_new').notNull(),
+  madeAt: timestamp('made_at', { withTimezone: true }).notNull(),
+  code: text().notNull(),
+})
+
+/** For Kysely: what it doesn't need to know is left out. */
+interface Tables {
+  readonly item: Readonly<Record<string, unknown>> & { readonly id: number }
+}
+
+const Item = new EntitySchema<{ readonly id: number }>({
+  name: 'item',
+  columns: {
+    id: { type: 'int', primary: true },
+    owner_id: { type: 'int' },
+    kind_id: { type: 'int' },
+    name: { type: 'text' },
+    note: { type: 'text', nullable: true },
+    price: { type: 'int' },
+    weight: { type: 'float8' },
+    is_new: { type: 'bool' },
+    made_at: { type: 'timestamptz' },
+    code: { type: 'text' },
+  } as never,
+})
+
+/** One row of ten columns by its key, in the words of each ORM: on Holdfast, and on `pg.Pool`. */
+export const ORM_READERS: Readonly<Record<string, Readonly<Record<'holdfast' | 'pg-pool', MakeReader>>>> = {
+  Drizzle: {
+    holdfast: async (config, max) => {
+      const client = new Pool({ ...config, max })
+      const db = holdfastDrizzle({ client })
+      return { read: async (id) => db.select().from(item).where(eq(item.id, id)), close: () => client.end() }
+    },
+    'pg-pool': async (config, max) => {
+      const client = new pg.Pool({ ...config, max })
+      const db = drizzle({ client })
+      return { read: async (id) => db.select().from(item).where(eq(item.id, id)), close: () => client.end() }
+    },
+  },
+  Kysely: {
+    holdfast: async (config, max) => kysely(new Kysely({ dialect: new HoldfastDialect({ ...config, max }) })),
+    'pg-pool': async (config, max) => {
+      const pool = new pg.Pool({ ...config, max })
+      return kysely(new Kysely({ dialect: new PostgresDialect({ pool }) }))
+    },
+  },
+  TypeORM: {
+    holdfast: (config, max) =>
+      typeOrm(new DataSource(holdfastTypeOrm({ ...addressOf(config), entities: [Item], holdfast: { max } } as never))),
+    'pg-pool': (config, max) =>
+      typeOrm(new DataSource({ ...addressOf(config), entities: [Item], extra: { max } } as never)),
+  },
+}
+
+function kysely(db: Kysely<Tables>): Reader {
+  return {
+    read: (id) => db.selectFrom('item').selectAll().where('id', '=', id).execute(),
+    close: () => db.destroy(),
+  }
+}
+
+async function typeOrm(source: DataSource): Promise<Reader> {
+  await source.initialize()
+  const items = source.getRepository(Item)
+  return { read: (id) => items.findOneBy({ id }), close: () => source.destroy() }
+}
+
+function addressOf({ host, port, user, password, database, ssl }: ClientConfig): object {
+  return { type: 'postgres', host, port, username: user, password, database, ssl }
+}
