@@ -135,12 +135,12 @@ test.for([
 )
 
 describe.each(WAYS)('every flow is swallowed, through $way', ({ run }) => {
-  test.for(DIRECTIONS)('%s: no caller hangs, and no slot is lost', async (direction, { cluster, proxy, proxied }) => {
+  test.for(DIRECTIONS)('%s: no read fails, and no slot is lost', async (direction, { cluster, proxy, proxied }) => {
     await using pool = holdfast({ ...proxied, ...unlimited(proxied.application_name) })
     await warmUp(pool, SIZE)
     proxy.swallow({ connections: 'existing', direction })
     const statements = Array.from({ length: 16 }, () => unattended(run(pool, 'select 1 as one')))
-    await settles(Promise.allSettled(statements), 'the statements')
+    await settles(Promise.all(statements), 'the statements')
     await proxy.heal()
     await expectHealthy(pool, cluster, proxied.application_name)
   })
@@ -155,7 +155,7 @@ test('the flow is forgotten while the connection is idle for less than a ping: t
   await warmUp(pool, SIZE)
   await pool.query('select 1')
   proxy.swallow({ connections: 'existing' })
-  await settles(Promise.allSettled([pool.query('select 1 as one')]), 'the statement')
+  await settles(pool.query('select 1 as one'), 'the statement')
   await proxy.heal()
   await expectHealthy(pool, cluster, proxied.application_name)
 })
