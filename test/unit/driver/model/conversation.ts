@@ -123,9 +123,10 @@ export async function runConversation(
   if (!(await isDoneInTime(Promise.all(told)))) complaints.push('a caller is never told')
   server.stopFaults()
   if (!ssl && behaviour.login !== 'sasl') {
-    // A silent connection is only found out by the next caller that uses it, one caller for each connection.
+    // A silent connection is only found out by the next caller that uses it, one caller for each connection. One that has
+    // become silent under a reset takes longer than two callers wait.
     let isServed = false
-    for (let attempt = 0; attempt <= max && !isServed; attempt++) {
+    for (let attempt = 0; attempt <= max + 2 && !isServed; attempt++) {
       const next = pool.query('select 1').then(
         ({ rows }) => {
           isServed = rows?.length === 1 // After a repeated answer, the second one may be left.
