@@ -40,8 +40,6 @@ export default defineConfig({
           name: 'unit',
           include: ['test/unit/**/*.test.ts', 'test/*.test.ts'],
           pool: 'forks',
-          // One process runs many files, and loads the packages once: a unit test leaves nothing behind.
-          isolate: false,
           // Each takes milliseconds; on a busy machine, those that start a process take seconds.
           testTimeout: 30_000,
         },

@@ -5,8 +5,7 @@ import { describe, expect, vi } from 'vitest'
 import { test } from '../faults/support/fault-test.ts'
 import { rejection, settles, unattended } from '../faults/support/settling.ts'
 import { until } from '../support/index.ts'
-import { describeContract } from './contract.ts'
-import { subject, type Tables } from './subjects/kysely-stock.ts'
+import type { Tables } from './subjects/kysely-stock.ts'
 import { causesOf, expectLoss } from './support/causes.ts'
 import { busyBackend, written } from './support/health.ts'
 
@@ -14,8 +13,6 @@ const ENDLESS = "select pg_sleep('infinity')"
 const STRATEGIES: readonly InflightQueryAbortStrategy[] = ['ignore query', 'cancel query', 'kill session']
 
 class TakesTooLong extends Error {}
-
-describeContract(subject)
 
 function kyselyWith(options: PoolOptions): { readonly db: Kysely<Tables>; readonly pool: Pool } & AsyncDisposable {
   const pool = new Pool({ closeTimeoutMillis: 500, ...options })

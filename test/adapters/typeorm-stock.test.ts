@@ -7,8 +7,7 @@ import { describe, expect } from 'vitest'
 import { test as base } from '../faults/support/fault-test.ts'
 import { rejection, settles } from '../faults/support/settling.ts'
 import { until } from '../support/index.ts'
-import { describeContract } from './contract.ts'
-import { databaseOf, Entry, subject } from './subjects/typeorm-stock.ts'
+import { databaseOf, Entry } from './subjects/typeorm-stock.ts'
 import { expectLoss } from './support/causes.ts'
 import { busyBackend, expectHealthy, kill, type Place, written } from './support/health.ts'
 import { PID } from './support/open.ts'
@@ -22,8 +21,6 @@ class DecoratedEntry {
 // What `@Entity('entry')` and `@PrimaryColumn('text')` compile to: TypeScript checks them here as decorators of the new kind.
 PrimaryColumn('text')(DecoratedEntry.prototype, 'id')
 Entity('entry')(DecoratedEntry)
-
-describeContract(subject)
 
 async function dataSource(options: Partial<DataSourceOptions> & { readonly extra?: object }): Promise<DataSource> {
   const source = new DataSource({

@@ -1,0 +1,4 @@
+import { describeContract } from '../adapters/contract.ts'
+import { subject } from '../adapters/subjects/kysely-stock.ts'
+
+describeContract(subject)
