@@ -61,7 +61,8 @@ export function describeAcquire(subject: Subject): void {
         }
         const error = await rejection(use())
         expectCause(error, { name: 'ConnectError', code })
-        expect(proxy.accepted).toBeLessThanOrEqual(ways.length)
+        // Beside a login that is silent for a second, as on a busy machine, another one begins. Retries would be dozens.
+        expect(proxy.accepted).toBeLessThan(2 * ways.length)
       },
     )
 
