@@ -109,10 +109,9 @@ export class Connector {
     this.#clientClass = physicalClientClass(options.Client)
     this.#patienceMillis = Math.min(options.connectionTimeoutMillis, LONGEST_QUESTION_MILLIS)
     const { pipeline, stream } = options.clientConfig()
-    // A tracker of transaction ids needs the driver to send one statement at a time, and to send all of them. And resolving
-    // a lost COMMIT takes a second socket.
-    const isTrackable = !pipeline && !(options.Client && hasOwnQuery(options.Client)) && typeof stream !== 'object'
     this.mayPipeline = !pipeline && !(options.Client && hasOwnQuery(options.Client))
+    // A tracker of transaction ids needs the same of the driver. And resolving a lost COMMIT takes a second socket.
+    const isTrackable = this.mayPipeline && typeof stream !== 'object'
     this.#settings = {
       clock,
       endClient: endOf(Object.getPrototypeOf(this.#clientClass)),

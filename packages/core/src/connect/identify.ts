@@ -45,7 +45,6 @@ export async function identify(
     )
     const answeredAt = clock.now()
     if (found) connection.session.servedBy(found.backendPid)
-    if (found) connection.session.servedBy(found.backendPid)
     if (!found || !connection.session.isDirect) watch.isRefused = true
     else {
       const offset = found.now / 1000 - answeredAt
