@@ -125,7 +125,7 @@ export class AutomaticNames {
     if (query.name || query.queryMode === 'extended' || query.rows || Array.isArray(query.types)) return undefined
     if (this.#mayBeNamed(known)) {
       if (this.#mustAsk()) return this.#askBefore(query)
-      if (this.#isTrusted && !known.guard.wantsUnnamed && this.#names.admit(known.name)) this.#name(known, query)
+      this.#nameIfAdmitted(known, query)
     }
     this.#running = known
     this.#isNamed = query.name !== undefined
@@ -139,9 +139,12 @@ export class AutomaticNames {
    */
   #follows(query: WaitingQuery): void {
     const known = this.#countOf(query)
-    if (known && this.#mayBeNamed(known) && this.#isTrusted && !known.guard.wantsUnnamed && !this.#isOnItsWay(known))
-      if (this.#names.admit(known.name)) this.#name(known, query)
+    if (known && this.#mayBeNamed(known) && !this.#isOnItsWay(known)) this.#nameIfAdmitted(known, query)
     this.#behind.push({ known, isNamed: known !== undefined && query.name !== undefined })
+  }
+
+  #nameIfAdmitted(known: FrequentText, query: WaitingQuery): void {
+    if (this.#isTrusted && !known.guard.wantsUnnamed && this.#names.admit(known.name)) this.#name(known, query)
   }
 
   #isOnItsWay(known: FrequentText): boolean {
