@@ -47,8 +47,13 @@ function traffic(run: () => Promise<unknown>): { readonly outcomes: Outcomes; st
   }
 }
 
-/** The server goes away and comes back, with callers all the time: until they are served again. */
-async function restartUnder(cluster: Cluster, mode: StopMode, run: () => Promise<unknown>): Promise<Outcomes> {
+/** The server goes away and comes back once `whenGone` is over, with callers all the time: until they are served again. */
+async function restartUnder(
+  cluster: Cluster,
+  mode: StopMode,
+  run: () => Promise<unknown>,
+  whenGone: (outcomes: Outcomes) => Promise<unknown> = () => pause(1000),
+): Promise<Outcomes> {
   const { outcomes, stop } = traffic(run)
   await until(() => outcomes.succeeded > 5 * CALLERS)
   await cluster.stop(mode)
@@ -73,7 +78,8 @@ describe.each<{ mode: StopMode }>([{ mode: 'fast' }, { mode: 'kill' }])('the ser
     const pool = new pg.Pool({ ...pgbouncer.config(), max: SIZE })
     pool.on('error', () => {})
     pool.on('connect', (client) => client.on('error', () => {}))
-    const outcomes = await restartUnder(cluster, mode, () => pool.query('select 1'))
+    const isRefused = (outcomes: Outcomes): Promise<void> => until(() => refusals(outcomes).length > 0)
+    const outcomes = await restartUnder(cluster, mode, () => pool.query('select 1'), isRefused)
     await pool.end()
     expect(refusals(outcomes)).not.toEqual([])
   })
