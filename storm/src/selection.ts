@@ -1,26 +1,49 @@
 import { UsageError } from '@holdfast/test/support'
 import type { Fault } from './faults/fault.ts'
-import { FAULTS } from './faults/index.ts'
+import { FAULTS, TELLING_FAULTS } from './faults/index.ts'
 import { STACKS } from './stacks/index.ts'
-import type { Stack } from './stacks/stack.ts'
+import type { Family, Stack } from './stacks/stack.ts'
 
 /** The stacks and the faults of a run. */
 export interface Selection {
   readonly stacks: readonly Stack[]
   readonly faults: readonly Fault[]
+  /** Whether it is the short storm, whose phases end as soon as there is something to see. */
+  readonly isShort: boolean
 }
 
+/** What a service may be written with, if not with pg alone. */
+export type Orm = Exclude<Family, 'pg'>
+
+const ORMS: readonly Orm[] = ['drizzle', 'kysely', 'typeorm']
 /** Every stack with Holdfast, of all families. */
 const WITH_HOLDFAST = 'holdfast'
 
+/** The short storm: pg and this ORM, stock beside Holdfast, through the faults that tell most. */
+export function selectShort(orm: Orm, isForeignServer: boolean): Selection {
+  const names = ['pg', orm].flatMap((family) => [`${family}-stock`, `${family}-holdfast`])
+  return {
+    stacks: STACKS.filter(({ name }) => names.includes(name)),
+    faults: possibleOn(TELLING_FAULTS, isForeignServer),
+    isShort: true,
+  }
+}
+
+/** @throws {UsageError} for anything but an ORM that the storm knows. */
+export function parseOrm(given: string): Orm {
+  const orm = ORMS.find((each) => each === given.trim().toLowerCase())
+  if (!orm) throw new UsageError(`--orm ${JSON.stringify(given)}: there are ${ORMS.join(', ')}.`)
+  return orm
+}
+
 /**
- * What `--only` picks: stacks, families of them, faults, in any case and combination; without a name of one kind, all of
- * that kind.
+ * What `--only` picks of the whole storm: stacks, families of them, faults, in any case and combination; without a name of
+ * one kind, all of that kind.
  *
  * @throws {UsageError} for an unknown name, and for a fault that the server doesn't allow.
  */
 export function select(given: readonly string[], isForeignServer: boolean): Selection {
-  const possible = FAULTS.filter(({ needs }) => needs === 'connection' || !isForeignServer)
+  const possible = possibleOn(FAULTS, isForeignServer)
   const names = given.map((name) => name.trim().toLowerCase())
   for (const [index, name] of names.entries()) {
     if (STACKS.some((stack) => isNamed(stack, name)) || possible.some((fault) => fault.name === name)) continue
@@ -31,7 +54,16 @@ export function select(given: readonly string[], isForeignServer: boolean): Sele
   }
   const stacks = STACKS.filter((stack) => names.some((name) => isNamed(stack, name)))
   const faults = possible.filter(({ name }) => names.includes(name))
-  return { stacks: stacks.length > 0 ? stacks : STACKS, faults: faults.length > 0 ? faults : possible }
+  return {
+    stacks: stacks.length > 0 ? stacks : STACKS,
+    faults: faults.length > 0 ? faults : possible,
+    isShort: false,
+  }
+}
+
+/** The faults that can be made. A server that others run can't be stopped or frozen. */
+function possibleOn(faults: readonly Fault[], isForeignServer: boolean): readonly Fault[] {
+  return faults.filter(({ needs }) => needs === 'connection' || !isForeignServer)
 }
 
 function isNamed({ name, family, isJudged }: Stack, given: string): boolean {

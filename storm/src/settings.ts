@@ -1,3 +1,15 @@
+/** The durations of a phase: the calm, the fault, the recovery; then what is left is checked. */
+export interface Pace {
+  /** Before the fault. */
+  readonly calmMillis: number
+  /** The callers run for so long at least. */
+  readonly workloadMillis: number
+  /** They run for so long at least after the fault has ended on the last of the stacks. */
+  readonly recoveryMillis: number
+  /** An estimate of all of it: the next phase waits until the last stack has been checked. */
+  readonly aboutMillis: number
+}
+
 /** The size of the service in the storm, and all durations. The same for every stack. */
 export const SETTINGS = {
   /** `max` of every pool: below the number of callers, so that a lost slot matters. */
@@ -27,11 +39,9 @@ export const SETTINGS = {
   /** An operation without an outcome for so long counts as hanging. */
   hangMillis: 5000,
 
-  /** One phase: the calm before the fault; the fault and the recovery; the time to check what is left. */
-  calmMillis: 1200,
-  workloadMillis: 6200,
-  /** An estimate: the next phase waits until the last stack has been checked. */
-  phaseMillis: 8000,
+  /** How long the callers run in one phase of the whole storm, and of the short one. */
+  whole: { calmMillis: 1200, workloadMillis: 6200, recoveryMillis: 0, aboutMillis: 8000 },
+  short: { calmMillis: 800, workloadMillis: 3000, recoveryMillis: 1800, aboutMillis: 6500 },
   drainMillis: 700,
   probeMillis: 900,
   probeRounds: 2,

@@ -34,3 +34,17 @@ export const FAULTS: readonly Fault[] = [
   refused,
   dirtyReleases,
 ]
+
+/** The faults of the short storm. Each shows something else: of the many ways to lose a connection, the commonest. */
+export const TELLING_FAULTS: readonly Fault[] = [
+  idleTerminated,
+  transactionsTerminated,
+  commitsReset,
+  fastRestart,
+  immediateRestart,
+  rst,
+  tlsCorruption,
+  blackHole,
+  refused,
+  dirtyReleases,
+]

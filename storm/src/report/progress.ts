@@ -1,8 +1,8 @@
 import { now } from '../clock.ts'
 import { counted } from '../counted.ts'
-import { isError, isSuccess, phaseResult } from '../results/phase-result.ts'
-import type { PhaseRecord, StackRecord } from '../run/record.ts'
-import type { Plan, StormListener, Wave } from '../run/storm.ts'
+import { type PhaseResult, phaseResult } from '../results/phase-result.ts'
+import type { PhaseRecord } from '../run/record.ts'
+import { type Plan, paceOf, type StormListener, type Wave } from '../run/storm.ts'
 import { wavesOf } from '../run/waves.ts'
 import { SETTINGS } from '../settings.ts'
 import type { Stack } from '../stacks/stack.ts'
@@ -10,106 +10,129 @@ import type { Stack } from '../stacks/stack.ts'
 const REFRESH_MILLIS = 500
 /** An estimate: how long the servers and services of a wave take to start. */
 const START_MILLIS = 5000
+const BAR_WIDTH = 20
+const TITLE_WIDTH = 26
+const STOCK_WIDTH = 34
 
-/** Shows the progress: on a terminal a line per stack that changes, elsewhere a line per fault and stack. */
+type Ended = readonly { readonly stack: Stack; readonly result: PhaseResult }[]
+
+/** Shows the progress: a line for each fault that is over, and on a terminal a bar below. */
 export class Progress implements StormListener, Disposable {
   readonly #out: NodeJS.WriteStream
-  readonly #faults: number
+  readonly #plan: Pick<Plan, 'stacks' | 'faults' | 'isShort'>
   readonly #waves: number
   readonly #startedAt = now()
   #wave: Wave | undefined
-  #lines = 0
+  #ended: Ended = []
   #timer: NodeJS.Timeout | undefined
 
-  constructor(out: NodeJS.WriteStream, { stacks, faults }: Pick<Plan, 'stacks' | 'faults'>) {
+  constructor(out: NodeJS.WriteStream, plan: Pick<Plan, 'stacks' | 'faults' | 'isShort'>) {
     this.#out = out
-    this.#faults = faults.length
-    this.#waves = wavesOf(stacks, SETTINGS.stacksAtOnce).length
-    out.write(
-      `The storm: ${counted(stacks.length, 'stack', 'stacks')}, each through ${counted(faults.length, 'fault', 'faults')}, ` +
-        `${this.#estimate()}. First a PostgreSQL starts for each stack.\n`,
-    )
+    this.#plan = plan
+    this.#waves = wavesOf(plan.stacks, SETTINGS.stacksAtOnce).length
+    out.write(announcement(plan, this.#millis()))
+    if (out.isTTY) this.#timer = setInterval(() => this.#showBar(), REFRESH_MILLIS)
   }
 
   began(wave: Wave): void {
     this.#wave = wave
-    if (this.#out.isTTY) this.#timer ??= setInterval(() => this.#show(this.#status()), REFRESH_MILLIS)
   }
 
   phaseEnded(stack: Stack, phase: PhaseRecord): void {
-    if (this.#out.isTTY) return
-    const { succeeded, errors, hangs, crashes } = phaseResult(phase)
-    const place = `${String(phase.index + 1).padStart(2)}/${this.#faults} ${phase.fault.title}`
-    const numbers = [`${succeeded} ok`, counted(errors, 'error', 'errors')]
-    if (hangs > 0) numbers.push(counted(hangs, 'hang', 'hangs'))
-    if (crashes > 0) numbers.push(counted(crashes, 'crash', 'crashes'))
-    this.#out.write(`${this.#clock()}  ${place.padEnd(29)} ${stack.title.padEnd(19)} ${numbers.join(', ')}\n`)
+    this.#ended = [...this.#ended, { stack, result: phaseResult(phase) }]
+    if (this.#ended.length < (this.#wave?.runs.length ?? 0)) return
+    const place = `${this.#place(phase)} ${phase.fault.title}`
+    this.#hideBar()
+    this.#out.write(`${place.padEnd(TITLE_WIDTH + 6)} ${summary(this.#ended)}\n`)
+    this.#ended = []
+    this.#showBar()
   }
 
   [Symbol.dispose](): void {
     clearInterval(this.#timer)
-    this.#show([])
+    this.#hideBar()
   }
 
-  /** Replaces what was shown before. */
-  #show(lines: readonly string[]): void {
+  /** Which of all faults: those of the second wave come after those of the first. */
+  #place({ index }: PhaseRecord): string {
+    const faults = this.#plan.faults.length
+    const number = ((this.#wave?.number ?? 1) - 1) * faults + index + 1
+    return `${String(number).padStart(3)}/${this.#waves * faults}`
+  }
+
+  #showBar(): void {
     if (!this.#out.isTTY) return
-    // A line that wraps or has left the screen can't be replaced.
+    const share = Math.min(0.99, (now() - this.#startedAt) / this.#millis())
+    const full = Math.round(share * BAR_WIDTH)
+    const bar = `[${'#'.repeat(full)}${'.'.repeat(BAR_WIDTH - full)}]`
+    const phase = this.#wave?.runs[0]?.current
+    const what = phase ? `${phase.fault.title}: ${stage(phase)}` : 'the servers start'
+    // A line that wraps can't be replaced.
     const width = (this.#out.columns || 80) - 1
-    const shown = lines.slice(0, Math.max(1, (this.#out.rows || 24) - 1))
-    const back = this.#lines > 0 ? `\u001b[${this.#lines}A` : ''
-    this.#out.write(`${back}\r\u001b[J${shown.map((line) => `${line.slice(0, width)}\n`).join('')}`)
-    this.#lines = shown.length
+    this.#out.write(`\r\u001b[K${`${bar} ${this.#clock()}, ${what}`.slice(0, width)}`)
   }
 
-  #status(): readonly string[] {
-    const { number, runs } = this.#wave ?? { number: 0, runs: [] }
-    const phase = runs[0]?.current
-    if (!phase) return [`${this.#clock()}  starting …`]
-    const wave = this.#waves > 1 ? `, wave ${number} of ${this.#waves}` : ''
-    const place = `${this.#clock()}  ${phase.index + 1}/${this.#faults} ${phase.fault.title}${wave}`
-    return [
-      place,
-      ...runs.map(({ record, current }) => `  ${record.stack.title.padEnd(20)} ${counts(record)}${stage(current)}`),
-    ]
+  #hideBar(): void {
+    if (this.#out.isTTY) this.#out.write('\r\u001b[K')
   }
 
   #clock(): string {
-    const seconds = (millis: number): string => String(Math.round(millis / 1000)).padStart(3)
+    const seconds = (millis: number): number => Math.round(millis / 1000)
     return `${seconds(now() - this.#startedAt)} s of about ${seconds(this.#millis())} s`
-  }
-
-  #estimate(): string {
-    const seconds = Math.ceil(this.#millis() / 1000)
-    return seconds < 90 ? `about ${seconds} s` : `about ${Math.ceil(seconds / 60)} minutes`
   }
 
   /** How long all of it takes, about. */
   #millis(): number {
-    return this.#waves * (START_MILLIS + this.#faults * SETTINGS.phaseMillis)
+    return this.#waves * (START_MILLIS + this.#plan.faults.length * paceOf(this.#plan).aboutMillis)
   }
 }
 
-function counts({ phases }: StackRecord): string {
-  const sum = (read: (phase: PhaseRecord) => number): number => phases.reduce((total, phase) => total + read(phase), 0)
-  const succeeded = sum(({ operations }) => operations.filter(isSuccess).length)
-  const crashes = sum((phase) => phase.crashes.length)
-  // As in the table, an operation that dies with its process is an error too.
-  const errors = sum((phase) => {
-    const died = phase.crashes.reduce((total, { pending }) => total + pending.length, 0)
-    return phase.operations.filter(isError).length + died
-  })
-  const failures = [
-    counted(errors, 'error ', 'errors').padStart(12),
-    counted(crashes, 'crash  ', 'crashes').padStart(11),
+/** What will happen, and how long it takes. */
+export function announcement(
+  { stacks, faults, isShort }: Pick<Plan, 'stacks' | 'faults' | 'isShort'>,
+  millis: number,
+): string {
+  const seconds = Math.ceil(millis / 1000)
+  const duration = seconds <= 90 ? `${seconds} seconds` : `${Math.ceil(seconds / 60)} minutes`
+  const titles = stacks.map(({ title }) => title)
+  const listed = titles.length > 1 ? `${titles.slice(0, -1).join(', ')} and ${titles.at(-1)}` : titles.join()
+  const more = isShort ? 'Every fault and every stack, in five minutes: npm start -- --all\n' : ''
+  return (
+    `The storm breaks PostgreSQL in ${counted(faults.length, 'way', 'ways')} under one small service, written for ` +
+    `${counted(stacks.length, 'stack', 'stacks')}. It takes about ${duration}.\n${listed}.\n${more}\n`
+  )
+}
+
+/** What one fault did to the stacks without Holdfast, and to those with it. */
+function summary(ended: Ended): string {
+  const part = (isJudged: boolean): readonly PhaseResult[] =>
+    ended.filter(({ stack }) => stack.isJudged === isJudged).map(({ result }) => result)
+  const stock = part(false)
+  const ours = part(true)
+  const texts = [
+    stock.length > 0 ? `stock: ${damage(stock)}`.padEnd(ours.length > 0 ? STOCK_WIDTH : 0) : '',
+    ours.length > 0 ? `Holdfast: ${damage(ours)}` : '',
   ]
-  return `${String(succeeded).padStart(6)} ok ${failures.join(' ')}`
+  return texts.filter((text) => text !== '').join(' ')
+}
+
+function damage(results: readonly PhaseResult[]): string {
+  const sum = (read: (result: PhaseResult) => number): number =>
+    results.reduce((total, result) => total + read(result), 0)
+  const wrong = ({ lost, doubled, uncommitted, denied, misreported }: PhaseResult): number =>
+    lost + doubled + uncommitted + denied + misreported
+  const counts: readonly (readonly [count: number, one: string, many: string])[] = [
+    [sum(({ errors }) => errors), 'error', 'errors'],
+    [sum(({ hangs }) => hangs), 'hang', 'hangs'],
+    [sum(({ crashes }) => crashes), 'crash', 'crashes'],
+    [sum(wrong), 'wrong write', 'wrong writes'],
+  ]
+  const found = counts.filter(([count]) => count > 0).map(([count, one, many]) => counted(count, one, many))
+  return found.length > 0 ? found.join(', ') : 'nothing'
 }
 
 /** What the run is doing. */
-function stage(phase: PhaseRecord | undefined): string {
-  if (!phase || phase.startedAt === 0) return ''
-  if (phase.endedAt > 0) return '  done, waits for the others'
-  if (phase.struckFrom === 0) return '  calm'
-  return phase.struckUntil === 0 ? '  the fault lasts' : '  after the fault'
+function stage(phase: PhaseRecord): string {
+  if (phase.struckFrom === 0) return 'calm'
+  return phase.struckUntil === 0 ? 'the fault lasts' : 'after the fault'
 }

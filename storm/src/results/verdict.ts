@@ -3,10 +3,51 @@ import type { StackRecord, StormRecord } from '../run/record.ts'
 import { SETTINGS } from '../settings.ts'
 import { calmLatencyMillis } from './calm.ts'
 import { phaseResult } from './phase-result.ts'
+import { totals } from './totals.ts'
 
 /** The verdict on a storm in which Holdfast did nothing wrong. */
 export const HELD =
   'Holdfast lost nothing, doubled nothing, misreported nothing, left nothing astray and no slot behind, and neither crashed nor hung.'
+
+/** The verdict in one sentence, with the numbers of the stacks without Holdfast beside it. */
+export function verdict(record: StormRecord): string {
+  const found = violations(record)
+  if (found.length > 0)
+    return `Holdfast did not hold: ${counted(found.length, 'thing', 'things')} went wrong, listed above the table.`
+  const errors = errorsOf(record.stacks.filter(({ stack }) => stack.isJudged))
+  const ours = errors === 0 ? HELD : `${HELD.slice(0, -1)}; ${unavoidable(errors)}.`
+  const stock = record.stacks.filter(({ stack }) => !stack.isJudged)
+  return stock.length === 0 ? ours : `Where stock showed ${damageOf(stock)}, ${ours}`
+}
+
+function unavoidable(errors: number): string {
+  const subject = counted(errors, 'write was', 'writes were')
+  return `${subject} cut off while the server had ${errors === 1 ? 'it' : 'them'}, and reported as such`
+}
+
+function damageOf(stacks: readonly StackRecord[]): string {
+  const all = stacks.map(totals)
+  const sum = (read: (result: (typeof all)[number]) => number): number =>
+    all.reduce((total, result) => total + read(result), 0)
+  const texts = [
+    counted(errorsOf(stacks), 'error', 'errors'),
+    counted(
+      sum(({ hangs }) => hangs),
+      'hang',
+      'hangs',
+    ),
+    counted(
+      sum(({ crashes }) => crashes),
+      'crash',
+      'crashes',
+    ),
+  ]
+  return `${texts.slice(0, -1).join(', ')} and ${texts.at(-1)}`
+}
+
+function errorsOf(stacks: readonly StackRecord[]): number {
+  return stacks.reduce((total, stack) => total + totals(stack).errors, 0)
+}
 
 const PENDING = `pending for more than ${SETTINGS.hangMillis / 1000} s`
 

@@ -74,19 +74,24 @@ export class StackRun implements AsyncDisposable {
     return this.#current
   }
 
-  /** Runs one phase, with one fault, from the given moment on. */
-  async runPhase(index: number, startsAt: number): Promise<PhaseRecord> {
+  /** Begins a phase: starts the callers, and at the given moment the fault. Resolves when the fault has ended. */
+  async strike(index: number, strikesAt: number): Promise<void> {
     const phase = this.record.phases[index]
     if (!phase) throw new Error(`BUG: there is no phase ${index}`)
-    await this.#until(startsAt)
     this.#current = phase
     phase.startedAt = now()
     await this.#running.resume(index)
-    await this.#until(startsAt + SETTINGS.calmMillis)
+    await this.#until(strikesAt)
     phase.struckFrom = now()
     await phase.fault.strike(this.#context(phase))
     phase.struckUntil = now()
-    await this.#until(startsAt + SETTINGS.workloadMillis)
+  }
+
+  /** Ends the current phase at the given moment. */
+  async endPhase(endsAt: number): Promise<PhaseRecord> {
+    const phase = this.#current
+    if (!phase) throw new Error('BUG: no phase has begun')
+    await this.#until(endsAt)
     await this.#takeStock(phase)
     phase.endedAt = now()
     return phase

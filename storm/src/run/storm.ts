@@ -3,7 +3,7 @@ import type { Fault } from '../faults/fault.ts'
 import { embeddedGround } from '../ground/embedded.ts'
 import { externalGround } from '../ground/external.ts'
 import type { Ground } from '../ground/ground.ts'
-import { SETTINGS } from '../settings.ts'
+import { type Pace, SETTINGS } from '../settings.ts'
 import type { Stack } from '../stacks/stack.ts'
 import { dropSchema } from '../truth/schema.ts'
 import { Cleanup } from './cleanup.ts'
@@ -15,6 +15,7 @@ import { wavesOf } from './waves.ts'
 export interface Plan {
   readonly stacks: readonly Stack[]
   readonly faults: readonly Fault[]
+  readonly isShort: boolean
   readonly seed: number
   /** A server to use instead of an embedded one for each stack. */
   readonly databaseUrl: string | undefined
@@ -54,7 +55,7 @@ export async function runStorm(plan: Plan, listener: StormListener, signal: Abor
     stacks.push(
       ...(await runWave(
         runs.map(({ run }) => run),
-        plan.faults,
+        plan,
         listener,
       )),
     )
@@ -62,17 +63,26 @@ export async function runStorm(plan: Plan, listener: StormListener, signal: Abor
   return { seed: plan.seed, startedAt, endedAt: now(), server, stacks }
 }
 
+/** How long the phases of this run are. */
+export function paceOf({ isShort }: Pick<Plan, 'isShort'>): Pace {
+  return isShort ? SETTINGS.short : SETTINGS.whole
+}
+
 async function runWave(
   runs: readonly StackRun[],
-  faults: readonly Fault[],
+  plan: Plan,
   listener: StormListener,
 ): Promise<readonly StackRecord[]> {
+  const { calmMillis, workloadMillis, recoveryMillis } = paceOf(plan)
   const records = runs.map(({ record }) => record)
   for (const record of records) record.startedAt = now()
-  for (const index of faults.keys()) {
+  for (const index of plan.faults.keys()) {
     // A stack that is done waits for the others, so that no calm is shorter because another process had to be replaced.
     const startsAt = now()
-    await all(runs.map(async (run) => listener.phaseEnded(run.record.stack, await run.runPhase(index, startsAt))))
+    await all(runs.map((run) => run.strike(index, startsAt + calmMillis)))
+    // All stacks get the same time, so that their numbers can be compared.
+    const endsAt = Math.max(startsAt + workloadMillis, now() + recoveryMillis)
+    await all(runs.map(async (run) => listener.phaseEnded(run.record.stack, await run.endPhase(endsAt))))
   }
   for (const record of records) record.endedAt = now()
   await all(runs.map((run) => run.finish()))
