@@ -78,7 +78,7 @@ describe.each<{ mode: StopMode }>([{ mode: 'fast' }, { mode: 'kill' }])('the ser
     const pool = new pg.Pool({ ...pgbouncer.config(), max: SIZE })
     pool.on('error', () => {})
     pool.on('connect', (client) => client.on('error', () => {}))
-    const isRefused = (outcomes: Outcomes): Promise<void> => until(() => refusals(outcomes).length > 0)
+    const isRefused = (outcomes: Outcomes): Promise<unknown> => until(() => refusals(outcomes).length > 0)
     const outcomes = await restartUnder(cluster, mode, () => pool.query('select 1'), isRefused)
     await pool.end()
     expect(refusals(outcomes)).not.toEqual([])
