@@ -8,7 +8,7 @@ import { CORE, type Import, importsIn, isOurs, partOf, readSources } from '../sc
  */
 const LAYERS: readonly (readonly string[])[] = [
   ['index'],
-  ['null-pool', 'check-pool'],
+  ['null-pool', 'check-pool', 'plain-reads'],
   ['pool'],
   ['compose', 'pool-callers', 'pool-query'],
   ['engine', 'transaction', 'guard'],

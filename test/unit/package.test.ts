@@ -48,8 +48,11 @@ test('the package exports what it promises, and nothing else', async () => {
     'isDisconnect',
     'isRetryable',
     'isSelect',
+    'mayShare',
     'physicalClient',
+    'readOn',
     'runTransaction',
+    'sharesReads',
     'withPoolOptions',
   ])
 })

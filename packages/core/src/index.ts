@@ -37,6 +37,7 @@ export type {
   RetryOptions,
   WatchOptions,
 } from './options/pool-options.ts'
+export { mayShare, readOn, sharesReads } from './plain-reads.ts'
 export { isDisconnect, isRetryable } from './policy/classify-error.ts'
 export type { DeadVerdict } from './policy/death.ts'
 export type { RetireReason } from './policy/retirement.ts'

@@ -31,6 +31,13 @@ import type { TransactionOptions } from './transaction/transaction-options.ts'
 
 const PgPool: PgPoolClass = pg.Pool
 
+let privateEngineOf: (pool: Pool) => Engine
+
+/** The engine of a pool, for other parts of the package. */
+export function engineOf(pool: Pool): Engine {
+  return privateEngineOf(pool)
+}
+
 /**
  * A resilient connection pool with the surface of `pg.Pool`: the same methods, the same events, and an `instanceof pg.Pool`.
  * It decides nothing: the engine does.
@@ -45,12 +52,9 @@ export class Pool extends PgPool implements AsyncDisposable {
   // Drizzle recognizes a pool by its class name where `instanceof` fails (two copies of pg), also when it is minified.
   static {
     Object.defineProperty(Pool, 'name', { value: 'Pool' })
-    // Defined here, because pg's types declare its accessors as properties, and `query` by signatures that we don't repeat.
+    privateEngineOf = (pool) => pool.#engine
+    // Defined here, because pg's types declare `query` by signatures that we don't repeat.
     Object.defineProperties(Pool.prototype, {
-      totalCount: count((pool) => pool.#engine.inventory.size),
-      idleCount: count((pool) => pool.#engine.inventory.idleCount),
-      waitingCount: count((pool) => pool.#engine.waitingCount),
-      expiredCount: count((pool) => pool.#engine.inventory.expiredCount(systemClock.now())),
       query: {
         configurable: true,
         writable: true,
@@ -291,7 +295,10 @@ function callBack(result: Promise<QueryResult>, done: ResultCallback): undefined
 }
 
 /** The stack of the caller, which is expensive, so only if leaks are reported. */
-function callerStack(options: ResolvedOptions, method: (...args: never[]) => unknown): string | undefined {
+export function callerStack(
+  options: { readonly leakDetectionMillis: number },
+  method: (...args: never[]) => unknown,
+): string | undefined {
   return options.leakDetectionMillis === Number.POSITIVE_INFINITY ? undefined : stackAbove('Acquired here', method)
 }
 
@@ -313,15 +320,23 @@ function clientConfig(options: pg.PoolOptions): PoolConfig {
 }
 
 /** Instrumentations wrap pg-pool's `connect`, and shimmer marks what it has wrapped. */
-function isInstrumented(): boolean {
+export function isInstrumented(): boolean {
   return '__original' in pgPool.connect
 }
 
-function count(read: (pool: Pool) => number): PropertyDescriptor {
+// Defined here, because pg's types declare its accessors as properties.
+Object.defineProperties(Pool.prototype, {
+  totalCount: count(({ inventory }) => inventory.size),
+  idleCount: count(({ inventory }) => inventory.idleCount),
+  waitingCount: count(({ waitingCount }) => waitingCount),
+  expiredCount: count(({ inventory }) => inventory.expiredCount(systemClock.now())),
+})
+
+function count(read: (engine: Engine) => number): PropertyDescriptor {
   return {
     configurable: true,
     get(this: Pool) {
-      return read(this)
+      return read(engineOf(this))
     },
   }
 }

@@ -1,12 +1,17 @@
-import { type LeasedClient, type Pool, physicalClient, withPoolOptions } from '@holdfast/core'
+import { type LeasedClient, type Pool, physicalClient, sharesReads, withPoolOptions } from '@holdfast/core'
 import { type AbortableOperationOptions, type DatabaseConnection, PostgresDriver, type PostgresPool } from 'kysely'
 import type { ResolvedConfig } from './config.ts'
 import { type LeaseOptions, markAsRolledBack, sendSelectsAgain } from './kysely-patches.ts'
+import { LateConnection } from './late-connection.ts'
 import { postgresPoolOn } from './postgres-pool.ts'
 
+/** Kysely's own connection, which is no part of its documented types. */
+type PostgresConnection = Parameters<PostgresDriver['releaseConnection']>[0]
+
 /**
- * Kysely's driver, with three differences. It acquires a connection with the caller's signal. It releases the connection when a
- * hook throws, so it runs the hooks itself. And a COMMIT that the server refuses leaves nothing to roll back.
+ * Kysely's driver, with four differences. It leases no connection for a plain read, if the pool has these share connections. It
+ * acquires a connection with the caller's signal. It releases the connection when a hook throws, so it runs the hooks itself. And a
+ * COMMIT that the server refuses leaves nothing to roll back.
  */
 export class HoldfastDriver extends PostgresDriver {
   readonly #config: ResolvedConfig
@@ -28,6 +33,26 @@ export class HoldfastDriver extends PostgresDriver {
   }
 
   override async acquireConnection(options?: AbortableOperationOptions): Promise<DatabaseConnection> {
+    const { idempotentSelects, onCreateConnection, onReserveConnection } = this.#config
+    const isSetUp = idempotentSelects || onCreateConnection || onReserveConnection
+    if (isSetUp || options?.signal || !sharesReads(this.#pool)) return await this.#acquire(options)
+    return new LateConnection(this.#pool, {
+      lease: () => this.#acquire(options),
+      release: (own) => super.releaseConnection(own as PostgresConnection),
+    })
+  }
+
+  override releaseConnection(connection: DatabaseConnection): Promise<void> {
+    if (connection instanceof LateConnection) return connection.release()
+    return super.releaseConnection(connection as PostgresConnection)
+  }
+
+  override rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    const own = connection instanceof LateConnection ? connection.forRollback() : connection
+    return super.rollbackTransaction(own as PostgresConnection)
+  }
+
+  async #acquire(options?: AbortableOperationOptions): Promise<DatabaseConnection> {
     const client = await this.#lease(options?.signal)
     const connection = await this.#connectionOf(client, options)
     const physical = physicalClient(client)
@@ -40,7 +65,7 @@ export class HoldfastDriver extends PostgresDriver {
       this.#leaseOptions.set(connection, options)
       await onReserveConnection?.(connection, options)
     } catch (error) {
-      await this.releaseConnection(connection as Parameters<PostgresDriver['releaseConnection']>[0])
+      await this.releaseConnection(connection)
       throw error
     }
     return connection

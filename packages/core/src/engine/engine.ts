@@ -49,7 +49,8 @@ export class Engine implements EngineContext {
   readonly #release: Release
   readonly #shutdown: Shutdown
   readonly #drain: Drain
-  readonly #placement: Placement | undefined
+  /** Undefined if no connection is shared. */
+  readonly placement: Placement | undefined
   readonly #hasLeaseListener: () => boolean
 
   constructor(parts: EngineParts) {
@@ -74,7 +75,7 @@ export class Engine implements EngineContext {
     this.#retirement = retirement
     this.#usability = usability
     this.#waitQueue = waitQueue
-    this.#placement = Placement.of(this, waitQueue, usability)
+    this.placement = Placement.of(this, waitQueue, usability)
     this.healthCheck = healthCheck
     this.#connectScheduler = connectScheduler
     this.#maintenance = maintenance
@@ -124,7 +125,7 @@ export class Engine implements EngineContext {
     const signal = waiter.options?.signal
     if (signal?.aborted) return this.#waitQueue.refuse(waiter, abortReason(signal))
     const now = this.clock.now()
-    if (this.#placement?.placeNow(waiter, now) || !this.#waitQueue.enqueue(waiter, now)) return
+    if (this.placement?.placeNow(waiter, now) || !this.#waitQueue.enqueue(waiter, now)) return
     try {
       this.dispatch(now)
     } catch (error) {
@@ -147,7 +148,7 @@ export class Engine implements EngineContext {
 
   /** Ends a lease; every lease ends here, that of a `read` with the last one. With `discard` the connection isn't used again. */
   release(connection: Connection, discard?: Error | boolean, read?: SharedRead): void {
-    if (!read || !this.#placement?.leave(connection, read)) this.#release.release(connection, discard)
+    if (!read || !this.placement?.leave(connection, read)) this.#release.release(connection, discard)
   }
 
   /** Whether the user's code runs when such a lease ends, or when its statement runs again. */
@@ -185,7 +186,7 @@ export class Engine implements EngineContext {
   dispatch(now: number, free?: Connection): void {
     if (free) this.#serveFirst(free, now)
     else this.#serveOrOpen(now)
-    this.#placement?.place(now)
+    this.placement?.place(now)
   }
 
   #serveOrOpen(now: number): void {
@@ -259,7 +260,7 @@ export class Engine implements EngineContext {
 
   #startLease(connection: Connection, terms: QueueTerms | undefined, now: number, askedAt: number): void {
     connection.startLease(now, terms, askedAt)
-    this.#placement?.begin(connection, terms)
+    this.placement?.begin(connection, terms)
     this.#maintenance.runBy(now + this.options.leakDetectionMillis)
   }
 

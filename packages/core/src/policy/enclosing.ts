@@ -53,6 +53,14 @@ export function functionsToAsk(
   )
 }
 
+/** Functions whose answer belongs to one session. */
+const OF_ITS_SESSION = /pg_backend_pid|inet_client_port|pg_my_temp_schema|pg_listening_channels/i
+
+/** Whether this text is a plain read that any session of a pool answers alike. In doubt the answer is no. */
+export function isPlainReadOfAnySession(text: string): boolean {
+  return functionsToAsk(readSql(text))?.length === 0 && !OF_ITS_SESSION.test(text)
+}
+
 function nameOf({ statements }: SqlText): string {
   return statements[0]?.name ?? ''
 }
