@@ -1,6 +1,6 @@
-import { type LeasedClient, OptionsError, Pool, PoolClosedError, type PoolStatus } from '@holdfast/core'
-import pg from 'pg'
-import { TypeormPool } from './typeorm-patches.ts'
+import { type LeasedClient, mayShare, OptionsError, Pool, PoolClosedError, type PoolStatus } from '@holdfast/core'
+import pg, { type QueryResult } from 'pg'
+import { readLate, TypeormPool } from './typeorm-patches.ts'
 
 /**
  * TypeORM's option `driver` for a data source that shares a pool with the rest of the application: `destroy()` doesn't end
@@ -26,14 +26,24 @@ export function driverFor(pool: Pool): object {
 class SharedPool extends TypeormPool {
   readonly #shared: Pool
   readonly #closing = new AbortController()
+  #isDraining = false
 
   constructor(shared: Pool) {
     super()
     this.#shared = shared
+    readLate(shared)
   }
 
   protected override lease(): Promise<LeasedClient> {
     return this.#shared.connect({ signal: this.#closing.signal })
+  }
+
+  override mayRead(text: string): boolean {
+    return !this.#isDraining && mayShare(this.#shared, text)
+  }
+
+  override read(text: string, values: unknown[] | undefined): Promise<QueryResult> {
+    return this.#shared.query(text, values)
   }
 
   override status(): PoolStatus {
@@ -42,6 +52,7 @@ class SharedPool extends TypeormPool {
 
   /** Waits until nothing uses the shared pool. When the time is up, only this data source gets no more connections. */
   override drain(millis: number): Promise<boolean> {
+    this.#isDraining = true // From now on each reader can be refused when the time is up.
     const close = (): void => this.#closing.abort(new PoolClosedError('The data source has been drained'))
     AbortSignal.timeout(Math.ceil(millis)).addEventListener('abort', close)
     return this.#shared.drain(millis, { close: false })

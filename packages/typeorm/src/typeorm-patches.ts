@@ -1,7 +1,19 @@
-import { type AcquireOptions, type ConnectCallback, type LeasedClient, Pool, physicalClient } from '@holdfast/core'
+import {
+  type AcquireOptions,
+  type ConnectCallback,
+  type LeasedClient,
+  mayShare,
+  Pool,
+  type PoolOptions,
+  physicalClient,
+  readOn,
+  sharesReads,
+} from '@holdfast/core'
+import type { QueryResult } from 'pg'
+import { patchRunners, type ReadingPool } from './late-runners.ts'
 
 /*
- * Everything that is changed in TypeORM is in this file. It was written for typeorm >=1.0 <2, and read in 1.1.1.
+ * Everything that is changed in TypeORM is in this file, or named here. It was written for typeorm >=1.0 <2, and read in 1.1.1.
  *
  * TypeORM leases by `pool.connect(callback)`, in two places, and listens to the client that it gets:
  *
@@ -14,11 +26,22 @@ import { type AcquireOptions, type ConnectCallback, type LeasedClient, Pool, phy
  *    `notification`, and so logs those of the first connection only. Here the listeners are added to every connection.
  *    If TypeORM changes this, 'logs the notices of every connection, where stock TypeORM logs those of the first' in
  *    test/adapters/typeorm/data-source.test.ts fails.
+ *
+ * 3. A query runner leases a connection for its first statement, so plain reads never share one (`maxPipeline`). With a pool whose
+ *    reads do, `late-runners` replaces `query` and `connect` of `PostgresQueryRunner.prototype`: `query` asks for its connection by
+ *    `this.connect()`, before it returns its promise, and gets a client that only reads.
+ *    If TypeORM changes this, reads lease connections again, and 'the plain reads of repositories share a connection' in
+ *    test/adapters/typeorm/late-runners.test.ts fails.
  */
 
 /** A pool as TypeORM uses it: what `connect(callback)` gives takes TypeORM's listeners as described above. */
-export class TypeormPool extends Pool {
+export class TypeormPool extends Pool implements ReadingPool {
   #hasLeased = false
+
+  constructor(options?: PoolOptions) {
+    super(options)
+    readLate(this)
+  }
 
   override connect(options?: AcquireOptions): Promise<LeasedClient>
   override connect(callback: ConnectCallback): void
@@ -31,6 +54,15 @@ export class TypeormPool extends Pool {
   /** Where the clients come from. A subclass may lease them from another pool. */
   protected lease(options?: AcquireOptions): Promise<LeasedClient> {
     return super.connect(options)
+  }
+
+  mayRead(text: string): boolean {
+    return mayShare(this, text)
+  }
+
+  /** Runs a plain read. A subclass that leases from another pool reads there, too. */
+  read(text: string, values: unknown[] | undefined): Promise<QueryResult> {
+    return readOn(this, text, values)
   }
 
   #give(client: LeasedClient, callback: ConnectCallback): void {
@@ -50,4 +82,9 @@ export class TypeormPool extends Pool {
       release(discard)
     })
   }
+}
+
+/** Has query runners lease no connection for plain reads, if those of this pool share connections. */
+export function readLate(pool: Pool): void {
+  if (sharesReads(pool)) patchRunners((master) => (master instanceof TypeormPool ? master : undefined))
 }
