@@ -130,6 +130,65 @@ describe('a write with `transactional`', () => {
     expect(await cluster.query('select id from stale order by id')).toEqual([{ id: 1 }, { id: 2 }, { id: 3 }])
   })
 
+  test('is prepared once a connection when it is frequent, and so is the probe behind it', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const runs = (): Promise<number> =>
+      pool
+        .query('select sum(generic_plans + custom_plans)::int as n from pg_prepared_statements')
+        .then(({ rows }) => rows[0].n)
+    const write = (time: number): Promise<unknown> =>
+      pool.query({ text: 'insert into entry select $1 where false', values: [time], transactional: true })
+    for (let time = 0; time < 10; time++) await write(time)
+    const before = await runs()
+    await write(10)
+    // The statement, and the probe.
+    expect(await runs()).toBe(before + 2)
+    const { rows } = await pool.query('select statement from pg_prepared_statements')
+    expect(rows.map(({ statement }) => String(statement).includes('insert into entry select')).sort()).toEqual([
+      false,
+      true,
+    ])
+  })
+
+  test('is not prepared with `prepare: false`', async ({ direct }) => {
+    await using pool = holdfast({ ...direct, max: 1 })
+    const text = 'insert into entry select $1 where 1 > 2'
+    for (let time = 0; time < 10; time++)
+      await pool.query({ text, values: [time], transactional: true, prepare: false } as pg.QueryConfig)
+    const { rows } = await pool.query("select from pg_prepared_statements where statement like '%1 > 2'")
+    expect(rows).toEqual([])
+  })
+
+  test('runs again, and writes once, where its prepared statement or its probe is gone or stale', async ({
+    cluster,
+    direct,
+  }) => {
+    const admin = (sql: string): Promise<unknown> => cluster.withAdmin((client) => client.query(sql))
+    await admin('create table frequent (id int); grant all on frequent to app')
+    await using pool = holdfast({ ...direct, max: 1 })
+    const text = 'insert into frequent values ($1)'
+    let written = 0
+    const write = (): Promise<unknown> => pool.query({ text, values: [written++], transactional: true })
+    for (let time = 0; time < 10; time++) await write()
+    for (const name of ['%xact_id%', 'insert into frequent%']) {
+      // No command tag shows it.
+      await pool.query(`do $$ declare each text; begin
+        for each in select name from pg_prepared_statements where statement like '${name}' loop
+          execute 'deallocate ' || quote_ident(each); end loop; end $$`)
+      await write()
+      await write()
+    }
+    for (const change of ['alter column id type bigint', 'add column more int']) {
+      await admin(`alter table frequent ${change}`)
+      await write()
+      await write()
+    }
+    expect(await cluster.query('select count(*)::int as n, count(distinct id)::int as ids from frequent')).toEqual([
+      { n: written, ids: written },
+    ])
+    await expectHealthy(pool, cluster, direct.application_name)
+  })
+
   test('whose deferred constraint fails at COMMIT tells that', async ({ cluster, direct }) => {
     await cluster.withAdmin((admin) =>
       admin.query('create table late (id int unique deferrable initially deferred); grant all on late to app'),

@@ -13,6 +13,14 @@ export type KnownTransaction = TransactionIdentity | 'nothing written' | { reado
 /** Called with the answer to a probe, or the error that came instead. */
 export type Answered = (error: Error | null, result?: unknown) => void
 
+/** A question for the id of the open transaction. */
+export interface Probe {
+  readonly sql: string
+  /** Whether it is prepared in its session: that one doesn't ask for the server. */
+  readonly isPrepared: boolean
+  readonly answered: Answered
+}
+
 /** The session whose transactions are tracked. */
 export interface TrackedSession {
   /** As the server last said: idle, in a transaction, in a failed one. */
@@ -26,9 +34,7 @@ export interface TrackedSession {
   /** Sends a probe when everything before it is answered. */
   enqueue(sql: string, answered: Answered): void
   /** Sends a probe at once, behind the statement that was just sent. */
-  sendBehind(sql: string, answered: Answered): void
-  /** The same with the probe that doesn't ask for the server, prepared in this session. */
-  sendPreparedBehind(answered: Answered): void
+  sendBehind(probe: Probe): void
 }
 
 /** What is known of probes, shared by the connections of a pool. */
@@ -118,13 +124,13 @@ export class XidTracker {
   sent(kind: StatementKind): void {
     this.#enter()
     const isInside = this.#isInside()
-    if (isInside && this.#mustProbe(kind)) this.#sendProbe()
+    if (isInside && this.#mustProbe(kind)) this.#session.sendBehind(this.#probe())
     this.#note(kind, isInside)
   }
 
   /** The probe that can go behind a statement in the write that begins its transaction; undefined where it might fail. */
-  probeForEnclosed(): { readonly sql: string; readonly answered: Answered } | undefined {
-    return this.#trial === 'passed' ? { sql: this.#probeText(), answered: this.#answered } : undefined
+  probeForEnclosed(): Probe | undefined {
+    return this.#trial === 'passed' ? this.#probe() : undefined
   }
 
   /** Called when a statement has been written behind its BEGIN, in the same write. */
@@ -166,11 +172,9 @@ export class XidTracker {
     } else if (mayWrite(kind) && isInside && this.#trial !== 'passed') this.#hasGaps = true
   }
 
-  /** Sends a probe at once. */
-  #sendProbe(): void {
+  #probe(): Probe {
     const sql = this.#probeText()
-    if (this.#pool.arePrepared && sql === PROBE.withoutServer) this.#session.sendPreparedBehind(this.#answered)
-    else this.#session.sendBehind(sql, this.#answered)
+    return { sql, isPrepared: this.#pool.arePrepared && sql === PROBE.withoutServer, answered: this.#answered }
   }
 
   /** Sends a probe in its turn: what is sent next waits for the answer. */

@@ -7,6 +7,7 @@ import type { StatementKind } from '../sql/statement.ts'
 import type { ClientOwner } from './client-owner.ts'
 import type { Callback } from './query-arguments.ts'
 import { StatementRun } from './statement-run.ts'
+import { probeQuery } from './tracked-session.ts'
 
 /**
  * How a statement is enclosed in a transaction of its own:
@@ -52,11 +53,11 @@ export class EnclosedRun {
 
   /** Sends it. Throws if the driver doesn't accept the statement. */
   start(): void {
-    const { xidTracker } = this.#owner
+    const { xidTracker, preparedStatements } = this.#owner
     const { kind, as, timeoutMillis, signal } = this.#statement
     const begin = as === 'read-only' ? 'BEGIN READ ONLY' : 'BEGIN'
     const probe = as === 'read-only' ? undefined : xidTracker?.probeForEnclosed()
-    const behind = as === 'read-only' ? queryOf('COMMIT', () => {}) : probe && queryOf(probe.sql, probe.answered)
+    const behind = as === 'read-only' ? queryOf('COMMIT', () => {}) : probe && probeQuery(probe, preparedStatements)
     // Known by its BEGIN: a statement in a transaction that is open commits nothing by itself.
     const run = new StatementRun(this.#owner, begin, 'begin', this.#told)
     run.startTimeout(timeoutMillis)
@@ -78,11 +79,11 @@ export class EnclosedRun {
 
   #send(begin: string, behind: DriverQuery | undefined, answered: Callback): void {
     const { pipeline, preparedStatements } = this.#owner
-    const onBegun = (): void => preparedStatements.nextBegins()
+    const onNext = (): void => preparedStatements.nextBegins()
     pipeline.replaceQueued(
       () => this.#statement.send(answered),
       (query) => {
-        this.#query = new EnclosedQuery(query, { begin, behind, onBegun })
+        this.#query = new EnclosedQuery(query, { begin, behind, onNext })
         return this.#query
       },
     )

@@ -1,6 +1,12 @@
-import { PROBE } from '../commit/server-report.ts'
-import { type Answered, type KnownOfProbes, type TrackedSession, XidTracker } from '../commit/xid-tracker.ts'
+import {
+  type Answered,
+  type KnownOfProbes,
+  type Probe,
+  type TrackedSession,
+  XidTracker,
+} from '../commit/xid-tracker.ts'
 import { markQuestion } from '../driver/answer-so-far.ts'
+import type { DriverQuery } from '../driver/internals.ts'
 import { type Pipeline, queryOf } from '../driver/pipeline.ts'
 import { PreparedQuestion } from '../driver/prepared-question.ts'
 import type { PreparedStatements } from '../driver/prepared-statements.ts'
@@ -55,13 +61,15 @@ class SessionWithPipeline implements TrackedSession {
     this.#pipeline.enqueue(markQuestion(queryOf(sql, answered)))
   }
 
-  sendBehind(sql: string, answered: Answered): void {
-    this.#pipeline.sendEarly(markQuestion(queryOf(sql, answered)))
+  sendBehind(probe: Probe): void {
+    this.#pipeline.sendEarly(probeQuery(probe, this.#prepared))
   }
+}
 
-  sendPreparedBehind(answered: Answered): void {
-    const question = new PreparedQuestion(PROBE_NAME, PROBE.withoutServer, PROBE_COLUMNS, answered)
-    this.#prepared.use(question)
-    this.#pipeline.sendEarly(question)
-  }
+/** A probe as the driver takes it. */
+export function probeQuery({ sql, isPrepared, answered }: Probe, prepared: PreparedStatements): DriverQuery {
+  if (!isPrepared) return markQuestion(queryOf(sql, answered))
+  const question = new PreparedQuestion(PROBE_NAME, sql, PROBE_COLUMNS, answered)
+  prepared.use(question)
+  return question
 }

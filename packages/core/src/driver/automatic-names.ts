@@ -3,6 +3,7 @@ import { mayChangeSearchPath } from '../sql/statement.ts'
 import { propertyOf } from '../thrown.ts'
 import { AdmittedNames } from './admitted-names.ts'
 import { markQuestion } from './answer-so-far.ts'
+import { EnclosedQuery } from './enclosed-query.ts'
 import type { FrequentText, FrequentTexts } from './frequent-texts.ts'
 import { type DriverInternals, type DriverQuery, internalsOf } from './internals.ts'
 import { keepListening } from './kept-listeners.ts'
@@ -54,6 +55,31 @@ const READING: ReadonlySet<string> = new Set([
 type Change = 'settings' | 'session' | 'pool'
 const REACH: Record<Change, number> = { settings: 1, session: 2, pool: 3 }
 
+/** The settings of a session by which the server reads a text. */
+class ReadingSettings {
+  /** Whether the application has set the search path, which old servers don't report. */
+  hasSetSearchPath = false
+  /** What the server has reported, now and when the session was last outside of a transaction. */
+  readonly #now = new Map<string, string>()
+  #outside = new Map<string, string>()
+
+  /** The server has reported a setting. Returns whether it matters. */
+  reported(name: string, value: string): boolean {
+    const matters = READING.has(name)
+    if (matters) this.#now.set(name, value)
+    return matters
+  }
+
+  /** Whether they are other ones than before the transaction: SET LOCAL and ROLLBACK leave them as they were. */
+  haveChanged(): boolean {
+    const [now, before] = [this.#now, this.#outside]
+    const isReported = now.has('search_path')
+    const isSame = now.size === before.size && [...now].every(([name, value]) => before.get(name) === value)
+    if (!isSame) this.#outside = new Map(now)
+    return !isSame || (!isReported && this.hasSetSearchPath)
+  }
+}
+
 /**
  * Names the frequent statements of a session, so that the server plans them once. The name is given when the driver sends the
  * statement: only then is it known what exactly is sent, and whether it is in a transaction. What becomes stale is the
@@ -70,15 +96,13 @@ export class AutomaticNames {
   /** The statement with values that the server executes, if it is one that may be prepared. */
   #running: FrequentText | undefined
   #isNamed = false
+  #isEnclosed = false
   #sentAt = 0
   /** Those that were sent behind it, in their order. */
   readonly #behind: { readonly known: FrequentText | undefined; readonly isNamed: boolean }[] = []
   /** What has changed since the session was last outside of a transaction. */
   #change: Change | undefined
-  #hasSetSearchPath = false
-  /** What the server has reported of its settings, now and when the session was last outside of a transaction. */
-  readonly #settings = new Map<string, string>()
-  #settingsOutside = new Map<string, string>()
+  readonly #settings = new ReadingSettings()
   /** Whether the server was asked which process serves the session. */
   #isAsked = false
 
@@ -103,14 +127,13 @@ export class AutomaticNames {
     keepListening(connection, 'errorMessage', (error) => this.#failed(error), 'first')
     keepListening(connection, 'commandComplete', (message) => this.#completed(String(message?.text)), 'first')
     session.onParameter((name, value) => {
-      if (!READING.has(name)) return
-      this.#settings.set(name, value)
-      this.#note('settings')
+      if (this.#settings.reported(name, value)) this.#note('settings')
     })
   }
 
   /** The driver is about to send a statement. Returns what is to be asked before. */
   #next(query: WaitingQuery): Question | undefined {
+    if (query instanceof EnclosedQuery) this.#nextEnclosed(query.statement)
     const { text } = query
     if (typeof text !== 'string' || Object.getPrototypeOf(query) !== Query.prototype) return undefined
     const { values } = query
@@ -127,10 +150,25 @@ export class AutomaticNames {
       if (this.#mustAsk()) return this.#askBefore(query)
       this.#nameIfAdmitted(known, query)
     }
+    this.#sends(known, query)
+    return undefined
+  }
+
+  /** The next statement goes into one write with the BEGIN of its transaction. There, nothing can be asked before it. */
+  #nextEnclosed(query: WaitingQuery): void {
+    const known = this.#countOf(query)
+    if (!known) return
+    if (known.changesSearchPath) this.#noteSearchPath()
+    if (known.where === 'anywhere' && this.#mayBeNamed(known)) this.#nameIfAdmitted(known, query)
+    this.#sends(known, query)
+    this.#isEnclosed = true
+  }
+
+  #sends(known: FrequentText, query: WaitingQuery): void {
     this.#running = known
     this.#isNamed = query.name !== undefined
+    this.#isEnclosed = false
     this.#sentAt = this.#texts.clock.now()
-    return undefined
   }
 
   /**
@@ -217,7 +255,7 @@ export class AutomaticNames {
   }
 
   #noteSearchPath(): void {
-    this.#hasSetSearchPath = true
+    this.#settings.hasSetSearchPath = true
     this.#note('settings')
   }
 
@@ -240,7 +278,7 @@ export class AutomaticNames {
       this.#names.clear()
       this.#prepared.forgetAll()
     } else if (tag === 'RESET') {
-      if (this.#hasSetSearchPath) this.#note('settings')
+      if (this.#settings.hasSetSearchPath) this.#note('settings')
     } else if (SHADOWS.test(tag)) this.#note('session')
     else if (CHANGES.test(tag)) this.#note('pool')
   }
@@ -252,7 +290,8 @@ export class AutomaticNames {
     const { connection } = this.#internals
     const routine = propertyOf(error, 'routine')
     if (connection.parsedStatements[known.name] === undefined) this.#names.delete(known.name)
-    else if (routine === CHANGED) this.#texts.noteChange(known, this.#internals.getTransactionStatus() === 'I')
+    else if (routine === CHANGED)
+      this.#texts.noteChange(known, !this.#isEnclosed && this.#internals.getTransactionStatus() === 'I')
     else if (routine === MISSING) this.#texts.noteLost()
   }
 
@@ -271,23 +310,15 @@ export class AutomaticNames {
     const next = this.#behind.shift()
     this.#running = next?.known
     this.#isNamed = next?.isNamed === true
+    this.#isEnclosed = false
     this.#sentAt = this.#texts.clock.now()
   }
 
   /** What has changed is in force: every statement is prepared again when it is next used. */
   #applyChange(change: Change): void {
     this.#change = undefined
-    const isOther = this.#haveSettingsChanged()
+    const isOther = this.#settings.haveChanged()
     if (change === 'pool') this.#pool.epoch++
     if (change === 'session' || isOther) this.#prepared.dropAll()
-  }
-
-  /** Whether the settings are other ones than before the transaction: SET LOCAL and ROLLBACK leave them as they were. */
-  #haveSettingsChanged(): boolean {
-    const [now, before] = [this.#settings, this.#settingsOutside]
-    const isReported = now.has('search_path')
-    const isSame = now.size === before.size && [...now].every(([name, value]) => before.get(name) === value)
-    if (!isSame) this.#settingsOutside = new Map(now)
-    return !isSame || (!isReported && this.#hasSetSearchPath)
   }
 }

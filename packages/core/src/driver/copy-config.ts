@@ -15,6 +15,19 @@ export function copyProperties<Config extends object>(
   return copy
 }
 
+/** A copy that has these properties, also where its class has a getter for one. */
+export function copyWith<Config extends object>(config: Config, properties: object): Config {
+  const copy = copyProperties(config)
+  if (isPlain(config)) return Object.assign(copy, properties)
+  for (const [key, value] of Object.entries(properties))
+    Object.defineProperty(copy, key, { value, writable: true, enumerable: true, configurable: true })
+  return copy
+}
+
+function isPlain(config: object): boolean {
+  return Object.getPrototypeOf(config) === Object.prototype && mayAssign(config, Object.prototype)
+}
+
 /** Whether assigning finds every property, and calls no setter of the class. */
 function mayAssign(config: object, prototype: object | null): boolean {
   const keys = Object.keys(config)

@@ -6,8 +6,8 @@ export interface Enclosure {
   readonly begin: string
   /** Goes behind the statement: a probe, or COMMIT. It is skipped if the statement fails. */
   readonly behind: DriverQuery | undefined
-  /** Called when the server has begun the transaction: what it says from now on concerns the statement. */
-  readonly onBegun?: (() => void) | undefined
+  /** Called when the server comes to the statement, and to what is behind it: what it says from then on concerns that. */
+  readonly onNext?: (() => void) | undefined
 }
 
 /** The driver's own statement, as far as it receives the answers of the server. */
@@ -26,12 +26,75 @@ interface ReceivingQuery extends DriverQuery, Omit<DescribedQuery, 'callback'> {
 /** The driver's protocol layer, as a statement writes to it. */
 interface Wire {
   readonly stream: { cork?(): void; uncork?(): void }
+  readonly parsedStatements: Record<string, string>
   readonly submittedNamedStatements?: Record<string, string>
   parse(statement: object): void
   bind(config: object): void
+  describe(what: object): void
   execute(config: object): void
   close(what: object): void
+  flush(): void
   sync(): void
+}
+
+/**
+ * The protocol layer for the statements of one write: begins the transaction before the first message, and sends no Sync. A
+ * class with all that the driver uses: an object that inherits from the connection would slow down each use of that.
+ */
+class EnclosedWire implements Wire {
+  readonly stream: Wire['stream']
+  readonly parsedStatements: Wire['parsedStatements']
+  readonly submittedNamedStatements: NonNullable<Wire['submittedNamedStatements']>
+  /** The driver closes a statement whose values it can't convert. It has told the caller by then. */
+  isRefused = false
+  readonly #wire: Wire
+  readonly #begin: string
+  #isBegun = false
+
+  constructor(wire: Wire, begin: string) {
+    this.stream = wire.stream
+    this.parsedStatements = wire.parsedStatements
+    this.submittedNamedStatements = wire.submittedNamedStatements ?? {}
+    this.#wire = wire
+    this.#begin = begin
+  }
+
+  parse(statement: object): void {
+    this.#beginOnce()
+    this.#wire.parse(statement)
+  }
+
+  bind(config: object): void {
+    this.#beginOnce()
+    this.#wire.bind(config)
+  }
+
+  describe(what: object): void {
+    this.#wire.describe(what)
+  }
+
+  execute(config: object): void {
+    this.#wire.execute(config)
+  }
+
+  close(what: object): void {
+    this.isRefused = true
+    this.#wire.close(what)
+  }
+
+  flush(): void {
+    this.#wire.flush()
+  }
+
+  sync(): void {}
+
+  #beginOnce(): void {
+    if (this.#isBegun) return
+    this.#isBegun = true
+    this.#wire.parse({ text: this.#begin })
+    this.#wire.bind({})
+    this.#wire.execute({})
+  }
 }
 
 /**
@@ -42,9 +105,9 @@ interface Wire {
  * @see https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
  */
 export class EnclosedQuery implements DriverQuery {
-  /** The driver notes the name with the text when the server has parsed a statement. So it is hidden until it is the turn. */
+  /** The driver notes the name with the text when the server has parsed a statement. So each has its turn. */
   name: string | undefined = undefined
-  readonly text: string | undefined
+  text: string | undefined
   queryMode = 'extended'
   readonly #query: ReceivingQuery
   readonly #enclosure: Enclosure
@@ -58,8 +121,12 @@ export class EnclosedQuery implements DriverQuery {
     this.#enclosure = enclosure
     this.#behind = enclosure.behind as ReceivingQuery | undefined
     this.text = this.#query.text
-    this.#query.queryMode = 'extended'
     if (this.#behind) this.#behind.queryMode = 'extended'
+  }
+
+  /** The driver's own statement. */
+  get statement(): DriverQuery {
+    return this.#query
   }
 
   /** Whether the server has begun the transaction. */
@@ -76,45 +143,17 @@ export class EnclosedQuery implements DriverQuery {
     const wire = connection as Wire
     wire.stream.cork?.()
     try {
-      const inner = this.#withoutSync(wire)
+      const inner = new EnclosedWire(wire, this.#enclosure.begin)
+      this.#query.queryMode = 'extended'
       const problem = this.#query.submit(inner)
       if (problem) return problem // The driver has refused it, and nothing was written.
-      if (!this.#hasFailed) this.#behind?.submit(inner)
+      this.#hasFailed = inner.isRefused
+      if (!inner.isRefused) this.#behind?.submit(inner)
       wire.sync()
       return null
     } finally {
       wire.stream.uncork?.()
     }
-  }
-
-  /** The protocol layer for the driver's statements: begins the transaction before the first message, and sends no Sync. */
-  #withoutSync(wire: Wire): Wire {
-    let isBegun = false
-    const begin = (): void => {
-      if (isBegun) return
-      isBegun = true
-      wire.parse({ text: this.#enclosure.begin })
-      wire.bind({})
-      wire.execute({})
-    }
-    const parse = (statement: object): void => {
-      begin()
-      wire.parse(statement)
-    }
-    const bind = (config: object): void => {
-      begin()
-      wire.bind(config)
-    }
-    // The driver closes a statement whose values it can't convert. It has told the caller by then.
-    const close = (what: object): void => {
-      this.#hasFailed = true
-      wire.close(what)
-    }
-    const own = { parse, bind, close, sync: () => {} }
-    return Object.create(
-      wire,
-      Object.fromEntries(Object.entries(own).map(([name, value]) => [name, { value }])),
-    ) as Wire
   }
 
   handleRowDescription(message: Parameters<DescribedQuery['handleRowDescription']>[0]): void {
@@ -134,12 +173,12 @@ export class EnclosedQuery implements DriverQuery {
   handleCommandComplete(message: unknown, connection: unknown): void {
     if (this.#part === 'begin') return this.#begun()
     this.#current.handleCommandComplete(message, connection)
-    this.#part = 'behind'
+    this.#executed()
   }
 
   handleEmptyQuery(connection: unknown): void {
     this.#current.handleEmptyQuery(connection)
-    this.#part = 'behind'
+    this.#executed()
   }
 
   handlePortalSuspended(connection: unknown): void {
@@ -155,10 +194,11 @@ export class EnclosedQuery implements DriverQuery {
   }
 
   handleError(error: Error, connection: unknown): void {
-    const { name } = this.#query
-    // The server may have skipped its Parse.
-    if (name) delete (connection as Partial<Wire>).submittedNamedStatements?.[name]
+    const { submittedNamedStatements: submitted } = connection as Partial<Wire>
+    // The server may have skipped their Parse.
+    for (const each of [this.#query, this.#behind]) if (each?.name) delete submitted?.[each.name]
     this.#hasFailed = true
+    if (this.#part === 'behind') this.#behind?.handleError(error, connection)
     this.#query.handleError(error, connection)
   }
 
@@ -175,6 +215,14 @@ export class EnclosedQuery implements DriverQuery {
   #begun(): void {
     this.#part = 'statement'
     this.name = this.#query.name
-    this.#enclosure.onBegun?.()
+    this.#enclosure.onNext?.()
+  }
+
+  #executed(): void {
+    if (this.#part === 'behind') return
+    this.#part = 'behind'
+    this.name = this.#behind?.name
+    this.text = this.#behind?.text
+    this.#enclosure.onNext?.()
   }
 }

@@ -6,7 +6,7 @@ import type { AcquireOptions } from '../options/call-options.ts'
 import { OPTIONS } from '../options/option-table.ts'
 import { currentScope } from '../runtime/pool-options-scope.ts'
 import { isInstance } from '../thrown.ts'
-import { runResolved, type Transact } from './run-transaction.ts'
+import { originOfTransaction, runResolved, type Transact } from './run-transaction.ts'
 import { Transaction, type TransactionFunction } from './transaction.ts'
 import {
   beginStatement,
@@ -34,8 +34,13 @@ export async function transactionOn<Result>(
 ): Promise<Result> {
   requireFunction(fn, 'transaction(fn, options)')
   const { modes, run } = resolveTransactionOptions(options)
-  return await runResolved((each, attempt) => runOnce(source, modes, rollbackMillis, each, attempt), fn, run)
+  const transact: Transact<Transaction, Result> = (each, attempt) =>
+    runOnce(source, modes, rollbackMillis, each, attempt)
+  return await runResolved(transact, fn, run, originOfTransaction())
 }
+
+/** How it runs without a signal. */
+const STATEMENT_RUN = resolveTransactionOptions({}).run
 
 /**
  * Runs one statement in a transaction of its own, in two round trips: see `EnclosedRun`. Where that isn't possible, BEGIN,
@@ -44,10 +49,10 @@ export async function transactionOn<Result>(
 export async function statementOn(
   source: TransactionSource,
   statement: QueryConfig,
-  options: RunOptions,
+  options: Pick<RunOptions, 'signal'>,
   rollbackMillis: number,
 ): Promise<QueryResult> {
-  const { run } = resolveTransactionOptions(options)
+  const run = options.signal ? resolveTransactionOptions(options).run : STATEMENT_RUN
   const transact: Transact<Transaction, QueryResult> = async (fn, attempt) => {
     currentScope()?.attempt?.hideClient()
     const client = await source.connect()
@@ -59,7 +64,8 @@ export async function statementOn(
       client.release()
     }
   }
-  return await runResolved(transact, (tx: Transaction) => tx.query(statement), run)
+  // No code of the application runs in it, which could ask for another transaction.
+  return await runResolved(transact, (tx: Transaction) => tx.query(statement), run, undefined)
 }
 
 /** One attempt: BEGIN, the function, COMMIT or ROLLBACK. */

@@ -1,7 +1,7 @@
 import pRetry from 'p-retry'
 import type { QueryConfig, QueryResult } from 'pg'
 import { kindToSend, textOf } from '../connection/query-arguments.ts'
-import { copyProperties } from '../driver/copy-config.ts'
+import { copyWith } from '../driver/copy-config.ts'
 import { OptionsError, PoolTimeoutError } from '../errors.ts'
 import { checkGroupKeys, Problems, readOptions, withoutUndefined } from '../options/check.ts'
 import { TRANSACTION_RETRY } from '../options/option-table.ts'
@@ -147,7 +147,7 @@ async function runWrite(
   values: unknown[] | undefined,
   options: StatementOptions | undefined,
 ): Promise<QueryResult> {
-  const statement = withProperties(statementOf(query, values), withoutUndefined({ prepare: options?.prepare }))
+  const statement = copyWith(statementOf(query, values), withoutUndefined({ prepare: options?.prepare }))
   const given = options?.signal ?? (statement as StatementOptions).signal
   try {
     return await statementOn(source, statement, given ? { signal: given } : {}, rollbackMillis)
@@ -166,10 +166,10 @@ async function runStatement(
   { signal, idempotent, transactional, prepare, retryRead }: StatementOptions,
 ): Promise<QueryResult> {
   const plain = statementOf(query, values)
-  const statement = prepare === undefined ? plain : withProperties(plain, { prepare })
+  const statement = prepare === undefined ? plain : copyWith(plain, { prepare })
   if (transactional) return await statementOn(source, statement, signal ? { signal } : {}, rollbackMillis)
   const own = withoutUndefined({ signal, retryRead })
-  const abortable = Object.keys(own).length > 0 ? withProperties(statement, own) : statement
+  const abortable = Object.keys(own).length > 0 ? copyWith(statement, own) : statement
   if (!idempotent) return await source.query(abortable)
   let failed: { readonly error: Error; readonly at: number } | undefined
   const tryOnce = (attempt: number): Promise<QueryResult> => {
@@ -199,15 +199,7 @@ function statementOf(query: string | QueryConfig, values: unknown[] | undefined)
   if (typeof query === 'string') return { text: query, transactional: false, ...(values && { values }) } as QueryConfig
   // `pool.query` calls no callback that is in the config, as with pg. And a client must not enclose it again.
   const done = { idempotent: undefined, transactional: false, callback: undefined }
-  return withProperties(query, { ...done, ...(values && { values }) })
-}
-
-/** A copy that has these properties, also where the class has a getter for one. */
-function withProperties(statement: QueryConfig, properties: object): QueryConfig {
-  const copy = copyProperties(statement)
-  for (const [key, value] of Object.entries(properties))
-    Object.defineProperty(copy, key, { value, writable: true, enumerable: true, configurable: true })
-  return copy
+  return copyWith(query, { ...done, ...(values && { values }) })
 }
 
 /** The options in a statement, also those that its class has getters for. */

@@ -46,17 +46,23 @@ export async function runTransaction<Tx, Result>(
   options: RunOptions = {},
 ): Promise<Result> {
   requireFunction(fn, 'transaction')
-  return await runResolved(transact, fn, resolveRunOptions('transaction', options))
+  return await runResolved(transact, fn, resolveRunOptions('transaction', options), originOfTransaction())
 }
 
-/** The same with options that have been checked. */
+/** Its stack shows who has asked for a transaction, for the error when another one is asked for in it, in vain. */
+export function originOfTransaction(): Error {
+  return new Error('The outer transaction was asked for here')
+}
+
+/** The same with options that have been checked. `origin`: see `originOfTransaction`. */
 export function runResolved<Tx, Result>(
   transact: Transact<Tx, Result>,
   fn: TransactionWork<Tx, Result>,
   options: ResolvedRunOptions,
+  origin: Error | undefined,
 ): Promise<Result> {
   const { timeoutMillis } = options
-  if (timeoutMillis === Number.POSITIVE_INFINITY) return runAttempts(transact, fn, options)
+  if (timeoutMillis === Number.POSITIVE_INFINITY) return runAttempts(transact, fn, options, origin)
   const deadline = new AbortController()
   const cancel = systemClock.schedule(
     timeoutMillis,
@@ -65,20 +71,20 @@ export function runResolved<Tx, Result>(
   )
   const given = options.acquire.signal ?? currentScope()?.signal
   const signal = given ? AbortSignal.any([given, deadline.signal]) : deadline.signal
-  return runAttempts(transact, fn, { ...options, acquire: { ...options.acquire, signal } }).finally(cancel)
+  return runAttempts(transact, fn, { ...options, acquire: { ...options.acquire, signal } }, origin).finally(cancel)
 }
 
 async function runAttempts<Tx, Result>(
   transact: Transact<Tx, Result>,
   fn: TransactionWork<Tx, Result>,
   { retry, acquire, onRetry }: ResolvedRunOptions,
+  origin: Error | undefined,
 ): Promise<Result> {
   const signal = acquire.signal ?? currentScope()?.signal
   // A final result or error does not pass through p-retry, which accepts only an Error as an error, and rejects with the
   // signal's reason even if the signal was aborted after a COMMIT.
   let end: (() => Result) | undefined
   const outer = currentScope()?.attempt
-  const origin = new Error('The outer transaction was asked for here')
   let failed: { readonly attempt: TransactionAttempt; readonly error: Error; readonly at: number } | undefined
   const tryOnce = async (number: number): Promise<void> => {
     const attempt = new TransactionAttempt(number, outer, origin)
