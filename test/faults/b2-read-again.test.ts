@@ -4,6 +4,7 @@ import { Query } from 'pg'
 import Cursor from 'pg-cursor'
 import { describe, expect } from 'vitest'
 import { type Cluster, freePort } from '../support/index.ts'
+import { message, ScriptedServer } from '../support/scripted-server.ts'
 import { test } from './support/aimed-test.ts'
 import { atEachByte, test as byteTest } from './support/at-each-byte.ts'
 import { expectHealthy } from './support/health.ts'
@@ -342,3 +343,20 @@ byteTest(
     expect((await atEachByte(cluster, direct, asText, 3)).length).toBeGreaterThan(50)
   },
 )
+
+test('a read that may have run, and whose second run the server refuses for what it lacks, tells the loss', async () => {
+  await using server = await ScriptedServer.start(async (session) => {
+    await session.next()
+    session.send(message.loggedIn(session.number))
+    for (let asked = await session.next(); asked; asked = await session.next()) {
+      if (asked.letter === 'Q' && asked.body.includes('from entry')) return session.close()
+      if (asked.letter === 'Q' || asked.letter === 'S')
+        session.send(message.error('ERROR', '53200', 'out of memory'), message.ready())
+    }
+  })
+  await using pool = holdfast({ ...server.config(), prePing: false, watch: false })
+  const error = await rejection(pool.query('select n from entry'))
+  expect(error).toBeInstanceOf(ConnectionLostError)
+  expect(error).toMatchObject({ phase: 'query', commitOutcome: 'unknown' })
+  expect(error.message).toMatch(/; not run again: out of memory$/)
+})

@@ -4,12 +4,12 @@ import { encloseOn } from '../connection/leased-client-factory.ts'
 import type { LeasedClient } from '../connection/physical-client.ts'
 import { isSubmittable, kindToSend, textOf } from '../connection/query-arguments.ts'
 import { copyProperties } from '../driver/copy-config.ts'
-import { ConnectionLostError } from '../errors.ts'
+import { addReason, ConnectionLostError } from '../errors.ts'
 import { isConnectionLost } from '../policy/classify-error.ts'
 import { functionsToAsk, isEnclosable } from '../policy/enclosing.ts'
 import { markTooSlow, wasTooSlow } from '../policy/slowness.ts'
 import { type CalledFunction, KnownTexts, readSql } from '../sql/statement.ts'
-import { codeOf, propertyOf } from '../thrown.ts'
+import { codeOf, messageOf, propertyOf } from '../thrown.ts'
 
 /** A statement, as it was given to `query`. */
 export interface Call {
@@ -40,6 +40,11 @@ const TEXTS = { getTypeParser: () => String } as unknown as QueryConfig['types']
 
 /** read_only_sql_transaction, undefined_table (a temporary one of the lost session), invalid_schema_name (its schema). */
 const NOT_THE_SAME: ReadonlySet<unknown> = new Set(['25006', '42P01', '3F000'])
+
+/** Whether the server refused it for what it lacks, be it BEGIN or the statement: that tells nothing of the run before. */
+function isOutOfResources(error: Error): boolean {
+  return codeOf(error)?.startsWith('53') === true
+}
 
 /**
  * The plain reads of a pool that are run again after a loss although they may have run. They run in a transaction that only
@@ -75,7 +80,13 @@ export class ReadsAgain {
       if (lost) return told(lost, undefined as never)
       if (!isRead) return refuse()
       const answered = (error: Error | null, result?: QueryResult): void => {
-        if (error && NOT_THE_SAME.has(codeOf(error)) && !isConnectionLost(error)) return refuse()
+        if (error && !isConnectionLost(error)) {
+          if (NOT_THE_SAME.has(codeOf(error))) return refuse()
+          if (isOutOfResources(error)) {
+            addReason(loss, messageOf(error))
+            return refuse()
+          }
+        }
         told(error, result as QueryResult)
       }
       onRun()

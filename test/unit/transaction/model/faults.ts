@@ -53,7 +53,7 @@ export interface Fault {
 const INQUIRY = /^begin read only$|pg_xact_status|pg_terminate_backend|pg_control_checkpoint|^select wait_event/
 
 const TARGETS: readonly (readonly [Target, RegExp])[] = [
-  ['begin', /^begin\b(?! read)/i],
+  ['begin', /^begin\b/i],
   ['commit', /\bcommit\b/i],
   ['rollback', /^rollback$/i],
   ['write', /\bledger\b|write|audited/],

@@ -183,7 +183,7 @@ export class Link implements SocketPeer, SessionClient {
     if (what.kind === 'start-up') this.#logIn()
     else {
       this.#cuts.push(ofAnswer?.effect as Cut | undefined)
-      const isRefused = /^begin\b(?! read)/i.test(what.text) && due.some(({ effect }) => effect.do === 'refuse BEGIN')
+      const isRefused = /^begin\b/i.test(what.text) && due.some(({ effect }) => effect.do === 'refuse BEGIN')
       this.#session?.receive(what, isRefused)
     }
     this.#apply(due, 'meanwhile')
