@@ -18,6 +18,7 @@ const WITH_EXAMPLES = [
   'packages/typeorm/README.md',
   'docs/drizzle.md',
   'docs/guide.md',
+  'docs/hosts.md',
   'docs/kysely.md',
   'docs/migrating.md',
   'docs/observability.md',

@@ -1,6 +1,6 @@
 import diagnostics_channel from 'node:diagnostics_channel'
 import { readFile } from 'node:fs/promises'
-import type { Pool, PoolEventMessage, PoolEventType } from '@holdfast/core'
+import type { HostOptions, Pool, PoolEventMessage, PoolEventType } from '@holdfast/core'
 import { describe, expect, vi } from 'vitest'
 import { test } from '../faults/support/aimed-test.ts'
 import { holdfast, warmUp } from '../faults/support/pools.ts'
@@ -129,6 +129,22 @@ const PROVOCATIONS: Record<PoolEventType, Provoke> = {
     await Promise.all([statement, told()])
     return pool
   },
+  async 'host-changed'({ proxy, proxied, direct }) {
+    const pool = holdfast({ ...direct, name: direct.application_name, max: 1, hosts: [proxied, direct].map(hostOf) })
+    await pool.query('select 1')
+    proxy.refuse()
+    proxy.cut('rst')
+    await pool.query('select 1')
+    await proxy.heal()
+    return pool
+  },
+  async 'standby-refused-write'({ cluster, direct }) {
+    const standby = await cluster.standby()
+    const pool = holdfast({ ...direct, name: direct.application_name, hosts: [standby, cluster].map(hostOf) })
+    await rejection(pool.query('create temp table refused ()'))
+    await standby[Symbol.asyncDispose]()
+    return pool
+  },
   async 'transaction-retried'(servers) {
     const pool = await usedOnce(servers)
     await pool.transaction(async (tx) => {
@@ -167,6 +183,10 @@ const PROVOCATIONS: Record<PoolEventType, Provoke> = {
     await pool.end()
     return pool
   },
+}
+
+function hostOf({ host, port }: { readonly host: string; readonly port: number }): HostOptions {
+  return { host, port }
 }
 
 async function loseOne({ cluster, direct }: Servers): Promise<Pool> {

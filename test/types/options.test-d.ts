@@ -82,7 +82,7 @@ describe('the table of options', () => {
 
   test('reads every option into the type that the interface gives it, or into what that stands for', () => {
     type Values = { [Name in keyof Table]: ReturnType<Table[Name]['read']> }
-    type Completed = 'prePing' | 'watch' | 'connectRetry' | 'prepare' | 'echo' | 'logger' | 'onConnect'
+    type Completed = 'hosts' | 'prePing' | 'watch' | 'connectRetry' | 'prepare' | 'echo' | 'logger' | 'onConnect'
     expectTypeOf<Omit<Values, Completed>>().toEqualTypeOf<Readonly<Omit<Given, Completed>>>()
     expectTypeOf<Pick<Values, 'logger' | 'onConnect'>>().toExtend<Pick<OwnOptions, 'logger' | 'onConnect'>>()
     expectTypeOf<Exclude<Values['prePing'], false>>().toExtend<PrePingOptions>()

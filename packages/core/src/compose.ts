@@ -1,22 +1,25 @@
 import type { Client, PoolConfig } from 'pg'
 import { CommitResolver } from './commit/resolver.ts'
 import { Connector } from './connect/connector.ts'
+import { HostList } from './connect/host-list.ts'
 import type { Connection } from './connection/connection.ts'
 import { ask } from './connection/question.ts'
 import { reachesAddress } from './driver/reach.ts'
 import { Engine } from './engine/engine.ts'
+import { ConnectError, noAnswer } from './errors.ts'
 import { availableConnections, knownWorkers } from './guard/capacity.ts'
 import { ProcessGuard } from './guard/process-guard.ts'
+import type { Host } from './options/hosts.ts'
 import type { Logger, PoolOptions } from './options/pool-options.ts'
 import type { EchoLevel, Watch } from './options/read-values.ts'
 import type { ResolvedOptions } from './options/resolved-options.ts'
 import { deathError, reachOfDeath } from './policy/death.ts'
 import { INTERNAL_QUERY_TIMEOUT_MILLIS } from './policy/reset.ts'
 import { publishRetry } from './rerun/reruns.ts'
-import { type Clock, systemClock } from './runtime/clock.ts'
+import { type Clock, systemClock, withinPatience } from './runtime/clock.ts'
 import { diagnosticsChannel } from './telemetry/diagnostics-channel.ts'
 import { echo } from './telemetry/echo.ts'
-import { type PoolEventType, Publisher } from './telemetry/events.ts'
+import { type EventHost, type PoolEventType, Publisher } from './telemetry/events.ts'
 import { pgEvents } from './telemetry/pg-events.ts'
 import type { PoolStatus } from './telemetry/status.ts'
 import { warnings } from './telemetry/warnings.ts'
@@ -52,9 +55,9 @@ export function subscribeAll(publisher: Publisher, { options, clock, status }: S
 /** How long a lost COMMIT is asked for if callers have no deadline. */
 const LONGEST_RESOLVE_MILLIS = 60_000
 
-/** A session beside the pool, for the questions of the watch and of the resolver. */
-async function openSession(connector: Connector, clock: Clock): Promise<SessionAside> {
-  const connection = await connector.openAside()
+/** A session beside the pool, for the questions of the watch and of the resolver: to this host, if there are several. */
+async function openSession(connector: Connector, clock: Clock, host: Host | undefined): Promise<SessionAside> {
+  const connection = await connector.openAside(host)
   return {
     ask: (sql, timeoutMillis) => ask(connection, sql, clock, timeoutMillis),
     close: (timeoutMillis) => connection.close(timeoutMillis, undefined),
@@ -79,7 +82,7 @@ function composeWatch({ options, clock, publisher, connector, engine }: WatchNee
     clock,
     timeoutMillis,
     askIdle: (sql, millis) => engine().healthCheck.askIdle((connection) => ask(connection, sql, clock, millis)),
-    openSession: () => openSession(connector(), clock),
+    openSession: () => openSession(connector(), clock, connector().hosts?.current),
   })
   const watcher = new Watcher<Connection>({
     clock,
@@ -116,6 +119,42 @@ function composeWatch({ options, clock, publisher, connector, engine }: WatchNee
   return watcher
 }
 
+/** A host that answers no login for so many times its patience is taken for one that can't be reached. */
+const PATIENCES = 3
+
+/** Where another host may know more, this one isn't waited for as long as callers would. One that is late is closed. */
+function inTime(
+  opening: Promise<SessionAside>,
+  clock: Clock,
+  patienceMillis: number,
+  where: EventHost,
+): Promise<SessionAside> {
+  const millis = patienceMillis * PATIENCES
+  let isLate = false
+  opening.then(
+    (session) => isLate && session.close(0),
+    () => {},
+  )
+  return withinPatience(clock, millis, opening, () => {
+    isLate = true
+    return new ConnectError({ ...where, database: undefined }, noAnswer(millis))
+  })
+}
+
+/** The hosts that a connection looks for one that suits; undefined if there is a single one, in any role. */
+function hostListOf(options: ResolvedOptions, clock: Clock): HostList | undefined {
+  const { hosts, targetSessionAttrs } = options
+  if (hosts.length === 0 && targetSessionAttrs === 'any') return undefined
+  return new HostList({ ...options, hosts: hosts.length > 0 ? hosts : [AS_GIVEN] }, clock)
+}
+
+/** A single host: the driver reads where it is. */
+const AS_GIVEN: Host = { host: undefined, port: undefined }
+
+function shown({ host = '', port = 0 }: Host): EventHost {
+  return { host, port }
+}
+
 /** The pool, as the subscribers know it. */
 export interface ComposedPool extends NodeJS.EventEmitter {
   status(): PoolStatus
@@ -140,16 +179,21 @@ export function composeEngine(
   const watch = composeWatch({ options, clock, publisher, connector: () => connector, engine: () => engine })
   // DISCARD ALL drops prepared statements after each lease.
   const prepare = options.resetOnReturn === 'discard' ? false : options.prepare
+  const hosts = hostListOf(options, clock)
   const connector: Connector = new Connector(
     {
+      hosts,
+      onHostChanged: ({ from, to, role }) =>
+        publisher.publish({ type: 'host-changed', from: shown(from), to: shown(to), role }),
+      onRefusedByStandby: (host) => publisher.publish({ type: 'standby-refused-write', host: shown(host) }),
       watch,
       commits:
         options.lostCommit === 'report'
           ? undefined
           : {
               timeoutMillis: options.commitTimeoutMillis,
-              resolve: (transaction) => resolver.resolve(transaction),
-              fence: (session) => resolver.fence(session),
+              resolve: (transaction, host) => resolver.resolve(transaction, host),
+              fence: (session, host) => resolver.fence(session, host),
               onResolved: (resolved) => publisher.publish({ type: 'commit-resolved', ...resolved }),
               isRefused: false,
               arePrepared: prepare !== false,
@@ -174,7 +218,11 @@ export function composeEngine(
     clock,
   )
   const resolver = new CommitResolver({
-    openSession: () => openSession(connector, clock),
+    openSession: (host) => {
+      const opening = openSession(connector, clock, host)
+      return host ? inTime(opening, clock, options.hostPatienceMillis, shown(host)) : opening
+    },
+    otherHosts: (host) => options.hosts.filter((each) => each !== host),
     clock,
     timeoutMillis: Math.min(options.connectionTimeoutMillis, LONGEST_RESOLVE_MILLIS),
     onFenced: (fenced) => publisher.publish({ type: 'session-fenced', ...fenced }),

@@ -27,6 +27,7 @@ export {
 export { NullPool, type NullPoolOptions } from './null-pool.ts'
 export type { AcquireOptions, DisposeOptions, DrainOptions } from './options/call-options.ts'
 export type {
+  HostOptions,
   Logger,
   PoolOptions,
   PrePingOptions,
@@ -35,11 +36,13 @@ export type {
   ResetInfo,
   ResetPolicy,
   RetryOptions,
+  TargetSessionAttrs,
   WatchOptions,
 } from './options/pool-options.ts'
 export { mayShare, readOn, sharesReads } from './plain-reads.ts'
 export { isDisconnect, isRetryable } from './policy/classify-error.ts'
 export type { DeadVerdict } from './policy/death.ts'
+export type { HostRole } from './policy/host-suitability.ts'
 export type { RetireReason } from './policy/retirement.ts'
 export { Pool } from './pool.ts'
 export type { ConnectCallback } from './pool-callers.ts'
@@ -49,12 +52,13 @@ export type { PoolEventMessage } from './telemetry/diagnostics-channel.ts'
 export type {
   DeadStatement,
   EventConnection,
+  EventHost,
   PoolEvent,
   PoolEventType,
   StatementRetryReason,
   WatchLimit,
 } from './telemetry/events.ts'
-export type { ConnectionInspection, PoolStatus, SlowStatement } from './telemetry/status.ts'
+export type { ConnectionInspection, HostStatus, PoolStatus, SlowStatement } from './telemetry/status.ts'
 export type { StatementOptions } from './transaction/run-statement.ts'
 export { type AttemptInfo, runTransaction, type Transact, type TransactionWork } from './transaction/run-transaction.ts'
 export type { Transaction, TransactionFunction } from './transaction/transaction.ts'

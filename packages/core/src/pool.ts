@@ -6,6 +6,7 @@ import type { Engine } from './engine/engine.ts'
 import { PoolClosedError } from './errors.ts'
 import type { AcquireOptions, DisposeOptions, DrainOptions } from './options/call-options.ts'
 import { resolveDispose, resolveDrain } from './options/call-options.ts'
+import { leadingToFirst, showCurrentHost } from './options/hosts.ts'
 import { OPTIONS } from './options/option-table.ts'
 import type { PoolOptions } from './options/pool-options.ts'
 import { type ResolvedOptions, resolveOptions } from './options/resolved-options.ts'
@@ -83,14 +84,14 @@ export class Pool extends PgPool implements AsyncDisposable {
   /** @throws {OptionsError} that names every option that can't work. */
   constructor(options: PoolOptions = {}) {
     const resolved = resolveOptions(options)
-    const given = copyOptions(options)
+    const given = leadingToFirst(copyOptions(options), resolved.hosts)
     super(given as PoolConfig)
     this.#options = resolved
     Object.assign(this, { Client: clientThatListens((options.Client ?? undefined) as typeof pg.Client | undefined) })
     showOptions(this.options, resolved, addressIn)
     this.#engine = composeEngine(this, given, resolved, () => clientConfig(this.options))
-    const { transactionalWrites, closeTimeoutMillis: rollbackMillis } = resolved
-    this.#statementSettings = { publisher: this.#engine.publisher, transactionalWrites, rollbackMillis }
+    showCurrentHost(this.options, resolved.hosts, () => this.#engine.connector.hosts?.current)
+    this.#statementSettings = statementSettingsOf(this.#engine, resolved)
   }
 
   /**
@@ -302,11 +303,22 @@ export function callerStack(
   return options.leakDetectionMillis === Number.POSITIVE_INFINITY ? undefined : stackAbove('Acquired here', method)
 }
 
-function poolStatus({ inventory, waitingCount }: Engine, options: ResolvedOptions, isClosed: boolean): PoolStatus {
+function statementSettingsOf({ publisher }: Engine, options: ResolvedOptions): StatementSettings {
+  const { transactionalWrites, closeTimeoutMillis: rollbackMillis } = options
+  return { publisher, transactionalWrites, rollbackMillis }
+}
+
+function poolStatus(
+  { inventory, waitingCount, connector }: Engine,
+  options: ResolvedOptions,
+  isClosed: boolean,
+): PoolStatus {
   const { name, max, maxIdle } = options
   const { longestLease, ...counts } = inventory.occupancy(systemClock.now())
   const { size } = inventory
-  return statusOf({ name, pid: process.pid, max, maxIdle, size, ...counts, waiting: waitingCount, isClosed })
+  const counted = { name, pid: process.pid, max, maxIdle, size, ...counts, waiting: waitingCount, isClosed }
+  const { hosts } = connector
+  return statusOf(hosts && options.hosts.length > 0 ? { ...counted, hosts: hosts.status } : counted)
 }
 
 /** The options that concern pg's client. Its timeouts are left out: those of the pool replace them. */

@@ -22,9 +22,9 @@ export function postgresPoolOn(pool: Pool, takeLeased: () => LeasedClient | unde
 
 /** The class of the clients over which Kysely cancels queries and kills sessions. */
 function controlClientOf(pool: Pool): typeof Client {
-  const { password, connectionString } = pool.options // Not enumerable.
   return class ControlClient extends (pool as unknown as { readonly Client: typeof Client }).Client {
     constructor() {
+      const { password, connectionString } = pool.options // Not enumerable. They lead to the host of the pool's connections.
       super({
         ...pool.options,
         password,

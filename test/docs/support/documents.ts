@@ -17,6 +17,7 @@ export const DOCUMENTS: readonly string[] = [
   'docs/drizzle.md',
   'docs/failure-modes.md',
   'docs/guide.md',
+  'docs/hosts.md',
   'docs/kysely.md',
   'docs/migrating.md',
   'docs/observability.md',

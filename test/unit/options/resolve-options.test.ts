@@ -21,6 +21,11 @@ describe('the defaults', () => {
     expect(resolveOptions({})).toEqual({
       max: 10,
       min: 0,
+      hosts: [],
+      targetSessionAttrs: 'any',
+      loadBalanceHosts: false,
+      hostRecheckMillis: 10_000,
+      hostPatienceMillis: 1000,
       connectionTimeoutMillis: 30_000,
       idleTimeoutMillis: 10_000,
       maxLifetimeMillis: Number.POSITIVE_INFINITY,

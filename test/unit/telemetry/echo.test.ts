@@ -114,6 +114,8 @@ describe('under debug', () => {
       'info',
       'Connections belong to pid 17, attempting to check out in pid 18; dropping all',
     ],
+    [sample('host-changed'), 'info', 'Connecting to h2:5433 (primary), no longer to h1:5432'],
+    [sample('host-changed', { role: undefined }), 'info', 'Connecting to h2:5433, no longer to h1:5432'],
     [sample('recovered'), 'info', 'Connected again after 4.3 s, 12 attempts failed'],
     [sample('recovered', { failedAttempts: 1 }), 'info', 'Connected again after 4.3 s, 1 attempt failed'],
     [sample('recovered', { afterMillis: 12.4, failedAttempts: 0 }), 'info', 'Connected again after 12 ms'],

@@ -36,6 +36,8 @@ const SAMPLES: Samples = {
   'process-changed': { from: 17, to: 18 },
   'transaction-left-open': {},
   'capacity-exceeded': { max: 10, workers: 4, available: 30 },
+  'host-changed': { from: { host: 'h1', port: 5432 }, to: { host: 'h2', port: 5433 }, role: 'primary' },
+  'standby-refused-write': { host: { host: 'h2', port: 5433 } },
   recovered: { afterMillis: 4321, failedAttempts: 12 },
   'transaction-retried': { attempt: 2, error: conflict(), pausedMillis: 57.2 },
   'statement-retried': { attempt: 2, error: loss.cause, pausedMillis: 57.2, reason: 'idempotent' },

@@ -196,6 +196,7 @@ test('no other event is wanted or warned about', () => {
     'connection-leak-suspected',
     'transaction-left-open',
     'capacity-exceeded',
+    'standby-refused-write',
     'prepare-stopped',
   ]
   expect(TYPES.filter((type) => wants(type) === true)).toEqual(HEARD)
@@ -208,6 +209,7 @@ test.each<[PoolEvent, string]>([
   [sample('connection-leak-suspected'), 'HOLDFAST_LEASE_OVERDUE'],
   [sample('connection-released', { wasOverdue: true }), 'HOLDFAST_LATE_RELEASE'],
   [sample('capacity-exceeded'), 'HOLDFAST_CAPACITY_EXCEEDED'],
+  [sample('standby-refused-write'), 'HOLDFAST_STANDBY'],
   [sample('connect-failed'), 'HOLDFAST_CONNECT_FAILED'],
 ])('with a logger, $0.type is warned of with its code, %1', (event, code) => {
   const logger = new RecordingLogger()

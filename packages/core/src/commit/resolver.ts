@@ -1,12 +1,26 @@
 import pRetry from 'p-retry'
 import { ConnectError } from '../errors.ts'
+import type { Host } from '../options/hosts.ts'
 import { mayAskAgain } from '../policy/classify-error.ts'
 import type { Clock, KeepsAlive } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
 import { isInstance, messageOf } from '../thrown.ts'
 import type { Row } from './server-report.ts'
-import { type Ask, readServerReport, type ServerReport, sessionQuery, terminateQuery } from './server-report.ts'
-import { type CommitVerdict, judgeVerdict, type ServerIdentity, type TransactionIdentity } from './verdict.ts'
+import {
+  type Ask,
+  readPrimary,
+  readServerReport,
+  type ServerReport,
+  sessionQuery,
+  terminateQuery,
+} from './server-report.ts'
+import {
+  type CommitVerdict,
+  judgeFailover,
+  judgeVerdict,
+  type ServerIdentity,
+  type TransactionIdentity,
+} from './verdict.ts'
 
 /** How long the server may take to answer one question. */
 const LONGEST_ANSWER_MILLIS = 5000
@@ -26,8 +40,10 @@ export interface ResolverSession {
 
 /** What the resolver needs. */
 export interface CommitResolverOptions {
-  /** Opens a session beside the pool's connections. */
-  readonly openSession: () => Promise<ResolverSession>
+  /** Opens a session beside the pool's connections: to this host, if there are several. */
+  readonly openSession: (host: Host | undefined) => Promise<ResolverSession>
+  /** The other hosts: one of them may have been promoted in place of this one. */
+  readonly otherHosts?: ((host: Host) => readonly Host[]) | undefined
   readonly clock: Clock
   /** How long one inquiry may take, in milliseconds. */
   readonly timeoutMillis: number
@@ -41,6 +57,8 @@ interface Try {
   readonly elapsedMillis: number
   /** Aborted when the inquiry has taken too long. */
   readonly signal: AbortSignal
+  /** Where the session was that is asked about, if there are several hosts. */
+  readonly host?: Host | undefined
 }
 
 /** Whether an inquiry has told a session to terminate. */
@@ -65,6 +83,8 @@ export class CommitResolver {
   readonly #options: CommitResolverOptions
   readonly #answerMillis: number
   #session: Promise<ResolverSession> | undefined
+  /** Where it leads. */
+  #host: Host | undefined
   #lastTurn: Promise<unknown> = Promise.resolve()
   #running = 0
   #timeoutMillis: number
@@ -84,20 +104,29 @@ export class CommitResolver {
   }
 
   /** Asks until the server knows what became of a transaction, or time is up. Never rejects. */
-  readonly resolve = (transaction: TransactionIdentity): Promise<CommitVerdict> =>
-    inNoContext(() => this.#resolve(transaction))
+  readonly resolve = (transaction: TransactionIdentity, host?: Host): Promise<CommitVerdict> =>
+    inNoContext(() => this.#resolve(transaction, host))
 
   /** Terminates a session whose client is gone, unless it ends by itself in time. Never rejects. */
-  readonly fence = (session: ServerIdentity | TransactionIdentity): Promise<void> =>
+  readonly fence = (session: ServerIdentity | TransactionIdentity, host?: Host): Promise<void> =>
     inNoContext(async () => {
       const fencing = this.#startFencing()
-      await this.#retry((each) => this.#tryToFence(session, each, fencing), 'nothing').catch(() => {})
+      await this.#retry((each) => this.#tryToFence(session, { ...each, host }, fencing), 'nothing').catch(() => {})
     })
 
-  async #resolve(transaction: TransactionIdentity): Promise<CommitVerdict> {
+  async #resolve(transaction: TransactionIdentity, host: Host | undefined): Promise<CommitVerdict> {
     const fencing = this.#startFencing()
+    const tryOnce = async (each: Try): Promise<CommitVerdict> => {
+      try {
+        return await this.#tryToResolve(transaction, { ...each, host }, fencing)
+      } catch (error) {
+        const verdict = host && isInstance(error, ConnectError) && (await this.#failoverFrom(host, transaction, each))
+        if (verdict) return verdict
+        throw error
+      }
+    }
     try {
-      return await this.#retry((each) => this.#tryToResolve(transaction, each, fencing), 'process')
+      return await this.#retry(tryOnce, 'process')
     } catch (error) {
       const tookMillis = this.#options.clock.now() - fencing.startedAt
       return { unknown: `no answer within ${Math.round(tookMillis)} ms: ${messageOf(error)}` }
@@ -169,6 +198,32 @@ export class CommitResolver {
     throw new NotYet('the server is a standby')
   }
 
+  /**
+   * The host of a lost session can't be reached. If another one has been promoted in its place, what became of the transaction
+   * can't be known; and only that is believed of another host.
+   */
+  async #failoverFrom(
+    host: Host,
+    transaction: TransactionIdentity,
+    { signal }: Try,
+  ): Promise<CommitVerdict | undefined> {
+    for (const other of this.#options.otherHosts?.(host) ?? []) {
+      if (signal.aborted) return undefined
+      let session: ResolverSession | undefined
+      try {
+        session = await this.#options.openSession(other)
+        const server = await readPrimary((sql) => (session as ResolverSession).ask(sql, this.#answerMillis))
+        const verdict = server && judgeFailover(transaction, server)
+        if (verdict) return verdict
+      } catch {
+        // Neither does it say anything.
+      } finally {
+        session?.close(this.#answerMillis)
+      }
+    }
+    return undefined
+  }
+
   #startFencing(): Fencing {
     return { startedAt: this.#options.clock.now(), isDue: false }
   }
@@ -184,10 +239,10 @@ export class CommitResolver {
    * Uses the shared session when those before have done so: the statements of one inquiry must not get into the transaction
    * of another. A session that fails is closed, and the next turn opens another.
    */
-  #inTurn<Result>({ signal }: Try, inquire: (ask: Ask) => Promise<Result>): Promise<Result> {
+  #inTurn<Result>({ signal, host }: Try, inquire: (ask: Ask) => Promise<Result>): Promise<Result> {
     const turn = this.#lastTurn.then(async () => {
       signal.throwIfAborted() // Nothing would close a session that is opened now.
-      const session = await this.#openSession()
+      const session = await this.#openSession(host)
       try {
         return await inquire((sql) => session.ask(sql, this.#answerMillis))
       } catch (error) {
@@ -199,9 +254,11 @@ export class CommitResolver {
     return turn
   }
 
-  #openSession(): Promise<ResolverSession> {
-    const session = this.#session ?? this.#options.openSession()
+  #openSession(host: Host | undefined): Promise<ResolverSession> {
+    if (host !== this.#host) this.#closeSession()
+    const session = this.#session ?? this.#options.openSession(host)
     this.#session = session
+    this.#host = host
     session.catch(() => {
       if (this.#session === session) this.#session = undefined
     })

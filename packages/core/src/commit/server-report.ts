@@ -153,6 +153,12 @@ export async function readServerReport(transaction: TransactionIdentity, ask: As
   return report
 }
 
+/** Asks a server who it is; undefined from a standby. */
+export async function readPrimary(ask: Ask): Promise<ServerIdentity | undefined> {
+  const [row] = await ask(STATE_QUERY)
+  return row && readState(row).server
+}
+
 async function readInTransaction(transaction: TransactionIdentity, ask: Ask): Promise<ServerReport | undefined> {
   const [row] = await ask(STATE_QUERY)
   if (!row) return undefined

@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg'
 import type { CommitOutcome, Loss } from '../errors.ts'
+import type { Candidate, Host } from '../options/hosts.ts'
 import { severityOf } from '../policy/classify-error.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { CommitVerdict, ServerIdentity, TransactionIdentity } from './verdict.ts'
@@ -9,10 +10,10 @@ import type { KnownOfProbes, KnownTransaction, XidTracker } from './xid-tracker.
 export interface CommitSettings extends KnownOfProbes {
   /** How long the server may take to answer a COMMIT, in milliseconds. */
   readonly timeoutMillis: number
-  /** Asks over another connection what became of a transaction. */
-  readonly resolve: (transaction: TransactionIdentity) => Promise<CommitVerdict>
+  /** Asks over another connection to the same host what became of a transaction. */
+  readonly resolve: (transaction: TransactionIdentity, host: Host | undefined) => Promise<CommitVerdict>
   /** Terminates a session whose client is gone, if the server hasn't noticed that. */
-  readonly fence: (session: ServerIdentity | TransactionIdentity) => Promise<void>
+  readonly fence: (session: ServerIdentity | TransactionIdentity, host: Host | undefined) => Promise<void>
   /** Told when it is known what became of a lost COMMIT, or that it can't be known. */
   readonly onResolved: (resolved: ResolvedCommit) => void
 }
@@ -20,7 +21,12 @@ export interface CommitSettings extends KnownOfProbes {
 /** What became of a COMMIT whose answer was lost. */
 export interface ResolvedCommit {
   /** Where it was lost. */
-  readonly connection: { readonly id: number; readonly client: PoolClient; readonly backendPid: number | null }
+  readonly connection: {
+    readonly id: number
+    readonly client: PoolClient
+    readonly backendPid: number | null
+    readonly candidate?: Candidate | undefined
+  }
   readonly verdict: 'committed' | CommitOutcome
   /** Why it is unknown. */
   readonly reason: string | undefined
@@ -42,7 +48,7 @@ export async function settleCommit(
   clock: Pick<Clock, 'now'>,
 ): Promise<SettledCommit> {
   const startedAt = clock.now()
-  const settled = await settle(loss, known, resolve)
+  const settled = await settle(loss, known, (transaction) => resolve(transaction, connection.candidate?.host))
   onResolved({
     connection,
     verdict: settled.isCommitted ? 'committed' : settled.loss.commitOutcome,
@@ -52,7 +58,11 @@ export async function settleCommit(
   return settled
 }
 
-async function settle(loss: Loss, known: KnownTransaction, resolve: CommitSettings['resolve']): Promise<SettledCommit> {
+async function settle(
+  loss: Loss,
+  known: KnownTransaction,
+  resolve: (transaction: TransactionIdentity) => Promise<CommitVerdict>,
+): Promise<SettledCommit> {
   if (known === 'nothing written') return { isCommitted: false, loss: rolledBack(loss) }
   const isIdentified = !('unknown' in known)
   const verdict = isIdentified ? await resolve(known) : known
@@ -74,8 +84,9 @@ export function fenceLost(
   { phase, cause }: Loss,
   xidTracker: XidTracker | undefined,
   commits: CommitSettings | undefined,
+  host: Host | undefined,
 ): void {
   const { session, known } = xidTracker ?? {}
   const isRolledBack = phase === 'transaction' || (phase === 'commit' && known === 'nothing written')
-  if (isRolledBack && session && severityOf(cause) === undefined) void commits?.fence(session)
+  if (isRolledBack && session && severityOf(cause) === undefined) void commits?.fence(session, host)
 }

@@ -51,8 +51,7 @@ export function judgeVerdict(
   status: XidStatus,
 ): CommitVerdict | 'in progress' {
   if (server.systemIdentifier !== asked.systemIdentifier) return { unknown: 'the server is another system' }
-  if (server.timeline !== asked.timeline)
-    return { unknown: `the server has failed over: timeline ${asked.timeline} has become ${server.timeline}` }
+  if (server.timeline !== asked.timeline) return failedOver(asked, server)
   if (status === null) return { unknown: 'the transaction is too old: the server has forgotten its outcome' }
   const hasCrashed = server.statisticsStart !== asked.statisticsStart
   if (!hasCrashed) return status === 'future' ? { unknown: 'the server has never heard of the transaction' } : status
@@ -64,4 +63,19 @@ export function judgeVerdict(
   // The session ended with its server, so the transaction in progress under this id is another one.
   if (status === 'in progress') return hasRestarted ? 'aborted' : 'in progress'
   return { unknown: 'the server has crashed since, and may have used the id of the transaction again' }
+}
+
+/** What another server proves, if that of the transaction can't be reached: only that it was promoted in its place. */
+export function judgeFailover(asked: ServerIdentity, server: ServerIdentity): CommitVerdict | undefined {
+  const isSuccessor = server.systemIdentifier === asked.systemIdentifier && isLater(server.timeline, asked.timeline)
+  return isSuccessor ? failedOver(asked, server) : undefined
+}
+
+/** Timelines are hexadecimal numbers. */
+function isLater(one: string, other: string): boolean {
+  return Number.parseInt(one, 16) > Number.parseInt(other, 16)
+}
+
+function failedOver(asked: ServerIdentity, server: ServerIdentity): CommitVerdict {
+  return { unknown: `the server has failed over: timeline ${asked.timeline} has become ${server.timeline}` }
 }

@@ -7,8 +7,7 @@ import { Connection, type ConnectionListener } from '../connection/connection.ts
 import type { ConnectionSettings } from '../connection/connection-settings.ts'
 import { ping } from '../connection/internal-query.ts'
 import { type LeasedClient, type PhysicalClientClass, physicalClientClass } from '../connection/physical-client.ts'
-import { ask } from '../connection/question.ts'
-import { ROLE_QUESTION, unknownPrimary, unwritableBy } from '../connection/server-role.ts'
+import { type KnownPrimary, unknownPrimary } from '../connection/server-role.ts'
 import { AutomaticNames } from '../driver/automatic-names.ts'
 import { FrequentTexts, type PrepareSettings, type PrepareStopped } from '../driver/frequent-texts.ts'
 import { clarified, guardClient } from '../driver/guarded-reading.ts'
@@ -18,12 +17,14 @@ import { rememberShapes } from '../driver/row-shape.ts'
 import { DriverSession } from '../driver/session.ts'
 import { checkedSockets, HAS_NODE_SOCKETS, makeSocket } from '../driver/socket.ts'
 import { ConnectError, type Loss, noAnswer } from '../errors.ts'
+import { type Candidate, type Host, leadingTo } from '../options/hosts.ts'
 import { hooksMillis } from '../policy/backoff.ts'
-import { INTERNAL_QUERY_TIMEOUT_MILLIS } from '../policy/reset.ts'
 import { afterPatience, type Clock } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
 import { messageOf, toError } from '../thrown.ts'
 import { connectInAnyWay, hasOwnQuery, type LoginKnown } from '../user-client.ts'
+import { checkRole, type HostChange, takeHost } from './host-check.ts'
+import type { HostList } from './host-list.ts'
 import { identify, type WatchOfPool } from './identify.ts'
 import { openAside } from './open-aside.ts'
 
@@ -63,6 +64,12 @@ export interface ConnectorOptions {
   /** The user's client class; undefined for pg's own. */
   readonly Client: typeof Client | undefined
   readonly connectionTimeoutMillis: number
+  /** The hosts that it looks for one that suits; undefined if there is a single one, in any role. */
+  readonly hosts?: HostList | undefined
+  /** Called when connections lead to another host than before. */
+  readonly onHostChanged?: ((change: HostChange) => void) | undefined
+  /** Called once, when a standby has refused a write, and any host suits. */
+  readonly onRefusedByStandby?: ((host: Host) => void) | undefined
   /** Called when a stale prepared statement is run again. */
   readonly onStatementRerun?: ((attempt: number, error: Error) => void) | undefined
   /** What the pool itself prepares; false if nothing. */
@@ -122,7 +129,7 @@ export class Connector {
       allowExitOnIdle: options.allowExitOnIdle,
       clientPerLease: options.clientPerLease,
       enclosesWrites: options.transactionalWrites,
-      primary: unknownPrimary(),
+      primary: this.#knownPrimary(),
       prepared: {
         epoch: 0,
         onRerun: options.onStatementRerun,
@@ -136,12 +143,15 @@ export class Connector {
   }
 
   /**
-   * Makes a connection that isn't open, on behalf of one caller if there is one. Its socket outlives this caller, so it is
-   * made and opened outside of every async context.
+   * Makes a connection that isn't open: to this host, on behalf of one caller, if there are these. Its socket outlives this
+   * caller, so it is made and opened outside of every async context.
    */
-  make(listener: ConnectionListener, opener?: AsyncResource): Connection {
+  make(listener: ConnectionListener, opener?: AsyncResource, candidate?: Candidate): Connection {
     const makeClient = (owner: ClientOwner): LeasedClient => {
-      const client = new this.#clientClass(this.#clientConfig(opener), owner)
+      const client = new this.#clientClass(this.#clientConfig(opener, candidate?.host), owner)
+      // In a connection string the driver finds no function.
+      if (typeof candidate?.host.password === 'function')
+        client.password = passwordFor(opener, candidate.host.password) as unknown as string
       guardClient(client, (fault) => owner.markLost(fault))
       openSocketBy(client, inNoContext)
       this.#addStartupOptions(client)
@@ -149,6 +159,7 @@ export class Connector {
       return client
     }
     const connection = inNoContext(() => new Connection(++this.#lastId, makeClient, this.#settings, listener))
+    connection.candidate = candidate
     const { prepared, pipelined } = this.#settings
     // In a pipeline other statements have been sent behind, so that a stale one can't be run again.
     if (prepared.frequent && !pipelined) new AutomaticNames(connection, prepared.frequent, prepared)
@@ -163,10 +174,29 @@ export class Connector {
    * @throws {ConnectError} if the server can't be reached, or refuses.
    */
   async logIn(connection: Connection): Promise<boolean> {
+    const { hosts, onHostChanged } = this.#options
+    try {
+      const isPinged = await this.#logIn(connection)
+      const change = hosts && (await takeHost(connection, hosts, this.#clock))
+      if (change) onHostChanged?.(change)
+      return isPinged
+    } catch (error) {
+      if (connection.candidate) hosts?.noteFailure(connection.candidate.host, error)
+      throw error
+    }
+  }
+
+  async #logIn(connection: Connection): Promise<boolean> {
     await this.#connect(connection)
     const isPinged = this.#isBehindPooler
     if (isPinged) await this.prove(connection)
-    await this.#refuseUnwritable(connection)
+    await checkRole(connection, {
+      clock: this.#clock,
+      patienceMillis: this.#patienceMillis,
+      hosts: this.#options.hosts,
+      isBehindPooler: this.#isBehindPooler,
+    })
+    connection.serverRole.begin()
     const { watch, isConnectionCheckAsked, clientConnectionCheckMillis } = this.#options
     if (!watch || !this.#settings.watch) return isPinged
     const checkMillis = isConnectionCheckAsked ? clientConnectionCheckMillis : 0
@@ -213,16 +243,22 @@ export class Connector {
     await this.#options.onConnect?.(connection.client)
   }
 
+  /** The hosts of the pool, if it looks for one that suits. */
+  get hosts(): HostList | undefined {
+    return this.#options.hosts
+  }
+
   /**
-   * Opens a connection for the pool's own questions: see `openAside`.
+   * Opens a connection for the pool's own questions, to this host, if there are several: see `openAside`.
    *
    * @throws {ConnectError} if the server can't be reached, or refuses.
    */
-  openAside(): Promise<Connection> {
+  openAside(host?: Host): Promise<Connection> {
+    const candidate = host && { host, isLastChoice: true }
     return openAside({
       clock: this.#clock,
       deadlineMillis: this.#patienceMillis,
-      make: () => this.make(NO_LISTENER),
+      make: () => this.make(NO_LISTENER, undefined, candidate),
       connect: (connection) => this.#connect(connection),
     })
   }
@@ -241,20 +277,21 @@ export class Connector {
     session.keepDriverListeners()
   }
 
-  /** While a primary is missed, the server itself is asked: a pooler may report at login what was true long ago. */
-  async #refuseUnwritable(connection: Connection): Promise<void> {
-    const { serverRole } = connection
-    if (serverRole.mustBeAsked) {
-      const [row] = await ask(connection, ROLE_QUESTION, this.#clock, INTERNAL_QUERY_TIMEOUT_MILLIS)
-      const objection = serverRole.judge(unwritableBy(row), this.#patienceMillis)
-      if (objection) throw new ConnectError(connection.endpoint, objection)
+  #knownPrimary(): KnownPrimary {
+    const { hosts, onRefusedByStandby } = this.#options
+    const primary = unknownPrimary()
+    if (hosts?.target !== 'any') return primary
+    primary.onRefusedByStandby = () => {
+      primary.onRefusedByStandby = undefined
+      if (hosts.current) onRefusedByStandby?.(hosts.current)
     }
-    serverRole.begin()
+    return primary
   }
 
   /** The user's options, with sockets of ours unless the user makes them. */
-  #clientConfig(opener: AsyncResource | undefined): ClientConfig {
-    const config = this.#options.clientConfig()
+  #clientConfig(opener: AsyncResource | undefined, host: Host | undefined): ClientConfig {
+    const given = this.#options.clientConfig()
+    const config = host ? leadingTo(given, host) : given
     const { password, stream } = config
     const isOurs = HAS_NODE_SOCKETS && stream === undefined
     return {

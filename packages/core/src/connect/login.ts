@@ -17,6 +17,8 @@ export interface LoginTimes {
   readonly isWanted: () => boolean
   /** Whether another login may begin beside a silent one. */
   readonly maySpareOne: boolean
+  /** How long one may be silent until another host is tried, and how many hosts there are; undefined for a single one. */
+  readonly patience?: { readonly millis: number; readonly hosts: number } | undefined
 }
 
 /** One login: how long it takes, and how long the server has been silent. */
@@ -66,12 +68,12 @@ export class Login {
 
   /** Calls `look` after a part of the time that the server may be silent. */
   lookLater(failedSpares: number, look: () => void): void {
-    const { clock, deadlineMillis } = this.#times
+    const { clock, deadlineMillis, patience } = this.#times
     const allowed = this.#allowedMillis(failedSpares)
     const silent = clock.now() - this.#silentSince
     const due = silent < allowed ? Math.min(allowed - silent, allowed / LOOKS) : allowed
     // Not much later than that: meanwhile the last waiter may have left, and with it the reason to go on.
-    const pause = Math.min(due, silenceMillis(this.#progress.stage, deadlineMillis, 0))
+    const pause = Math.min(due, silenceMillis(this.#progress.stage, deadlineMillis, 0, patience?.millis))
     this.stopLooking()
     this.#cancelLook = afterPatience(clock, Math.ceil(pause), 'nothing', look)
   }
@@ -86,6 +88,8 @@ export class Login {
   }
 
   #allowedMillis(failedSpares: number): number {
-    return silenceMillis(this.#progress.stage, this.#times.deadlineMillis, failedSpares)
+    const { deadlineMillis, patience } = this.#times
+    const inVain = patience ? Math.floor(failedSpares / patience.hosts) : failedSpares
+    return silenceMillis(this.#progress.stage, deadlineMillis, inVain, patience?.millis)
   }
 }

@@ -1,15 +1,20 @@
 import type { AsyncResource } from 'node:async_hooks'
 import type { Connection } from '../connection/connection.ts'
 import { connectCauseOf } from '../errors.ts'
+import type { Candidate } from '../options/hosts.ts'
+import { HOSTS_PAUSE_MILLIS } from '../policy/backoff.ts'
 import { mayConnectAgain } from '../policy/classify-error.ts'
 import { inNoContext } from '../runtime/context.ts'
 import { toError } from '../thrown.ts'
+import type { HostList, HostRound } from './host-list.ts'
 import { Login, type LoginTimes } from './login.ts'
 
 /** What logging in takes, and who is told how it goes. */
 export interface LoginsParts extends LoginTimes {
-  /** Makes a connection that isn't open, on behalf of one caller if there is one. */
-  readonly make: (opener: AsyncResource | undefined) => Connection
+  /** The hosts that are tried, if there are several, or some don't suit. */
+  readonly hosts?: HostList | undefined
+  /** Makes a connection that isn't open: to this host, on behalf of one caller, if there are these. */
+  readonly make: (opener: AsyncResource | undefined, candidate: Candidate | undefined) => Connection
   /** Logs it in, without a time limit. */
   readonly logIn: (connection: Connection, opener: AsyncResource | undefined) => Promise<void>
   /** The spare login has begun: it has no slot. */
@@ -27,6 +32,9 @@ interface Slot {
   login: Login
   /** Whether another login may begin beside it. */
   isSilent: boolean
+  /** The hosts that are left for it, if there are several. */
+  round: HostRound | undefined
+  readonly opener: AsyncResource | undefined
   readonly onTaken: (connection: Connection) => void
   readonly end: (outcome: Connection | undefined | Promise<never>) => void
 }
@@ -55,8 +63,9 @@ export class Logins {
    */
   logIn(onTaken: (connection: Connection) => void, opener?: AsyncResource): Promise<Connection | undefined> {
     return new Promise((end) => {
-      const login = this.#make(opener)
-      const slot: Slot = { login, isSilent: false, onTaken, end }
+      const round = this.#parts.hosts?.begin()
+      const login = this.#make(opener, round?.next())
+      const slot: Slot = { login, isSilent: false, round, opener, onTaken, end }
       this.#slots.add(slot)
       onTaken(login.connection)
       this.#start(login, opener)
@@ -68,13 +77,14 @@ export class Logins {
   ensureSpare(): void {
     const { maySpareOne, isWanted } = this.#parts
     if (this.#slots.size === 0 || this.#spare || !maySpareOne || !isWanted()) return
-    if (this.#silentSlot()) inNoContext(() => this.#beginSpare())
+    const slot = this.#silentSlot()
+    if (slot) inNoContext(() => this.#beginSpare(this.#nextFor(slot)))
   }
 
-  #beginSpare(): void {
+  #beginSpare(candidate: Candidate | undefined): void {
     let spare: Login
     try {
-      spare = this.#make()
+      spare = this.#make(undefined, candidate)
     } catch {
       return // The constructor of a user's class has thrown. The next login reports it.
     }
@@ -84,8 +94,17 @@ export class Logins {
     this.#watchSpare(spare)
   }
 
-  #make(opener?: AsyncResource): Login {
-    return new Login(this.#parts.make(opener), this.#parts)
+  /** The next host for a slot. When all have been tried, they come again. */
+  #nextFor(slot: Slot): Candidate | undefined {
+    const { hosts } = this.#parts
+    const next = slot.round?.next()
+    if (next || !hosts) return next
+    slot.round = hosts.begin()
+    return slot.round.next()
+  }
+
+  #make(opener: AsyncResource | undefined, candidate: Candidate | undefined): Login {
+    return new Login(this.#parts.make(opener, candidate), this.#parts)
   }
 
   #start(login: Login, opener?: AsyncResource): void {
@@ -111,6 +130,7 @@ export class Logins {
       if (login.connection.isGone()) return this.#end(slot, undefined)
       if (login.isTooLong) return this.#slotFailed(slot, login.noAnswer())
       slot.isSilent = login.checkSilence(this.#failedSpares)
+      if (slot.isSilent) this.#noteSilence(login)
       if (slot.isSilent) this.ensureSpare()
       if (this.#slots.has(slot) && slot.login === login) this.#watch(slot)
     })
@@ -121,9 +141,16 @@ export class Logins {
     spare.lookLater(this.#failedSpares + 1, () => {
       if (!spare.checkSilence(this.#failedSpares + 1)) return this.#watchSpare(spare)
       this.#failedSpares++
+      this.#noteSilence(spare)
       this.#dropSpare(spare.noAnswer())
       this.ensureSpare()
     })
+  }
+
+  /** Other connections try another host first. */
+  #noteSilence(login: Login): void {
+    const { candidate } = login.connection
+    if (candidate) this.#parts.hosts?.noteFailure(candidate.host, login.noAnswer())
   }
 
   #loggedIn(login: Login): void {
@@ -156,19 +183,34 @@ export class Logins {
     else if (login === this.#spare) this.#spareFailed(login, error)
   }
 
-  /** An error that retrying can't help is final. After any other, the spare one takes the slot, if there is one. */
+  /**
+   * An error that retrying can't help is final. After any other, the spare one takes the slot, if there is one; else a login to
+   * the next host.
+   */
   #slotFailed(slot: Slot, error: unknown): void {
-    const spare = this.#spare
-    if (!spare || !mayLogInAgain(error)) return this.#end(slot, Promise.reject(error))
-    this.#parts.onFailure(error, slot.login.connection)
+    const { hosts, onFailure } = this.#parts
+    const { connection } = slot.login
+    if (!mayLogInAgain(error)) return this.#end(slot, Promise.reject(error))
+    const spare = this.#spare ?? this.#loginToNext(slot)
+    if (!spare) return this.#end(slot, Promise.reject(hosts ? hosts.failure(error, connection.endpoint) : error))
+    const isUnderWay = spare === this.#spare
+    if (!hosts) onFailure(error, connection)
     this.#takeSlot(slot, spare, toError(error))
+    if (!isUnderWay) this.#start(spare, slot.opener)
     this.#watch(slot)
+  }
+
+  #loginToNext(slot: Slot): Login | undefined {
+    const next = slot.round?.next()
+    return next && this.#make(slot.opener, next)
   }
 
   #spareFailed(spare: Login, error: unknown): void {
     this.#failedSpares++
     this.#dropSpare(toError(error))
+    const { hosts } = this.#parts
     const silent = [...this.#slots].filter(({ isSilent }) => isSilent)
+    if (hosts && mayLogInAgain(error)) return this.#tryAfterSpare(silent)
     // The error holds for all logins whose socket isn't connected. A final error is reported to one.
     const refused = mayLogInAgain(error) ? silent.filter(({ login }) => login.isUnreached) : silent.slice(0, 1)
     if (refused.length === 0) this.#parts.onFailure(error, spare.connection)
@@ -181,10 +223,17 @@ export class Logins {
     for (const slot of refused) this.#end(slot, Promise.reject(error))
   }
 
+  /** Another host says nothing of a silent one: the next is tried, or after a pause all of them. */
+  #tryAfterSpare([slot]: Slot[]): void {
+    const next = slot?.round?.next()
+    if (next) inNoContext(() => this.#beginSpare(next))
+    else this.#parts.clock.schedule(HOSTS_PAUSE_MILLIS, () => this.ensureSpare(), 'nothing')
+  }
+
   #takeSlot(slot: Slot, spare: Login, cause: Error): void {
     const former = slot.login
     former.stopLooking()
-    this.#spare = undefined
+    if (this.#spare === spare) this.#spare = undefined
     spare.stopLooking()
     slot.login = spare
     slot.isSilent = false

@@ -5,6 +5,7 @@ import { Pipeline } from '../driver/pipeline.ts'
 import { PreparedStatements } from '../driver/prepared-statements.ts'
 import { DriverSession } from '../driver/session.ts'
 import { type Endpoint, type Loss, lossError, ReleaseError } from '../errors.ts'
+import type { Candidate } from '../options/hosts.ts'
 import { endsSession } from '../policy/classify-error.ts'
 import type { LossReach } from '../policy/reach.ts'
 import type { TransactionStatus } from '../policy/reset.ts'
@@ -66,6 +67,8 @@ export class Connection implements ClientOwner, LeaseOwner, StatementOwner {
 
   /** Which batch it was opened in: a new one begins with each invalidation, and whenever all become suspects. */
   generation = 0
+  /** The host that it leads to, if the pool looks for one that suits. */
+  candidate: Candidate | undefined = undefined
   /** When opening it began. */
   startedAt = 0
   /** When it was ready for its first lease; undefined until then. */

@@ -3,6 +3,7 @@ import type { XidTracker } from '../commit/xid-tracker.ts'
 import type { AnswerSoFar, AnswersSoFar } from '../driver/answer-so-far.ts'
 import type { DriverSession } from '../driver/session.ts'
 import type { Loss, StatementOutcome } from '../errors.ts'
+import type { Candidate } from '../options/hosts.ts'
 import { severityOf } from '../policy/classify-error.ts'
 import { judgeLoss } from '../policy/loss.ts'
 import { leastCertain, outcomesOf } from '../policy/outcome.ts'
@@ -21,6 +22,7 @@ export interface LossOwner {
   readonly statements: Statements
   readonly serverRole: ServerRole
   readonly xidTracker: XidTracker | undefined
+  readonly candidate: Candidate | undefined
 }
 
 /** The settings of a connection that concern its loss. */
@@ -78,7 +80,7 @@ export class LossRecord {
 
   /** Has the server end the open transaction, if it may not know that its client is gone. */
   fence(loss: Loss): void {
-    fenceLost(loss, this.#owner.xidTracker, this.#settings.commits)
+    fenceLost(loss, this.#owner.xidTracker, this.#settings.commits, this.#owner.candidate?.host)
   }
 
   /** Finds out whether a lost COMMIT was executed; undefined if it wasn't lost, or the pool doesn't resolve lost COMMITs. */

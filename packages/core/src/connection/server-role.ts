@@ -1,5 +1,6 @@
 import { truthIn } from '../commit/server-report.ts'
 import type { DriverSession } from '../driver/session.ts'
+import type { HostRole } from '../policy/host-suitability.ts'
 import { READ_ONLY } from '../policy/sqlstate.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { codeOf } from '../thrown.ts'
@@ -11,6 +12,8 @@ export interface KnownPrimary {
   isFound: boolean
   /** Since when one is missed, because a server has refused a write that it should take; undefined if none is. */
   missedSince: number | undefined
+  /** Called when a standby has refused a write, and no server has taken one. */
+  onRefusedByStandby?: (() => void) | undefined
   /** Counts how often one was missed. What was opened before leads to a server that takes no writes. */
   epoch: number
   /** How sessions begin. */
@@ -75,11 +78,30 @@ export class ServerRole {
       }
       if (name === 'default_transaction_read_only') this.#isReadOnly = value === 'on'
     })
+    if (pool.onRefusedByStandby)
+      session.onServerError((error) => {
+        if (this.#isStandby && !pool.isFound && codeOf(error) === READ_ONLY) pool.onRefusedByStandby?.()
+      })
   }
 
   /** Whether the server accepts no writes in any session, as it has reported. */
   get isStandby(): boolean {
     return this.#isStandby
+  }
+
+  /** What the server is, as it has reported, or has answered; undefined if it has done neither. */
+  get role(): HostRole | undefined {
+    if (!this.#isReported) return undefined
+    if (this.#isStandby) return 'standby'
+    return this.#isReadOnly ? 'read-only' : 'primary'
+  }
+
+  /** Reads the answer to {@link ROLE_QUESTION}: a pooler may have reported what was true long ago. */
+  learn(row: Readonly<Record<string, unknown>> | undefined): void {
+    if (!row) return
+    this.#isReported = true
+    this.#isStandby = truthIn(row.in_recovery) === true
+    this.#isReadOnly = row.read_only === 'on'
   }
 
   /** Whether it was opened before a primary was missed. */

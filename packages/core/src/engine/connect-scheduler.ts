@@ -1,7 +1,7 @@
 import type { AsyncResource } from 'node:async_hooks'
 import pRetry from 'p-retry'
 import { ConnectError, connectCauseOf, copyOf } from '../errors.ts'
-import { FIRST_PACE, pauseMillis, quickened, UNPACED } from '../policy/backoff.ts'
+import { FIRST_PACE, HOSTS_PAUSE_MILLIS, pauseMillis, quickened, UNPACED } from '../policy/backoff.ts'
 import { mayConnectAgain, refusalOf } from '../policy/classify-error.ts'
 import { onAbort } from '../runtime/abort.ts'
 import { inNoContext } from '../runtime/context.ts'
@@ -143,10 +143,12 @@ export class ConnectScheduler {
 
   /** Waits before it tries again, unless no waiter is left. Resolves with false if this opening doesn't retry. */
   async #pause(opening: AbortController, error: Error, failures: number): Promise<boolean> {
-    const { clock, options } = this.#engine
+    const { clock, options, connector } = this.#engine
     if (this.#retrying !== opening || options.connectRetry === false) return false
-    const isRefused = refusalOf(connectCauseOf(error)) !== undefined
-    const millis = pauseMillis(options.connectRetry, failures, isRefused, clock.random())
+    const { hosts } = connector
+    const isRefused = hosts !== undefined || refusalOf(connectCauseOf(error)) !== undefined
+    const longest = hosts && HOSTS_PAUSE_MILLIS
+    const millis = pauseMillis(options.connectRetry, failures, isRefused, clock.random(), longest)
     await new Promise<void>((resolve) => {
       const cancelPause = clock.schedule(millis, goOn, 'process')
       const cancelAbort = onAbort(opening.signal, goOn)

@@ -12,7 +12,7 @@ import type { Waiter } from './waiter-list.ts'
 /** What the engine is built from. */
 export interface EngineParts {
   readonly options: ResolvedOptions
-  readonly connector: Pick<Connector, 'make' | 'logIn' | 'prove' | 'runHooks' | 'replayHook' | 'mayPipeline'>
+  readonly connector: Pick<Connector, 'make' | 'logIn' | 'prove' | 'runHooks' | 'replayHook' | 'mayPipeline' | 'hosts'>
   readonly clock: Clock
   readonly publisher: Publisher
   /** Whether the process was suspended, or has become another one, since the last time this was asked. */

@@ -65,9 +65,11 @@ export class Invalidation {
     this.#retireInvalid(cause, true)
   }
 
-  /** A connect has failed. If there is no server, the suspects are dead. */
-  connectFailed(error: unknown): void {
+  /** A connect has failed. If there is no server, the suspects are dead, unless they lead to another host. */
+  connectFailed(error: unknown, { candidate }: Connection): void {
     const { usability } = this.#parts
+    const { host } = candidate ?? {}
+    if (host && this.#engine.inventory.all().some((each) => each.candidate?.host !== host)) return
     const cause = connectCauseOf(error)
     const refusal = orDefault(() => refusalOf(cause), undefined)
     if (refusal !== 'no server' || !usability.isRefusalProof()) return

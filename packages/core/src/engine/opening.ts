@@ -35,6 +35,7 @@ export class Opening {
     this.#parts = parts
     const { connector, inventory, clock, options } = engine
     const { retirement } = parts
+    const { hosts } = connector
     const listener: ConnectionListener = {
       onLost: (connection, loss, reach) => this.#lost(connection, loss, reach),
       onReleased: (connection, discard) => engine.release(connection, discard),
@@ -43,13 +44,15 @@ export class Opening {
     this.#logins = new Logins({
       clock,
       deadlineMillis: options.connectionTimeoutMillis,
-      maySpareOne: options.connectRetry !== false,
-      make: (opener) => connector.make(listener, opener),
+      maySpareOne: options.connectRetry !== false || hosts !== undefined,
+      hosts,
+      patience: hosts && { millis: options.hostPatienceMillis, hosts: hosts.size },
+      make: (opener, candidate) => connector.make(listener, opener, candidate),
       logIn: (connection, opener) => inContext(opener, () => this.#logIn(connection)),
       isWanted: () => engine.isOpeningWanted(),
       onSpare: (connection) => inventory.addAside(connection),
       onDropped: (connection, cause) => retirement.retire(connection, 'lost', cause),
-      onFailure: (error, { startedAt }) => this.#connectFailed(error, startedAt),
+      onFailure: (error, connection) => this.#connectFailed(error, connection),
       onLoggedIn: (connection) => this.#loggedIn(connection),
     })
   }
@@ -118,17 +121,17 @@ export class Opening {
     const error = isServerAway ? new ConnectError(endpoint, loss.cause) : reason
     if (connection.isGone()) return // Its slot may be in use again, so that its failure concerns no waiter.
     if (isServerAway) invalidation.serverAway()
-    this.#connectFailed(error, connection.startedAt)
+    this.#connectFailed(error, connection)
     retirement.retire(connection, 'lost', error)
     throw toError(error)
   }
 
-  #connectFailed(error: unknown, startedAt: number): void {
+  #connectFailed(error: unknown, connection: Connection): void {
     const { outage, invalidation } = this.#parts
     const { inventory, publisher } = this.#engine
-    outage.failed(startedAt, error)
+    outage.failed(connection.startedAt, error)
     publisher.publish({ type: 'connect-failed', error, openCount: inventory.openCount })
-    invalidation.connectFailed(error)
+    invalidation.connectFailed(error, connection)
   }
 
   /** A caller waits: a login that is silent gets another one beside it. */

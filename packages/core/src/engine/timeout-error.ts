@@ -1,18 +1,22 @@
 import { ConnectError, noAnswer, PoolDeadlockError, PoolTimeoutError } from '../errors.ts'
 import type { TransactionAttempt } from '../runtime/transaction-attempt.ts'
+import { isInstance } from '../thrown.ts'
 import type { EngineContext } from './engine-context.ts'
 import type { Inventory } from './inventory.ts'
 import type { QueueEntry, Waiter, WaiterList } from './waiter-list.ts'
 
 /** What a waiter is told when its deadline has passed: who has the connections, and whether the server is the reason. */
 export function timeoutError(
-  { inventory, options, lastConnectFailure }: EngineContext,
+  { inventory, options, connector, lastConnectFailure }: EngineContext,
   waitedMillis: number,
   waiting: number,
   now: number,
 ): PoolTimeoutError {
   const details = { ...inventory.occupancy(now), max: options.max, waiting, waitedMillis }
-  return new PoolTimeoutError(details, lastConnectFailure ?? unansweredLogin(inventory, now))
+  const cause = lastConnectFailure ?? unansweredLogin(inventory, now)
+  const { hosts } = connector
+  const isOfHost = hosts !== undefined && isInstance(cause, ConnectError) && !cause.endpoint.hosts
+  return new PoolTimeoutError(details, isOfHost ? hosts.failure(cause, cause.endpoint) : cause)
 }
 
 /** If a connection is being opened, the pool had room for one more, and the server doesn't answer. */

@@ -6,6 +6,8 @@ export interface Endpoint {
   readonly host: string
   readonly port: number
   readonly database: string | undefined
+  /** All hosts that were tried, if the pool has several. */
+  readonly hosts?: readonly { readonly host: string; readonly port: number }[]
   /** What to check, if no option and no variable says where the server is. */
   readonly hint?: string
 }
@@ -20,8 +22,9 @@ export class ConnectError extends HoldfastError {
   readonly endpoint: Endpoint
 
   constructor(endpoint: Endpoint, cause: unknown) {
-    const { host, port, database, hint } = endpoint
-    const where = `${host}:${port}${database === undefined ? '' : `, database ${database}`}${hint ? `; ${hint}` : ''}`
+    const { database, hint, hosts = [endpoint] } = endpoint
+    const list = hosts.map(({ host, port }) => `${host}:${port}`).join(',')
+    const where = `${list}${database === undefined ? '' : `, database ${database}`}${hint ? `; ${hint}` : ''}`
     super(codeOf(cause) ?? '08001', `${messageOf(cause)} (connecting to ${where})`, {
       cause,
     })

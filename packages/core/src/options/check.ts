@@ -69,6 +69,11 @@ export function isReadable(value: unknown): value is object {
   }
 }
 
+/** Whether this is an array that can be read. */
+export function isList(value: unknown): value is readonly unknown[] {
+  return isReadable(value) && Array.isArray(value)
+}
+
 /** Whether both are numbers and the first is larger. Other values can throw when they are compared. */
 export function isMore(one: unknown, other: unknown): boolean {
   return typeof one === 'number' && typeof other === 'number' && one > other
@@ -144,6 +149,8 @@ const SYNONYMS = new Map([
   ['maxLifetimeMillis', 'maxLifetimeSeconds'],
   ['connectionLimit', 'max'],
   ['maxConnections', 'max'],
+  ['targetServerType', 'targetSessionAttrs'],
+  ['hostRecheckSeconds', 'hostRecheckMillis'],
   ['max_connections', 'max'],
   ['maxPoolSize', 'max'],
   ['maximum', 'max'],

@@ -1,8 +1,9 @@
-import type { Problems } from './check.ts'
+import { isList, type Problems } from './check.ts'
+import { withoutHosts } from './host-url.ts'
 
 /** The error names these forms, and never repeats a part of the connection string, which may hold a password. */
 const FORMS =
-  'a URL (postgres://user:password@host:5432/database), the path of a socket (/var/run/postgresql database), or key words (host=… password=…)'
+  'a URL (postgres://user:password@host:5432/database; several hosts with commas), the path of a socket (/var/run/postgresql database), or key words (host=… password=…)'
 
 /** The schemes of `pg`. In any other text a colon may separate a user from a password. */
 const IS_URL = /^(?:[a-z][a-z\d+.-]*:\/\/|(?:postgres(?:ql)?|pg|socket):\/)/i
@@ -13,7 +14,7 @@ const HAS_KEY_WORDS = /^\s*[a-z_]+\s*=/i
 const KEY_WORDS: ReadonlySet<string> = new Set(
   `host hostaddr port dbname user password application_name fallback_application_name options client_encoding sslmode
   sslcert sslkey sslrootcert sslnegotiation replication connect_timeout keepalives keepalives_idle keepalives_interval
-  keepalives_count tcp_user_timeout gssencmode`.split(/\s+/),
+  keepalives_count tcp_user_timeout gssencmode target_session_attrs load_balance_hosts`.split(/\s+/),
 )
 
 /** A connection string as `pg` understands it, or why `pg` can't. */
@@ -33,7 +34,8 @@ export function readConnectionString(text: string): ReadConnectionString {
 }
 
 function readUrl(text: string): ReadConnectionString {
-  const url = parse(text)
+  // The hosts of a list are no part of a URL that `URL` can read.
+  const url = parse(withoutHosts(text))
   if (url && !hasStrayAt(url)) return { url: text }
   return {
     problem: `\`connectionString\` can't be read as a URL: special characters in it (of a password: @ : / ? # % and blanks) must be percent-encoded.`,
@@ -109,14 +111,17 @@ export function checkAddress(given: Address, environment: NodeJS.ProcessEnv, pro
     if ('problem' in read) problems.found.push(read.problem)
   } else if (connectionString !== undefined && connectionString !== null)
     problems.add('connectionString', 'a string, such as postgres://user@host/database', connectionString)
-  if (host !== undefined && host !== null && typeof host !== 'string')
-    problems.add('host', 'a name or an address', host)
+  const isNames = isList(host) && host.length > 0 && host.every((each) => typeof each === 'string')
+  if (host !== undefined && host !== null && typeof host !== 'string' && !isNames)
+    problems.add('host', 'a name or an address, or a list of them', host)
   for (const [option, variable] of PLACES) {
     const [name, place] = given[option] ? [option, given[option]] : [variable, environment[variable]]
     if (typeof place === 'string' && place.includes('://') && (name === option || !connectionString))
       problems.found.push(`\`${name}\` must not be a URL: that is what \`connectionString\` takes.`)
   }
-  if (!isPort(port ?? 5432)) problems.add('port', 'a number from 0 to 65535', port)
+  // Each port of a list is checked with its host.
+  const isPorts = isList(port) || (typeof port === 'string' && port.includes(','))
+  if (!isPorts && !isPort(port ?? 5432)) problems.add('port', 'a number from 0 to 65535', port)
 }
 
 function isPort(port: unknown): boolean {

@@ -1,4 +1,5 @@
 import { checkHook, checkLogger, checkResetPolicy } from './check.ts'
+import { type Host, type LoadBalance, readHosts, readLoadBalance, readTarget } from './hosts.ts'
 import type { Logger, OwnOptions } from './pool-options.ts'
 import {
   atMostMax,
@@ -28,8 +29,11 @@ import {
 export interface OptionValues
   extends Omit<
     Complete<OwnOptions>,
-    'prePing' | 'watch' | 'connectRetry' | 'prepare' | 'echo' | 'logger' | 'onConnect'
+    'hosts' | 'loadBalanceHosts' | 'prePing' | 'watch' | 'connectRetry' | 'prepare' | 'echo' | 'logger' | 'onConnect'
   > {
+  /** Empty for a single host, which the driver reads by itself. */
+  readonly hosts: readonly Host[]
+  readonly loadBalanceHosts: LoadBalance
   readonly prePing: PrePing | false
   readonly watch: Watch | false
   readonly connectRetry: Retry | false
@@ -40,7 +44,7 @@ export interface OptionValues
 }
 
 /** Options that have no default of their own: another option or the environment decides, or there is none. */
-type WithoutDefault = 'maxIdle' | 'echo' | 'logger' | 'onConnect'
+type WithoutDefault = 'hosts' | 'maxIdle' | 'echo' | 'logger' | 'onConnect'
 
 /** The default of an option, in the unit of the option. */
 type Default<Name extends keyof OwnOptions> = Name extends WithoutDefault
@@ -65,6 +69,19 @@ interface Option<Name extends keyof OwnOptions> {
 export const OPTIONS: { readonly [Name in keyof OwnOptions]-?: Option<Name> } = {
   max: { default: 10, read: checked(wholeNumber(1)) },
   min: { default: 0, read: checked(wholeNumber(0), atMostMax) },
+  hosts: { default: undefined, read: readHosts },
+  targetSessionAttrs: { default: 'any', reason: 'It is what libpq does.', read: readTarget },
+  loadBalanceHosts: { default: false, read: readLoadBalance },
+  hostRecheckMillis: {
+    default: 10_000,
+    reason: 'A host that was down, or had another role, is tried last for so long, and costs the callers nothing.',
+    read: checked(number(0)),
+  },
+  hostPatienceMillis: {
+    default: 1000,
+    reason: 'One second is many round trips, even to another data centre.',
+    read: checked(number(1)),
+  },
   connectionTimeoutMillis: {
     default: 30_000,
     reason: 'Longer than a restart, or a failover of most managed servers. pg has no limit, so its callers can hang.',

@@ -1,5 +1,27 @@
 import type { ClientBase, PoolClient, PoolConfig } from 'pg'
 
+/** Which servers suit. See `PoolOptions.targetSessionAttrs`. */
+export type TargetSessionAttrs =
+  | 'any'
+  | 'read-write'
+  | 'read-only'
+  | 'primary'
+  | 'standby'
+  | 'prefer-standby'
+  | 'prefer-primary'
+
+/** One of several servers that a pool may connect to. See `PoolOptions.hosts`. */
+export interface HostOptions {
+  /** A name, an address (IPv6 with or without brackets), or the directory of a Unix socket. */
+  readonly host: string
+  /** By default `port`, else PGPORT. @default 5432 */
+  readonly port?: number | undefined
+  /** By default the pool's. */
+  readonly password?: PoolConfig['password']
+  /** By default the pool's. */
+  readonly ssl?: PoolConfig['ssl']
+}
+
 /** What a reset function is told about the session. */
 export interface ResetInfo {
   /** The transaction status that the protocol reports: idle, in a transaction, in a failed transaction. */
@@ -110,6 +132,46 @@ export interface OwnOptions {
    * @default 0
    */
   readonly min?: number | undefined
+  /**
+   * Several servers, of which the pool finds the one to work on: a primary and its standbys. They may as well be written as
+   * libpq writes them: `postgres://h1:5432,h2:5433/database` in `connectionString`, `host` and `port` as arrays or with commas,
+   * PGHOST and PGPORT. `hosts` replaces all of these. `max` is for all hosts together. See [several hosts](hosts.md).
+   */
+  readonly hosts?: readonly HostOptions[] | undefined
+  /**
+   * Which servers suit, in the words of libpq (`target_session_attrs` in a URL, PGTARGETSESSIONATTRS). One that doesn't is
+   * closed, and the next host is tried.
+   * - `'any'`: each one that answers; once a primary has been found, and a write is refused, one that takes writes.
+   * - `'read-write'`: one that takes writes by default.
+   * - `'read-only'`: one that doesn't.
+   * - `'primary'`: one that isn't in hot standby. `'standby'`: one that is.
+   * - `'prefer-standby'`, `'prefer-primary'`: such a one if there is any, else each one that answers.
+   *
+   * @default 'any'
+   */
+  readonly targetSessionAttrs?: TargetSessionAttrs | undefined
+  /**
+   * In which order the hosts are tried for each new connection: `false`: as they are listed. `'random'`: in a new order each time.
+   * `'round-robin'`: each begins with the host after the one with which the last began. (`load_balance_hosts` in a URL,
+   * PGLOADBALANCEHOSTS.)
+   *
+   * @default false
+   */
+  readonly loadBalanceHosts?: false | 'random' | 'round-robin' | undefined
+  /**
+   * How long the pool goes by what it knows of a host, in milliseconds: those that suit are tried first, those that could not be
+   * reached last. All are tried if no other suits.
+   *
+   * @default 10_000
+   */
+  readonly hostRecheckMillis?: number | undefined
+  /**
+   * How long a host may be silent while a connection is opened, in milliseconds. Then the next host is tried beside it, and the
+   * first one that suits is taken.
+   *
+   * @default 1000
+   */
+  readonly hostPatienceMillis?: number | undefined
   /**
    * The longest time that a caller waits in `connect()` or `query()` for its connection, in milliseconds. It includes the
    * queue, opening a connection with all retries, and the ping. 0 means no limit.
@@ -364,4 +426,9 @@ export interface OwnOptions {
  *
  * @see https://node-postgres.com/apis/pool
  */
-export interface PoolOptions extends Omit<PoolConfig, keyof OwnOptions>, OwnOptions {}
+export interface PoolOptions extends Omit<PoolConfig, keyof OwnOptions | 'host' | 'port'>, OwnOptions {
+  /** As in `pg.Pool`; or several, as an array or with commas: see `hosts`. */
+  readonly host?: string | readonly string[] | undefined
+  /** As in `pg.Pool`; or one for each of several hosts, as an array or with commas. */
+  readonly port?: number | string | readonly (number | string)[] | undefined
+}

@@ -31,12 +31,18 @@ const LONGEST_SILENCE_MILLIS = 60_000
  * the `inVain` logins in a row that came to nothing, but stays within the caller's deadline; to 4 s if the server isn't even reached,
  * since no slow server explains that. A handshake that the network swallows never ends by itself. But a slow one does, so the
  * first login goes on.
- * A deadline of `Infinity` means that callers wait as long as it takes.
+ * A deadline of `Infinity` means that callers wait as long as it takes. Where the next one leads to another host, the user says
+ * how long the first one may be silent (`firstMillis`).
  */
-export function silenceMillis(stage: LoginStage, deadlineMillis: number, inVain: number): number {
-  const share = Math.max(FIRST_SILENCE_MILLIS, deadlineMillis * SHARE_OF_THE_DEADLINE)
-  const longest = stage === 'unreached' ? Math.min(share, LONGEST_UNREACHED_MILLIS) : share
-  const first = stage === 'answered' ? Math.min(longest, LONGEST_ANSWERED_MILLIS) : FIRST_SILENCE_MILLIS
+export function silenceMillis(
+  stage: LoginStage,
+  deadlineMillis: number,
+  inVain: number,
+  firstMillis: number = FIRST_SILENCE_MILLIS,
+): number {
+  const share = Math.max(firstMillis, deadlineMillis * SHARE_OF_THE_DEADLINE)
+  const longest = stage === 'unreached' ? Math.min(share, Math.max(LONGEST_UNREACHED_MILLIS, firstMillis)) : share
+  const first = stage === 'answered' ? Math.min(longest, LONGEST_ANSWERED_MILLIS) : firstMillis
   return Math.round(Math.min(first * 2 ** inVain, longest, LONGEST_SILENCE_MILLIS))
 }
 
@@ -58,16 +64,25 @@ export function hooksMillis(deadlineMillis: number): number {
 }
 
 const LONGEST_KNOCK_MILLIS = 200
+/** The pause until all hosts of a list are tried again. */
+export const HOSTS_PAUSE_MILLIS = 100
 
 /**
  * How long to wait after so many `failures` to connect in a row, by the options of p-retry. If the last was refused at once
  * (`isRefused`), 200 ms at most: that costs a server nothing, and the pool is back as soon as the server. The shortest pause that
- * the user has set is kept. `random` spreads the pools that have lost the same server.
+ * the user has set is kept. `random` spreads the pools that have lost the same server. `longestMillis`: where there are several
+ * hosts, all of them are tried again sooner.
  */
-export function pauseMillis(retry: Retry, failures: number, isRefused: boolean, random: number): number {
+export function pauseMillis(
+  retry: Retry,
+  failures: number,
+  isRefused: boolean,
+  random: number,
+  longestMillis: number = LONGEST_KNOCK_MILLIS,
+): number {
   const { minTimeout, maxTimeout, factor, randomize } = retry
   const spread = randomize ? 1 + random : 1
   const backoff = Math.min(minTimeout * factor ** (failures - 1) * spread, maxTimeout)
-  const knock = Math.max(minTimeout, randomize ? LONGEST_KNOCK_MILLIS * (1 - random / 2) : LONGEST_KNOCK_MILLIS)
+  const knock = Math.max(minTimeout, randomize ? longestMillis * (1 - random / 2) : longestMillis)
   return Math.round(isRefused ? Math.min(backoff, knock) : backoff)
 }

@@ -38,6 +38,8 @@ const LOUDEST: Record<PoolEventType, 'debug' | 'info' | 'none'> = {
   'process-changed': 'info',
   'capacity-exceeded': 'none',
   'transaction-left-open': 'none',
+  'host-changed': 'info',
+  'standby-refused-write': 'none',
   recovered: 'info',
   'transaction-retried': 'info',
   'statement-retried': 'info',
@@ -100,6 +102,11 @@ function lineOf(event: PoolEvent, status: () => PoolStatus): Line | undefined {
         'info',
         `Connections belong to pid ${event.from}, attempting to check out in pid ${event.to}; dropping all`,
       ]
+    case 'host-changed':
+      return [
+        'info',
+        `Connecting to ${event.to.host}:${event.to.port}${roleOf(event)}, no longer to ${event.from.host}:${event.from.port}`,
+      ]
     case 'recovered':
       return ['info', `Connected again after ${duration(event.afterMillis)}${afterFailures(event.failedAttempts)}`]
     case 'transaction-retried':
@@ -123,6 +130,7 @@ function lineOf(event: PoolEvent, status: () => PoolStatus): Line | undefined {
     case 'connection-leak-suspected':
     case 'capacity-exceeded':
     case 'transaction-left-open':
+    case 'standby-refused-write':
       return undefined
   }
 }
@@ -169,6 +177,10 @@ function stopOf({
       ? `it took ${millis(namedMillis)} prepared, and ${millis(unnamedMillis)} otherwise`
       : 'its tables change often'
   return `Statement is no longer prepared (reason: ${because}): ${oneLine(text.slice(0, LONGEST_TEXT))}`
+}
+
+function roleOf({ role }: Extract<PoolEvent, { type: 'host-changed' }>): string {
+  return role === undefined ? '' : ` (${role})`
 }
 
 function attemptOf({ attempt, pausedMillis }: { readonly attempt: number; readonly pausedMillis: number }): string {

@@ -115,6 +115,19 @@ export type PoolEvent =
       /** How many attempts failed in between; 0 if the first one succeeded. */
       readonly failedAttempts: number
     }
+  /**
+   * New connections lead to another host than those before: a failover, or the host that suits is back. Not published where the
+   * hosts share the connections (`loadBalanceHosts`).
+   */
+  | {
+      readonly type: 'host-changed'
+      readonly from: EventHost
+      readonly to: EventHost
+      /** What the server has said it is; undefined if it hasn't. */
+      readonly role: 'primary' | 'standby' | 'read-only' | undefined
+    }
+  /** A standby has refused a write, and no host has taken one: `targetSessionAttrs` is `'any'`. Once per pool. */
+  | { readonly type: 'standby-refused-write'; readonly host: EventHost }
   /** A transaction runs again as a whole. The attempt before wrote nothing. */
   | ({ readonly type: 'transaction-retried' } & Rerun)
   /** A statement of `pool.query`, or the first one of a client, runs again. */
@@ -157,6 +170,12 @@ export type PoolEvent =
     }
   /** `end()` is done: no connection is open. */
   | { readonly type: 'pool-closed' }
+
+/** A host of the pool's list. */
+export interface EventHost {
+  readonly host: string
+  readonly port: number
+}
 
 /** What the watch found out about a statement whose connection is dead. */
 export interface DeadStatement {

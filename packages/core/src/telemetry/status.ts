@@ -1,4 +1,5 @@
 import type { PoolCounts } from '../errors.ts'
+import type { HostRole } from '../policy/host-suitability.ts'
 
 /** What a server says of a statement that takes long. */
 export interface SlowStatement {
@@ -18,6 +19,11 @@ export interface ConnectionInspection {
   readonly state: 'opening' | 'idle' | 'checking' | 'leased' | 'resetting' | 'closing' | 'closed'
   /** `pid` in `pg_stat_activity`. Null until the server has sent it. */
   readonly backendPid: number | null
+  /** Where it leads to: a name, an address, or the directory of a Unix socket. */
+  readonly host: string
+  readonly port: number
+  /** What the server has said it is: since PostgreSQL 14 it does so by itself. Undefined if it hasn't. */
+  readonly role: HostRole | undefined
   /** How long ago it was ready for its first lease, in milliseconds; 0 before. */
   readonly ageMillis: number
   /** How long it has been idle, in milliseconds; undefined if it isn't. */
@@ -36,6 +42,8 @@ export interface ConnectionInspection {
 
 /** The facts about a connection. Times are monotonic milliseconds, and are valid only in the state that they belong to. */
 export interface ConnectionFacts extends Pick<ConnectionInspection, 'id' | 'state' | 'backendPid' | 'uses'> {
+  readonly endpoint: { readonly host: string; readonly port: number }
+  readonly serverRole: { readonly role: HostRole | undefined }
   /** Undefined until it is ready for its first lease. */
   readonly openedAt: number | undefined
   readonly idleSince: number
@@ -51,6 +59,9 @@ export function inspectionOf(connection: ConnectionFacts, now: number): Connecti
     id,
     state,
     backendPid,
+    host: connection.endpoint.host,
+    port: connection.endpoint.port,
+    role: connection.serverRole.role,
     ageMillis: openedAt === undefined ? 0 : now - openedAt,
     idleMillis: state === 'idle' ? now - connection.idleSince : undefined,
     uses,
@@ -59,6 +70,18 @@ export function inspectionOf(connection: ConnectionFacts, now: number): Connecti
     isSuspect: connection.liveness.suspect,
     slow: isLeased ? connection.liveness.slow : undefined,
   })
+}
+
+/** What a pool knows of one of its hosts. */
+export interface HostStatus {
+  readonly host: string | undefined
+  readonly port: number | undefined
+  /** The role in which it was seen last; undefined if it has told none. */
+  readonly role: HostRole | undefined
+  /** Why it couldn't be used when it was last tried; undefined if it could, or was never tried. */
+  readonly failure: string | undefined
+  /** How long ago it was last tried, in milliseconds; undefined if it never was. */
+  readonly triedMillis: number | undefined
 }
 
 /** The counts of a pool at one moment. As text, `${pool.status()}`, it is the line of SQLAlchemy's `Pool.status()`. */
@@ -73,6 +96,8 @@ export interface PoolStatus extends PoolCounts {
   readonly size: number
   /** `end()` was called. */
   readonly isClosed: boolean
+  /** What is known of each host, if the pool has several; otherwise undefined. */
+  readonly hosts?: readonly HostStatus[] | undefined
   /** `Pool size: 5  Connections in pool: 1 Current Overflow: -3 Current Checked out connections: 1` */
   toString(): string
 }
@@ -94,7 +119,19 @@ class Status {
 
   /** Like SQLAlchemy, counts as overflow the connections beyond those that it would keep. */
   toString(this: StatusFacts): string {
-    const { maxIdle, idle, size, leased } = this
-    return `Pool size: ${maxIdle}  Connections in pool: ${idle} Current Overflow: ${size - maxIdle} Current Checked out connections: ${leased}`
+    const { maxIdle, idle, size, leased, hosts } = this
+    const states = hosts?.map((each) => `${nameOfHost(each)} ${stateOfHost(each)}`).join(', ')
+    return `Pool size: ${maxIdle}  Connections in pool: ${idle} Current Overflow: ${size - maxIdle} Current Checked out connections: ${leased}${states ? `  Hosts: ${states}` : ''}`
   }
+}
+
+/** A host with its port, as in a URL. */
+export function nameOfHost({ host, port }: Pick<HostStatus, 'host' | 'port'>): string {
+  return host?.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+/** What is known of a host, in words. */
+export function stateOfHost({ role, failure }: Pick<HostStatus, 'role' | 'failure'>): string {
+  if (failure !== undefined) return `(${failure})`
+  return role === undefined ? '(not known)' : role
 }

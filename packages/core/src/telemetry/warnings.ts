@@ -34,6 +34,7 @@ const RARE: ReadonlySet<PoolEventType> = new Set<PoolEventType>([
   'connection-opened',
   'transaction-left-open',
   'prepare-stopped',
+  'standby-refused-write',
 ])
 
 class Warnings {
@@ -61,6 +62,7 @@ class Warnings {
     else if (event.type === 'connect-failed') this.#takeFailure(event)
     else if (event.type === 'connection-opened') this.#takeSuccess()
     else if (event.type === 'transaction-left-open') this.#warnOfLeftOpen()
+    else if (event.type === 'standby-refused-write') this.#warnOfStandby(event)
     else if (event.type === 'prepare-stopped' && event.text === undefined) this.#warnOfLostNames()
   }
 
@@ -95,6 +97,14 @@ class Warnings {
       'HOLDFAST_TRANSACTION_LEFT_OPEN',
       'A statement of pool.query() has begun a transaction, and nothing else will be in it: each statement of pool.query() ' +
         'gets a connection of its own. A transaction needs pool.transaction(fn), or a client of pool.connect()',
+    )
+  }
+
+  #warnOfStandby({ host }: EventOf<'standby-refused-write'>): void {
+    this.#warn(
+      'HOLDFAST_STANDBY',
+      `${host.host}:${host.port} is a standby, and has refused a write: with several hosts, the first that answers is taken. ` +
+        "Set targetSessionAttrs: 'read-write'",
     )
   }
 

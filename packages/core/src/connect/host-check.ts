@@ -1,0 +1,87 @@
+import type { Connection } from '../connection/connection.ts'
+import { ask } from '../connection/question.ts'
+import { ROLE_QUESTION, unwritableBy } from '../connection/server-role.ts'
+import { ConnectError } from '../errors.ts'
+import type { Host } from '../options/hosts.ts'
+import { severityOf } from '../policy/classify-error.ts'
+import type { HostRole } from '../policy/host-suitability.ts'
+import { INTERNAL_QUERY_TIMEOUT_MILLIS } from '../policy/reset.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { type HostList, unsuitable } from './host-list.ts'
+
+/** The pool's connections lead to another host than before. */
+export interface HostChange {
+  readonly from: Host
+  readonly to: Host
+  readonly role: HostRole | undefined
+}
+
+/** What checking the role of a server takes. */
+export interface RoleCheckParts {
+  readonly clock: Clock
+  /** How long callers wait. */
+  readonly patienceMillis: number
+  readonly hosts: HostList | undefined
+  /** A pooler may report at login what was true long ago. */
+  readonly isBehindPooler: boolean
+}
+
+/**
+ * Checks whether a server that has accepted a login has the role that is asked for. Its report is believed; it is asked where it
+ * has sent none, and while a primary is missed.
+ *
+ * @throws {ConnectError} if it doesn't suit.
+ */
+export async function checkRole(connection: Connection, parts: RoleCheckParts): Promise<void> {
+  const { clock, patienceMillis, hosts, isBehindPooler } = parts
+  const { serverRole, candidate } = connection
+  const isUnclear = hosts !== undefined && hosts.target !== 'any' && (isBehindPooler || serverRole.role === undefined)
+  const { mustBeAsked } = serverRole
+  let objection: Error | undefined
+  if (mustBeAsked || isUnclear) {
+    const [row] = await ask(connection, ROLE_QUESTION, clock, INTERNAL_QUERY_TIMEOUT_MILLIS)
+    serverRole.learn(row)
+    if (mustBeAsked) objection = serverRole.judge(unwritableBy(row), patienceMillis)
+  }
+  const { role } = serverRole
+  if (hosts && candidate) {
+    hosts.noteAnswer(candidate.host, role)
+    if (!hosts.suits(role, candidate)) objection = unsuitable(role, hosts.target)
+  }
+  if (objection) throw new ConnectError(connection.endpoint, objection)
+}
+
+const TIMELINE_QUESTION = `select pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8) as timeline,
+  (select system_identifier from pg_catalog.pg_control_system())::text as system`
+
+/**
+ * Takes a connection from its host. Returns where the pool's connections led before, if that was another host. Of two servers of
+ * one system that take writes, the one on the higher timeline is right: the other one has missed a promotion.
+ *
+ * @throws {ConnectError} if it is the other one.
+ */
+export async function takeHost(connection: Connection, hosts: HostList, clock: Clock): Promise<HostChange | undefined> {
+  const { candidate, serverRole } = connection
+  if (!candidate) return undefined
+  const { role } = serverRole
+  const { current } = hosts
+  if (current && current !== candidate.host && role === 'primary') await refuseFormerPrimary(connection, hosts, clock)
+  const from = hosts.take(candidate.host)
+  return from && hosts.isOneAtATime ? { from, to: candidate.host, role } : undefined
+}
+
+async function refuseFormerPrimary(connection: Connection, hosts: HostList, clock: Clock): Promise<void> {
+  let row: Readonly<Record<string, unknown>> | undefined
+  try {
+    row = (await ask(connection, TIMELINE_QUESTION, clock, INTERNAL_QUERY_TIMEOUT_MILLIS))[0]
+  } catch (error) {
+    if (severityOf(error) === undefined) throw new ConnectError(connection.endpoint, connection.loss?.cause ?? error)
+    return // It isn't PostgreSQL's own server, or forbids the question.
+  }
+  const { timeline, system } = row ?? {}
+  if (typeof timeline !== 'string' || typeof system !== 'string') return
+  const higher = hosts.noteTimeline(system, timeline)
+  if (higher === undefined) return
+  const text = `the server takes writes on timeline ${timeline}, and another one of the same system on timeline ${higher}`
+  throw new ConnectError(connection.endpoint, Object.assign(new Error(text), { code: '57P03' }))
+}

@@ -1,0 +1,196 @@
+import { ConnectError, connectCauseOf, type Endpoint } from '../errors.ts'
+import type { Candidate, Host, LoadBalance } from '../options/hosts.ts'
+import type { TargetSessionAttrs } from '../options/pool-options.ts'
+import { type HostRole, isForPrimary, isPreference, rankOf, suits } from '../policy/host-suitability.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { type HostStatus, nameOfHost, stateOfHost } from '../telemetry/status.ts'
+import { codeOf, messageOf } from '../thrown.ts'
+
+/** What the list needs. */
+export interface HostListOptions {
+  readonly hosts: readonly Host[]
+  readonly targetSessionAttrs: TargetSessionAttrs
+  readonly loadBalanceHosts: LoadBalance
+  readonly hostRecheckMillis: number
+}
+
+interface Known {
+  readonly host: Host
+  readonly role: HostRole | undefined
+  /** Why it can't be used, apart from its role. */
+  readonly failure: unknown
+  readonly at: number
+}
+
+/** The hosts of a pool: what is known of each, and the order in which a connection tries them. */
+export class HostList {
+  readonly #options: HostListOptions
+  readonly #clock: Pick<Clock, 'now' | 'random'>
+  readonly #known = new Map<Host, Known>()
+  #begun = 0
+  #current: Host | undefined
+  /** The highest timeline on which a server took writes, by system. */
+  readonly #timelines = new Map<string, string>()
+
+  constructor(options: HostListOptions, clock: Pick<Clock, 'now' | 'random'>) {
+    this.#options = options
+    this.#clock = clock
+  }
+
+  get size(): number {
+    return this.#options.hosts.length
+  }
+
+  get target(): TargetSessionAttrs {
+    return this.#options.targetSessionAttrs
+  }
+
+  /** Begins to look for a host, on behalf of one connection. */
+  begin(): HostRound {
+    const ranks = new Map(this.#ordered().map((host) => [host, this.#rankOf(host)]))
+    const order = [...ranks].toSorted(([, one], [, other]) => one - other).map(([host]) => host)
+    return new HostRound(order, isPreference(this.target), (host) => this.#known.get(host))
+  }
+
+  /** Whether a server of this role is taken. */
+  suits(role: HostRole | undefined, { isLastChoice }: Candidate): boolean {
+    return isLastChoice || suits(role, this.target)
+  }
+
+  /** A host has answered, in this role. */
+  noteAnswer(host: Host, role: HostRole | undefined): void {
+    this.#known.set(host, { host, role, failure: undefined, at: this.#clock.now() })
+  }
+
+  /** A host couldn't be used, or is silent. One that merely has the wrong role has answered. */
+  noteFailure(host: Host, failure: unknown): void {
+    if (isMisfit(failure)) return
+    const { role } = this.#known.get(host) ?? {}
+    this.#known.set(host, { host, role, failure, at: this.#clock.now() })
+  }
+
+  /** The host to which the last connection has led. */
+  get current(): Host | undefined {
+    return this.#current
+  }
+
+  /** A connection is taken from this host. Returns the one before, if it was another one. */
+  take(host: Host): Host | undefined {
+    const former = this.#current
+    this.#current = host
+    return former === host ? undefined : former
+  }
+
+  /** Whether connections lead to one host at a time, so that another one is news. */
+  get isOneAtATime(): boolean {
+    return this.#options.loadBalanceHosts === false || isForPrimary(this.target)
+  }
+
+  /** A server takes writes on this timeline. Returns a higher one on which another server of its system took some. */
+  noteTimeline(system: string, timeline: string): string | undefined {
+    const highest = this.#timelines.get(system)
+    if (highest !== undefined && timeline < highest) return highest
+    this.#timelines.set(system, timeline)
+    return undefined
+  }
+
+  /** What is known of each host, in the order of the list. */
+  get status(): HostStatus[] {
+    const now = this.#clock.now()
+    return this.#options.hosts.map((each) => {
+      const { host, port } = each
+      const { role, failure, at } = this.#known.get(each) ?? {}
+      const said = failure === undefined ? undefined : messageOf(connectCauseOf(failure))
+      return Object.freeze({ host, port, role, failure: said, triedMillis: at === undefined ? undefined : now - at })
+    })
+  }
+
+  /** The error of a connection for which no host was left: it names the state of each. */
+  failure(error: unknown, endpoint: Endpoint): unknown {
+    const { hosts } = this.#options
+    if (hosts.length < 2) return error
+    const causes = hosts.flatMap((host) => connectCauseOf(this.#known.get(host)?.failure) ?? this.#misfit(host) ?? [])
+    const states = this.status.map((each) => `${nameOfHost(each)} ${stateOfHost(each)}`)
+    const wanted = this.target === 'any' ? '' : ` (targetSessionAttrs: ${this.target})`
+    const text = `none of the hosts can be used${wanted}: ${states.join('; ')}`
+    const [code, ...others] = new Set(causes.map(codeOf))
+    const cause = Object.assign(new AggregateError(causes, text), others.length === 0 && code && { code })
+    return new ConnectError({ ...endpoint, hosts: hosts.map(({ host = '', port = 0 }) => ({ host, port })) }, cause)
+  }
+
+  #misfit(host: Host): Error | undefined {
+    const role = this.#known.get(host)?.role
+    return role && unsuitable(role, this.target)
+  }
+
+  #rankOf(host: Host): number {
+    const known = this.#known.get(host)
+    const isFresh = known !== undefined && this.#clock.now() - known.at < this.#options.hostRecheckMillis
+    const recent = isFresh ? { role: known.role, hasFailed: known.failure !== undefined } : undefined
+    return rankOf(recent, this.target)
+  }
+
+  #ordered(): readonly Host[] {
+    const { hosts, loadBalanceHosts } = this.#options
+    if (loadBalanceHosts === 'random') {
+      const places = new Map(hosts.map((host) => [host, this.#clock.random()]))
+      return hosts.toSorted((one, other) => (places.get(one) ?? 0) - (places.get(other) ?? 0))
+    }
+    if (loadBalanceHosts === false) return hosts
+    const first = this.#begun++ % hosts.length
+    return [...hosts.slice(first), ...hosts.slice(0, first)]
+  }
+}
+
+/** The hosts that one connection tries, one after the other. */
+export class HostRound {
+  readonly #left: Host[]
+  readonly #tried: Host[] = []
+  readonly #knownOf: (host: Host) => Known | undefined
+  #mayRelax: boolean
+  #isLastChoice = false
+
+  constructor(order: readonly Host[], isPreference: boolean, knownOf: (host: Host) => Known | undefined) {
+    this.#left = [...order]
+    this.#mayRelax = isPreference
+    this.#knownOf = knownOf
+  }
+
+  /** The next host; undefined if none is left. After a preference, those come again that have answered in another role. */
+  next(): Candidate | undefined {
+    const host = this.#left.shift() ?? this.#relax()
+    if (!host) return undefined
+    this.#tried.push(host)
+    return { host, isLastChoice: this.#isLastChoice }
+  }
+
+  #relax(): Host | undefined {
+    if (!this.#mayRelax) return undefined
+    this.#mayRelax = false
+    this.#isLastChoice = true
+    this.#left.push(...this.#tried.filter((host) => this.#knownOf(host)?.failure === undefined))
+    return this.#left.shift()
+  }
+}
+
+/** The error of a login to a server that doesn't suit. Its code says that another try may succeed. */
+export function unsuitable(role: HostRole | undefined, target: TargetSessionAttrs): Error {
+  const is = role === undefined ? "doesn't tell whether it takes writes" : IS[role]
+  const error = Object.assign(new Error(`the server ${is}, and targetSessionAttrs is ${target}`), { code: '57P03' })
+  MISFITS.add(error)
+  return error
+}
+
+const MISFITS = new WeakSet<object>()
+
+/** Whether a login has failed only because the server has another role. */
+export function isMisfit(failure: unknown): boolean {
+  const cause = connectCauseOf(failure)
+  return typeof cause === 'object' && cause !== null && MISFITS.has(cause)
+}
+
+const IS: Readonly<Record<HostRole, string>> = {
+  primary: 'takes writes',
+  standby: 'is in hot standby',
+  'read-only': 'is read only',
+}
