@@ -34,6 +34,7 @@ test('the package exports what it promises, and nothing else', async () => {
     'HoldfastError',
     'NullPool',
     'OptionsError',
+    'PingTimeoutError',
     'Pool',
     'PoolClosedError',
     'PoolDeadlockError',

@@ -17,6 +17,7 @@ import { deathError, reachOfDeath } from './policy/death.ts'
 import { INTERNAL_QUERY_TIMEOUT_MILLIS } from './policy/reset.ts'
 import { publishRetry } from './rerun/reruns.ts'
 import { type Clock, systemClock, withinPatience } from './runtime/clock.ts'
+import { counting } from './telemetry/counting.ts'
 import { diagnosticsChannel } from './telemetry/diagnostics-channel.ts'
 import { echo } from './telemetry/echo.ts'
 import { type EventHost, type PoolEventType, Publisher } from './telemetry/events.ts'
@@ -46,7 +47,8 @@ export interface SubscribeAllParts {
  */
 export function subscribeAll(publisher: Publisher, { options, clock, status }: SubscribeAllParts): void {
   const { name, logger } = options
-  const listeners = [warnings({ ...options, clock })]
+  publisher.counts.since = clock.now()
+  const listeners = [counting(publisher.counts), warnings({ ...options, clock })]
   if (options.echo) listeners.push(echo({ name, level: options.echo, logger: logger ?? console, status }))
   listeners.push(diagnosticsChannel(name))
   for (const listener of listeners) publisher.subscribe(listener.subscriber, listener.wants)
@@ -204,6 +206,7 @@ export function composeEngine(
       hint: options.addressHint,
       onStatementRerun: (attempt, error) => publishRetry(publisher, { reason: 'stale-session', attempt, error }),
       prepare,
+      counts: publisher.counts,
       onPrepareStopped: ({ reason, text, namedMillis, unnamedMillis }) =>
         publisher.publish({ type: 'prepare-stopped', reason, text, namedMillis, unnamedMillis }),
       queryTimeoutMillis: options.queryTimeoutMillis,

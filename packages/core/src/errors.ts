@@ -20,6 +20,7 @@ export {
   type Endpoint,
   noAnswer,
   OptionsError,
+  PingTimeoutError,
   PoolClosedError,
   type PoolCounts,
   PoolDeadlockError,

@@ -11,6 +11,7 @@ export {
   type Loss,
   type LossPhase,
   OptionsError,
+  PingTimeoutError,
   PoolClosedError,
   type PoolCounts,
   PoolDeadlockError,
@@ -25,7 +26,7 @@ export {
   type UnknownCommit,
 } from './errors.ts'
 export { NullPool, type NullPoolOptions } from './null-pool.ts'
-export type { AcquireOptions, DisposeOptions, DrainOptions } from './options/call-options.ts'
+export type { AcquireOptions, DisposeOptions, DrainOptions, PingOptions, ReadyOptions } from './options/call-options.ts'
 export type {
   HostOptions,
   Logger,
@@ -48,6 +49,7 @@ export { Pool } from './pool.ts'
 export type { ConnectCallback } from './pool-callers.ts'
 export { withPoolOptions } from './runtime/pool-options-scope.ts'
 export { isSelect } from './sql/statement.ts'
+export type { PoolStats } from './telemetry/counts.ts'
 export type { PoolEventMessage } from './telemetry/diagnostics-channel.ts'
 export type {
   DeadStatement,

@@ -1,6 +1,5 @@
 import type { QueryResult } from 'pg'
 import type { Connection } from './connection/connection.ts'
-import { tieToConnection } from './connection/leased-client-factory.ts'
 import type { LeasedClient } from './connection/physical-client.ts'
 import type { Engine } from './engine/engine.ts'
 import type { Waiter } from './engine/waiter-list.ts'
@@ -11,7 +10,6 @@ import { type AcquireOptions, checkAcquireOptions } from './options/call-options
 import { withoutUndefined } from './options/check.ts'
 import { type Call, STALLED } from './rerun/read-again.ts'
 import { type RerunSource, Reruns } from './rerun/reruns.ts'
-import { systemClock } from './runtime/clock.ts'
 import { markForAnyContext } from './runtime/context.ts'
 import { currentScope, endedAttempt, type PoolOptionsScope } from './runtime/pool-options-scope.ts'
 import { failure } from './runtime/stack.ts'
@@ -79,7 +77,7 @@ export class ConnectCallbackWaiter implements Waiter {
 export type QueryEngine = Pick<Engine, 'reacquire' | 'release' | 'runsUserCodeOnRelease' | 'publisher' | 'reads'>
 
 /** A statement of `pool.query`, and what differs by where its client comes from. */
-interface PoolStatement<Lease> extends Call {
+export interface PoolStatement<Lease> extends Call {
   readonly options?: PoolOptionsScope | undefined
   readonly source: RerunSource
   /** Undefined as long as it hasn't failed. */
@@ -93,7 +91,7 @@ interface PoolStatement<Lease> extends Call {
 }
 
 /** Runs a statement on a client, and releases that before the caller is told, or before the statement runs again. */
-function runStatement<Lease>(
+export function runStatement<Lease>(
   statement: PoolStatement<Lease>,
   client: LeasedClient,
   lease: Lease,
@@ -132,7 +130,7 @@ function runsAgain<Lease>(statement: PoolStatement<Lease>, lease: Lease, error: 
 }
 
 /** What the caller of a statement is told when there is no connection for it, or none for its next run. */
-function failureOf<Lease>({ options, query, reruns }: PoolStatement<Lease>, reason: Error): Error {
+export function failureOf<Lease>({ options, query, reruns }: PoolStatement<Lease>, reason: Error): Error {
   const isGivenUp = (options ?? acquireOptionsIn(query))?.signal?.aborted === true
   return isGivenUp ? reason : (reruns?.errorWithout(reason) ?? reason)
 }
@@ -226,62 +224,6 @@ export class QueryWaiter implements Waiter, PoolStatement<Connection>, SharedRea
 
   reacquire(connection: Connection): string | undefined {
     return this.#engine.reacquire(this, this.#follower?.askedAt ?? connection.lease.askedAt)
-  }
-}
-
-/** Calls `connect()` with these options. */
-type Connect = (options: AcquireOptions | undefined, callback: ConnectCallback) => void
-
-/** A statement whose client comes from a `connect()` that the user has overridden or instrumented. */
-export class QueryThroughConnect implements PoolStatement<LeasedClient> {
-  readonly query: unknown
-  readonly values: unknown[] | undefined
-  readonly done: ResultCallback
-  readonly source: RerunSource
-  reruns: Reruns | undefined = undefined
-  wasFollowed = false
-  readonly #connect: Connect
-  readonly #until: number
-
-  /** Runs again until this time. */
-  constructor(
-    query: unknown,
-    values: unknown[] | undefined,
-    done: ResultCallback,
-    source: RerunSource,
-    connect: Connect,
-    until: number,
-  ) {
-    this.query = query
-    this.values = values
-    this.done = done
-    this.source = source
-    this.#connect = connect
-    this.#until = until
-  }
-
-  tell(error: Error | undefined, result?: QueryResult): void {
-    this.done(error, result)
-  }
-
-  run(options: AcquireOptions | undefined = acquireOptionsIn(this.query)): void {
-    this.#connect(options, (error, client) => {
-      if (error || !client) return this.done(error && failureOf(this, error))
-      tieToConnection(client)
-      runStatement(this, client, client, false)
-    })
-  }
-
-  release(client: LeasedClient): void {
-    client.release()
-  }
-
-  reacquire(): string | undefined {
-    const left = this.#until - systemClock.now()
-    if (left <= 0) return 'its caller has no time left'
-    const connectionTimeoutMillis = left === Number.POSITIVE_INFINITY ? 0 : left
-    this.run({ ...acquireOptionsIn(this.query), connectionTimeoutMillis })
-    return undefined
   }
 }
 

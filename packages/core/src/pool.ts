@@ -4,7 +4,8 @@ import { addressIn, clientThatListens } from './connection/listening-client.ts'
 import type { LeasedClient } from './connection/physical-client.ts'
 import type { Engine } from './engine/engine.ts'
 import { PoolClosedError } from './errors.ts'
-import type { AcquireOptions, DisposeOptions, DrainOptions } from './options/call-options.ts'
+import { ForeignConnect } from './foreign-connect.ts'
+import type { AcquireOptions, DisposeOptions, DrainOptions, PingOptions, ReadyOptions } from './options/call-options.ts'
 import { resolveDispose, resolveDrain } from './options/call-options.ts'
 import { leadingToFirst, showCurrentHost } from './options/hosts.ts'
 import { OPTIONS } from './options/option-table.ts'
@@ -17,13 +18,14 @@ import {
   type ConnectCallback,
   ConnectCallbackWaiter,
   ConnectWaiter,
-  QueryThroughConnect,
   QueryWaiter,
   type ResultCallback,
 } from './pool-callers.ts'
+import { ping, ready } from './pool-health.ts'
 import type { PgPoolClass } from './pool-query.ts'
 import { systemClock } from './runtime/clock.ts'
 import { failure, stackAbove } from './runtime/stack.ts'
+import type { PoolStats } from './telemetry/counts.ts'
 import { type ConnectionInspection, inspectionOf, type PoolStatus, statusOf } from './telemetry/status.ts'
 import { transactionOn } from './transaction/pool-transaction.ts'
 import { runSpecially, type StatementSettings, type StatementSource } from './transaction/run-statement.ts'
@@ -67,7 +69,7 @@ export class Pool extends PgPool implements AsyncDisposable {
       _isFull: { value: () => false },
       newClient: {
         value(this: Pool, { callback }: { callback: ConnectCallback }) {
-          this.#connectFor(callback, this.#askedOptions)
+          connectFor(this, this.#engine, callback, this.#foreignConnect.options)
         },
       },
     })
@@ -78,8 +80,7 @@ export class Pool extends PgPool implements AsyncDisposable {
   readonly #statementSettings: StatementSettings
   #ended: Promise<void> | undefined
   #isEndAsked = false
-  /** The options of the `connect` that runs just now through pg-pool's own, or through one of the user's. */
-  #askedOptions: AcquireOptions | undefined
+  readonly #foreignConnect = new ForeignConnect()
 
   /** @throws {OptionsError} that names every option that can't work. */
   constructor(options: PoolOptions = {}) {
@@ -110,7 +111,7 @@ export class Pool extends PgPool implements AsyncDisposable {
     const callback = typeof first === 'function' ? first : undefined
     let options: AcquireOptions | undefined
     try {
-      options = acquireOptionsFor(typeof first === 'function' ? this.#askedOptions : first)
+      options = acquireOptionsFor(typeof first === 'function' ? this.#foreignConnect.options : first)
     } catch (error) {
       if (!callback) return Promise.reject(error)
       process.nextTick(callback, error, undefined, () => {})
@@ -118,12 +119,12 @@ export class Pool extends PgPool implements AsyncDisposable {
     }
     if (isInstrumented() && !this.ending) return this.#connectInstrumented(callback, options)
     if (callback) {
-      this.#connectFor(callback, options)
+      connectFor(this, this.#engine, callback, options)
       return undefined
     }
     const stack = callerStack(this.#options, this.connect)
     const ready = this.#engine.acquireNow(options || stack ? { options, stack } : undefined)
-    return ready ? Promise.resolve(ready.clientForLease()) : this.#connectLater(options, stack)
+    return ready ? Promise.resolve(ready.clientForLease()) : connectLater(this.#engine, options, stack)
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: one implementation for all signatures of `query`.
@@ -191,6 +192,32 @@ export class Pool extends PgPool implements AsyncDisposable {
     return poolStatus(this.#engine, this.#options, this.#ended !== undefined)
   }
 
+  /** What the pool has counted since it was made, for metrics: numbers that only grow. A frozen copy. */
+  stats(): PoolStats {
+    return this.#engine.publisher.counts.snapshot(this.#options.name, systemClock.now())
+  }
+
+  /**
+   * Proves that the server answers, by a statement that waits its turn like any other. If the time is up before that, it is
+   * enough that the server has answered others of this pool meanwhile: a pool that is only busy answers, too.
+   *
+   * @throws {PingTimeoutError} after `timeoutMillis`.
+   * @throws What `query()` throws.
+   */
+  ping(options?: PingOptions): Promise<void> {
+    return ping(this.#engine, options)
+  }
+
+  /**
+   * Resolves when a connection is open and the server has answered over it. Until `timeoutMillis` it keeps trying, also after
+   * failures that end a `connect()`: a name that is unknown so far, a database that isn't there, a wrong password.
+   *
+   * @throws {ConnectError} or PoolTimeoutError after `timeoutMillis`: why there is no connection.
+   */
+  ready(options?: ReadyOptions): Promise<void> {
+    return ready(this.#engine, options)
+  }
+
   /** Each connection, with the pid of its backend, to be compared with `pg_stat_activity`. */
   inspect(): ConnectionInspection[] {
     const now = systemClock.now()
@@ -244,46 +271,21 @@ export class Pool extends PgPool implements AsyncDisposable {
     return this.#ended
   }
 
-  /** A separate function: its closure costs nothing where a connection is ready. */
-  #connectLater(options: AcquireOptions | undefined, stack: string | undefined): Promise<LeasedClient> {
-    return new Promise((resolve) => this.#engine.acquire(new ConnectWaiter(resolve, options, stack)))
-  }
-
-  #connectFor(callback: ConnectCallback, options: AcquireOptions | undefined): void {
-    this.#engine.acquire(new ConnectCallbackWaiter(callback, options, callerStack(this.#options, this.connect)))
-  }
-
   /** Connects through pg-pool's `connect`, which is instrumented, and which calls `newClient`. */
   #connectInstrumented(
     callback: ConnectCallback | undefined,
     options: AcquireOptions | undefined,
   ): Promise<LeasedClient> | undefined {
     const connect = (): unknown => super.connect(callback as never)
-    return this.#askFor(options, connect) as Promise<LeasedClient> | undefined
-  }
-
-  #askFor<Result>(options: AcquireOptions | undefined, connect: () => Result): Result {
-    this.#askedOptions = options
-    try {
-      return connect()
-    } finally {
-      this.#askedOptions = undefined
-    }
+    return this.#foreignConnect.call(options, connect) as Promise<LeasedClient> | undefined
   }
 
   #run(query: unknown, values: unknown[] | undefined, done: ResultCallback, isPromise: boolean): void {
-    if (this.connect !== ownConnect || isInstrumented()) return this.#runThroughConnect(query, values, done)
+    if (this.connect !== ownConnect || isInstrumented())
+      return this.#foreignConnect.query(this, this.#engine, query, values, done)
     const options = acquireOptionsFor(acquireOptionsIn(query))
     const stack = callerStack(this.#options, this.query)
     this.#engine.acquire(new QueryWaiter(query, values, done, isPromise, this.#engine, options, stack))
-  }
-
-  /** A `connect` that the user has overridden (to set a role, a search path) holds for every statement, as with pg. */
-  #runThroughConnect(query: unknown, values: unknown[] | undefined, done: ResultCallback): void {
-    const connect = (options: AcquireOptions | undefined, callback: ConnectCallback): void =>
-      this.#askFor(options, () => this.connect(callback))
-    const until = systemClock.now() + this.#options.connectionTimeoutMillis
-    new QueryThroughConnect(query, values, done, this.#engine, connect, until).run()
   }
 }
 
@@ -293,6 +295,19 @@ function callBack(result: Promise<QueryResult>, done: ResultCallback): undefined
     (answer) => process.nextTick(done, undefined, answer),
     (error) => process.nextTick(done, error),
   )
+}
+
+/** A separate function: its closure costs nothing where a connection is ready. */
+function connectLater(
+  engine: Engine,
+  options: AcquireOptions | undefined,
+  stack: string | undefined,
+): Promise<LeasedClient> {
+  return new Promise((resolve) => engine.acquire(new ConnectWaiter(resolve, options, stack)))
+}
+
+function connectFor(pool: Pool, engine: Engine, callback: ConnectCallback, options: AcquireOptions | undefined): void {
+  engine.acquire(new ConnectCallbackWaiter(callback, options, callerStack(engine.options, pool.connect)))
 }
 
 /** The stack of the caller, which is expensive, so only if leaks are reported. */

@@ -1,4 +1,14 @@
-import { type LeasedClient, mayShare, OptionsError, Pool, PoolClosedError, type PoolStatus } from '@holdfast/core'
+import {
+  type LeasedClient,
+  mayShare,
+  OptionsError,
+  type PingOptions,
+  Pool,
+  PoolClosedError,
+  type PoolStats,
+  type PoolStatus,
+  type ReadyOptions,
+} from '@holdfast/core'
 import pg, { type QueryResult } from 'pg'
 import { readLate, TypeormPool } from './typeorm-patches.ts'
 
@@ -48,6 +58,18 @@ class SharedPool extends TypeormPool {
 
   override status(): PoolStatus {
     return this.#shared.status()
+  }
+
+  override stats(): PoolStats {
+    return this.#shared.stats()
+  }
+
+  override ping(options?: PingOptions): Promise<void> {
+    return this.#shared.ping(options)
+  }
+
+  override ready(options?: ReadyOptions): Promise<void> {
+    return this.#shared.ready(options)
   }
 
   /** Waits until nothing uses the shared pool. When the time is up, only this data source gets no more connections. */

@@ -27,6 +27,24 @@ describe('a read when all connections are in use', () => {
     expect(calls.map((call) => call.answer)).toEqual(READS)
   })
 
+  test('counts as one caller that had to wait or not, and as multiplexed; its connection has one lease', async () => {
+    using fixture = await sharedEngine()
+    fixture.server.backend(1).silent = true
+    const { counts } = fixture.publisher
+    const before = counts.snapshot('', 0)
+    for (const text of READS) new Call(fixture, text)
+    await fixture.clock.advance(10)
+    await answer(fixture)
+    await fixture.clock.advance(10)
+    await answer(fixture)
+    const { acquires, leases, statements } = counts.snapshot('', 0)
+    expect(acquires.ready - before.acquires.ready).toBe(3)
+    expect(acquires.waited - before.acquires.waited).toBe(2)
+    expect(statements.multiplexed - before.statements.multiplexed).toBe(4)
+    expect(leases.ended - before.leases.ended).toBe(1)
+    expect(leases.useMillis - before.leases.useMillis).toBe(20)
+  })
+
   test('waits with `maxPipeline: 1`, the default', async () => {
     using fixture = await sharedEngine({ maxPipeline: 1 })
     const backend = fixture.server.backend(1)

@@ -74,6 +74,8 @@ export interface ConnectorOptions {
   readonly onStatementRerun?: ((attempt: number, error: Error) => void) | undefined
   /** What the pool itself prepares; false if nothing. */
   readonly prepare?: PrepareSettings | false
+  /** Counts the statements that are sent under such a name. */
+  readonly counts?: { prepared: number } | undefined
   /** Called when a text that the pool itself prepares is no longer prepared. */
   readonly onPrepareStopped?: ((stopped: PrepareStopped) => void) | undefined
   /** See `Endpoint`. */
@@ -134,7 +136,7 @@ export class Connector {
         epoch: 0,
         onRerun: options.onStatementRerun,
         frequent: options.prepare
-          ? new FrequentTexts(options.prepare, clock, (stopped) => options.onPrepareStopped?.(stopped))
+          ? new FrequentTexts(options.prepare, clock, (stopped) => options.onPrepareStopped?.(stopped), options.counts)
           : undefined,
       },
       commits: isTrackable ? options.commits : undefined,

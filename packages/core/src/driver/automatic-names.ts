@@ -213,6 +213,7 @@ export class AutomaticNames {
     query.name = name
     this.#prepared.use(query)
     if (query.name === undefined) this.#names.delete(name)
+    else this.#texts.counts.prepared++
   }
 
   /** Whether the server is to be asked who serves the session. In a transaction that question would be part of it. */

@@ -64,6 +64,8 @@ const MOMENT = /\b(?:now|today|tomorrow|yesterday)\b(?!\s*\()/i
 export class FrequentTexts {
   readonly settings: PrepareSettings
   readonly clock: Clock
+  /** How many statements were sent under a name. */
+  readonly counts: { prepared: number }
   readonly #onStopped: (stopped: PrepareStopped) => void
   readonly #texts = new KnownTexts<FrequentText>()
   /** By name, the texts that may not be prepared everywhere, so that it is kept when a text is forgotten. */
@@ -73,9 +75,15 @@ export class FrequentTexts {
   /** What is known of all sessions: whether a pooler serves one of them. `asked`: one is being asked. */
   sessions: 'unknown' | 'asked' | 'direct' | 'pooled' = 'unknown'
 
-  constructor(settings: PrepareSettings, clock: Clock, onStopped: (stopped: PrepareStopped) => void) {
+  constructor(
+    settings: PrepareSettings,
+    clock: Clock,
+    onStopped: (stopped: PrepareStopped) => void,
+    counts: { prepared: number } = { prepared: 0 },
+  ) {
     this.settings = settings
     this.clock = clock
+    this.counts = counts
     this.#onStopped = onStopped
   }
 

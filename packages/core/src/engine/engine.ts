@@ -49,7 +49,6 @@ export class Engine implements EngineContext {
   readonly #release: Release
   readonly #shutdown: Shutdown
   readonly #drain: Drain
-  /** Undefined if no connection is shared. */
   readonly placement: Placement | undefined
   readonly #hasLeaseListener: () => boolean
 
@@ -111,6 +110,7 @@ export class Engine implements EngineContext {
     this.#invalidation.checkProcess(now)
     const ready = this.#usability.takeReady(now)
     if (ready) {
+      this.publisher.counts.ready++
       this.#startLease(ready, terms, now, now)
       this.#publishLeased(ready, 0)
     }
@@ -247,7 +247,8 @@ export class Engine implements EngineContext {
   }
 
   #serveFirst(connection: Connection, now: number): void {
-    const { waiter, since, context } = this.#waitQueue.first as QueueEntry
+    const { waiter, since, queuedAt, context } = this.#waitQueue.first as QueueEntry
+    this.publisher.counts.served(now - queuedAt)
     // The lease begins before the waiter leaves: a pool that shuts down retires what is under way when the queue is empty.
     // The waiter is told afterwards, because a listener may change the queue.
     this.#startLease(connection, waiter, now, since)

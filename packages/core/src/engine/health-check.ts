@@ -57,6 +57,7 @@ export class HealthCheck {
     connection.isPinged = false
     if (!connection.is('checking')) return // Lost or invalidated meanwhile: already retired.
     this.#usability.notePingAnswered()
+    publisher.counts.pingsAnswered++
     const now = clock.now()
     publisher.publish({ type: 'connection-pinged', connection, tookMillis: now - startedAt })
     this.#giveBack(connection, now)

@@ -47,8 +47,11 @@ export class Placement {
 
   /** A read has ended. Returns whether the lease of its connection goes on: then others may follow. */
   leave(connection: Connection, read: SharedRead): boolean {
-    const now = this.#engine.clock.now()
+    const { clock, publisher } = this.#engine
+    const now = clock.now()
+    const { since } = connection.lease
     if (!this.#sharing.leave(connection, read, now)) return false
+    publisher.counts.useMillis += connection.lease.since - since
     this.place(now)
     return true
   }
@@ -59,8 +62,12 @@ export class Placement {
       return false
     this.#drainFor(this.#countClaims())
     const readers = this.#sharing.room(now)
-    if (readers) this.#sharing.follow(readers, sharedRead, now, now)
-    return readers !== undefined
+    if (!readers) return false
+    const { counts } = this.#engine.publisher
+    counts.ready++
+    counts.multiplexed++
+    this.#sharing.follow(readers, sharedRead, now, now)
+    return true
   }
 
   /** Places what waits, as far as there is room. */
@@ -84,6 +91,9 @@ export class Placement {
   }
 
   #send(entry: QueueEntry, readers: Readers, read: SharedRead, now: number): void {
+    const { counts } = this.#engine.publisher
+    counts.served(now - entry.queuedAt)
+    counts.multiplexed++
     this.#waitQueue.take(entry)
     entry.context.runInAsyncScope(() => this.#sharing.follow(readers, read, entry.since, now))
   }

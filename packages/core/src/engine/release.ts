@@ -43,6 +43,7 @@ export class Release {
   #release(connection: Connection, discard: Error | boolean | undefined): void {
     const engine = this.#engine
     const now = engine.clock.now()
+    engine.publisher.counts.leaseEnded(now - connection.lease.since)
     if (this.#hasReleaseListener()) this.#publishReleased(connection, discard, now)
     if (!connection.is('leased')) return // It died meanwhile: already retired, its slot has long been free.
     if (discard) return engine.retireAndDispatch(connection, 'discarded', discard)
@@ -72,6 +73,7 @@ export class Release {
     if ('failure' in outcome) return this.#engine.retireAndDispatch(connection, 'reset-failed', outcome.failure)
     const now = clock.now()
     const { by } = outcome
+    if (by) publisher.counts.resets++
     if (by) publisher.publish({ type: 'connection-reset', connection, by, tookMillis: now - startedAt })
     this.#engine.makeAvailable(connection, now)
   }

@@ -57,7 +57,7 @@ export class WaitQueue {
   requeue(waiter: Waiter, since: number, now: number): boolean {
     const until = since + this.#timeoutOf(waiter)
     if (until <= now || waiter.options?.signal?.aborted) return false
-    const entry = new QueueEntry(waiter, since, until)
+    const entry = new QueueEntry(waiter, since, until, now)
     this.#waiters.insertByAge(entry)
     if (waiter.options?.signal) this.#watchSignal(entry, waiter.options.signal)
     if (waiter.options?.connectionTimeoutMillis === undefined) this.#resetTimer(now)

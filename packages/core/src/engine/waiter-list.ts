@@ -19,7 +19,9 @@ export interface Waiter extends QueueTerms {
 /** A waiter in the queue: a node of a doubly linked list, so that leaving costs the same from any place. */
 export class QueueEntry<Waiting = Waiter> {
   readonly waiter: Waiting
+  /** When its caller asked, and when it entered the queue: later, if its statement runs again. */
   readonly since: number
+  readonly queuedAt: number
   /** Its deadline, which is the pool's or its own. */
   readonly until: number
   /** The async context of its caller. It is served while other code runs, and is told in its own context. */
@@ -31,9 +33,10 @@ export class QueueEntry<Waiting = Waiter> {
   previous: QueueEntry<Waiting> | undefined = undefined
   next: QueueEntry<Waiting> | undefined = undefined
 
-  constructor(waiter: Waiting, since: number, until: number) {
+  constructor(waiter: Waiting, since: number, until: number, queuedAt: number = since) {
     this.waiter = waiter
     this.since = since
+    this.queuedAt = queuedAt
     this.until = until
   }
 }

@@ -121,6 +121,29 @@ export class PoolOverloadedError extends HoldfastError {
   }
 }
 
+/**
+ * `pool.ping()` got no answer in time: neither to its own statement, nor has the server answered any other one of this pool
+ * meanwhile. `cause` is the last failure to connect, if there is one.
+ */
+export class PingTimeoutError extends HoldfastError {
+  /** The option `timeoutMillis`. */
+  readonly timeoutMillis: number
+
+  constructor(timeoutMillis: number, cause: unknown) {
+    const failure = cause === undefined ? '' : `; last connect failure: ${messageOf(cause)}`
+    super(
+      'HOLDFAST_PING_TIMEOUT',
+      `The server did not answer within ${timeoutMillis} ms${failure}`,
+      cause === undefined ? {} : { cause },
+    )
+    this.timeoutMillis = timeoutMillis
+  }
+
+  static {
+    pinName(PingTimeoutError, 'PingTimeoutError')
+  }
+}
+
 /** The pool has ended, or is ending. */
 export class PoolClosedError extends HoldfastError {
   constructor(message = 'Cannot use a pool after calling end on the pool') {

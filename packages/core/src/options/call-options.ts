@@ -35,6 +35,18 @@ export interface DrainOptions {
   readonly close?: boolean | undefined
 }
 
+/** The options of `ping()`. */
+export interface PingOptions {
+  /** How long to wait for an answer, in milliseconds. @default 5000 */
+  readonly timeoutMillis?: number | undefined
+}
+
+/** The options of `ready()`. */
+export interface ReadyOptions {
+  /** How long to keep trying, in milliseconds. @default 30000 */
+  readonly timeoutMillis?: number | undefined
+}
+
 // Complete by its type: a new option must be added here.
 const KEYS: Record<keyof AcquireOptions, true> = { signal: true, connectionTimeoutMillis: true, resetOnReturn: true }
 
@@ -99,6 +111,26 @@ export function resolveDrain(millis: unknown, given: DrainOptions): boolean {
     if (!isTime) problems.add('drain(millis)', `a number from 0 to ${LONGEST_MILLIS}`, millis)
     problems.group('drain', given, '{ close: false }')
     return closeIn('drain', given, problems)
+  })
+}
+
+const HEALTH_MILLIS = { ping: 5000, ready: 30_000 } as const
+
+/**
+ * Checks the options of `ping()` or `ready()`, and answers how long they may take, in milliseconds.
+ *
+ * @throws {OptionsError} that names every problem.
+ */
+export function resolveHealthMillis(of: keyof typeof HEALTH_MILLIS, given: PingOptions | ReadyOptions = {}): number {
+  return readOptions(of, () => {
+    const problems = new Problems()
+    problems.group(of, given, '{ timeoutMillis: 1000 }')
+    checkGroupKeys(of, withoutUndefined(given), ['timeoutMillis'], problems)
+    const { timeoutMillis = HEALTH_MILLIS[of] } = given
+    const isTime = typeof timeoutMillis === 'number' && timeoutMillis > 0 && timeoutMillis <= LONGEST_MILLIS
+    if (!isTime) problems.add(`${of}.timeoutMillis`, `a number above 0, up to ${LONGEST_MILLIS}`, timeoutMillis)
+    if (problems.found.length > 0) throw new OptionsError(problems.found)
+    return timeoutMillis
   })
 }
 

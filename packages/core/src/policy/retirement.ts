@@ -13,6 +13,25 @@ export type RetireReason =
   | 'reset-failed' // Its session could not be reset.
   | 'pool-closed' // `end()` was called.
 
+// Complete by its type.
+const REASONS: Record<RetireReason, true> = {
+  lost: true,
+  discarded: true,
+  invalidated: true,
+  expired: true,
+  'max-uses': true,
+  spoilt: true,
+  'max-idle': true,
+  disposed: true,
+  'other-process': true,
+  'idle-timeout': true,
+  'reset-failed': true,
+  'pool-closed': true,
+}
+
+/** Each of them. */
+export const RETIRE_REASONS: readonly RetireReason[] = Object.keys(REASONS) as RetireReason[]
+
 /** What decides whether a connection may be used again. */
 export interface UsageFacts {
   readonly generation: number

@@ -3,6 +3,7 @@ import type { Loss } from '../errors.ts'
 import type { DeadVerdict } from '../policy/death.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import { stackOf } from '../thrown.ts'
+import { Counts } from './counts.ts'
 import { escaped } from './log-text.ts'
 
 /** The connection that an event is about. */
@@ -248,6 +249,8 @@ const never = (): boolean => false
 
 /** Publishes what happens in a pool. The engine doesn't know the listeners. */
 export class Publisher {
+  /** What is so frequent that it is counted without an event, and the rest of the counters. */
+  readonly counts: Counts = new Counts()
   readonly #listeners: Listener[] = []
   readonly #poolName: string
 
