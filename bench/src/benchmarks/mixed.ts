@@ -2,12 +2,18 @@ import { Pool } from '@holdfast/core'
 import { Cluster } from '@holdfast/test/support'
 import pg, { type ClientConfig } from 'pg'
 import type { Benchmark, Contest, Contestant, Entrant, Goal, Metric } from '../contest.ts'
+import { Arrivals, type Pace } from '../mixed/arrivals.ts'
 import { workOf } from '../mixed/work.ts'
 import { ITEMS, makeTables, STATEMENTS } from '../read/statements.ts'
 import { THROUGHPUT } from '../run/throughput.ts'
 import { type Caller, slice } from '../run/turns.ts'
 
 const MAX = 10
+/** About two thirds of what `pg.Pool` can do. */
+const PACES: readonly Pace[] = [
+  { callers: 64, turnsPerSecond: 1000, groupOf: 1 },
+  { callers: 500, turnsPerSecond: 1000, groupOf: 50 },
+]
 const SLOW_MILLIS = 500
 /** A slice must be longer than the slowest statement, and have enough of the others for the last thousandth. */
 const SLICES = 8
@@ -45,26 +51,27 @@ export const mixed: Benchmark = {
     }
     const config = cluster.config()
     return {
-      contests: [64, 500].map((callers) => contest(config, callers, sliceMillis * SLICES)),
+      contests: PACES.map((pace) => contest(config, pace, sliceMillis * SLICES)),
       [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
     }
   },
 }
 
-function contest(config: ClientConfig, callers: number, sliceMillis: number): Contest {
+function contest(config: ClientConfig, pace: Pace, sliceMillis: number): Contest {
   const contestants = (Object.keys(POOLS) as (keyof typeof POOLS)[]).map((name): Contestant => {
-    return { name, enter: async () => entrant(POOLS[name]({ ...config, max: MAX }), callers, sliceMillis) }
+    return { name, enter: async () => entrant(POOLS[name]({ ...config, max: MAX }), pace, sliceMillis) }
   })
   return {
-    name: `${callers} callers on ${MAX} connections`,
+    name: `${pace.callers} callers on ${MAX} connections${pace.groupOf > 1 ? `, ${pace.groupOf} at once` : ''}`,
     metrics: [THROUGHPUT, ...PERCENTILES.map(([metric]) => metric)],
     contestants,
     goals: GOALS,
   }
 }
 
-function entrant(pool: pg.Pool, callers: number, sliceMillis: number): Entrant {
-  const caller = working(pool)
+function entrant(pool: pg.Pool, pace: Pace, sliceMillis: number): Entrant {
+  const caller = working(pool, pace)
+  const { callers } = pace
   return {
     async measure() {
       await slice(caller, callers, LEAD_IN_MILLIS)
@@ -78,20 +85,26 @@ function entrant(pool: pg.Pool, callers: number, sliceMillis: number): Entrant {
   }
 }
 
-function working(pool: pg.Pool): Caller {
+function working(pool: pg.Pool, pace: Pace): Caller {
+  let came = 0
   return async (turns) => {
+    const arrivals = new Arrivals(pace, came++ % pace.callers)
+    const slow: Promise<unknown>[] = []
     while (turns.next()) {
-      const id = turns.count % ITEMS
-      const work = workOf(turns.count)
+      const turn = turns.count
+      const from = await arrivals.next()
+      const id = turn % ITEMS
+      const work = workOf(turn)
       if (work === 'slow') {
-        await pool.query(`select pg_sleep(${SLOW_MILLIS / 1000})`)
+        // Its caller doesn't wait for it: what is due meanwhile would count as late because of that.
+        slow.push(pool.query(`select pg_sleep(${SLOW_MILLIS / 1000})`))
         continue
       }
-      const from = performance.now()
       if (work === 'transaction') await transact(pool, id)
       else await pool.query(work === 'write' ? WRITE : READ, [id])
       turns.took(performance.now() - from)
     }
+    await Promise.all(slow)
   }
 }
 
