@@ -1,22 +1,25 @@
 import { CommitOutcomeUnknownError, ConnectError, type PoolOptions, PoolTimeoutError } from '@holdfast/core'
 import pg from 'pg'
 import { expect } from 'vitest'
-import { type Cluster, until } from '../support/index.ts'
+import { AimedProxy, type Cluster, FaultProxy, until } from '../support/index.ts'
 import { test } from './support/failover-test.ts'
 import { holdfast } from './support/pools.ts'
 import { rejection, settles, unattended } from './support/settling.ts'
 
 /** A pool that knows all of these servers, by a URL as libpq writes it. */
-function listOf(clusters: readonly Cluster[], options: PoolOptions = {}): PoolOptions {
-  const [first] = clusters as [Cluster]
-  const url = new URL(first.url)
-  const hosts = clusters.map(({ host, port }) => `${host}:${port}`).join()
+function listOf(
+  addresses: readonly { readonly host: string; readonly port: number }[],
+  { url: ofOne }: Cluster,
+  options: PoolOptions = {},
+): PoolOptions {
+  const url = new URL(ofOne)
+  const hosts = addresses.map(({ host, port }) => `${host}:${port}`).join()
   const connectionString = `postgres://${url.username}:${url.password}@${hosts}${url.pathname}${url.search}`
   return { connectionString, targetSessionAttrs: 'read-write', ...options }
 }
 
 test('stock pg.Pool takes no list of hosts', async ({ primary, standby }) => {
-  const { connectionString } = listOf([standby, primary])
+  const { connectionString } = listOf([standby, primary], primary)
   const stock = new pg.Pool({ connectionString })
   // At the first query, and at once: not by a promise.
   expect(() => stock.query('select 1')).toThrow('Invalid URL')
@@ -27,13 +30,13 @@ test('a list leads to the server that suits, wherever it stands, and each connec
   primary,
   standby,
 }) => {
-  await using writer = holdfast(listOf([standby, primary]))
+  await using writer = holdfast(listOf([standby, primary], primary))
   await writer.query("insert into paid values ('a')")
   expect(writer.inspect()).toMatchObject([{ host: primary.host, port: primary.port, role: 'primary' }])
   expect(writer.status().hosts).toMatchObject([{ role: 'standby' }, { role: 'primary', failure: undefined }])
   expect(`${writer.status()}`).toMatch(/ {2}Hosts: \S+ standby, \S+ primary$/)
 
-  await using reader = holdfast(listOf([primary, standby], { targetSessionAttrs: 'prefer-standby' }))
+  await using reader = holdfast(listOf([primary, standby], primary, { targetSessionAttrs: 'prefer-standby' }))
   const asked = 'select pg_is_in_recovery() as is_standby'
   expect((await reader.query(asked)).rows).toEqual([{ is_standby: true }])
 
@@ -62,7 +65,7 @@ test('the promotion of the standby costs no transaction and no read an error, an
 }) => {
   const lines: string[] = []
   const logger = { debug() {}, info: (line: string) => void lines.push(line), warn() {}, error() {} }
-  await using pool = holdfast(listOf([primary, standby], { max: 6, echo: true, logger }))
+  await using pool = holdfast(listOf([primary, standby], primary, { max: 6, echo: true, logger }))
   let isOver = false
   const errors: unknown[] = []
   const written: string[] = []
@@ -99,10 +102,53 @@ test('the promotion of the standby costs no transaction and no read an error, an
   const found = await standby.query<{ id: string }>('select id from paid')
   const doubled = found.length - new Set(found.map(({ id }) => id)).size
   expect(doubled).toBe(0)
+
+  // The former primary comes back, and takes writes: nothing is written where the promotion was missed.
+  await primary.start()
+  await standby.stop('immediate')
+  const error = await rejection(pool.connect({ connectionTimeoutMillis: 1500 }))
+  expect((error as Error).message).toMatch(/takes writes on timeline 00000001, and another one .* on timeline 00000002/)
+})
+
+test('a primary that is silent is not waited for, and its connections are given up', async ({ primary, standby }) => {
+  await using address = await FaultProxy.start(primary)
+  const options = { hostPatienceMillis: 300, watch: { silentMillis: 200, timeoutMillis: 300 } }
+  await using pool = holdfast(listOf([address, standby], primary, options))
+  await pool.query('select 1')
+  address.swallow()
+  await standby.promote()
+  expect(await settles(pool.query("insert into paid values ('a')"), 'the write')).toMatchObject({ rowCount: 1 })
+  expect(await standby.query('select from paid')).toHaveLength(1)
+  // Others don't wait for it either.
+  await Promise.all(Array.from({ length: 5 }, () => pool.query('select pg_sleep(0.05)')))
+  expect(pool.status().hosts).toMatchObject([
+    { failure: expect.stringContaining('no answer within') },
+    { role: 'primary' },
+  ])
+})
+
+test('a COMMIT that was lost with its host is unknown as soon as another host has been promoted', async ({
+  primary,
+  standby,
+}) => {
+  await using address = await AimedProxy.start(primary)
+  await using pool = holdfast(listOf([address, standby], primary))
+  await pool.query('select 1')
+  const paid = unattended(pool.transaction((tx) => tx.query("insert into paid values ('a')")))
+  await address.aim({ statement: /^commit$/i, point: 'on-reply' }, async () => {
+    await primary.stop('immediate')
+    await standby.promote()
+    return 'rst'
+  }).fired
+  expect(await rejection(settles(paid, 'the payment'))).toMatchObject({
+    code: '08007',
+    reason: 'the server has failed over: timeline 00000001 has become 00000002',
+  })
+  await pool.query("insert into paid values ('b')")
 })
 
 test('callers wait while no host takes writes, and the error names the state of each', async ({ primary, standby }) => {
-  await using pool = holdfast(listOf([primary, standby], { connectionTimeoutMillis: 1500 }))
+  await using pool = holdfast(listOf([primary, standby], primary, { connectionTimeoutMillis: 1500 }))
   await pool.query('select 1')
   await primary.stop('immediate')
   await until(() => pool.totalCount === 0)

@@ -45,6 +45,10 @@ export class FakeServer {
   hearsGoodbyes = true
   /** Whether a destroyed socket is ever reported as closed. */
   closesSockets = true
+  /** What it reports at each login; undefined for nothing, as before PostgreSQL 14. */
+  role: 'primary' | 'standby' | undefined = undefined
+  /** The servers of other hosts, by name. */
+  readonly others = new Map<string, FakeServer>()
   /** Every attempt to connect so far, the failed ones too, in their order. */
   readonly backends: FakeBackend[] = []
   readonly Client: typeof pg.Client
@@ -53,8 +57,9 @@ export class FakeServer {
     const server = this
     this.Client = class FakeClient extends pg.Client {
       constructor(config?: ClientConfig) {
-        const backend = new FakeBackend(server, server.backends.length + 1)
-        server.backends.push(backend)
+        const led = server.others.get(config?.host ?? '') ?? server
+        const backend = new FakeBackend(led, led.backends.length + 1)
+        led.backends.push(backend)
         super({ ...config, connection: backend.wire } as ClientConfig)
       }
     }
@@ -108,6 +113,9 @@ export class FakeBackend {
 
   /** Accepts the clients that wait to be connected. */
   accept(): void {
+    const { role } = this.#server
+    const parameterValue = role === 'standby' ? 'on' : 'off'
+    if (role) this.wire.emit('parameterStatus', { parameterName: 'in_hot_standby', parameterValue })
     this.wire.emit('backendKeyData', { processID: this.pid, secretKey: null })
     this.readyForQuery()
   }

@@ -80,17 +80,35 @@ interface WatchNeeds {
 function composeWatch({ options, clock, publisher, connector, engine }: WatchNeeds): Watcher<Connection> | undefined {
   if (!options.watch) return undefined
   const { silentMillis, timeoutMillis } = options.watch
-  const asking = new AskingSession({
-    clock,
-    timeoutMillis,
-    askIdle: (sql, millis) => engine().healthCheck.askIdle((connection) => ask(connection, sql, clock, millis)),
-    openSession: () => openSession(connector(), clock, connector().hosts?.current),
-  })
+  // One for each host; for a single one, which has no name, one.
+  const sessions = new Map<Host | undefined, AskingSession>()
+  const sessionAt = (host: Host | undefined): AskingSession => {
+    const session =
+      sessions.get(host) ??
+      new AskingSession({
+        clock,
+        timeoutMillis,
+        askIdle: (sql, millis) => {
+          const { healthCheck, inventory } = engine()
+          if (inventory.next?.candidate?.host !== host) return undefined
+          return healthCheck.askIdle((connection) => ask(connection, sql, clock, millis))
+        },
+        openSession: () => openSession(connector(), clock, host),
+      })
+    sessions.set(host, session)
+    return session
+  }
+  const closeAll = (): void => {
+    for (const session of sessions.values()) session.close()
+  }
+  const abandonAll = (): void => {
+    for (const session of sessions.values()) session.abandon()
+  }
   const watcher = new Watcher<Connection>({
     clock,
     silentMillis,
     connections: () => engine().inventory.all(),
-    ask: (sql, how) => asking.ask(sql, how),
+    ask: (sql, how, host) => sessionAt(host).ask(sql, how),
     reaches: ({ client }) => reachesAddress(client, clock, timeoutMillis),
     onSlow: (connection, slow) => {
       connection.liveness.slow = slow
@@ -103,15 +121,15 @@ function composeWatch({ options, clock, publisher, connector, engine }: WatchNee
     onLimited: (reason) => publisher.publish({ type: 'watch-limited', reason }),
   })
   const END: Partial<Record<PoolEventType, () => void>> = {
-    'pool-invalidated': () => asking.close(),
-    'pool-disposed': () => asking.abandon(),
+    'pool-invalidated': closeAll,
+    'pool-disposed': abandonAll,
     'process-changed': () => {
-      asking.abandon()
+      abandonAll()
       watcher.restart()
     },
     'pool-closed': () => {
       watcher.stop()
-      asking.close()
+      closeAll()
     },
   }
   publisher.subscribe(

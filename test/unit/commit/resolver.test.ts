@@ -2,7 +2,10 @@ import { expect, test } from 'vitest'
 import { CommitResolver, type ResolverSession } from '../../../packages/core/src/commit/resolver.ts'
 import type { Row } from '../../../packages/core/src/commit/server-report.ts'
 import type { ServerIdentity, TransactionIdentity } from '../../../packages/core/src/commit/verdict.ts'
+import { ConnectError } from '../../../packages/core/src/errors.ts'
+import type { Host } from '../../../packages/core/src/options/hosts.ts'
 import { systemClock } from '../../../packages/core/src/runtime/clock.ts'
+import { systemError } from '../../support/fake-client.ts'
 
 interface Server {
   readonly identity: ServerIdentity
@@ -65,6 +68,24 @@ function resolverOver({ openSession }: Pooler): CommitResolver {
   return new CommitResolver({ openSession, clock: systemClock, timeoutMillis: 3000, onFenced: () => {} })
 }
 
+const HERE: Host = { host: 'h1', port: 5432 }
+const THERE: Host = { host: 'h2', port: 5432 }
+
+/** A resolver of a pool with two hosts, the first of which, where the transaction was, can't be reached. */
+function resolverFor(there: Pooler, timeoutMillis = 300, hosts: (Host | undefined)[] = []): CommitResolver {
+  return new CommitResolver({
+    openSession: async (host) => {
+      hosts.push(host)
+      if (host === THERE) return await there.openSession()
+      throw new ConnectError({ host: 'h1', port: 5432, database: 'app' }, systemError('ECONNREFUSED'))
+    },
+    otherHosts: (host) => [HERE, THERE].filter((each) => each !== host),
+    clock: systemClock,
+    timeoutMillis,
+    onFenced: () => {},
+  })
+}
+
 const OLD: Server = { identity: OURS, status: 'in progress' }
 const FAILED_OVER = { unknown: 'the server has failed over: timeline 00000001 has become 00000002' }
 const PROMOTED: Server = { identity: { ...OURS, timeline: '00000002' }, status: 'committed' }
@@ -82,4 +103,23 @@ test('keeps the statements of concurrent inquiries apart', async () => {
   const transactions = pooler.asked.join(' ').split('rollback')
   for (const statements of transactions.slice(0, -1))
     expect(statements.trim()).toMatch(/^(?:select )?begin select select select$/)
+})
+
+test('believes another host only that it was promoted in place of the one that is gone', async () => {
+  expect(await resolverFor(new Pooler([PROMOTED])).resolve(OURS, HERE)).toEqual(FAILED_OVER)
+})
+
+test.each<[string, Server]>([
+  ['on the same timeline, such as a copy', { identity: OURS, status: 'aborted' }],
+  ['on an older timeline', { identity: { ...OURS, timeline: '00000000' }, status: 'aborted' }],
+  ['of another system', { identity: { ...PROMOTED.identity, systemIdentifier: '9' }, status: 'aborted' }],
+])('believes nothing of another host %s', async (_which, server) => {
+  const verdict = await resolverFor(new Pooler([server])).resolve(OURS, HERE)
+  expect(verdict).toEqual({ unknown: expect.stringMatching(/^no answer within .* ECONNREFUSED/) })
+})
+
+test('fences a session only on its own host', async () => {
+  const hosts: (Host | undefined)[] = []
+  await resolverFor(new Pooler([PROMOTED]), 800, hosts).fence(OURS, HERE)
+  expect(new Set(hosts)).toEqual(new Set([HERE]))
 })

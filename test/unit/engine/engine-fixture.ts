@@ -1,4 +1,5 @@
 import { Connector, type ConnectorOptions } from '../../../packages/core/src/connect/connector.ts'
+import { HostList } from '../../../packages/core/src/connect/host-list.ts'
 import type { Connection } from '../../../packages/core/src/connection/connection.ts'
 import { Engine } from '../../../packages/core/src/engine/engine.ts'
 import { ProcessGuard } from '../../../packages/core/src/guard/process-guard.ts'
@@ -68,6 +69,7 @@ export class EngineFixture implements Disposable {
       {
         clientConfig: () => ({ host: 'db.example', port: 5432, database: 'app' }),
         Client: server.Client,
+        hosts: resolved.hosts.length > 0 ? new HostList(resolved, clock) : undefined,
         connectionTimeoutMillis: resolved.connectionTimeoutMillis,
         queryTimeoutMillis: resolved.queryTimeoutMillis,
         allowExitOnIdle: resolved.allowExitOnIdle,

@@ -45,9 +45,10 @@ export class HostList {
     return this.#options.targetSessionAttrs
   }
 
-  /** Begins to look for a host, on behalf of one connection. */
-  begin(): HostRound {
-    const ranks = new Map(this.#ordered().map((host) => [host, this.#rankOf(host)]))
+  /** Begins to look for a host, on behalf of one connection: beside a host where a login is silent, if there are others. */
+  begin(silent?: Host): HostRound {
+    const hosts = this.size > 1 ? this.#ordered().filter((host) => host !== silent) : this.#ordered()
+    const ranks = new Map(hosts.map((host) => [host, this.#rankOf(host)]))
     const order = [...ranks].toSorted(([, one], [, other]) => one - other).map(([host]) => host)
     return new HostRound(order, isPreference(this.target), (host) => this.#known.get(host))
   }

@@ -17,8 +17,8 @@ export interface LoginTimes {
   readonly isWanted: () => boolean
   /** Whether another login may begin beside a silent one. */
   readonly maySpareOne: boolean
-  /** How long one may be silent until another host is tried, and how many hosts there are; undefined for a single one. */
-  readonly patience?: { readonly millis: number; readonly hosts: number } | undefined
+  /** How long one may be silent until another host is tried; undefined for a single one. */
+  readonly hostPatienceMillis?: number | undefined
 }
 
 /** One login: how long it takes, and how long the server has been silent. */
@@ -68,12 +68,12 @@ export class Login {
 
   /** Calls `look` after a part of the time that the server may be silent. */
   lookLater(failedSpares: number, look: () => void): void {
-    const { clock, deadlineMillis, patience } = this.#times
+    const { clock, deadlineMillis, hostPatienceMillis } = this.#times
     const allowed = this.#allowedMillis(failedSpares)
     const silent = clock.now() - this.#silentSince
     const due = silent < allowed ? Math.min(allowed - silent, allowed / LOOKS) : allowed
     // Not much later than that: meanwhile the last waiter may have left, and with it the reason to go on.
-    const pause = Math.min(due, silenceMillis(this.#progress.stage, deadlineMillis, 0, patience?.millis))
+    const pause = Math.min(due, silenceMillis(this.#progress.stage, deadlineMillis, 0, hostPatienceMillis))
     this.stopLooking()
     this.#cancelLook = afterPatience(clock, Math.ceil(pause), 'nothing', look)
   }
@@ -88,8 +88,9 @@ export class Login {
   }
 
   #allowedMillis(failedSpares: number): number {
-    const { deadlineMillis, patience } = this.#times
-    const inVain = patience ? Math.floor(failedSpares / patience.hosts) : failedSpares
-    return silenceMillis(this.#progress.stage, deadlineMillis, inVain, patience?.millis)
+    const { deadlineMillis, hostPatienceMillis } = this.#times
+    // The failures of other hosts say nothing of this one.
+    const inVain = hostPatienceMillis === undefined ? failedSpares : 0
+    return silenceMillis(this.#progress.stage, deadlineMillis, inVain, hostPatienceMillis)
   }
 }

@@ -49,6 +49,8 @@ export class Logins {
   #spare: Login | undefined
   /** How many spare logins in a row have failed. */
   #failedSpares = 0
+  /** Whether all hosts have been tried just now. */
+  #isPausing = false
 
   constructor(parts: LoginsParts) {
     this.#parts = parts
@@ -76,7 +78,7 @@ export class Logins {
   /** A caller waits: if a login has been silent for too long, the spare one begins. */
   ensureSpare(): void {
     const { maySpareOne, isWanted } = this.#parts
-    if (this.#slots.size === 0 || this.#spare || !maySpareOne || !isWanted()) return
+    if (this.#slots.size === 0 || this.#spare || this.#isPausing || !maySpareOne || !isWanted()) return
     const slot = this.#silentSlot()
     if (slot) inNoContext(() => this.#beginSpare(this.#nextFor(slot)))
   }
@@ -99,7 +101,7 @@ export class Logins {
     const { hosts } = this.#parts
     const next = slot.round?.next()
     if (next || !hosts) return next
-    slot.round = hosts.begin()
+    slot.round = hosts.begin(slot.login.connection.candidate?.host)
     return slot.round.next()
   }
 
@@ -210,7 +212,7 @@ export class Logins {
     this.#dropSpare(toError(error))
     const { hosts } = this.#parts
     const silent = [...this.#slots].filter(({ isSilent }) => isSilent)
-    if (hosts && mayLogInAgain(error)) return this.#tryAfterSpare(silent)
+    if (hosts && hosts.size > 1 && mayLogInAgain(error)) return this.#tryAfterSpare(silent)
     // The error holds for all logins whose socket isn't connected. A final error is reported to one.
     const refused = mayLogInAgain(error) ? silent.filter(({ login }) => login.isUnreached) : silent.slice(0, 1)
     if (refused.length === 0) this.#parts.onFailure(error, spare.connection)
@@ -227,7 +229,16 @@ export class Logins {
   #tryAfterSpare([slot]: Slot[]): void {
     const next = slot?.round?.next()
     if (next) inNoContext(() => this.#beginSpare(next))
-    else this.#parts.clock.schedule(HOSTS_PAUSE_MILLIS, () => this.ensureSpare(), 'nothing')
+    else this.#pause()
+  }
+
+  #pause(): void {
+    this.#isPausing = true
+    const goOn = (): void => {
+      this.#isPausing = false
+      this.ensureSpare()
+    }
+    this.#parts.clock.schedule(HOSTS_PAUSE_MILLIS, goOn, 'nothing')
   }
 
   #takeSlot(slot: Slot, spare: Login, cause: Error): void {

@@ -9,7 +9,7 @@ import { INTERNAL_QUERY_TIMEOUT_MILLIS } from '../policy/reset.ts'
 import { expiryOf } from '../policy/retirement.ts'
 import { moveLease } from '../rerun/lease-move.ts'
 import { inContext } from '../runtime/context.ts'
-import { toError } from '../thrown.ts'
+import { isInstance, toError } from '../thrown.ts'
 import type { Outage } from './connect-scheduler.ts'
 import type { EngineContext } from './engine-context.ts'
 import type { Invalidation } from './invalidation.ts'
@@ -46,7 +46,7 @@ export class Opening {
       deadlineMillis: options.connectionTimeoutMillis,
       maySpareOne: options.connectRetry !== false || hosts !== undefined,
       hosts,
-      patience: hosts && { millis: options.hostPatienceMillis, hosts: hosts.size },
+      hostPatienceMillis: hosts && hosts.size > 1 ? options.hostPatienceMillis : undefined,
       make: (opener, candidate) => connector.make(listener, opener, candidate),
       logIn: (connection, opener) => inContext(opener, () => this.#logIn(connection)),
       isWanted: () => engine.isOpeningWanted(),
@@ -117,7 +117,8 @@ export class Opening {
     const { retirement, invalidation } = this.#parts
     const { loss, endpoint } = connection
     // If a hook threw because the server is away, the next attempt may succeed.
-    const isServerAway = loss !== undefined && poolerMeaning(loss.cause) === 'refused'
+    const isOfAllHosts = isInstance(reason, ConnectError) && reason.endpoint.hosts !== undefined
+    const isServerAway = !isOfAllHosts && loss !== undefined && poolerMeaning(loss.cause) === 'refused'
     const error = isServerAway ? new ConnectError(endpoint, loss.cause) : reason
     if (connection.isGone()) return // Its slot may be in use again, so that its failure concerns no waiter.
     if (isServerAway) invalidation.serverAway()

@@ -1,3 +1,4 @@
+import type { Host } from '../options/hosts.ts'
 import type { DeadVerdict, ProofOfDeath } from '../policy/death.ts'
 import type { DeadStatement, WatchLimit } from '../telemetry/events.ts'
 import { codeOf } from '../thrown.ts'
@@ -32,7 +33,8 @@ export class Looks<Connection extends WatchedConnection> {
   /** The role of the pool's connections may see less than its login did. */
   #how: 'any' | 'own' = 'any'
   #isLimitTold = false
-  #unreachable = { since: 0, times: 0 }
+  /** How often the network led nowhere, by host. */
+  readonly #unreachable = new Map<Host | undefined, { readonly since: number; readonly times: number }>()
 
   constructor(parts: WatcherParts<Connection>, inSilence: InSilence<Connection>) {
     this.#parts = parts
@@ -55,28 +57,34 @@ export class Looks<Connection extends WatchedConnection> {
     const silent = silences.filter(([, { since, isBeingEnded }]) => !isBeingEnded && now - since >= silentMillis)
     if (!silent.some(([, { lookAt }]) => lookAt <= now)) return
     this.#isUnderWay = true
-    void this.#lookAt(silent, now).finally(() => {
+    const hosts = new Set(silent.map(([connection]) => hostOf(connection)))
+    const looks = [...hosts].map((host) => {
+      const there = silent.filter(([connection]) => hostOf(connection) === host)
+      return this.#lookAt(there, host, now)
+    })
+    void Promise.all(looks).finally(() => {
       this.#isUnderWay = false
     })
   }
 
-  async #lookAt(silent: Silent<Connection>, now: number): Promise<void> {
+  /** Looks at sessions that are on one host. */
+  async #lookAt(silent: Silent<Connection>, host: Host | undefined, now: number): Promise<void> {
     const known = silent.filter(([connection]) => this.#sessions.has(connection))
     if (known.length < silent.length) this.#tellLimit('not-direct')
     for (const [connection, silence] of silent) if (!this.#sessions.has(connection)) silence.nextLook()
-    const isAnswered = known.length > 0 && (await this.#ask(known))
+    const isAnswered = known.length > 0 && (await this.#ask(known, host))
     // Without an answer, all that can be known is whether the network leads to the server.
-    if (!isAnswered && silent.length > 0) await this.#checkReach(silent, now)
+    if (!isAnswered && silent.length > 0) await this.#checkReach(silent, host, now)
   }
 
   /** Resolves with whether the server has answered. */
-  async #ask(silent: Silent<Connection>): Promise<boolean> {
+  async #ask(silent: Silent<Connection>, host: Host | undefined): Promise<boolean> {
     const { clock, ask } = this.#parts
     const askedAt = clock.now()
     let look: Look | undefined
     try {
       look = readLook(
-        await ask(lookQuery(silent.map(([connection]) => this.#identityOf(connection).backendPid)), this.#how),
+        await ask(lookQuery(silent.map(([connection]) => this.#identityOf(connection).backendPid)), this.#how, host),
       )
     } catch (error) {
       this.#pause(silent)
@@ -87,7 +95,7 @@ export class Looks<Connection extends WatchedConnection> {
     if (!look) this.#pause(silent)
     else {
       const answered = { look, askedAt, answeredAt: clock.now() }
-      this.#unreachable.times = 0
+      this.#unreachable.delete(host)
       // What the server has sent before its answer may be unread in the other sockets.
       await new Promise<void>((resolve) => clock.afterReading(resolve))
       await Promise.all(silent.map(([connection, silence]) => this.#judge(connection, silence, answered)))
@@ -157,15 +165,15 @@ export class Looks<Connection extends WatchedConnection> {
     if (verdict === 'unfinished') return (await ending) ? 'interrupted' : undefined
     if (!transaction) return undefined
     await ending
-    return await this.#outcomeOf(transaction)
+    return await this.#outcomeOf(transaction, hostOf(connection))
   }
 
   /** Asks what became of the transaction of a session that was told to terminate. That may take a moment. */
-  async #outcomeOf(transaction: SeenTransaction): Promise<ProofOfDeath | undefined> {
+  async #outcomeOf(transaction: SeenTransaction, host: Host | undefined): Promise<ProofOfDeath | undefined> {
     const { ask, clock } = this.#parts
     for (let times = 0; times < OUTCOME_TIMES; times++) {
       try {
-        const [row] = await ask(outcomeQuery(transaction.id, transaction), this.#how)
+        const [row] = await ask(outcomeQuery(transaction.id, transaction), this.#how, host)
         if (row?.status === 'committed') return 'committed'
         if (row?.status === 'aborted') return 'interrupted'
         if (row?.status !== 'in progress') return undefined
@@ -181,7 +189,7 @@ export class Looks<Connection extends WatchedConnection> {
   async #fence(connection: Connection, { sight, isSameServer }: SessionLook): Promise<boolean> {
     const identity = this.#identityOf(connection)
     try {
-      const after = readLook(await this.#parts.ask(fenceQuery(identity), this.#how))
+      const after = readLook(await this.#parts.ask(fenceQuery(identity), this.#how, hostOf(connection)))
       const isServer = isSameServer && after?.serverStart === identity.serverStart
       return isServer && isUnmoved(sight, after?.sessions.get(identity.backendPid))
     } catch {
@@ -208,15 +216,16 @@ export class Looks<Connection extends WatchedConnection> {
   }
 
   /** If the network leads nowhere, again and again, the sessions are lost. A server that is reached may be at work. */
-  async #checkReach(silent: Silent<Connection>, startedAt: number): Promise<void> {
+  async #checkReach(silent: Silent<Connection>, host: Host | undefined, startedAt: number): Promise<void> {
     const { clock, reaches } = this.#parts
     const [connection] = silent[0] as Silent<Connection>[number]
     if ((await reaches(connection)) !== false) {
-      this.#unreachable.times = 0
+      this.#unreachable.delete(host)
       return
     }
-    if (this.#unreachable.times++ === 0) this.#unreachable.since = startedAt
-    const { since, times } = this.#unreachable
+    const { since = startedAt, times: before = 0 } = this.#unreachable.get(host) ?? {}
+    const times = before + 1
+    this.#unreachable.set(host, { since, times })
     this.#pause(silent)
     if (times < UNREACHABLE_TIMES || clock.now() - since < UNREACHABLE_MILLIS) return
     for (const [each, silence] of silent) {
@@ -242,6 +251,10 @@ export class Looks<Connection extends WatchedConnection> {
       silence.lookAt = at
     }
   }
+}
+
+function hostOf({ candidate }: WatchedConnection): Host | undefined {
+  return candidate?.host
 }
 
 /** Whether a server has answered, though with an error: then the network leads to it. */

@@ -1,3 +1,4 @@
+import type { Candidate } from '../options/hosts.ts'
 import type { SlowStatement } from '../telemetry/status.ts'
 import type { SeenSession, ServerLife } from './look.ts'
 import { lookDueMillis, type SessionLook, type SilentStatement } from './verdict.ts'
@@ -28,6 +29,8 @@ export interface WatchedConnection {
   readonly isLost: boolean
   readonly transactionStatus: 'I' | 'T' | 'E' | null
   readonly session: { readonly traffic: Traffic }
+  /** Which of several hosts it leads to. */
+  readonly candidate?: Candidate | undefined
   readonly statements: {
     readonly inFlight: {
       /** The statement that the server executes. */

@@ -1,4 +1,5 @@
 import type { Row } from '../commit/server-report.ts'
+import type { Host } from '../options/hosts.ts'
 import type { ProofOfDeath } from '../policy/death.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { DeadStatement, WatchLimit } from '../telemetry/events.ts'
@@ -19,8 +20,8 @@ export interface WatcherParts<Connection extends WatchedConnection> {
   readonly silentMillis: number
   /** All connections of the pool. */
   readonly connections: () => Iterable<Connection>
-  /** Asks the server in another session: any, or only one that the user's hooks have not seen. */
-  readonly ask: (sql: string, how: 'any' | 'own') => Promise<readonly Row[]>
+  /** Asks the server in another session to the same host: any, or only one that the user's hooks have not seen. */
+  readonly ask: (sql: string, how: 'any' | 'own', host: Host | undefined) => Promise<readonly Row[]>
   /** Whether the network leads to where this connection leads; undefined if that can't be found out. */
   readonly reaches: (connection: Connection) => Promise<boolean | undefined>
   /** A statement takes long, or undefined: it does not any more. */
