@@ -9,7 +9,7 @@ import { type DataSource, Entity, EntitySchema, PrimaryColumn } from 'typeorm'
 import { describe, expect, onTestFinished } from 'vitest'
 import { test } from '../../faults/support/fault-test.ts'
 import { settles } from '../../faults/support/settling.ts'
-import { type Cluster, until } from '../../support/index.ts'
+import { type Cluster, freePort, until } from '../../support/index.ts'
 import { addressOf, connected, poolOf, stock, withHoldfast } from './support/data-source.ts'
 
 const run = promisify(execFile)
@@ -49,6 +49,22 @@ async function ended(source: DataSource, cluster: Cluster, applicationName: stri
 }
 
 describe('a data source with holdfast()', () => {
+  test.for(['extra', 'holdfast'] as const)(
+    'a data source with holdfast() takes several hosts from `%s`, and works on the one that suits',
+    async (place, { direct, applicationName }) => {
+      const { host, port } = direct
+      const hosts = [
+        { host, port: await freePort() },
+        { host, port },
+      ]
+      const given = { hosts, targetSessionAttrs: 'read-write' } as const
+      const source = await connected({ ...addressOf(direct), applicationName, [place]: given })
+      await source.query('select 1')
+      expect(poolOf(source).inspect()).toMatchObject([{ host, port, role: 'primary' }])
+      await source.destroy()
+    },
+  )
+
   test('a data source with holdfast() ends its Holdfast pool in destroy(), and has a new one after initialize()', async ({
     cluster,
     direct,

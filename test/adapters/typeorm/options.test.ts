@@ -91,6 +91,7 @@ describe('holdfast()', () => {
     [{ type: 'mysql' }, /`type` must be 'postgres', got 'mysql'/],
     [{ driver: pg }, /`driver` must be absent/],
     [{ driver: driverFor(new Pool()) }, /`driver` must be absent/],
+    [{ replication: {}, extra: { hosts: [{ host: 'h' }] } }, /`hosts` must be absent beside `replication`/],
     [{ nativeDriver: {} }, /`nativeDriver` must be absent: pg-native/],
   ])('holdfast() refuses %o, and names the option', (options, problem) => {
     expect(problemsOf(options)).toEqual([expect.stringMatching(problem)])
