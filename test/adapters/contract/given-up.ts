@@ -72,7 +72,7 @@ export function describeGivenUp(subject: Subject): void {
     test('C: the signal of a transaction removes it from the queue at once', async ({ database, place }) => {
       const { promise: end, resolve } = deferred()
       const holder = database.transaction(() => end)
-      await until(() => database.pool.totalCount === 1 && database.pool.idleCount === 0)
+      await until(() => database.pool.totalCount === 1 && database.pool.idleCount + database.pool.waitingCount === 0)
       const controller = new AbortController()
       const given = attemptsOf(database, (tx) => tx.insert('never'), { ...AGAIN, signal: controller.signal })
       await until(() => database.pool.waitingCount === 1)
