@@ -114,11 +114,16 @@ test('a primary that is silent is not waited for, and its connections are given 
   await using address = await FaultProxy.start(primary)
   const options = { hostPatienceMillis: 300, watch: { silentMillis: 200, timeoutMillis: 300 } }
   await using pool = holdfast(listOf([address, standby], primary, options))
-  await pool.query('select 1')
+  const held = await pool.connect()
+  await held.query('select 1')
   address.swallow()
+  // The silent server may be at work, as far as anything shows, until another one has been promoted.
+  const silent = unattended(held.query("insert into paid values ('b')"))
   await standby.promote()
   expect(await settles(pool.query("insert into paid values ('a')"), 'the write')).toMatchObject({ rowCount: 1 })
   expect(await standby.query('select from paid')).toHaveLength(1)
+  expect(await rejection(silent)).toMatchObject({ code: '08006', commitOutcome: 'unknown' })
+  held.release()
   // Others don't wait for it either.
   await Promise.all(Array.from({ length: 5 }, () => pool.query('select pg_sleep(0.05)')))
   expect(pool.status().hosts).toMatchObject([

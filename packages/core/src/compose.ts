@@ -171,6 +171,16 @@ function hostListOf(options: ResolvedOptions, clock: Clock): HostList | undefine
 /** A single host: the driver reads where it is. */
 const AS_GIVEN: Host = { host: undefined, port: undefined }
 
+/** A server was promoted. What runs on the one before can't be answered for, though a silent server may be alive. */
+function loseOthers(engine: Engine, promoted: Host): void {
+  const { host, port } = shown(promoted)
+  for (const connection of engine.inventory.all()) {
+    if (connection.candidate?.host === promoted || connection.is('opening')) continue
+    const text = `${host}:${port} was promoted in place of its server`
+    connection.markLost(Object.assign(new Error(text), { code: '08006' }), 'own', true)
+  }
+}
+
 function shown({ host = '', port = 0 }: Host): EventHost {
   return { host, port }
 }
@@ -203,8 +213,10 @@ export function composeEngine(
   const connector: Connector = new Connector(
     {
       hosts,
-      onHostChanged: ({ from, to, role }) =>
-        publisher.publish({ type: 'host-changed', from: shown(from), to: shown(to), role }),
+      onHostChanged: ({ from, to, role, isPromoted }) => {
+        publisher.publish({ type: 'host-changed', from: shown(from), to: shown(to), role })
+        if (isPromoted) loseOthers(engine, to)
+      },
       onRefusedByStandby: (host) => publisher.publish({ type: 'standby-refused-write', host: shown(host) }),
       watch,
       commits:

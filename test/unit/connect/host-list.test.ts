@@ -184,8 +184,11 @@ test('another host is news once', () => {
 
 test('of two servers that take writes, the one on the higher timeline is right, in each system', () => {
   const { list } = listOf()
+  expect(list.isTimelineMissing).toBe(true)
   expect(list.noteTimeline('1', '00000002')).toBeUndefined()
+  expect(list.isTimelineMissing).toBe(false)
   expect(list.noteTimeline('1', '00000001')).toBe('00000002')
-  expect(list.noteTimeline('1', '0000000A')).toBeUndefined()
+  expect(list.noteTimeline('1', '0000000A')).toBe('00000002')
+  expect(list.noteTimeline('1', '00000003')).toBe('0000000A')
   expect(list.noteTimeline('2', '00000001')).toBeUndefined()
 })

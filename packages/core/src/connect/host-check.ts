@@ -14,6 +14,8 @@ export interface HostChange {
   readonly from: Host
   readonly to: Host
   readonly role: HostRole | undefined
+  /** Whether it was promoted in place of the former one, by its timeline: what runs there is lost. */
+  readonly isPromoted: boolean
 }
 
 /** What checking the role of a server takes. */
@@ -65,23 +67,24 @@ export async function takeHost(connection: Connection, hosts: HostList, clock: C
   if (!candidate) return undefined
   const { role } = serverRole
   const { current } = hosts
-  if (current && current !== candidate.host && role === 'primary') await refuseFormerPrimary(connection, hosts, clock)
+  const isAsked = role === 'primary' && (current ? current !== candidate.host : hosts.isTimelineMissing)
+  const isPromoted = isAsked && (await isOnHigherTimeline(connection, hosts, clock))
   const from = hosts.take(candidate.host)
-  return from && hosts.isOneAtATime ? { from, to: candidate.host, role } : undefined
+  return from && hosts.isOneAtATime ? { from, to: candidate.host, role, isPromoted } : undefined
 }
 
-async function refuseFormerPrimary(connection: Connection, hosts: HostList, clock: Clock): Promise<void> {
+async function isOnHigherTimeline(connection: Connection, hosts: HostList, clock: Clock): Promise<boolean> {
   let row: Readonly<Record<string, unknown>> | undefined
   try {
     row = (await ask(connection, TIMELINE_QUESTION, clock, INTERNAL_QUERY_TIMEOUT_MILLIS))[0]
   } catch (error) {
     if (severityOf(error) === undefined) throw new ConnectError(connection.endpoint, connection.loss?.cause ?? error)
-    return // It isn't PostgreSQL's own server, or forbids the question.
+    return false // It isn't PostgreSQL's own server, or forbids the question.
   }
   const { timeline, system } = row ?? {}
-  if (typeof timeline !== 'string' || typeof system !== 'string') return
-  const higher = hosts.noteTimeline(system, timeline)
-  if (higher === undefined) return
-  const text = `the server takes writes on timeline ${timeline}, and another one of the same system on timeline ${higher}`
+  if (typeof timeline !== 'string' || typeof system !== 'string') return false
+  const highest = hosts.noteTimeline(system, timeline)
+  if (highest === undefined || timeline >= highest) return highest !== undefined && timeline > highest
+  const text = `the server takes writes on timeline ${timeline}, and another one of the same system on timeline ${highest}`
   throw new ConnectError(connection.endpoint, Object.assign(new Error(text), { code: '57P03' }))
 }

@@ -87,12 +87,16 @@ export class HostList {
     return this.#options.loadBalanceHosts === false || isForPrimary(this.target)
   }
 
-  /** A server takes writes on this timeline. Returns a higher one on which another server of its system took some. */
+  /** A server takes writes on this timeline. Returns the highest one so far on which a server of its system took some. */
   noteTimeline(system: string, timeline: string): string | undefined {
     const highest = this.#timelines.get(system)
-    if (highest !== undefined && timeline < highest) return highest
-    this.#timelines.set(system, timeline)
-    return undefined
+    if (highest === undefined || timeline > highest) this.#timelines.set(system, timeline)
+    return highest
+  }
+
+  /** Whether the first primary must say on which timeline it is: then it is seen later that another one was promoted. */
+  get isTimelineMissing(): boolean {
+    return this.#timelines.size === 0 && this.size > 1 && isForPrimary(this.target)
   }
 
   /** What is known of each host, in the order of the list. */
