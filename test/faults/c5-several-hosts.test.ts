@@ -132,6 +132,20 @@ test('a primary that is silent is not waited for, and its connections are given 
   ])
 })
 
+test('a primary that is silent is given up once another one was promoted, though every connection waits for it', async ({
+  primary,
+  standby,
+}) => {
+  await using address = await FaultProxy.start(primary)
+  const options = { max: 1, hostPatienceMillis: 300, watch: { silentMillis: 200, timeoutMillis: 300 } }
+  await using pool = holdfast(listOf([address, standby], primary, options))
+  await pool.query('select 1')
+  address.swallow()
+  const reading = unattended(pool.query('select 1 as answered'))
+  await standby.promote()
+  expect(await settles(reading, 'the read')).toMatchObject({ rows: [{ answered: 1 }] })
+})
+
 test('a COMMIT that was lost with its host is unknown as soon as another host has been promoted', async ({
   primary,
   standby,

@@ -2,21 +2,22 @@ import type { Client, PoolConfig } from 'pg'
 import { CommitResolver } from './commit/resolver.ts'
 import { Connector } from './connect/connector.ts'
 import { HostList } from './connect/host-list.ts'
+import { inTime, lookForPromotion, loseOthers } from './connect/promotion.ts'
 import type { Connection } from './connection/connection.ts'
 import { ask } from './connection/question.ts'
 import { reachesAddress } from './driver/reach.ts'
 import { Engine } from './engine/engine.ts'
-import { ConnectError, noAnswer } from './errors.ts'
 import { availableConnections, knownWorkers } from './guard/capacity.ts'
 import { ProcessGuard } from './guard/process-guard.ts'
 import type { Host } from './options/hosts.ts'
 import type { Logger, PoolOptions } from './options/pool-options.ts'
 import type { EchoLevel, Watch } from './options/read-values.ts'
 import type { ResolvedOptions } from './options/resolved-options.ts'
+import { severityOf } from './policy/classify-error.ts'
 import { deathError, reachOfDeath } from './policy/death.ts'
 import { INTERNAL_QUERY_TIMEOUT_MILLIS } from './policy/reset.ts'
 import { publishRetry } from './rerun/reruns.ts'
-import { type Clock, systemClock, withinPatience } from './runtime/clock.ts'
+import { type Clock, systemClock } from './runtime/clock.ts'
 import { counting } from './telemetry/counting.ts'
 import { diagnosticsChannel } from './telemetry/diagnostics-channel.ts'
 import { echo } from './telemetry/echo.ts'
@@ -72,12 +73,21 @@ interface WatchNeeds {
   readonly options: { readonly watch: Watch | false }
   readonly clock: Clock
   readonly publisher: Publisher
+  /** A host has not answered a question. */
+  readonly onSilent: (host: Host) => void
   readonly connector: () => Connector
   readonly engine: () => Engine
 }
 
 /** Puts the watch together: what it asks, and what follows from the answers. */
-function composeWatch({ options, clock, publisher, connector, engine }: WatchNeeds): Watcher<Connection> | undefined {
+function composeWatch({
+  options,
+  clock,
+  publisher,
+  onSilent,
+  connector,
+  engine,
+}: WatchNeeds): Watcher<Connection> | undefined {
   if (!options.watch) return undefined
   const { silentMillis, timeoutMillis } = options.watch
   // One for each host; for a single one, which has no name, one.
@@ -108,7 +118,11 @@ function composeWatch({ options, clock, publisher, connector, engine }: WatchNee
     clock,
     silentMillis,
     connections: () => engine().inventory.all(),
-    ask: (sql, how, host) => sessionAt(host).ask(sql, how),
+    ask: (sql, how, host) => {
+      const asked = sessionAt(host).ask(sql, how)
+      if (host) asked.catch((error) => severityOf(error) === undefined && onSilent(host))
+      return asked
+    },
     reaches: ({ client }) => reachesAddress(client, clock, timeoutMillis),
     onSlow: (connection, slow) => {
       connection.liveness.slow = slow
@@ -139,28 +153,6 @@ function composeWatch({ options, clock, publisher, connector, engine }: WatchNee
   return watcher
 }
 
-/** A host that answers no login for so many times its patience is taken for one that can't be reached. */
-const PATIENCES = 3
-
-/** Where another host may know more, this one isn't waited for as long as callers would. One that is late is closed. */
-function inTime(
-  opening: Promise<SessionAside>,
-  clock: Clock,
-  patienceMillis: number,
-  where: EventHost,
-): Promise<SessionAside> {
-  const millis = patienceMillis * PATIENCES
-  let isLate = false
-  opening.then(
-    (session) => isLate && session.close(0),
-    () => {},
-  )
-  return withinPatience(clock, millis, opening, () => {
-    isLate = true
-    return new ConnectError({ ...where, database: undefined }, noAnswer(millis))
-  })
-}
-
 /** The hosts that a connection looks for one that suits; undefined if there is a single one, in any role. */
 function hostListOf(options: ResolvedOptions, clock: Clock): HostList | undefined {
   const { hosts, targetSessionAttrs } = options
@@ -170,16 +162,6 @@ function hostListOf(options: ResolvedOptions, clock: Clock): HostList | undefine
 
 /** A single host: the driver reads where it is. */
 const AS_GIVEN: Host = { host: undefined, port: undefined }
-
-/** A server was promoted. What runs on the one before can't be answered for, though a silent server may be alive. */
-function loseOthers(engine: Engine, promoted: Host): void {
-  const { host, port } = shown(promoted)
-  for (const connection of engine.inventory.all()) {
-    if (connection.candidate?.host === promoted || connection.is('opening')) continue
-    const text = `${host}:${port} was promoted in place of its server`
-    connection.markLost(Object.assign(new Error(text), { code: '08006' }), 'own', true)
-  }
-}
 
 function shown({ host = '', port = 0 }: Host): EventHost {
   return { host, port }
@@ -206,7 +188,22 @@ export function composeEngine(
   const { log } = given
   if (log) publisher.subscribe((event) => log(event.type, 'connection' in event ? event.connection.id : ''))
   const guard = new ProcessGuard(clock, () => process.pid)
-  const watch = composeWatch({ options, clock, publisher, connector: () => connector, engine: () => engine })
+  const openAt = (host: Host | undefined): Promise<SessionAside> => {
+    const opening = openSession(connector, clock, host)
+    return host ? inTime(opening, clock, options.hostPatienceMillis, shown(host)) : opening
+  }
+  let isLooking = false
+  const onSilent = (host: Host): void => {
+    if (isLooking || !hosts?.isForPrimary || hosts.size < 2) return
+    isLooking = true
+    void lookForPromotion(
+      { connections: () => engine.inventory.all(), openSession: openAt, hosts, options },
+      host,
+    ).finally(() => {
+      isLooking = false
+    })
+  }
+  const watch = composeWatch({ options, clock, publisher, onSilent, connector: () => connector, engine: () => engine })
   // DISCARD ALL drops prepared statements after each lease.
   const prepare = options.resetOnReturn === 'discard' ? false : options.prepare
   const hosts = hostListOf(options, clock)
@@ -215,7 +212,7 @@ export function composeEngine(
       hosts,
       onHostChanged: ({ from, to, role, isPromoted }) => {
         publisher.publish({ type: 'host-changed', from: shown(from), to: shown(to), role })
-        if (isPromoted) loseOthers(engine, to)
+        if (isPromoted) loseOthers(engine.inventory.all(), to)
       },
       onRefusedByStandby: (host) => publisher.publish({ type: 'standby-refused-write', host: shown(host) }),
       watch,
@@ -251,10 +248,7 @@ export function composeEngine(
     clock,
   )
   const resolver = new CommitResolver({
-    openSession: (host) => {
-      const opening = openSession(connector, clock, host)
-      return host ? inTime(opening, clock, options.hostPatienceMillis, shown(host)) : opening
-    },
+    openSession: openAt,
     otherHosts: (host) => options.hosts.filter((each) => each !== host),
     clock,
     timeoutMillis: Math.min(options.connectionTimeoutMillis, LONGEST_RESOLVE_MILLIS),

@@ -73,6 +73,18 @@ export async function takeHost(connection: Connection, hosts: HostList, clock: C
   return from && hosts.isOneAtATime ? { from, to: candidate.host, role, isPromoted } : undefined
 }
 
+/** Whether the server in which this asks takes writes on a higher timeline than any other of its system that the pool has met. */
+export async function wasPromoted(
+  askThere: (sql: string) => Promise<readonly Readonly<Record<string, unknown>>[]>,
+  hosts: HostList,
+): Promise<boolean> {
+  const [row] = await askThere(TIMELINE_QUESTION)
+  const { timeline, system } = row ?? {}
+  if (typeof timeline !== 'string' || typeof system !== 'string') return false
+  const highest = hosts.noteTimeline(system, timeline)
+  return highest !== undefined && timeline > highest
+}
+
 async function isOnHigherTimeline(connection: Connection, hosts: HostList, clock: Clock): Promise<boolean> {
   let row: Readonly<Record<string, unknown>> | undefined
   try {

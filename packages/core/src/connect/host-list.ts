@@ -94,6 +94,11 @@ export class HostList {
     return highest
   }
 
+  /** Whether at most one of the hosts suits. */
+  get isForPrimary(): boolean {
+    return isForPrimary(this.target)
+  }
+
   /** Whether the first primary must say on which timeline it is: then it is seen later that another one was promoted. */
   get isTimelineMissing(): boolean {
     return this.#timelines.size === 0 && this.size > 1 && isForPrimary(this.target)
