@@ -57,7 +57,7 @@ async function restartUnder(
   const { outcomes, stop } = traffic(run)
   await until(() => outcomes.succeeded > 5 * CALLERS)
   await cluster.stop(mode)
-  await pause(1000) // For as long the server is away.
+  await whenGone(outcomes)
   await cluster.start()
   const { succeeded } = outcomes
   await until(() => outcomes.succeeded > succeeded + 5 * CALLERS, { timeoutMillis: 40_000 })
