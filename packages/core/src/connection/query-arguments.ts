@@ -1,5 +1,5 @@
 import type { Client, QueryResult } from 'pg'
-import { copyProperties } from '../driver/copy-config.ts'
+import { copyProperties, copyWith } from '../driver/copy-config.ts'
 import { failSubmittable, type Submittable, trackSubmittable } from '../driver/submittable.ts'
 import { OptionsError, ReleaseError } from '../errors.ts'
 import { abortReason } from '../runtime/abort.ts'
@@ -85,10 +85,9 @@ export function isExempt(config: string | QueryConfig): boolean {
 
 /** The same statement for which that holds. */
 export function exempt(config: string | QueryConfig): QueryConfig {
-  if (typeof config === 'string') return { text: config, transactional: false }
-  const copy = copyProperties(config)
-  Object.defineProperty(copy, 'transactional', { value: false, writable: true, enumerable: true, configurable: true })
-  return copy
+  return typeof config === 'string'
+    ? { text: config, transactional: false }
+    : copyWith(config, { transactional: false })
 }
 
 /** Whether the driver sends it by the protocol that takes values. */

@@ -17,15 +17,12 @@ export function copyProperties<Config extends object>(
 
 /** A copy that has these properties, also where its class has a getter for one. */
 export function copyWith<Config extends object>(config: Config, properties: object): Config {
+  const isPlain = Object.getPrototypeOf(config) === Object.prototype
+  if (isPlain && mayAssign(config, Object.prototype)) return Object.assign({}, config, properties)
   const copy = copyProperties(config)
-  if (isPlain(config)) return Object.assign(copy, properties)
   for (const [key, value] of Object.entries(properties))
     Object.defineProperty(copy, key, { value, writable: true, enumerable: true, configurable: true })
   return copy
-}
-
-function isPlain(config: object): boolean {
-  return Object.getPrototypeOf(config) === Object.prototype && mayAssign(config, Object.prototype)
 }
 
 /** Whether assigning finds every property, and calls no setter of the class. */

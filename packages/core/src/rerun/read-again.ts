@@ -3,7 +3,7 @@ import { rowsIn, truthIn } from '../commit/server-report.ts'
 import { encloseOn } from '../connection/leased-client-factory.ts'
 import type { LeasedClient } from '../connection/physical-client.ts'
 import { isSubmittable, kindToSend, textOf } from '../connection/query-arguments.ts'
-import { copyProperties } from '../driver/copy-config.ts'
+import { copyWith } from '../driver/copy-config.ts'
 import { addReason, ConnectionLostError } from '../errors.ts'
 import { isConnectionLost } from '../policy/classify-error.ts'
 import { functionsToAsk, isEnclosable } from '../policy/enclosing.ts'
@@ -80,14 +80,10 @@ export class ReadsAgain {
       if (lost) return told(lost, undefined as never)
       if (!isRead) return refuse()
       const answered = (error: Error | null, result?: QueryResult): void => {
-        if (error && !isConnectionLost(error)) {
-          if (NOT_THE_SAME.has(codeOf(error))) return refuse()
-          if (isOutOfResources(error)) {
-            addReason(loss, messageOf(error))
-            return refuse()
-          }
-        }
-        told(error, result as QueryResult)
+        if (!error || isConnectionLost(error)) return told(error, result as QueryResult)
+        if (isOutOfResources(error)) addReason(loss, messageOf(error))
+        else if (!NOT_THE_SAME.has(codeOf(error))) return told(error, result as QueryResult)
+        refuse()
       }
       onRun()
       if (!encloseOn(client, configOf(call), 'read-only', answered)) refuse()
@@ -137,8 +133,5 @@ function keyOf({ schema, name }: CalledFunction): string {
 
 function configOf({ query, values }: Call): QueryConfig {
   if (typeof query === 'string') return { text: query, ...(values && { values }) }
-  const copy = copyProperties(query as QueryConfig)
-  for (const [key, value] of Object.entries({ callback: undefined, ...(values && { values }) }))
-    Object.defineProperty(copy, key, { value, writable: true, enumerable: true, configurable: true })
-  return copy
+  return copyWith(query as QueryConfig, { callback: undefined, ...(values && { values }) })
 }
