@@ -133,7 +133,13 @@ export class AutomaticNames {
 
   /** The driver is about to send a statement. Returns what is to be asked before. */
   #next(query: WaitingQuery): Question | undefined {
-    if (query instanceof EnclosedQuery) this.#nextEnclosed(query.statement)
+    return query instanceof EnclosedQuery
+      ? this.#nextStatement(query.statement, true)
+      : this.#nextStatement(query, false)
+  }
+
+  /** `isEnclosed`: it goes into one write with the BEGIN of its transaction, so that nothing can be asked before it. */
+  #nextStatement(query: WaitingQuery, isEnclosed: boolean): Question | undefined {
     const { text } = query
     if (typeof text !== 'string' || Object.getPrototypeOf(query) !== Query.prototype) return undefined
     const { values } = query
@@ -146,29 +152,15 @@ export class AutomaticNames {
     if (known.changesSearchPath) this.#noteSearchPath()
     // A name is the application's, or `prepare: false` was given. An array of types would make it another statement.
     if (query.name || query.queryMode === 'extended' || query.rows || Array.isArray(query.types)) return undefined
-    if (this.#mayBeNamed(known)) {
-      if (this.#mustAsk()) return this.#askBefore(query)
+    if (this.#mayBeNamed(known, isEnclosed)) {
+      if (!isEnclosed && this.#mustAsk()) return this.#askBefore(query)
       this.#nameIfAdmitted(known, query)
     }
-    this.#sends(known, query)
-    return undefined
-  }
-
-  /** The next statement goes into one write with the BEGIN of its transaction. There, nothing can be asked before it. */
-  #nextEnclosed(query: WaitingQuery): void {
-    const known = this.#countOf(query)
-    if (!known) return
-    if (known.changesSearchPath) this.#noteSearchPath()
-    if (known.where === 'anywhere' && this.#mayBeNamed(known)) this.#nameIfAdmitted(known, query)
-    this.#sends(known, query)
-    this.#isEnclosed = true
-  }
-
-  #sends(known: FrequentText, query: WaitingQuery): void {
     this.#running = known
     this.#isNamed = query.name !== undefined
-    this.#isEnclosed = false
+    this.#isEnclosed = isEnclosed
     this.#sentAt = this.#texts.clock.now()
+    return undefined
   }
 
   /**
@@ -177,7 +169,7 @@ export class AutomaticNames {
    */
   #follows(query: WaitingQuery): void {
     const known = this.#countOf(query)
-    if (known && this.#mayBeNamed(known) && !this.#isOnItsWay(known)) this.#nameIfAdmitted(known, query)
+    if (known && this.#mayBeNamed(known, false) && !this.#isOnItsWay(known)) this.#nameIfAdmitted(known, query)
     this.#behind.push({ known, isNamed: known !== undefined && query.name !== undefined })
   }
 
@@ -198,10 +190,11 @@ export class AutomaticNames {
     return name || queryMode === 'extended' || rows || Array.isArray(types) ? undefined : known
   }
 
-  #mayBeNamed({ where }: FrequentText): boolean {
+  #mayBeNamed({ where }: FrequentText, isEnclosed: boolean): boolean {
     if (where === 'nowhere' || this.#texts.isOff) return false
     const status = this.#internals.getTransactionStatus()
-    return status === 'I' || (status === 'T' && where === 'anywhere' && !this.#change)
+    const isInside = isEnclosed || status === 'T'
+    return isInside ? where === 'anywhere' && !this.#change : status === 'I'
   }
 
   /** Whether names may be used in this session. */
