@@ -9,7 +9,7 @@ import { reachesAddress } from './driver/reach.ts'
 import { Engine } from './engine/engine.ts'
 import { availableConnections, knownWorkers } from './guard/capacity.ts'
 import { ProcessGuard } from './guard/process-guard.ts'
-import type { Host } from './options/hosts.ts'
+import { addressOf, type Host } from './options/hosts.ts'
 import type { Logger, PoolOptions } from './options/pool-options.ts'
 import type { EchoLevel, Watch } from './options/read-values.ts'
 import type { ResolvedOptions } from './options/resolved-options.ts'
@@ -21,7 +21,7 @@ import { type Clock, systemClock } from './runtime/clock.ts'
 import { counting } from './telemetry/counting.ts'
 import { diagnosticsChannel } from './telemetry/diagnostics-channel.ts'
 import { echo } from './telemetry/echo.ts'
-import { type EventHost, type PoolEventType, Publisher } from './telemetry/events.ts'
+import { type PoolEventType, Publisher } from './telemetry/events.ts'
 import { pgEvents } from './telemetry/pg-events.ts'
 import type { PoolStatus } from './telemetry/status.ts'
 import { warnings } from './telemetry/warnings.ts'
@@ -163,10 +163,6 @@ function hostListOf(options: ResolvedOptions, clock: Clock): HostList | undefine
 /** A single host: the driver reads where it is. */
 const AS_GIVEN: Host = { host: undefined, port: undefined }
 
-function shown({ host = '', port = 0 }: Host): EventHost {
-  return { host, port }
-}
-
 /** The pool, as the subscribers know it. */
 export interface ComposedPool extends NodeJS.EventEmitter {
   status(): PoolStatus
@@ -190,14 +186,19 @@ export function composeEngine(
   const guard = new ProcessGuard(clock, () => process.pid)
   const openAt = (host: Host | undefined): Promise<SessionAside> => {
     const opening = openSession(connector, clock, host)
-    return host ? inTime(opening, clock, options.hostPatienceMillis, shown(host)) : opening
+    return host ? inTime(opening, clock, options.hostPatienceMillis, addressOf(host)) : opening
   }
   let isLooking = false
   const onSilent = (host: Host): void => {
     if (isLooking || !hosts?.isForPrimary || hosts.size < 2) return
     isLooking = true
     void lookForPromotion(
-      { connections: () => engine.inventory.all(), openSession: openAt, hosts, options },
+      {
+        connections: () => engine.inventory.all(),
+        openSession: openAt,
+        hosts,
+        patienceMillis: options.hostPatienceMillis,
+      },
       host,
     ).finally(() => {
       isLooking = false
@@ -211,10 +212,10 @@ export function composeEngine(
     {
       hosts,
       onHostChanged: ({ from, to, role, isPromoted }) => {
-        publisher.publish({ type: 'host-changed', from: shown(from), to: shown(to), role })
+        publisher.publish({ type: 'host-changed', from: addressOf(from), to: addressOf(to), role })
         if (isPromoted) loseOthers(engine.inventory.all(), to)
       },
-      onRefusedByStandby: (host) => publisher.publish({ type: 'standby-refused-write', host: shown(host) }),
+      onRefusedByStandby: (host) => publisher.publish({ type: 'standby-refused-write', host: addressOf(host) }),
       watch,
       commits:
         options.lostCommit === 'report'
@@ -249,7 +250,7 @@ export function composeEngine(
   )
   const resolver = new CommitResolver({
     openSession: openAt,
-    otherHosts: (host) => options.hosts.filter((each) => each !== host),
+    otherHosts: (host) => hosts?.othersThan(host) ?? [],
     clock,
     timeoutMillis: Math.min(options.connectionTimeoutMillis, LONGEST_RESOLVE_MILLIS),
     onFenced: (fenced) => publisher.publish({ type: 'session-fenced', ...fenced }),

@@ -18,6 +18,7 @@ export {
   connectCauseOf,
   copyOf,
   type Endpoint,
+  isOfAllHosts,
   noAnswer,
   OptionsError,
   PingTimeoutError,

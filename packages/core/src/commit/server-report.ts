@@ -43,10 +43,16 @@ function isRecord(value: unknown): value is Row {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** The timeline on which a primary writes, in hexadecimal. A standby refuses to tell it. */
+export const TIMELINE_NOW =
+  'pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8)'
+/** The number that all copies of a server share. */
+export const SYSTEM_IDENTIFIER = '(select system_identifier from pg_catalog.pg_control_system())'
+
 const SERVER = `pg_catalog.concat_ws(' ', pg_catalog.pg_backend_pid(),
   (select ${microseconds('backend_start')} from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())),
-  (select system_identifier from pg_catalog.pg_control_system()),
-  pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8),
+  ${SYSTEM_IDENTIFIER},
+  ${TIMELINE_NOW},
   ${microseconds('pg_catalog.pg_postmaster_start_time()')},
   ${microseconds('pg_catalog.pg_stat_get_bgwriter_stat_reset_time()')})`
 const XID = 'pg_catalog.pg_current_xact_id_if_assigned()::text'

@@ -71,8 +71,8 @@ export function judgeFailover(asked: ServerIdentity, server: ServerIdentity): Co
   return isSuccessor ? failedOver(asked, server) : undefined
 }
 
-/** Timelines are hexadecimal numbers. */
-function isLater(one: string, other: string): boolean {
+/** Whether a timeline begins after another one of the same system. They are hexadecimal numbers. */
+export function isLater(one: string, other: string): boolean {
   return Number.parseInt(one, 16) > Number.parseInt(other, 16)
 }
 

@@ -1,3 +1,5 @@
+import { SYSTEM_IDENTIFIER, TIMELINE_NOW } from '../commit/server-report.ts'
+import { isLater } from '../commit/verdict.ts'
 import type { Connection } from '../connection/connection.ts'
 import { ask } from '../connection/question.ts'
 import { ROLE_QUESTION, unwritableBy } from '../connection/server-role.ts'
@@ -53,8 +55,7 @@ export async function checkRole(connection: Connection, parts: RoleCheckParts): 
   if (objection) throw new ConnectError(connection.endpoint, objection)
 }
 
-const TIMELINE_QUESTION = `select pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8) as timeline,
-  (select system_identifier from pg_catalog.pg_control_system())::text as system`
+const TIMELINE_QUESTION = `select ${TIMELINE_NOW} as timeline, ${SYSTEM_IDENTIFIER}::text as system`
 
 /**
  * Takes a connection from its host. Returns where the pool's connections led before, if that was another host. Of two servers of
@@ -78,25 +79,33 @@ export async function wasPromoted(
   askThere: (sql: string) => Promise<readonly Readonly<Record<string, unknown>>[]>,
   hosts: HostList,
 ): Promise<boolean> {
-  const [row] = await askThere(TIMELINE_QUESTION)
+  const seen = noteTimeline(await askThere(TIMELINE_QUESTION), hosts)
+  return seen !== undefined && isLater(seen.timeline, seen.highest)
+}
+
+/** Takes note of the answer. Returns its timeline and the highest one before; undefined if there is nothing to compare. */
+function noteTimeline(
+  [row]: readonly Readonly<Record<string, unknown>>[],
+  hosts: HostList,
+): { readonly timeline: string; readonly highest: string } | undefined {
   const { timeline, system } = row ?? {}
-  if (typeof timeline !== 'string' || typeof system !== 'string') return false
+  if (typeof timeline !== 'string' || typeof system !== 'string') return undefined
   const highest = hosts.noteTimeline(system, timeline)
-  return highest !== undefined && timeline > highest
+  return highest === undefined ? undefined : { timeline, highest }
 }
 
 async function isOnHigherTimeline(connection: Connection, hosts: HostList, clock: Clock): Promise<boolean> {
-  let row: Readonly<Record<string, unknown>> | undefined
+  let rows: readonly Readonly<Record<string, unknown>>[]
   try {
-    row = (await ask(connection, TIMELINE_QUESTION, clock, INTERNAL_QUERY_TIMEOUT_MILLIS))[0]
+    rows = await ask(connection, TIMELINE_QUESTION, clock, INTERNAL_QUERY_TIMEOUT_MILLIS)
   } catch (error) {
     if (severityOf(error) === undefined) throw new ConnectError(connection.endpoint, connection.loss?.cause ?? error)
     return false // It isn't PostgreSQL's own server, or forbids the question.
   }
-  const { timeline, system } = row ?? {}
-  if (typeof timeline !== 'string' || typeof system !== 'string') return false
-  const highest = hosts.noteTimeline(system, timeline)
-  if (highest === undefined || timeline >= highest) return highest !== undefined && timeline > highest
+  const seen = noteTimeline(rows, hosts)
+  if (!seen) return false
+  const { timeline, highest } = seen
+  if (!isLater(highest, timeline)) return isLater(timeline, highest)
   const text = `the server takes writes on timeline ${timeline}, and another one of the same system on timeline ${highest}`
   throw new ConnectError(connection.endpoint, Object.assign(new Error(text), { code: '57P03' }))
 }

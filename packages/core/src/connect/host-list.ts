@@ -1,5 +1,6 @@
+import { isLater } from '../commit/verdict.ts'
 import { ConnectError, connectCauseOf, type Endpoint } from '../errors.ts'
-import type { Candidate, Host, LoadBalance } from '../options/hosts.ts'
+import { addressOf, type Candidate, type Host, type LoadBalance } from '../options/hosts.ts'
 import type { TargetSessionAttrs } from '../options/pool-options.ts'
 import { type HostRole, isForPrimary, isPreference, rankOf, suits } from '../policy/host-suitability.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -39,6 +40,11 @@ export class HostList {
 
   get size(): number {
     return this.#options.hosts.length
+  }
+
+  /** All but this one. */
+  othersThan(host: Host): readonly Host[] {
+    return this.#options.hosts.filter((each) => each !== host)
   }
 
   get target(): TargetSessionAttrs {
@@ -84,13 +90,13 @@ export class HostList {
 
   /** Whether connections lead to one host at a time, so that another one is news. */
   get isOneAtATime(): boolean {
-    return this.#options.loadBalanceHosts === false || isForPrimary(this.target)
+    return this.#options.loadBalanceHosts === false || this.isForPrimary
   }
 
   /** A server takes writes on this timeline. Returns the highest one so far on which a server of its system took some. */
   noteTimeline(system: string, timeline: string): string | undefined {
     const highest = this.#timelines.get(system)
-    if (highest === undefined || timeline > highest) this.#timelines.set(system, timeline)
+    if (highest === undefined || isLater(timeline, highest)) this.#timelines.set(system, timeline)
     return highest
   }
 
@@ -101,7 +107,7 @@ export class HostList {
 
   /** Whether the first primary must say on which timeline it is: then it is seen later that another one was promoted. */
   get isTimelineMissing(): boolean {
-    return this.#timelines.size === 0 && this.size > 1 && isForPrimary(this.target)
+    return this.#timelines.size === 0 && this.size > 1 && this.isForPrimary
   }
 
   /** What is known of each host, in the order of the list. */
@@ -125,7 +131,7 @@ export class HostList {
     const text = `none of the hosts can be used${wanted}: ${states.join('; ')}`
     const [code, ...others] = new Set(causes.map(codeOf))
     const cause = Object.assign(new AggregateError(causes, text), others.length === 0 && code && { code })
-    return new ConnectError({ ...endpoint, hosts: hosts.map(({ host = '', port = 0 }) => ({ host, port })) }, cause)
+    return new ConnectError({ ...endpoint, hosts: hosts.map(addressOf) }, cause)
   }
 
   #misfit(host: Host): Error | undefined {

@@ -1,6 +1,6 @@
 import type { Connection } from '../connection/connection.ts'
 import { ConnectError, noAnswer } from '../errors.ts'
-import type { Host } from '../options/hosts.ts'
+import { addressOf, type Host } from '../options/hosts.ts'
 import { INTERNAL_QUERY_TIMEOUT_MILLIS } from '../policy/reset.ts'
 import { type Clock, withinPatience } from '../runtime/clock.ts'
 import type { SessionAside } from '../watch/asking-session.ts'
@@ -35,19 +35,19 @@ interface PromotionParts {
   /** Opens a session beside the pool, and doesn't wait for a silent host. */
   readonly openSession: (host: Host) => Promise<SessionAside>
   readonly hosts: HostList
-  readonly options: { readonly hosts: readonly Host[]; readonly hostPatienceMillis: number }
+  readonly patienceMillis: number
 }
 
 /** A host is silent, and all connections may wait for it: asks the others whether one was promoted in its place. */
 export async function lookForPromotion(parts: PromotionParts, silent: Host): Promise<void> {
-  const { connections, openSession, hosts, options } = parts
-  for (const other of options.hosts.filter((each) => each !== silent)) {
+  const { connections, openSession, hosts, patienceMillis } = parts
+  for (const other of hosts.othersThan(silent)) {
     let session: SessionAside | undefined
     try {
       session = await openSession(other)
       const { ask: askThere } = session
       if (!(await wasPromoted((sql) => askThere(sql, INTERNAL_QUERY_TIMEOUT_MILLIS), hosts))) continue
-      hosts.noteFailure(silent, noAnswer(options.hostPatienceMillis))
+      hosts.noteFailure(silent, noAnswer(patienceMillis))
       loseOthers(connections(), other)
       return
     } catch {
@@ -60,7 +60,7 @@ export async function lookForPromotion(parts: PromotionParts, silent: Host): Pro
 
 /** A server was promoted. What runs on the one before can't be answered for, though a silent server may be alive. */
 export function loseOthers(connections: Iterable<Connection>, promoted: Host): void {
-  const { host, port } = promoted
+  const { host, port } = addressOf(promoted)
   for (const connection of connections) {
     if (connection.candidate?.host === promoted || connection.is('opening')) continue
     const text = `${host}:${port} was promoted in place of its server`

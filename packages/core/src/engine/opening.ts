@@ -2,14 +2,14 @@ import type { AsyncResource } from 'node:async_hooks'
 import { Logins } from '../connect/logins.ts'
 import type { Connection, ConnectionListener } from '../connection/connection.ts'
 import { reset, synchronized } from '../connection/internal-query.ts'
-import { ConnectError, type Loss } from '../errors.ts'
+import { ConnectError, isOfAllHosts, type Loss } from '../errors.ts'
 import { poolerMeaning } from '../policy/pooler-words.ts'
 import type { LossReach } from '../policy/reach.ts'
 import { INTERNAL_QUERY_TIMEOUT_MILLIS } from '../policy/reset.ts'
 import { expiryOf } from '../policy/retirement.ts'
 import { moveLease } from '../rerun/lease-move.ts'
 import { inContext } from '../runtime/context.ts'
-import { isInstance, toError } from '../thrown.ts'
+import { toError } from '../thrown.ts'
 import type { Outage } from './connect-scheduler.ts'
 import type { EngineContext } from './engine-context.ts'
 import type { Invalidation } from './invalidation.ts'
@@ -117,8 +117,7 @@ export class Opening {
     const { retirement, invalidation } = this.#parts
     const { loss, endpoint } = connection
     // If a hook threw because the server is away, the next attempt may succeed.
-    const isOfAllHosts = isInstance(reason, ConnectError) && reason.endpoint.hosts !== undefined
-    const isServerAway = !isOfAllHosts && loss !== undefined && poolerMeaning(loss.cause) === 'refused'
+    const isServerAway = !isOfAllHosts(reason) && loss !== undefined && poolerMeaning(loss.cause) === 'refused'
     const error = isServerAway ? new ConnectError(endpoint, loss.cause) : reason
     if (connection.isGone()) return // Its slot may be in use again, so that its failure concerns no waiter.
     if (isServerAway) invalidation.serverAway()

@@ -1,4 +1,4 @@
-import { ConnectError, noAnswer, PoolDeadlockError, PoolTimeoutError } from '../errors.ts'
+import { ConnectError, isOfAllHosts, noAnswer, PoolDeadlockError, PoolTimeoutError } from '../errors.ts'
 import type { TransactionAttempt } from '../runtime/transaction-attempt.ts'
 import { isInstance } from '../thrown.ts'
 import type { EngineContext } from './engine-context.ts'
@@ -15,8 +15,8 @@ export function timeoutError(
   const details = { ...inventory.occupancy(now), max: options.max, waiting, waitedMillis }
   const cause = lastConnectFailure ?? unansweredLogin(inventory, now)
   const { hosts } = connector
-  const isOfHost = hosts !== undefined && isInstance(cause, ConnectError) && !cause.endpoint.hosts
-  return new PoolTimeoutError(details, isOfHost ? hosts.failure(cause, cause.endpoint) : cause)
+  if (!hosts || !isInstance(cause, ConnectError) || isOfAllHosts(cause)) return new PoolTimeoutError(details, cause)
+  return new PoolTimeoutError(details, hosts.failure(cause, cause.endpoint))
 }
 
 /** If a connection is being opened, the pool had room for one more, and the server doesn't answer. */

@@ -36,6 +36,11 @@ export class ConnectError extends HoldfastError {
   }
 }
 
+/** Whether this error is that of all hosts of a pool that has several. */
+export function isOfAllHosts(error: unknown): boolean {
+  return isInstance(error, ConnectError) && error.endpoint.hosts !== undefined
+}
+
 /** Why connecting failed: the cause of a `ConnectError`, else the error itself. */
 export function connectCauseOf(error: unknown): unknown {
   return isInstance(error, ConnectError) ? error.cause : error

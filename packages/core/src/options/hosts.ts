@@ -62,6 +62,11 @@ export function readHosts(given: unknown, { all, problems }: Reading): readonly 
   return pair({ hosts, ports }, problems, read.ports.length > 0 && url !== undefined)
 }
 
+/** A host as events and errors name it. */
+export function addressOf({ host = '', port = 0 }: Host): { readonly host: string; readonly port: number } {
+  return { host, port }
+}
+
 /** The options of a client, made to lead to this host. */
 export function leadingTo<Options extends { connectionString?: string | undefined }>(
   options: Options,
