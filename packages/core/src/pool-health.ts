@@ -3,7 +3,7 @@ import { timeoutError } from './engine/timeout-error.ts'
 import { PingTimeoutError, PoolTimeoutError } from './errors.ts'
 import { type PingOptions, type ReadyOptions, resolveHealthMillis } from './options/call-options.ts'
 import { QueryWaiter, type ResultCallback } from './pool-callers.ts'
-import { afterPatience } from './runtime/clock.ts'
+import { afterPatience, pause } from './runtime/clock.ts'
 import { failure } from './runtime/stack.ts'
 import { isInstance } from './thrown.ts'
 
@@ -26,13 +26,13 @@ export async function ready(engine: Engine, options: ReadyOptions | undefined): 
   const startedAt = clock.now()
   const left = (): number => startedAt + timeoutMillis - clock.now()
   const late = (): Error => timeoutError(engine, clock.now() - startedAt, othersThatWait(engine), clock.now())
-  for (let pause = FIRST_PAUSE_MILLIS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MILLIS)) {
+  for (let millis = FIRST_PAUSE_MILLIS; ; millis = Math.min(2 * millis, LONGEST_PAUSE_MILLIS)) {
     try {
       return await ask(engine, Math.max(left(), 1), late)
     } catch (error) {
-      if (engine.isShuttingDown || isInstance(error, PoolTimeoutError) || left() <= pause) throw error
+      if (engine.isShuttingDown || isInstance(error, PoolTimeoutError) || left() <= millis) throw error
     }
-    await new Promise<void>((resolve) => clock.schedule(pause, resolve, 'process'))
+    await pause(clock, millis, 'process')
   }
 }
 

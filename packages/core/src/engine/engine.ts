@@ -49,7 +49,7 @@ export class Engine implements EngineContext {
   readonly #release: Release
   readonly #shutdown: Shutdown
   readonly #drain: Drain
-  readonly placement: Placement | undefined
+  readonly placement: Placement | undefined // Where connections are shared.
   readonly #hasLeaseListener: () => boolean
 
   constructor(parts: EngineParts) {

@@ -1,5 +1,5 @@
 import { PoolClosedError } from '../errors.ts'
-import { afterPatience, type Cancel } from '../runtime/clock.ts'
+import { afterPatience, type Cancel, pause } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
 import type { ConnectScheduler } from './connect-scheduler.ts'
 import type { EngineContext } from './engine-context.ts'
@@ -38,8 +38,7 @@ export class Drain {
     if (onTimeUp) this.#limit(millis, onTimeUp)
     // Callers that have just been answered may ask again: wait until they have.
     await new Promise<void>((resolve) => clock.afterPendingInput(resolve))
-    while (!shutdown.hasCutOff && !this.#isQuiet() && clock.now() < until)
-      await new Promise<void>((resolve) => clock.schedule(CHECK_MILLIS, resolve, 'process'))
+    while (!shutdown.hasCutOff && !this.#isQuiet() && clock.now() < until) await pause(clock, CHECK_MILLIS, 'process')
     if (engine.isShuttingDown) await shutdown.begin()
     return !shutdown.hasCutOff && this.#isQuiet()
   }

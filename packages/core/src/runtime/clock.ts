@@ -118,6 +118,13 @@ export function afterPatience(clock: Clock, millis: number, keepsAlive: KeepsAli
   return () => cancel()
 }
 
+/** Resolves after so many milliseconds. */
+export function pause(clock: Pick<Clock, 'schedule'>, millis: number, keepsAlive: KeepsAlive): Promise<void> {
+  return new Promise((resolve) => {
+    clock.schedule(millis, resolve, keepsAlive)
+  })
+}
+
 /** Settles like `promise`, or rejects after `millis`. What `promise` does after that is ignored. */
 export function withinPatience<Result>(
   clock: Clock,

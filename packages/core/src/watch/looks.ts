@@ -1,5 +1,6 @@
 import type { Host } from '../options/hosts.ts'
 import type { DeadVerdict, ProofOfDeath } from '../policy/death.ts'
+import { pause } from '../runtime/clock.ts'
 import type { DeadStatement, WatchLimit } from '../telemetry/events.ts'
 import { codeOf } from '../thrown.ts'
 import { fenceQuery, type Look, lookQuery, outcomeQuery, readLook, type SessionIdentity } from './look.ts'
@@ -180,7 +181,7 @@ export class Looks<Connection extends WatchedConnection> {
       } catch {
         return undefined
       }
-      await new Promise<void>((resolve) => clock.schedule(OUTCOME_PAUSE_MILLIS, resolve, 'nothing'))
+      await pause(clock, OUTCOME_PAUSE_MILLIS, 'nothing')
     }
     return undefined
   }
