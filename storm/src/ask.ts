@@ -1,13 +1,7 @@
 import { createInterface } from 'node:readline'
-import type { Orm } from './selection.ts'
+import { ORMS, type Orm, USUAL_ORM } from './selection.ts'
 
-const ORMS: readonly { readonly orm: Orm; readonly title: string }[] = [
-  { orm: 'drizzle', title: 'Drizzle' },
-  { orm: 'kysely', title: 'Kysely' },
-  { orm: 'typeorm', title: 'TypeORM' },
-]
 const PATIENCE_MILLIS = 20_000
-const USUAL: Orm = 'drizzle'
 
 /** Asks which ORM runs beside pg. Takes Drizzle when there is no answer in time. */
 export async function askForOrm(
@@ -27,7 +21,7 @@ export async function askForOrm(
       output.write('Type 1, 2 or 3: ')
     }
     output.write('\nNo answer, so it is Drizzle.\n')
-    return USUAL
+    return USUAL_ORM
   } finally {
     clearTimeout(timer)
     lines.close()
@@ -36,6 +30,6 @@ export async function askForOrm(
 
 function ormNamed(answer: string): Orm | undefined {
   const given = answer.trim().toLowerCase()
-  if (given === '') return USUAL
+  if (given === '') return USUAL_ORM
   return ORMS.find(({ orm }, index) => given === String(index + 1) || orm.startsWith(given))?.orm
 }

@@ -3,7 +3,7 @@ import { statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { parseCommandLine, parseJsonTarget, parseSeed, UsageError } from '@holdfast/test/support'
 import { FAULTS } from './faults/index.ts'
-import { parseOrm, type Selection, select, selectShort } from './selection.ts'
+import { parseOrm, type Selection, select, selectShort, USUAL_ORM } from './selection.ts'
 import { STACKS } from './stacks/index.ts'
 
 /** What the command line asked for. */
@@ -45,7 +45,7 @@ interface Chosen {
 }
 
 function selectionOf(chosen: Chosen, isForeignServer: boolean): Selection {
-  const { only = [], orm = 'drizzle' } = chosen
+  const { only = [], orm = USUAL_ORM } = chosen
   if (!isWhole(chosen)) return selectShort(parseOrm(orm), isForeignServer)
   if (chosen.orm !== undefined)
     throw new UsageError(

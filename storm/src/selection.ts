@@ -15,7 +15,16 @@ export interface Selection {
 /** What a service may be written with, if not with pg alone. */
 export type Orm = Exclude<Family, 'pg'>
 
-const ORMS: readonly Orm[] = ['drizzle', 'kysely', 'typeorm']
+/** The titles are complete by their type. */
+const TITLES: Readonly<Record<Orm, string>> = { drizzle: 'Drizzle', kysely: 'Kysely', typeorm: 'TypeORM' }
+
+/** The ORMs that the short storm can show, in the order of the question. */
+export const ORMS: readonly { readonly orm: Orm; readonly title: string }[] = Object.entries(TITLES).map(
+  ([orm, title]) => ({ orm: orm as Orm, title }),
+)
+/** Without an answer, and without a terminal. */
+export const USUAL_ORM: Orm = 'drizzle'
+
 /** Every stack with Holdfast, of all families. */
 const WITH_HOLDFAST = 'holdfast'
 
@@ -31,9 +40,10 @@ export function selectShort(orm: Orm, isForeignServer: boolean): Selection {
 
 /** @throws {UsageError} for anything but an ORM that the storm knows. */
 export function parseOrm(given: string): Orm {
-  const orm = ORMS.find((each) => each === given.trim().toLowerCase())
-  if (!orm) throw new UsageError(`--orm ${JSON.stringify(given)}: there are ${ORMS.join(', ')}.`)
-  return orm
+  const found = ORMS.find(({ orm }) => orm === given.trim().toLowerCase())
+  const names = ORMS.map(({ orm }) => orm)
+  if (!found) throw new UsageError(`--orm ${JSON.stringify(given)}: there are ${names.join(', ')}.`)
+  return found.orm
 }
 
 /**
