@@ -52,7 +52,7 @@ describe('the defaults', () => {
       commitTimeoutMillis: 30_000,
       queryTimeoutMillis: Number.POSITIVE_INFINITY,
       prepare: { threshold: 5, max: 100, needsProof: true },
-      maxPipeline: 1,
+      maxPipeline: 16,
       name: 'holdfast',
       echo: false,
       logger: undefined,

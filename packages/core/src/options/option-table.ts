@@ -191,8 +191,9 @@ export const OPTIONS: { readonly [Name in keyof OwnOptions]-?: Option<Name> } = 
     read: readPrepare,
   },
   maxPipeline: {
-    default: 1,
-    reason: 'A read that follows another one waits for it.',
+    default: 16,
+    reason:
+      'Under a mixed load, most reads are answered sooner than with a connection of their own, and no read waits for long.',
     read: checked(wholeNumber(1)),
   },
   name: { default: 'holdfast', read: checked(nonEmptyName) },

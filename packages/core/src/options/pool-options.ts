@@ -401,7 +401,7 @@ export interface OwnOptions {
    * `connect` or `query` of your own, with `retryReads: false`, in pipeline mode, or with a `resetOnReturn` other than
    * `'rollback'` and `'none'`.
    *
-   * @default 1
+   * @default 16
    */
   readonly maxPipeline?: number | undefined
   /** The name of this pool in warnings, logs and events. @default 'holdfast' */
