@@ -26,9 +26,10 @@ export class Arrivals {
   async next(): Promise<number> {
     const dueAt = this.#dueAt
     this.#dueAt += this.#intervalMillis
-    const early = dueAt - performance.now()
-    if (early <= 0) return dueAt
-    await sleep(early)
-    return performance.now()
+    let now = performance.now()
+    if (now >= dueAt) return dueAt
+    // A timer may be early: it counts from when the loop last looked at the clock.
+    for (; now < dueAt; now = performance.now()) await sleep(dueAt - now)
+    return now
   }
 }
