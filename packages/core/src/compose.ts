@@ -251,6 +251,7 @@ export function composeEngine(
   const resolver = new CommitResolver({
     openSession: openAt,
     otherHosts: (host) => hosts?.othersThan(host) ?? [],
+    timelines: hosts?.timelines,
     clock,
     timeoutMillis: Math.min(options.connectionTimeoutMillis, LONGEST_RESOLVE_MILLIS),
     onFenced: (fenced) => publisher.publish({ type: 'session-fenced', ...fenced }),

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { CommitResolver, type ResolverSession } from '../../../packages/core/src/commit/resolver.ts'
 import type { Row } from '../../../packages/core/src/commit/server-report.ts'
+import { Timelines } from '../../../packages/core/src/commit/timelines.ts'
 import type { ServerIdentity, TransactionIdentity } from '../../../packages/core/src/commit/verdict.ts'
 import { ConnectError } from '../../../packages/core/src/errors.ts'
 import type { Host } from '../../../packages/core/src/options/hosts.ts'
@@ -72,7 +73,12 @@ const HERE: Host = { host: 'h1', port: 5432 }
 const THERE: Host = { host: 'h2', port: 5432 }
 
 /** A resolver of a pool with two hosts, the first of which, where the transaction was, can't be reached. */
-function resolverFor(there: Pooler, timeoutMillis = 300, hosts: (Host | undefined)[] = []): CommitResolver {
+function resolverFor(
+  there: Pooler,
+  timeoutMillis = 300,
+  hosts: (Host | undefined)[] = [],
+  timelines: Timelines = new Timelines(),
+): CommitResolver {
   return new CommitResolver({
     openSession: async (host) => {
       hosts.push(host)
@@ -80,6 +86,7 @@ function resolverFor(there: Pooler, timeoutMillis = 300, hosts: (Host | undefine
       throw new ConnectError({ host: 'h1', port: 5432, database: 'app' }, systemError('ECONNREFUSED'))
     },
     otherHosts: (host) => [HERE, THERE].filter((each) => each !== host),
+    timelines,
     clock: systemClock,
     timeoutMillis,
     onFenced: () => {},
@@ -116,6 +123,23 @@ test.each<[string, Server]>([
 ])('believes nothing of another host %s', async (_which, server) => {
   const verdict = await resolverFor(new Pooler([server])).resolve(OURS, HERE)
   expect(verdict).toEqual({ unknown: expect.stringMatching(/^no answer within .* ECONNREFUSED/) })
+})
+
+test('waits for no host once the pool knows of a promotion', async () => {
+  const timelines = new Timelines()
+  timelines.note(OURS.systemIdentifier, '00000002')
+  const hosts: (Host | undefined)[] = []
+  expect(await resolverFor(new Pooler([]), 300, hosts, timelines).resolve(OURS, HERE)).toEqual(FAILED_OVER)
+  expect(hosts).toEqual([])
+})
+
+test('asks one time only for all transactions that a promotion has cut off', async () => {
+  const hosts: (Host | undefined)[] = []
+  const resolver = resolverFor(new Pooler([PROMOTED]), 300, hosts)
+  const first = await resolver.resolve(OURS, HERE)
+  const others = await Promise.all([resolver.resolve(OURS, HERE), resolver.resolve(OURS, HERE)])
+  expect([first, ...others]).toEqual([FAILED_OVER, FAILED_OVER, FAILED_OVER])
+  expect(hosts).toEqual([HERE, THERE])
 })
 
 test('fences a session only on its own host', async () => {

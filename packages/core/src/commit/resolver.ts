@@ -14,8 +14,11 @@ import {
   sessionQuery,
   terminateQuery,
 } from './server-report.ts'
+import type { Timelines } from './timelines.ts'
 import {
   type CommitVerdict,
+  failedOver,
+  isLater,
   judgeFailover,
   judgeVerdict,
   type ServerIdentity,
@@ -44,6 +47,8 @@ export interface CommitResolverOptions {
   readonly openSession: (host: Host | undefined) => Promise<ResolverSession>
   /** The other hosts: one of them may have been promoted in place of this one. */
   readonly otherHosts?: ((host: Host) => readonly Host[]) | undefined
+  /** What the pool knows of promotions, if there are several hosts. */
+  readonly timelines?: Timelines | undefined
   readonly clock: Clock
   /** How long one inquiry may take, in milliseconds. */
   readonly timeoutMillis: number
@@ -164,7 +169,7 @@ export class CommitResolver {
 
   async #tryToFence(session: ServerIdentity | TransactionIdentity, each: Try, fencing: Fencing): Promise<void> {
     if (each.elapsedMillis < GRACE_MILLIS) throw new NotYet('the server may have noticed the loss')
-    await this.#inTurn(each, async (ask) => {
+    await this.#inTurn(each, nothing, async (ask) => {
       if ((await ask(terminateQuery(session))).length > 0) fencing.isDue = true
       if ((await ask(sessionQuery(session))).length > 0) throw new NotYet('the session has not ended')
       this.#publishFencing(session, fencing)
@@ -176,7 +181,8 @@ export class CommitResolver {
    * at any time. If the session has ended, and the server has crashed, the one in progress under this id is another.
    */
   #tryToResolve(transaction: TransactionIdentity, each: Try, fencing: Fencing): Promise<CommitVerdict> {
-    return this.#inTurn(each, async (ask) => {
+    const known = (): CommitVerdict | undefined => this.#knownFailover(transaction)
+    return this.#inTurn(each, known, async (ask) => {
       const first = await this.#judgeReport(transaction, ask)
       if (!first.session) this.#publishFencing(transaction, fencing)
       if (first.verdict !== 'in progress') return first.verdict
@@ -207,12 +213,14 @@ export class CommitResolver {
     transaction: TransactionIdentity,
     { signal }: Try,
   ): Promise<CommitVerdict | undefined> {
-    for (const other of this.#options.otherHosts?.(host) ?? []) {
+    const { openSession, otherHosts, timelines } = this.#options
+    for (const other of otherHosts?.(host) ?? []) {
       if (signal.aborted) return undefined
       let session: ResolverSession | undefined
       try {
-        session = await this.#options.openSession(other)
+        session = await openSession(other)
         const server = await readPrimary((sql) => (session as ResolverSession).ask(sql, this.#answerMillis))
+        if (server) timelines?.note(server.systemIdentifier, server.timeline)
         const verdict = server && judgeFailover(transaction, server)
         if (verdict) return verdict
       } catch {
@@ -222,6 +230,14 @@ export class CommitResolver {
       }
     }
     return undefined
+  }
+
+  /** A promotion that the pool has seen: the host of the transaction may be silent, and needs no answer then. */
+  #knownFailover(transaction: TransactionIdentity): CommitVerdict | undefined {
+    const timeline = this.#options.timelines?.highestOf(transaction.systemIdentifier)
+    return timeline !== undefined && isLater(timeline, transaction.timeline)
+      ? failedOver(transaction, { timeline })
+      : undefined
   }
 
   #startFencing(): Fencing {
@@ -237,11 +253,17 @@ export class CommitResolver {
 
   /**
    * Uses the shared session when those before have done so: the statements of one inquiry must not get into the transaction
-   * of another. A session that fails is closed, and the next turn opens another.
+   * of another. A session that fails is closed, and the next turn opens another. What is known by then isn't asked.
    */
-  #inTurn<Result>({ signal, host }: Try, inquire: (ask: Ask) => Promise<Result>): Promise<Result> {
+  #inTurn<Result>(
+    { signal, host }: Try,
+    known: () => Result | undefined,
+    inquire: (ask: Ask) => Promise<Result>,
+  ): Promise<Result> {
     const turn = this.#lastTurn.then(async () => {
       signal.throwIfAborted() // Nothing would close a session that is opened now.
+      const answer = known()
+      if (answer !== undefined) return answer
       const session = await this.#openSession(host)
       try {
         return await inquire((sql) => session.ask(sql, this.#answerMillis))
@@ -270,6 +292,8 @@ export class CommitResolver {
     this.#session = undefined
   }
 }
+
+function nothing(): undefined {}
 
 /** Rejects when the signal is aborted. */
 function rejectOnAbort(signal: AbortSignal): Promise<never> {

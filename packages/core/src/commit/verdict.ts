@@ -76,6 +76,7 @@ export function isLater(one: string, other: string): boolean {
   return Number.parseInt(one, 16) > Number.parseInt(other, 16)
 }
 
-function failedOver(asked: ServerIdentity, server: ServerIdentity): CommitVerdict {
+/** What follows for a transaction when a server of its system takes writes on another timeline. */
+export function failedOver(asked: ServerIdentity, server: Pick<ServerIdentity, 'timeline'>): CommitVerdict {
   return { unknown: `the server has failed over: timeline ${asked.timeline} has become ${server.timeline}` }
 }

@@ -90,7 +90,7 @@ function noteTimeline(
 ): { readonly timeline: string; readonly highest: string } | undefined {
   const { timeline, system } = row ?? {}
   if (typeof timeline !== 'string' || typeof system !== 'string') return undefined
-  const highest = hosts.noteTimeline(system, timeline)
+  const highest = hosts.timelines.note(system, timeline)
   return highest === undefined ? undefined : { timeline, highest }
 }
 

@@ -1,4 +1,4 @@
-import { isLater } from '../commit/verdict.ts'
+import { Timelines } from '../commit/timelines.ts'
 import { ConnectError, connectCauseOf, type Endpoint } from '../errors.ts'
 import { addressOf, type Candidate, type Host, type LoadBalance } from '../options/hosts.ts'
 import type { TargetSessionAttrs } from '../options/pool-options.ts'
@@ -30,8 +30,7 @@ export class HostList {
   readonly #known = new Map<Host, Known>()
   #begun = 0
   #current: Host | undefined
-  /** The highest timeline on which a server took writes, by system. */
-  readonly #timelines = new Map<string, string>()
+  readonly timelines: Timelines = new Timelines()
 
   constructor(options: HostListOptions, clock: Pick<Clock, 'now' | 'random'>) {
     this.#options = options
@@ -93,13 +92,6 @@ export class HostList {
     return this.#options.loadBalanceHosts === false || this.isForPrimary
   }
 
-  /** A server takes writes on this timeline. Returns the highest one so far on which a server of its system took some. */
-  noteTimeline(system: string, timeline: string): string | undefined {
-    const highest = this.#timelines.get(system)
-    if (highest === undefined || isLater(timeline, highest)) this.#timelines.set(system, timeline)
-    return highest
-  }
-
   /** Whether at most one of the hosts suits. */
   get isForPrimary(): boolean {
     return isForPrimary(this.target)
@@ -107,7 +99,7 @@ export class HostList {
 
   /** Whether the first primary must say on which timeline it is: then it is seen later that another one was promoted. */
   get isTimelineMissing(): boolean {
-    return this.#timelines.size === 0 && this.size > 1 && this.isForPrimary
+    return this.timelines.isEmpty && this.size > 1 && this.isForPrimary
   }
 
   /** What is known of each host, in the order of the list. */
