@@ -89,19 +89,19 @@ describe.each([
   })
 })
 
-test('Holdfast: a transactional write to a server that was set read only waits, and is written once', async ({
-  server,
-  direct,
-}) => {
-  await using pool = await written(holdfast({ ...direct, max: CONNECTIONS, transactionalWrites: true }))
-  await server.setting(READ_ONLY, 'on')
-  const id = randomUUID()
-  const write = unattended(pool.query(insertOf(id)))
-  await untilRefused(pool)
-  await server.resetSetting(READ_ONLY)
-  await settles(write, 'the write')
-  expect(await countOf(server, id)).toBe(1)
-})
+test.for(WAYS)(
+  'Holdfast: a transactional write to a server that was set read only waits, and is written once, through $way',
+  async ({ run }, { server, direct }) => {
+    await using pool = await written(holdfast({ ...direct, max: CONNECTIONS, transactionalWrites: true }))
+    await server.setting(READ_ONLY, 'on')
+    const id = randomUUID()
+    const write = unattended(run(pool, insertOf(id)))
+    await untilRefused(pool)
+    await server.resetSetting(READ_ONLY)
+    await settles(write, 'the write')
+    expect(await countOf(server, id)).toBe(1)
+  },
+)
 
 test('Holdfast: a write to a server that stays read only reaches the one that its name leads to since', async ({
   server,

@@ -6,6 +6,7 @@ import type { Named } from '../driver/prepared-statements.ts'
 import { failSubmittable, formOf, type Submittable, trackSubmittable } from '../driver/submittable.ts'
 import { ReleaseError } from '../errors.ts'
 import { poolOptionRefusal } from '../options/call-options.ts'
+import { isOfLostPrimary } from '../policy/classify-error.ts'
 import { isEnclosable, isEnclosableWrite, NOT_IN_A_TRANSACTION } from '../policy/enclosing.ts'
 import { inItsContext, runUserCode } from '../runtime/context.ts'
 import { currentScope } from '../runtime/pool-options-scope.ts'
@@ -241,7 +242,8 @@ function derive(base: typeof Client): PhysicalClientClass {
       const told: Callback = (error, result) => {
         const { isLost, lease } = owner
         const isRefused = codeOf(error) === NOT_IN_A_TRANSACTION && !isLost
-        if (error && isFirst && isLost && lease.runElsewhere({ error, signal, done: callback })) return
+        const didNothing = isLost || isOfLostPrimary(error)
+        if (error && isFirst && didNothing && lease.runElsewhere({ error, signal, done: callback })) return
         if (isFirst) lease.endFirst()
         if (isRefused) this.#run(exempt(config), values, callback, this.#sendWithCallback)
         else callback(error, result)

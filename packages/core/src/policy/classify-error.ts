@@ -136,7 +136,8 @@ export function markPrimaryLost(error: Error): void {
   Object.defineProperty(error, PRIMARY_LOST, { value: true })
 }
 
-function isOfLostPrimary(error: unknown): boolean {
+/** Whether a write in a transaction was refused by a server that takes none: the transaction is over, and did nothing. */
+export function isOfLostPrimary(error: unknown): boolean {
   return propertyOf(error, PRIMARY_LOST) === true
 }
 

@@ -1,6 +1,6 @@
 import type { ConnectionLostError } from '../errors.ts'
 import { propertyOf } from '../thrown.ts'
-import { isConnectionLost } from './classify-error.ts'
+import { isConnectionLost, isOfLostPrimary } from './classify-error.ts'
 import { isWorkersEnd } from './outcome.ts'
 import { poolerMeaning } from './pooler-words.ts'
 import { wasTooSlow } from './slowness.ts'
@@ -22,7 +22,7 @@ export type RerunVerdict =
  * it was ended for its slowness, or would be refused again.
  */
 export function judgeRerun(error: unknown): RerunVerdict {
-  if (isWorkersEnd(error)) return { reason: 'rolled-back', isRefusal: false }
+  if (isWorkersEnd(error) || isOfLostPrimary(error)) return { reason: 'rolled-back', isRefusal: false }
   const reason = isConnectionLost(error) ? certainReason(error) : undefined
   if (!reason) return undefined
   const cause = propertyOf(error, 'cause')
