@@ -129,6 +129,15 @@ const PROVOCATIONS: Record<PoolEventType, Provoke> = {
     await Promise.all([statement, told()])
     return pool
   },
+  async 'pool-overloaded'({ direct, told }) {
+    const shedding = { targetMillis: 1, intervalMillis: 20 }
+    const pool = holdfast({ ...direct, name: direct.application_name, max: 1, shedding })
+    const holder = await pool.connect()
+    const refused = rejection(pool.query('select 1'))
+    await Promise.all([refused, told()])
+    holder.release()
+    return pool
+  },
   async 'host-changed'({ proxy, proxied, direct }) {
     const pool = holdfast({ ...direct, name: direct.application_name, max: 1, hosts: [proxied, direct].map(hostOf) })
     await pool.query('select 1')

@@ -5,6 +5,7 @@ import type {
   ResetFunction,
   ResetPolicy,
   RetryOptions,
+  SheddingOptions,
   WatchOptions,
 } from '@holdfast/core'
 import { describe, expectTypeOf, test } from 'vitest'
@@ -82,9 +83,19 @@ describe('the table of options', () => {
 
   test('reads every option into the type that the interface gives it, or into what that stands for', () => {
     type Values = { [Name in keyof Table]: ReturnType<Table[Name]['read']> }
-    type Completed = 'hosts' | 'prePing' | 'watch' | 'connectRetry' | 'prepare' | 'echo' | 'logger' | 'onConnect'
+    type Completed =
+      | 'hosts'
+      | 'shedding'
+      | 'prePing'
+      | 'watch'
+      | 'connectRetry'
+      | 'prepare'
+      | 'echo'
+      | 'logger'
+      | 'onConnect'
     expectTypeOf<Omit<Values, Completed>>().toEqualTypeOf<Readonly<Omit<Given, Completed>>>()
     expectTypeOf<Pick<Values, 'logger' | 'onConnect'>>().toExtend<Pick<OwnOptions, 'logger' | 'onConnect'>>()
+    expectTypeOf<Exclude<Values['shedding'], false>>().toExtend<SheddingOptions>()
     expectTypeOf<Exclude<Values['prePing'], false>>().toExtend<PrePingOptions>()
     expectTypeOf<Exclude<Values['watch'], false>>().toExtend<WatchOptions>()
     expectTypeOf<Exclude<Values['connectRetry'], false>>().toExtend<RetryOptions>()

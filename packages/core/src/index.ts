@@ -37,6 +37,7 @@ export type {
   ResetInfo,
   ResetPolicy,
   RetryOptions,
+  SheddingOptions,
   TargetSessionAttrs,
   WatchOptions,
 } from './options/pool-options.ts'

@@ -33,6 +33,7 @@ describe('the defaults', () => {
       maxUses: Number.POSITIVE_INFINITY,
       maxIdle: 10,
       maxWaiting: Number.POSITIVE_INFINITY,
+      shedding: false,
       lifo: true,
       keepaliveMillis: Number.POSITIVE_INFINITY,
       leakDetectionMillis: Number.POSITIVE_INFINITY,

@@ -114,6 +114,7 @@ describe('under debug', () => {
       'info',
       'Connections belong to pid 17, attempting to check out in pid 18; dropping all',
     ],
+    [sample('pool-overloaded'), 'info', `Overloaded, 40 waiting; refusing those that wait for 50 ms. ${STATUS_LINE}`],
     [sample('host-changed'), 'info', 'Connecting to h2:5433 (primary), no longer to h1:5432'],
     [sample('host-changed', { role: undefined }), 'info', 'Connecting to h2:5433, no longer to h1:5432'],
     [sample('recovered'), 'info', 'Connected again after 4.3 s, 12 attempts failed'],

@@ -36,6 +36,7 @@ const SAMPLES: Samples = {
   'process-changed': { from: 17, to: 18 },
   'transaction-left-open': {},
   'capacity-exceeded': { max: 10, workers: 4, available: 30 },
+  'pool-overloaded': { waiting: 40, targetMillis: 50 },
   'host-changed': { from: { host: 'h1', port: 5432 }, to: { host: 'h2', port: 5433 }, role: 'primary' },
   'standby-refused-write': { host: { host: 'h2', port: 5433 } },
   recovered: { afterMillis: 4321, failedAttempts: 12 },

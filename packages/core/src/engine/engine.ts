@@ -252,7 +252,7 @@ export class Engine implements EngineContext {
     // The lease begins before the waiter leaves: a pool that shuts down retires what is under way when the queue is empty.
     // The waiter is told afterwards, because a listener may change the queue.
     this.#startLease(connection, waiter, now, since)
-    this.#waitQueue.shift()
+    this.#waitQueue.shift(now)
     context.runInAsyncScope(() => {
       this.#publishLeased(connection, now - since)
       waiter.leased(connection)

@@ -4,6 +4,7 @@ import type { Cancel } from '../runtime/clock.ts'
 import { afterPatience } from '../runtime/clock.ts'
 import { isInstance, toError } from '../thrown.ts'
 import type { EngineContext } from './engine-context.ts'
+import { Shedding } from './shedding.ts'
 import { isNested, isStill, lookForDeadlock, STANDSTILL_MILLIS, timeoutError } from './timeout-error.ts'
 import { QueueEntry, type Waiter, WaiterList } from './waiter-list.ts'
 
@@ -16,9 +17,11 @@ export class WaitQueue {
   readonly #waiters = new WaiterList()
   /** Waiters that share the pool's deadline time out in order of arrival, so one timer for the first serves them all. */
   #cancelTimer: Cancel | undefined
+  readonly #shedding: Shedding | undefined
 
   constructor(engine: EngineContext) {
     this.#engine = engine
+    this.#shedding = Shedding.of(engine, this)
   }
 
   get size(): number {
@@ -37,12 +40,13 @@ export class WaitQueue {
   enqueue(waiter: Waiter, now: number): boolean {
     const { maxWaiting } = this.#engine.options
     if (maxWaiting !== Number.POSITIVE_INFINITY && this.#waiters.size >= maxWaiting + this.#unusedSlots()) {
-      this.refuse(waiter, new PoolOverloadedError(maxWaiting))
+      this.refuse(waiter, new PoolOverloadedError({ maxWaiting }))
       return false
     }
     const timeout = this.#timeoutOf(waiter)
     const entry = new QueueEntry(waiter, now, now + timeout)
     this.#waiters.append(entry)
+    this.#shedding?.entered(now)
     if (waiter.options?.signal) this.#watchSignal(entry, waiter.options.signal)
     if (waiter.options?.connectionTimeoutMillis === undefined) this.#setTimer(timeout)
     else this.#setOwnTimer(entry, timeout)
@@ -59,6 +63,7 @@ export class WaitQueue {
     if (until <= now || waiter.options?.signal?.aborted) return false
     const entry = new QueueEntry(waiter, since, until, now)
     this.#waiters.insertByAge(entry)
+    this.#shedding?.entered(now)
     if (waiter.options?.signal) this.#watchSignal(entry, waiter.options.signal)
     if (waiter.options?.connectionTimeoutMillis === undefined) this.#resetTimer(now)
     else this.#setOwnTimer(entry, until - now)
@@ -66,8 +71,9 @@ export class WaitQueue {
   }
 
   /** Removes the first waiter, which has a connection now. */
-  shift(): void {
-    this.#waiters.shift()
+  shift(now: number): void {
+    const served = this.#waiters.shift()
+    if (served) this.#shedding?.served(now - served.queuedAt, now)
     this.#noteEmpty()
   }
 
@@ -133,6 +139,7 @@ export class WaitQueue {
     if (this.#waiters.size > 0) return
     this.#cancelTimer?.()
     this.#cancelTimer = undefined
+    this.#shedding?.ended()
     this.#engine.onQueueEmpty()
   }
 

@@ -111,14 +111,37 @@ function describeTimeout(details: PoolTimeoutDetails, cause: unknown): string {
   return `timeout exceeded when trying to connect (waited ${Math.round(waitedMillis)} ms: ${counts}${longest}${failure})`
 }
 
-/** `maxWaiting` callers wait for a connection already. This one is refused at once, so that the queue stays short. */
-export class PoolOverloadedError extends HoldfastError {
-  /** The option `maxWaiting`: how many wait already. */
-  readonly maxWaiting: number
+/** Why a caller was refused. */
+export interface OverloadDetails {
+  /** The option `maxWaiting`, if that many wait already; undefined if the pool sheds load. */
+  readonly maxWaiting?: number | undefined
+  /** How long this caller has waited, in milliseconds: 0 unless the pool sheds load. */
+  readonly waitedMillis?: number | undefined
+  /** See `PoolOverloadedError`. */
+  readonly retryAfterMillis?: number | undefined
+}
 
-  constructor(maxWaiting: number) {
-    super('HOLDFAST_POOL_OVERLOADED', `The pool is overloaded: ${maxWaiting} callers wait for a connection already`)
+/**
+ * This caller is refused, so that the queue stays short: `maxWaiting` callers wait for a connection already, or the pool sheds load
+ * (`shedding`), and this one has waited for too long. Nothing was sent to the server.
+ */
+export class PoolOverloadedError extends HoldfastError {
+  /** The option `maxWaiting`: how many wait already. Undefined if the pool sheds load. */
+  readonly maxWaiting: number | undefined
+  /** How long this caller has waited, in milliseconds. */
+  readonly waitedMillis: number
+  /** When the pool sheds load: after how many milliseconds another try makes sense, as for the header `Retry-After`. */
+  readonly retryAfterMillis: number | undefined
+
+  constructor({ maxWaiting, waitedMillis = 0, retryAfterMillis }: OverloadDetails) {
+    const why =
+      maxWaiting === undefined
+        ? `this caller has waited for ${Math.round(waitedMillis)} ms, and others wait as long (shedding)`
+        : `${maxWaiting} callers wait for a connection already`
+    super('HOLDFAST_POOL_OVERLOADED', `The pool is overloaded: ${why}`)
     this.maxWaiting = maxWaiting
+    this.waitedMillis = waitedMillis
+    this.retryAfterMillis = retryAfterMillis
   }
 
   static {

@@ -19,7 +19,9 @@ import {
   readPrePing,
   readPrepare,
   readRetry,
+  readShedding,
   readWatch,
+  type Shedding,
   share,
   type Watch,
   wholeNumber,
@@ -29,11 +31,21 @@ import {
 export interface OptionValues
   extends Omit<
     Complete<OwnOptions>,
-    'hosts' | 'loadBalanceHosts' | 'prePing' | 'watch' | 'connectRetry' | 'prepare' | 'echo' | 'logger' | 'onConnect'
+    | 'hosts'
+    | 'loadBalanceHosts'
+    | 'shedding'
+    | 'prePing'
+    | 'watch'
+    | 'connectRetry'
+    | 'prepare'
+    | 'echo'
+    | 'logger'
+    | 'onConnect'
   > {
   /** Empty for a single host, which the driver reads by itself. */
   readonly hosts: readonly Host[]
   readonly loadBalanceHosts: LoadBalance
+  readonly shedding: Shedding | false
   readonly prePing: PrePing | false
   readonly watch: Watch | false
   readonly connectRetry: Retry | false
@@ -90,6 +102,7 @@ export const OPTIONS: { readonly [Name in keyof OwnOptions]-?: Option<Name> } = 
   idleTimeoutMillis: { default: 10_000, read: orNever(checked(number(0, 'or Infinity'))) },
   maxIdle: { default: undefined, read: readMaxIdle },
   maxWaiting: { default: Number.POSITIVE_INFINITY, read: checked(wholeNumber(0, 'or Infinity')) },
+  shedding: { default: false, read: readShedding },
   lifo: {
     default: true,
     reason: 'Connections that are not needed become idle for long, and are closed.',

@@ -70,6 +70,14 @@ export interface WatchOptions {
   readonly timeoutMillis?: number | undefined
 }
 
+/** When callers are refused that have waited for too long. See `PoolOptions.shedding`. */
+export interface SheddingOptions {
+  /** How long a caller may wait for a connection while the pool is overloaded, in milliseconds. @default 50 */
+  readonly targetMillis?: number | undefined
+  /** The pool is overloaded when no caller has waited for less than the target for this long, in milliseconds. @default 1000 */
+  readonly intervalMillis?: number | undefined
+}
+
 /** Which statements the pool prepares by itself. See `PoolOptions.prepare`. */
 export interface PrepareOptions {
   /** A text is prepared when it is sent with values for so many times, counted for the whole pool. @default 5 */
@@ -195,6 +203,16 @@ export interface OwnOptions {
    * @default Infinity
    */
   readonly maxWaiting?: number | undefined
+  /**
+   * Refuse callers that have waited for too long, while the pool is overloaded. It is when every connection is in use, and no caller
+   * has waited for less than `targetMillis` (50) during `intervalMillis` (1000). Then each caller that has waited for `targetMillis` gets
+   * a `PoolOverloadedError` with `retryAfterMillis`, until an interval has passed without a refusal. Without this, a queue that has grown
+   * long serves only callers that have given up by then. No caller is refused while connections are being opened, or the server is
+   * away. `true` means these values.
+   *
+   * @default false
+   */
+  readonly shedding?: boolean | SheddingOptions | undefined
   /**
    * Which idle connection is leased first. `true`: the one that was used last, so that the others become idle for long
    * and are closed. `false`: the one that has been idle longest, so that all are used equally.

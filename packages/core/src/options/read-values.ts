@@ -1,5 +1,5 @@
 import { type Check, checkGroupKeys, isMore, isReadable, type Problems, withoutUndefined } from './check.ts'
-import type { PrePingOptions, PrepareOptions, RetryOptions, WatchOptions } from './pool-options.ts'
+import type { PrePingOptions, PrepareOptions, RetryOptions, SheddingOptions, WatchOptions } from './pool-options.ts'
 
 /** All options, without those that are absent. */
 export type Complete<Options> = { readonly [Key in keyof Options]-?: NonNullable<Options[Key]> }
@@ -9,6 +9,9 @@ export type PrePing = Complete<PrePingOptions>
 
 /** When a silent statement is looked at. */
 export type Watch = Complete<WatchOptions>
+
+/** When callers are refused that have waited for too long. */
+export type Shedding = Complete<SheddingOptions>
 
 /** Which statements the pool prepares by itself. `needsProof`: only where no pooler can be in between. */
 export type Prepare = Complete<PrepareOptions> & { readonly needsProof: boolean }
@@ -120,6 +123,29 @@ export function readWatch(given: unknown, { option, default: absent, problems }:
   problems.number(`${option}.silentMillis`, watch.silentMillis, 1)
   problems.number(`${option}.timeoutMillis`, watch.timeoutMillis, 1)
   return Object.freeze(watch)
+}
+
+const SHEDDING: Shedding = { targetMillis: 50, intervalMillis: 1000 }
+
+/** `true` means the values of an object without any. */
+export function readShedding(given: unknown, { option, problems }: Reading): Shedding | false {
+  if (given === undefined || given === false) return false
+  if (given !== true && !isReadable(given)) {
+    problems.add(option, 'true, false, or { targetMillis, intervalMillis }', given)
+    return false
+  }
+  const chosen: SheddingOptions = typeof given === 'object' ? withoutUndefined(given) : {}
+  checkGroupKeys(option, chosen, Object.keys(SHEDDING), problems)
+  const shedding = { ...SHEDDING, ...chosen } as Shedding
+  problems.number(`${option}.targetMillis`, shedding.targetMillis, 1)
+  problems.number(`${option}.intervalMillis`, shedding.intervalMillis, 1)
+  if (isMore(shedding.targetMillis, shedding.intervalMillis))
+    problems.add(
+      `${option}.targetMillis`,
+      `at most \`intervalMillis\` (${shedding.intervalMillis})`,
+      shedding.targetMillis,
+    )
+  return Object.freeze(shedding)
 }
 
 const PREPARE: Complete<PrepareOptions> = { threshold: 5, max: 100 }

@@ -25,7 +25,7 @@ export interface PoolStats {
     readonly cancelled: number
     /** Got none before their deadline (`PoolTimeoutError`, `PoolDeadlockError`, `TransactionTimeoutError`). */
     readonly timedOut: number
-    /** Were told at once that they get none: `maxWaiting`, a closed pool, a server that refuses for good. */
+    /** Were told early that they get none: `maxWaiting`, `shedding`, a closed pool, a server that refuses for good. */
     readonly refused: number
     /** How long those that got a connection have waited, together. */
     readonly waitMillis: number

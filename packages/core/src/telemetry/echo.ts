@@ -24,6 +24,7 @@ const LOUDEST: Record<PoolEventType, 'debug' | 'info' | 'none'> = {
   'connection-pinged': 'debug',
   'connection-leased': 'debug',
   'acquire-failed': 'info',
+  'pool-overloaded': 'info',
   'connection-leak-suspected': 'none',
   'connection-released': 'debug',
   'connection-reset': 'debug',
@@ -101,6 +102,11 @@ function lineOf(event: PoolEvent, status: () => PoolStatus): Line | undefined {
       return [
         'info',
         `Connections belong to pid ${event.from}, attempting to check out in pid ${event.to}; dropping all`,
+      ]
+    case 'pool-overloaded':
+      return [
+        'info',
+        `Overloaded, ${event.waiting} waiting; refusing those that wait for ${millis(event.targetMillis)}. ${status()}`,
       ]
     case 'host-changed':
       return [

@@ -27,6 +27,8 @@ export type PoolEvent =
   | { readonly type: 'connection-leased'; readonly connection: EventConnection; readonly waitedMillis: number }
   /** A caller got no connection: it timed out, gave up or was refused, or the server could not be reached. */
   | { readonly type: 'acquire-failed'; readonly error: unknown; readonly waitedMillis: number }
+  /** Callers are refused that have waited for `targetMillis`: see the option `shedding`. Once each time that it begins. */
+  | { readonly type: 'pool-overloaded'; readonly waiting: number; readonly targetMillis: number }
   /** A lease lasts longer than `leakDetectionMillis`. Once per lease. */
   | {
       readonly type: 'connection-leak-suspected'
