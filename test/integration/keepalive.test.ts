@@ -49,7 +49,7 @@ describe('keepaliveMillis', () => {
   })
 
   test('keepalive sends nothing where it is off', async ({ proxy, proxied }) => {
-    await using pool = holdfast({ ...proxied, ...NO_PING, max: 1 })
+    await using pool = holdfast({ ...proxied, ...NO_PING, max: 1, min: 1 })
     await warmUp(pool, 1)
     const [link] = proxy.links
     const sent = link?.bytesToServer ?? 0

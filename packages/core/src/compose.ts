@@ -7,7 +7,7 @@ import type { Connection } from './connection/connection.ts'
 import { ask } from './connection/question.ts'
 import { reachesAddress } from './driver/reach.ts'
 import { Engine } from './engine/engine.ts'
-import { availableConnections, knownWorkers } from './guard/capacity.ts'
+import { availableConnections, isNearlyFull, knownWorkers } from './guard/capacity.ts'
 import { ProcessGuard } from './guard/process-guard.ts'
 import { addressOf, type Host } from './options/hosts.ts'
 import type { Logger, PoolOptions } from './options/pool-options.ts'
@@ -256,13 +256,13 @@ export function composeEngine(
     timeoutMillis: Math.min(options.connectionTimeoutMillis, LONGEST_RESOLVE_MILLIS),
     onFenced: (fenced) => publisher.publish({ type: 'session-fenced', ...fenced }),
   })
+  const askOver = (connection: Connection) => (sql: string) =>
+    ask(connection, sql, clock, INTERNAL_QUERY_TIMEOUT_MILLIS)
   /** Warns once if the pools of this service can want more connections than the server grants. */
   async function checkCapacity(connection: Connection): Promise<void> {
     const { max } = options
     // A server that isn't PostgreSQL, or that refuses the question, gives no answer.
-    const available = await availableConnections((sql) =>
-      ask(connection, sql, clock, INTERNAL_QUERY_TIMEOUT_MILLIS),
-    ).catch(() => undefined)
+    const available = await availableConnections(askOver(connection)).catch(() => undefined)
     const workers = knownWorkers()
     if (available !== undefined && max * workers > available)
       publisher.publish({ type: 'capacity-exceeded', max, workers, available })
@@ -273,7 +273,12 @@ export function composeEngine(
     clock,
     publisher,
     interruption: (now) => guard.look(now),
-    checkCapacity,
+    capacity: {
+      check: checkCapacity,
+      // Behind a pooler, its own limits count, which can't be asked for.
+      isNearlyFull: async (connection) =>
+        connection.session.isDirect !== false && (await isNearlyFull(askOver(connection)).catch(() => false)),
+    },
     shortenResolver: (millis) => resolver.shorten(millis),
   })
   return engine

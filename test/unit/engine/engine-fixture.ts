@@ -2,6 +2,7 @@ import { Connector, type ConnectorOptions } from '../../../packages/core/src/con
 import { HostList } from '../../../packages/core/src/connect/host-list.ts'
 import type { Connection } from '../../../packages/core/src/connection/connection.ts'
 import { Engine } from '../../../packages/core/src/engine/engine.ts'
+import type { Capacity } from '../../../packages/core/src/engine/engine-context.ts'
 import { ProcessGuard } from '../../../packages/core/src/guard/process-guard.ts'
 import type { PoolOptions } from '../../../packages/core/src/options/pool-options.ts'
 import { resolveOptions } from '../../../packages/core/src/options/resolved-options.ts'
@@ -54,6 +55,7 @@ export class EngineFixture implements Disposable {
     options: PoolOptions = {},
     hooks: Partial<Pick<ConnectorOptions, 'onConnect' | 'verify'>> = {},
     wants: Wants = () => true,
+    capacity: Capacity | undefined = undefined,
   ) {
     const resolved = resolveOptions(options)
     this.#max = resolved.max
@@ -82,7 +84,8 @@ export class EngineFixture implements Disposable {
       },
       clock,
     )
-    this.engine = new Engine({ options: resolved, connector, clock, publisher, interruption: (now) => guard.look(now) })
+    const interruption = (now: number) => guard.look(now)
+    this.engine = new Engine({ options: resolved, connector, clock, publisher, interruption, capacity })
   }
 
   /** Acquires a connection. The result may be there at once. */

@@ -9,6 +9,14 @@ import type { Interruption, Publisher } from '../telemetry/events.ts'
 import type { Inventory } from './inventory.ts'
 import type { Waiter } from './waiter-list.ts'
 
+/** Questions about how many connections the server grants. */
+export interface Capacity {
+  /** Warns if the pools of this service can want more. Asked once. */
+  check(connection: Connection): Promise<void>
+  /** Whether so many are in use that other processes will soon be refused. */
+  isNearlyFull(connection: Connection): Promise<boolean>
+}
+
 /** What the engine is built from. */
 export interface EngineParts {
   readonly options: ResolvedOptions
@@ -17,8 +25,8 @@ export interface EngineParts {
   readonly publisher: Publisher
   /** Whether the process was suspended, or has become another one, since the last time this was asked. */
   readonly interruption: (now: number) => Interruption | undefined
-  /** Asks the server, once and in the background, how many connections it grants. */
-  readonly checkCapacity?: ((connection: Connection) => Promise<void>) | undefined
+  /** What the server says of how many connections it grants. Asked in the background. */
+  readonly capacity?: Capacity | undefined
   /** Gives the resolver of lost COMMITs this many milliseconds to finish. */
   readonly shortenResolver?: ((millis: number) => void) | undefined
 }

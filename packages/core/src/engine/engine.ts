@@ -32,7 +32,7 @@ export class Engine implements EngineContext {
   readonly clock: EngineParts['clock']
   readonly publisher: EngineParts['publisher']
   readonly interruption: EngineParts['interruption']
-  readonly checkCapacity: EngineParts['checkCapacity']
+  readonly capacity: EngineParts['capacity']
   readonly shortenResolver: EngineParts['shortenResolver']
   readonly inventory: Inventory
   readonly reads: ReadsAgain
@@ -58,7 +58,7 @@ export class Engine implements EngineContext {
     this.clock = parts.clock
     this.publisher = parts.publisher
     this.interruption = parts.interruption
-    this.checkCapacity = parts.checkCapacity
+    this.capacity = parts.capacity
     this.shortenResolver = parts.shortenResolver
     this.inventory = new Inventory(parts.options.lifo)
     this.reads = new ReadsAgain(parts.options.retryReads)

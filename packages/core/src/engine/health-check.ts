@@ -74,7 +74,7 @@ export class HealthCheck {
 
   async #checkCapacity(connection: Connection): Promise<void> {
     this.#take(connection)
-    await this.#engine.checkCapacity?.(connection)
+    await this.#engine.capacity?.check(connection)
     if (connection.is('checking')) this.#giveBack(connection, this.#engine.clock.now())
   }
 

@@ -3,6 +3,7 @@ import type { ConnectScheduler } from './connect-scheduler.ts'
 import type { EngineContext } from './engine-context.ts'
 import type { HealthCheck } from './health-check.ts'
 import type { Retirement } from './retire.ts'
+import { Surplus } from './surplus.ts'
 
 /** How often maintenance runs at least, in milliseconds. If it runs much later, the process was suspended. */
 export const HEARTBEAT_MILLIS = 1000
@@ -24,11 +25,13 @@ export class Maintenance {
   #cancel: Cancel | undefined
   #nextAt = Number.POSITIVE_INFINITY
   #stopped = false
+  readonly #surplus: Surplus
   #hasCheckedCapacity = false
 
   constructor(engine: EngineContext, parts: MaintenanceParts) {
     this.#engine = engine
     this.#parts = parts
+    this.#surplus = new Surplus(engine, parts)
   }
 
   /** Runs no later than at this time, because something will be due then. */
@@ -65,6 +68,7 @@ export class Maintenance {
     const now = clock.now()
     this.#engine.onHeartbeat(now)
     const due = Math.min(this.#retireAged(now), this.#reportLeaks(now), this.#keepAlive(now))
+    this.#surplus.run(now)
     this.#keepMinimum()
     this.#examineOnce()
     if (inventory.size > 0 || options.min > 0) this.runBy(Math.min(due, now + HEARTBEAT_MILLIS))
@@ -125,9 +129,9 @@ export class Maintenance {
   }
 
   #examineOnce(): void {
-    const { inventory, checkCapacity } = this.#engine
+    const { inventory, capacity } = this.#engine
     const { next } = inventory
-    if (this.#hasCheckedCapacity || !checkCapacity || !next) return
+    if (this.#hasCheckedCapacity || !capacity || !next) return
     this.#hasCheckedCapacity = true
     void this.#parts.healthCheck.checkCapacity(next)
   }

@@ -5,31 +5,64 @@ import { numberIn, type Row, truthIn } from '../commit/server-report.ts'
 /** Runs a query that returns rows of texts. */
 export type Ask = (sql: string) => Promise<readonly Row[]>
 
+/** -1 means no limit. Slots that are reserved for superusers count only for superusers. */
+const LIMITS = `r.rolsuper as superuser, r.rolconnlimit as role, d.datconnlimit as database,
+  current_setting('max_connections')::int as server,
+  current_setting('superuser_reserved_connections')::int
+    + coalesce(nullif(current_setting('reserved_connections', true), ''), '0')::int as reserved`
+const OF_THIS_SESSION = `from pg_catalog.pg_roles r, pg_catalog.pg_database d
+  where r.rolname = session_user and d.datname = current_database()`
+
+/** Every role may see how many sessions there are, and whose. */
+const IN_USE = `(select pg_catalog.count(*)::int from pg_catalog.pg_stat_activity a where a.backend_type = 'client backend'`
+
+/** How many connections the server, the role or the database allows, and how many are in use. */
+interface Limits<Value> {
+  readonly server: Value
+  readonly role: Value
+  readonly database: Value
+}
+
 /**
- * How many connections the server, the role that logged in and this database allow; -1 means no limit. Slots that are reserved
- * for superusers count only for superusers.
+ * How many connections this user may have to this database, in all processes together; undefined if unknown.
  *
  * @see https://www.postgresql.org/docs/current/runtime-config-connection.html
  */
-const LIMITS = `select r.rolsuper as superuser, r.rolconnlimit as role, d.datconnlimit as database,
-  current_setting('max_connections')::int as server,
-  current_setting('superuser_reserved_connections')::int
-    + coalesce(nullif(current_setting('reserved_connections', true), ''), '0')::int as reserved
-  from pg_catalog.pg_roles r, pg_catalog.pg_database d
-  where r.rolname = session_user and d.datname = current_database()`
-
-const LIMITING = ['server', 'reserved', 'role', 'database'] as const
-
-/** How many connections this user may have to this database, in all processes together; undefined if unknown. */
 export async function availableConnections(ask: Ask): Promise<number | undefined> {
-  const [limits] = await ask(LIMITS)
-  const [server, reserved, role, database] = LIMITING.map((column) => numberIn(limits?.[column]))
-  const isSuperuser = truthIn(limits?.superuser)
-  if (isSuperuser) return server
-  if (isSuperuser === undefined || server === undefined || reserved === undefined) return undefined
-  if (role === undefined || database === undefined) return undefined
+  const [row] = await ask(`select ${LIMITS} ${OF_THIS_SESSION}`)
+  const limits = limitsOf(row)
+  return limits && Math.min(limits.server, limits.role, limits.database)
+}
+
+/** The last tenth of the connections, and at least so many, are for processes that have none so far. */
+const LEAST_FREE = 2
+const FREE_SHARE = 0.1
+
+/** Whether so many connections are in use that others will soon be refused. False if that is unknown. */
+export async function isNearlyFull(ask: Ask): Promise<boolean> {
+  const [row] = await ask(`select ${LIMITS}, ${IN_USE}) as used_server,
+  ${IN_USE} and a.usesysid = r.oid) as used_role, ${IN_USE} and a.datid = d.oid) as used_database ${OF_THIS_SESSION}`)
+  const limits = limitsOf(row)
+  if (!limits) return false
+  return (['server', 'role', 'database'] as const).some((limited) => {
+    const used = numberIn(row?.[`used_${limited}`])
+    const limit = limits[limited]
+    return used !== undefined && limit - used < Math.max(LEAST_FREE, limit * FREE_SHARE)
+  })
+}
+
+/** Infinity where there is no limit; undefined if the answer makes no sense. */
+function limitsOf(row: Row | undefined): Limits<number> | undefined {
+  const [server, reserved, role, database] = (['server', 'reserved', 'role', 'database'] as const).map((column) =>
+    numberIn(row?.[column]),
+  )
+  const isSuperuser = truthIn(row?.superuser)
+  if (server === undefined || isSuperuser === undefined) return undefined
+  const none = Number.POSITIVE_INFINITY
+  if (isSuperuser) return { server, role: none, database: none }
+  if (reserved === undefined || role === undefined || database === undefined) return undefined
   if (server < 0 || reserved < 0) return undefined // No server says so, and the difference would mean nothing.
-  return Math.min(server - reserved, ...[role, database].filter((limit) => limit >= 0))
+  return { server: server - reserved, role: role < 0 ? none : role, database: database < 0 ? none : database }
 }
 
 /**

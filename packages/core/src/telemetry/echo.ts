@@ -155,6 +155,7 @@ const RETIRED: Record<RetireReason, (id: EventConnection['id'], cause: unknown) 
   'other-process': (id) => ['info', `Connection ${id} belongs to another process; dropping it without a word`],
   // These happen all day, or are logged for the whole pool, so a line for each is of little use.
   'max-idle': (id) => ['debug', `Closing connection ${id}, more than maxIdle`],
+  'server-full': (id) => ['debug', `Closing connection ${id}, unused while the server is near its limit`],
   'idle-timeout': (id) => ['debug', `Closing connection ${id}, idle for too long`],
   disposed: (id) => ['debug', `Closing connection ${id}`],
   'pool-closed': (id) => ['debug', `Closing connection ${id}`],
