@@ -4,7 +4,16 @@ import { HoldfastDialect } from '@holdfast/kysely'
 import { holdfast as holdfastTypeOrm } from '@holdfast/typeorm'
 import { eq } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/node-postgres'
-import { boolean, doublePrecision, integer, pgTable, text, timestamp } from 'drizzle-orm/pg-core'
+import {
+  boolean,
+  doublePrecision,
+  integer,
+  type PgDatabase,
+  type PgQueryResultHKT,
+  pgTable,
+  text,
+  timestamp,
+} from 'drizzle-orm/pg-core'
 import { Kysely, PostgresDialect } from 'kysely'
 import pg, { type ClientConfig } from 'pg'
 import { DataSource, EntitySchema } from 'typeorm'
@@ -39,16 +48,21 @@ interface PostgresJs {
 
 /** Not imported above: only this contestant needs it. */
 const POSTGRES_JS: string = 'postgres'
+const DRIZZLE_ON_POSTGRES_JS: string = 'drizzle-orm/postgres-js'
 
 async function postgresJs(statement: string, config: ClientConfig, max: number): Promise<Reader> {
-  const { default: postgres } = (await import(POSTGRES_JS)) as { default: (options: object) => PostgresJs }
-  const { host, port, database, user, password, ssl } = config
-  const sql = postgres({ host, port, database, username: user, password, ssl, max })
+  const sql = await connectPostgresJs(config, max)
   return {
     // As a template does it.
     read: (value) => sql.unsafe(statement, [value], { prepare: true }),
     close: () => sql.end(),
   }
+}
+
+async function connectPostgresJs(config: ClientConfig, max: number): Promise<PostgresJs> {
+  const { default: postgres } = (await import(POSTGRES_JS)) as { default: (options: object) => PostgresJs }
+  const { host, port, database, user, password, ssl } = config
+  return postgres({ host, port, database, username: user, password, ssl, max })
 }
 
 const item = pgTable('item', {
@@ -85,18 +99,23 @@ const Item = new EntitySchema<{ readonly id: number }>({
   } as never,
 })
 
-/** One row of ten columns by its key, in the words of each ORM: on Holdfast, and on `pg.Pool`. */
-export const ORM_READERS: Readonly<Record<string, Readonly<Record<'holdfast' | 'pg-pool', MakeReader>>>> = {
+/** One row of ten columns by its key, in the words of each ORM: on Holdfast, on `pg.Pool`, on postgres.js if it can. */
+export const ORM_READERS: Readonly<
+  Record<string, Readonly<Record<'holdfast' | 'pg-pool', MakeReader> & Partial<Record<'postgres-js', MakeReader>>>>
+> = {
   Drizzle: {
     holdfast: async (config, max) => {
       const client = new Pool({ ...config, max })
-      const db = holdfastDrizzle({ client })
-      return { read: async (id) => db.select().from(item).where(eq(item.id, id)), close: () => client.end() }
+      return ofDrizzle(holdfastDrizzle({ client }), client)
     },
     'pg-pool': async (config, max) => {
       const client = new pg.Pool({ ...config, max })
-      const db = drizzle({ client })
-      return { read: async (id) => db.select().from(item).where(eq(item.id, id)), close: () => client.end() }
+      return ofDrizzle(drizzle({ client }), client)
+    },
+    'postgres-js': async (config, max) => {
+      const client = await connectPostgresJs(config, max)
+      const { drizzle: ofPostgresJs } = (await import(DRIZZLE_ON_POSTGRES_JS)) as { drizzle: MakeDatabase }
+      return ofDrizzle(ofPostgresJs({ client }), client)
     },
   },
   Kysely: {
@@ -112,6 +131,14 @@ export const ORM_READERS: Readonly<Record<string, Readonly<Record<'holdfast' | '
     'pg-pool': (config, max) =>
       typeOrm(new DataSource({ ...addressOf(config), entities: [Item], extra: { max } } as never)),
   },
+}
+
+/** What is used of a Drizzle database, whatever it is on. */
+type Database = Pick<PgDatabase<PgQueryResultHKT>, 'select'>
+type MakeDatabase = (config: { readonly client: PostgresJs }) => Database
+
+function ofDrizzle(db: Database, client: { end(): Promise<unknown> }): Reader {
+  return { read: async (id) => db.select().from(item).where(eq(item.id, id)), close: () => client.end() }
 }
 
 function kysely(db: Kysely<Tables>): Reader {
