@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { COLOURS, escaped, picture, round } from '../test/support/drawing.ts'
 
 const RECORD = join(import.meta.dirname, '../docs/storm.json')
 const PICTURE = join(import.meta.dirname, '../docs/storm.svg')
@@ -46,15 +47,6 @@ interface Slice {
   readonly errorsPerSecond: number
 }
 
-const COLOURS = {
-  success: '#0072b2',
-  error: '#d55e00',
-  strike: '#f3dba9',
-  text: '#1f2933',
-  faint: '#5f6b7a',
-  line: '#d9dee4',
-} as const
-
 const WIDTH = 960
 const LEFT = 16
 const RIGHT = 16
@@ -71,14 +63,9 @@ export function stormPicture(storm: Storm): string {
   const x = (at: number): number => round(LEFT + (at / seconds) * (WIDTH - LEFT - RIGHT))
   const height = LABELS + storm.stacks.length * PANEL + BELOW
   const panels = storm.stacks.map((stack, index) => panel(stack, LABELS + index * PANEL, x, rate))
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="system-ui, sans-serif" role="img">
-<title>${escaped(storm.stacks.map(({ title, all }) => `${title}: ${wordsFor(all)}`).join('; '))}</title>
-<rect width="${WIDTH}" height="${height}" rx="6" fill="#ffffff"/>
-${labels(storm.stacks[0], x)}
-${panels.join('\n')}
-${legend(storm, height)}
-</svg>
-`
+  const title = storm.stacks.map(({ title, all }) => `${title}: ${wordsFor(all)}`).join('; ')
+  const parts = [labels(storm.stacks[0], x), ...panels, legend(storm, height)]
+  return picture({ width: WIDTH, height }, title, parts.join('\n'))
 }
 
 function labels(stack: Stack | undefined, x: (at: number) => number): string {
@@ -137,14 +124,6 @@ function legend({ server, node, startedAt, seed }: Storm, height: number): strin
 <rect x="${LEFT + 212}" y="${y - 9}" width="10" height="10" fill="${COLOURS.strike}"/><text x="${LEFT + 227}" y="${y}">the fault</text>
 <text x="${WIDTH - RIGHT}" y="${y}" text-anchor="end">${escaped(run)}</text>
 </g>`
-}
-
-function round(value: number): number {
-  return Math.round(value * 10) / 10
-}
-
-function escaped(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
 }
 
 /** The record without what the picture does not show. */

@@ -1,9 +1,12 @@
 import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { interruptible, UsageError } from '@holdfast/test/support'
 import { BENCHMARKS } from './benchmarks/index.ts'
+import { SCALES } from './benchmarks/scale.ts'
 import { helpText, type Options, parseOptions } from './options.ts'
 import { renderJson } from './report/json.ts'
 import { Progress } from './report/progress.ts'
+import { scalePicture } from './report/scale-picture.ts'
 import { renderLegend, renderTable } from './report/table.ts'
 import { type MetricResult, missesGoal } from './results/contest-result.ts'
 import { runBench } from './run/bench.ts'
@@ -37,13 +40,22 @@ async function bench(options: Options): Promise<number> {
 
 async function run(options: Options, signal: AbortSignal): Promise<MetricResult[]> {
   using progress = new Progress(process.stderr)
-  return await runBench(options, progress, signal)
+  const benchmarks = options.scale === undefined ? options.benchmarks : Object.values(SCALES)
+  return await runBench({ ...options, benchmarks }, progress, signal)
 }
 
-async function publish(results: readonly MetricResult[], { json, pace }: Options): Promise<void> {
+async function publish(results: readonly MetricResult[], { json, pace, scale }: Options): Promise<void> {
   // With numbers on standard output, nothing else may be written there.
   const out = json === '-' ? process.stderr : process.stdout
   out.write(`\n${renderTable(results)}\n${renderLegend()}\n`)
   if (json === '-') process.stdout.write(renderJson(results, pace))
   else if (json !== undefined) await writeFile(json, renderJson(results, pace))
+  if (scale !== undefined) await drawInto(scale, results)
+}
+
+async function drawInto(folder: string, results: readonly MetricResult[]): Promise<void> {
+  for (const [growing, { name }] of Object.entries(SCALES)) {
+    const drawn = scalePicture(results.filter(({ benchmark }) => benchmark === name))
+    await writeFile(join(folder, `scale-${growing}.svg`), drawn)
+  }
 }

@@ -1,7 +1,7 @@
-import { parseCommandLine, parseJsonTarget, UsageError } from '@holdfast/test/support'
+import { parseCommandLine, parseFolder, parseJsonTarget, UsageError } from '@holdfast/test/support'
 import type { Benchmark } from './contest.ts'
 import { CONTESTANTS, type ContestantName, isContestantName } from './contestants.ts'
-import { type Pace, QUICK, USUAL } from './run/pace.ts'
+import { type Pace, QUICK, SCALING, USUAL } from './run/pace.ts'
 
 /** What the command line asked for. */
 export interface Options {
@@ -14,6 +14,8 @@ export interface Options {
   readonly check: boolean
   /** Where the numbers go: a file, `-` for standard output, or nowhere. */
   readonly json: string | undefined
+  /** Where the pictures go that show how each scales: a folder, or nowhere. Then these are measured, and no benchmark. */
+  readonly scale: string | undefined
 }
 
 const MOST_ROUNDS = 10_000
@@ -25,7 +27,8 @@ const MOST_ROUNDS = 10_000
  */
 export function parseOptions(args: readonly string[], all: readonly Benchmark[]): Options {
   const values = parseCommandLine(args, OPTIONS)
-  const pace = values.quick ? QUICK : USUAL
+  const scale = parseScale(values)
+  const pace = values.quick ? QUICK : scale === undefined ? USUAL : SCALING
   const benchmarks = selected(values.only ?? [], all)
   return {
     wants: values.help ? 'help' : 'bench',
@@ -34,6 +37,7 @@ export function parseOptions(args: readonly string[], all: readonly Benchmark[])
     pace: values.rounds === undefined ? pace : { ...pace, rounds: parseRounds(values.rounds) },
     check: values.check ?? false,
     json: values.json === undefined ? undefined : parseJsonTarget(values.json),
+    scale,
   }
 }
 
@@ -44,8 +48,18 @@ const OPTIONS = {
   quick: { type: 'boolean' },
   check: { type: 'boolean' },
   json: { type: 'string' },
+  scale: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
 } as const
+
+function parseScale({ scale, only, contestant }: Partial<Record<string, unknown>>): string | undefined {
+  if (typeof scale !== 'string') return undefined
+  if (only !== undefined || contestant !== undefined)
+    throw new UsageError(
+      '--scale measures all contestants, and no benchmark: --only and --contestant have no place there.',
+    )
+  return parseFolder('--scale', scale)
+}
 
 function selected(lists: readonly string[], all: readonly Benchmark[]): readonly Benchmark[] {
   const names = lists.flatMap((list) => list.split(',')).map((name) => name.trim())
@@ -83,6 +97,7 @@ Compares Holdfast with other pools, side by side on this machine: how many times
   --rounds <number>          how often everybody is measured (${USUAL.rounds})
   --quick                    ${QUICK.rounds} short rounds: shows that it works, proves nothing
   --json [file]              the numbers as JSON, into a file or ("-", or nothing) to standard output
+  --scale <folder>           how each scales with callers and connections, as pictures into this folder; runs no benchmark
   --check                    exits with 1 if a goal is missed
   --contestant <name>        measures only this one, and compares nothing: for a profiler
   --help                     this

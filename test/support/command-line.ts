@@ -44,6 +44,16 @@ export function parseJsonTarget(file: string): string {
   throw new UsageError(`--json ${file}: there is no folder ${dirname(file)}.`)
 }
 
+/**
+ * The folder that an option names.
+ *
+ * @throws {UsageError} when there is none.
+ */
+export function parseFolder(option: string, folder: string): string {
+  if (isDirectory(folder)) return folder
+  throw new UsageError(`${option} ${JSON.stringify(folder)}: there is no such folder.`)
+}
+
 function isDirectory(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
 }

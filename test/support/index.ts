@@ -10,7 +10,8 @@ export {
   type Shot,
 } from './aimed-proxy-shot.ts'
 export { Cluster, type ClusterConfig, type ClusterOptions } from './cluster.ts'
-export { interruptible, parseCommandLine, parseJsonTarget, parseSeed, UsageError } from './command-line.ts'
+export { interruptible, parseCommandLine, parseFolder, parseJsonTarget, parseSeed, UsageError } from './command-line.ts'
+export { COLOURS, escaped, picture, round } from './drawing.ts'
 export {
   ClusterError,
   type ClusterErrorCode,

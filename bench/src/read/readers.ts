@@ -17,6 +17,7 @@ import {
 import { Kysely, PostgresDialect } from 'kysely'
 import pg, { type ClientConfig } from 'pg'
 import { DataSource, EntitySchema } from 'typeorm'
+import { connectPostgresJs, type PostgresJs } from './postgres-js.ts'
 
 /** A pool, or an ORM on one, that reads by one value. */
 export interface Reader {
@@ -40,14 +41,7 @@ export function readersOf(statement: string): Readonly<Record<'holdfast' | 'pg-p
   }
 }
 
-/** What is used of postgres.js. */
-interface PostgresJs {
-  unsafe(statement: string, values: readonly unknown[], options: { readonly prepare: boolean }): Promise<unknown>
-  end(): Promise<unknown>
-}
-
 /** Not imported above: only this contestant needs it. */
-const POSTGRES_JS: string = 'postgres'
 const DRIZZLE_ON_POSTGRES_JS: string = 'drizzle-orm/postgres-js'
 
 async function postgresJs(statement: string, config: ClientConfig, max: number): Promise<Reader> {
@@ -57,12 +51,6 @@ async function postgresJs(statement: string, config: ClientConfig, max: number):
     read: (value) => sql.unsafe(statement, [value], { prepare: true }),
     close: () => sql.end(),
   }
-}
-
-async function connectPostgresJs(config: ClientConfig, max: number): Promise<PostgresJs> {
-  const { default: postgres } = (await import(POSTGRES_JS)) as { default: (options: object) => PostgresJs }
-  const { host, port, database, user, password, ssl } = config
-  return postgres({ host, port, database, username: user, password, ssl, max })
 }
 
 const item = pgTable('item', {

@@ -13,6 +13,9 @@ export interface Pace {
 /** Long enough to believe a difference of some percent on a busy machine. */
 export const USUAL: Pace = { rounds: 30, heats: 6, warmUps: 2, sliceMillis: 250 }
 
+/** For a curve: its shape counts more than each of its points. */
+export const SCALING: Pace = { rounds: 12, heats: 3, warmUps: 1, sliceMillis: 250 }
+
 /** How many rounds are enough for what hardly varies. */
 export const STEADY_ROUNDS = 3
 

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import type { Benchmark } from '../../../bench/src/contest.ts'
 import type { ContestantName } from '../../../bench/src/contestants.ts'
 import { helpText, parseOptions as parse } from '../../../bench/src/options.ts'
-import { QUICK, USUAL } from '../../../bench/src/run/pace.ts'
+import { QUICK, SCALING, USUAL } from '../../../bench/src/run/pace.ts'
 
 const BENCHMARKS = [
   benchmark('acquire', ['holdfast', 'pg-pool', 'tarn']),
@@ -26,6 +26,7 @@ test('runs every benchmark at the usual pace, and fails for no goal, when nothin
     pace: USUAL,
     check: false,
     json: undefined,
+    scale: undefined,
   })
 })
 
@@ -42,6 +43,11 @@ test('writes to standard output when --json stands alone, also before another op
   expect(parseOptions(['--json']).json).toBe('-')
   expect(parseOptions(['--json', '--quick'])).toMatchObject({ json: '-', pace: QUICK })
   expect(parseOptions(['--json', 'numbers.json']).json).toBe('numbers.json')
+})
+
+test('measures a curve at a pace of its own, unless it is asked for a quick one', () => {
+  expect(parseOptions(['--scale', tmpdir()])).toMatchObject({ scale: tmpdir(), pace: SCALING })
+  expect(parseOptions(['--scale', tmpdir(), '--quick']).pace).toEqual(QUICK)
 })
 
 test('takes a contestant that takes part in any of the benchmarks', () => {
@@ -63,6 +69,8 @@ describe('a command line that makes no sense is refused', () => {
     [['--only', 'query', '--contestant', 'tarn'], '--contestant tarn: takes no part in query.'],
     [['--json', tmpdir()], 'that is no file.'],
     [['--json', 'no-such-folder/numbers.json'], 'there is no folder no-such-folder.'],
+    [['--scale', 'no-such-folder'], 'there is no such folder.'],
+    [['--scale', tmpdir(), '--only', 'query'], '--only and --contestant have no place there.'],
     [['--unknown'], "Unknown option '--unknown'"],
     [['acquire'], "Unexpected argument 'acquire'"],
   ])('refuses the command line %j, and says why', (args, message) => {
