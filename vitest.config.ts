@@ -62,6 +62,7 @@ export default defineConfig({
             'test/programs/**/*.test.ts',
             'test/adapters/**/*.test.ts',
             'test/examples/**/*.test.ts',
+            'test/packages/**/*.test.ts',
             'test/commits/**/*.test.ts',
           ],
           pool: 'forks',
