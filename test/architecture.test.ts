@@ -8,7 +8,7 @@ import { CORE, type Import, importsIn, isOurs, partOf, readSources } from '../sc
  */
 const LAYERS: readonly (readonly string[])[] = [
   ['index'],
-  ['null-pool', 'check-pool', 'plain-reads'],
+  ['null-pool', 'shared-pool', 'check-pool', 'plain-reads'],
   ['pool'],
   ['compose', 'foreign-connect', 'pool-health', 'pool-query'],
   ['pool-callers'],
@@ -47,6 +47,7 @@ const MAY_IMPORT_PACKAGES: Record<string, readonly string[]> = {
   engine: ['p-retry'],
   transaction: ['p-retry'],
   guard: ['node:cluster', 'node:os'],
+  'shared-pool': ['node:util'],
   runtime: ['node:async_hooks', 'node:perf_hooks'],
   telemetry: ['node:diagnostics_channel'],
 }

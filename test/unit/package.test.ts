@@ -53,6 +53,7 @@ test('the package exports what it promises, and nothing else', async () => {
     'physicalClient',
     'readOn',
     'runTransaction',
+    'sharedPool',
     'sharesReads',
     'withPoolOptions',
   ])
