@@ -13,7 +13,7 @@ import { type RerunSource, Reruns } from './rerun/reruns.ts'
 import { markForAnyContext } from './runtime/context.ts'
 import { currentScope, endedAttempt, type PoolOptionsScope } from './runtime/pool-options-scope.ts'
 import { failure } from './runtime/stack.ts'
-import { toError } from './thrown.ts'
+import { messageOf, toError } from './thrown.ts'
 
 /** The callback of `connect(callback)`, with pg's three arguments. */
 export type ConnectCallback = (
@@ -214,8 +214,10 @@ export class QueryWaiter implements Waiter, PoolStatement<Connection>, SharedRea
   failed(error: Error): void {
     if (this.#isTold) return
     this.#isTold = true
+    const lost = this.#follower?.failure
+    if (lost) this.reruns?.refuse(lost, messageOf(error))
     // In the next tick: a callback that throws must not keep the other waiters from being told.
-    process.nextTick(this.#done, this.#follower?.failure ?? failureOf(this, error))
+    process.nextTick(this.#done, lost ?? failureOf(this, error))
   }
 
   release(connection: Connection): void {

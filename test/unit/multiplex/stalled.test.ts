@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { serverError } from '../../support/fake-client.ts'
+import type { PoolOptions } from '../../../packages/core/src/options/pool-options.ts'
+import { serverError, systemError } from '../../support/fake-client.ts'
 import type { EngineFixture } from '../engine/engine-fixture.ts'
 import { answer, Call, READS, sharedEngine } from './shared-engine.ts'
 
@@ -8,8 +9,9 @@ const AGAIN = ['BEGIN READ ONLY', 'select 2', 'COMMIT']
 /** Two connections: the first is shared by `select 1` and those behind it, the second is leased to another caller. */
 async function oneStalls(
   texts: readonly string[] = READS.slice(0, 2),
+  options: PoolOptions = {},
 ): Promise<{ fixture: EngineFixture; calls: Call[]; other: ReturnType<EngineFixture['acquire']> }> {
-  const fixture = await sharedEngine({ max: 2, maxPipeline: 4 })
+  const fixture = await sharedEngine({ max: 2, maxPipeline: 4, ...options })
   const other = fixture.acquire()
   for (const backend of fixture.server.backends) backend.silent = true
   return { fixture, calls: texts.map((text) => new Call(fixture, text)), other }
@@ -93,6 +95,31 @@ describe('a read behind one that takes more than 50 ms', () => {
     other.release()
     await fixture.clock.advance(100)
     expect(calls[1]?.answer).toBe('select 2')
+  })
+
+  test('runs again if the connections of both runs are lost', async () => {
+    const { fixture, calls, other } = await oneStalls()
+    using _ = fixture
+    const { free, shared } = backends(fixture, other)
+    other.release()
+    await fixture.clock.advance(100)
+    expect(free.received).toEqual(AGAIN)
+    shared.disappear()
+    free.disappear()
+    await fixture.clock.advance(100)
+    expect(calls.map((call) => call.answer)).toEqual(['select 1', 'select 2'])
+  })
+
+  test('is told the loss of its first run, and why there is no other, if the server is away by then', async () => {
+    const { fixture, calls, other } = await oneStalls(READS.slice(0, 2), { connectionTimeoutMillis: 1000 })
+    using _ = fixture
+    const { shared } = backends(fixture, other)
+    await fixture.clock.advance(100)
+    fixture.server.welcome = systemError('ECONNREFUSED')
+    shared.disappear()
+    await fixture.clock.advance(1500)
+    expect(calls[1]?.error?.name).toBe('ConnectionLostError')
+    expect(calls[1]?.error?.message).toMatch(/; not run again: timeout exceeded when trying to connect/)
   })
 
   test('does not run elsewhere while the event loop was blocked, if its answer is there', async () => {

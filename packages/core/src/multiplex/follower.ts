@@ -93,10 +93,17 @@ export class Follower {
     if (inContext(this.#context, () => this.#requeue()) !== undefined) call.reruns = undefined
   }
 
-  /** The run elsewhere has found out nothing. Returns whether this one may still tell; then it may run elsewhere again. */
+  /**
+   * The run elsewhere has found out nothing. Returns whether another one may still tell: this one, which may then run elsewhere
+   * again, or, if this one was lost meanwhile, the one that follows from that.
+   */
   takeOver(): boolean {
-    if (this.#isInFlight) this.#call.reruns = undefined
-    return this.#isInFlight
+    const { failure } = this
+    if (this.#isInFlight || failure) this.#call.reruns = undefined
+    if (!failure || this.#isInFlight) return this.#isInFlight
+    if (!this.#runsAgain(failure)) return false
+    this.failure = undefined
+    return true
   }
 
   /** It was answered, or has failed. Noted before the release, which may serve its run elsewhere. */
