@@ -6,6 +6,7 @@ export type Target =
   | 'begin'
   | 'write'
   | 'single'
+  | 'shared read'
   | 'commit'
   | 'rollback'
   | 'probe'
@@ -58,6 +59,7 @@ const TARGETS: readonly (readonly [Target, RegExp])[] = [
   ['rollback', /^rollback$/i],
   ['write', /\bledger\b|write|audited/],
   ['single', /\(label\)|audited|as single/],
+  ['shared read', /as shared/],
   ['probe', /if_assigned/],
   ['inquiry', INQUIRY],
 ]

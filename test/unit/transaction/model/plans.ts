@@ -28,6 +28,13 @@ export interface Plan {
   readonly transactionalWrites: boolean
   readonly transactions: readonly TransactionPlan[]
   readonly singles: readonly SinglePlan[]
+  /** How many read the same way at once, so that they share connections, and after how many events. */
+  readonly sharedReads: {
+    readonly count: number
+    readonly after: number
+    /** Whether the singles come right behind them. */
+    readonly areBeforeSingles: boolean
+  }
   readonly faults: readonly Fault[]
   /** Which of the possible events happens next, each time; 0 is the oldest. With -1 time passes. */
   readonly choices: readonly number[]
@@ -160,6 +167,10 @@ const target = fc.oneof(
     }),
   },
   { weight: 8, arbitrary: fc.record({ at: fc.constant('single' as const), nth: fc.constantFrom(1, 1, 2, 3, 4) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ at: fc.constant('shared read' as const), nth: fc.integer({ min: 4, max: 20 }) }),
+  },
   { weight: 3, arbitrary: fc.record({ at: fc.constant('inquiry' as const), nth: fc.constantFrom(1, 2, 3, 4, 5, 6) }) },
   { weight: 1, arbitrary: fc.record({ at: fc.constant('start-up' as const), nth: fc.integer({ min: 1, max: 4 }) }) },
   { weight: 2, arbitrary: fc.record({ at: fc.constant('anything' as const), nth: fc.integer({ min: 1, max: 30 }) }) },
@@ -181,6 +192,11 @@ export const plans: Arbitrary<Plan> = fc.record({
   transactionalWrites: fc.boolean(),
   transactions: fc.array(transaction, { minLength: 1, maxLength: 4, size: 'max' }),
   singles: fc.array(single, { maxLength: 4, size: 'max' }),
+  sharedReads: fc.record({
+    count: fc.constantFrom(0, 0, 0, 10, 20),
+    after: fc.nat({ max: 30 }),
+    areBeforeSingles: fc.boolean(),
+  }),
   faults: fc.array(faults, { minLength: 1, maxLength: 4, size: 'max' }).map((each) => each.flat()),
   choices: fc.array(
     fc.oneof(

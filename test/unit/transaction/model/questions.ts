@@ -6,7 +6,7 @@ import type { Row } from './wire.ts'
 /** Commands that only read: the application's, and the pool's about transactions, sessions and the server. */
 type Question = Extract<
   Command,
-  { do: 'read' | 'probe' | 'who are you' | 'limits' | 'functions' | 'status' | 'where is' | 'terminate' }
+  { do: 'read' | 'echo' | 'probe' | 'who are you' | 'limits' | 'functions' | 'status' | 'where is' | 'terminate' }
 >
 
 /** Answers a question in this session. */
@@ -14,6 +14,8 @@ export function answerTo(question: Question | WatchQuestion, session: ModelSessi
   switch (question.do) {
     case 'read':
       return found([{ one: '1' }])
+    case 'echo':
+      return found([{ shared: question.value }])
     case 'probe': {
       const known = { xid: session.transaction?.id?.toString() ?? null, pid: String(session.pid) }
       return found([question.withServer ? { ...known, server: server.identityOf(session) } : known])

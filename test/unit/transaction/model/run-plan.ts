@@ -6,6 +6,7 @@ import { Network } from './network.ts'
 import { orm } from './orm.ts'
 import type { Plan, TransactionPlan } from './plans.ts'
 import { ModelServer } from './server.ts'
+import { objectionToSharedRead, runSharedRead, type SharedReadTold } from './shared-read.ts'
 import { objectionToSingle, runSingle, type SinglePlan, type SingleTold } from './single.ts'
 import { perform, type Tx } from './steps.ts'
 
@@ -39,10 +40,12 @@ class PlanRun {
   readonly #signals: readonly AbortController[]
   readonly #told: (Told | undefined)[]
   readonly #toldOfSingles: (SingleTold | undefined)[]
+  readonly #toldOfReads: (SharedReadTold | undefined)[]
   readonly #trace: string[] = []
   readonly #startedAt = performance.now()
   readonly #late: { readonly at: number; readonly run: () => void }[] = []
   #events = 0
+  #haveReadsBegun = false
 
   constructor(plan: Plan) {
     this.#plan = plan
@@ -51,6 +54,7 @@ class PlanRun {
     this.#signals = plan.transactions.map(() => new AbortController())
     this.#told = plan.transactions.map(() => undefined)
     this.#toldOfSingles = plan.singles.map(() => undefined)
+    this.#toldOfReads = Array.from({ length: plan.sharedReads.count }, () => undefined)
     const silent = (): void => {}
     this.#pool = new Pool({
       host: 'db.example',
@@ -80,18 +84,18 @@ class PlanRun {
         this.#trace.push(`t${index} is told ${'resolved' in told ? 'that it is written' : String(told.error)}`)
       })
     }
-    for (const [index, single] of singles.entries()) {
-      void runSingle(this.#pool, single, `s${index}`).then((told) => {
-        this.#toldOfSingles[index] = told
-        this.#trace.push(`s${index} is told ${'error' in told ? String(told.error) : 'that it has succeeded'}`)
-      })
-    }
-    const areAllTold = (): boolean => [...this.#told, ...this.#toldOfSingles].every((told) => told !== undefined)
+    if (!this.#plan.sharedReads.areBeforeSingles) this.#startSingles()
+    const areAllTold = (): boolean =>
+      [...this.#told, ...this.#toldOfSingles, ...this.#toldOfReads].every((told) => told !== undefined)
     await this.#runEvents(areAllTold)
     for (const [index, told] of this.#told.entries()) if (!told) this.#judge.complaints.push(`t${index} is never told`)
     for (const [index, told] of this.#toldOfSingles.entries())
       if (!told) this.#judge.complaints.push(`s${index} is never told`)
     await this.#end()
+    for (const [index, told] of this.#toldOfReads.entries()) {
+      const objection = told ? objectionToSharedRead(`r${index}`, told) : 'is never told'
+      if (objection) this.#judge.complaints.push(`r${index} ${objection}`)
+    }
     for (const [index, told] of this.#toldOfSingles.entries()) {
       const single = singles[index]
       const objection = single && told && this.#objectionTo(single, `s${index}`, told)
@@ -103,6 +107,29 @@ class PlanRun {
       complaints: [...this.#server.complaints, ...this.#judge.complaints],
       trace: this.#trace,
     }
+  }
+
+  #startSingles(): void {
+    for (const [index, single] of this.#plan.singles.entries()) {
+      void runSingle(this.#pool, single, `s${index}`).then((told) => {
+        this.#toldOfSingles[index] = told
+        this.#trace.push(`s${index} is told ${'error' in told ? String(told.error) : 'that it has succeeded'}`)
+      })
+    }
+  }
+
+  /** And the singles, if they come later. Returns whether there are any that had not begun. */
+  #startSharedReads(): boolean {
+    if (this.#haveReadsBegun) return false
+    this.#haveReadsBegun = true
+    for (const index of this.#toldOfReads.keys())
+      void runSharedRead(this.#pool, `r${index}`).then((told) => {
+        this.#toldOfReads[index] = told
+        this.#trace.push(`r${index} is told ${'error' in told ? String(told.error) : String(told.got)}`)
+      })
+    const { areBeforeSingles } = this.#plan.sharedReads
+    if (areBeforeSingles) this.#startSingles()
+    return this.#toldOfReads.length > 0 || areBeforeSingles
   }
 
   /** Ends the pool, and lets everything arrive that is still under way. */
@@ -155,6 +182,7 @@ class PlanRun {
       for (const [index, { abortsAfter }] of this.#plan.transactions.entries())
         if (abortsAfter === this.#events) this.#signals[index]?.abort(new Error('given up'))
       for (const { at, run } of this.#late) if (at === this.#events) run()
+      if (this.#events >= this.#plan.sharedReads.after) this.#startSharedReads()
       await settleEvents()
       if (isOver()) return
       const choice = this.#plan.choices[this.#events++] ?? 0
@@ -167,7 +195,7 @@ class PlanRun {
       } else if (vi.getTimerCount() > 0) {
         vi.advanceTimersToNextTimer()
         this.#trace.push(`${Math.round(performance.now() - this.#startedAt)} ms`)
-      } else if (possibilities.length === 0) return
+      } else if (possibilities.length === 0 && !this.#startSharedReads()) return
     }
   }
 }

@@ -232,6 +232,7 @@ export class ModelSession {
       case 'fail':
         return refused('22012', 'division by zero')
       case 'read':
+      case 'echo':
       case 'probe':
       case 'who are you':
       case 'limits':

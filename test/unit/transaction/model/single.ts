@@ -112,6 +112,6 @@ function lossIn(error: unknown): LossFacts | undefined {
 }
 
 /** Whether the error says why there was no other run. A read that took too long only says that. */
-function saysWhyNot(error: unknown): boolean {
+export function saysWhyNot(error: unknown): boolean {
   return /not run again: |timeout/.test(String(error))
 }

@@ -2,6 +2,7 @@
 export type Command =
   | { readonly do: 'begin' | 'begin read only' | 'commit' | 'rollback' | 'slow' | 'fail' | 'nothing' }
   | { readonly do: 'read' }
+  | { readonly do: 'echo'; readonly value: string }
   | { readonly do: 'savepoint' | 'release' | 'rollback to'; readonly name: string }
   /** Now, or only when the transaction commits. */
   | { readonly do: 'write' | 'write late' | 'announce'; readonly label: string }
@@ -49,6 +50,7 @@ const GRAMMAR: readonly (readonly [RegExp, (groups: Record<string, string>, text
   [/^select slow\(\)$/, () => ({ do: 'slow' })],
   [/^select fail\(\)$/, () => ({ do: 'fail' })],
   [/^select 1(?: as single)?$/, () => ({ do: 'read' })],
+  [/^select (?<value>r\d+)::text as shared$/, ({ value = '' }) => ({ do: 'echo', value })],
   [/^select pg_catalog\.pg_backend_pid\(\)::text as pid$/, () => ({ do: 'who serves' })],
   [/pg_stat_get_activity\(pg_catalog\.pg_backend_pid\(\)\)$/, () => ({ do: 'identify' })],
   [/pg_blocking_pids/, (_, text) => ({ do: 'look', pids: numbersIn(/from \(values (.*)\) as asked/.exec(text)?.[1]) })],
