@@ -59,11 +59,10 @@ async function run(options: Options, out: NodeJS.WriteStream, signal: AbortSigna
   return await runStorm(options, progress, signal)
 }
 
-/** The table and the verdict come last, since a terminal shows the end. */
+/** The table, the verdict and the page come last, since a terminal shows the end. */
 async function publish(record: StormRecord, options: Options, out: NodeJS.WriteStream): Promise<void> {
   await writeFile(options.report, await renderPage(record))
   out.write(`\n${renderAccount(record)}\n\n${renderLegend(record)}\n`)
-  out.write(`\nThe timeline of each run is in ${resolve(options.report)}. Seed ${record.seed}.\n`)
   if (options.json === '-') process.stdout.write(renderJson(record))
   else if (options.json !== undefined) await writeFile(options.json, renderJson(record))
   const doubtful = doubt(record)
@@ -73,6 +72,7 @@ async function publish(record: StormRecord, options: Options, out: NodeJS.WriteS
   out.write(`\n${renderTable(record)}\n`)
   // Many users read only this sentence.
   if (hasVerdict(record)) out.write(`\n${wrapped(styleText(found.length > 0 ? 'red' : 'bold', verdict(record)))}\n`)
+  out.write(`\nThe timeline of each run is in ${resolve(options.report)}. Seed ${record.seed}.\n`)
 }
 
 function print(text: string): number {

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { counted } from '../counted.ts'
 import { errorGroups } from '../results/error-groups.ts'
-import { doubt, HELD, hasVerdict, violations } from '../results/verdict.ts'
+import { doubt, hasVerdict, heldVerdict, violations } from '../results/verdict.ts'
 import type { StackRecord, StormRecord } from '../run/record.ts'
 import { SETTINGS } from '../settings.ts'
 import { CHART_HEIGHT, chartOptions } from './chart.ts'
@@ -27,7 +27,7 @@ export async function renderPage(record: StormRecord): Promise<string> {
     <section class="charts">
       <p class="legend">
         <i class="ok"></i> successes per second <i class="errors"></i> errors per second
-        <i class="latency"></i> oldest operation, in ms <i class="strike"></i> the fault lasts <i class="crash"></i> crash<br>
+        <i class="latency"></i> oldest operation, in ms <i class="strike"></i> the fault lasts <i class="phase"></i> a fault and the calm around it (every second one) <i class="crash"></i> crash<br>
         The gap before each next fault is a pause of the workload: everybody stops, so that what is left behind can be counted.
       </p>
       ${record.stacks.map((stack, index) => chart(stack, charts[index]?.id ?? ''))}
@@ -89,13 +89,13 @@ function warning(record: StormRecord): Markup {
 function verdict(record: StormRecord): Markup {
   if (!hasVerdict(record)) return markup('')
   const found = violations(record)
-  if (found.length === 0) return html`<p class="verdict held">${HELD}</p>`
+  if (found.length === 0) return html`<p class="verdict held">${heldVerdict(record)}</p>`
   return html`<div class="verdict"><p>Holdfast did not hold:</p><ul>${found.map((violation) => html`<li>${violation}</li>`)}</ul></div>`
 }
 
 function chart({ stack }: StackRecord, id: string): Markup {
   return html`<article><h2>${stack.title}</h2><p class="about">${stack.about}</p>
-    <div id="${id}" style="height:${CHART_HEIGHT}px"></div></article>`
+    <div class="scroll"><div class="chart" id="${id}" style="height:${CHART_HEIGHT}px"></div></div></article>`
 }
 
 function table(record: StormRecord): Markup {

@@ -78,7 +78,7 @@ export class Progress implements StormListener, Disposable {
 
   #clock(): string {
     const seconds = (millis: number): number => Math.round(millis / 1000)
-    return `${seconds(now() - this.#startedAt)} s of about ${seconds(this.#millis())} s`
+    return `${seconds(now() - this.#startedAt)} of ${seconds(this.#millis())} s`
   }
 
   /** How long all of it takes, about. */

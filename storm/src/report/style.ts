@@ -1,6 +1,6 @@
 import { PALETTE } from './palette.ts'
 
-const { success, error, strike, text, faint, line, latency } = PALETTE
+const { success, error, strike, phase, text, faint, line, latency } = PALETTE
 
 /** The page's style sheet. */
 export const STYLE: string = `
@@ -23,10 +23,12 @@ header .verdict.held { border-color: ${success}; background: #eaf3f9; }
 .legend .errors { background: ${error}; }
 .legend .latency { height: 0; border-top: 2px dashed ${latency}; vertical-align: middle; }
 .legend .strike { background: ${strike}; }
+.legend .phase { background: ${phase}; outline: 1px solid ${line}; }
 .legend .crash { width: 0; height: 0; border: 6px solid transparent; border-top: 0; border-bottom: 11px solid ${error}; }
 .scroll { overflow-x: auto; }
-table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.28rem 0.7rem; text-align: right; white-space: nowrap; }
+.chart { min-width: 900px; }
+table { width: 100%; border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.28rem 0.45rem; text-align: right; white-space: nowrap; }
 th { font-weight: 500; text-align: left; }
 thead th { border-bottom: 2px solid ${text}; font-weight: 600; text-align: right; }
 thead th:nth-child(-n + 2) { text-align: left; }

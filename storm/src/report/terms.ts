@@ -49,7 +49,7 @@ export const NOTES: readonly Term[] = [
       'without an error; with stock every caller connects and gets an error',
   },
   {
-    term: 'crashes',
+    term: 'crashes at a COMMIT',
     meaning:
       'a process that dies of a lost COMMIT has reported nothing: so nothing is misreported, and nothing is submitted again',
   },

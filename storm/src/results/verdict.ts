@@ -6,7 +6,7 @@ import { phaseResult } from './phase-result.ts'
 import { totals } from './totals.ts'
 
 /** The verdict on a storm in which Holdfast did nothing wrong. */
-export const HELD =
+const HELD =
   'Holdfast lost nothing, doubled nothing, misreported nothing, left nothing astray and no slot behind, and neither crashed nor hung.'
 
 /** The verdict in one sentence, with the numbers of the stacks without Holdfast beside it. */
@@ -14,15 +14,17 @@ export function verdict(record: StormRecord): string {
   const found = violations(record)
   if (found.length > 0)
     return `Holdfast did not hold: ${counted(found.length, 'thing', 'things')} went wrong, listed above the table.`
-  const errors = errorsOf(record.stacks.filter(({ stack }) => stack.isJudged))
-  const ours = errors === 0 ? HELD : `${HELD.slice(0, -1)}; ${unavoidable(errors)}.`
+  const ours = heldVerdict(record)
   const stock = record.stacks.filter(({ stack }) => !stack.isJudged)
   return stock.length === 0 ? ours : `Where stock showed ${damageOf(stock)}, ${ours}`
 }
 
-function unavoidable(errors: number): string {
-  const subject = counted(errors, 'write was', 'writes were')
-  return `${subject} cut off while the server had ${errors === 1 ? 'it' : 'them'}, and reported as such`
+/** The verdict on the stacks with Holdfast, if they did nothing wrong: an error is a single write whose outcome is unknown. */
+export function heldVerdict({ stacks }: StormRecord): string {
+  const errors = errorsOf(stacks.filter(({ stack }) => stack.isJudged))
+  if (errors === 0) return HELD
+  const [whose, were] = errors === 1 ? ['its', 'was'] : ['their', 'were']
+  return `${HELD.slice(0, -1)}; ${counted(errors, 'write', 'writes')} lost ${whose} connection under way, and ${were} reported as unknown.`
 }
 
 function damageOf(stacks: readonly StackRecord[]): string {
