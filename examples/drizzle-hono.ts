@@ -102,7 +102,7 @@ app.post('/orders/:id{[0-9]+}/pay', repeatable, async (c) => {
 
 app.get('/orders/:id{[0-9]+}', async (c) => {
   const id = Number(c.req.param('id'))
-  // In a transaction, since a single statement doesn't run again when its connection dies.
+  // In a transaction, which runs again as a whole if its connection dies.
   const order = await db.transaction(
     (tx) =>
       tx.query.orders.findFirst({

@@ -100,7 +100,7 @@ app.post<Repeatable & OfOrder>('/orders/:id/pay', { schema: { headers, params } 
 })
 
 app.get<OfOrder>('/orders/:id', { schema: { params } }, async (request) => {
-  // In a transaction, since a single statement doesn't run again when its connection dies.
+  // In a transaction, which runs again as a whole if its connection dies.
   const order = await withRetry(db.transaction().setAccessMode('read only')).execute((trx) =>
     trx
       .selectFrom('orders')

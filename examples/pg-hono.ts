@@ -82,7 +82,7 @@ app.post('/orders/:id{[0-9]+}/pay', repeatable, async (c) => {
 
 app.get('/orders/:id{[0-9]+}', async (c) => {
   const id = c.req.param('id')
-  // In a transaction, since a single statement doesn't run again when its connection dies.
+  // In a transaction, so that both reads see the same moment. It runs again as a whole if its connection dies.
   const order = await pool.transaction(
     async (tx) => {
       const { rows: orders } = await tx.query<Order>('select id, cents, status from orders where id = $1', [id])

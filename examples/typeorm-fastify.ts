@@ -111,7 +111,7 @@ app.post<Repeatable & OfOrder>('/orders/:id/pay', { schema: { headers, params } 
 
 app.get<OfOrder>('/orders/:id', { schema: { params } }, async (request) => {
   const { id } = request.params
-  // In a transaction, since a single statement doesn't run again when its connection dies.
+  // In a transaction, which runs again as a whole if its connection dies.
   const order = await transaction(dataSource, (manager) =>
     manager.findOne(OrderEntity, { where: { id }, relations: { payments: true } }),
   )
