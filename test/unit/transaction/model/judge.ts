@@ -119,8 +119,14 @@ export class Judge {
       const plan = plans[Number(/^t(\d+)/.exec(label)?.[1])]
       return plan?.runBy === 'never rolls back' || plan?.steps.some((step) => UNTRACEABLE.includes(step)) === true
     }
-    for (const { number, session } of links)
-      if (session?.isAlive && session.transaction?.id !== undefined && !session.transaction.labels.some(isExcused))
+    // A pid alone is no identity: only a session whose client knows it can be ended.
+    for (const { number, session, isIdentified } of links)
+      if (
+        isIdentified &&
+        session?.isAlive &&
+        session.transaction?.id !== undefined &&
+        !session.transaction.labels.some(isExcused)
+      )
         this.complaints.push(`session ${number} keeps its locks`)
   }
 

@@ -32,6 +32,8 @@ export class Link implements SocketPeer, SessionClient {
   #hasAsked = false
   #hadFault = false
   #since = 0
+  /** How many answers have reached the client, that to its login included. */
+  #answers = 0
   readonly #stalledUntil: Record<Stall['what'], number> = { requests: 0, answers: 0, session: 0, disk: 0 }
 
   constructor(number: number, network: Network) {
@@ -47,6 +49,11 @@ export class Link implements SocketPeer, SessionClient {
   /** Whether it belongs to the inquiries, and had a fault. */
   get hasFailedInquiry(): boolean {
     return (this.#isInquiry || !this.#hasAsked) && this.#hadFault
+  }
+
+  /** Whether the client knows which session this is: its first statement has asked for that. */
+  get isIdentified(): boolean {
+    return this.#answers > 1
   }
 
   get session(): ModelSession | undefined {
@@ -156,8 +163,10 @@ export class Link implements SocketPeer, SessionClient {
   #deliverToClient(): void {
     const what = this.#toClient.shift()?.what
     if (!what || this.#socket?.destroyed) return
-    if ('bytes' in what) this.#socket?.receive(what.bytes)
-    else if (what.end === 'fin') this.#socket?.push(null)
+    if ('bytes' in what) {
+      this.#answers++
+      this.#socket?.receive(what.bytes)
+    } else if (what.end === 'fin') this.#socket?.push(null)
     else this.#socket?.destroy(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }))
   }
 
