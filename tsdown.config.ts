@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { defineConfig } from 'tsdown'
 
 /**
@@ -8,7 +9,7 @@ const BUNDLED = ['p-retry', 'is-network-error']
 
 export default defineConfig({
   cwd: process.cwd(),
-  entry: ['src/index.ts'],
+  entry: ['src/index.ts', 'src/opentelemetry.ts'].filter((file) => existsSync(file)),
   format: ['esm', 'cjs'],
   platform: 'node',
   target: 'node20.19',
@@ -17,5 +18,5 @@ export default defineConfig({
   dts: { sourcemap: false },
   sourcemap: false,
   logLevel: 'error',
-  deps: { alwaysBundle: BUNDLED, onlyBundle: BUNDLED },
+  deps: { alwaysBundle: BUNDLED, onlyBundle: BUNDLED, neverBundle: ['@holdfast/core'] },
 })

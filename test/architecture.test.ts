@@ -7,8 +7,8 @@ import { CORE, type Import, importsIn, isOurs, partOf, readSources } from '../sc
  * return values. Within a part every file may import every other one, but not in circles.
  */
 const LAYERS: readonly (readonly string[])[] = [
-  ['index'],
-  ['null-pool', 'shared-pool', 'check-pool', 'plain-reads'],
+  ['index', 'opentelemetry'],
+  ['null-pool', 'shared-pool', 'check-pool', 'measure', 'plain-reads'],
   ['pool'],
   ['compose', 'foreign-connect', 'pool-health', 'pool-query'],
   ['pool-callers'],
@@ -48,6 +48,8 @@ const MAY_IMPORT_PACKAGES: Record<string, readonly string[]> = {
   transaction: ['p-retry'],
   guard: ['node:cluster', 'node:os'],
   'shared-pool': ['node:util'],
+  // Itself, as its users load it, so that there is one copy. Of OpenTelemetry only types.
+  opentelemetry: ['@holdfast/core', '@opentelemetry/api'],
   runtime: ['node:async_hooks', 'node:perf_hooks'],
   telemetry: ['node:diagnostics_channel'],
 }

@@ -39,6 +39,7 @@ describe.each(PACKAGES)('@holdfast/%s', (name) => {
     const [tarball] = Object.values(packed)
     const files = tarball?.files.map(({ path }) => path).toSorted()
     const entry = name === 'drizzle' ? [] : ['dist/node.mjs']
+    const more = name === 'core' ? ['cjs', 'd.cts', 'd.mts', 'mjs'].map((ending) => `dist/opentelemetry.${ending}`) : []
     expect(files).toEqual(
       [
         'LICENSE',
@@ -49,6 +50,7 @@ describe.each(PACKAGES)('@holdfast/%s', (name) => {
         'dist/index.d.mts',
         'dist/index.mjs',
         ...entry,
+        ...more,
       ].toSorted(),
     )
   })
@@ -94,6 +96,15 @@ test('an adapter that is required uses the core that is imported', async ({ fold
     const { drizzle } = createRequire(import.meta.url)('@holdfast/drizzle')
     console.log(JSON.stringify(drizzle('postgres://localhost/app').$client instanceof Pool))`
   expect(await outputOf(folder, 'adapter.mjs', program)).toBe(true)
+})
+
+test('observe() of @holdfast/core/opentelemetry is there for require() and import', async ({ folder }) => {
+  const program = `
+    const required = require('@holdfast/core/opentelemetry')
+    import('@holdfast/core/opentelemetry').then((imported) => {
+      console.log(JSON.stringify([typeof required.observe, typeof imported.observe]))
+    })`
+  expect(await outputOf(folder, 'observe.cjs', program)).toEqual(['function', 'function'])
 })
 
 test.for(['esm', 'cjs'] as const)('a bundler takes one copy into a program (%s)', async (format, { folder }) => {

@@ -50,6 +50,7 @@ test('the package exports what it promises, and nothing else', async () => {
     'isRetryable',
     'isSelect',
     'mayShare',
+    'measure',
     'physicalClient',
     'readOn',
     'runTransaction',

@@ -25,6 +25,7 @@ export {
   TransactionTimeoutError,
   type UnknownCommit,
 } from './errors.ts'
+export { measure } from './measure.ts'
 export { NullPool, type NullPoolOptions } from './null-pool.ts'
 export type { AcquireOptions, DisposeOptions, DrainOptions, PingOptions, ReadyOptions } from './options/call-options.ts'
 export type {

@@ -110,7 +110,7 @@ export class Engine implements EngineContext {
     this.#invalidation.checkProcess(now)
     const ready = this.#usability.takeReady(now)
     if (ready) {
-      this.publisher.counts.ready++
+      this.publisher.counts.readyAtOnce()
       this.#startLease(ready, terms, now, now)
       this.#publishLeased(ready, 0)
     }

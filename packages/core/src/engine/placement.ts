@@ -64,7 +64,7 @@ export class Placement {
     const readers = this.#sharing.room(now)
     if (!readers) return false
     const { counts } = this.#engine.publisher
-    counts.ready++
+    counts.readyAtOnce()
     counts.multiplexed++
     this.#sharing.follow(readers, sharedRead, now, now)
     return true

@@ -10,7 +10,7 @@ type Counting = {
 
 const COUNTED: Counting = {
   'acquire-failed': countFailure,
-  'connection-opened': (counts) => counts.opened++,
+  'connection-opened': (counts, { tookMillis }) => counts.wasOpened(tookMillis),
   'connect-failed': (counts) => counts.connectFailed++,
   'connection-retired': (counts, { reason }) => counts.retired[reason]++,
   'connection-lost': (counts, { loss, wasPinged }) => {

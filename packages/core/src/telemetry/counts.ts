@@ -68,6 +68,15 @@ export interface PoolStats {
 const CODE = /^[0-9A-Z_]{1,40}$/
 const MOST_CODES = 50
 
+/**
+ * What is measured: how long a caller has waited for a connection (0 if one was ready), how long a lease has lasted, and how long
+ * opening a connection took.
+ */
+export type Measured = 'wait' | 'use' | 'create'
+
+/** Is told each duration, in milliseconds. */
+export type MeasureListener = (measured: Measured, millis: number) => void
+
 /** The counters of a pool. They are plain fields that are incremented where things happen, so that counting costs next to nothing. */
 export class Counts {
   /** When the pool was made. */
@@ -94,17 +103,47 @@ export class Counts {
   readonly commits: Record<'committed' | 'aborted' | 'unknown', number> = zeros(['committed', 'aborted', 'unknown'])
   readonly dead: Record<DeadVerdict, number> = zeros(Object.keys(DEAD) as DeadVerdict[])
   readonly #lost = new Map<string, number>()
+  readonly #listeners = new Set<MeasureListener>()
+  /** Undefined unless something listens: one look at a field is all that it costs then. */
+  #measure: MeasureListener | undefined
+
+  /** Tells this listener each duration from now on. Returns a function that ends it. */
+  measure(listener: MeasureListener): () => void {
+    const listeners = this.#listeners
+    listeners.add(listener)
+    this.#measure = (measured, millis) => {
+      for (const each of listeners) each(measured, millis)
+    }
+    return () => {
+      listeners.delete(listener)
+      if (listeners.size === 0) this.#measure = undefined
+    }
+  }
+
+  /** A caller got a connection at once. */
+  readyAtOnce(): void {
+    this.ready++
+    this.#measure?.('wait', 0)
+  }
+
+  /** A connection was opened. */
+  wasOpened(tookMillis: number): void {
+    this.opened++
+    this.#measure?.('create', tookMillis)
+  }
 
   /** A lease has ended. */
   leaseEnded(useMillis: number): void {
     this.leasesEnded++
     this.useMillis += useMillis
+    this.#measure?.('use', useMillis)
   }
 
   /** A caller got a connection after it had waited for it. */
   served(waitMillis: number): void {
     this.waited++
     this.waitMillis += waitMillis
+    this.#measure?.('wait', waitMillis)
   }
 
   /** A connection died of a cause with this code. */
