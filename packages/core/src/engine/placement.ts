@@ -72,7 +72,7 @@ export class Placement {
 
   /** Places what waits, as far as there is room. */
   place(now: number): void {
-    if (!this.#waitQueue.first || !this.#mayShare()) return
+    if (!this.#waitQueue.first || !this.#sharing.isSharing || !this.#mayShare()) return
     let claims = this.#countClaims()
     this.#drainFor(claims)
     for (let entry = this.#firstWithoutClaim(); entry; entry = this.#firstWithoutClaim()) {

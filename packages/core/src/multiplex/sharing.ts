@@ -103,6 +103,12 @@ export class Sharing {
     return true
   }
 
+  /** Whether a read is in flight that others may follow. Asked each time that a connection is free while callers wait. */
+  get isSharing(): boolean {
+    for (const { count } of this.#readers.values()) if (count > 0) return true
+    return false
+  }
+
   /** How many connections are shared, those that drain included. */
   get count(): number {
     let count = 0
