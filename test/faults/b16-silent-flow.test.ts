@@ -1,6 +1,6 @@
 import diagnostics from 'node:diagnostics_channel'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { PoolEventMessage } from '@holdfast/core'
+import { ConnectionLostError, type PoolEventMessage, PoolTimeoutError } from '@holdfast/core'
 import type { PoolClient } from 'pg'
 import { describe, expect } from 'vitest'
 import { type FaultProxy, type Link, until } from '../support/index.ts'
@@ -143,6 +143,39 @@ describe.each(WAYS)('every flow is swallowed, through $way', ({ run }) => {
     await settles(Promise.all(statements), 'the statements')
     await proxy.heal()
     await expectHealthy(pool, cluster, proxied.application_name)
+  })
+})
+
+describe('every flow is swallowed, and every new one as well', () => {
+  test('callers keep their deadline, and what is in flight is answered when the network is back', async ({
+    cluster,
+    proxy,
+    proxied,
+  }) => {
+    await using pool = holdfast({ ...proxied, ...unlimited(proxied.application_name) })
+    await warmUp(pool, SIZE)
+    proxy.swallow()
+    const reads = Array.from({ length: SIZE }, () => unattended(pool.query('select 1 as one')))
+    const late = await Promise.all(
+      Array.from({ length: 3 }, () => rejection(pool.connect({ connectionTimeoutMillis: 1000 }))),
+    )
+    for (const error of late) expect(error).toBeInstanceOf(PoolTimeoutError)
+    await proxy.heal()
+    for (const { rows } of await settles(Promise.all(reads), 'the reads')) expect(rows).toEqual([{ one: 1 }])
+    await expectHealthy(pool, cluster, proxied.application_name)
+  })
+
+  test('end() is done in time, and says to whom it concerns that the connection is gone', async ({
+    proxy,
+    proxied,
+  }) => {
+    const pool = holdfast({ ...proxied, ...unlimited(proxied.application_name) })
+    await warmUp(pool, SIZE)
+    proxy.swallow()
+    const writes = Array.from({ length: SIZE }, () => unattended(pool.query("insert into entry values ('x')")))
+    await settles(pool.end(), 'end()')
+    for (const write of writes) expect(await rejection(write)).toBeInstanceOf(ConnectionLostError)
+    expect(pool.totalCount).toBe(0)
   })
 })
 
