@@ -17,8 +17,6 @@ import {
 import type { Timelines } from './timelines.ts'
 import {
   type CommitVerdict,
-  failedOver,
-  isLater,
   judgeFailover,
   judgeVerdict,
   type ServerIdentity,
@@ -169,7 +167,7 @@ export class CommitResolver {
 
   async #tryToFence(session: ServerIdentity | TransactionIdentity, each: Try, fencing: Fencing): Promise<void> {
     if (each.elapsedMillis < GRACE_MILLIS) throw new NotYet('the server may have noticed the loss')
-    await this.#inTurn(each, nothing, async (ask) => {
+    await this.#inTurn(each, async (ask) => {
       if ((await ask(terminateQuery(session))).length > 0) fencing.isDue = true
       if ((await ask(sessionQuery(session))).length > 0) throw new NotYet('the session has not ended')
       this.#publishFencing(session, fencing)
@@ -181,8 +179,7 @@ export class CommitResolver {
    * at any time. If the session has ended, and the server has crashed, the one in progress under this id is another.
    */
   #tryToResolve(transaction: TransactionIdentity, each: Try, fencing: Fencing): Promise<CommitVerdict> {
-    const known = (): CommitVerdict | undefined => this.#knownFailover(transaction)
-    return this.#inTurn(each, known, async (ask) => {
+    const inquire = async (ask: Ask): Promise<CommitVerdict> => {
       const first = await this.#judgeReport(transaction, ask)
       if (!first.session) this.#publishFencing(transaction, fencing)
       if (first.verdict !== 'in progress') return first.verdict
@@ -194,7 +191,8 @@ export class CommitResolver {
       if (session?.waitEvent === 'SyncRep') throw new NotYet('the transaction waits for a synchronous standby')
       if (session || state.server.statisticsStart === transaction.statisticsStart) throw new NotYet(IN_PROGRESS)
       return 'aborted'
-    })
+    }
+    return this.#inTurn(each, inquire, () => this.#knownFailover(transaction))
   }
 
   async #judgeReport(transaction: TransactionIdentity, ask: Ask): Promise<JudgedReport> {
@@ -235,9 +233,8 @@ export class CommitResolver {
   /** A promotion that the pool has seen: the host of the transaction may be silent, and needs no answer then. */
   #knownFailover(transaction: TransactionIdentity): CommitVerdict | undefined {
     const timeline = this.#options.timelines?.highestOf(transaction.systemIdentifier)
-    return timeline !== undefined && isLater(timeline, transaction.timeline)
-      ? failedOver(transaction, { timeline })
-      : undefined
+    const { systemIdentifier } = transaction
+    return timeline === undefined ? undefined : judgeFailover(transaction, { systemIdentifier, timeline })
   }
 
   #startFencing(): Fencing {
@@ -257,12 +254,12 @@ export class CommitResolver {
    */
   #inTurn<Result>(
     { signal, host }: Try,
-    known: () => Result | undefined,
     inquire: (ask: Ask) => Promise<Result>,
+    known?: () => Result | undefined,
   ): Promise<Result> {
     const turn = this.#lastTurn.then(async () => {
       signal.throwIfAborted() // Nothing would close a session that is opened now.
-      const answer = known()
+      const answer = known?.()
       if (answer !== undefined) return answer
       const session = await this.#openSession(host)
       try {
@@ -292,8 +289,6 @@ export class CommitResolver {
     this.#session = undefined
   }
 }
-
-function nothing(): undefined {}
 
 /** Rejects when the signal is aborted. */
 function rejectOnAbort(signal: AbortSignal): Promise<never> {

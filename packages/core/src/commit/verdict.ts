@@ -65,8 +65,11 @@ export function judgeVerdict(
   return { unknown: 'the server has crashed since, and may have used the id of the transaction again' }
 }
 
+/** A server, as far as a promotion shows on it. */
+type OnTimeline = Pick<ServerIdentity, 'systemIdentifier' | 'timeline'>
+
 /** What another server proves, if that of the transaction can't be reached: only that it was promoted in its place. */
-export function judgeFailover(asked: ServerIdentity, server: ServerIdentity): CommitVerdict | undefined {
+export function judgeFailover(asked: ServerIdentity, server: OnTimeline): CommitVerdict | undefined {
   const isSuccessor = server.systemIdentifier === asked.systemIdentifier && isLater(server.timeline, asked.timeline)
   return isSuccessor ? failedOver(asked, server) : undefined
 }
@@ -76,7 +79,6 @@ export function isLater(one: string, other: string): boolean {
   return Number.parseInt(one, 16) > Number.parseInt(other, 16)
 }
 
-/** What follows for a transaction when a server of its system takes writes on another timeline. */
-export function failedOver(asked: ServerIdentity, server: Pick<ServerIdentity, 'timeline'>): CommitVerdict {
+function failedOver(asked: ServerIdentity, server: OnTimeline): CommitVerdict {
   return { unknown: `the server has failed over: timeline ${asked.timeline} has become ${server.timeline}` }
 }
