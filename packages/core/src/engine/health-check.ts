@@ -25,11 +25,6 @@ export class HealthCheck {
     else void this.ping(connection)
   }
 
-  /** Asks the server over this connection what the pool must know about it. */
-  checkCapacity(connection: Connection): Promise<void> {
-    return inNoContext(() => this.#checkCapacity(connection))
-  }
-
   /** Asks something over the idle connection that is leased next; undefined if there is none. */
   askIdle<Answer>(question: (connection: Connection) => Promise<Answer>): Promise<Answer> | undefined {
     const { next } = this.#engine.inventory
@@ -70,12 +65,6 @@ export class HealthCheck {
     clock.afterReading(() => {
       if (connection.is('checking')) this.#giveBack(connection, clock.now())
     })
-  }
-
-  async #checkCapacity(connection: Connection): Promise<void> {
-    this.#take(connection)
-    await this.#engine.capacity?.check(connection)
-    if (connection.is('checking')) this.#giveBack(connection, this.#engine.clock.now())
   }
 
   #take(connection: Connection): void {

@@ -130,9 +130,8 @@ export class Maintenance {
 
   #examineOnce(): void {
     const { inventory, capacity } = this.#engine
-    const { next } = inventory
-    if (this.#hasCheckedCapacity || !capacity || !next) return
+    if (this.#hasCheckedCapacity || !capacity || !inventory.next) return
     this.#hasCheckedCapacity = true
-    void this.#parts.healthCheck.checkCapacity(next)
+    void this.#parts.healthCheck.askIdle((connection) => capacity.check(connection))
   }
 }

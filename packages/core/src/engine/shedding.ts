@@ -25,8 +25,8 @@ export class Shedding {
   readonly #settings: Settings
   /** When a caller has last waited for less than the target, or none has waited at all. */
   #promptAt = 0
-  /** When a caller was last refused; undefined while the pool isn't overloaded. */
-  #shedAt: number | undefined
+  /** When a caller was last refused, if connections were in use all the time since. */
+  #shedAt = Number.NEGATIVE_INFINITY
   #cancelTimer: Cancel | undefined
 
   /** Undefined unless the user wants it. */
@@ -69,20 +69,20 @@ export class Shedding {
     const now = this.#engine.clock.now()
     if (!this.#isSaturated()) {
       this.#promptAt = now
-      this.#shedAt = undefined
+      this.#shedAt = Number.NEGATIVE_INFINITY
     } else if (this.#overloadedFrom(now) <= now) this.#shed(now)
     this.#cancelTimer = undefined
     this.#setTimer(now)
   }
 
+  /** Whether a caller was refused during the last interval: the overload lasts. */
+  #isShedding(now: number): boolean {
+    return now - this.#shedAt < this.#settings.intervalMillis
+  }
+
   /** From when on callers are refused that wait for longer than the target. */
   #overloadedFrom(now: number): number {
-    const { intervalMillis } = this.#settings
-    if (this.#shedAt !== undefined && now - this.#shedAt >= intervalMillis) {
-      this.#shedAt = undefined
-      this.#promptAt = Math.max(this.#promptAt, now - intervalMillis)
-    }
-    return this.#shedAt === undefined ? this.#promptAt + intervalMillis : now
+    return this.#isShedding(now) ? now : this.#promptAt + this.#settings.intervalMillis
   }
 
   /** Refuses those that have waited for too long. What is told runs the callers' code, which may enter the queue. */
@@ -93,7 +93,7 @@ export class Shedding {
       const { first } = this.#queue
       return first && now - first.queuedAt >= targetMillis ? first : undefined
     }
-    if (late() && this.#shedAt === undefined)
+    if (late() && !this.#isShedding(now))
       publisher.publish({ type: 'pool-overloaded', waiting: this.#queue.size, targetMillis })
     for (let entry = late(); entry; entry = late()) {
       this.#shedAt = now

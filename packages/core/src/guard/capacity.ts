@@ -13,15 +13,14 @@ const LIMITS = `r.rolsuper as superuser, r.rolconnlimit as role, d.datconnlimit 
 const OF_THIS_SESSION = `from pg_catalog.pg_roles r, pg_catalog.pg_database d
   where r.rolname = session_user and d.datname = current_database()`
 
-/** Every role may see how many sessions there are, and whose. */
-const IN_USE = `(select pg_catalog.count(*)::int from pg_catalog.pg_stat_activity a where a.backend_type = 'client backend'`
-
-/** How many connections the server, the role or the database allows, and how many are in use. */
-interface Limits<Value> {
-  readonly server: Value
-  readonly role: Value
-  readonly database: Value
+/** Counts the sessions of clients, those that also meet this. Every role may see how many there are, and whose. */
+function inUse(condition = 'true'): string {
+  return `(select pg_catalog.count(*)::int from pg_catalog.pg_stat_activity a
+    where a.backend_type = 'client backend' and ${condition})`
 }
+
+/** What limits the number of connections. */
+const LIMITED = ['server', 'role', 'database'] as const
 
 /**
  * How many connections this user may have to this database, in all processes together; undefined if unknown.
@@ -31,7 +30,7 @@ interface Limits<Value> {
 export async function availableConnections(ask: Ask): Promise<number | undefined> {
   const [row] = await ask(`select ${LIMITS} ${OF_THIS_SESSION}`)
   const limits = limitsOf(row)
-  return limits && Math.min(limits.server, limits.role, limits.database)
+  return limits && Math.min(...LIMITED.map((limited) => limits[limited]))
 }
 
 /** The last tenth of the connections, and at least so many, are for processes that have none so far. */
@@ -40,22 +39,21 @@ const FREE_SHARE = 0.1
 
 /** Whether so many connections are in use that others will soon be refused. False if that is unknown. */
 export async function isNearlyFull(ask: Ask): Promise<boolean> {
-  const [row] = await ask(`select ${LIMITS}, ${IN_USE}) as used_server,
-  ${IN_USE} and a.usesysid = r.oid) as used_role, ${IN_USE} and a.datid = d.oid) as used_database ${OF_THIS_SESSION}`)
+  const [row] = await ask(`select ${LIMITS}, ${inUse()} as used_server, ${inUse('a.usesysid = r.oid')} as used_role,
+  ${inUse('a.datid = d.oid')} as used_database ${OF_THIS_SESSION}`)
   const limits = limitsOf(row)
   if (!limits) return false
-  return (['server', 'role', 'database'] as const).some((limited) => {
+  return LIMITED.some((limited) => {
     const used = numberIn(row?.[`used_${limited}`])
     const limit = limits[limited]
     return used !== undefined && limit - used < Math.max(LEAST_FREE, limit * FREE_SHARE)
   })
 }
 
-/** Infinity where there is no limit; undefined if the answer makes no sense. */
-function limitsOf(row: Row | undefined): Limits<number> | undefined {
-  const [server, reserved, role, database] = (['server', 'reserved', 'role', 'database'] as const).map((column) =>
-    numberIn(row?.[column]),
-  )
+/** How many each allows: Infinity where there is no limit. Undefined if the answer makes no sense. */
+function limitsOf(row: Row | undefined): Readonly<Record<(typeof LIMITED)[number], number>> | undefined {
+  const [server, role, database] = LIMITED.map((limited) => numberIn(row?.[limited]))
+  const reserved = numberIn(row?.reserved)
   const isSuperuser = truthIn(row?.superuser)
   if (server === undefined || isSuperuser === undefined) return undefined
   const none = Number.POSITIVE_INFINITY
