@@ -9,8 +9,8 @@ import {
 import { outcomesOf, type UnderWay } from '../../../packages/core/src/policy/outcome.ts'
 
 const death = (verdict: DeadVerdict, proof?: ProofOfDeath) => ({ verdict, proof, silentMillis: 803.4 })
-const underWay = (text: string): UnderWay => ({
-  sent: [text],
+const underWay = (...sent: string[]): UnderWay => ({
+  sent,
   hasFailed: false,
   executing: { isQuestion: false, isComplete: false, protocol: 'extended' },
 })
@@ -26,6 +26,15 @@ describe('the death of a connection', () => {
     [undefined, 'insert into t values ($1)', 'unknown'],
   ])('%s: the outcome of %s is %s', (proof, text, outcome) => {
     expect(outcomesOf(deathError(death('answer-lost', proof)), underWay(text))).toEqual([outcome])
+  })
+
+  test.each<[ProofOfDeath, string, string]>([
+    ['never-ran', 'never-ran', 'never-ran'],
+    ['interrupted', 'rolled-back', 'unknown'],
+    ['committed', 'committed', 'unknown'],
+  ])('%s: a statement that was sent behind that one may have been executed, unless nothing arrived', (proof, first, behind) => {
+    const sent = underWay('insert into t values ($1)', 'insert into u values ($1)')
+    expect(outcomesOf(deathError(death('answer-lost', proof)), sent)).toEqual([first, behind])
   })
 
   test('is told in words, with the time of silence', () => {

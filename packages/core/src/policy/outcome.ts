@@ -104,15 +104,16 @@ const INTERRUPTED = { code: '57P01', routine: 'ProcessInterrupts', severity: 'FA
 export function outcomesOf(cause: unknown, { sent, hasFailed, executing }: UnderWay): StatementOutcome[] {
   const proof = proofOfDeath(cause)
   if (proof === 'never-ran') return sent.map(() => proof)
-  // Of a text that has several transactions, one is known.
-  if (proof === 'committed') return sent.map((text) => (mannerOf(text, false) === 'at its end' ? proof : 'unknown'))
   const said = proof === 'interrupted' ? INTERRUPTED : messageFacts(cause)
-  // Where the session ended, the server has begun nothing of what is behind the statement that it executed.
-  const behind = isInterrupt(said) ? 'never-ran' : 'unknown'
+  // Where the session says that it ends, the server has begun nothing of what is behind the statement that it executed. What
+  // others have found out concerns that statement only.
+  const behind = !proof && isInterrupt(said) ? 'never-ran' : 'unknown'
   return sent.map((text, index) => {
     const hasValues = index === 0 && executing?.isQuestion === false && executing.protocol === 'extended'
     const manner = mannerOf(text, hasValues)
     if (manner === 'never') return 'rolled-back'
+    // Of a text that has several transactions, one is known.
+    if (index === 0 && proof === 'committed') return mannerOf(text, false) === 'at its end' ? proof : 'unknown'
     if (index === 0 && hasFailed) return manner === 'at its end' ? 'rolled-back' : 'unknown'
     if (index === 0 && executing?.isQuestion === false) return outcomeOf({ ...said, ...executing, manner })
     return index === 0 && !executing ? 'unknown' : behind

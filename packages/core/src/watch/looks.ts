@@ -157,13 +157,14 @@ export class Looks<Connection extends WatchedConnection> {
   /** Ends the session. Resolves with what that proves of its statement. */
   async #prove(
     connection: Connection,
-    { transaction }: Silence,
+    { transaction, isOnlyOneSent }: Silence,
     verdict: DeadVerdict,
     last: SessionLook,
   ): Promise<ProofOfDeath | undefined> {
     const ending = verdict === 'session-gone' ? Promise.resolve(false) : this.#fence(connection, last)
     if (verdict === 'never-arrived') return (await ending) ? 'never-ran' : undefined
-    if (verdict === 'unfinished') return (await ending) ? 'interrupted' : undefined
+    // Of several, a later one may be the unfinished one.
+    if (verdict === 'unfinished') return (await ending) && isOnlyOneSent ? 'interrupted' : undefined
     if (!transaction) return undefined
     await ending
     return await this.#outcomeOf(transaction, hostOf(connection))

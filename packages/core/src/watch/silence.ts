@@ -107,6 +107,11 @@ export class Silence {
     return this.#bytesRead !== undefined
   }
 
+  /** Whether nothing was sent with its statement or after it. */
+  get isOnlyOneSent(): boolean {
+    return this.#connection.statements.inFlight.hasOneSent
+  }
+
   /** Whether the same statement still waits for its answer, and not one byte has come. If one has, the silence begins again. */
   lasts(now: number): boolean {
     if (executedBy(this.#connection) !== this.statement || !this.statement.isOwed) return false
