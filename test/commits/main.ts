@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import type { PoolOptions } from '@holdfast/core'
 import { Cluster, parseCommandLine, parseSeed, UsageError } from '../support/index.ts'
 import { holdfastPayer, stockPayer } from './random/payers.ts'
 import { renderReport } from './random/report.ts'
@@ -14,6 +15,7 @@ const OPTIONS = {
   transfers: { type: 'string', default: '2000' },
   writes: { type: 'string', default: '100000' },
   only: { type: 'string', default: '' },
+  pipelined: { type: 'boolean', default: false },
   stock: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h', default: false },
 } as const
@@ -28,22 +30,25 @@ the server knows. Holds what was told against what is written.
   --transfers <number>  how many in each run (2000), or 0
   --writes <number>     how many single writes, over all conditions and faults (100000), or 0
   --only <words>        only those single writes whose condition or fault has these words
+  --pipelined           has the single writes share four connections (pipelineWrites)
   --stock               with the pool of pg, run again as people do by hand
   --help                this
 
 Exits with 0 if every answer was true, with 1 if one wasn't, with 2 if the command line makes no sense.
 `
 
+const PIPELINED: PoolOptions = { max: 4, pipelineWrites: true }
+
 process.exitCode = await main(process.argv.slice(2))
 
 async function main(args: readonly string[]): Promise<number> {
   try {
-    const { help, stock, only, ...numbers } = parseCommandLine(args, OPTIONS)
+    const { help, stock, only, pipelined, ...numbers } = parseCommandLine(args, OPTIONS)
     if (help) process.stdout.write(HELP)
     if (help) return 0
     const [seed, seeds] = [parseSeed(numbers.seed), parseSeed(numbers.seeds)]
     const areTransfersTrue = await runTransfers(seed, seeds, parseSeed(numbers.transfers), stock)
-    const areWritesTrue = await runWrites(seed, parseSeed(numbers.writes), only)
+    const areWritesTrue = await runWrites(seed, parseSeed(numbers.writes), only, pipelined ? PIPELINED : {})
     return areTransfersTrue && areWritesTrue ? 0 : 1
   } catch (error) {
     if (!(error instanceof UsageError)) throw error
@@ -65,7 +70,7 @@ async function runTransfers(first: number, seeds: number, count: number, stock: 
   return isTrue
 }
 
-async function runWrites(seed: number, writes: number, only: string): Promise<boolean> {
+async function runWrites(seed: number, writes: number, only: string, pool: PoolOptions): Promise<boolean> {
   const pairs = CONDITIONS.flatMap((condition) => FAULTS.map((fault) => ({ condition, fault }))).filter(
     ({ condition, fault }) => `${condition.name}, ${fault.name}`.includes(only),
   )
@@ -77,7 +82,7 @@ async function runWrites(seed: number, writes: number, only: string): Promise<bo
     if (faults.length === 0) continue
     await using place = await condition.open()
     for (const fault of faults) {
-      const report = await runSingle(place, { seed: seed + reports.length, count, fault })
+      const report = await runSingle(place, { seed: seed + reports.length, count, fault, pool })
       process.stdout.write(`${renderSingleReport(`${condition.name}, ${fault.name}`, report)}\n`)
       reports.push(report)
     }

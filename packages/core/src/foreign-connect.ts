@@ -57,6 +57,11 @@ class QueryThroughConnect implements PoolStatement<LeasedClient> {
     })
   }
 
+  /** Nothing shares its connection. */
+  hasMadeWay(): boolean {
+    return false
+  }
+
   release(client: LeasedClient): void {
     client.release()
   }

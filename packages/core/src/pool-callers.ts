@@ -3,9 +3,9 @@ import type { Connection } from './connection/connection.ts'
 import type { LeasedClient } from './connection/physical-client.ts'
 import type { Engine } from './engine/engine.ts'
 import type { Waiter } from './engine/waiter-list.ts'
-import { Follower, isSharable, mayBlameOthers } from './multiplex/follower.ts'
-import type { ReadText } from './multiplex/read-texts.ts'
-import type { SharedRead } from './multiplex/readers.ts'
+import { Follower, isSharable, isStale } from './multiplex/follower.ts'
+import type { SharedText } from './multiplex/shared-texts.ts'
+import type { SharedStatement } from './multiplex/sharers.ts'
 import { type AcquireOptions, checkAcquireOptions } from './options/call-options.ts'
 import { withoutUndefined } from './options/check.ts'
 import { type Call, STALLED } from './rerun/read-again.ts'
@@ -85,6 +85,8 @@ export interface PoolStatement<Lease> extends Call {
   /** Whether others shared its connection when it ended. */
   wasFollowed: boolean
   tell(error: Error | undefined, result?: QueryResult): void
+  /** Whether it has failed with this error because it made way for others, so that it wrote nothing. */
+  hasMadeWay(lease: Lease, error: Error): boolean
   release(lease: Lease): void
   /** Gets another client to run it again. Returns why it can't; undefined if it does. */
   reacquire(lease: Lease): string | undefined
@@ -102,8 +104,9 @@ export function runStatement<Lease>(
     // The transaction that this statement has begun ends as the connection is released.
     if (!wasInTransaction && isInTransaction(client))
       statement.source.publisher.publish({ type: 'transaction-left-open' })
+    const hasMadeWay = error !== null && statement.hasMadeWay(lease, error)
     statement.release(lease)
-    if (error && runsAgain(statement, lease, error)) return
+    if (error && runsAgain(statement, lease, error, hasMadeWay)) return
     statement.tell(error ?? undefined, result)
   }
   if (mayAnswerInAnyContext) markForAnyContext(answered)
@@ -117,11 +120,12 @@ export function runStatement<Lease>(
   }
 }
 
-function runsAgain<Lease>(statement: PoolStatement<Lease>, lease: Lease, error: Error): boolean {
-  const isTheirFault = statement.wasFollowed && mayBlameOthers(error)
+function runsAgain<Lease>(statement: PoolStatement<Lease>, lease: Lease, error: Error, hasMadeWay: boolean): boolean {
+  const mayBeStale = statement.wasFollowed && isStale(error)
   statement.wasFollowed = false
   statement.reruns ??= new Reruns(statement, statement.source)
-  if (isTheirFault) statement.reruns.again(error)
+  if (hasMadeWay) statement.reruns.runAlone('gave-way', error)
+  else if (mayBeStale) statement.reruns.runAlone('stale-session', error)
   else if (!statement.reruns.afterError(error)) return false
   const whyNot = statement.reacquire(lease)
   if (whyNot === undefined) return true
@@ -137,15 +141,16 @@ export function failureOf<Lease>({ options, query, reruns }: PoolStatement<Lease
 
 /**
  * Waits for a connection on behalf of `query()`. The lease lasts as long as the statement. A plain read may follow others on a
- * connection that is in use; then it may run on another one as well, if those take long, and the first answer counts.
+ * connection that is in use; then it may run on another one as well, if those take long, and the first answer counts. So may a
+ * write, by `pipelineWrites`; those that take long then make way for it.
  */
-export class QueryWaiter implements Waiter, PoolStatement<Connection>, SharedRead {
+export class QueryWaiter implements Waiter, PoolStatement<Connection>, SharedStatement {
   readonly query: unknown
   readonly values: unknown[] | undefined
   readonly options: PoolOptionsScope | undefined
   readonly stack: string | undefined
   reruns: Reruns | undefined = undefined
-  known: ReadText | undefined = undefined
+  known: SharedText | undefined = undefined
   wasFollowed = false
   wasBehindLost = false
   readonly #done: ResultCallback
@@ -178,7 +183,7 @@ export class QueryWaiter implements Waiter, PoolStatement<Connection>, SharedRea
     return this.#engine
   }
 
-  get sharedRead(): SharedRead | undefined {
+  get sharedStatement(): SharedStatement | undefined {
     return this.options || this.reruns || !isSharable(this.query) ? undefined : this
   }
 
@@ -218,6 +223,10 @@ export class QueryWaiter implements Waiter, PoolStatement<Connection>, SharedRea
     if (lost) this.reruns?.refuse(lost, messageOf(error))
     // In the next tick: a callback that throws must not keep the other waiters from being told.
     process.nextTick(this.#done, lost ?? failureOf(this, error))
+  }
+
+  hasMadeWay(connection: Connection, error: Error): boolean {
+    return connection.cancellation.hasMadeWay(error)
   }
 
   release(connection: Connection): void {

@@ -54,6 +54,7 @@ describe('the defaults', () => {
       queryTimeoutMillis: Number.POSITIVE_INFINITY,
       prepare: { threshold: 5, max: 100, needsProof: true },
       maxPipeline: 16,
+      pipelineWrites: false,
       name: 'holdfast',
       echo: false,
       logger: undefined,

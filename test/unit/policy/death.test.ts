@@ -32,10 +32,13 @@ describe('the death of a connection', () => {
     ['never-ran', 'never-ran', 'never-ran'],
     ['interrupted', 'rolled-back', 'unknown'],
     ['committed', 'committed', 'unknown'],
-  ])('%s: a statement that was sent behind that one may have been executed, unless nothing arrived', (proof, first, behind) => {
-    const sent = underWay('insert into t values ($1)', 'insert into u values ($1)')
-    expect(outcomesOf(deathError(death('answer-lost', proof)), sent)).toEqual([first, behind])
-  })
+  ])(
+    '%s: a statement that was sent behind that one may have been executed, unless nothing arrived',
+    (proof, first, behind) => {
+      const sent = underWay('insert into t values ($1)', 'insert into u values ($1)')
+      expect(outcomesOf(deathError(death('answer-lost', proof)), sent)).toEqual([first, behind])
+    },
+  )
 
   test('is told in words, with the time of silence', () => {
     const error = deathError(death('never-arrived'))

@@ -151,15 +151,18 @@ describe('a dead flow', () => {
   test.each([
     [true, 'interrupted'],
     [false, undefined],
-  ])('whose server waits for the rest of a statement proves what became of it only if it was the only one: %s', async (hasOneSent, proof) => {
-    using pool = new WatchedPool()
-    const connection = pool.open()
-    connection.row = pool.row('active', 3, READS)
-    connection.statements.inFlight.hasOneSent = hasOneSent
-    pool.send(connection)
-    await pool.clock.advance(3000)
-    expect(pool.deaths).toMatchObject([{ verdict: 'unfinished', proof }])
-  })
+  ])(
+    'whose server waits for the rest of a statement proves what became of it only if it was the only one: %s',
+    async (hasOneSent, proof) => {
+      using pool = new WatchedPool()
+      const connection = pool.open()
+      connection.row = pool.row('active', 3, READS)
+      connection.statements.inFlight.hasOneSent = hasOneSent
+      pool.send(connection)
+      await pool.clock.advance(3000)
+      expect(pool.deaths).toMatchObject([{ verdict: 'unfinished', proof }])
+    },
+  )
 
   test('is found soon when the statement has ended later', async () => {
     using pool = new WatchedPool()

@@ -1,7 +1,7 @@
 import type { AsyncResource } from 'node:async_hooks'
 import type { Connection } from '../connection/connection.ts'
 import type { LeaseTerms } from '../connection/lease.ts'
-import type { SharedRead } from '../multiplex/readers.ts'
+import type { SharedStatement } from '../multiplex/sharers.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import { ReadsAgain } from '../rerun/read-again.ts'
 import { abortReason } from '../runtime/abort.ts'
@@ -147,7 +147,7 @@ export class Engine implements EngineContext {
   }
 
   /** Ends a lease; every lease ends here, that of a `read` with the last one. With `discard` the connection isn't used again. */
-  release(connection: Connection, discard?: Error | boolean, read?: SharedRead): void {
+  release(connection: Connection, discard?: Error | boolean, read?: SharedStatement): void {
     if (!read || !this.placement?.leave(connection, read)) this.#release.release(connection, discard)
   }
 

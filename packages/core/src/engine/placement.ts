@@ -1,5 +1,5 @@
 import type { Connection } from '../connection/connection.ts'
-import type { Readers, SharedRead } from '../multiplex/readers.ts'
+import type { SharedStatement, Sharers } from '../multiplex/sharers.ts'
 import { Sharing } from '../multiplex/sharing.ts'
 import type { EngineContext } from './engine-context.ts'
 import type { Usability } from './usability.ts'
@@ -7,9 +7,9 @@ import type { WaitQueue } from './wait-queue.ts'
 import type { QueueEntry, QueueTerms, Waiter } from './waiter-list.ts'
 
 /**
- * Places plain reads behind others when all connections are in use, in order of arrival. A waiter that needs a connection for
- * itself claims one instead, when its turn comes: a shared one drains for it. It is served before all reads behind it that need a
- * connection of their own, and they don't wait for it where others are shared.
+ * Places plain reads (and writes, by `pipelineWrites`) behind others when all connections are in use, in order of arrival. A waiter that needs a connection for
+ * itself claims one instead, when its turn comes: a shared one drains for it. It is served before all statements behind it that need
+ * a connection of their own, and they don't wait for it where others are shared.
  */
 export class Placement {
   readonly #engine: EngineContext
@@ -25,6 +25,7 @@ export class Placement {
     this.#sharing = new Sharing({
       clock,
       maxPipeline: options.maxPipeline,
+      pipelineWrites: options.pipelineWrites,
       isUsable: (connection, now) => usability.whyUnusable(connection, now) === undefined,
     })
     this.#hasLeaseListener = publisher.hasListener('connection-leased')
@@ -39,34 +40,34 @@ export class Placement {
     return isOn ? new Placement(engine, waitQueue, usability) : undefined
   }
 
-  /** A connection was leased: if it is to a read, others may follow that. */
+  /** A connection was leased: if it is to a statement that shares, others may follow that. */
   begin(connection: Connection, terms: QueueTerms | undefined): void {
-    const read = terms?.sharedRead
-    if (read) this.#sharing.begin(connection, read)
+    const statement = terms?.sharedStatement
+    if (statement) this.#sharing.begin(connection, statement)
   }
 
-  /** A read has ended. Returns whether the lease of its connection goes on: then others may follow. */
-  leave(connection: Connection, read: SharedRead): boolean {
+  /** A statement has ended. Returns whether the lease of its connection goes on: then others may follow. */
+  leave(connection: Connection, statement: SharedStatement): boolean {
     const { clock, publisher } = this.#engine
     const now = clock.now()
     const { since } = connection.lease
-    if (!this.#sharing.leave(connection, read, now)) return false
+    if (!this.#sharing.leave(connection, statement, now)) return false
     publisher.counts.useMillis += connection.lease.since - since
     this.place(now)
     return true
   }
 
-  /** Places a read that has just come, if no other waits. */
-  placeNow({ sharedRead }: Waiter, now: number): boolean {
-    if (!sharedRead || !this.#mayShare() || this.#firstWithoutClaim() || !this.#sharing.mayFollow(sharedRead))
+  /** Places a statement that has just come, if no other waits. */
+  placeNow({ sharedStatement }: Waiter, now: number): boolean {
+    if (!sharedStatement || !this.#mayShare() || this.#firstWithoutClaim() || !this.#sharing.mayFollow(sharedStatement))
       return false
     this.#drainFor(this.#countClaims())
-    const readers = this.#sharing.room(now)
-    if (!readers) return false
+    const sharers = this.#sharing.room(sharedStatement, now)
+    if (!sharers) return false
     const { counts } = this.#engine.publisher
     counts.readyAtOnce()
     counts.multiplexed++
-    this.#sharing.follow(readers, sharedRead, now, now)
+    this.#sharing.follow(sharers, sharedStatement, now)
     return true
   }
 
@@ -76,11 +77,11 @@ export class Placement {
     let claims = this.#countClaims()
     this.#drainFor(claims)
     for (let entry = this.#firstWithoutClaim(); entry; entry = this.#firstWithoutClaim()) {
-      const { sharedRead } = entry.waiter
-      if (sharedRead && this.#sharing.mayFollow(sharedRead)) {
-        const readers = this.#sharing.room(now)
-        if (!readers) break
-        this.#send(entry, readers, sharedRead, now)
+      const { sharedStatement } = entry.waiter
+      if (sharedStatement && this.#sharing.mayFollow(sharedStatement)) {
+        const sharers = this.#sharing.room(sharedStatement, now)
+        if (!sharers) break
+        this.#send(entry, sharers, sharedStatement, now)
       } else {
         if (claims >= this.#sharing.count + this.#underWay()) break
         entry.hasClaim = true
@@ -90,12 +91,12 @@ export class Placement {
     }
   }
 
-  #send(entry: QueueEntry, readers: Readers, read: SharedRead, now: number): void {
+  #send(entry: QueueEntry, sharers: Sharers, statement: SharedStatement, now: number): void {
     const { counts } = this.#engine.publisher
     counts.served(now - entry.queuedAt)
     counts.multiplexed++
     this.#waitQueue.take(entry)
-    entry.context.runInAsyncScope(() => this.#sharing.follow(readers, read, entry.since, now))
+    entry.context.runInAsyncScope(() => this.#sharing.follow(sharers, statement, entry.since))
   }
 
   #drainFor(claims: number): void {

@@ -1,13 +1,13 @@
 import type { AsyncResource } from 'node:async_hooks'
 import type { Connection } from '../connection/connection.ts'
 import type { LeaseTerms } from '../connection/lease.ts'
-import type { SharedRead } from '../multiplex/readers.ts'
+import type { SharedStatement } from '../multiplex/sharers.ts'
 import { thisContext } from '../runtime/context.ts'
 
 /** What a connection is asked for. */
 export interface QueueTerms extends LeaseTerms {
   /** The read that is to be sent, if it may share a connection. */
-  readonly sharedRead?: SharedRead | undefined
+  readonly sharedStatement?: SharedStatement | undefined
 }
 
 /** What waits for a connection. One of the two methods is called, once; `leased` possibly before `acquire` returns. */

@@ -7,9 +7,10 @@ import { isConnectionLost } from '../policy/classify-error.ts'
 import { factsOf } from '../policy/sqlstate.ts'
 import type { LeaseSource, NextLease } from '../rerun/lease-move.ts'
 import { type Call, STALLED } from '../rerun/read-again.ts'
-import { Reruns } from '../rerun/reruns.ts'
+import { type AloneReason, Reruns } from '../rerun/reruns.ts'
 import { inContext, markForAnyContext, thisContext } from '../runtime/context.ts'
 import { codeOf, propertyOf, toError } from '../thrown.ts'
+import type { SharedText } from './shared-texts.ts'
 
 /** duplicate_prepared_statement */
 const NAME_TAKEN = '42P05'
@@ -22,19 +23,21 @@ export function isSharable(query: unknown): boolean {
 }
 
 /**
- * Whether a read that shared a connection may have failed because of that: of a prepared statement that has become stale, which is
- * not prepared again while others are in flight. Alone, it is.
+ * Whether a statement that shared a connection may have failed because of that: of a prepared statement that has become stale,
+ * which is not prepared again while others are in flight. Alone, it is. An error has written nothing.
  */
-export function mayBlameOthers(error: Error | undefined): boolean {
-  const code = error && codeOf(error)
+export function isStale(error: Error): boolean {
+  const code = codeOf(error)
   return code === NAME_TAKEN || factsOf(code).stale !== undefined
 }
 
-/** A read that its caller waits for. */
+/** A statement that its caller waits for. */
 export interface FollowingCall extends Call, NextLease {
   /** Its runs after the first one; undefined until there is one. */
   reruns: Reruns | undefined
-  /** Whether its connection was lost while another read was in front. */
+  /** What is known of its text. */
+  readonly known: SharedText | undefined
+  /** Whether its connection was lost while another one was in front. */
   readonly wasBehindLost: boolean
   /** Whether it may be answered in any async context. */
   readonly mayAnswerInAnyContext: boolean
@@ -44,8 +47,8 @@ export interface FollowingCall extends Call, NextLease {
 }
 
 /**
- * The run of a read behind others. If those take long, it runs on another connection as well, and the first answer counts. If it
- * fails because of them, it runs again.
+ * The run of a statement behind others. If those take long, a read runs on another connection as well, and the first answer
+ * counts. If it fails because of them, it runs again.
  */
 export class Follower {
   readonly #call: FollowingCall
@@ -56,6 +59,8 @@ export class Follower {
   /** Whether it is in flight, and whether its caller is about to be told. */
   #isInFlight = true
   #isDone = false
+  /** Why it runs again, alone, if it may have failed because of others. */
+  #whyAlone: AloneReason | undefined
   /** Why it has failed, if another run goes on. */
   failure: Error | undefined = undefined
 
@@ -109,7 +114,9 @@ export class Follower {
   /** It was answered, or has failed. Noted before the release, which may serve its run elsewhere. */
   #ended(connection: Connection, error: Error | undefined): void {
     this.#isInFlight = false
-    this.#isDone = !connection.isLost && !mayBlameOthers(error)
+    if (error && connection.cancellation.hasMadeWay(error)) this.#whyAlone = 'gave-way'
+    else if (error && isStale(error)) this.#whyAlone = 'stale-session'
+    this.#isDone = !connection.isLost && !this.#whyAlone
     this.#call.release(connection)
   }
 
@@ -119,16 +126,19 @@ export class Follower {
 
   /** Whether another run tells, or one that is under way. */
   #runsAgain(error: Error): boolean {
-    const isStale = mayBlameOthers(error)
-    if (this.#isInFlight || !(isStale || isConnectionLost(error))) return false
+    const whyAlone = this.#whyAlone
+    if (this.#isInFlight || !(whyAlone || isConnectionLost(error))) return false
     const call = this.#call
     if (call.reruns) {
       this.failure = error
       return true
     }
     call.reruns = new Reruns(call, this.#source)
-    if (isStale) call.reruns.again(error)
-    else if (call.wasBehindLost) call.reruns.readElsewhere(error)
+    if (whyAlone) call.reruns.runAlone(whyAlone, error)
+    else if (call.wasBehindLost && call.known?.kind === 'read') call.reruns.readElsewhere(error)
+    // The loss may be to blame on the one in front, which took too long. This one didn't.
+    else if (call.wasBehindLost && isConnectionLost(error) && error.statementOutcome === 'never-ran')
+      call.reruns.runAlone('never-ran', error)
     else if (!call.reruns.afterError(error)) return false
     const whyNot = this.#requeue()
     if (whyNot === undefined) return true

@@ -209,6 +209,11 @@ export const OPTIONS: { readonly [Name in keyof OwnOptions]-?: Option<Name> } = 
       'Under a mixed load, most reads are answered sooner than with a connection of their own, and no read waits for long.',
     read: checked(wholeNumber(1)),
   },
+  pipelineWrites: {
+    default: false,
+    reason: 'A lost connection may leave several writes unknown instead of one.',
+    read: checked(oneOf(true, false)),
+  },
   name: { default: 'holdfast', read: checked(nonEmptyName) },
   echo: { default: undefined, read: readEcho },
   logger: { default: undefined, read: checked(checkLogger) },

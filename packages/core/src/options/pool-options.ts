@@ -408,7 +408,7 @@ export interface OwnOptions {
    * How many plain reads of `pool.query` may share a connection: when all connections are in use, a read is sent behind others,
    * without waiting for their answers. 1 means that none is. A plain read is one SELECT, VALUES, TABLE or WITH that locks nothing,
    * and whose functions pg_catalog declares immutable or stable. Writes, transactions and clients of `connect()` always have a
-   * connection of their own, and get it in order of arrival.
+   * connection of their own, and get it in order of arrival; for writes see `pipelineWrites`.
    *
    * A text is shared when the pool has seen that it is fast. If the read in front takes longer than usual (50 ms or more),
    * those behind it run on another connection, too, in a transaction that only reads, and the first answer counts. If the
@@ -422,6 +422,21 @@ export interface OwnOptions {
    * @default 16
    */
   readonly maxPipeline?: number | undefined
+  /**
+   * Whether writes of `pool.query` share connections as plain reads do: see `maxPipeline`. A write is one INSERT, UPDATE, DELETE or
+   * MERGE without WITH in front. Each commits by itself, and an error concerns that statement alone. The conditions are those of
+   * `maxPipeline`; with `transactionalWrites` the option has no effect.
+   *
+   * A write can't run on a second connection. So if the statement in front of it takes longer than usual (50 ms or more), as one does
+   * that waits for a lock, the pool has the server cancel that one, and runs it again on a connection of its own. A transaction
+   * may therefore wait for a write of `pool.query` without a deadlock. Triggers and sequences see the cancelled run as well.
+   *
+   * If the connection is lost, the outcome of the write that the server executed may be unknown, and that of those behind it too:
+   * up to `maxPipeline` writes instead of one. What the server says that it hasn't begun runs again.
+   *
+   * @default false
+   */
+  readonly pipelineWrites?: boolean | undefined
   /** The name of this pool in warnings, logs and events. @default 'holdfast' */
   readonly name?: string | undefined
   /**

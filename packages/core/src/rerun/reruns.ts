@@ -10,9 +10,12 @@ import type { Publisher, StatementRetryReason } from '../telemetry/events.ts'
 import { messageOf } from '../thrown.ts'
 import { type Call, type ReadsAgain, STALLED, secondLoss, type Told } from './read-again.ts'
 
+/** Why a statement that shared a connection runs again, alone, whatever its error is. */
+export type AloneReason = 'stale-session' | 'gave-way' | 'never-ran'
+
 /** How a statement is to be run again: as it is, or, if it is a plain read that may have run, in a transaction that only reads. */
 export interface Rerun {
-  readonly reason: CertainReason | 'plain-read' | 'stalled' | 'stale-session'
+  readonly reason: CertainReason | AloneReason | 'plain-read' | 'stalled'
   /** Why the last run failed, and when. */
   readonly error: Error
   readonly at: number
@@ -86,9 +89,9 @@ export class Reruns {
     this.#next = { reason: error === STALLED ? 'stalled' : 'plain-read', error, at: systemClock.now() }
   }
 
-  /** It is a plain read, and may have failed because others were in flight with it. Now it runs alone. */
-  again(error: Error): void {
-    this.#next = { reason: 'stale-session', error, at: systemClock.now() }
+  /** It has written nothing, and failed because others were in flight with it, or may have. Now it runs alone. */
+  runAlone(reason: AloneReason, error: Error): void {
+    this.#next = { reason, error, at: systemClock.now() }
   }
 
   /** Whether the run that comes now, or has ended, is that of a plain read that may have run. */

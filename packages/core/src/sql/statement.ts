@@ -131,6 +131,14 @@ export function isPlannable(text: string): boolean {
   return isSingle && PLANNED.has(statements[0]?.name ?? '')
 }
 
+const CHANGES: ReadonlySet<string> = new Set(['insert', 'update', 'delete', 'merge'])
+
+/** Whether this text is a single INSERT, UPDATE, DELETE or MERGE, without WITH in front. */
+export function isDataChange(text: string): boolean {
+  const { isSingle, statements } = readSql(text)
+  return isSingle && CHANGES.has(statements[0]?.name ?? '')
+}
+
 const SEARCH_PATH = /search_path|\bset\s+(?:local\s+|session\s+)?schema\b/i
 
 /** Whether this text may change in which schemas names are looked up, so that the next statement means other tables. */

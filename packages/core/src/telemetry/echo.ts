@@ -162,6 +162,7 @@ const RETIRED: Record<RetireReason, (id: EventConnection['id'], cause: unknown) 
 }
 
 const MAY_RUN_AGAIN: Record<StatementRetryReason, string> = {
+  'gave-way': 'as it was cancelled for a write behind it',
   idempotent: 'as it is idempotent',
   'never-ran': 'as nothing of it ran',
   'plain-read': 'as it only reads',

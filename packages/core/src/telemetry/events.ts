@@ -210,6 +210,7 @@ interface Rerun {
 
 /**
  * Why a statement may run again:
+ * - `gave-way`: the pool had the server cancel it, since a write was behind it on their connection (`pipelineWrites`);
  * - `idempotent`: its caller says that running it twice is harmless;
  * - `never-ran`: it wasn't sent, never arrived, or was refused before anything of it ran;
  * - `plain-read`: it only reads, and the server guarantees that it does;
@@ -218,6 +219,7 @@ interface Rerun {
  * - `stalled`: a plain read that shares a connection (`maxPipeline`) waits behind one that takes long, so it runs on another one, too.
  */
 export type StatementRetryReason =
+  | 'gave-way'
   | 'idempotent'
   | 'never-ran'
   | 'plain-read'
