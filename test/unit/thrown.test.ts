@@ -4,13 +4,11 @@ import {
   endsSession,
   isCausedBy,
   isDisconnect,
-  isRetryable,
-  mayAskAgain,
-  mayConnectAgain,
   refusalOf,
   severityOf,
 } from '../../packages/core/src/policy/classify-error.ts'
 import { reachOf } from '../../packages/core/src/policy/reach.ts'
+import { isRetryable, mayAskAgain, mayConnectAgain } from '../../packages/core/src/policy/retry.ts'
 import { Publisher } from '../../packages/core/src/telemetry/events.ts'
 import { reasonOf } from '../../packages/core/src/telemetry/log-text.ts'
 import {

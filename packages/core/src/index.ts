@@ -43,10 +43,11 @@ export type {
   WatchOptions,
 } from './options/pool-options.ts'
 export { mayShare, readOn, sharesReads } from './plain-reads.ts'
-export { isDisconnect, isRetryable } from './policy/classify-error.ts'
+export { isDisconnect } from './policy/classify-error.ts'
 export type { DeadVerdict } from './policy/death.ts'
 export type { HostRole } from './policy/host-suitability.ts'
 export type { RetireReason } from './policy/retirement.ts'
+export { isRetryable } from './policy/retry.ts'
 export { Pool } from './pool.ts'
 export type { ConnectCallback } from './pool-callers.ts'
 export { withPoolOptions } from './runtime/pool-options-scope.ts'

@@ -38,6 +38,7 @@ vi.mock('../../../packages/core/src/policy/reach.ts', async (original) => throwi
 vi.mock('../../../packages/core/src/policy/classify-error.ts', async (original) =>
   throwing.wrap(await original<object>()),
 )
+vi.mock('../../../packages/core/src/policy/retry.ts', async (original) => throwing.wrap(await original<object>()))
 vi.mock('../../../packages/core/src/policy/sqlstate.ts', async (original) => throwing.wrap(await original<object>()))
 vi.mock('../../../packages/core/src/policy/pooler-words.ts', async (original) =>
   throwing.wrap(await original<object>()),

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { mayConnectAgain } from '../../../packages/core/src/policy/classify-error.ts'
 import { POOLER_WORDS, poolerMeaning } from '../../../packages/core/src/policy/pooler-words.ts'
+import { mayConnectAgain } from '../../../packages/core/src/policy/retry.ts'
 import { serverError } from '../../support/fake-client.ts'
 import { POOLER_SAYINGS } from '../../support/pooler-sayings.ts'
 

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { type Loss, lossError } from '../../../packages/core/src/errors.ts'
-import { isRetryable } from '../../../packages/core/src/policy/classify-error.ts'
-import { judgeRerun } from '../../../packages/core/src/policy/rerun.ts'
+import { isRetryable, judgeRerun } from '../../../packages/core/src/policy/retry.ts'
 import { markTooSlow, wasTooSlow } from '../../../packages/core/src/policy/slowness.ts'
 import { ReadsAgain } from '../../../packages/core/src/rerun/read-again.ts'
 import { hasRunOut, Reruns } from '../../../packages/core/src/rerun/reruns.ts'

@@ -1,7 +1,7 @@
 import pRetry from 'p-retry'
 import { ConnectError } from '../errors.ts'
 import type { Host } from '../options/hosts.ts'
-import { mayAskAgain } from '../policy/classify-error.ts'
+import { mayAskAgain } from '../policy/retry.ts'
 import type { Clock, KeepsAlive } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
 import { isInstance, messageOf } from '../thrown.ts'

@@ -1,7 +1,6 @@
 import { ConnectionLostError } from '../errors.ts'
 import { codeOf, errorsIn, isError, isInstance, messageOf, nameOf, propertyOf } from '../thrown.ts'
 import { poolerMeaning } from './pooler-words.ts'
-import { wasTooSlow } from './slowness.ts'
 import { factsOf, type Refusal, severityOf } from './sqlstate.ts'
 
 export { severityOf } from './sqlstate.ts'
@@ -22,12 +21,11 @@ export function isUnexpectedMessage(error: unknown): boolean {
 }
 
 // pg gives these errors no code, so their messages are compared, as a last resort and only here.
-const PASSING_MESSAGES = [
+const PASSING_MESSAGES: readonly unknown[] = [
   'Connection terminated unexpectedly',
   'There was an error establishing an SSL connection', // The postmaster couldn't fork a backend.
   'Client network socket disconnected before secure TLS connection was established',
 ]
-const REFUSED_BY_POOLER = '08P01' // PgBouncer uses it for everything that it refuses, even a wrong password.
 const UNEXPECTED_MESSAGE = /^(?:Received unexpected \w+ message from backend|received invalid response: )/
 const DISCONNECT_MESSAGES = [
   'Connection terminated',
@@ -35,26 +33,9 @@ const DISCONNECT_MESSAGES = [
   'Client has encountered a connection error and is not queryable',
 ]
 
-/**
- * Whether to connect again after this failure. What isn't known to pass by itself (bad password, unknown database, bad
- * certificate) is final.
- */
-export function mayConnectAgain(error: unknown, hasConnectedBefore: boolean): boolean {
-  if (isInstance(error, AggregateError))
-    return leavesOf(error).some((each) => mayConnectAgain(each, hasConnectedBefore))
-  const code = codeOf(error)
-  // A missing Unix socket comes back with its server; a missing certificate file doesn't.
-  if (code === 'ENOENT') return isSystemCall(error, 'connect')
-  // A handshake that never worked won't work (no common cipher, a refused certificate), unless bytes were damaged.
-  if (isTlsCode(code)) return hasConnectedBefore || /BAD_RECORD_MAC|DECRYPT/.test(code)
-  // An unknown host is a typo, unless the name has worked before: then the resolver fails for a while.
-  if (code === 'ENOTFOUND') return hasConnectedBefore
-  if (factsOf(code).connectAgain) return true
-  // The driver itself says this when it can't read an answer: bytes were damaged, or there is no PostgreSQL at all.
-  if (code === REFUSED_BY_POOLER && severityOf(error) === undefined) return hasConnectedBefore
-  const meaning = poolerMeaning(error)
-  if (meaning) return meaning !== 'final'
-  return code === undefined && PASSING_MESSAGES.includes(messageOf(error))
+/** Whether this failure to connect has no code, and passes by itself. */
+export function isPassing(error: unknown): boolean {
+  return codeOf(error) === undefined && PASSING_MESSAGES.includes(messageOf(error))
 }
 
 /**
@@ -65,15 +46,10 @@ export function refusalOf(error: unknown): Refusal | undefined {
   if (isInstance(error, AggregateError)) return leavesOf(error).map(refusalOf).find(Boolean)
   if (poolerMeaning(error) === 'refused') return 'full' // It may have no server itself, but its connections live.
   const code = codeOf(error)
-  if (code === undefined) return PASSING_MESSAGES.includes(messageOf(error)) ? 'closed' : undefined
+  if (code === undefined) return isPassing(error) ? 'closed' : undefined
   const isSqlState = /^\d/.test(code)
   const isOfSystem = code !== 'ENOENT' || isSystemCall(error, 'connect')
   return isOfSystem && (!isSqlState || severityOf(error) !== undefined) ? factsOf(code).refuses : undefined
-}
-
-/** Whether to connect again for a query of the pool's own, when others have connected: asking a pooler again does no harm. */
-export function mayAskAgain(error: unknown): boolean {
-  return codeOf(error) === REFUSED_BY_POOLER || mayConnectAgain(error, true)
 }
 
 /**
@@ -88,21 +64,6 @@ export function isDisconnect(error: unknown): boolean {
   })
 }
 
-/**
- * Whether the whole transaction may run again because nothing of it can have been written: its connection was lost before
- * COMMIT was sent, the server rolled it back (40001, 40P01) or refused the connection (53300, 57P03), or a prepared statement
- * was stale and is prepared again by now. Never true of a lost COMMIT, 40003 and 08007, nor of what was ended because it was
- * too slow (`query_timeout`, 25P03, 25P04): it would be as slow again. Follows `cause` and TypeORM's `driverError`.
- */
-export function isRetryable(error: unknown): boolean {
-  const lost = findInChain(error, isConnectionLost)
-  if (lost) return propertyOf(lost, 'commitOutcome') === 'aborted' && !wasTooSlow(propertyOf(lost, 'cause'))
-  return someInChain(
-    error,
-    (each) => factsOf(codeOf(each)).retryTransaction === true || isStale(each) || isOfLostPrimary(each),
-  )
-}
-
 /** Whether `cause` is this error, or one of its causes. */
 export function isCausedBy(error: unknown, cause: unknown): boolean {
   return error === cause || someInChain(error, (each) => each === cause)
@@ -114,11 +75,8 @@ export function isConnectionLost(error: unknown): error is ConnectionLostError {
   return isError(error) && /^(?:ConnectionLost|CommitOutcomeUnknown)Error$/.test(nameOf(error) ?? '')
 }
 
-function isTlsCode(code: string | undefined): code is string {
-  return code === 'EPROTO' || code?.startsWith('ERR_SSL_') === true
-}
-
-function isSystemCall(error: unknown, name: string): boolean {
+/** Whether this call of the operating system has failed. */
+export function isSystemCall(error: unknown, name: string): boolean {
   return isError(error) && propertyOf(error, 'syscall') === name
 }
 
@@ -141,7 +99,8 @@ export function isOfLostPrimary(error: unknown): boolean {
   return propertyOf(error, PRIMARY_LOST) === true
 }
 
-function isStale(error: unknown): boolean {
+/** Whether it only says that a prepared statement was stale. */
+export function isStale(error: unknown): boolean {
   return propertyOf(error, STALE_STATEMENT) === true
 }
 
@@ -153,17 +112,19 @@ function isObject(each: unknown): each is object {
 }
 
 /** The errors in an AggregateError, each of them once, even if it contains itself. */
-function leavesOf(error: AggregateError): unknown[] {
+export function leavesOf(error: AggregateError): unknown[] {
   const seen = new Set<unknown>([error])
   for (const each of seen) for (const inner of errorsIn(each)) seen.add(inner)
   return [...seen].filter((each) => !isInstance(each, AggregateError))
 }
 
-function someInChain(error: unknown, test: (each: unknown) => boolean): boolean {
+/** Whether the test is true of this error, or of one of its causes. */
+export function someInChain(error: unknown, test: (each: unknown) => boolean): boolean {
   return findInChain(error, (each): each is unknown => test(each)) !== undefined
 }
 
-function findInChain<Found>(error: unknown, test: (each: unknown) => each is Found): Found | undefined {
+/** The first of this error and its causes of which the test is true. */
+export function findInChain<Found>(error: unknown, test: (each: unknown) => each is Found): Found | undefined {
   let each = error
   for (let depth = 0; depth < DEEPEST_CHAIN && isObject(each); depth++) {
     if (test(each)) return each

@@ -7,6 +7,7 @@ import { copyWith } from '../driver/copy-config.ts'
 import { addReason, ConnectionLostError } from '../errors.ts'
 import { isConnectionLost } from '../policy/classify-error.ts'
 import { functionsToAsk, isEnclosable } from '../policy/enclosing.ts'
+import { mayReadAgain } from '../policy/retry.ts'
 import { markTooSlow, wasTooSlow } from '../policy/slowness.ts'
 import { type CalledFunction, KnownTexts, readSql } from '../sql/statement.ts'
 import { codeOf, messageOf, propertyOf } from '../thrown.ts'
@@ -62,7 +63,7 @@ export class ReadsAgain {
 
   /** Whether a statement that ended with this error may be such a read. */
   mayRun({ query, values }: Call, error: Error): boolean {
-    if (!this.#isOn || !isConnectionLost(error) || error.phase !== 'query' || wasTooSlow(error.cause)) return false
+    if (!this.#isOn || !mayReadAgain(error)) return false
     if (isSubmittable(query) || propertyOf(query, 'retryRead') === false) return false
     const text = textOf(query)
     if (!isEnclosable(text, kindToSend(query as string, values))) return false

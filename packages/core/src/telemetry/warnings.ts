@@ -1,6 +1,6 @@
 import { connectCauseOf } from '../errors.ts'
 import type { Logger } from '../options/pool-options.ts'
-import { mayConnectAgain } from '../policy/classify-error.ts'
+import { mayConnectAgain } from '../policy/retry.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Listener, PoolEvent, PoolEventType } from './events.ts'
 import { millis, prefixOf, reasonOf, withBackend } from './log-text.ts'

@@ -2,17 +2,17 @@ import pRetry from 'p-retry'
 import type { QueryConfig, QueryResult } from 'pg'
 import { kindToSend, textOf } from '../connection/query-arguments.ts'
 import { copyWith } from '../driver/copy-config.ts'
-import { OptionsError, PoolTimeoutError } from '../errors.ts'
+import { OptionsError } from '../errors.ts'
 import { checkGroupKeys, Problems, readOptions, withoutUndefined } from '../options/check.ts'
 import { TRANSACTION_RETRY } from '../options/option-table.ts'
-import { isDisconnect, isRetryable } from '../policy/classify-error.ts'
+import { isDisconnect } from '../policy/classify-error.ts'
 import { isEnclosableWrite, NOT_IN_A_TRANSACTION } from '../policy/enclosing.ts'
-import { wasTooSlow } from '../policy/slowness.ts'
+import { mayRunTwice } from '../policy/retry.ts'
 import { hasRunOut, publishRetry } from '../rerun/reruns.ts'
 import { followSignal } from '../runtime/abort.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { Publisher } from '../telemetry/events.ts'
-import { codeOf, isInstance, propertyOf } from '../thrown.ts'
+import { codeOf } from '../thrown.ts'
 import { statementOn, type TransactionSource } from './pool-transaction.ts'
 
 /** How one statement of `pool.query` runs. */
@@ -183,15 +183,8 @@ async function runStatement(
     onFailedAttempt: ({ error }) => {
       failed = { error, at: systemClock.now() }
     },
-    shouldRetry: ({ error }) => mayRunTwice(error),
+    shouldRetry: ({ error }) => !hasRunOut(error) && mayRunTwice(error),
   }).finally(following?.leave)
-}
-
-/** Whether an idempotent statement that ended with this error is sent again, although it may have run. */
-function mayRunTwice(error: Error): boolean {
-  if (isInstance(error, PoolTimeoutError) || hasRunOut(error)) return false
-  if (wasTooSlow(error) || wasTooSlow(propertyOf(error, 'cause'))) return false
-  return isDisconnect(error) || isRetryable(error)
 }
 
 /** The statement without what is done here. Its own class is kept, whose getters may provide the text. */
