@@ -27,21 +27,8 @@ import {
   wholeNumber,
 } from './read-values.ts'
 
-/** The checked and completed value of each option. "Never" and "no limit" are `Infinity`. */
-export interface OptionValues
-  extends Omit<
-    Complete<OwnOptions>,
-    | 'hosts'
-    | 'loadBalanceHosts'
-    | 'shedding'
-    | 'prePing'
-    | 'watch'
-    | 'connectRetry'
-    | 'prepare'
-    | 'echo'
-    | 'logger'
-    | 'onConnect'
-  > {
+/** Options whose completed value has another type than what the user gives. */
+interface ReadValues {
   /** Empty for a single host, which the driver reads by itself. */
   readonly hosts: readonly Host[]
   readonly loadBalanceHosts: LoadBalance
@@ -54,6 +41,9 @@ export interface OptionValues
   readonly logger: Logger | undefined
   readonly onConnect: OwnOptions['onConnect']
 }
+
+/** The checked and completed value of each option. "Never" and "no limit" are `Infinity`. */
+export interface OptionValues extends Omit<Complete<OwnOptions>, keyof ReadValues>, ReadValues {}
 
 /** Options that have no default of their own: another option or the environment decides, or there is none. */
 type WithoutDefault = 'hosts' | 'maxIdle' | 'echo' | 'logger' | 'onConnect'

@@ -85,16 +85,28 @@ export function readMaxIdle(given: unknown, reading: Reading): number {
   return given === undefined ? (reading.all.max as number) : read(given, reading)
 }
 
-/** A ping timeout that the user didn't give adapts to a short deadline; one that the user gave must be shorter than it. */
-export function readPrePing(given: unknown, { option, default: absent, all, problems }: Reading): PrePing | false {
-  if (given === false) return false
+/** What was given of a group of options that can be turned on and off; undefined if it can't be read. */
+function readGroup<Options extends object>(
+  given: unknown,
+  defaults: Complete<Options>,
+  { option, problems }: Reading,
+): Options | undefined {
+  const names = Object.keys(defaults)
   if (given !== undefined && given !== true && !isReadable(given)) {
-    problems.add(option, 'true, false, or { idleMillis, timeoutMillis }', given)
-    return false
+    problems.add(option, `true, false, or { ${names.join(', ')} }`, given)
+    return undefined
   }
+  const chosen = typeof given === 'object' ? withoutUndefined(given as Options) : ({} as Options)
+  checkGroupKeys(option, chosen, names, problems)
+  return chosen
+}
+
+/** A ping timeout that the user didn't give adapts to a short deadline; one that the user gave must be shorter than it. */
+export function readPrePing(given: unknown, reading: Reading): PrePing | false {
+  const { option, default: absent, all, problems } = reading
   const defaults = absent as PrePing
-  const chosen: PrePingOptions = typeof given === 'object' ? withoutUndefined(given) : {}
-  checkGroupKeys(option, chosen, Object.keys(defaults), problems)
+  const chosen = given !== false && readGroup<PrePingOptions>(given, defaults, reading)
+  if (!chosen) return false
   const deadline = deadlineOf(all.connectionTimeoutMillis)
   const timeoutMillis = Math.min(defaults.timeoutMillis, deadline / 2)
   const prePing = { ...defaults, timeoutMillis, ...chosen } as PrePing
@@ -110,15 +122,11 @@ export function readPrePing(given: unknown, { option, default: absent, all, prob
 }
 
 /** `true` and nothing mean the default. */
-export function readWatch(given: unknown, { option, default: absent, problems }: Reading): Watch | false {
-  if (given === false) return false
-  if (given !== undefined && given !== true && !isReadable(given)) {
-    problems.add(option, 'true, false, or { silentMillis, timeoutMillis }', given)
-    return false
-  }
+export function readWatch(given: unknown, reading: Reading): Watch | false {
+  const { option, default: absent, problems } = reading
   const defaults = absent as Watch
-  const chosen: WatchOptions = typeof given === 'object' ? withoutUndefined(given) : {}
-  checkGroupKeys(option, chosen, Object.keys(defaults), problems)
+  const chosen = given !== false && readGroup<WatchOptions>(given, defaults, reading)
+  if (!chosen) return false
   const watch = { ...defaults, ...chosen } as Watch
   problems.number(`${option}.silentMillis`, watch.silentMillis, 1)
   problems.number(`${option}.timeoutMillis`, watch.timeoutMillis, 1)
@@ -128,14 +136,10 @@ export function readWatch(given: unknown, { option, default: absent, problems }:
 const SHEDDING: Shedding = { targetMillis: 50, intervalMillis: 1000 }
 
 /** `true` means the values of an object without any. */
-export function readShedding(given: unknown, { option, problems }: Reading): Shedding | false {
-  if (given === undefined || given === false) return false
-  if (given !== true && !isReadable(given)) {
-    problems.add(option, 'true, false, or { targetMillis, intervalMillis }', given)
-    return false
-  }
-  const chosen: SheddingOptions = typeof given === 'object' ? withoutUndefined(given) : {}
-  checkGroupKeys(option, chosen, Object.keys(SHEDDING), problems)
+export function readShedding(given: unknown, reading: Reading): Shedding | false {
+  const { option, problems } = reading
+  const chosen = given !== undefined && given !== false && readGroup<SheddingOptions>(given, SHEDDING, reading)
+  if (!chosen) return false
   const shedding = { ...SHEDDING, ...chosen } as Shedding
   problems.number(`${option}.targetMillis`, shedding.targetMillis, 1)
   problems.number(`${option}.intervalMillis`, shedding.intervalMillis, 1)
