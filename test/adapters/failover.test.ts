@@ -1,6 +1,7 @@
 import { CommitOutcomeUnknownError, type PoolOptions } from '@holdfast/core'
 import { describe, expect } from 'vitest'
 import { test as base } from '../faults/support/failover-test.ts'
+import { listOf } from '../faults/support/host-list.ts'
 import { settles } from '../faults/support/settling.ts'
 import { type Cluster, FaultProxy, until } from '../support/index.ts'
 import type { Database, Subject } from './subject.ts'
@@ -28,24 +29,13 @@ const test = base
     await until(async () => (await standby.query("select from pg_class where relname = 'entry'")).length === 1)
     // Else what was acknowledged may be gone with the primary, and nobody can prevent that.
     await primary.setting('synchronous_standby_names', '*')
-    const options = listOf([address, standby], primary)
+    // Transactional, so that a single write is told as unknown at worst, like a transaction.
+    const options = listOf([address, standby], primary, { transactionalWrites: true, max: 4 })
     const services = SUBJECTS.map((subject) => new Service(subject, options))
     await Promise.all(services.map((service) => service.start()))
     onCleanup(async () => void (await Promise.all(services.map((service) => service.close()))))
     return services
   })
-
-function listOf(addresses: readonly { readonly host: string; readonly port: number }[], { url }: Cluster): PoolOptions {
-  const { username, password, pathname, search } = new URL(url)
-  const hosts = addresses.map(({ host, port }) => `${host}:${port}`).join()
-  return {
-    connectionString: `postgres://${username}:${password}@${hosts}${pathname}${search}`,
-    targetSessionAttrs: 'read-write',
-    // So that a single write is told as unknown at worst, like a transaction.
-    transactionalWrites: true,
-    max: 4,
-  }
-}
 
 /** One ORM under load: it writes single entries and transactions, and reads. */
 class Service {

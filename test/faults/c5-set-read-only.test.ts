@@ -35,6 +35,21 @@ async function untilRefused(pool: Pool): Promise<void> {
   await until(() => pool.status().waiting > 0 && pool.totalCount <= 1)
 }
 
+/** Writes while the server takes no writes: the caller waits until it does, and the row is there once. */
+async function waitsUntilWritable(
+  server: Cluster,
+  pool: Pool,
+  write: (insert: string) => Promise<unknown>,
+): Promise<void> {
+  await server.setting(READ_ONLY, 'on')
+  const id = randomUUID()
+  const written = unattended(write(insertOf(id)))
+  await untilRefused(pool)
+  await server.resetSetting(READ_ONLY)
+  await settles(written, 'the write')
+  expect(await countOf(server, id)).toBe(1)
+}
+
 /** What a session of PostgreSQL 13, or a pooler that passes on little, doesn't report. */
 const UNREPORTED = new Set([READ_ONLY, 'in_hot_standby'])
 
@@ -64,13 +79,7 @@ describe.each([
     `Holdfast: a write to a server ${what} and was set read only waits until it takes writes, through $way`,
     async ({ run }, { server, direct }) => {
       await using pool = await written(holdfast({ ...direct, ...options, max: CONNECTIONS }))
-      await server.setting(READ_ONLY, 'on')
-      const id = randomUUID()
-      const write = unattended(run(pool, insertOf(id)))
-      await untilRefused(pool)
-      await server.resetSetting(READ_ONLY)
-      await settles(write, 'the write')
-      expect(await countOf(server, id)).toBe(1)
+      await waitsUntilWritable(server, pool, (insert) => run(pool, insert))
     },
   )
 
@@ -79,13 +88,7 @@ describe.each([
     direct,
   }) => {
     await using pool = await written(holdfast({ ...direct, ...options, max: CONNECTIONS }))
-    await server.setting(READ_ONLY, 'on')
-    const id = randomUUID()
-    const paid = unattended(pool.transaction((tx) => tx.query(insertOf(id))))
-    await untilRefused(pool)
-    await server.resetSetting(READ_ONLY)
-    await settles(paid, 'the transaction')
-    expect(await countOf(server, id)).toBe(1)
+    await waitsUntilWritable(server, pool, (insert) => pool.transaction((tx) => tx.query(insert)))
   })
 })
 
@@ -93,13 +96,7 @@ test.for(WAYS)(
   'Holdfast: a transactional write to a server that was set read only waits, and is written once, through $way',
   async ({ run }, { server, direct }) => {
     await using pool = await written(holdfast({ ...direct, max: CONNECTIONS, transactionalWrites: true }))
-    await server.setting(READ_ONLY, 'on')
-    const id = randomUUID()
-    const write = unattended(run(pool, insertOf(id)))
-    await untilRefused(pool)
-    await server.resetSetting(READ_ONLY)
-    await settles(write, 'the write')
-    expect(await countOf(server, id)).toBe(1)
+    await waitsUntilWritable(server, pool, (insert) => run(pool, insert))
   },
 )
 

@@ -1,22 +1,11 @@
-import { CommitOutcomeUnknownError, ConnectError, type PoolOptions, PoolTimeoutError } from '@holdfast/core'
+import { CommitOutcomeUnknownError, ConnectError, PoolTimeoutError } from '@holdfast/core'
 import pg from 'pg'
 import { expect } from 'vitest'
-import { AimedProxy, type Cluster, FaultProxy, until } from '../support/index.ts'
+import { AimedProxy, FaultProxy, until } from '../support/index.ts'
 import { test } from './support/failover-test.ts'
+import { listOf } from './support/host-list.ts'
 import { holdfast } from './support/pools.ts'
 import { rejection, settles, unattended } from './support/settling.ts'
-
-/** A pool that knows all of these servers, by a URL as libpq writes it. */
-function listOf(
-  addresses: readonly { readonly host: string; readonly port: number }[],
-  { url: ofOne }: Cluster,
-  options: PoolOptions = {},
-): PoolOptions {
-  const url = new URL(ofOne)
-  const hosts = addresses.map(({ host, port }) => `${host}:${port}`).join()
-  const connectionString = `postgres://${url.username}:${url.password}@${hosts}${url.pathname}${url.search}`
-  return { connectionString, targetSessionAttrs: 'read-write', ...options }
-}
 
 test('stock pg.Pool takes no list of hosts', async ({ primary, standby }) => {
   const { connectionString } = listOf([standby, primary], primary)

@@ -1,6 +1,6 @@
 import { engineOf, type Pool } from './pool.ts'
 import type { MeasureListener } from './telemetry/counts.ts'
-import { stackOf } from './thrown.ts'
+import { warnOfListener } from './telemetry/events.ts'
 
 /**
  * For metrics: tells this listener how long each caller has waited for a connection, how long each lease has lasted, and how long
@@ -12,10 +12,7 @@ export function measure(pool: Pool, listener: MeasureListener): () => void {
     try {
       listener(measured, millis)
     } catch (error) {
-      process.emitWarning(`A listener of measure() threw: ${stackOf(error)}`, {
-        type: 'HoldfastWarning',
-        code: 'HOLDFAST_LISTENER_THREW',
-      })
+      warnOfListener('A listener of measure() threw', error)
     }
   })
 }

@@ -15,8 +15,8 @@ const DURATIONS = [
 /**
  * Gives the state of a pool to a meter of OpenTelemetry, under the names of its semantic conventions
  * (`db.client.connection.count`, `.idle.max`, `.idle.min`, `.max`, `.pending_requests`, `.timeouts`, `.create_time`, `.wait_time`,
- * `.use_time`), with the option `name` as `db.client.connection.pool.name`. It loads
- * nothing of OpenTelemetry, and costs a pool that isn't observed nothing.
+ * `.use_time`), with the option `name` as `db.client.connection.pool.name`. It loads nothing of OpenTelemetry, and costs a pool
+ * that isn't observed nothing.
  *
  * @param attributes are added to each measurement
  * @returns a function that ends it

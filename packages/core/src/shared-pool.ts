@@ -1,6 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import { OptionsError } from './errors.ts'
+import { Problems } from './options/check.ts'
 import type { PoolOptions } from './options/pool-options.ts'
+import { nonEmptyName } from './options/read-values.ts'
 import { Pool } from './pool.ts'
 
 /** A registered symbol, since a bundler may have loaded several copies of the package. */
@@ -28,7 +30,9 @@ interface Shared {
  * ```
  */
 export function sharedPool(name: string, options: PoolOptions = {}): Pool {
-  if (typeof name !== 'string' || name === '') throw new OptionsError([`\`name\` must be a name, got ${typeof name}.`])
+  const problems = new Problems()
+  nonEmptyName('name', name, problems)
+  if (problems.found.length > 0) throw new OptionsError(problems.found)
   const pools = poolsOfProcess()
   const former = pools.get(name)
   if (former && !former.pool.ending && isDeepStrictEqual(former.options, options)) return former.pool

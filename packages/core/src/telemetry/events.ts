@@ -281,17 +281,15 @@ export class Publisher {
       try {
         if (questionOf(wants, event.type)()) subscriber(event)
       } catch (error) {
-        // A listener's bug must cost neither a connection nor the caller that waits for it.
-        process.emitWarning(
-          `A listener of pool '${escaped(this.#poolName)}' threw on ${event.type}: ${stackOf(error)}`,
-          {
-            type: 'HoldfastWarning',
-            code: 'HOLDFAST_LISTENER_THREW',
-          },
-        )
+        warnOfListener(`A listener of pool '${escaped(this.#poolName)}' threw on ${event.type}`, error)
       }
     }
   }
+}
+
+/** Tells that a listener threw. Its bug must cost neither a connection nor the caller that waits for it. */
+export function warnOfListener(what: string, error: unknown): void {
+  process.emitWarning(`${what}: ${stackOf(error)}`, { type: 'HoldfastWarning', code: 'HOLDFAST_LISTENER_THREW' })
 }
 
 function questionOf(wants: Wants, type: PoolEventType): () => boolean {
