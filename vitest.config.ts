@@ -88,15 +88,15 @@ export default defineConfig({
               },
             },
           ]),
-      // Only when asked for (`npm run test:pgbouncer`): it must be installed.
-      ...(process.env.HOLDFAST_TEST_PGBOUNCER === undefined
+      // Only when asked for (`npm run test:pooler`): it must be installed.
+      ...(process.env.HOLDFAST_TEST_POOLER === undefined
         ? []
         : [
             {
               extends: true as const,
               test: {
-                name: 'pgbouncer',
-                include: ['test/pgbouncer/**/*.test.ts'],
+                name: 'pooler',
+                include: ['test/pooler/**/*.test.ts'],
                 pool: 'forks' as const,
                 maxWorkers: 1,
                 testTimeout: 90_000,
