@@ -5,55 +5,26 @@ import { HostList } from './connect/host-list.ts'
 import { inTime, lookForPromotion, loseOthers } from './connect/promotion.ts'
 import type { Connection } from './connection/connection.ts'
 import { ask } from './connection/question.ts'
+import { KnownPooler } from './driver/known-pooler.ts'
 import { reachesAddress } from './driver/reach.ts'
 import { Engine } from './engine/engine.ts'
 import { availableConnections, isNearlyFull, knownWorkers } from './guard/capacity.ts'
 import { ProcessGuard } from './guard/process-guard.ts'
 import { addressOf, type Host } from './options/hosts.ts'
-import type { Logger, PoolOptions } from './options/pool-options.ts'
-import type { EchoLevel, Watch } from './options/read-values.ts'
+import type { PoolOptions } from './options/pool-options.ts'
+import type { Watch } from './options/read-values.ts'
 import type { ResolvedOptions } from './options/resolved-options.ts'
 import { severityOf } from './policy/classify-error.ts'
 import { deathError, reachOfDeath } from './policy/death.ts'
 import { INTERNAL_QUERY_TIMEOUT_MILLIS } from './policy/reset.ts'
 import { publishRetry } from './rerun/reruns.ts'
 import { type Clock, systemClock } from './runtime/clock.ts'
-import { counting } from './telemetry/counting.ts'
-import { diagnosticsChannel } from './telemetry/diagnostics-channel.ts'
-import { echo } from './telemetry/echo.ts'
 import { type PoolEventType, Publisher } from './telemetry/events.ts'
 import { pgEvents } from './telemetry/pg-events.ts'
 import type { PoolStatus } from './telemetry/status.ts'
-import { warnings } from './telemetry/warnings.ts'
+import { subscribeAll } from './telemetry/subscribe-all.ts'
 import { AskingSession, type SessionAside } from './watch/asking-session.ts'
 import { Watcher } from './watch/watcher.ts'
-
-/** What the listeners of a pool need to know of it. */
-export interface SubscribeAllParts {
-  /** The options that they use. */
-  readonly options: {
-    readonly name: string
-    readonly echo: EchoLevel
-    readonly logger: Logger | undefined
-    readonly connectRetry: object | false
-    readonly connectionTimeoutMillis: number
-  }
-  readonly clock: Pick<Clock, 'now'>
-  readonly status: () => PoolStatus
-}
-
-/**
- * Subscribes the warnings, the echo, and the diagnostics channels. Call it before subscribing code that may use the pool:
- * what such code does would otherwise be logged before the event that caused it.
- */
-export function subscribeAll(publisher: Publisher, { options, clock, status }: SubscribeAllParts): void {
-  const { name, logger } = options
-  publisher.counts.since = clock.now()
-  const listeners = [counting(publisher.counts), warnings({ ...options, clock })]
-  if (options.echo) listeners.push(echo({ name, level: options.echo, logger: logger ?? console, status }))
-  listeners.push(diagnosticsChannel(name))
-  for (const listener of listeners) publisher.subscribe(listener.subscriber, listener.wants)
-}
 
 /** How long a lost COMMIT is asked for if callers have no deadline. */
 const LONGEST_RESOLVE_MILLIS = 60_000
@@ -163,6 +134,24 @@ function hostListOf(options: ResolvedOptions, clock: Clock): HostList | undefine
 /** A single host: the driver reads where it is. */
 const AS_GIVEN: Host = { host: undefined, port: undefined }
 
+/** What is known of a pooler in front of the server. What it shows is published. */
+function poolerOf({ pooler: option, resetOnReturn }: ResolvedOptions, publisher: Publisher): KnownPooler {
+  const pooler = new KnownPooler(option)
+  const checkReset = (): void => {
+    const isOfSession = resetOnReturn === 'session' || resetOnReturn === 'discard'
+    if (pooler.isPerTransaction && isOfSession) pooler.needs('reset')
+  }
+  pooler.listener = {
+    onFound: (found) => {
+      publisher.publish({ type: 'pooler-found', ...found })
+      checkReset()
+    },
+    onNeed: (need) => publisher.publish({ type: 'session-needed', need }),
+  }
+  checkReset()
+  return pooler
+}
+
 /** The pool, as the subscribers know it. */
 export interface ComposedPool extends NodeJS.EventEmitter {
   status(): PoolStatus
@@ -208,9 +197,11 @@ export function composeEngine(
   // DISCARD ALL drops prepared statements after each lease.
   const prepare = options.resetOnReturn === 'discard' ? false : options.prepare
   const hosts = hostListOf(options, clock)
+  const pooler = poolerOf(options, publisher)
   const connector: Connector = new Connector(
     {
       hosts,
+      pooler,
       onHostChanged: ({ from, to, role, isPromoted }) => {
         publisher.publish({ type: 'host-changed', from: addressOf(from), to: addressOf(to), role })
         if (isPromoted) loseOthers(engine.inventory.all(), to)
@@ -261,6 +252,8 @@ export function composeEngine(
   /** Warns once if the pools of this service can want more connections than the server grants. */
   async function checkCapacity(connection: Connection): Promise<void> {
     const { max } = options
+    // A pooler has limits of its own, and is there to take more clients than the server does.
+    if (pooler.isThere) return
     // A server that isn't PostgreSQL, or that refuses the question, gives no answer.
     const available = await availableConnections(askOver(connection)).catch(() => undefined)
     const workers = knownWorkers()

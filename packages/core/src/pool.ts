@@ -331,7 +331,17 @@ function poolStatus(
   const { name, max, maxIdle } = options
   const { longestLease, ...counts } = inventory.occupancy(systemClock.now())
   const { size } = inventory
-  const counted = { name, pid: process.pid, max, maxIdle, size, ...counts, waiting: waitingCount, isClosed }
+  const counted = {
+    name,
+    pid: process.pid,
+    max,
+    maxIdle,
+    size,
+    ...counts,
+    waiting: waitingCount,
+    isClosed,
+    pooler: connector.pooler.kind,
+  }
   const { hosts } = connector
   return statusOf(hosts && options.hosts.length > 0 ? { ...counted, hosts: hosts.status } : counted)
 }

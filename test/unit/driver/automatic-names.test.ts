@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { KnownPooler } from '../../../packages/core/src/driver/known-pooler.ts'
 import { leased } from '../connection/connection-fixture.ts'
 
 const TEXT = 'select $1::int'
@@ -33,6 +34,23 @@ test('nothing is asked and nothing is named without `prepare`, and in a pipeline
     expect(server.backend().received).toEqual(Array.from({ length: 10 }, () => TEXT))
     expect(server.backend().wire.submittedNamedStatements).toEqual({})
   }
+})
+
+test('where a pooler was given, nothing is asked, and nothing is named', async () => {
+  using fixture = await leased({ prepare, pooler: new KnownPooler('session') })
+  const { server, connection } = fixture
+  server.backend().received.length = 0 // The ping of the login.
+  for (let time = 0; time < 10; time++) await connection.client.query(TEXT, [time])
+  expect(server.backend().received).toEqual(Array.from({ length: 10 }, () => TEXT))
+  expect(server.backend().wire.submittedNamedStatements).toEqual({})
+})
+
+test('where it was said that there is no pooler, the statement is named, and the session is asked once in passing', async () => {
+  using fixture = await leased({ prepare, pooler: new KnownPooler('none') })
+  const { server, connection } = fixture
+  for (let time = 0; time < 10; time++) await connection.client.query(TEXT, [time])
+  expect(server.backend().received.filter((text) => text === QUESTION)).toHaveLength(1)
+  expect([...server.backend().wire.named]).toEqual([TEXT])
 })
 
 test('by `true` nothing is asked, and the statement is named', async () => {

@@ -1,6 +1,7 @@
 import { Connector, type ConnectorOptions } from '../../../packages/core/src/connect/connector.ts'
 import { HostList } from '../../../packages/core/src/connect/host-list.ts'
 import type { Connection } from '../../../packages/core/src/connection/connection.ts'
+import { KnownPooler } from '../../../packages/core/src/driver/known-pooler.ts'
 import { Engine } from '../../../packages/core/src/engine/engine.ts'
 import type { Capacity } from '../../../packages/core/src/engine/engine-context.ts'
 import { ProcessGuard } from '../../../packages/core/src/guard/process-guard.ts'
@@ -72,6 +73,7 @@ export class EngineFixture implements Disposable {
         clientConfig: () => ({ host: 'db.example', port: 5432, database: 'app' }),
         Client: server.Client,
         hosts: resolved.hosts.length > 0 ? new HostList(resolved, clock) : undefined,
+        pooler: new KnownPooler(resolved.pooler),
         connectionTimeoutMillis: resolved.connectionTimeoutMillis,
         queryTimeoutMillis: resolved.queryTimeoutMillis,
         allowExitOnIdle: resolved.allowExitOnIdle,

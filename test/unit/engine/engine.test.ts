@@ -209,6 +209,35 @@ describe('the pre-ping', () => {
     expect(call.leased.id).toBe(7)
   })
 
+  test('behind a pooler a ping may take 5 s, and a late one ends only its own connection', async () => {
+    using fixture = new EngineFixture({ max: 6, pooler: 'session', idleTimeoutMillis: 0 })
+    await fixture.fill(6)
+    await fixture.clock.advance(500)
+    for (const backend of fixture.server.backends) backend.silent = true
+
+    const call = fixture.acquire()
+    await fixture.clock.advance(4999)
+    expect(fixture.retired).toEqual([])
+    await fixture.clock.advance(1)
+    expect(fixture.retired).toEqual(['6 lost'])
+    // One is opened in its place while the next one is pinged.
+    expect(call.leased.id).toBe(7)
+    expect(fixture.counts.total).toBe(6)
+  })
+
+  test('behind a pooler a ping has the time that the user gave it, and any number may be late', async () => {
+    using fixture = new EngineFixture({ max: 6, pooler: 'transaction', prePing: { timeoutMillis: 100 } })
+    await fixture.fill(6)
+    await fixture.clock.advance(500)
+    for (const id of [3, 4, 5, 6]) fixture.server.backend(id).silent = true
+
+    const calls = fixture.acquireMany(4)
+    await fixture.clock.advance(100)
+    expect(fixture.retired).toEqual(['6 lost', '5 lost', '4 lost', '3 lost'])
+    await fixture.clock.advance(0)
+    expect(calls.every(({ connection }) => connection !== undefined)).toBe(true)
+  })
+
   test('counts failed pings from 0 again after one that was answered', async () => {
     using fixture = new EngineFixture({ max: 6, invalidateOnDisconnect: 'one', prePing: { timeoutMillis: 100 } })
     await fixture.fill(6)

@@ -91,7 +91,7 @@ describe('a waiter whose statement never ran', () => {
 describe('after a pooler has said that its server is away,', () => {
   const away = serverError('08P01', 'server login has been failing, try again later (server_login_retry)', 'FATAL')
 
-  test("after a pooler's server went away, each connection must answer a ping before its lease, until one has answered", async () => {
+  test("after a pooler's server went away, each open connection must answer a ping before its lease, until one has answered", async () => {
     using fixture = new EngineFixture({ max: 2, prePing: false })
     const [first, second] = [await fixture.lease(), await fixture.lease()]
     fixture.server.backend(1).terminate(away)
@@ -100,10 +100,21 @@ describe('after a pooler has said that its server is away,', () => {
     await fixture.clock.advance(0)
     expect(fixture.server.backend(2).received).toEqual([';'])
     expect(waiter.leased.id).toBe(2)
+    waiter.release()
+    expect(fixture.acquire().leased.id).toBe(2)
+    expect(fixture.server.backend(2).received).toEqual([';'])
     first.release()
-    const next = await fixture.lease()
-    expect(next.leased.id).toBe(3)
-    expect(fixture.server.backend(3).received).toEqual([])
+  })
+
+  test('after a pooler has said what only poolers say, each new connection must answer a ping', async () => {
+    using fixture = new EngineFixture({ max: 2, prePing: false })
+    const first = await fixture.lease()
+    fixture.server.backend(1).terminate(away)
+    first.release()
+    for (const id of [2, 3]) {
+      await fixture.lease()
+      expect(fixture.server.backend(id).received).toEqual([';'])
+    }
   })
 
   test("after a pooler's server went away, a new connection is pinged too, and only one is opened while there is no answer", async () => {

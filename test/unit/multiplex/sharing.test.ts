@@ -138,6 +138,15 @@ describe('a read when all connections are in use', () => {
     expect(backend.received).toEqual(['select 1'])
   })
 
+  test.each(['session', 'transaction'] as const)('is not sent anywhere with `pooler: %s`', async (pooler) => {
+    using fixture = await sharedEngine({ pooler })
+    const backend = fixture.server.backend(1)
+    backend.silent = true
+    new Call(fixture, 'select 1')
+    new Call(fixture, 'select 2')
+    expect(backend.received.slice(-1)).toEqual(['select 1'])
+  })
+
   test('is not sent to a connection that was invalidated', async () => {
     using fixture = await sharedEngine()
     const backend = fixture.server.backend(1)

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { POOLER_WORDS, poolerMeaning } from '../../../packages/core/src/policy/pooler-words.ts'
+import { isOfPooler, POOLER_WORDS, poolerMeaning } from '../../../packages/core/src/policy/pooler-words.ts'
 import { mayConnectAgain } from '../../../packages/core/src/policy/retry.ts'
 import { serverError } from '../../support/fake-client.ts'
 import { POOLER_SAYINGS } from '../../support/pooler-sayings.ts'
@@ -40,6 +40,12 @@ test.each([
   ['XX000', 'could not open relation'],
 ])('FATAL %s "%s" is no word of a pooler', (code, message) => {
   expect(poolerMeaning(serverError(code, message, 'FATAL'))).toBeUndefined()
+})
+
+test('a refused login shows a pooler only if the words are those of one', () => {
+  expect(isOfPooler(serverError('08P01', 'no more connections allowed (max_client_conn)', 'FATAL'))).toBe(true)
+  expect(isOfPooler(serverError('53300', 'sorry, too many clients already', 'FATAL'))).toBe(false)
+  expect(isOfPooler(serverError('08P01', 'query_wait_timeout', 'ERROR'))).toBe(false)
 })
 
 test.each([undefined, null, 'query_wait_timeout', new Error('query_wait_timeout')])(

@@ -36,9 +36,9 @@ describe('the cause of a loss', () => {
 
 describe('what a loss means for the others', () => {
   const lost = { wasInvalid: false, wasPinged: false, isFailedSuspect: false, isOnlyOne: false }
-  const all = { invalidateOnDisconnect: 'all', mayPing: true } as const
-  const suspect = { invalidateOnDisconnect: 'suspect', mayPing: true } as const
-  const one = { invalidateOnDisconnect: 'one', mayPing: true } as const
+  const all = { invalidateOnDisconnect: 'all', mayPing: true, isPooled: false } as const
+  const suspect = { invalidateOnDisconnect: 'suspect', mayPing: true, isPooled: false } as const
+  const one = { invalidateOnDisconnect: 'one', mayPing: true, isPooled: false } as const
   const policies = { all, suspect, one, 'suspect without pings': { ...suspect, mayPing: false } }
 
   test.each<{ what: string; reach: LossReach; facts?: Partial<typeof lost>; expected: string[] }>([
@@ -76,6 +76,12 @@ describe('what a loss means for the others', () => {
     },
     { what: 'by a restart', reach: 'all', expected: ['retire all', 'retire older', 'none', 'retire all'] },
     {
+      what: 'by a ping that is late',
+      reach: 'silent',
+      facts: { wasPinged: true },
+      expected: ['retire all', 'retire older', 'none', 'retire all'],
+    },
+    {
       what: 'of one that was invalidated before',
       reach: 'all',
       facts: { wasInvalid: true, wasPinged: true },
@@ -86,5 +92,13 @@ describe('what a loss means for the others', () => {
     expect(Object.fromEntries(Object.keys(policies).map((name, index) => [name, seen[index]]))).toEqual(
       Object.fromEntries(Object.keys(policies).map((name, index) => [name, expected[index]])),
     )
+  })
+
+  test('behind a pooler a ping that is late means nothing for the others, and one that fails means the same', () => {
+    const pinged = { ...lost, wasPinged: true }
+    for (const policy of [all, suspect]) {
+      expect(consequenceOf('silent', pinged, { ...policy, isPooled: true })).toBe('none')
+      expect(consequenceOf('unclear', pinged, { ...policy, isPooled: true })).toMatch(/^retire/)
+    }
   })
 })

@@ -38,6 +38,8 @@ const SAMPLES: Samples = {
   'capacity-exceeded': { max: 10, workers: 4, available: 30 },
   'pool-overloaded': { waiting: 40, targetMillis: 50 },
   'host-changed': { from: { host: 'h1', port: 5432 }, to: { host: 'h2', port: 5433 }, role: 'primary' },
+  'pooler-found': { pooler: 'some', by: 'process', option: 'none' },
+  'session-needed': { need: 'listen' },
   'standby-refused-write': { host: { host: 'h2', port: 5433 } },
   recovered: { afterMillis: 4321, failedAttempts: 12 },
   'transaction-retried': { attempt: 2, error: conflict(), pausedMillis: 57.2 },

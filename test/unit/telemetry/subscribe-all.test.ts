@@ -1,9 +1,9 @@
 import diagnostics_channel from 'node:diagnostics_channel'
 import { afterEach, beforeEach, expect, type MockInstance, test, vi } from 'vitest'
-import { subscribeAll } from '../../../packages/core/src/compose.ts'
 import type { Logger } from '../../../packages/core/src/options/pool-options.ts'
 import { Publisher } from '../../../packages/core/src/telemetry/events.ts'
 import { statusOf } from '../../../packages/core/src/telemetry/status.ts'
+import { subscribeAll } from '../../../packages/core/src/telemetry/subscribe-all.ts'
 import { RecordingLogger } from './recording-logger.ts'
 import { sample, TYPES } from './sample-events.ts'
 

@@ -188,6 +188,32 @@ describe('a server that cannot be reached', () => {
   })
 })
 
+describe('a pooler', () => {
+  test('a pooler that is found is no news, unless the user has said that there is none: then it is told once', () => {
+    const { tell, said } = warner()
+    tell(
+      sample('pooler-found', { option: 'auto' }),
+      sample('pooler-found', { option: 'session', pooler: 'transaction' }),
+    )
+    expect(said()).toEqual([])
+    tell(sample('pooler-found'), sample('pooler-found', { pooler: 'transaction' }))
+    expect(said()).toEqual([
+      'There is a pooler in front of the server: another process serves a session than its login has named. ' +
+        "Set pooler: 'session' or 'transaction'",
+    ])
+  })
+
+  test.each([
+    ['listen', /LISTEN hears nothing/],
+    ['lock', /advisory lock.* pg_advisory_xact_lock/],
+    ['reset', /resetOnReturn.* 'rollback'/],
+  ] as const)('what can not work where each transaction has another session is named: %s', (need, text) => {
+    const { tell, said } = warner()
+    tell(sample('session-needed', { need }))
+    expect(said()).toEqual([expect.stringMatching(text)])
+  })
+})
+
 test('no other event is wanted or warned about', () => {
   const { wants, tell, said } = warner()
   const HEARD = [
@@ -196,6 +222,8 @@ test('no other event is wanted or warned about', () => {
     'connection-leak-suspected',
     'transaction-left-open',
     'capacity-exceeded',
+    'pooler-found',
+    'session-needed',
     'standby-refused-write',
     'prepare-stopped',
   ]
@@ -210,6 +238,8 @@ test.each<[PoolEvent, string]>([
   [sample('connection-released', { wasOverdue: true }), 'HOLDFAST_LATE_RELEASE'],
   [sample('capacity-exceeded'), 'HOLDFAST_CAPACITY_EXCEEDED'],
   [sample('standby-refused-write'), 'HOLDFAST_STANDBY'],
+  [sample('pooler-found'), 'HOLDFAST_POOLER'],
+  [sample('session-needed'), 'HOLDFAST_SESSION_NEEDED'],
   [sample('connect-failed'), 'HOLDFAST_CONNECT_FAILED'],
 ])('with a logger, $0.type is warned of with its code, %1', (event, code) => {
   const logger = new RecordingLogger()

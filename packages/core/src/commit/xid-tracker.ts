@@ -28,7 +28,7 @@ export interface TrackedSession {
   /** As the protocol names it at the login. */
   readonly backendPid: number | null
   /** Takes note of the process that serves it, by the server's word. */
-  servedBy?(pid: number): void
+  servedBy?(pid: number | undefined): void
   /** Whether the server has answered everything, so that a probe that is enqueued now is sent now. */
   readonly isIdle: boolean
   /** Sends a probe when everything before it is answered. */
@@ -215,6 +215,7 @@ export class XidTracker {
 
   #learn({ xid, pid, server }: Row): void {
     if (server !== undefined) this.#server = readServer(server)
+    if (this.#isPooled) this.#session.servedBy?.(numberIn(pid))
     if (xid === null) return
     const transactionId = digitsIn(xid)
     if (transactionId && this.#server && this.#server.backendPid === numberIn(pid))

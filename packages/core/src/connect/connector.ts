@@ -12,6 +12,7 @@ import { AutomaticNames } from '../driver/automatic-names.ts'
 import { FrequentTexts, type PrepareSettings, type PrepareStopped } from '../driver/frequent-texts.ts'
 import { clarified, guardClient } from '../driver/guarded-reading.ts'
 import { endOf } from '../driver/internals.ts'
+import { KnownPooler } from '../driver/known-pooler.ts'
 import { openSocketBy, refuseLateOpening } from '../driver/login-progress.ts'
 import { rememberShapes } from '../driver/row-shape.ts'
 import { DriverSession } from '../driver/session.ts'
@@ -66,6 +67,8 @@ export interface ConnectorOptions {
   readonly connectionTimeoutMillis: number
   /** The hosts that it looks for one that suits; undefined if there is a single one, in any role. */
   readonly hosts?: HostList | undefined
+  /** What is known of a pooler in front of the server; by default nothing. */
+  readonly pooler?: KnownPooler | undefined
   /** Called when connections lead to another host than before. */
   readonly onHostChanged?: ((change: HostChange) => void) | undefined
   /** Called once, when a standby has refused a write, and any host suits. */
@@ -107,14 +110,15 @@ export class Connector {
   readonly #patienceMillis: number
   /** Whether the driver sends all statements, one at a time, so that the pool may send one earlier. */
   readonly mayPipeline: boolean
+  /** What is known of a pooler in front of the server. */
+  readonly pooler: KnownPooler
   #lastId = 0
-  /** Whether a session was served by another process than the one that was named at its login. */
-  #isBehindPooler = false
 
   /** @throws {OptionsError} if the client class can't be used. */
   constructor(options: ConnectorOptions, clock: Clock) {
     this.#options = options
     this.#clock = clock
+    this.pooler = options.pooler ?? new KnownPooler()
     this.#clientClass = physicalClientClass(options.Client)
     this.#patienceMillis = Math.min(options.connectionTimeoutMillis, LONGEST_QUESTION_MILLIS)
     const { pipeline, stream } = options.clientConfig()
@@ -132,6 +136,7 @@ export class Connector {
       clientPerLease: options.clientPerLease,
       enclosesWrites: options.transactionalWrites,
       primary: this.#knownPrimary(),
+      pooler: this.pooler,
       prepared: {
         epoch: 0,
         onRerun: options.onStatementRerun,
@@ -190,20 +195,19 @@ export class Connector {
 
   async #logIn(connection: Connection): Promise<boolean> {
     await this.#connect(connection)
-    const isPinged = this.#isBehindPooler
+    const isPinged = this.pooler.isThere
     if (isPinged) await this.prove(connection)
     await checkRole(connection, {
       clock: this.#clock,
       patienceMillis: this.#patienceMillis,
       hosts: this.#options.hosts,
-      isBehindPooler: this.#isBehindPooler,
+      isBehindPooler: this.pooler.isThere,
     })
     connection.serverRole.begin()
     const { watch, isConnectionCheckAsked, clientConnectionCheckMillis } = this.#options
     if (!watch || !this.#settings.watch) return isPinged
     const checkMillis = isConnectionCheckAsked ? clientConnectionCheckMillis : 0
     await identify(connection, { watch, clock: this.#clock, millis: LONGEST_QUESTION_MILLIS, checkMillis })
-    this.#isBehindPooler ||= connection.session.isDirect === false
     return isPinged
   }
 

@@ -37,7 +37,7 @@ export async function identify(
   connection: Connection,
   { watch, clock, millis, checkMillis }: IdentifyParts,
 ): Promise<void> {
-  if (watch.isRefused) return
+  if (watch.isRefused || connection.session.isDirect === false) return
   const askedAt = clock.now()
   try {
     const found = readIdentity(

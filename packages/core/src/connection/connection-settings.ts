@@ -1,6 +1,7 @@
 import type { CommitSettings } from '../commit/settle.ts'
 import type { SocketSource } from '../driver/cancel-request.ts'
 import type { EndClient } from '../driver/internals.ts'
+import type { KnownPooler } from '../driver/known-pooler.ts'
 import type { PreparedKnown } from '../driver/prepared-statements.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { KnownPrimary } from './server-role.ts'
@@ -25,6 +26,8 @@ export interface ConnectionSettings {
   readonly commits: CommitSettings | undefined
   /** The watch over silent statements; undefined if the pool has none. */
   readonly watch: { readonly isAwake: boolean; wake(): void } | undefined
+  /** What is known of a pooler in front of the server, shared by the connections of a pool. */
+  readonly pooler: KnownPooler
   /** What is known of the servers, shared by the connections of a pool. */
   readonly primary: KnownPrimary
   /** What is known of prepared statements, shared by the connections of a pool. */

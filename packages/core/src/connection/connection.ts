@@ -93,7 +93,7 @@ export class Connection implements ClientOwner, LeaseOwner, StatementOwner {
     this.statements = new Statements(this, settings)
     this.#lossRecord = new LossRecord(this, settings)
     this.client = makeClient(this)
-    this.session = new DriverSession(this.client)
+    this.session = new DriverSession(this.client, settings.pooler)
     this.answers = new AnswersSoFar(this.client)
     this.#makeLeasedClient = leasedClientFactory(this.client, settings.clientPerLease)
     this.pipeline = new Pipeline(this.client)

@@ -1,6 +1,7 @@
 import { type CommitSettings, fenceLost, type ResolvedCommit, settleCommit } from '../commit/settle.ts'
 import type { XidTracker } from '../commit/xid-tracker.ts'
 import type { AnswerSoFar, AnswersSoFar } from '../driver/answer-so-far.ts'
+import type { KnownPooler } from '../driver/known-pooler.ts'
 import type { DriverSession } from '../driver/session.ts'
 import type { Loss, StatementOutcome } from '../errors.ts'
 import type { Candidate } from '../options/hosts.ts'
@@ -29,6 +30,7 @@ export interface LossOwner {
 export interface LossSettings {
   readonly clock: Clock
   readonly commits: CommitSettings | undefined
+  readonly pooler: KnownPooler
 }
 
 /** The loss of a connection: what it means for the statements and the transaction that were under way. */
@@ -50,6 +52,7 @@ export class LossRecord {
   record(cause: unknown, mayHaveStatements: boolean): Loss {
     const { answers, lease, session, serverRole, statements } = this.#owner
     const { inFlight } = statements
+    orDefault(() => this.#settings.pooler.ended(cause), undefined)
     const status = session.transactionStatus
     // A statement that failed in a transaction which had failed before has done nothing.
     if (session.isReady || status === 'E') inFlight.forgetFailed()

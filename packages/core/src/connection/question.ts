@@ -52,7 +52,7 @@ export function runInternal(
     const cancel = afterPatience(clock, timeoutMillis, 'nothing', () => {
       const late = new Error(`No answer to ${nameOf(sql)} within ${timeoutMillis} ms`)
       // A server that answers no ping is dead, and so most likely are all connections to it. A statement may just be slow.
-      if (sql === PING) connection.markLost(late, 'all')
+      if (sql === PING) connection.markLost(late, 'silent')
       else connection.markLost(late, 'suspect', true)
     })
     const done: StatementDone = (error, result) => {

@@ -2,6 +2,7 @@ import type { QueryResult } from 'pg'
 import type { CommitSettings } from '../commit/settle.ts'
 import type { XidTracker } from '../commit/xid-tracker.ts'
 import type { AnswersSoFar } from '../driver/answer-so-far.ts'
+import type { KnownPooler } from '../driver/known-pooler.ts'
 import type { DriverSession } from '../driver/session.ts'
 import { type Loss, lossError, type StatementOutcome } from '../errors.ts'
 import { severityOf } from '../policy/classify-error.ts'
@@ -192,6 +193,7 @@ export interface StatementSettings {
   readonly commits: CommitSettings | undefined
   /** The watch over silent statements; undefined if the pool has none. */
   readonly watch?: { readonly isAwake: boolean; wake(): void } | undefined
+  readonly pooler: KnownPooler
   /** Whether each write of a caller runs in a transaction of its own (`transactionalWrites`). */
   readonly enclosesWrites: boolean
 }
@@ -219,8 +221,9 @@ export class Statements {
   /** A statement is about to be given to the driver. */
   begin(text: string | undefined, kind?: StatementForm): Statement {
     const { session, liveness } = this.#owner
-    const { watch } = this.#settings
+    const { watch, pooler } = this.#settings
     if (watch && !watch.isAwake) watch.wake()
+    if (pooler.isPerTransaction && text !== undefined) pooler.sends(text)
     if (session.isReady) this.inFlight.forgetFailed()
     return this.inFlight.begin(text, liveness.epoch, kind)
   }

@@ -49,7 +49,7 @@ class SessionWithPipeline implements TrackedSession {
     return this.#session.backendPid
   }
 
-  servedBy(pid: number): void {
+  servedBy(pid: number | undefined): void {
     this.#session.servedBy(pid)
   }
 

@@ -212,18 +212,20 @@ export class AutomaticNames {
   /** Whether the server is to be asked who serves the session. In a transaction that question would be part of it. */
   #mustAsk(): boolean {
     const { settings, sessions } = this.#texts
-    if (!settings.needsProof || this.#session.isDirect !== undefined || this.#isAsked) return false
+    const { isDirect, hasToldProcess } = this.#session
+    if (!settings.needsProof || isDirect === false || hasToldProcess || this.#isAsked) return false
     return (sessions === 'unknown' || sessions === 'direct') && this.#internals.getTransactionStatus() === 'I'
   }
 
   /**
    * Asks which process serves the session. Through a pooler this is another one than the one that the login has named. Where
-   * another session of the pool has shown that there is no pooler, the question goes into the same write as the statement.
+   * another session of the pool has shown that there is no pooler, or the pool was told so, the question goes into the same
+   * write as the statement.
    * The first one takes a round trip: a pooler may mix up what is sent at once.
    */
   #askBefore(query: WaitingQuery): Question {
     const texts = this.#texts
-    const isInOneWrite = texts.sessions === 'direct'
+    const isInOneWrite = texts.sessions === 'direct' || this.#session.isDirect === true
     this.#isAsked = true
     if (!isInOneWrite) {
       texts.sessions = 'asked'

@@ -5,6 +5,7 @@ import type { Endpoint } from '../errors.ts'
 import type { TransactionStatus } from '../policy/reset.ts'
 import { type DriverInternals, internalsOf } from './internals.ts'
 import { keepListeners, keepListening } from './kept-listeners.ts'
+import { KnownPooler } from './known-pooler.ts'
 
 /** What the server says of one of its settings. */
 interface ParameterStatus {
@@ -19,11 +20,15 @@ interface ParameterStatus {
 export class DriverSession {
   readonly #client: Client
   readonly #internals: DriverInternals
-  #isDirect: boolean | undefined
+  readonly #pooler: KnownPooler
+  /** The process that served it when it was last asked, as digits. */
+  #server: string | undefined
 
-  constructor(client: Client) {
+  /** `pooler`: what is known of a pooler, shared by the connections of a pool. */
+  constructor(client: Client, pooler: KnownPooler = new KnownPooler()) {
     this.#client = client
     this.#internals = internalsOf(client)
+    this.#pooler = pooler
   }
 
   /** Whether the server has answered everything that was sent (ReadyForQuery). */
@@ -41,16 +46,28 @@ export class DriverSession {
 
   /**
    * Whether the server itself is at the other end, and no pooler that may serve each statement by another session. Undefined
-   * until the server was asked.
+   * until the server was asked, unless the pool knows.
    */
   get isDirect(): boolean | undefined {
-    return this.#isDirect
+    return this.#pooler.isDirect(this.#isServedAsNamed)
+  }
+
+  /** Whether it was asked which process serves it. */
+  get hasToldProcess(): boolean {
+    return this.#server !== undefined
   }
 
   /** What `pg_backend_pid()` answers, as a number or its digits. A pooler has named another process at the login. */
   servedBy(pid: unknown): void {
-    const { backendPid } = this
-    if (pid !== undefined && backendPid !== null) this.#isDirect = String(pid) === String(backendPid)
+    if (pid === undefined || this.backendPid === null) return
+    const before = this.#server
+    this.#server = String(pid)
+    this.#pooler.served(this.#isServedAsNamed === true)
+    if (before !== undefined && before !== this.#server) this.#pooler.moved()
+  }
+
+  get #isServedAsNamed(): boolean | undefined {
+    return this.#server === undefined ? undefined : this.#server === String(this.backendPid)
   }
 
   /** Whether the server has given a key to cancel with: a pooler may give none. */

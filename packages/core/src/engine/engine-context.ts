@@ -20,7 +20,10 @@ export interface Capacity {
 /** What the engine is built from. */
 export interface EngineParts {
   readonly options: ResolvedOptions
-  readonly connector: Pick<Connector, 'make' | 'logIn' | 'prove' | 'runHooks' | 'replayHook' | 'mayPipeline' | 'hosts'>
+  readonly connector: Pick<
+    Connector,
+    'make' | 'logIn' | 'prove' | 'runHooks' | 'replayHook' | 'mayPipeline' | 'hosts' | 'pooler'
+  >
   readonly clock: Clock
   readonly publisher: Publisher
   /** Whether the process was suspended, or has become another one, since the last time this was asked. */

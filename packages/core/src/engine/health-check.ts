@@ -45,10 +45,11 @@ export class HealthCheck {
 
   async #ping(connection: Connection): Promise<void> {
     const { options, clock, publisher } = this.#engine
+    const { pingTimeoutMillis, pooledPingTimeoutMillis } = options
     const startedAt = clock.now()
     this.#take(connection)
     connection.isPinged = true
-    await ping(connection, clock, options.pingTimeoutMillis)
+    await ping(connection, clock, this.#usability.isPooled ? pooledPingTimeoutMillis : pingTimeoutMillis)
     connection.isPinged = false
     if (!connection.is('checking')) return // Lost or invalidated meanwhile: already retired.
     this.#usability.notePingAnswered()

@@ -204,6 +204,11 @@ export const OPTIONS: { readonly [Name in keyof OwnOptions]-?: Option<Name> } = 
     reason: 'A lost connection may leave several writes unknown instead of one.',
     read: checked(oneOf(true, false)),
   },
+  pooler: {
+    default: 'auto',
+    reason: 'What needs a direct session waits until a session has shown that it is one.',
+    read: checked(oneOf('auto', 'none', 'session', 'transaction')),
+  },
   name: { default: 'holdfast', read: checked(nonEmptyName) },
   echo: { default: undefined, read: readEcho },
   logger: { default: undefined, read: checked(checkLogger) },

@@ -49,8 +49,8 @@ export interface PrePingOptions {
   readonly idleMillis?: number | undefined
   /**
    * How long the server may take to answer a ping, in milliseconds. After that the connection is destroyed, and the caller
-   * gets another one. Must be shorter than `connectionTimeoutMillis`. If you don't set it, it is at most half of
-   * `connectionTimeoutMillis`.
+   * gets another one. Must be shorter than `connectionTimeoutMillis`. If you don't set it, it is 5000 behind a pooler, and at most half
+   * of `connectionTimeoutMillis`.
    *
    * @default 1000
    */
@@ -437,6 +437,23 @@ export interface OwnOptions {
    * @default false
    */
   readonly pipelineWrites?: boolean | undefined
+  /**
+   * What is between the pool and its server:
+   * - `'auto'`: the pool finds out. Behind a pooler, the process that serves a session isn't the one that its login named: the
+   *   question of `watch` shows that on the first connection; without `watch` the first transaction does, or the first statement
+   *   with values that is sent for the fifth time. What only a pooler says (PgBouncer, Supavisor, RDS Proxy, pgcat) shows it, too.
+   * - `'none'`: the server itself, so that nothing must be shown first. If a session shows a pooler, that counts, and the pool warns.
+   * - `'session'`, `'transaction'`: a pooler (or proxy) that gives each connection, or each transaction, a session of the server.
+   *
+   * Behind one, nothing is prepared by itself unless `prepare` is `true`, no reads share a connection (`maxPipeline`), a new connection
+   * must answer a ping before it counts as open, and a ping may take 5 seconds (unless you set `prePing.timeoutMillis`): it waits
+   * for a session of the pooler, so a late one condemns only its own connection. Where transactions have sessions of their own, the pool
+   * warns once of what can't work: LISTEN, advisory locks of the session, and `resetOnReturn: 'session'` or `'discard'`. See
+   * [poolers](migrating.md#behind-pgbouncer).
+   *
+   * @default 'auto'
+   */
+  readonly pooler?: 'auto' | 'none' | 'session' | 'transaction' | undefined
   /** The name of this pool in warnings, logs and events. @default 'holdfast' */
   readonly name?: string | undefined
   /**

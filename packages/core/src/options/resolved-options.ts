@@ -1,4 +1,5 @@
 import { OptionsError } from '../errors.ts'
+import { propertyOf } from '../thrown.ts'
 import { checkHook, didYouMean, Problems, readOptions, withoutUndefined } from './check.ts'
 import { addressHint, checkAddress, checkSsl } from './connection-string.ts'
 import { OPTIONS, type OptionValues } from './option-table.ts'
@@ -10,10 +11,15 @@ export interface ResolvedOptions
   readonly maxLifetimeMillis: number
   /** The timeout of every ping, even if `prePing` is off. */
   readonly pingTimeoutMillis: number
+  /** The same behind a pooler, where a ping may wait for a free session. */
+  readonly pooledPingTimeoutMillis: number
   readonly queryTimeoutMillis: number
   /** What to add to a connect error if nothing says where the server is. */
   readonly addressHint: string | undefined
 }
+
+/** How long a ping may take behind a pooler, unless the user says so. In milliseconds. */
+const POOLED_PING_MILLIS = 5000
 
 const NAMES = Object.keys(OPTIONS)
 
@@ -64,10 +70,15 @@ function resolve(given: PoolOptions): ResolvedOptions {
   checkAddress(present, process.env, problems)
   checkSsl(present.ssl, problems)
   if (problems.found.length > 0) throw new OptionsError(problems.found)
+  const { timeoutMillis: pingTimeoutMillis } = values.prePing || OPTIONS.prePing.default
+  const isPingTimeoutGiven = propertyOf(present.prePing, 'timeoutMillis') !== undefined
   return Object.freeze({
     ...values,
     maxLifetimeMillis: maxLifetimeSeconds * 1000,
-    pingTimeoutMillis: (values.prePing || OPTIONS.prePing.default).timeoutMillis,
+    pingTimeoutMillis,
+    pooledPingTimeoutMillis: isPingTimeoutGiven
+      ? pingTimeoutMillis
+      : Math.min(POOLED_PING_MILLIS, values.connectionTimeoutMillis / 2),
     queryTimeoutMillis: present.query_timeout || Number.POSITIVE_INFINITY,
     addressHint: addressHint(given, process.env),
   })

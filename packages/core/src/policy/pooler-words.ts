@@ -120,11 +120,23 @@ const REFUSED_LOGINS: Readonly<Record<string, PoolerMeaning>> = {
 
 /** What it means that a session ended with this error; undefined if the error isn't a pooler's. */
 export function poolerMeaning(error: unknown): PoolerMeaning | undefined {
-  if (severityOf(error) !== 'FATAL' || isOfServer(error)) return undefined
+  if (!mayBeOfPooler(error)) return undefined
+  return knownWords(error)?.meaning ?? REFUSED_LOGINS[codeOf(error) ?? '']
+}
+
+/** Whether these are the words of a pooler, which no server uses. */
+export function isOfPooler(error: unknown): boolean {
+  return mayBeOfPooler(error) && knownWords(error) !== undefined
+}
+
+function mayBeOfPooler(error: unknown): boolean {
+  return severityOf(error) === 'FATAL' && !isOfServer(error)
+}
+
+function knownWords(error: unknown): PoolerWords | undefined {
   const code = codeOf(error)
   const message = messageOf(error)
-  const known = POOLER_WORDS.find((each) => each.code === code && each.words.test(message))
-  return known?.meaning ?? REFUSED_LOGINS[code ?? '']
+  return POOLER_WORDS.find((each) => each.code === code && each.words.test(message))
 }
 
 /** PostgreSQL names the routine in which an error arose. */

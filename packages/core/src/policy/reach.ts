@@ -7,13 +7,14 @@ import { factsOf } from './sqlstate.ts'
 
 /**
  * What the cause of a loss says of the other connections:
- * - `all`: what ended this one has ended them too: the server has restarted, or it answers no ping;
+ * - `all`: what ended this one has ended them too: the server has restarted;
+ * - `silent`: as `all`, since it has answered no ping in time. Behind a pooler nothing: the ping may wait for a free session;
  * - `unclear`: nothing. An administrator has ended one session, or a crash all of them;
  * - `suspect`: a statement wasn't answered in time. It may be slow, or the network dead;
  * - `own`: nothing happened to them, since the cause was in that session;
  * - `server-away`: the pooler has no server for any of them, though they stay connected to it.
  */
-export type LossReach = 'all' | 'unclear' | 'suspect' | 'own' | 'server-away'
+export type LossReach = 'all' | 'silent' | 'unclear' | 'suspect' | 'own' | 'server-away'
 
 /** Judges by the cause of a loss what it says of the other connections. */
 export function reachOf(cause: unknown): LossReach {
@@ -40,6 +41,8 @@ export interface LossPolicy {
   readonly invalidateOnDisconnect: NonNullable<OwnOptions['invalidateOnDisconnect']>
   /** Whether the pool may ping before a lease. */
   readonly mayPing: boolean
+  /** Whether a pooler is known to be in front of the server. */
+  readonly isPooled: boolean
 }
 
 /**
@@ -59,12 +62,12 @@ export type LossConsequence = 'none' | 'suspect' | 'retire older' | 'retire all'
 export function consequenceOf(
   reach: LossReach,
   { wasInvalid, wasPinged, isFailedSuspect, isOnlyOne }: LostConnection,
-  { invalidateOnDisconnect: option, mayPing }: LossPolicy,
+  { invalidateOnDisconnect: option, mayPing, isPooled }: LossPolicy,
 ): LossConsequence {
-  if (reach === 'own') return 'none'
+  if (reach === 'own' || (reach === 'silent' && isPooled)) return 'none'
   if (reach === 'suspect' || reach === 'server-away') return 'suspect'
   // Its loss belongs to an invalidation that has happened.
   if (option === 'one' || wasInvalid) return 'none'
   if (option === 'all' || !mayPing) return 'retire all'
-  return reach === 'all' || wasPinged || isFailedSuspect || isOnlyOne ? 'retire older' : 'suspect'
+  return reach === 'all' || reach === 'silent' || wasPinged || isFailedSuspect || isOnlyOne ? 'retire older' : 'suspect'
 }

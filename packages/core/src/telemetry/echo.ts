@@ -41,6 +41,8 @@ const LOUDEST: Record<PoolEventType, 'debug' | 'info' | 'none'> = {
   'transaction-left-open': 'none',
   'host-changed': 'info',
   'standby-refused-write': 'none',
+  'pooler-found': 'info',
+  'session-needed': 'none',
   recovered: 'info',
   'transaction-retried': 'info',
   'statement-retried': 'info',
@@ -113,6 +115,8 @@ function lineOf(event: PoolEvent, status: () => PoolStatus): Line | undefined {
         'info',
         `Connecting to ${event.to.host}:${event.to.port}${roleOf(event)}, no longer to ${event.from.host}:${event.from.port}`,
       ]
+    case 'pooler-found':
+      return ['info', poolerOf(event)]
     case 'recovered':
       return ['info', `Connected again after ${duration(event.afterMillis)}${afterFailures(event.failedAttempts)}`]
     case 'transaction-retried':
@@ -137,6 +141,7 @@ function lineOf(event: PoolEvent, status: () => PoolStatus): Line | undefined {
     case 'capacity-exceeded':
     case 'transaction-left-open':
     case 'standby-refused-write':
+    case 'session-needed':
       return undefined
   }
 }
@@ -185,6 +190,12 @@ function stopOf({
       ? `it took ${millis(namedMillis)} prepared, and ${millis(unnamedMillis)} otherwise`
       : 'its tables change often'
   return `Statement is no longer prepared (reason: ${because}): ${oneLine(text.slice(0, LONGEST_TEXT))}`
+}
+
+function poolerOf({ pooler, by }: Extract<PoolEvent, { type: 'pooler-found' }>): string {
+  if (pooler === 'transaction')
+    return 'The pooler gives each transaction another session (another process serves than before)'
+  return `There is a pooler in front of the server (${by === 'words' ? 'it has said so itself' : 'another process serves than the login has named'})`
 }
 
 function roleOf({ role }: Extract<PoolEvent, { type: 'host-changed' }>): string {

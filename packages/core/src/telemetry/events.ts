@@ -1,6 +1,8 @@
 import type { PoolClient } from 'pg'
 import type { Loss } from '../errors.ts'
+import type { OwnOptions } from '../options/pool-options.ts'
 import type { DeadVerdict } from '../policy/death.ts'
+import type { SessionNeed } from '../policy/pooler.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import { stackOf } from '../thrown.ts'
 import { Counts } from './counts.ts'
@@ -128,6 +130,24 @@ export type PoolEvent =
       readonly to: EventHost
       /** What the server has said it is; undefined if it hasn't. */
       readonly role: 'primary' | 'standby' | 'read-only' | undefined
+    }
+  /** A pooler was found in front of the server, or that it gives each transaction another session. */
+  | {
+      readonly type: 'pooler-found'
+      /** `transaction`: it gives each transaction a session of the server; `some`: so it does, or each connection. */
+      readonly pooler: 'some' | 'transaction'
+      /**
+       * `process`: another one serves a session than its login has named, or than before; `words`: what only a pooler says.
+       */
+      readonly by: 'process' | 'words'
+      /** The option `pooler`. */
+      readonly option: NonNullable<OwnOptions['pooler']>
+    }
+  /** Something needs a session of its own, and the pooler gives each transaction another one. Once per pool and `need`. */
+  | {
+      readonly type: 'session-needed'
+      /** `listen`: LISTEN; `lock`: an advisory lock of the session; `reset`: `resetOnReturn: 'session'` or `'discard'`. */
+      readonly need: SessionNeed
     }
   /** A standby has refused a write, and no host has taken one: `targetSessionAttrs` is `'any'`. Once per pool. */
   | { readonly type: 'standby-refused-write'; readonly host: EventHost }

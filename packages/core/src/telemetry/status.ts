@@ -1,5 +1,6 @@
 import type { PoolCounts } from '../errors.ts'
 import type { HostRole } from '../policy/host-suitability.ts'
+import type { PoolerKind } from '../policy/pooler.ts'
 
 /** What a server says of a statement that takes long. */
 export interface SlowStatement {
@@ -24,6 +25,11 @@ export interface ConnectionInspection {
   readonly port: number
   /** What the server has said it is: since PostgreSQL 14 it does so by itself. Undefined if it hasn't. */
   readonly role: HostRole | undefined
+  /**
+   * Whether it leads straight to the server, so that `backendPid` is that of the server. False behind a pooler; undefined as long as
+   * nothing has shown it.
+   */
+  readonly isDirect: boolean | undefined
   /** How long ago it was ready for its first lease, in milliseconds; 0 before. */
   readonly ageMillis: number
   /** How long it has been idle, in milliseconds; undefined if it isn't. */
@@ -43,6 +49,7 @@ export interface ConnectionInspection {
 /** The facts about a connection. Times are monotonic milliseconds, and are valid only in the state that they belong to. */
 export interface ConnectionFacts extends Pick<ConnectionInspection, 'id' | 'state' | 'backendPid' | 'uses'> {
   readonly endpoint: { readonly host: string; readonly port: number }
+  readonly session: { readonly isDirect: boolean | undefined }
   readonly serverRole: { readonly role: HostRole | undefined }
   /** Undefined until it is ready for its first lease. */
   readonly openedAt: number | undefined
@@ -62,6 +69,7 @@ export function inspectionOf(connection: ConnectionFacts, now: number): Connecti
     host: connection.endpoint.host,
     port: connection.endpoint.port,
     role: connection.serverRole.role,
+    isDirect: connection.session.isDirect,
     ageMillis: openedAt === undefined ? 0 : now - openedAt,
     idleMillis: state === 'idle' ? now - connection.idleSince : undefined,
     uses,
@@ -96,6 +104,11 @@ export interface PoolStatus extends PoolCounts {
   readonly size: number
   /** `end()` was called. */
   readonly isClosed: boolean
+  /**
+   * What is in front of the server: `none`; a pooler that gives each connection (`session`) or each transaction (`transaction`) a
+   * session of the server; `some` pooler, which may do either; `unknown`, as long as nothing has shown it. See the option `pooler`.
+   */
+  readonly pooler: PoolerKind
   /** What is known of each host, if the pool has several; otherwise undefined. */
   readonly hosts?: readonly HostStatus[] | undefined
   /** `Pool size: 5  Connections in pool: 1 Current Overflow: -3 Current Checked out connections: 1` */

@@ -1,5 +1,6 @@
 import { connectCauseOf } from '../errors.ts'
 import type { Logger } from '../options/pool-options.ts'
+import type { SessionNeed } from '../policy/pooler.ts'
 import { mayConnectAgain } from '../policy/retry.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Listener, PoolEvent, PoolEventType } from './events.ts'
@@ -35,7 +36,16 @@ const RARE: ReadonlySet<PoolEventType> = new Set<PoolEventType>([
   'transaction-left-open',
   'prepare-stopped',
   'standby-refused-write',
+  'pooler-found',
+  'session-needed',
 ])
+
+/** What can't work, and what to do instead. */
+const NEEDS: Record<SessionNeed, string> = {
+  listen: 'LISTEN hears nothing there. Listen over a connection that leads straight to the server',
+  lock: 'an advisory lock of the session stays with that session, which others use, too. Use pg_advisory_xact_lock, in a transaction',
+  reset: "resetOnReturn: 'session' or 'discard' cleans another session than was used. Leave it at 'rollback'",
+}
 
 class Warnings {
   readonly #parts: WarningsParts
@@ -44,6 +54,7 @@ class Warnings {
   #hasConnected = false
   #hasWarnedOfOutage = false
   #hasWarnedOfBegin = false
+  #hasWarnedOfPooler = false
   #quietUntil = Number.NEGATIVE_INFINITY
 
   constructor(parts: WarningsParts) {
@@ -63,6 +74,8 @@ class Warnings {
     else if (event.type === 'connection-opened') this.#takeSuccess()
     else if (event.type === 'transaction-left-open') this.#warnOfLeftOpen()
     else if (event.type === 'standby-refused-write') this.#warnOfStandby(event)
+    else if (event.type === 'pooler-found') this.#takePooler(event)
+    else if (event.type === 'session-needed') this.#warnOfNeed(event)
     else if (event.type === 'prepare-stopped' && event.text === undefined) this.#warnOfLostNames()
   }
 
@@ -105,6 +118,24 @@ class Warnings {
       'HOLDFAST_STANDBY',
       `${host.host}:${host.port} is a standby, and has refused a write: with several hosts, the first that answers is taken. ` +
         "Set targetSessionAttrs: 'read-write'",
+    )
+  }
+
+  /** Only if the user was sure that there is none. */
+  #takePooler({ option, by }: EventOf<'pooler-found'>): void {
+    if (option !== 'none' || this.#hasWarnedOfPooler) return
+    this.#hasWarnedOfPooler = true
+    const sign = by === 'words' ? 'a pooler has answered' : 'another process serves a session than its login has named'
+    this.#warn(
+      'HOLDFAST_POOLER',
+      `There is a pooler in front of the server: ${sign}. Set pooler: 'session' or 'transaction'`,
+    )
+  }
+
+  #warnOfNeed({ need }: EventOf<'session-needed'>): void {
+    this.#warn(
+      'HOLDFAST_SESSION_NEEDED',
+      `The pooler gives each transaction another session of the server, and ${NEEDS[need]}`,
     )
   }
 
