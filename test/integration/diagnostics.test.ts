@@ -13,6 +13,7 @@ import {
   freePort,
   until,
 } from '../support/index.ts'
+import { message, ScriptedServer } from '../support/scripted-server.ts'
 
 interface Servers {
   readonly cluster: Cluster
@@ -147,6 +148,21 @@ const PROVOCATIONS: Record<PoolEventType, Provoke> = {
     await proxy.heal()
     return pool
   },
+  async 'pooler-found'({ direct, told }) {
+    await using server = await ScriptedServer.start(async (session) => {
+      await session.next()
+      session.send(message.error('FATAL', '08P01', 'server login failed: wrong password type'))
+      session.close()
+    })
+    const pool = holdfast({ ...server.config(), name: direct.application_name })
+    await Promise.all([rejection(pool.query('select 1')), told()])
+    return pool
+  },
+  async 'session-needed'(servers) {
+    const pool = await usedOnce(servers, { pooler: 'transaction' })
+    await pool.query('listen news')
+    return pool
+  },
   async 'standby-refused-write'({ cluster, direct }) {
     const standby = await cluster.standby()
     const pool = holdfast({ ...direct, name: direct.application_name, hosts: [standby, cluster].map(hostOf) })
@@ -243,11 +259,11 @@ describe('node:diagnostics_channel', () => {
       const told = (): Promise<PoolEventMessage> => until(() => heard[0], { what: `a message on holdfast:${type}` })
       const pool = unattended(provoke({ cluster, direct, proxy, proxied, aimed, aimedAt, told }))
       try {
-        const message = await told()
-        expect(message).toMatchObject({ type, pool: { name: direct.application_name } })
-        const fields = Object.keys(message).filter((key) => key !== 'type' && key !== 'pool')
+        const event = await told()
+        expect(event).toMatchObject({ type, pool: { name: direct.application_name } })
+        const fields = Object.keys(event).filter((key) => key !== 'type' && key !== 'pool')
         expect(fields.toSorted()).toEqual((await documentedFields()).get(type)?.toSorted())
-        if ('connection' in message) expect(message.connection.backendPid).toBeGreaterThan(0)
+        if ('connection' in event) expect(event.connection.backendPid).toBeGreaterThan(0)
       } finally {
         diagnostics_channel.unsubscribe(`holdfast:${type}`, hear)
         const opened = await pool

@@ -18,6 +18,7 @@ describe('status()', () => {
       ...NOBODY,
       waiting: 0,
       isClosed: false,
+      pooler: 'unknown',
     })
     const client = await pool.connect()
     expect(pool.status()).toMatchObject({ ...NOBODY, size: 1, leased: 1 })

@@ -19,6 +19,7 @@ const STATUS = statusOf({
   resetting: 0,
   waiting: 0,
   isClosed: false,
+  pooler: 'none',
 })
 const STATUS_LINE = 'Pool size: 5  Connections in pool: 4 Current Overflow: 2 Current Checked out connections: 2'
 const PREFIX = `[holdfast:orders ${process.pid}] `
@@ -117,6 +118,21 @@ describe('under debug', () => {
     [sample('pool-overloaded'), 'info', `Overloaded, 40 waiting; refusing those that wait for 50 ms. ${STATUS_LINE}`],
     [sample('host-changed'), 'info', 'Connecting to h2:5433 (primary), no longer to h1:5432'],
     [sample('host-changed', { role: undefined }), 'info', 'Connecting to h2:5433, no longer to h1:5432'],
+    [
+      sample('pooler-found'),
+      'info',
+      'There is a pooler in front of the server (another process serves than the login has named)',
+    ],
+    [
+      sample('pooler-found', { by: 'words' }),
+      'info',
+      'There is a pooler in front of the server (it has said so itself)',
+    ],
+    [
+      sample('pooler-found', { pooler: 'transaction' }),
+      'info',
+      'The pooler gives each transaction another session (another process serves than before)',
+    ],
     [sample('recovered'), 'info', 'Connected again after 4.3 s, 12 attempts failed'],
     [sample('recovered', { failedAttempts: 1 }), 'info', 'Connected again after 4.3 s, 1 attempt failed'],
     [sample('recovered', { afterMillis: 12.4, failedAttempts: 0 }), 'info', 'Connected again after 12 ms'],

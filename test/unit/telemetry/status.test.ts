@@ -15,6 +15,7 @@ const FACTS = {
   resetting: 0,
   waiting: 0,
   isClosed: false,
+  pooler: 'none' as const,
 }
 
 test('a status as text is the line of SQLAlchemy, two spaces and all', () => {

@@ -20,6 +20,7 @@ const STATUS = statusOf({
   resetting: 0,
   waiting: 0,
   isClosed: false,
+  pooler: 'none',
 })
 
 function publisherOf(echo: false | 'info' | 'debug', logger?: Logger): Publisher {

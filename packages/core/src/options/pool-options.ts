@@ -445,7 +445,7 @@ export interface OwnOptions {
    * - `'none'`: the server itself, so that nothing must be shown first. If a session shows a pooler, that counts, and the pool warns.
    * - `'session'`, `'transaction'`: a pooler (or proxy) that gives each connection, or each transaction, a session of the server.
    *
-   * Behind one, nothing is prepared by itself unless `prepare` is `true`, no reads share a connection (`maxPipeline`), a new connection
+   * Behind one, nothing is prepared by itself unless `prepare` is `true`, no statements share a connection (`maxPipeline`), a new connection
    * must answer a ping before it counts as open, and a ping may take 5 seconds (unless you set `prePing.timeoutMillis`): it waits
    * for a session of the pooler, so a late one condemns only its own connection. Where transactions have sessions of their own, the pool
    * warns once of what can't work: LISTEN, advisory locks of the session, and `resetOnReturn: 'session'` or `'discard'`. See
