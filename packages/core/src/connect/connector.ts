@@ -20,6 +20,7 @@ import { checkedSockets, HAS_NODE_SOCKETS, makeSocket } from '../driver/socket.t
 import { ConnectError, type Loss, noAnswer } from '../errors.ts'
 import { type Candidate, type Host, leadingTo } from '../options/hosts.ts'
 import { hooksMillis } from '../policy/backoff.ts'
+import { CONNECTION_CHECK, refusedParameterHint } from '../policy/startup-parameter.ts'
 import { afterPatience, type Clock } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
 import { messageOf, toError } from '../thrown.ts'
@@ -278,7 +279,9 @@ export class Connector {
       onDone: (callback) => client.once('connect', callback),
     }
     await connectInAnyWay(client, login).catch((error: unknown) => {
-      throw new ConnectError(connection.endpoint, causeOf(error, connection.loss))
+      const cause = causeOf(error, connection.loss)
+      const hint = refusedParameterHint(cause, session.startupOptions)
+      throw new ConnectError(hint === undefined ? connection.endpoint : { ...connection.endpoint, hint }, cause)
     })
     session.keepDriverListeners()
   }
@@ -313,7 +316,7 @@ export class Connector {
     const { clientConnectionCheckMillis: check, isConnectionCheckAsked } = this.#options
     if (check === 0 || isConnectionCheckAsked) return
     const session = new DriverSession(client)
-    session.startupOptions = `${session.startupOptions} -c client_connection_check_interval=${check}`.trim()
+    session.startupOptions = `${session.startupOptions} -c ${CONNECTION_CHECK}=${check}`.trim()
   }
 
   #bounded(connection: Connection, millis: number, run: () => Promise<void>): Promise<void> {

@@ -8,7 +8,7 @@ export interface Endpoint {
   readonly database: string | undefined
   /** All hosts that were tried, if the pool has several. */
   readonly hosts?: readonly { readonly host: string; readonly port: number }[]
-  /** What to check, if no option and no variable says where the server is. */
+  /** What to check: nothing says where the server is, or a pooler refuses what an option sends at start-up. */
   readonly hint?: string
 }
 
