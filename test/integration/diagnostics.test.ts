@@ -189,6 +189,21 @@ const PROVOCATIONS: Record<PoolEventType, Provoke> = {
     await pool.transaction((tx) => tx.query('insert into entry values ($1)', ['resolved']))
     return pool
   },
+  async 'listening-lost'(servers) {
+    const pool = await usedOnce(servers)
+    await pool.listen('orders', () => {})
+    await servers.cluster.query(`select pg_terminate_backend(pid) from pg_stat_activity where query ilike 'listen%'`)
+    await servers.told()
+    return pool
+  },
+  async 'listening-again'(servers) {
+    const pool = await usedOnce(servers)
+    const again = new Promise((resolve) => {
+      void pool.listen('orders', () => {}, { onReconnect: resolve }).then(() => pool.invalidate())
+    })
+    await again
+    return pool
+  },
   async 'session-fenced'({ proxy, proxied, direct, told }) {
     const pool = holdfast({ ...proxied, name: direct.application_name, query_timeout: 300 })
     const transaction = pool.transaction(

@@ -32,6 +32,7 @@ test('the package exports what it promises, and nothing else', async () => {
     'ConnectError',
     'ConnectionLostError',
     'HoldfastError',
+    'ListenTimeoutError',
     'NullPool',
     'OptionsError',
     'PingTimeoutError',

@@ -19,6 +19,7 @@ export {
   copyOf,
   type Endpoint,
   isOfAllHosts,
+  ListenTimeoutError,
   noAnswer,
   OptionsError,
   PingTimeoutError,

@@ -8,6 +8,7 @@ export {
   ConnectionLostError,
   type Endpoint,
   HoldfastError,
+  ListenTimeoutError,
   type Loss,
   type LossPhase,
   OptionsError,
@@ -25,6 +26,7 @@ export {
   TransactionTimeoutError,
   type UnknownCommit,
 } from './errors.ts'
+export type { ListenGap, NotificationHandler } from './listen/handlers.ts'
 export { measure } from './measure.ts'
 export { NullPool, type NullPoolOptions } from './null-pool.ts'
 export type { AcquireOptions, DisposeOptions, DrainOptions, PingOptions, ReadyOptions } from './options/call-options.ts'
@@ -51,6 +53,7 @@ export type { RetireReason } from './policy/retirement.ts'
 export { isRetryable } from './policy/retry.ts'
 export { Pool } from './pool.ts'
 export type { ConnectCallback } from './pool-callers.ts'
+export type { ListenOptions, Subscription } from './pool-listen.ts'
 export { withPoolOptions } from './runtime/pool-options-scope.ts'
 export { sharedPool } from './shared-pool.ts'
 export { isSelect } from './sql/statement.ts'

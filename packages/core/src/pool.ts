@@ -5,6 +5,7 @@ import type { LeasedClient } from './connection/physical-client.ts'
 import type { Engine } from './engine/engine.ts'
 import { PoolClosedError } from './errors.ts'
 import { ForeignConnect } from './foreign-connect.ts'
+import type { NotificationHandler } from './listen/handlers.ts'
 import type { AcquireOptions, DisposeOptions, DrainOptions, PingOptions, ReadyOptions } from './options/call-options.ts'
 import { resolveDispose, resolveDrain } from './options/call-options.ts'
 import { leadingToFirst, showCurrentHost } from './options/hosts.ts'
@@ -22,6 +23,7 @@ import {
   type ResultCallback,
 } from './pool-callers.ts'
 import { ping, ready } from './pool-health.ts'
+import { type ListenOptions, listen, type Subscription, stopListening } from './pool-listen.ts'
 import type { PgPoolClass } from './pool-query.ts'
 import { systemClock } from './runtime/clock.ts'
 import { failure, stackAbove } from './runtime/stack.ts'
@@ -117,7 +119,10 @@ export class Pool extends PgPool implements AsyncDisposable {
       process.nextTick(callback, error, undefined, () => {})
       return undefined
     }
-    if (isInstrumented() && !this.ending) return this.#connectInstrumented(callback, options)
+    if (isInstrumented() && !this.ending) {
+      const connect = (): unknown => super.connect(callback as never) // It calls `newClient`.
+      return this.#foreignConnect.call(options, connect) as Promise<LeasedClient> | undefined
+    }
     if (callback) {
       connectFor(this, this.#engine, callback, options)
       return undefined
@@ -218,10 +223,19 @@ export class Pool extends PgPool implements AsyncDisposable {
     return ready(this.#engine, options)
   }
 
+  /**
+   * Calls `handler` with each notification of a channel (LISTEN), over a connection of its own, beside `max`. When that is lost,
+   * another one listens, and `onReconnect` is told of the gap. Resolves when the server listens.
+   *
+   * @throws {OptionsError} that names what can't work; ListenTimeoutError after `connectionTimeoutMillis`.
+   */
+  listen(channel: string, handler: NotificationHandler, options?: ListenOptions): Promise<Subscription> {
+    return listen(this.#engine, channel, handler, options)
+  }
+
   /** Each connection, with the pid of its backend, to be compared with `pg_stat_activity`. */
   inspect(): ConnectionInspection[] {
-    const now = systemClock.now()
-    return this.#engine.inventory.all().map((connection) => inspectionOf(connection, now))
+    return this.#engine.inventory.all().map((connection) => inspectionOf(connection, systemClock.now()))
   }
 
   /**
@@ -265,19 +279,10 @@ export class Pool extends PgPool implements AsyncDisposable {
     // pg-pool's lists are always empty. It is called because an instrumentation may have wrapped it.
     super.end(() => {})
     Object.assign(this, { ended: false })
-    this.#ended = this.#engine.close().then(() => {
+    this.#ended = Promise.all([this.#engine.close(), stopListening(this.#engine)]).then(() => {
       Object.assign(this, { ended: true })
     })
     return this.#ended
-  }
-
-  /** Connects through pg-pool's `connect`, which is instrumented, and which calls `newClient`. */
-  #connectInstrumented(
-    callback: ConnectCallback | undefined,
-    options: AcquireOptions | undefined,
-  ): Promise<LeasedClient> | undefined {
-    const connect = (): unknown => super.connect(callback as never)
-    return this.#foreignConnect.call(options, connect) as Promise<LeasedClient> | undefined
   }
 
   #run(query: unknown, values: unknown[] | undefined, done: ResultCallback, isPromise: boolean): void {

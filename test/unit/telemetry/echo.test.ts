@@ -162,6 +162,8 @@ describe('under debug', () => {
       'info',
       'COMMIT lost on connection 3 (backend 1234) resolved in 31 ms: unknown (reason: the server is another system)',
     ],
+    [sample('listening-lost'), 'info', 'Nothing is heard of 2 channels (reason: Connection terminated unexpectedly)'],
+    [sample('listening-again'), 'info', 'Listening again to 1 channel; missed up to 1.2 s'],
     [
       sample('session-fenced'),
       'info',

@@ -46,6 +46,8 @@ const SAMPLES: Samples = {
   'statement-retried': { attempt: 2, error: loss.cause, pausedMillis: 57.2, reason: 'idempotent' },
   'prepare-stopped': { reason: 'slower', text: 'select $1', namedMillis: 41.2, unnamedMillis: 3.4 },
   'commit-resolved': { connection, verdict: 'committed', reason: undefined, tookMillis: 31.4 },
+  'listening-lost': { channels: 2, cause: new Error('Connection terminated unexpectedly') },
+  'listening-again': { channels: 1, gapMillis: 1234 },
   'session-fenced': { backendPid: 1234, tookMillis: 260.1 },
   'pool-closed': {},
 }

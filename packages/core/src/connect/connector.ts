@@ -23,35 +23,13 @@ import { hooksMillis } from '../policy/backoff.ts'
 import { CONNECTION_CHECK, refusedParameterHint } from '../policy/startup-parameter.ts'
 import { afterPatience, type Clock } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
-import { messageOf, toError } from '../thrown.ts'
+import { messageOf } from '../thrown.ts'
 import { connectInAnyWay, hasOwnQuery, type LoginKnown } from '../user-client.ts'
 import { checkRole, type HostChange, takeHost } from './host-check.ts'
 import type { HostList } from './host-list.ts'
 import { identify, type WatchOfPool } from './identify.ts'
 import { openAside } from './open-aside.ts'
-
-/** A function of the user's that returns the password. */
-export type Password = (this: unknown, ...args: unknown[]) => string | Promise<string>
-
-/** The password function for one login. The driver calls it in the context of the socket; this runs it in the opener's. */
-function passwordFor(opener: AsyncResource | undefined, password: Password): Password {
-  const ask = rejectWithErrors(password)
-  if (!opener) return ask
-  return function (this: unknown, ...args) {
-    return opener.runInAsyncScope(ask, this, ...args)
-  }
-}
-
-/** The driver takes a rejection with `undefined` for success, and goes on without a password. */
-function rejectWithErrors(password: Password): Password {
-  return async function (this: unknown, ...args) {
-    try {
-      return await password.apply(this, args)
-    } catch (error) {
-      throw toError(error)
-    }
-  }
-}
+import { passwordFor } from './password.ts'
 
 /** The pool's own questions take no longer than this, even if callers wait without a limit. */
 const LONGEST_QUESTION_MILLIS = 60_000
@@ -267,6 +245,21 @@ export class Connector {
       deadlineMillis: this.#patienceMillis,
       make: () => this.make(NO_LISTENER, undefined, candidate),
       connect: (connection) => this.#connect(connection),
+    })
+  }
+
+  /**
+   * Opens a connection beside the pool's that stays open, to a host that suits, and tells of its loss. The caller closes it.
+   *
+   * @throws {ConnectError} if the server can't be reached, or refuses.
+   */
+  openBeside(onLost: ConnectionListener['onLost']): Promise<Connection> {
+    return openAside({
+      clock: this.#clock,
+      deadlineMillis: this.#patienceMillis,
+      hosts: this.#options.hosts,
+      make: (candidate) => this.make({ ...NO_LISTENER, onLost }, undefined, candidate),
+      connect: async (connection) => void (await this.logIn(connection)),
     })
   }
 

@@ -1,5 +1,7 @@
 import type { Connection } from '../connection/connection.ts'
+import type { Candidate } from '../options/hosts.ts'
 import type { Clock } from '../runtime/clock.ts'
+import type { HostList } from './host-list.ts'
 import { Logins } from './logins.ts'
 
 const CLOSE_MILLIS = 1000
@@ -8,25 +10,28 @@ const CLOSE_MILLIS = 1000
 export interface AsideParts {
   readonly clock: Clock
   readonly deadlineMillis: number
-  /** Makes a connection that isn't open. */
-  readonly make: () => Connection
+  /** The hosts that are tried, if any of several will do. */
+  readonly hosts?: HostList | undefined
+  /** Makes a connection that isn't open: to this host, if there are several. */
+  readonly make: (candidate: Candidate | undefined) => Connection
   /** Connects it. */
   readonly connect: (connection: Connection) => Promise<void>
 }
 
 /**
- * Opens a connection for the pool's own questions. It takes no slot of the pool, and the user's hooks don't see it. The
+ * Opens a connection beside the pool's. It takes no slot of the pool, and the user's hooks don't see it. The
  * caller closes it.
  *
  * @throws {ConnectError} if the server can't be reached, or refuses.
  */
-export async function openAside({ clock, deadlineMillis, make, connect }: AsideParts): Promise<Connection> {
+export async function openAside({ clock, deadlineMillis, hosts, make, connect }: AsideParts): Promise<Connection> {
   const drop = (connection: Connection, cause: Error): void => void connection.close(CLOSE_MILLIS, cause)
   const logins = new Logins({
     clock,
     deadlineMillis,
     maySpareOne: true,
-    make,
+    hosts,
+    make: (_opener, candidate) => make(candidate),
     logIn: (connection) => {
       // It doesn't keep the process alive. A caller that waits for its answers does.
       connection.client.unref()

@@ -22,7 +22,7 @@ export interface EngineParts {
   readonly options: ResolvedOptions
   readonly connector: Pick<
     Connector,
-    'make' | 'logIn' | 'prove' | 'runHooks' | 'replayHook' | 'mayPipeline' | 'hosts' | 'pooler'
+    'make' | 'logIn' | 'openBeside' | 'prove' | 'runHooks' | 'replayHook' | 'mayPipeline' | 'hosts' | 'pooler'
   >
   readonly clock: Clock
   readonly publisher: Publisher

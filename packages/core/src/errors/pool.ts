@@ -172,6 +172,29 @@ export class PingTimeoutError extends HoldfastError {
   }
 }
 
+/**
+ * `pool.listen()` found no server that listens in time (`connectionTimeoutMillis`). `cause` is the last failure to connect, if there
+ * is one.
+ */
+export class ListenTimeoutError extends HoldfastError {
+  /** How long it has waited, in milliseconds. */
+  readonly timeoutMillis: number
+
+  constructor(timeoutMillis: number, cause: unknown) {
+    const failure = cause === undefined ? '' : `; last connect failure: ${messageOf(cause)}`
+    super(
+      'HOLDFAST_LISTEN_TIMEOUT',
+      `No server has listened within ${timeoutMillis} ms${failure}`,
+      cause === undefined ? {} : { cause },
+    )
+    this.timeoutMillis = timeoutMillis
+  }
+
+  static {
+    pinName(ListenTimeoutError, 'ListenTimeoutError')
+  }
+}
+
 /** The pool has ended, or is ending. */
 export class PoolClosedError extends HoldfastError {
   constructor(message = 'Cannot use a pool after calling end on the pool') {

@@ -81,7 +81,7 @@ export function addAcquireProblems(of: string, given: AcquireOptions, problems: 
 }
 
 /** Whether a value is a signal, even if it comes from another realm. */
-function isSignal(signal: unknown): signal is AbortSignal {
+export function isSignal(signal: unknown): signal is AbortSignal {
   const has = (method: string): boolean => typeof propertyOf(signal, method) === 'function'
   return has('addEventListener') && has('throwIfAborted')
 }

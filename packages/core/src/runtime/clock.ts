@@ -118,6 +118,11 @@ export function afterPatience(clock: Clock, millis: number, keepsAlive: KeepsAli
   return () => cancel()
 }
 
+/** A time by `wall()`, as users read it. */
+export function dateOf(wallMillis: number): Date {
+  return new Date(wallMillis)
+}
+
 /** Resolves after so many milliseconds. */
 export function pause(clock: Pick<Clock, 'schedule'>, millis: number, keepsAlive: KeepsAlive): Promise<void> {
   return new Promise((resolve) => {

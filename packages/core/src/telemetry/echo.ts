@@ -49,6 +49,8 @@ const LOUDEST: Record<PoolEventType, 'debug' | 'info' | 'none'> = {
   'prepare-stopped': 'info',
   'commit-resolved': 'info',
   'session-fenced': 'info',
+  'listening-lost': 'info',
+  'listening-again': 'info',
   'pool-closed': 'info',
 }
 
@@ -135,6 +137,10 @@ function lineOf(event: PoolEvent, status: () => PoolStatus): Line | undefined {
         'info',
         `Terminated backend ${event.backendPid} in ${millis(event.tookMillis)}: its connection is lost, and its transaction was open`,
       ]
+    case 'listening-lost':
+      return ['info', `Nothing is heard of ${channels(event.channels)} (reason: ${reasonOf(event.cause)})`]
+    case 'listening-again':
+      return ['info', `Listening again to ${channels(event.channels)}; missed up to ${duration(event.gapMillis)}`]
     case 'pool-closed':
       return ['info', `Pool closed. ${status()}`]
     case 'connection-leak-suspected':
@@ -144,6 +150,10 @@ function lineOf(event: PoolEvent, status: () => PoolStatus): Line | undefined {
     case 'session-needed':
       return undefined
   }
+}
+
+function channels(count: number): string {
+  return count === 1 ? '1 channel' : `${count} channels`
 }
 
 const RETIRED: Record<RetireReason, (id: EventConnection['id'], cause: unknown) => Line> = {

@@ -191,6 +191,21 @@ export type PoolEvent =
       readonly backendPid: number
       readonly tookMillis: number
     }
+  /** The connection over which `pool.listen()` listens was lost. Until `listening-again`, nothing is heard. */
+  | {
+      readonly type: 'listening-lost'
+      /** How many channels are listened to. */
+      readonly channels: number
+      readonly cause: unknown
+    }
+  /** Another connection listens. */
+  | {
+      readonly type: 'listening-again'
+      /** How many channels are listened to. */
+      readonly channels: number
+      /** How long notifications may have been missed. */
+      readonly gapMillis: number
+    }
   /** `end()` is done: no connection is open. */
   | { readonly type: 'pool-closed' }
 
