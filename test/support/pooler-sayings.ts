@@ -35,6 +35,8 @@ export const POOLER_SAYINGS: readonly [
   ['08P01', 'too many connections for role "app"', 'refused'],
   ['08P01', 'database "nowhere" does not exist', 'final'],
   ['08P01', 'no pg_hba.conf entry for host "127.0.0.1", user "app", database "app", no encryption', 'final'],
+  ['08P01', 'suspend_timeout', 'refused'],
+  ['08P01', 'database removed', 'lost'],
   ['08P01', 'server conn crashed?', 'lost'],
   ['08P01', 'query timeout', 'too slow'],
   ['08P01', 'idle transaction timeout', 'too slow'],

@@ -42,6 +42,7 @@ export const POOLER_WORDS: readonly PoolerWords[] = [
   pgBouncer(/client connections exceeded/, 'refused', 'client.c, since 1.24: max_db_client_connections and its kin'),
   pgBouncer(/database ".*" is disabled$/, 'refused', 'objects.c finish_client_login: DISABLE, until ENABLE'),
   pgBouncer(/pooler is shutting down$/, 'refused', 'objects.c finish_client_login'),
+  pgBouncer(/suspend_timeout$/, 'refused', 'janitor.c: SUSPEND ends the logins that take long'),
   pgBouncer(
     /client_idle_timeout$/,
     'refused',
@@ -68,6 +69,7 @@ export const POOLER_WORDS: readonly PoolerWords[] = [
   pgBouncer(/idle transaction timeout$/, 'too slow', 'janitor.c pool_server_maint'),
   pgBouncer(/transaction timeout$/, 'too slow', 'janitor.c pool_server_maint, since 1.25'),
   pgBouncer(/admin forced disconnect$/, 'lost', 'admin.c: KILL_CLIENT'),
+  pgBouncer(/database removed$/, 'lost', 'janitor.c kill_pool: KILL, with or without a server; in a login, too'),
   supavisor('(EMAXCONNSESSION)', 'refused', 'errors/max_connections_error.ex'),
   supavisor('(EMAXCONN)', 'refused', 'errors/max_connections_error.ex'),
   supavisor('MaxClientsInSessionMode', 'refused', 'client_handler.ex, from a79f2eb to 71eb86b'),
