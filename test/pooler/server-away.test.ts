@@ -4,9 +4,9 @@ import pg from 'pg'
 import { test as base, describe, expect } from 'vitest'
 import { Cluster, type StopMode, until } from '../support/index.ts'
 import { PgBouncer } from './support/pgbouncer.ts'
+import { CALLERS, type Outcomes, traffic } from './support/traffic.ts'
 
 const SIZE = 10
-const CALLERS = 20
 /** So many in a row without a login in that moment have not been seen. */
 const MOST_RESTARTS = 10
 
@@ -19,35 +19,6 @@ const test = base
     await cluster.query('grant all on entry to app')
     return cluster
   })
-
-/** What became of the statements of many callers. */
-interface Outcomes {
-  succeeded: number
-  readonly errors: (Error & { readonly code?: string; readonly commitOutcome?: string })[]
-}
-
-/** Callers that query again and again until they are stopped. Returns their errors. */
-function traffic(run: () => Promise<unknown>): { readonly outcomes: Outcomes; stop(): Promise<Outcomes> } {
-  const outcomes: Outcomes = { succeeded: 0, errors: [] }
-  let goesOn = true
-  const callers = Array.from({ length: CALLERS }, async () => {
-    while (goesOn) {
-      await run().then(
-        () => outcomes.succeeded++,
-        (error: Error) => outcomes.errors.push(error),
-      )
-      await pause(5)
-    }
-  })
-  return {
-    outcomes,
-    async stop() {
-      goesOn = false
-      await Promise.all(callers)
-      return outcomes
-    },
-  }
-}
 
 /** The server goes away and comes back, with callers all the time: until they are served again. */
 async function restartUnder(cluster: Cluster, mode: StopMode, run: () => Promise<unknown>): Promise<Outcomes> {

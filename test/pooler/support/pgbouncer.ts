@@ -4,7 +4,8 @@ import fs from 'node:fs'
 import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
-import type { Cluster, ClusterConfig } from '../../support/index.ts'
+import pg from 'pg'
+import type { Address, Cluster, ClusterConfig } from '../../support/index.ts'
 import { freePort, until } from '../../support/index.ts'
 import { giveTo, serverAccount } from '../../support/server-account.ts'
 
@@ -20,6 +21,11 @@ export function pgBouncerExecutable(): string | undefined {
   return folders.map((folder) => path.join(folder, 'pgbouncer')).find((file) => fs.existsSync(file))
 }
 
+/** Commands of its administrator. */
+export interface PgBouncerAdmin extends AsyncDisposable {
+  run(command: string): Promise<unknown>
+}
+
 /** A PgBouncer in front of a server, on a port of its own, which lets the server's own users in. */
 export class PgBouncer implements AsyncDisposable {
   readonly host = '127.0.0.1'
@@ -27,16 +33,25 @@ export class PgBouncer implements AsyncDisposable {
   readonly #cluster: Cluster
   readonly #directory: string
   readonly #process: ChildProcess
+  readonly #isTls: boolean
 
-  private constructor(cluster: Cluster, port: number, directory: string, child: ChildProcess) {
+  private constructor(cluster: Cluster, port: number, directory: string, child: ChildProcess, isTls: boolean) {
     this.#cluster = cluster
     this.port = port
     this.#directory = directory
     this.#process = child
+    this.#isTls = isTls
   }
 
-  /** Starts one, and waits until it accepts connections. */
-  static async start(cluster: Cluster, settings: PgBouncerSettings = {}): Promise<PgBouncer> {
+  /**
+   * Starts one, and waits until it accepts connections. Clients use TLS if `client_tls_sslmode` is set, with the server's certificate.
+   * `way`: how it gets to the server, if not straight.
+   */
+  static async start(
+    cluster: Cluster,
+    settings: PgBouncerSettings = {},
+    way: Pick<Address, 'host' | 'port'> = cluster,
+  ): Promise<PgBouncer> {
     const executable = pgBouncerExecutable()
     if (executable === undefined) throw new Error('PgBouncer is not installed: apt-get install pgbouncer')
     const account = serverAccount()
@@ -60,24 +75,44 @@ export class PgBouncer implements AsyncDisposable {
       pool_mode: 'transaction',
       ignore_startup_parameters: 'extra_float_digits,options',
       server_tls_sslmode: 'require',
+      client_tls_cert_file: path.join(cluster.data, 'server.crt'),
+      client_tls_key_file: path.join(cluster.data, 'server.key'),
+      admin_users: user,
       ...settings,
     }).map(([name, value]) => `${name} = ${value}`)
-    const target = `* = host=${cluster.host} port=${cluster.port}`
+    const target = `* = host=${way.host} port=${way.port}`
     const config = write('pgbouncer.ini', `[databases]\n${target}\n[pgbouncer]\n${lines.join('\n')}\n`)
     const child = spawn('/bin/sh', ['-c', SCRIPT, executable, config], {
       ...account,
       cwd: directory,
       stdio: ['pipe', 'ignore', 'ignore'],
     })
-    const pgbouncer = new PgBouncer(cluster, port, directory, child)
+    const pgbouncer = new PgBouncer(cluster, port, directory, child, settings.client_tls_sslmode !== undefined)
     await until(() => accepts(port), { what: 'PgBouncer to accept connections' })
     return pgbouncer
   }
 
-  /** How a client gets to the server through it: without TLS. */
-  config(): ClusterConfig & { ssl: false } {
-    const { user, password, database } = this.#cluster.config()
-    return { host: this.host, port: this.port, user, password, database, ssl: false } as never
+  /** Where its certificate is. */
+  get data(): string {
+    return this.#cluster.data
+  }
+
+  /** The authority that signed its certificate; undefined without TLS. */
+  get ca(): string | undefined {
+    return this.#isTls ? this.#cluster.ca : undefined
+  }
+
+  /** How a client gets to the server through it. */
+  config(): ClusterConfig {
+    const { user, password, database, ssl } = this.#cluster.config()
+    return { host: this.host, port: this.port, user, password, database, ssl: this.#isTls ? ssl : false } as never
+  }
+
+  /** Connects as its administrator. */
+  async admin(): Promise<PgBouncerAdmin> {
+    const client = new pg.Client({ ...this.config(), database: 'pgbouncer' })
+    await client.connect()
+    return { run: (command) => client.query(command), [Symbol.asyncDispose]: () => client.end() }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
