@@ -19,7 +19,9 @@ export {
   copyOf,
   type Endpoint,
   isOfAllHosts,
+  type LeaseUse,
   ListenTimeoutError,
+  type LongestLease,
   noAnswer,
   OptionsError,
   PingTimeoutError,
@@ -30,6 +32,7 @@ export {
   type PoolTimeoutDetails,
   PoolTimeoutError,
   ReleaseError,
+  useIn,
 } from './errors/pool.ts'
 export {
   TransactionRolledBackError,

@@ -11,6 +11,7 @@ const FACTS: ConnectionFacts = {
   openedAt: 1000,
   idleSince: 5000,
   lease: { since: 4000, stack: 'Error\n    at handler' },
+  statements: { use: { label: 'checkout', statement: 'select ?', transaction: 'open' } },
   uses: 2,
   liveness: { suspect: false, slow: undefined },
 }
@@ -28,6 +29,9 @@ test('an idle connection shows how long it has been idle, and no lease', () => {
     idleMillis: 1000,
     uses: 2,
     heldMillis: undefined,
+    label: undefined,
+    statement: undefined,
+    transaction: undefined,
     holder: undefined,
     isSuspect: false,
     slow: undefined,
@@ -38,6 +42,9 @@ test('a leased connection shows how long it has been leased, and where', () => {
   expect(inspectionOf({ ...FACTS, state: 'leased' }, 6000)).toMatchObject({
     idleMillis: undefined,
     heldMillis: 2000,
+    label: 'checkout',
+    statement: 'select ?',
+    transaction: 'open',
     holder: 'Error\n    at handler',
   })
 })

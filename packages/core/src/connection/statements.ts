@@ -4,13 +4,13 @@ import type { XidTracker } from '../commit/xid-tracker.ts'
 import type { AnswersSoFar } from '../driver/answer-so-far.ts'
 import type { KnownPooler } from '../driver/known-pooler.ts'
 import type { DriverSession } from '../driver/session.ts'
-import { type Loss, lossError, type StatementOutcome } from '../errors.ts'
+import { type LeaseUse, type Loss, lossError, type StatementOutcome } from '../errors.ts'
 import { severityOf } from '../policy/classify-error.ts'
 import { messageFacts, outcomeOf } from '../policy/outcome.ts'
 import type { LossReach } from '../policy/reach.ts'
 import { markTooSlow } from '../policy/slowness.ts'
 import { afterPatience, type Cancel, type Clock } from '../runtime/clock.ts'
-import { mannerOf, mayCommit } from '../sql/statement.ts'
+import { mannerOf, mayCommit, outlineOf } from '../sql/statement.ts'
 import type { Lease } from './lease.ts'
 import type { Liveness } from './liveness.ts'
 import type { ServerRole } from './server-role.ts'
@@ -198,6 +198,8 @@ export interface StatementSettings {
   readonly enclosesWrites: boolean
 }
 
+const TRANSACTIONS = { I: undefined, T: 'open', E: 'failed' } as const
+
 /** The statements of a connection, from the call to the end: how long they may take, and what their end says of the session. */
 export class Statements {
   readonly inFlight: InFlight
@@ -216,6 +218,17 @@ export class Statements {
   /** The first error since the server last accepted a statement: the reason for all errors after it. */
   get firstFailure(): Error | undefined {
     return this.#firstFailure
+  }
+
+  /** What the lease is used for, as people are told. */
+  get use(): LeaseUse {
+    const { lease, session } = this.#owner
+    const text = this.inFlight.first?.text
+    return {
+      label: lease.options?.label,
+      statement: text === undefined ? undefined : outlineOf(text),
+      transaction: TRANSACTIONS[session.transactionStatus ?? 'I'],
+    }
   }
 
   /** A statement is about to be given to the driver. */

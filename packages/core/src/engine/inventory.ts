@@ -73,7 +73,11 @@ export class Inventory {
       opening: this.count('opening'),
       checking: this.count('checking'),
       resetting: this.count('resetting'),
-      longestLease: longest && { heldMillis: now - longest.lease.since, backendPid: longest.backendPid },
+      longestLease: longest && {
+        heldMillis: now - longest.lease.since,
+        backendPid: longest.backendPid,
+        ...longest.statements.use,
+      },
     }
   }
 

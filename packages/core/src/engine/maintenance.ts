@@ -102,7 +102,13 @@ export class Maintenance {
       if (heldMillis < leakDetectionMillis) due = Math.min(due, lease.since + leakDetectionMillis)
       else {
         lease.isOverdue = true
-        publisher.publish({ type: 'connection-leak-suspected', connection, heldMillis, stack: lease.stack })
+        publisher.publish({
+          type: 'connection-leak-suspected',
+          connection,
+          heldMillis,
+          stack: lease.stack,
+          ...connection.statements.use,
+        })
       }
     }
     return due

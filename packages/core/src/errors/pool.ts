@@ -74,12 +74,25 @@ export interface PoolCounts {
   readonly waiting: number
 }
 
+/** The lease that is held for longest. */
+export interface LongestLease extends Partial<LeaseUse> {
+  readonly heldMillis: number
+  readonly backendPid: number | null
+}
+
+/** What a lease is used for at one moment, as in `pool.inspect()`. */
+export interface LeaseUse {
+  readonly label: string | undefined
+  readonly statement: string | undefined
+  readonly transaction: 'open' | 'failed' | undefined
+}
+
 /** Why a caller of `connect()` waited until its deadline. All counts are those of that moment; the caller waits no more. */
 export interface PoolTimeoutDetails extends PoolCounts {
   /** How long the caller has waited, in milliseconds. */
   readonly waitedMillis: number
   /** For how long the longest lease has been held, in milliseconds, and by which server process. */
-  readonly longestLease: { readonly heldMillis: number; readonly backendPid: number | null } | undefined
+  readonly longestLease: LongestLease | undefined
 }
 
 /**
@@ -104,11 +117,19 @@ function describeTimeout(details: PoolTimeoutDetails, cause: unknown): string {
   const rare = `${checking > 0 ? `, ${checking} being pinged` : ''}${resetting > 0 ? `, ${resetting} being reset` : ''}`
   const counts = `${leased} of ${max} in use, ${idle} idle, ${opening} connecting${rare}, ${waiting} waiting`
   const longest = longestLease
-    ? `; held longest: ${Math.round(longestLease.heldMillis)} ms by backend ${longestLease.backendPid ?? 'unknown'}`
+    ? `; held longest: ${Math.round(longestLease.heldMillis)} ms by backend ${longestLease.backendPid ?? 'unknown'}${useIn(longestLease)}`
     : ''
   const failure = cause === undefined ? '' : `; last connect failure: ${messageOf(cause)}`
   // The message begins as that of pg-pool, since users match on it.
   return `timeout exceeded when trying to connect (waited ${Math.round(waitedMillis)} ms: ${counts}${longest}${failure})`
+}
+
+/** What a lease is used for, in words, as far as that is known. */
+export function useIn({ label, statement, transaction }: Partial<LeaseUse>): string {
+  const inTransaction =
+    transaction === undefined ? '' : `, in ${transaction === 'failed' ? 'a failed' : 'a'} transaction`
+  const running = statement === undefined ? '' : `, running \`${statement}\``
+  return `${label === undefined ? '' : `, for ${JSON.stringify(label)}`}${inTransaction}${running}`
 }
 
 /** Why a caller was refused. */

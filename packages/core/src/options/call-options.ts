@@ -16,6 +16,8 @@ export interface AcquireOptions {
   readonly connectionTimeoutMillis?: number | undefined
   /** How the session is reset when this lease ends. @default the pool's */
   readonly resetOnReturn?: ResetPolicy | undefined
+  /** What the connection is used for, in `inspect()`, in timeout errors and in warnings of leaks. @default none */
+  readonly label?: string | undefined
 }
 
 /** The options of `dispose()`. */
@@ -48,7 +50,12 @@ export interface ReadyOptions {
 }
 
 // Complete by its type: a new option must be added here.
-const KEYS: Record<keyof AcquireOptions, true> = { signal: true, connectionTimeoutMillis: true, resetOnReturn: true }
+const KEYS: Record<keyof AcquireOptions, true> = {
+  signal: true,
+  connectionTimeoutMillis: true,
+  resetOnReturn: true,
+  label: true,
+}
 
 /** The names of the `AcquireOptions`. */
 export const ACQUIRE_KEYS: readonly string[] = Object.keys(KEYS)
@@ -73,10 +80,11 @@ export function checkAcquireOptions(of: string, given: AcquireOptions): void {
 
 /** Adds what is wrong with `AcquireOptions` to `problems`. */
 export function addAcquireProblems(of: string, given: AcquireOptions, problems: Problems): void {
-  const { signal, connectionTimeoutMillis, resetOnReturn } = given
+  const { signal, connectionTimeoutMillis, resetOnReturn, label } = given
   if (signal !== undefined && !isSignal(signal)) problems.add(`${of}.signal`, 'an AbortSignal', signal)
   if (connectionTimeoutMillis !== undefined)
     problems.number(`${of}.connectionTimeoutMillis`, connectionTimeoutMillis, 0)
+  if (label !== undefined && typeof label !== 'string') problems.add(`${of}.label`, 'a text', label)
   if (resetOnReturn !== undefined) checkResetPolicy(`${of}.resetOnReturn`, resetOnReturn, problems)
 }
 

@@ -43,6 +43,7 @@ export class KnownTexts<Fact> {
 
 export type { StatementKind } from './classify-statement.ts'
 export type { CommitManner } from './commit-manner.ts'
+export { outlineOf } from './outline.ts'
 export type { CalledFunction } from './query-effects.ts'
 export type { SqlStatement } from './split-statements.ts'
 export type { SqlText } from './sql-text.ts'

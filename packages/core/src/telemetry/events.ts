@@ -38,6 +38,10 @@ export type PoolEvent =
       readonly heldMillis: number
       /** Where the connection was acquired. */
       readonly stack: string | undefined
+      /** What the lease is used for, as in `inspect()`. */
+      readonly label: string | undefined
+      readonly statement: string | undefined
+      readonly transaction: 'open' | 'failed' | undefined
     }
   /** A lease ended. */
   | {

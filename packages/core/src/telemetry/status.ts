@@ -1,4 +1,4 @@
-import type { PoolCounts } from '../errors.ts'
+import type { LeaseUse, PoolCounts } from '../errors.ts'
 import type { HostRole } from '../policy/host-suitability.ts'
 import type { PoolerKind } from '../policy/pooler.ts'
 
@@ -38,6 +38,14 @@ export interface ConnectionInspection {
   readonly uses: number
   /** How long it has been leased, in milliseconds; undefined if it isn't. */
   readonly heldMillis: number | undefined
+  /** What the option `label` of its lease says; undefined if it isn't leased, or has none. */
+  readonly label: string | undefined
+  /**
+   * The statement that runs: its text without literals, numbers and comments, and cut. Undefined if none does, or the text isn't known.
+   */
+  readonly statement: string | undefined
+  /** Whether its lease has a transaction open, or a failed one; otherwise undefined. */
+  readonly transaction: 'open' | 'failed' | undefined
   /** Where it was acquired, as a stack; undefined if it isn't leased, or `leakDetectionMillis` is off. */
   readonly holder: string | undefined
   /** Whether something makes its death likely, so that it must answer a ping before its next lease. */
@@ -54,9 +62,15 @@ export interface ConnectionFacts extends Pick<ConnectionInspection, 'id' | 'stat
   /** Undefined until it is ready for its first lease. */
   readonly openedAt: number | undefined
   readonly idleSince: number
-  readonly lease: { readonly since: number; readonly stack: string | undefined }
+  readonly lease: {
+    readonly since: number
+    readonly stack: string | undefined
+  }
+  readonly statements: { readonly use: LeaseUse }
   readonly liveness: { readonly suspect: boolean; readonly slow: SlowStatement | undefined }
 }
+
+const NO_USE: LeaseUse = { label: undefined, statement: undefined, transaction: undefined }
 
 /** What is known of a connection at this moment. */
 export function inspectionOf(connection: ConnectionFacts, now: number): ConnectionInspection {
@@ -74,6 +88,7 @@ export function inspectionOf(connection: ConnectionFacts, now: number): Connecti
     idleMillis: state === 'idle' ? now - connection.idleSince : undefined,
     uses,
     heldMillis: isLeased ? now - connection.lease.since : undefined,
+    ...(isLeased ? connection.statements.use : NO_USE),
     holder: isLeased ? connection.lease.stack : undefined,
     isSuspect: connection.liveness.suspect,
     slow: isLeased ? connection.liveness.slow : undefined,

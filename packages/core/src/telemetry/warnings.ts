@@ -1,4 +1,4 @@
-import { connectCauseOf } from '../errors.ts'
+import { connectCauseOf, useIn } from '../errors.ts'
 import type { Logger } from '../options/pool-options.ts'
 import type { SessionNeed } from '../policy/pooler.ts'
 import { mayConnectAgain } from '../policy/retry.ts'
@@ -79,9 +79,10 @@ class Warnings {
     else if (event.type === 'prepare-stopped' && event.text === undefined) this.#warnOfLostNames()
   }
 
-  #warnOfOverdue({ connection, heldMillis, stack }: EventOf<'connection-leak-suspected'>): void {
+  #warnOfOverdue(event: EventOf<'connection-leak-suspected'>): void {
+    const { connection, heldMillis, stack } = event
     this.#overdue++
-    const text = `Connection leak detection triggered for ${withBackend(connection)}: not released for ${millis(heldMillis)}`
+    const text = `Connection leak detection triggered for ${withBackend(connection)}: not released for ${millis(heldMillis)}${useIn(event)}`
     if (stack) this.#warn('HOLDFAST_LEASE_OVERDUE', `${text}. It was acquired here:`, framesOf(stack))
     else this.#warn('HOLDFAST_LEASE_OVERDUE', text)
   }
