@@ -53,7 +53,8 @@ test('the promotion of the standby costs no transaction and no read an error, an
   standby,
 }) => {
   const lines: string[] = []
-  const logger = { debug() {}, info: (line: string) => void lines.push(line), warn() {}, error() {} }
+  const note = (line: string): void => void lines.push(line)
+  const logger = { debug() {}, info: note, warn: note, error() {} }
   await using pool = holdfast(listOf([primary, standby], primary, { max: 6, echo: true, logger }))
   let isOver = false
   const errors: unknown[] = []
@@ -97,6 +98,7 @@ test('the promotion of the standby costs no transaction and no read an error, an
   await standby.stop('immediate')
   const error = await rejection(pool.connect({ connectionTimeoutMillis: 1500 }))
   expect((error as Error).message).toMatch(/takes writes on timeline 00000001, and another one .* on timeline 00000002/)
+  expect(lines.filter((line) => line.includes('takes writes on timeline 00000001, although'))).toHaveLength(1)
 })
 
 test('a primary that is silent is not waited for, and its connections are given up', async ({ primary, standby }) => {

@@ -170,6 +170,22 @@ const PROVOCATIONS: Record<PoolEventType, Provoke> = {
     await standby[Symbol.asyncDispose]()
     return pool
   },
+  async 'former-primary'({ cluster, direct }) {
+    const promoted = await cluster.standby()
+    await promoted.promote()
+    const pool = holdfast({
+      ...direct,
+      name: direct.application_name,
+      hosts: [promoted, cluster].map(hostOf),
+      targetSessionAttrs: 'read-write',
+      connectionTimeoutMillis: 1500,
+    })
+    await pool.query('select 1')
+    await promoted.stop('immediate')
+    await rejection(pool.query('select 1'))
+    await promoted[Symbol.asyncDispose]()
+    return pool
+  },
   async 'transaction-retried'(servers) {
     const pool = await usedOnce(servers)
     await pool.transaction(async (tx) => {

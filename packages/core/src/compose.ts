@@ -206,6 +206,8 @@ export function composeEngine(
         publisher.publish({ type: 'host-changed', from: addressOf(from), to: addressOf(to), role })
         if (isPromoted) loseOthers(engine.inventory.all(), to)
       },
+      onFormerPrimary: ({ host, ...timelines }) =>
+        publisher.publish({ type: 'former-primary', host: addressOf(host), ...timelines }),
       onRefusedByStandby: (host) => publisher.publish({ type: 'standby-refused-write', host: addressOf(host) }),
       watch,
       commits:

@@ -43,6 +43,7 @@ const SAMPLES: Samples = {
   'host-changed': { from: { host: 'h1', port: 5432 }, to: { host: 'h2', port: 5433 }, role: 'primary' },
   'pooler-found': { pooler: 'some', by: 'process', option: 'none' },
   'session-needed': { need: 'listen' },
+  'former-primary': { host: { host: 'h1', port: 5432 }, timeline: '00000001', highest: '00000002' },
   'standby-refused-write': { host: { host: 'h2', port: 5433 } },
   recovered: { afterMillis: 4321, failedAttempts: 12 },
   'transaction-retried': { attempt: 2, error: conflict(), pausedMillis: 57.2 },

@@ -224,6 +224,7 @@ test('no other event is wanted or warned about', () => {
     'capacity-exceeded',
     'pooler-found',
     'session-needed',
+    'former-primary',
     'standby-refused-write',
     'prepare-stopped',
   ]
@@ -238,6 +239,7 @@ test.each<[PoolEvent, string]>([
   [sample('connection-released', { wasOverdue: true }), 'HOLDFAST_LATE_RELEASE'],
   [sample('capacity-exceeded'), 'HOLDFAST_CAPACITY_EXCEEDED'],
   [sample('standby-refused-write'), 'HOLDFAST_STANDBY'],
+  [sample('former-primary'), 'HOLDFAST_FORMER_PRIMARY'],
   [sample('pooler-found'), 'HOLDFAST_POOLER'],
   [sample('session-needed'), 'HOLDFAST_SESSION_NEEDED'],
   [sample('connect-failed'), 'HOLDFAST_CONNECT_FAILED'],

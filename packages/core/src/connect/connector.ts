@@ -25,7 +25,7 @@ import { afterPatience, type Clock } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
 import { messageOf } from '../thrown.ts'
 import { connectInAnyWay, hasOwnQuery, type LoginKnown } from '../user-client.ts'
-import { checkRole, type HostChange, takeHost } from './host-check.ts'
+import { checkRole, type FormerPrimary, type HostChange, takeHost } from './host-check.ts'
 import type { HostList } from './host-list.ts'
 import { identify, type WatchOfPool } from './identify.ts'
 import { openAside } from './open-aside.ts'
@@ -52,6 +52,8 @@ export interface ConnectorOptions {
   readonly onHostChanged?: ((change: HostChange) => void) | undefined
   /** Called once, when a standby has refused a write, and any host suits. */
   readonly onRefusedByStandby?: ((host: Host) => void) | undefined
+  /** Called when a host takes writes, although another one was promoted. */
+  readonly onFormerPrimary?: ((former: FormerPrimary) => void) | undefined
   /** Called when a stale prepared statement is run again. */
   readonly onStatementRerun?: ((attempt: number, error: Error) => void) | undefined
   /** What the pool itself prepares; false if nothing. */
@@ -160,10 +162,10 @@ export class Connector {
    * @throws {ConnectError} if the server can't be reached, or refuses.
    */
   async logIn(connection: Connection): Promise<boolean> {
-    const { hosts, onHostChanged } = this.#options
+    const { hosts, onHostChanged, onFormerPrimary } = this.#options
     try {
       const isPinged = await this.#logIn(connection)
-      const change = hosts && (await takeHost(connection, hosts, this.#clock))
+      const change = hosts && (await takeHost(connection, hosts, this.#clock, (former) => onFormerPrimary?.(former)))
       if (change) onHostChanged?.(change)
       return isPinged
     } catch (error) {

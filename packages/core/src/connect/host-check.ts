@@ -20,6 +20,14 @@ export interface HostChange {
   readonly isPromoted: boolean
 }
 
+/** A host takes writes, although another one of its system was promoted. */
+export interface FormerPrimary {
+  readonly host: Host
+  readonly timeline: string
+  /** The timeline of the other one. */
+  readonly highest: string
+}
+
 /** What checking the role of a server takes. */
 export interface RoleCheckParts {
   readonly clock: Clock
@@ -59,17 +67,30 @@ const TIMELINE_QUESTION = `select ${TIMELINE_NOW} as timeline, ${SYSTEM_IDENTIFI
 
 /**
  * Takes a connection from its host. Returns where the pool's connections led before, if that was another host. Of two servers of
- * one system that take writes, the one on the higher timeline is right: the other one has missed a promotion.
+ * one system that take writes, the one on the higher timeline is right: the other one, of which `onFormer` is told, has missed a
+ * promotion.
  *
  * @throws {ConnectError} if it is the other one.
  */
-export async function takeHost(connection: Connection, hosts: HostList, clock: Clock): Promise<HostChange | undefined> {
+export async function takeHost(
+  connection: Connection,
+  hosts: HostList,
+  clock: Clock,
+  onFormer: (former: FormerPrimary) => void,
+): Promise<HostChange | undefined> {
   const { candidate, serverRole } = connection
   if (!candidate) return undefined
   const { role } = serverRole
   const { current } = hosts
   const isAsked = role === 'primary' && (current ? current !== candidate.host : hosts.isTimelineMissing)
-  const isPromoted = isAsked && (await isOnHigherTimeline(connection, hosts, clock))
+  const seen = isAsked ? await timelineOf(connection, hosts, clock) : undefined
+  const isPromoted = seen !== undefined && isLater(seen.timeline, seen.highest)
+  if (seen && isLater(seen.highest, seen.timeline)) {
+    const { timeline, highest } = seen
+    onFormer({ host: candidate.host, timeline, highest })
+    const text = `the server takes writes on timeline ${timeline}, and another one of the same system on timeline ${highest}`
+    throw new ConnectError(connection.endpoint, Object.assign(new Error(text), { code: '57P03' }))
+  }
   const from = hosts.take(candidate.host)
   return from && hosts.isOneAtATime ? { from, to: candidate.host, role, isPromoted } : undefined
 }
@@ -83,29 +104,25 @@ export async function wasPromoted(
   return seen !== undefined && isLater(seen.timeline, seen.highest)
 }
 
-/** Takes note of the answer. Returns its timeline and the highest one before; undefined if there is nothing to compare. */
-function noteTimeline(
-  [row]: readonly Readonly<Record<string, unknown>>[],
-  hosts: HostList,
-): { readonly timeline: string; readonly highest: string } | undefined {
+/** The timeline of a server, and the highest one before. */
+interface SeenTimeline {
+  readonly timeline: string
+  readonly highest: string
+}
+
+/** Takes note of the answer. Returns undefined if there is nothing to compare. */
+function noteTimeline([row]: readonly Readonly<Record<string, unknown>>[], hosts: HostList): SeenTimeline | undefined {
   const { timeline, system } = row ?? {}
   if (typeof timeline !== 'string' || typeof system !== 'string') return undefined
   const highest = hosts.timelines.note(system, timeline)
   return highest === undefined ? undefined : { timeline, highest }
 }
 
-async function isOnHigherTimeline(connection: Connection, hosts: HostList, clock: Clock): Promise<boolean> {
-  let rows: readonly Readonly<Record<string, unknown>>[]
+async function timelineOf(connection: Connection, hosts: HostList, clock: Clock): Promise<SeenTimeline | undefined> {
   try {
-    rows = await ask(connection, TIMELINE_QUESTION, clock, INTERNAL_QUERY_TIMEOUT_MILLIS)
+    return noteTimeline(await ask(connection, TIMELINE_QUESTION, clock, INTERNAL_QUERY_TIMEOUT_MILLIS), hosts)
   } catch (error) {
     if (severityOf(error) === undefined) throw new ConnectError(connection.endpoint, connection.loss?.cause ?? error)
-    return false // It isn't PostgreSQL's own server, or forbids the question.
+    return undefined // It isn't PostgreSQL's own server, or forbids the question.
   }
-  const seen = noteTimeline(rows, hosts)
-  if (!seen) return false
-  const { timeline, highest } = seen
-  if (!isLater(highest, timeline)) return isLater(timeline, highest)
-  const text = `the server takes writes on timeline ${timeline}, and another one of the same system on timeline ${highest}`
-  throw new ConnectError(connection.endpoint, Object.assign(new Error(text), { code: '57P03' }))
 }

@@ -41,6 +41,7 @@ const LOUDEST: Record<PoolEventType, 'debug' | 'info' | 'none'> = {
   'transaction-left-open': 'none',
   'host-changed': 'info',
   'standby-refused-write': 'none',
+  'former-primary': 'none',
   'pooler-found': 'info',
   'session-needed': 'none',
   recovered: 'info',
@@ -147,6 +148,7 @@ function lineOf(event: PoolEvent, status: () => PoolStatus): Line | undefined {
     case 'capacity-exceeded':
     case 'transaction-left-open':
     case 'standby-refused-write':
+    case 'former-primary':
     case 'session-needed':
       return undefined
   }

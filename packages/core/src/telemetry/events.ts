@@ -153,6 +153,17 @@ export type PoolEvent =
       /** `listen`: LISTEN; `lock`: an advisory lock of the session; `reset`: `resetOnReturn: 'session'` or `'discard'`. */
       readonly need: SessionNeed
     }
+  /**
+   * A host takes writes, although another one of its system was promoted: it has missed that failover, and what is written there will
+   * be lost. The pool doesn't use it.
+   */
+  | {
+      readonly type: 'former-primary'
+      readonly host: EventHost
+      /** Its timeline, and that of the promoted one, as PostgreSQL writes them: eight hexadecimal digits. */
+      readonly timeline: string
+      readonly highest: string
+    }
   /** A standby has refused a write, and no host has taken one: `targetSessionAttrs` is `'any'`. Once per pool. */
   | { readonly type: 'standby-refused-write'; readonly host: EventHost }
   /** A transaction runs again as a whole. The attempt before wrote nothing. */

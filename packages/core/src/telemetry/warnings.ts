@@ -36,6 +36,7 @@ const RARE: ReadonlySet<PoolEventType> = new Set<PoolEventType>([
   'transaction-left-open',
   'prepare-stopped',
   'standby-refused-write',
+  'former-primary',
   'pooler-found',
   'session-needed',
 ])
@@ -55,6 +56,7 @@ class Warnings {
   #hasWarnedOfOutage = false
   #hasWarnedOfBegin = false
   #hasWarnedOfPooler = false
+  readonly #formerPrimaries = new Set<string>()
   #quietUntil = Number.NEGATIVE_INFINITY
 
   constructor(parts: WarningsParts) {
@@ -74,6 +76,7 @@ class Warnings {
     else if (event.type === 'connection-opened') this.#takeSuccess()
     else if (event.type === 'transaction-left-open') this.#warnOfLeftOpen()
     else if (event.type === 'standby-refused-write') this.#warnOfStandby(event)
+    else if (event.type === 'former-primary') this.#warnOfFormer(event)
     else if (event.type === 'pooler-found') this.#takePooler(event)
     else if (event.type === 'session-needed') this.#warnOfNeed(event)
     else if (event.type === 'prepare-stopped' && event.text === undefined) this.#warnOfLostNames()
@@ -119,6 +122,18 @@ class Warnings {
       'HOLDFAST_STANDBY',
       `${host.host}:${host.port} is a standby, and has refused a write: with several hosts, the first that answers is taken. ` +
         "Set targetSessionAttrs: 'read-write'",
+    )
+  }
+
+  /** Each attempt to connect may find it. */
+  #warnOfFormer({ host, timeline, highest }: EventOf<'former-primary'>): void {
+    const where = `${host.host}:${host.port}`
+    if (this.#formerPrimaries.has(where)) return
+    this.#formerPrimaries.add(where)
+    this.#warn(
+      'HOLDFAST_FORMER_PRIMARY',
+      `${where} takes writes on timeline ${timeline}, although a host on timeline ${highest} was promoted in its place. This pool ` +
+        "doesn't use it; what other programs write there will be lost. Stop it, and set it up as a standby (pg_rewind)",
     )
   }
 
