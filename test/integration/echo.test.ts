@@ -46,7 +46,9 @@ const LOGGERS: readonly { readonly name: string; open(): Logging }[] = [
     open() {
       const { stream, text } = collector()
       const logger = pino({ level: 'debug', formatters: { level: (level) => ({ level }) } }, stream)
-      return { logger, lines: () => linesOf(text()).map(({ level, msg }) => ({ level, text: msg })) }
+      const textOf = ({ pool, code, msg, detail }: Written): string =>
+        `[${pool === 'holdfast' ? pool : `holdfast:${pool}`} ${process.pid}] ${code ? `${code}: ` : ''}${msg}${detail ? `\n${detail}` : ''}`
+      return { logger, lines: () => linesOf(text()).map((line) => ({ level: line.level, text: textOf(line) })) }
     },
   },
   {
@@ -76,7 +78,17 @@ function collector(): Collector {
   return { stream, text: () => text }
 }
 
-function linesOf(text: string): { readonly level: string; readonly msg: string; readonly message: string }[] {
+/** A line of a logger that writes JSON. */
+interface Written {
+  readonly level: string
+  readonly msg: string
+  readonly message: string
+  readonly pool?: string
+  readonly code?: string
+  readonly detail?: string
+}
+
+function linesOf(text: string): Written[] {
   return text
     .split('\n')
     .filter(Boolean)

@@ -34,6 +34,7 @@ export { NullPool, type NullPoolOptions } from './null-pool.ts'
 export type { AcquireOptions, DisposeOptions, DrainOptions, PingOptions, ReadyOptions } from './options/call-options.ts'
 export type {
   HostOptions,
+  LogFields,
   Logger,
   PoolOptions,
   PrePingOptions,
@@ -43,6 +44,7 @@ export type {
   ResetPolicy,
   RetryOptions,
   SheddingOptions,
+  StructuredLogger,
   TargetSessionAttrs,
   WatchOptions,
 } from './options/pool-options.ts'

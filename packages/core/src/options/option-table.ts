@@ -1,6 +1,6 @@
 import { checkHook, checkLogger, checkResetPolicy } from './check.ts'
 import { type Host, type LoadBalance, readHosts, readLoadBalance, readTarget } from './hosts.ts'
-import type { Logger, OwnOptions } from './pool-options.ts'
+import type { Logger, OwnOptions, StructuredLogger } from './pool-options.ts'
 import {
   atMostMax,
   type Complete,
@@ -38,7 +38,7 @@ interface ReadValues {
   readonly connectRetry: Retry | false
   readonly prepare: Prepare | false
   readonly echo: EchoLevel
-  readonly logger: Logger | undefined
+  readonly logger: Logger | StructuredLogger | undefined
   readonly onConnect: OwnOptions['onConnect']
 }
 

@@ -110,8 +110,8 @@ export interface RetryOptions {
 }
 
 /**
- * Where the pool writes to: `console`, a pino logger, a winston logger, or anything else with these four methods. Each
- * message is one line of text, without format characters and without further arguments.
+ * Where the pool writes to: `console`, a winston logger, or anything else with these four methods. Each message is one line of text,
+ * without format characters and without further arguments. A pino logger is known, and used as a `StructuredLogger`.
  *
  * @example
  * ```ts
@@ -127,6 +127,30 @@ export interface Logger {
   warn(message: string): void
   /** A failure that no caller gets as an error, under `echo: true`. */
   error(message: string): void
+}
+
+/** What a line of the log is about. */
+export interface LogFields {
+  /** The option `name`. */
+  readonly pool: string
+  /** The type of the event: see `PoolEventType`. */
+  readonly event: string
+  /** The number of the connection in this pool, and the `pid` of its session in `pg_stat_activity`. */
+  readonly connection?: string | number | undefined
+  readonly backend?: number | null | undefined
+  /** The code of a warning: `HOLDFAST_…`. */
+  readonly code?: string | undefined
+  /** Lines that belong to a warning: a stack. */
+  readonly detail?: string | undefined
+}
+
+/** A logger that takes fields in front of the text, as pino does; any other one says so by `structured`. */
+export interface StructuredLogger {
+  readonly structured: true
+  debug(fields: LogFields, message: string): void
+  info(fields: LogFields, message: string): void
+  warn(fields: LogFields, message: string): void
+  error(fields: LogFields, message: string): void
 }
 
 /** The options of the pool that Holdfast reads. Each has its default and its check in `option-table.ts`. */
@@ -467,7 +491,7 @@ export interface OwnOptions {
    * Where the echo and the warnings go: anything with `debug`, `info`, `warn` and `error`, such as console, pino or
    * winston. Without a logger, the echo goes to the console, and warnings go to `process.emitWarning`.
    */
-  readonly logger?: Logger | undefined
+  readonly logger?: Logger | StructuredLogger | undefined
 }
 
 /**

@@ -1,17 +1,18 @@
-import type { Logger } from '../options/pool-options.ts'
+import type { Logger, StructuredLogger } from '../options/pool-options.ts'
 import type { EchoLevel } from '../options/read-values.ts'
 import { DEAD } from '../policy/death.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import { isError } from '../thrown.ts'
 import type { EventConnection, Listener, PoolEvent, PoolEventType, StatementRetryReason, WatchLimit } from './events.ts'
-import { duration, millis, oneLine, prefixOf, reasonOf, withBackend } from './log-text.ts'
+import { lineWriter } from './log-line.ts'
+import { duration, millis, oneLine, reasonOf, withBackend } from './log-text.ts'
 import type { PoolStatus } from './status.ts'
 
 /** What the echo needs. */
 export interface EchoParts {
   readonly name: string
   readonly level: Exclude<EchoLevel, false>
-  readonly logger: Logger
+  readonly logger: Logger | StructuredLogger
   readonly status: () => PoolStatus
 }
 
@@ -58,12 +59,13 @@ const LOUDEST: Record<PoolEventType, 'debug' | 'info' | 'none'> = {
 /** Writes what SQLAlchemy's pool log writes, in the same words, so that its readers can read this one too. */
 export function echo({ name, level, logger, status }: EchoParts): Listener {
   const saysDebug = level === 'debug'
+  const write = lineWriter(logger, name)
   return {
     wants: (type) => LOUDEST[type] === 'info' || (saysDebug && LOUDEST[type] === 'debug'),
     subscriber(event) {
       const line = lineOf(event, status)
       if (!line || (line[0] === 'debug' && !saysDebug)) return
-      logger[line[0]](prefixOf(name) + line[1])
+      write(line[0], { text: line[1] }, event)
     },
   }
 }

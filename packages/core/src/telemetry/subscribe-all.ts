@@ -1,4 +1,4 @@
-import type { Logger } from '../options/pool-options.ts'
+import type { Logger, StructuredLogger } from '../options/pool-options.ts'
 import type { EchoLevel } from '../options/read-values.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { counting } from './counting.ts'
@@ -14,7 +14,7 @@ export interface SubscribeAllParts {
   readonly options: {
     readonly name: string
     readonly echo: EchoLevel
-    readonly logger: Logger | undefined
+    readonly logger: Logger | StructuredLogger | undefined
     readonly connectRetry: object | false
     readonly connectionTimeoutMillis: number
   }

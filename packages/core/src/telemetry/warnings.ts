@@ -1,9 +1,10 @@
 import { connectCauseOf, useIn } from '../errors.ts'
-import type { Logger } from '../options/pool-options.ts'
+import type { Logger, StructuredLogger } from '../options/pool-options.ts'
 import type { SessionNeed } from '../policy/pooler.ts'
 import { mayConnectAgain } from '../policy/retry.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Listener, PoolEvent, PoolEventType } from './events.ts'
+import { lineWriter, type WriteLine } from './log-line.ts'
 import { millis, prefixOf, reasonOf, withBackend } from './log-text.ts'
 
 /** What the warnings need. */
@@ -11,7 +12,7 @@ export interface WarningsParts {
   readonly name: string
   readonly clock: Pick<Clock, 'now'>
   /** Without one, warnings go where Node's own go. */
-  readonly logger: Logger | undefined
+  readonly logger: Logger | StructuredLogger | undefined
   /** The option. If it is false, the first failure rejects the callers anyway. */
   readonly connectRetry: object | false
   readonly connectionTimeoutMillis: number
@@ -58,9 +59,13 @@ class Warnings {
   #hasWarnedOfPooler = false
   readonly #formerPrimaries = new Set<string>()
   #quietUntil = Number.NEGATIVE_INFINITY
+  readonly #write: WriteLine | undefined
+  /** What it warns of. */
+  #event: PoolEvent | undefined
 
   constructor(parts: WarningsParts) {
     this.#parts = parts
+    this.#write = parts.logger && lineWriter(parts.logger, parts.name)
   }
 
   /** Releases are frequent, so they are wanted only while one is overdue. */
@@ -69,6 +74,7 @@ class Warnings {
   }
 
   take(event: PoolEvent): void {
+    this.#event = event
     if (event.type === 'connection-leak-suspected') this.#warnOfOverdue(event)
     else if (event.type === 'connection-released' && event.wasOverdue) this.#warnOfLateRelease(event)
     else if (event.type === 'capacity-exceeded') this.#warnOfCapacity(event)
@@ -185,9 +191,8 @@ class Warnings {
   }
 
   #warn(code: string, text: string, detail?: string): void {
-    const { logger, name } = this.#parts
-    const message = prefixOf(name) + text
-    if (logger) logger.warn(`${prefixOf(name)}${code}: ${detail ? `${text}\n${detail}` : text}`)
+    const message = prefixOf(this.#parts.name) + text
+    if (this.#write) this.#write('warn', { text, code, detail }, this.#event as PoolEvent)
     else process.emitWarning(message, { type: 'HoldfastWarning', code, ...(detail && { detail }) })
   }
 }
