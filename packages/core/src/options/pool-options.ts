@@ -473,7 +473,7 @@ export interface OwnOptions {
    * must answer a ping before it counts as open, and a ping may take 5 seconds (unless you set `prePing.timeoutMillis`): it waits
    * for a session of the pooler, so a late one condemns only its own connection. Where transactions have sessions of their own, the pool
    * warns once of what can't work: LISTEN, advisory locks of the session, and `resetOnReturn: 'session'` or `'discard'`. See
-   * [poolers](migrating.md#behind-pgbouncer).
+   * [behind a pooler](poolers.md).
    *
    * @default 'auto'
    */
