@@ -21,8 +21,9 @@ export class DriverSession {
   readonly #client: Client
   readonly #internals: DriverInternals
   readonly #pooler: KnownPooler
-  /** The process that served it when it was last asked, as digits. */
+  /** The process that served it when it was last asked, as digits, and whether it is the one that the login has named. */
   #server: string | undefined
+  #isServedAsNamed: boolean | undefined
 
   /** `pooler`: what is known of a pooler, shared by the connections of a pool. */
   constructor(client: Client, pooler: KnownPooler = new KnownPooler()) {
@@ -62,12 +63,9 @@ export class DriverSession {
     if (pid === undefined || this.backendPid === null) return
     const before = this.#server
     this.#server = String(pid)
-    this.#pooler.served(this.#isServedAsNamed === true)
+    this.#isServedAsNamed = this.#server === String(this.backendPid)
+    this.#pooler.served(this.#isServedAsNamed)
     if (before !== undefined && before !== this.#server) this.#pooler.moved()
-  }
-
-  get #isServedAsNamed(): boolean | undefined {
-    return this.#server === undefined ? undefined : this.#server === String(this.backendPid)
   }
 
   /** Whether the server has given a key to cancel with: a pooler may give none. */

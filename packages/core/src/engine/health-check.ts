@@ -49,7 +49,8 @@ export class HealthCheck {
     const startedAt = clock.now()
     this.#take(connection)
     connection.isPinged = true
-    await ping(connection, clock, this.#usability.isPooled ? pooledPingTimeoutMillis : pingTimeoutMillis)
+    const isPooled = connection.session.isDirect === false
+    await ping(connection, clock, isPooled ? pooledPingTimeoutMillis : pingTimeoutMillis)
     connection.isPinged = false
     if (!connection.is('checking')) return // Lost or invalidated meanwhile: already retired.
     this.#usability.notePingAnswered()

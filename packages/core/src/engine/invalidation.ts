@@ -41,7 +41,7 @@ export class Invalidation {
     const wasLeased = connection.is('leased')
     if (reach === 'server-away') this.serverAway()
     // Its ping may wait for a free session. A connection in its place is opened while the next one is pinged.
-    if (reach === 'silent' && usability.isPooled) usability.replaceLost()
+    if (reach === 'silent' && connection.session.isDirect === false) usability.replaceLost()
     else if (wasPinged) usability.notePingFailed()
     // Judged first: a listener that acquires must not be given what is invalid.
     const consequence = usability.consequenceOf(connection, reach)

@@ -77,11 +77,6 @@ export class Usability {
     return this.#isServerAway
   }
 
-  /** Whether a pooler is known to be in front of the server. */
-  get isPooled(): boolean {
-    return this.#engine.connector.pooler.isThere
-  }
-
   /** A pooler has said that its server is away. */
   noteServerAway(): void {
     this.#isServerAway = true
@@ -111,7 +106,11 @@ export class Usability {
       isOnlyOne: inventory.size === 1,
     }
     const { invalidateOnDisconnect, prePing } = options
-    const policy = { invalidateOnDisconnect, mayPing: prePing !== false, isPooled: this.isPooled }
+    const policy = {
+      invalidateOnDisconnect,
+      mayPing: prePing !== false,
+      isPooled: connection.session.isDirect === false,
+    }
     return orDefault(() => consequenceOf(reach, lost, policy), 'retire all')
   }
 

@@ -41,7 +41,7 @@ export interface LossPolicy {
   readonly invalidateOnDisconnect: NonNullable<OwnOptions['invalidateOnDisconnect']>
   /** Whether the pool may ping before a lease. */
   readonly mayPing: boolean
-  /** Whether a pooler is known to be in front of the server. */
+  /** Whether the lost connection is known to lead to a pooler. */
   readonly isPooled: boolean
 }
 
