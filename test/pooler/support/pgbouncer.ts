@@ -123,10 +123,13 @@ export class PgBouncer implements AsyncDisposable {
   }
 }
 
+/** Whether it accepts connections. It has closed the one with which this was asked: that would count for `max_client_conn`. */
 async function accepts(port: number): Promise<boolean> {
   const socket = net.connect(port, '127.0.0.1')
   try {
     await once(socket, 'connect')
+    socket.resume().end()
+    await once(socket, 'close')
     return true
   } catch {
     return false
