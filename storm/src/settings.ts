@@ -29,6 +29,8 @@ export const SETTINGS = {
   accountsPerMover: 4000,
   openingBalance: 1000,
 
+  /** How long after the crash of a primary its standby is promoted. */
+  promotionMillis: 1000,
   /** How long a packet travels each way, as to a server in the next data centre. */
   networkDelayMillis: 1,
   /** How many stacks share the machine's cores. Further stacks run in another wave. */

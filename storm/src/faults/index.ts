@@ -2,6 +2,7 @@ import { blackHole } from './black-hole.ts'
 import { blockedLoop } from './blocked-loop.ts'
 import { fin, rst } from './cuts.ts'
 import { dirtyReleases } from './dirty-releases.ts'
+import { failover } from './failover.ts'
 import type { Fault } from './fault.ts'
 import { idleSilenced } from './idle-silenced.ts'
 import { idleTerminated } from './idle-terminated.ts'
@@ -32,6 +33,7 @@ export const FAULTS: readonly Fault[] = [
   processFreeze,
   blockedLoop,
   refused,
+  failover,
   dirtyReleases,
 ]
 

@@ -16,15 +16,16 @@ const DIRECT_PATIENCE_MILLIS = 15_000
 /** What one stack runs on: a server, the network in front of it, and a connection past that network to check the results. */
 export class Ground implements AsyncDisposable {
   readonly proxy: FaultProxy
-  /** Only if the storm may stop and freeze the server. */
-  readonly cluster: Cluster | undefined
   /** Only if the storm runs the server: a proxy that reads messages needs the server's certificate. */
   readonly aimed: AimedProxy | undefined
   /** Where the service logs in: through the proxy. */
   readonly service: ConnectionSettings
   /** A schema of this run's own. */
   readonly schema: string
-  readonly #direct: pg.ClientConfig
+  #cluster: Cluster | undefined
+  #direct: pg.ClientConfig
+  /** The standbys that were made. */
+  readonly #standbys: Cluster[] = []
   readonly #dispose: () => Promise<void>
   readonly #hit = new Set<AimedLink>()
 
@@ -38,12 +39,34 @@ export class Ground implements AsyncDisposable {
     readonly dispose: () => Promise<void>
   }) {
     this.proxy = parts.proxy
-    this.cluster = parts.cluster
+    this.#cluster = parts.cluster
     this.aimed = parts.aimed
     this.service = parts.service
     this.schema = parts.schema
     this.#direct = parts.direct
     this.#dispose = parts.dispose
+  }
+
+  /** The server, only if the storm may stop and freeze it. */
+  get cluster(): Cluster | undefined {
+    return this.#cluster
+  }
+
+  /** Adds a standby to the storm's own server. Each COMMIT waits for it, so that none is lost when it is promoted. */
+  async addStandby(): Promise<Cluster> {
+    const cluster = this.#cluster
+    if (!cluster) throw new Error('BUG: only a server of our own can have a standby')
+    const standby = await cluster.standby()
+    this.#standbys.push(standby)
+    await cluster.setting('synchronous_standby_names', '*')
+    return standby
+  }
+
+  /** The address leads to another server from now on, as when a DNS name or a virtual address moves. */
+  moveTo(cluster: Cluster): void {
+    this.#cluster = cluster
+    this.aimed?.retarget(cluster)
+    this.#direct = { ...this.#direct, host: cluster.host, port: cluster.port }
   }
 
   /** Makes the network work, with its usual delay. Both ends of silenced connections learn that these are dead. */
@@ -95,6 +118,7 @@ export class Ground implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const standby of this.#standbys) await standby[Symbol.asyncDispose]()
     await this.#dispose()
   }
 }
