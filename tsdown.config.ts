@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { defineConfig } from 'tsdown'
+import { defineConfig, type UserConfig } from 'tsdown'
 
 /**
  * How each package is bundled, called in its folder: one ES module and one CommonJS file, with types. What it depends on stays
@@ -7,16 +7,28 @@ import { defineConfig } from 'tsdown'
  */
 const BUNDLED = ['p-retry', 'is-network-error']
 
-export default defineConfig({
+const COMMON: UserConfig = {
   cwd: process.cwd(),
-  entry: ['src/index.ts', 'src/opentelemetry.ts'].filter((file) => existsSync(file)),
-  format: ['esm', 'cjs'],
   platform: 'node',
   target: 'node20.19',
   fixedExtension: true,
-  shims: true,
-  dts: { sourcemap: false },
   sourcemap: false,
   logLevel: 'error',
   deps: { alwaysBundle: BUNDLED, onlyBundle: BUNDLED, neverBundle: ['@holdfast/core'] },
-})
+}
+
+/** The command of the core. A bundle of its own, so that it shares no chunk with what is imported. */
+const COMMAND = 'src/doctor/bin.ts'
+
+export default defineConfig([
+  {
+    ...COMMON,
+    entry: ['src/index.ts', 'src/opentelemetry.ts'].filter((file) => existsSync(file)),
+    format: ['esm', 'cjs'],
+    shims: true,
+    dts: { sourcemap: false },
+  },
+  ...(existsSync(COMMAND)
+    ? [{ ...COMMON, entry: { holdfast: COMMAND }, format: 'esm' as const, clean: false, dts: false }]
+    : []),
+])

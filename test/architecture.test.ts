@@ -7,7 +7,7 @@ import { CORE, type Import, importsIn, isOurs, partOf, readSources } from '../sc
  * return values. Within a part every file may import every other one, but not in circles.
  */
 const LAYERS: readonly (readonly string[])[] = [
-  ['index', 'opentelemetry'],
+  ['index', 'opentelemetry', 'doctor'],
   ['null-pool', 'shared-pool', 'check-pool', 'measure', 'plain-reads'],
   ['pool'],
   ['compose', 'foreign-connect', 'pool-health', 'pool-listen', 'pool-query'],
@@ -50,6 +50,7 @@ const MAY_IMPORT_PACKAGES: Record<string, readonly string[]> = {
   'shared-pool': ['node:util'],
   // Itself, as its users load it, so that there is one copy. Of OpenTelemetry only types.
   opentelemetry: ['@holdfast/core', '@opentelemetry/api'],
+  doctor: ['@holdfast/core', 'node:util'],
   runtime: ['node:async_hooks', 'node:perf_hooks'],
   telemetry: ['node:diagnostics_channel'],
 }

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { rolldown } from 'rolldown'
@@ -40,6 +40,7 @@ describe.each(PACKAGES)('@holdfast/%s', (name) => {
     const files = tarball?.files.map(({ path }) => path).toSorted()
     const entry = name === 'drizzle' ? [] : ['dist/node.mjs']
     const more = name === 'core' ? ['cjs', 'd.cts', 'd.mts', 'mjs'].map((ending) => `dist/opentelemetry.${ending}`) : []
+    const command = name === 'core' ? ['dist/holdfast.mjs'] : []
     expect(files).toEqual(
       [
         'LICENSE',
@@ -51,6 +52,7 @@ describe.each(PACKAGES)('@holdfast/%s', (name) => {
         'dist/index.mjs',
         ...entry,
         ...more,
+        ...command,
       ].toSorted(),
     )
   })
@@ -105,6 +107,26 @@ test('observe() of @holdfast/core/opentelemetry is there for require() and impor
       console.log(JSON.stringify([typeof required.observe, typeof imported.observe]))
     })`
   expect(await outputOf(folder, 'observe.cjs', program)).toEqual(['function', 'function'])
+})
+
+test('the command holdfast runs from the tarball', async ({ folder }) => {
+  const installed = join(folder, 'node_modules/@holdfast/core')
+  await mkdir(installed, { recursive: true })
+  await run('npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', folder], {
+    cwd: join(ROOT, 'packages/core'),
+    env,
+  })
+  const [tarball = ''] = (await readdir(folder)).filter((file) => file.endsWith('.tgz'))
+  await run('tar', ['xzf', join(folder, tarball), '-C', installed, '--strip-components=1'])
+  const { bin } = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8')) as { bin: { holdfast: string } }
+  const command = join(installed, bin.holdfast)
+  const { stdout: help } = await run(process.execPath, [command, '--help'], { env })
+  expect(help).toMatch(/^Usage: holdfast doctor/)
+  const refused = await run(process.execPath, [command, 'doctor', '--json', 'postgres://app@127.0.0.1:1/shop'], {
+    env,
+  }).catch((error: { code: number; stdout: string }) => error)
+  expect(refused).toMatchObject({ code: 1 })
+  expect(JSON.parse(refused.stdout)).toMatchObject({ status: 'fail', findings: [{ check: 'connection' }] })
 })
 
 test.for(['esm', 'cjs'] as const)('a bundler takes one copy into a program (%s)', async (format, { folder }) => {

@@ -80,7 +80,7 @@ const STATE_QUERY = `select ${SERVER} as server, split_part(next_xid, ':', 1)::n
 const XID_IN_THE_FUTURE = '22023'
 
 /** Asks what became of a transaction. Error 22023 says that the server has not reached its id. */
-export function xidStatusQuery({ transactionId }: TransactionIdentity): string {
+export function xidStatusQuery({ transactionId }: Pick<TransactionIdentity, 'transactionId'>): string {
   return `select pg_catalog.pg_xact_status('${transactionId}'::xid8) as status`
 }
 

@@ -20,7 +20,16 @@ function inUse(condition = 'true'): string {
 }
 
 /** What limits the number of connections. */
-const LIMITED = ['server', 'role', 'database'] as const
+export const LIMITED = ['server', 'role', 'database'] as const
+
+/** One of the {@link LIMITED}. */
+export type Limited = (typeof LIMITED)[number]
+
+/** What each allows to this user (Infinity where there is no limit), and how many are in use (undefined if unknown). */
+export interface Capacity {
+  readonly limits: Readonly<Record<Limited, number>>
+  readonly used: Readonly<Record<Limited, number | undefined>>
+}
 
 /**
  * How many connections this user may have to this database, in all processes together; undefined if unknown.
@@ -39,19 +48,26 @@ const FREE_SHARE = 0.1
 
 /** Whether so many connections are in use that others will soon be refused. False if that is unknown. */
 export async function isNearlyFull(ask: Ask): Promise<boolean> {
-  const [row] = await ask(`select ${LIMITS}, ${inUse()} as used_server, ${inUse('a.usesysid = r.oid')} as used_role,
-  ${inUse('a.datid = d.oid')} as used_database ${OF_THIS_SESSION}`)
-  const limits = limitsOf(row)
-  if (!limits) return false
+  const capacity = await readCapacity(ask)
+  if (!capacity) return false
   return LIMITED.some((limited) => {
-    const used = numberIn(row?.[`used_${limited}`])
-    const limit = limits[limited]
+    const used = capacity.used[limited]
+    const limit = capacity.limits[limited]
     return used !== undefined && limit - used < Math.max(LEAST_FREE, limit * FREE_SHARE)
   })
 }
 
+/** What limits the connections of this user, and how many there are. Undefined if the answer makes no sense. */
+export async function readCapacity(ask: Ask): Promise<Capacity | undefined> {
+  const [row] = await ask(`select ${LIMITS}, ${inUse()} as used_server, ${inUse('a.usesysid = r.oid')} as used_role,
+  ${inUse('a.datid = d.oid')} as used_database ${OF_THIS_SESSION}`)
+  const limits = limitsOf(row)
+  const usedOf = (limited: Limited): number | undefined => numberIn(row?.[`used_${limited}`])
+  return limits && { limits, used: { server: usedOf('server'), role: usedOf('role'), database: usedOf('database') } }
+}
+
 /** How many each allows: Infinity where there is no limit. Undefined if the answer makes no sense. */
-function limitsOf(row: Row | undefined): Readonly<Record<(typeof LIMITED)[number], number>> | undefined {
+function limitsOf(row: Row | undefined): Capacity['limits'] | undefined {
   const [server, role, database] = LIMITED.map((limited) => numberIn(row?.[limited]))
   const reserved = numberIn(row?.reserved)
   const isSuperuser = truthIn(row?.superuser)
