@@ -3,6 +3,7 @@ import { describe, expect } from 'vitest'
 import { until } from '../support/index.ts'
 import { test } from './support/fault-test.ts'
 import { holdfast, StockPool } from './support/pools.ts'
+import { Program } from './support/program.ts'
 import { rejection, settles } from './support/settling.ts'
 
 /** What one handler was told. */
@@ -127,6 +128,78 @@ describe('pool.listen', () => {
     await until(() => heard.gaps.length === 1, { timeoutMillis: 30_000 })
     await heardAgain(sender, heard, 'orders')
     await until(async () => (await listeningSessions(cluster)) > 0)
+  })
+
+  test('counts what was sent since the last question that was answered as missed', async ({
+    proxy,
+    proxied,
+    direct,
+  }) => {
+    await using pool = holdfast({ ...proxied, watch: false })
+    await using sender = holdfast(direct)
+    const heard = new Heard()
+    const before = Date.now()
+    await pool.listen('orders', heard.handler, { onReconnect: heard.onReconnect })
+    proxy.swallow({ connections: 'existing', direction: 'to-client' })
+    const sentAt = Date.now()
+    await sender.query(`select pg_notify('orders', 'swallowed')`)
+    pool.invalidate(new Error('failover'))
+    await until(() => heard.gaps.length === 1)
+    await heardAgain(sender, heard, 'orders')
+    expect(heard.payloads).not.toContain('swallowed')
+    expect(heard.gaps).toMatchObject([{ cause: { message: 'failover' } }])
+    expect(heard.gaps[0]?.from.getTime()).toBeGreaterThanOrEqual(before)
+    expect(heard.gaps[0]?.from.getTime()).toBeLessThanOrEqual(sentAt)
+    expect(heard.gaps[0]?.to.getTime()).toBeGreaterThanOrEqual(sentAt)
+  })
+
+  test('a notification that has arrived says nothing of those that were sent before and are on their way', async ({
+    direct,
+  }) => {
+    await using pool = holdfast({ ...direct, watch: false })
+    const heard = new Heard()
+    await pool.listen('orders', heard.handler, { onReconnect: heard.onReconnect })
+    const before = Date.now()
+    await until(() => Date.now() > before)
+    await heardAgain(pool, heard, 'orders')
+    pool.invalidate(new Error('failover'))
+    await until(() => heard.gaps.length === 1)
+    expect(heard.gaps[0]?.from.getTime()).toBeLessThanOrEqual(before)
+  })
+
+  test('shows its connection, which takes no slot, in inspect() and status()', async ({ cluster, direct }) => {
+    await using pool = holdfast({ ...direct, watch: false })
+    await pool.query('select 1')
+    expect(pool.status().listening).toBe(0)
+    const subscription = await pool.listen('orders', () => {})
+    await pool.listen('users', () => {})
+    const [slot, listening] = pool.inspect()
+    expect(slot).toMatchObject({ state: 'idle', channels: undefined })
+    expect(listening).toMatchObject({ state: 'listening', channels: ['orders', 'users'], heldMillis: undefined })
+    const [session] = await cluster.query<{ pid: number }>(
+      `select pid from pg_stat_activity where query ilike 'listen%' and usename = 'app'`,
+    )
+    expect(listening?.backendPid).toBe(session?.pid)
+    expect(pool.status()).toMatchObject({ size: 1, listening: 1 })
+    await subscription.unlisten()
+    expect(pool.inspect().at(-1)).toMatchObject({ channels: ['users'] })
+    await pool.end()
+    expect(pool.inspect()).toEqual([])
+  })
+
+  test('keeps a process alive that does nothing else, also while the server is away, and no longer', async ({
+    cluster,
+    direct,
+  }) => {
+    await using sender = holdfast({ ...direct, application_name: 'sends' })
+    await using program = Program.start('listens', direct)
+    await program.tells(1)
+    await cluster.restart('immediate')
+    await program.tells(2)
+    await sender.query(`select pg_notify('orders', 'stop')`)
+    await program.tells(3)
+    expect(program.told).toEqual(['listens', 'again', 'stop'])
+    expect(await program.ends()).toMatchObject({ code: 0, stderr: '' })
   })
 
   test('rejects at its deadline if no server can be reached, and leaves nothing behind', async ({ proxy, proxied }) => {

@@ -17,6 +17,7 @@ describe('status()', () => {
       size: 0,
       ...NOBODY,
       waiting: 0,
+      listening: 0,
       isClosed: false,
       pooler: 'unknown',
     })

@@ -1,5 +1,6 @@
 import type { Engine } from './engine/engine.ts'
 import { OptionsError } from './errors.ts'
+import { problemBehindPooler } from './listen/behind-pooler.ts'
 import { Handler, type ListenGap, type NotificationHandler } from './listen/handlers.ts'
 import { Listening } from './listen/listening.ts'
 import { isSignal } from './options/call-options.ts'
@@ -7,6 +8,7 @@ import { checkGroupKeys, Problems, readOptions, withoutUndefined } from './optio
 import { OPTIONS } from './options/option-table.ts'
 import type { Retry } from './options/read-values.ts'
 import { onAbort } from './runtime/abort.ts'
+import type { ConnectionInspection } from './telemetry/status.ts'
 
 /** The options of `listen()`. */
 export interface ListenOptions {
@@ -51,6 +53,11 @@ export async function listen(
   return { channel, unlisten: stop, [Symbol.asyncDispose]: stop }
 }
 
+/** The connection that listens, if there is one: for `Pool.inspect`. */
+export function inspectListening(engine: Engine): ConnectionInspection[] {
+  return LISTENING.get(engine)?.inspect(engine.clock.now()) ?? []
+}
+
 /** The pool ends, and its listening with it. */
 export async function stopListening(engine: Engine): Promise<void> {
   await LISTENING.get(engine)?.close()
@@ -65,6 +72,7 @@ function listeningOf(engine: Engine): Listening {
     keepsProcess: !options.allowExitOnIdle,
     open: (onLost) => connector.openBeside(onLost),
     publish: (event) => publisher.publish(event),
+    problem: () => problemBehindPooler(connector.pooler.kind),
   })
   publisher.subscribe(
     (event) => {

@@ -23,7 +23,7 @@ import {
   type ResultCallback,
 } from './pool-callers.ts'
 import { ping, ready } from './pool-health.ts'
-import { type ListenOptions, listen, type Subscription, stopListening } from './pool-listen.ts'
+import { inspectListening, type ListenOptions, listen, type Subscription, stopListening } from './pool-listen.ts'
 import type { PgPoolClass } from './pool-query.ts'
 import { systemClock } from './runtime/clock.ts'
 import { failure, stackAbove } from './runtime/stack.ts'
@@ -227,7 +227,7 @@ export class Pool extends PgPool implements AsyncDisposable {
    * Calls `handler` with each notification of a channel (LISTEN), over a connection of its own, beside `max`. When that is lost,
    * another one listens, and `onReconnect` is told of the gap. Resolves when the server listens.
    *
-   * @throws {OptionsError} that names what can't work; ListenTimeoutError after `connectionTimeoutMillis`.
+   * @throws {OptionsError} that names what can't work, also behind a pooler; ListenTimeoutError after `connectionTimeoutMillis`.
    */
   listen(channel: string, handler: NotificationHandler, options?: ListenOptions): Promise<Subscription> {
     return listen(this.#engine, channel, handler, options)
@@ -235,7 +235,7 @@ export class Pool extends PgPool implements AsyncDisposable {
 
   /** Each connection, with the pid of its backend, to be compared with `pg_stat_activity`. */
   inspect(): ConnectionInspection[] {
-    return this.#engine.inventory.all().map((connection) => inspectionOf(connection, systemClock.now()))
+    return inspectAll(this.#engine)
   }
 
   /**
@@ -328,11 +328,14 @@ function statementSettingsOf({ publisher }: Engine, options: ResolvedOptions): S
   return { publisher, transactionalWrites, rollbackMillis }
 }
 
-function poolStatus(
-  { inventory, waitingCount, connector }: Engine,
-  options: ResolvedOptions,
-  isClosed: boolean,
-): PoolStatus {
+function inspectAll(engine: Engine): ConnectionInspection[] {
+  const now = systemClock.now()
+  const slots = engine.inventory.all().map((connection) => inspectionOf(connection, now))
+  return [...slots, ...inspectListening(engine)]
+}
+
+function poolStatus(engine: Engine, options: ResolvedOptions, isClosed: boolean): PoolStatus {
+  const { inventory, waitingCount, connector } = engine
   const { name, max, maxIdle } = options
   const { longestLease, ...counts } = inventory.occupancy(systemClock.now())
   const { size } = inventory
@@ -344,6 +347,7 @@ function poolStatus(
     size,
     ...counts,
     waiting: waitingCount,
+    listening: inspectListening(engine).length,
     isClosed,
     pooler: connector.pooler.kind,
   }

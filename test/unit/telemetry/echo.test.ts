@@ -18,6 +18,7 @@ const STATUS = statusOf({
   checking: 0,
   resetting: 0,
   waiting: 0,
+  listening: 0,
   isClosed: false,
   pooler: 'none',
 })

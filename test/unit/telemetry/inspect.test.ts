@@ -20,6 +20,7 @@ test('an idle connection shows how long it has been idle, and no lease', () => {
   expect(inspectionOf(FACTS, 6000)).toEqual({
     id: 3,
     state: 'idle',
+    channels: undefined,
     backendPid: 1234,
     host: 'h1',
     port: 5433,

@@ -14,6 +14,7 @@ const FACTS = {
   checking: 0,
   resetting: 0,
   waiting: 0,
+  listening: 0,
   isClosed: false,
   pooler: 'none' as const,
 }

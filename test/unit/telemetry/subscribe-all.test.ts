@@ -19,6 +19,7 @@ const STATUS = statusOf({
   checking: 0,
   resetting: 0,
   waiting: 0,
+  listening: 0,
   isClosed: false,
   pooler: 'none',
 })

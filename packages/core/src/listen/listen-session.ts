@@ -4,6 +4,7 @@ import { ping } from '../connection/internal-query.ts'
 import { runInternal } from '../connection/question.ts'
 import { INTERNAL_QUERY_TIMEOUT_MILLIS } from '../policy/reset.ts'
 import type { Cancel, Clock } from '../runtime/clock.ts'
+import { type ConnectionInspection, inspectionOf } from '../telemetry/status.ts'
 
 /** How often a connection that listens is pinged, and how long it may take to answer, in milliseconds. */
 const PING_EVERY_MILLIS = 5000
@@ -16,22 +17,29 @@ export class ListenSession {
   readonly #clock: Clock
   readonly #channels = new Map<string, Promise<unknown>>()
   #cancelPing: Cancel
-  /** When it was last known to work, in milliseconds since 1970. */
+  /**
+   * When the last question was sent that the server has answered, in milliseconds since 1970. Before it answers, it tells what was
+   * notified until then; of what comes later, some may be on its way, even if a notification has arrived.
+   */
   aliveAt: number
 
   constructor(connection: Connection, clock: Clock, onNotification: (notification: Notification) => void) {
     this.#connection = connection
     this.#clock = clock
     this.aliveAt = clock.wall()
-    connection.client.on('notification', (notification) => {
-      this.aliveAt = clock.wall()
-      onNotification(notification)
-    })
+    connection.openedAt = clock.now()
+    connection.client.on('notification', onNotification)
     this.#cancelPing = this.#pingLater()
   }
 
   get isLost(): boolean {
     return this.#connection.isLost
+  }
+
+  /** What `pool.inspect()` shows of it. */
+  inspect(now: number): ConnectionInspection {
+    const channels = Object.freeze([...this.#channels.keys()])
+    return Object.freeze({ ...inspectionOf(this.#connection, now), state: 'listening' as const, channels })
   }
 
   /** Listens to a channel, once. */
@@ -61,8 +69,9 @@ export class ListenSession {
   }
 
   async #send(sql: string): Promise<void> {
+    const sentAt = this.#clock.wall()
     await runInternal(this.#connection, sql, this.#clock, INTERNAL_QUERY_TIMEOUT_MILLIS)
-    this.aliveAt = this.#clock.wall()
+    this.aliveAt = sentAt
   }
 
   #pingLater(): Cancel {
@@ -70,9 +79,10 @@ export class ListenSession {
   }
 
   async #ping(): Promise<void> {
+    const sentAt = this.#clock.wall()
     await ping(this.#connection, this.#clock, PING_TIMEOUT_MILLIS)
     if (this.isLost || this.#connection.isGone()) return
-    this.aliveAt = this.#clock.wall()
+    this.aliveAt = sentAt
     this.#cancelPing = this.#pingLater()
   }
 }

@@ -9,6 +9,8 @@ import { abortReason, onAbort } from '../runtime/abort.ts'
 import { afterPatience, type Cancel, type Clock, dateOf, pause } from '../runtime/clock.ts'
 import { inNoContext } from '../runtime/context.ts'
 import type { PoolEvent } from '../telemetry/events.ts'
+import type { ConnectionInspection } from '../telemetry/status.ts'
+import { askWhoServes } from './behind-pooler.ts'
 import type { Handler } from './handlers.ts'
 import { ListenSession } from './listen-session.ts'
 
@@ -25,6 +27,8 @@ export interface ListeningParts {
   /** Opens a connection beside the pool's. */
   readonly open: (onLost: (connection: Connection, loss: Loss) => void) => Promise<Connection>
   readonly publish: (event: PoolEvent) => void
+  /** Why nothing might be heard, as far as it is known: what is between the pool and its server. */
+  readonly problem: () => Error | undefined
 }
 
 /** Since when no notification can come, and why. */
@@ -57,6 +61,7 @@ export class Listening {
   async add(handler: Handler, signal: AbortSignal | undefined): Promise<void> {
     if (this.#isClosed) throw closed()
     if (signal?.aborted) throw abortReason(signal)
+    this.#refuse()
     const { channel } = handler
     this.#handlers.set(channel, (this.#handlers.get(channel) ?? new Set()).add(handler))
     try {
@@ -65,6 +70,11 @@ export class Listening {
       void this.remove(handler)
       throw error
     }
+  }
+
+  /** Its connection, if it has one: for `pool.inspect()`. */
+  inspect(now: number): ConnectionInspection[] {
+    return this.#session ? [this.#session.inspect(now)] : []
   }
 
   /** Removes a handler. Resolves when the server has stopped listening, if that was the last one of its channel. */
@@ -142,8 +152,7 @@ export class Listening {
       } catch (error) {
         this.#lastFailure = error
         const cause = connectCauseOf(error)
-        const hasListened = this.#all().some(({ isListening }) => isListening)
-        if (!this.#isWanted || !(hasListened || mayConnectAgain(cause, false))) throw error
+        if (!this.#isWanted || !(this.#hasListened || mayConnectAgain(cause, false))) throw error
         const isRefused = refusalOf(cause) !== undefined
         await pause(clock, pauseMillis(retry, failures, isRefused, clock.random()), 'nothing')
       }
@@ -160,6 +169,8 @@ export class Listening {
     sessions.set(connection, session)
     try {
       if (!this.#isWanted) throw closed()
+      await askWhoServes(connection, clock)
+      if (!this.#hasListened) this.#refuse()
       const channels = new Set(this.#all().flatMap(({ channel, isListening }) => (isListening ? channel : [])))
       await Promise.all([...channels].map((channel) => session.listen(channel)))
       if (connection.loss) throw connection.loss.cause
@@ -200,6 +211,15 @@ export class Listening {
 
   #all(): Handler[] {
     return [...this.#handlers.values()].flatMap((handlers) => [...handlers])
+  }
+
+  get #hasListened(): boolean {
+    return this.#all().some(({ isListening }) => isListening)
+  }
+
+  #refuse(): void {
+    const problem = this.#parts.problem()
+    if (problem) throw problem
   }
 
   get #isWanted(): boolean {

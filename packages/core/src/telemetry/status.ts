@@ -17,7 +17,9 @@ export interface SlowStatement {
 export interface ConnectionInspection {
   /** Counts up from 1 within a pool; the echo logs this number. */
   readonly id: number
-  readonly state: 'opening' | 'idle' | 'checking' | 'leased' | 'resetting' | 'closing' | 'closed'
+  readonly state: 'opening' | 'idle' | 'checking' | 'leased' | 'resetting' | 'closing' | 'closed' | 'listening'
+  /** The channels that it listens to, if it is the connection of `pool.listen()`, which takes no slot; otherwise undefined. */
+  readonly channels: readonly string[] | undefined
   /** `pid` in `pg_stat_activity`. Null until the server has sent it. */
   readonly backendPid: number | null
   /** Where it leads to: a name, an address, or the directory of a Unix socket. */
@@ -55,7 +57,8 @@ export interface ConnectionInspection {
 }
 
 /** The facts about a connection. Times are monotonic milliseconds, and are valid only in the state that they belong to. */
-export interface ConnectionFacts extends Pick<ConnectionInspection, 'id' | 'state' | 'backendPid' | 'uses'> {
+export interface ConnectionFacts extends Pick<ConnectionInspection, 'id' | 'backendPid' | 'uses'> {
+  readonly state: Exclude<ConnectionInspection['state'], 'listening'>
   readonly endpoint: { readonly host: string; readonly port: number }
   readonly session: { readonly isDirect: boolean | undefined }
   readonly serverRole: { readonly role: HostRole | undefined }
@@ -79,6 +82,7 @@ export function inspectionOf(connection: ConnectionFacts, now: number): Connecti
   return Object.freeze({
     id,
     state,
+    channels: undefined,
     backendPid,
     host: connection.endpoint.host,
     port: connection.endpoint.port,
@@ -117,6 +121,8 @@ export interface PoolStatus extends PoolCounts {
   readonly maxIdle: number
   /** Slots taken: `leased`, `idle`, `opening`, `checking` and `resetting` together. */
   readonly size: number
+  /** Connections beside these, which listen (`pool.listen()`): 0 or 1. */
+  readonly listening: number
   /** `end()` was called. */
   readonly isClosed: boolean
   /**
