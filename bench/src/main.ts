@@ -4,7 +4,9 @@ import { interruptible, UsageError } from '@holdfast/test/support'
 import { BENCHMARKS } from './benchmarks/index.ts'
 import { SCALES } from './benchmarks/scale.ts'
 import { helpText, type Options, parseOptions } from './options.ts'
+import { runOverload } from './overload/overload.ts'
 import { renderJson } from './report/json.ts'
+import { outcomesOf, overloadPicture } from './report/overload-picture.ts'
 import { Progress } from './report/progress.ts'
 import { scalePicture } from './report/scale-picture.ts'
 import { renderLegend, renderTable } from './report/table.ts'
@@ -30,12 +32,24 @@ async function main(args: readonly string[]): Promise<number> {
 
 async function bench(options: Options): Promise<number> {
   const code = await interruptible(async (signal) => {
+    if (options.overload !== undefined) return await showOverload(options.overload, signal)
     const results = await run(options, signal)
     await publish(results, options)
     return options.check && results.some(missesGoal) ? EXIT.missed : EXIT.done
   })
   if (code === undefined) process.stderr.write('Called off; everything is cleaned up.\n')
   return code ?? EXIT.interrupted
+}
+
+/** Shows an overload in a picture, and in a line for each pool. */
+async function showOverload(folder: string, signal: AbortSignal): Promise<number> {
+  const results = await runOverload(signal)
+  for (const result of results) {
+    const told = Object.entries(outcomesOf(result)).map(([outcome, count]) => `${count} ${outcome}`)
+    process.stdout.write(`${result.pool}: ${told.join(', ')}\n`)
+  }
+  await writeFile(join(folder, 'overload.svg'), overloadPicture(results))
+  return EXIT.done
 }
 
 async function run(options: Options, signal: AbortSignal): Promise<MetricResult[]> {

@@ -16,6 +16,8 @@ export interface Options {
   readonly json: string | undefined
   /** Where the pictures go that show how each scales: a folder, or nowhere. Then these are measured, and no benchmark. */
   readonly scale: string | undefined
+  /** Where the picture goes that shows an overload: a folder, or nowhere. Then that is shown, and no benchmark. */
+  readonly overload: string | undefined
 }
 
 const MOST_ROUNDS = 10_000
@@ -38,6 +40,7 @@ export function parseOptions(args: readonly string[], all: readonly Benchmark[])
     check: values.check ?? false,
     json: values.json === undefined ? undefined : parseJsonTarget(values.json),
     scale,
+    overload: parseOverload(values),
   }
 }
 
@@ -49,6 +52,7 @@ const OPTIONS = {
   check: { type: 'boolean' },
   json: { type: 'string' },
   scale: { type: 'string' },
+  overload: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
 } as const
 
@@ -59,6 +63,19 @@ function parseScale({ scale, only, contestant }: Partial<Record<string, unknown>
       '--scale measures all contestants, and no benchmark: --only and --contestant have no place there.',
     )
   return parseFolder('--scale', scale)
+}
+
+function parseOverload({
+  overload,
+  scale,
+  only,
+  contestant,
+  json,
+}: Partial<Record<string, unknown>>): string | undefined {
+  if (typeof overload !== 'string') return undefined
+  if ([scale, only, contestant, json].some((each) => each !== undefined))
+    throw new UsageError('--overload shows an overload, and no benchmark: nothing else has a place there.')
+  return parseFolder('--overload', overload)
 }
 
 function selected(lists: readonly string[], all: readonly Benchmark[]): readonly Benchmark[] {
@@ -98,6 +115,7 @@ Compares Holdfast with other pools, side by side on this machine: how many times
   --quick                    ${QUICK.rounds} short rounds: shows that it works, proves nothing
   --json [file]              the numbers as JSON, into a file or ("-", or nothing) to standard output
   --scale <folder>           how each scales with callers and connections, as pictures into this folder; runs no benchmark
+  --overload <folder>        what becomes of callers while the server is slow, as a picture into this folder; runs no benchmark
   --check                    exits with 1 if a goal is missed
   --contestant <name>        measures only this one, and compares nothing: for a profiler
   --help                     this
