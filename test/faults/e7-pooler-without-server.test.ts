@@ -322,3 +322,41 @@ describe.concurrent('a pooler accepts every login, and has one server', () => {
     await settles(pool.query('insert 2'), 'the next statement')
   })
 })
+
+describe.concurrent('a pooler is busy', () => {
+  /** A session is served by `pid`. From a moment on, pings of one session wait. */
+  function startBusy(pid: (session: ScriptedSession) => number): Promise<ScriptedServer> {
+    return ScriptedServer.start(async (session) => {
+      await session.next()
+      session.send(message.loggedIn(session.number))
+      let pings = 0
+      for (let asked = await session.next(); asked; asked = await session.next()) {
+        const sql = asked.body.toString().replaceAll('\0', '')
+        if (asked.letter !== 'Q' || (sql === ';' && session.number === SIZE && ++pings > 1)) continue
+        if (sql === ';') session.send(message.empty())
+        else if (sql.includes('pg_postmaster_start_time'))
+          session.send(message.row({ pid: String(pid(session)), backend_start: '1', server_start: '1', now: '1' }))
+        else session.send(message.done('INSERT 0 1'))
+      }
+    })
+  }
+
+  const SIZE = 3
+
+  test.each([
+    { what: 'behind a pooler ends only its own connection', pid: () => 4711, areOthersKept: true },
+    { what: 'straight to the server ends all', pid: ({ number }: ScriptedSession) => number, areOthersKept: false },
+  ])('Holdfast: a ping that is late $what', async ({ pid, areOthersKept }) => {
+    await using server = await startBusy(pid)
+    const prePing = { idleMillis: 0, timeoutMillis: 100 }
+    await using pool = pinging({ ...server.config(), max: SIZE, prePing, idleTimeoutMillis: 0 })
+    for (let size = 0; size < SIZE; size++) await warmUp(pool, size + 1)
+    const before = pool.inspect().map(({ id }) => id)
+    await until(async () => {
+      await pool.query('insert 1')
+      return pool.inspect().every(({ id }) => id !== before[SIZE - 1])
+    })
+    const kept = pool.inspect().filter(({ id }) => before.includes(id))
+    expect(kept).toHaveLength(areOthersKept ? SIZE - 1 : 0)
+  })
+})
