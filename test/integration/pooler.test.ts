@@ -44,12 +44,6 @@ describe('a server without a pooler', () => {
   )
 })
 
-test('`listen` of a pool warns as well, in transaction mode', async ({ direct, logger, told }) => {
-  await using pool = new Pool({ ...direct, pooler: 'transaction', logger })
-  await pool.listen('news', () => {})
-  expect(told).toEqual([expect.stringMatching(/ LISTEN hears/)])
-})
-
 test('what needs a session of its own is warned of once, in transaction mode', async ({ direct, logger, told }) => {
   const options = { ...direct, max: 2, logger, resetOnReturn: 'session' } as const
   for (const pooler of ['auto', 'none', 'session'] as const) {
