@@ -7,7 +7,7 @@ interface Row {
 }
 
 // How many failures each of the sections has that are complete.
-const COMPLETE = { A: 6, B: 16, C: 6, D: 5, E: 8, F: 9 }
+const COMPLETE = { A: 6, B: 16, C: 6, D: 5, E: 8, F: 10 }
 
 async function documented(): Promise<Row[]> {
   const text = await readFile(new URL('../../docs/failure-modes.md', import.meta.url), 'utf8')

@@ -120,6 +120,23 @@ const PROVOCATIONS: Record<PoolEventType, Provoke> = {
     }
     return pool
   },
+  async 'budget-unanswered'({ cluster, direct, told }) {
+    const [{ database } = { database: '' }] = await cluster.query<{ database: string }>(
+      'select current_database() as database',
+    )
+    const name = direct.application_name
+    const pool = holdfast({ ...direct, name, max: 1, budget: { total: 3, name } })
+    await pool.query('select 1')
+    await cluster.withAdmin(async (admin) => {
+      await admin.query(`alter database ${database} connection limit 0`)
+      await admin.query(
+        "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and objid = 2147483646",
+      )
+    })
+    await told()
+    await cluster.withAdmin((admin) => admin.query(`alter database ${database} connection limit -1`))
+    return pool
+  },
   'capacity-exceeded': (servers) => usedOnce(servers, { max: 10_000 }),
   async recovered({ proxy, proxied, direct, told }) {
     const pool = holdfast({ ...proxied, name: direct.application_name, max: 1 })

@@ -1,4 +1,5 @@
 import type {
+  BudgetOptions,
   PoolOptions,
   PrePingOptions,
   PrepareOptions,
@@ -85,6 +86,7 @@ describe('the table of options', () => {
     type Values = { [Name in keyof Table]: ReturnType<Table[Name]['read']> }
     type Completed =
       | 'hosts'
+      | 'budget'
       | 'shedding'
       | 'prePing'
       | 'watch'
@@ -95,6 +97,7 @@ describe('the table of options', () => {
       | 'onConnect'
     expectTypeOf<Omit<Values, Completed>>().toEqualTypeOf<Readonly<Omit<Given, Completed>>>()
     expectTypeOf<Pick<Values, 'logger' | 'onConnect'>>().toExtend<Pick<OwnOptions, 'logger' | 'onConnect'>>()
+    expectTypeOf<NonNullable<Values['budget']>>().toExtend<BudgetOptions>()
     expectTypeOf<Exclude<Values['shedding'], false>>().toExtend<SheddingOptions>()
     expectTypeOf<Exclude<Values['prePing'], false>>().toExtend<PrePingOptions>()
     expectTypeOf<Exclude<Values['watch'], false>>().toExtend<WatchOptions>()

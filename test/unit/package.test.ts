@@ -28,6 +28,7 @@ test('require() from CommonJS gives the same classes as import()', async () => {
 test('the package exports what it promises, and nothing else', async () => {
   const program = `console.log(JSON.stringify(Object.keys(await import('@holdfast/core'))))`
   expect(await outputOf('module', program)).toEqual([
+    'BudgetError',
     'CommitOutcomeUnknownError',
     'ConnectError',
     'ConnectionLostError',

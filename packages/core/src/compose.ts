@@ -8,7 +8,7 @@ import { ask } from './connection/question.ts'
 import { KnownPooler } from './driver/known-pooler.ts'
 import { reachesAddress } from './driver/reach.ts'
 import { Engine } from './engine/engine.ts'
-import { availableConnections, isNearlyFull, knownWorkers } from './guard/capacity.ts'
+import { capacityOf } from './guard/pool-capacity.ts'
 import { ProcessGuard } from './guard/process-guard.ts'
 import { addressOf, type Host } from './options/hosts.ts'
 import type { PoolOptions } from './options/pool-options.ts'
@@ -16,7 +16,6 @@ import type { Watch } from './options/read-values.ts'
 import type { ResolvedOptions } from './options/resolved-options.ts'
 import { severityOf } from './policy/classify-error.ts'
 import { deathError, reachOfDeath } from './policy/death.ts'
-import { INTERNAL_QUERY_TIMEOUT_MILLIS } from './policy/reset.ts'
 import { publishRetry } from './rerun/reruns.ts'
 import { type Clock, systemClock } from './runtime/clock.ts'
 import { type PoolEventType, Publisher } from './telemetry/events.ts'
@@ -46,7 +45,8 @@ interface WatchNeeds {
   readonly publisher: Publisher
   /** A host has not answered a question. */
   readonly onSilent: (host: Host) => void
-  readonly connector: () => Connector
+  /** Opens a session beside the pool's connections, to this host. */
+  readonly openSession: (host: Host | undefined) => Promise<SessionAside>
   readonly engine: () => Engine
 }
 
@@ -56,7 +56,7 @@ function composeWatch({
   clock,
   publisher,
   onSilent,
-  connector,
+  openSession,
   engine,
 }: WatchNeeds): Watcher<Connection> | undefined {
   if (!options.watch) return undefined
@@ -74,7 +74,7 @@ function composeWatch({
           if (inventory.next?.candidate?.host !== host) return undefined
           return healthCheck.askIdle((connection) => ask(connection, sql, clock, millis))
         },
-        openSession: () => openSession(connector(), clock, host),
+        openSession: () => openSession(host),
       })
     sessions.set(host, session)
     return session
@@ -172,6 +172,7 @@ export function composeEngine(
   publisher.subscribe(forPg.subscriber, forPg.wants)
   const { log } = given
   if (log) publisher.subscribe((event) => log(event.type, 'connection' in event ? event.connection.id : ''))
+  const needs = { options, clock, publisher, connector: () => connector, engine: () => engine }
   const guard = new ProcessGuard(clock, () => process.pid)
   const openAt = (host: Host | undefined): Promise<SessionAside> => {
     const opening = openSession(connector, clock, host)
@@ -193,7 +194,10 @@ export function composeEngine(
       isLooking = false
     })
   }
-  const watch = composeWatch({ options, clock, publisher, onSilent, connector: () => connector, engine: () => engine })
+  const capacity = capacityOf(needs)
+  const openForWatch = (host: Host | undefined): Promise<SessionAside> =>
+    capacity.budget?.openAside() ?? openSession(connector, clock, host)
+  const watch = composeWatch({ ...needs, onSilent, openSession: openForWatch })
   // DISCARD ALL drops prepared statements after each lease.
   const prepare = options.resetOnReturn === 'discard' ? false : options.prepare
   const hosts = hostListOf(options, clock)
@@ -249,31 +253,13 @@ export function composeEngine(
     timeoutMillis: Math.min(options.connectionTimeoutMillis, LONGEST_RESOLVE_MILLIS),
     onFenced: (fenced) => publisher.publish({ type: 'session-fenced', ...fenced }),
   })
-  const askOver = (connection: Connection) => (sql: string) =>
-    ask(connection, sql, clock, INTERNAL_QUERY_TIMEOUT_MILLIS)
-  /** Warns once if the pools of this service can want more connections than the server grants. */
-  async function checkCapacity(connection: Connection): Promise<void> {
-    const { max } = options
-    // A pooler has limits of its own, and is there to take more clients than the server does.
-    if (pooler.isThere) return
-    // A server that isn't PostgreSQL, or that refuses the question, gives no answer.
-    const available = await availableConnections(askOver(connection)).catch(() => undefined)
-    const workers = knownWorkers()
-    if (available !== undefined && max * workers > available)
-      publisher.publish({ type: 'capacity-exceeded', max, workers, available })
-  }
   const engine: Engine = new Engine({
     options,
     connector,
     clock,
     publisher,
     interruption: (now) => guard.look(now),
-    capacity: {
-      check: checkCapacity,
-      // Behind a pooler, its own limits count, which can't be asked for.
-      isNearlyFull: async (connection) =>
-        connection.session.isDirect !== false && (await isNearlyFull(askOver(connection)).catch(() => false)),
-    },
+    capacity,
     shortenResolver: (millis) => resolver.shorten(millis),
   })
   return engine

@@ -1,5 +1,6 @@
 /** Every error that Holdfast creates. */
 
+export { BudgetError, budgetUsedUp, isBudgetUsedUp } from './errors/budget.ts'
 export { HoldfastError } from './errors/holdfast-error.ts'
 export {
   addReason,

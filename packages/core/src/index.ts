@@ -2,6 +2,7 @@ export { checkPool } from './check-pool.ts'
 export { physicalClient } from './connection/leased-client-factory.ts'
 export type { LeasedClient } from './connection/physical-client.ts'
 export {
+  BudgetError,
   type CommitOutcome,
   CommitOutcomeUnknownError,
   ConnectError,
@@ -33,6 +34,7 @@ export { measure } from './measure.ts'
 export { NullPool, type NullPoolOptions } from './null-pool.ts'
 export type { AcquireOptions, DisposeOptions, DrainOptions, PingOptions, ReadyOptions } from './options/call-options.ts'
 export type {
+  BudgetOptions,
   HostOptions,
   LogFields,
   Logger,
@@ -49,6 +51,7 @@ export type {
   WatchOptions,
 } from './options/pool-options.ts'
 export { mayShare, readOn, sharesReads } from './plain-reads.ts'
+export type { BudgetStatus } from './policy/budget-share.ts'
 export { isDisconnect } from './policy/classify-error.ts'
 export type { DeadVerdict } from './policy/death.ts'
 export type { HostRole } from './policy/host-suitability.ts'

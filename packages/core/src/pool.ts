@@ -330,12 +330,13 @@ function statementSettingsOf({ publisher }: Engine, options: ResolvedOptions): S
 
 function inspectAll(engine: Engine): ConnectionInspection[] {
   const now = systemClock.now()
-  const slots = engine.inventory.all().map((connection) => inspectionOf(connection, now))
+  const budget = engine.capacity?.budget
+  const slots = engine.inventory.all().map((each) => inspectionOf(each, now, budget?.slotOf(each)))
   return [...slots, ...inspectListening(engine)]
 }
 
 function poolStatus(engine: Engine, options: ResolvedOptions, isClosed: boolean): PoolStatus {
-  const { inventory, waitingCount, connector } = engine
+  const { inventory, waitingCount, connector, capacity } = engine
   const { name, max, maxIdle } = options
   const { longestLease, ...counts } = inventory.occupancy(systemClock.now())
   const { size } = inventory
@@ -352,7 +353,8 @@ function poolStatus(engine: Engine, options: ResolvedOptions, isClosed: boolean)
     pooler: connector.pooler.kind,
   }
   const { hosts } = connector
-  return statusOf(hosts && options.hosts.length > 0 ? { ...counted, hosts: hosts.status } : counted)
+  const budget = capacity?.budget && { budget: capacity.budget.status }
+  return statusOf({ ...counted, ...budget, ...(hosts && options.hosts.length > 0 && { hosts: hosts.status }) })
 }
 
 /** The options that concern pg's client. Its timeouts are left out: those of the pool replace them. */

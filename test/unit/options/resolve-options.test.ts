@@ -33,6 +33,7 @@ describe('the defaults', () => {
       maxUses: Number.POSITIVE_INFINITY,
       maxIdle: 10,
       maxWaiting: Number.POSITIVE_INFINITY,
+      budget: undefined,
       shedding: false,
       lifo: true,
       keepaliveMillis: Number.POSITIVE_INFINITY,
@@ -173,6 +174,12 @@ describe("pg's own options are read as pg reads them", () => {
   })
 })
 
+test('a budget has one connection in reserve, unless it says otherwise', () => {
+  const budget = { total: 20, name: 'shop' }
+  expect(resolveOptions({ budget }).budget).toEqual({ ...budget, reserve: 1 })
+  expect(resolveOptions({ budget: { ...budget, reserve: 0 } }).budget).toEqual({ ...budget, reserve: 0 })
+})
+
 describe('an option with a wrong value is refused', () => {
   test.each([
     [{ max: 0 }, '`max` must be a whole number from 1 on, got 0.'],
@@ -182,6 +189,16 @@ describe('an option with a wrong value is refused', () => {
     [{ max: '' }, "`max` must be a whole number from 1 on, got ''."],
     [{ min: -1 }, '`min` must be a whole number from 0 on, got -1.'],
     [{ min: 5, max: 3 }, '`min` must be at most `max` (3), got 5.'],
+    [{ budget: 20 }, '`budget` must be an object, such as { total: 50, name: "shop" }, got 20.'],
+    [{ budget: { total: 20 } }, '`budget.name` must be a name, got undefined.'],
+    [{ budget: { name: 'shop' } }, '`budget.total` must be a whole number from 3 on, got undefined.'],
+    [{ budget: { name: 'shop', total: 2 } }, '`budget.total` must be a whole number from 3 on, got 2.'],
+    [{ budget: { name: 'shop', total: 5, reserve: 4 } }, '`budget.total` must be a whole number from 6 on, got 5.'],
+    [{ budget: { name: 'shop', total: 5, reserve: -1 } }, '`budget.reserve` must be a whole number from 0 on, got -1.'],
+    [
+      { budget: { name: 'shop', total: 5 }, connectionString: 'postgres://h1,h2/shop' },
+      '`budget` needs a single host, since each server counts its own connections.',
+    ],
     [
       { connectionTimeoutMillis: -1, prePing: false },
       '`connectionTimeoutMillis` must be a number from 0 on, or Infinity, got -1.',

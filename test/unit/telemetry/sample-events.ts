@@ -39,6 +39,7 @@ const SAMPLES: Samples = {
   'process-changed': { from: 17, to: 18 },
   'transaction-left-open': {},
   'capacity-exceeded': { max: 10, workers: 4, available: 30 },
+  'budget-unanswered': { budget: 'shop', error: new Error('refused'), openCount: 3 },
   'pool-overloaded': { waiting: 40, targetMillis: 50 },
   'host-changed': { from: { host: 'h1', port: 5432 }, to: { host: 'h2', port: 5433 }, role: 'primary' },
   'pooler-found': { pooler: 'some', by: 'process', option: 'none' },

@@ -33,14 +33,14 @@ export class Demand {
     const { inventory, options, healthCheck } = this.#engine
     const { waitQueue, usability, connectScheduler, opening } = this.#parts
     opening.ensureSpare()
-    const room = options.max - inventory.size
+    const room = options.max - inventory.size - inventory.asking
     if (room <= 0 && inventory.idleCount === 0) return
     // The connections that are still idle must be pinged first. Whichever is free first (pinged, opened or released) goes to
     // the first waiter. So an idle one is pinged even if a connection is being opened: that may fail.
     let missing = waitQueue.size - inventory.count('checking')
     for (; missing > 0 && inventory.next; missing--) healthCheck.prove(inventory.next, now)
     if (room <= 0) return
-    const underWay = inventory.count('opening')
+    const underWay = inventory.openingCount
     // A lost connection is replaced while the first suspect is pinged, which may never answer.
     missing = Math.max(missing - underWay, underWay === 0 && usability.takeReplacement() ? 1 : 0)
     if (missing <= 0) return

@@ -2,6 +2,7 @@ import type { AsyncResource } from 'node:async_hooks'
 import type { Connector } from '../connect/connector.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { ResolvedOptions } from '../options/resolved-options.ts'
+import type { BudgetStatus } from '../policy/budget-share.ts'
 import type { RetireReason } from '../policy/retirement.ts'
 import type { ReadsAgain } from '../rerun/read-again.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -9,12 +10,36 @@ import type { Interruption, Publisher } from '../telemetry/events.ts'
 import type { Inventory } from './inventory.ts'
 import type { Waiter } from './waiter-list.ts'
 
-/** Questions about how many connections the server grants. */
+/** The right to have one connection, where pools share a budget. */
+export interface Slot {
+  /** The connection that has it. */
+  holder: Connection | undefined
+}
+
+/** The connections that the pool shares with other pools: see the option `budget`. */
+export interface SharedBudget {
+  /** Takes a slot for one connection. Rejects if none is free: asking again may help. */
+  take(): Promise<Slot>
+  /** Gives back a slot for which no connection was made. That of a connection is given back when its session has ended. */
+  giveBack(slot: Slot): void
+  /** Has the session of a connection hold its slot: after its login, and after a reset has freed its locks. */
+  hold(connection: Connection): Promise<void>
+  /** The number of the slot that a connection has. */
+  slotOf(connection: Connection): number | undefined
+  /** What is known of the budget. */
+  readonly status: BudgetStatus
+  /** Leaves the budget, once the pool has no connection. */
+  close(): Promise<void>
+}
+
+/** How many connections the server grants. */
 export interface Capacity {
   /** Warns if the pools of this service can want more. Asked once. */
   check(connection: Connection): Promise<void>
   /** Whether so many are in use that other processes will soon be refused. */
   isNearlyFull(connection: Connection): Promise<boolean>
+  /** Undefined if the pool shares no budget. */
+  readonly budget?: SharedBudget | undefined
 }
 
 /** What the engine is built from. */

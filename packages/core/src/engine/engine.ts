@@ -38,7 +38,7 @@ export class Engine implements EngineContext {
   readonly reads: ReadsAgain
   isShuttingDown = false
   readonly #retirement: Retirement
-  readonly #usability: Usability
+  readonly usability: Usability
   readonly #waitQueue: WaitQueue
   readonly healthCheck: HealthCheck
   readonly #connectScheduler: ConnectScheduler
@@ -72,7 +72,7 @@ export class Engine implements EngineContext {
     const maintenance = new Maintenance(this, { retirement, connectScheduler, healthCheck })
     const invalidation = new Invalidation(this, { retirement, usability, outage, connectScheduler, maintenance })
     this.#retirement = retirement
-    this.#usability = usability
+    this.usability = usability
     this.#waitQueue = waitQueue
     this.placement = Placement.of(this, waitQueue, usability)
     this.healthCheck = healthCheck
@@ -108,7 +108,7 @@ export class Engine implements EngineContext {
     if (this.isShuttingDown || this.#waitQueue.first || terms?.options?.signal?.aborted) return undefined
     const now = this.clock.now()
     this.#invalidation.checkProcess(now)
-    const ready = this.#usability.takeReady(now)
+    const ready = this.usability.takeReady(now)
     if (ready) {
       this.publisher.counts.readyAtOnce()
       this.#startLease(ready, terms, now, now)
@@ -191,7 +191,7 @@ export class Engine implements EngineContext {
 
   #serveOrOpen(now: number): void {
     while (this.#waitQueue.first) {
-      const ready = this.#usability.takeReady(now)
+      const ready = this.usability.takeReady(now)
       if (!ready) break
       this.#serveFirst(ready, now)
     }
@@ -203,9 +203,9 @@ export class Engine implements EngineContext {
     const { number } = connection.lease
     try {
       const { hasWaiters, inventory } = this
-      const reason = this.#usability.whyUnusable(connection, now, hasWaiters)
+      const reason = this.usability.whyUnusable(connection, now, hasWaiters)
       if (reason) return this.retireAndDispatch(connection, reason)
-      if (hasWaiters && (isProven || !this.#usability.proofDue(connection, now))) return this.dispatch(now, connection)
+      if (hasWaiters && (isProven || !this.usability.proofDue(connection, now))) return this.dispatch(now, connection)
       if (!hasWaiters && inventory.idleCount >= this.options.maxIdle)
         return this.#retirement.retire(connection, 'max-idle')
       connection.becomeIdle(idleSince)

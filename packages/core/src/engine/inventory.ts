@@ -10,6 +10,8 @@ export class Inventory {
   /** In the order in which they became idle: the last is the freshest. */
   readonly #idle: Connection[] = []
   readonly #lifo: boolean
+  /** Openings that wait for a slot of the budget, and will take a slot here. */
+  asking = 0
 
   /** With `lifo` the freshest idle connection is leased first, else the one that has been idle longest. */
   constructor(lifo: boolean) {
@@ -37,6 +39,11 @@ export class Inventory {
     let count = 0
     for (const connection of this.#alive) if (connection.is(state)) count++
     return count
+  }
+
+  /** How many are being opened, or will be once the budget has a slot for them. */
+  get openingCount(): number {
+    return this.asking + this.count('opening')
   }
 
   /** How many leased connections are too old. */

@@ -130,8 +130,9 @@ export class Maintenance {
 
   #keepMinimum(): void {
     const { inventory, options } = this.#engine
-    const missing = options.min - inventory.idleCount - inventory.count('opening') - inventory.count('checking')
-    if (missing > 0) this.#parts.connectScheduler.open(Math.min(missing, options.max - inventory.size))
+    const missing = options.min - inventory.idleCount - inventory.openingCount - inventory.count('checking')
+    const room = options.max - inventory.size - inventory.asking
+    if (missing > 0) this.#parts.connectScheduler.open(Math.min(missing, room))
   }
 
   #examineOnce(): void {

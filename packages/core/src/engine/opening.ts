@@ -2,7 +2,7 @@ import type { AsyncResource } from 'node:async_hooks'
 import { Logins } from '../connect/logins.ts'
 import type { Connection, ConnectionListener } from '../connection/connection.ts'
 import { reset, synchronized } from '../connection/internal-query.ts'
-import { ConnectError, isOfAllHosts, type Loss } from '../errors.ts'
+import { ConnectError, connectCauseOf, isBudgetUsedUp, isOfAllHosts, type Loss } from '../errors.ts'
 import { poolerMeaning } from '../policy/pooler-words.ts'
 import type { LossReach } from '../policy/reach.ts'
 import { INTERNAL_QUERY_TIMEOUT_MILLIS } from '../policy/reset.ts'
@@ -11,10 +11,12 @@ import { moveLease } from '../rerun/lease-move.ts'
 import { inContext } from '../runtime/context.ts'
 import { toError } from '../thrown.ts'
 import type { Outage } from './connect-scheduler.ts'
-import type { EngineContext } from './engine-context.ts'
+import type { EngineContext, SharedBudget, Slot } from './engine-context.ts'
 import type { Invalidation } from './invalidation.ts'
 import type { Retirement } from './retire.ts'
 import type { Usability } from './usability.ts'
+
+const LONGEST_WAIT_MILLIS = 3_600_000
 
 /** What an opening uses. */
 export interface OpeningParts {
@@ -62,11 +64,14 @@ export class Opening {
    * on behalf of one caller, the user's hooks run in the async context of that caller.
    */
   async open(opener?: AsyncResource): Promise<Connection | undefined> {
-    const { inventory } = this.#engine
+    const { inventory, capacity } = this.#engine
+    const budget = capacity?.budget
     const { outage } = this.#parts
     let taken: Connection | undefined
+    const slot = budget && (await this.#takeSlot(budget))
     const take = (connection: Connection): void => {
       taken = connection
+      if (slot) slot.holder = connection
       inventory.add(connection)
       outage.tries(connection.startedAt)
     }
@@ -74,9 +79,30 @@ export class Opening {
       const connection = await this.#logins.logIn(take, opener)
       return connection && (await inContext(opener, () => this.#complete(connection)))
     } catch (error) {
+      if (slot && !taken) budget?.giveBack(slot)
       if (!taken) throw error // The user's client class threw.
       const failed = taken
       return inContext(opener, () => this.#failed(failed, error))
+    }
+  }
+
+  /** Until it has one, the opening takes no slot of the pool either, but counts. */
+  async #takeSlot(budget: SharedBudget): Promise<Slot> {
+    const { inventory, publisher, clock } = this.#engine
+    const startedAt = clock.now()
+    inventory.asking++
+    // The session in which the budget asks doesn't keep the process alive.
+    const letGo = clock.schedule(LONGEST_WAIT_MILLIS, () => {}, 'process')
+    try {
+      return await budget.take()
+    } catch (error) {
+      if (isBudgetUsedUp(connectCauseOf(error))) throw error // Others have all of it: no failure to connect.
+      this.#parts.outage.failed(startedAt, error)
+      publisher.publish({ type: 'connect-failed', error, openCount: inventory.openCount })
+      throw error
+    } finally {
+      letGo()
+      inventory.asking--
     }
   }
 
@@ -90,7 +116,8 @@ export class Opening {
   }
 
   async #complete(connection: Connection): Promise<Connection | undefined> {
-    const { connector, publisher, clock, inventory } = this.#engine
+    const { connector, publisher, clock, inventory, capacity } = this.#engine
+    await capacity?.budget?.hold(connection)
     await connector.runHooks(connection)
     if (!connection.is('opening')) return undefined
     connection.openedAt = clock.now()

@@ -65,10 +65,14 @@ export class Release {
   }
 
   async #reset(connection: Connection, policy: ResetPolicy): Promise<void> {
-    const { clock, publisher, connector } = this.#engine
+    const { clock, publisher, connector, capacity } = this.#engine
     const startedAt = clock.now()
     connection.move('resetting')
-    const outcome = await reset(connection, policy, { clock, replayHook: () => connector.replayHook(connection) })
+    const replayHook = async (): Promise<void> => {
+      await capacity?.budget?.hold(connection) // The reset has freed its locks.
+      await connector.replayHook(connection)
+    }
+    const outcome = await reset(connection, policy, { clock, replayHook })
     if (!connection.is('resetting')) return // Lost meanwhile: already retired.
     if ('failure' in outcome) return this.#engine.retireAndDispatch(connection, 'reset-failed', outcome.failure)
     const now = clock.now()

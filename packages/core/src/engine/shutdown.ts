@@ -165,6 +165,7 @@ export class Shutdown {
     }
     cancel()
     this.#refuseBeyond(0) // A connection that was being opened for a waiter may have been dropped.
+    await this.#engine.capacity?.budget?.close()
     this.#isOver = true
     publisher.publish({ type: 'pool-closed' })
   }

@@ -1,4 +1,4 @@
-import { connectCauseOf } from '../errors.ts'
+import { connectCauseOf, isBudgetUsedUp } from '../errors.ts'
 import { codeOf } from '../thrown.ts'
 import type { EngineContext } from './engine-context.ts'
 import type { HealthCheck } from './health-check.ts'
@@ -47,7 +47,8 @@ export class Surplus {
       return
     }
     // Other processes wait for a slot as well.
-    if (codeOf(connectCauseOf(lastConnectFailure)) === TOO_MANY_CONNECTIONS) this.#fullAt = now
+    const cause = connectCauseOf(lastConnectFailure)
+    if (codeOf(cause) === TOO_MANY_CONNECTIONS && !isBudgetUsedUp(cause)) this.#fullAt = now
     if (now - this.#fullAt < FULL_MILLIS)
       for (const connection of surplus) this.#parts.retirement.retire(connection, 'server-full')
     else if (this.#looks < MOST_LOOKS && now >= this.#nextLookAt) this.#look()

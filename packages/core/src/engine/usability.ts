@@ -11,12 +11,14 @@ import type { Retirement } from './retire.ts'
 export class Usability {
   readonly #engine: EngineContext
   readonly #retirement: Retirement
-  readonly #limits: { oldestGeneration: number; readonly maxUses: number }
+  readonly #limits: { oldestGeneration: number; maxUses: number }
   readonly #isBehind: (now: number) => boolean
   #generation = 0
   #failedPings = 0
   #isReplacementDue = false
   #isServerAway = false
+  /** How many connections the budget lets the pool keep. */
+  #most = Number.POSITIVE_INFINITY
 
   constructor(engine: EngineContext, retirement: Retirement) {
     this.#engine = engine
@@ -54,7 +56,26 @@ export class Usability {
     if (this.#engine.isShuttingDown && !isForWaiter) return 'pool-closed'
     if (connection.isLost) return 'lost'
     if (connection.fitness.isUnfit || connection.serverRole.isOutdated) return 'spoilt'
-    return reasonToRetire(connection, this.#limits, now)
+    const reason = reasonToRetire(connection, this.#limits, now)
+    return reason === 'max-uses' ? this.#reasonOfLimit(connection) : reason
+  }
+
+  /**
+   * Lets the pool keep so many connections: what is idle beyond that is closed now, then what is released. Until it is, each one
+   * counts as used up, so that a pool without a budget pays nothing.
+   */
+  limitTo(most: number): void {
+    const { inventory, options } = this.#engine
+    this.#most = most
+    for (const connection of inventory.idle())
+      if (inventory.size > most) inNoContext(() => this.#retirement.retire(connection, 'budget'))
+    this.#limits.maxUses = inventory.size > most ? 0 : options.maxUses
+  }
+
+  #reasonOfLimit({ uses }: Connection): RetireReason | undefined {
+    const { inventory, options } = this.#engine
+    if (inventory.size > this.#most) return 'budget'
+    return uses >= options.maxUses ? 'max-uses' : undefined
   }
 
   /** How the connection must prove before its next lease that it is alive; undefined if it need not. */

@@ -3,6 +3,7 @@ import { type Host, type LoadBalance, readHosts, readLoadBalance, readTarget } f
 import type { Logger, OwnOptions, StructuredLogger } from './pool-options.ts'
 import {
   atMostMax,
+  type BudgetValues,
   type Complete,
   checked,
   type EchoLevel,
@@ -14,6 +15,7 @@ import {
   type Prepare,
   type Read,
   type Retry,
+  readBudget,
   readEcho,
   readMaxIdle,
   readPrePing,
@@ -32,6 +34,7 @@ interface ReadValues {
   /** Empty for a single host, which the driver reads by itself. */
   readonly hosts: readonly Host[]
   readonly loadBalanceHosts: LoadBalance
+  readonly budget: BudgetValues | undefined
   readonly shedding: Shedding | false
   readonly prePing: PrePing | false
   readonly watch: Watch | false
@@ -46,7 +49,7 @@ interface ReadValues {
 export interface OptionValues extends Omit<Complete<OwnOptions>, keyof ReadValues>, ReadValues {}
 
 /** Options that have no default of their own: another option or the environment decides, or there is none. */
-type WithoutDefault = 'hosts' | 'maxIdle' | 'echo' | 'logger' | 'onConnect'
+type WithoutDefault = 'hosts' | 'budget' | 'maxIdle' | 'echo' | 'logger' | 'onConnect'
 
 /** The default of an option, in the unit of the option. */
 type Default<Name extends keyof OwnOptions> = Name extends WithoutDefault
@@ -71,6 +74,7 @@ interface Option<Name extends keyof OwnOptions> {
 export const OPTIONS: { readonly [Name in keyof OwnOptions]-?: Option<Name> } = {
   max: { default: 10, read: checked(wholeNumber(1)) },
   min: { default: 0, read: checked(wholeNumber(0), atMostMax) },
+  budget: { default: undefined, read: readBudget },
   hosts: { default: undefined, read: readHosts },
   targetSessionAttrs: { default: 'any', reason: 'It is what libpq does.', read: readTarget },
   loadBalanceHosts: { default: false, read: readLoadBalance },

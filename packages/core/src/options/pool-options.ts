@@ -78,6 +78,19 @@ export interface SheddingOptions {
   readonly intervalMillis?: number | undefined
 }
 
+/** Connections that pools share. See `PoolOptions.budget`. */
+export interface BudgetOptions {
+  /**
+   * How many connections all pools that share the budget have together. Each pool takes one of them for a session of its own, in which it
+   * asks what the others need.
+   */
+  readonly total: number
+  /** Pools in the same database that give the same name share the budget, in any number of processes. */
+  readonly name: string
+  /** How many of them are left to pools that have no connection, so that one that comes late is heard at once. @default 1 */
+  readonly reserve?: number | undefined
+}
+
 /** Which statements the pool prepares by itself. See `PoolOptions.prepare`. */
 export interface PrepareOptions {
   /** A text is prepared when it is sent with values for so many times, counted for the whole pool. @default 5 */
@@ -164,6 +177,15 @@ export interface OwnOptions {
    * @default 0
    */
   readonly min?: number | undefined
+  /**
+   * Share connections with the other pools that name the same budget, in any number of processes: all together never have more than
+   * `total`. Who needs them gets an equal part, up to its `max`; who needs fewer leaves the rest to others. The server keeps the record, so every
+   * pool must reach it directly: behind a connection pooler callers get a `BudgetError`, and `max` is what limits a process. Not with
+   * several hosts.
+   *
+   * @default undefined
+   */
+  readonly budget?: BudgetOptions | undefined
   /**
    * Several servers, of which the pool finds the one to work on: a primary and its standbys. They may as well be written as
    * libpq writes them: `postgres://h1:5432,h2:5433/database` in `connectionString`, `host` and `port` as arrays or with commas,

@@ -1,5 +1,12 @@
 import { type Check, checkGroupKeys, isMore, isReadable, type Problems, withoutUndefined } from './check.ts'
-import type { PrePingOptions, PrepareOptions, RetryOptions, SheddingOptions, WatchOptions } from './pool-options.ts'
+import type {
+  BudgetOptions,
+  PrePingOptions,
+  PrepareOptions,
+  RetryOptions,
+  SheddingOptions,
+  WatchOptions,
+} from './pool-options.ts'
 
 /** All options, without those that are absent. */
 export type Complete<Options> = { readonly [Key in keyof Options]-?: NonNullable<Options[Key]> }
@@ -9,6 +16,9 @@ export type PrePing = Complete<PrePingOptions>
 
 /** When a silent statement is looked at. */
 export type Watch = Complete<WatchOptions>
+
+/** What pools share. */
+export type BudgetValues = Complete<BudgetOptions>
 
 /** When callers are refused that have waited for too long. */
 export type Shedding = Complete<SheddingOptions>
@@ -131,6 +141,26 @@ export function readWatch(given: unknown, reading: Reading): Watch | false {
   problems.number(`${option}.silentMillis`, watch.silentMillis, 1)
   problems.number(`${option}.timeoutMillis`, watch.timeoutMillis, 1)
   return Object.freeze(watch)
+}
+
+const DEFAULT_RESERVE = 1
+/** A pool needs one for the session in which it asks, and one for a connection. */
+const LEAST_SHARE = 2
+
+/** Nothing means no budget. */
+export function readBudget(given: unknown, { option, problems }: Reading): BudgetValues | undefined {
+  if (given === undefined) return undefined
+  if (!isReadable(given)) {
+    problems.add(option, 'an object, such as { total: 50, name: "shop" }', given)
+    return undefined
+  }
+  checkGroupKeys(option, given, ['total', 'name', 'reserve'], problems)
+  const budget = { reserve: DEFAULT_RESERVE, ...withoutUndefined(given) } as BudgetValues
+  problems.wholeNumber(`${option}.reserve`, budget.reserve, 0)
+  const least = typeof budget.reserve === 'number' && budget.reserve > 0 ? budget.reserve + LEAST_SHARE : LEAST_SHARE
+  problems.wholeNumber(`${option}.total`, budget.total, least)
+  nonEmptyName(`${option}.name`, budget.name, problems)
+  return Object.freeze(budget)
 }
 
 const SHEDDING: Shedding = { targetMillis: 50, intervalMillis: 1000 }

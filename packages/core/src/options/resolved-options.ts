@@ -69,6 +69,8 @@ function resolve(given: PoolOptions): ResolvedOptions {
   for (const hook of ['verify', 'log'] as const) checkHook(hook, present[hook], problems)
   checkAddress(present, process.env, problems)
   checkSsl(present.ssl, problems)
+  if (values.budget && values.hosts.length > 1)
+    problems.found.push('`budget` needs a single host, since each server counts its own connections.')
   if (problems.found.length > 0) throw new OptionsError(problems.found)
   const { timeoutMillis: pingTimeoutMillis } = values.prePing || OPTIONS.prePing.default
   const isPingTimeoutGiven = propertyOf(present.prePing, 'timeoutMillis') !== undefined

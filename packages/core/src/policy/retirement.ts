@@ -10,6 +10,7 @@ export type RetireReason =
   | 'disposed' // It was opened before `dispose()`.
   | 'other-process' // It was opened in another process, which this one is a copy of.
   | 'idle-timeout' // It was unused for `idleTimeoutMillis`.
+  | 'budget' // Another pool that shares the budget needs it more.
   | 'server-full' // It was unused for a second, and the server was near its limit.
   | 'reset-failed' // Its session could not be reset.
   | 'pool-closed' // `end()` was called.
@@ -26,6 +27,7 @@ const REASONS: Record<RetireReason, true> = {
   disposed: true,
   'other-process': true,
   'idle-timeout': true,
+  budget: true,
   'server-full': true,
   'reset-failed': true,
   'pool-closed': true,

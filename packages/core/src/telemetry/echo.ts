@@ -39,6 +39,7 @@ const LOUDEST: Record<PoolEventType, 'debug' | 'info' | 'none'> = {
   'process-suspended': 'info',
   'process-changed': 'info',
   'capacity-exceeded': 'none',
+  'budget-unanswered': 'none',
   'transaction-left-open': 'none',
   'host-changed': 'info',
   'standby-refused-write': 'none',
@@ -148,6 +149,7 @@ function lineOf(event: PoolEvent, status: () => PoolStatus): Line | undefined {
       return ['info', `Pool closed. ${status()}`]
     case 'connection-leak-suspected':
     case 'capacity-exceeded':
+    case 'budget-unanswered':
     case 'transaction-left-open':
     case 'standby-refused-write':
     case 'former-primary':
@@ -174,6 +176,7 @@ const RETIRED: Record<RetireReason, (id: EventConnection['id'], cause: unknown) 
   'other-process': (id) => ['info', `Connection ${id} belongs to another process; dropping it without a word`],
   // These happen all day, or are logged for the whole pool, so a line for each is of little use.
   'max-idle': (id) => ['debug', `Closing connection ${id}, more than maxIdle`],
+  budget: (id) => ['debug', `Closing connection ${id}, as another pool of the budget needs it`],
   'server-full': (id) => ['debug', `Closing connection ${id}, unused while the server is near its limit`],
   'idle-timeout': (id) => ['debug', `Closing connection ${id}, idle for too long`],
   disposed: (id) => ['debug', `Closing connection ${id}`],

@@ -114,6 +114,11 @@ export type PoolEvent =
       /** How many connections the server, the role and the database grant. */
       readonly available: number
     }
+  /**
+   * The server can't be asked what the pools that share the budget need: the pool keeps the `openCount` connections that it has, and opens
+   * none until it can. Or the server can't be asked at all: `error` is a `BudgetError`. Once per pool.
+   */
+  | { readonly type: 'budget-unanswered'; readonly budget: string; readonly error: unknown; readonly openCount: number }
   /** A statement of `pool.query` has begun a transaction. No other statement will be in it; it ends with the lease. */
   | { readonly type: 'transaction-left-open' }
   /** A connection was opened after attempts that failed, or after the loss of all connections. */

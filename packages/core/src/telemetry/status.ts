@@ -1,4 +1,5 @@
 import type { LeaseUse, PoolCounts } from '../errors.ts'
+import type { BudgetStatus } from '../policy/budget-share.ts'
 import type { HostRole } from '../policy/host-suitability.ts'
 import type { PoolerKind } from '../policy/pooler.ts'
 
@@ -54,6 +55,8 @@ export interface ConnectionInspection {
   readonly isSuspect: boolean
   /** What the server says of its statement, if that has been silent for long (option `watch`); otherwise undefined. */
   readonly slow: SlowStatement | undefined
+  /** Which part of the budget it is, from 1 to `total`; undefined if the pool shares none. */
+  readonly budgetSlot: number | undefined
 }
 
 /** The facts about a connection. Times are monotonic milliseconds, and are valid only in the state that they belong to. */
@@ -76,7 +79,7 @@ export interface ConnectionFacts extends Pick<ConnectionInspection, 'id' | 'back
 const NO_USE: LeaseUse = { label: undefined, statement: undefined, transaction: undefined }
 
 /** What is known of a connection at this moment. */
-export function inspectionOf(connection: ConnectionFacts, now: number): ConnectionInspection {
+export function inspectionOf(connection: ConnectionFacts, now: number, budgetSlot?: number): ConnectionInspection {
   const { id, state, backendPid, openedAt, uses } = connection
   const isLeased = state === 'leased'
   return Object.freeze({
@@ -96,6 +99,7 @@ export function inspectionOf(connection: ConnectionFacts, now: number): Connecti
     holder: isLeased ? connection.lease.stack : undefined,
     isSuspect: connection.liveness.suspect,
     slow: isLeased ? connection.liveness.slow : undefined,
+    budgetSlot,
   })
 }
 
@@ -130,6 +134,8 @@ export interface PoolStatus extends PoolCounts {
    * session of the server; `some` pooler, which may do either; `unknown`, as long as nothing has shown it. See the option `pooler`.
    */
   readonly pooler: PoolerKind
+  /** What is known of the budget, if the pool shares one; otherwise undefined. */
+  readonly budget?: BudgetStatus | undefined
   /** What is known of each host, if the pool has several; otherwise undefined. */
   readonly hosts?: readonly HostStatus[] | undefined
   /** `Pool size: 5  Connections in pool: 1 Current Overflow: -3 Current Checked out connections: 1` */

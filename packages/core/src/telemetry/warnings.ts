@@ -32,6 +32,7 @@ export function warnings(parts: WarningsParts): Listener {
 const RARE: ReadonlySet<PoolEventType> = new Set<PoolEventType>([
   'connection-leak-suspected',
   'capacity-exceeded',
+  'budget-unanswered',
   'connect-failed',
   'connection-opened',
   'transaction-left-open',
@@ -78,6 +79,7 @@ class Warnings {
     if (event.type === 'connection-leak-suspected') this.#warnOfOverdue(event)
     else if (event.type === 'connection-released' && event.wasOverdue) this.#warnOfLateRelease(event)
     else if (event.type === 'capacity-exceeded') this.#warnOfCapacity(event)
+    else if (event.type === 'budget-unanswered') this.#warnOfBudget(event)
     else if (event.type === 'connect-failed') this.#takeFailure(event)
     else if (event.type === 'connection-opened') this.#takeSuccess()
     else if (event.type === 'transaction-left-open') this.#warnOfLeftOpen()
@@ -110,6 +112,11 @@ class Warnings {
       'HOLDFAST_CAPACITY_EXCEEDED',
       `${demand}, but the server grants ${available}. ${remedy}, or raise max_connections, or the connection limit of the role or the database`,
     )
+  }
+
+  #warnOfBudget({ budget, error, openCount }: EventOf<'budget-unanswered'>): void {
+    const kept = openCount > 0 ? `; the pool keeps its connections (${openCount}), and opens none until it is` : ''
+    this.#warn('HOLDFAST_BUDGET', `The server can't be asked about the budget '${budget}'${kept}: ${reasonOf(error)}`)
   }
 
   /** Warns once: code that does it does it each time. */
