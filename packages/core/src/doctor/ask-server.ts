@@ -1,5 +1,6 @@
 import type { Pool } from '@holdfast/core'
 import { physicalClient } from '@holdfast/core'
+import type { PoolClient } from 'pg'
 import { numberIn, type Row, readPrimary, rowsIn, truthIn, xidStatusQuery } from '../commit/server-report.ts'
 import { ROLE_QUESTION, unwritableBy } from '../connection/server-role.ts'
 import { tlsStateOf } from '../driver/tls-state.ts'
@@ -8,7 +9,7 @@ import { severityOf } from '../policy/classify-error.ts'
 import type { HostRole } from '../policy/host-suitability.ts'
 import type { PoolerKind } from '../policy/pooler.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { messageOf } from '../thrown.ts'
+import { codeOf, messageOf, propertyOf } from '../thrown.ts'
 import { identityQuery, lookQuery, readIdentity, readLook } from '../watch/look.ts'
 import type { Answer, ClockDifference, Facts, Settings, Wanted } from './facts.ts'
 
@@ -23,6 +24,8 @@ const MAY_TERMINATE = `select pg_catalog.has_function_privilege(p.oid, 'execute'
   from pg_catalog.pg_proc p where p.proname = 'pg_terminate_backend'`
 /** The first id of a transaction that a server assigns: any id will do to see whether the question is answered. */
 const ANY_TRANSACTION = '3'
+/** How long a pooler may take to give a second session, in milliseconds. */
+const SECOND_SESSION_MILLIS = 1000
 const NO_SENSE = 'the answer makes no sense'
 
 /** What asking takes. */
@@ -88,7 +91,8 @@ async function poolerOf(pool: Pool, ask: Ask): Promise<PoolerKind> {
   const pidOf = async (askThere: Ask): Promise<unknown> =>
     (await askThere('select pg_catalog.pg_backend_pid()::text as pid'))[0]?.pid
   const before = await pidOf(ask)
-  const other = await pool.connect()
+  const other = await secondOf(pool)
+  if (!other) return pooler
   try {
     await other.query('begin')
     const pid = await pidOf(async (sql) => rowsIn(await other.query(sql)) ?? [])
@@ -96,6 +100,18 @@ async function poolerOf(pool: Pool, ask: Ask): Promise<PoolerKind> {
   } finally {
     await other.query('rollback')
     other.release()
+  }
+}
+
+/** Another session; undefined if the pooler has none to give, as one that gives sessions may. */
+async function secondOf(pool: Pool): Promise<PoolClient | undefined> {
+  try {
+    return await pool.connect({ connectionTimeoutMillis: SECOND_SESSION_MILLIS })
+  } catch (error) {
+    // Refused by the pooler, or late. The bundle of this command doesn't know the class of the error.
+    const cause = propertyOf(error, 'cause') ?? error
+    if (codeOf(error) === 'HOLDFAST_POOL_TIMEOUT' || severityOf(cause) !== undefined) return undefined
+    throw error
   }
 }
 

@@ -1,5 +1,4 @@
-import { connectCauseOf } from '../../errors.ts'
-import { codeOf, messageOf, propertyOf } from '../../thrown.ts'
+import { codeOf, messageOf, nameOf, propertyOf } from '../../thrown.ts'
 import { duration } from '../duration.ts'
 import type { Facts } from '../facts.ts'
 import type { Finding } from '../finding.ts'
@@ -28,7 +27,9 @@ const ADVICE: Readonly<Record<string, string>> = {
   CERT_HAS_EXPIRED: 'Renew the certificate of the server, or set the clock of this machine.',
 }
 
-/** The driver has words for these, and no code. */
+/** How deep errors inside of errors are read. */
+const DEEPEST = 4
+/** The driver has words for this, and no code. */
 const NO_TLS = /does not support SSL/i
 
 /** The connection was opened. */
@@ -45,8 +46,16 @@ export function failedConnection(error: unknown): Finding {
   return { check: 'connection', status: 'fail', found: messageOf(error), ...(advice !== undefined && { advice }) }
 }
 
-/** A deadline of the pool has the last failure to connect as its cause. */
+/** What the error of the pool wraps. The bundle of this command doesn't know the classes of these errors. */
 function causeOf(error: unknown): unknown {
-  const cause = connectCauseOf(error)
-  return codeOf(cause)?.startsWith('HOLDFAST_') ? (propertyOf(cause, 'cause') ?? cause) : cause
+  for (let inner = error, depth = 0; depth < DEEPEST; depth++) {
+    const cause = propertyOf(inner, 'cause')
+    if (!isOfPool(inner) || cause === undefined) return inner
+    inner = cause
+  }
+  return error
+}
+
+function isOfPool(error: unknown): boolean {
+  return nameOf(error) === 'ConnectError' || codeOf(error)?.startsWith('HOLDFAST_') === true
 }
