@@ -69,16 +69,20 @@ const DISPOSE_PATIENCE_MILLIS = 10_000
 /** How long the cluster's own log-in may take: it fails, rather than hangs, when the server is frozen. */
 const ADMIN_PATIENCE_MILLIS = 15_000
 
-/** Whatever a test does to sessions by {@link Cluster.setting}, the cluster's own are not meant. */
-const WITHOUT_TIMEOUTS = [
-  'idle_session_timeout',
-  'idle_in_transaction_session_timeout',
-  'statement_timeout',
-  'lock_timeout',
-  'transaction_timeout',
-]
-  .map((name) => `-c ${name}=0`)
-  .join(' ')
+/** Whatever a test does to sessions by {@link Cluster.setting}, the cluster's own are not meant. By the version that has it first. */
+const TIMEOUTS: Readonly<Record<string, number>> = {
+  idle_session_timeout: 14,
+  idle_in_transaction_session_timeout: 10,
+  statement_timeout: 10,
+  lock_timeout: 10,
+  transaction_timeout: 17,
+}
+
+/** Turns all timeouts off that a server of this version has. */
+function withoutTimeouts(version: string): string {
+  const known = Object.entries(TIMEOUTS).filter(([, since]) => Number.parseInt(version, 10) >= since)
+  return known.map(([name]) => `-c ${name}=0`).join(' ')
+}
 
 const START_ATTEMPTS = 3
 
@@ -320,7 +324,7 @@ export class Cluster implements AsyncDisposable {
         user: ADMIN_USER,
         application_name: ADMIN_APPLICATION_NAME,
         connectionTimeoutMillis: ADMIN_PATIENCE_MILLIS,
-        options: WITHOUT_TIMEOUTS,
+        options: withoutTimeouts((await binaries()).version),
       }),
     )
     // The statement that is running when the connection breaks rejects; between two, the next one does.

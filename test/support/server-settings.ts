@@ -13,6 +13,7 @@ export const THROW_AWAY_SETTINGS: Settings = {
   // Nobody will ever want these data back after a power cut.
   fsync: 'off',
   full_page_writes: 'off',
+  password_encryption: 'scram-sha-256', // md5 before PostgreSQL 14.
   wal_level: 'logical',
   wal_keep_size: '64MB',
   log_line_prefix: '%m [%p] ',
