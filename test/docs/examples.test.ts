@@ -17,6 +17,7 @@ const WITH_EXAMPLES = [
   'packages/kysely/README.md',
   'packages/typeorm/README.md',
   'docs/drizzle.md',
+  'docs/frameworks.md',
   'docs/guide.md',
   'docs/hosts.md',
   'docs/kysely.md',

@@ -75,3 +75,11 @@ test('a shared pool needs a name, and its options are checked', () => {
   expect(() => sharedPool(undefined as unknown as string)).toThrow('`name` must be a name, got undefined.')
   expect(() => sharedPool('wrong', { max: -1 })).toThrow('`max` must be a whole number from 1 on, got -1.')
 })
+
+test('a module that shares a pool loads without an address, as in a build, and its first query asks for the variable', async ({
+  shared,
+}) => {
+  const pool = shared({ connectionString: undefined, port: 1, connectRetry: { retries: 0 } })
+  expect(pool.totalCount).toBe(0)
+  await expect(pool.query('select 1')).rejects.toThrow(/is the variable set that `connectionString` comes from/)
+})
