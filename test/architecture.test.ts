@@ -12,6 +12,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['pool'],
   ['compose', 'foreign-connect', 'pool-health', 'pool-listen', 'pool-query'],
   ['pool-callers'],
+  ['replicas'],
   ['engine', 'transaction', 'guard', 'listen'],
   ['multiplex'],
   ['rerun'],

@@ -3,6 +3,7 @@ import type {
   PoolOptions,
   PrePingOptions,
   PrepareOptions,
+  ReplicaOptions,
   ResetFunction,
   ResetPolicy,
   RetryOptions,
@@ -61,6 +62,10 @@ describe('PoolOptions', () => {
 })
 
 test('the types of nested options are exported', () => {
+  expectTypeOf<PoolOptions['replicas']>().toEqualTypeOf<ReplicaOptions | undefined>()
+  expectTypeOf<{ hosts: { host: string }[]; fallback: 'primary' }>().toExtend<ReplicaOptions>()
+  expectTypeOf<{ hosts: { host: string }[]; fallback: 'standby' }>().not.toExtend<ReplicaOptions>()
+  expectTypeOf<{ fallback: 'primary' }>().not.toExtend<ReplicaOptions>()
   expectTypeOf<PoolOptions['prePing']>().toEqualTypeOf<boolean | PrePingOptions | undefined>()
   expectTypeOf<PoolOptions['connectRetry']>().toEqualTypeOf<boolean | RetryOptions | undefined>()
   expectTypeOf<PoolOptions['resetOnReturn']>().toEqualTypeOf<ResetPolicy | undefined>()
@@ -87,6 +92,7 @@ describe('the table of options', () => {
     type Completed =
       | 'hosts'
       | 'budget'
+      | 'replicas'
       | 'shedding'
       | 'prePing'
       | 'watch'

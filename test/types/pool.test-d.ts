@@ -1,5 +1,5 @@
 import type { LeasedClient, PoolOptions } from '@holdfast/core'
-import { Pool } from '@holdfast/core'
+import { Pool, withPoolOptions } from '@holdfast/core'
 import type pg from 'pg'
 import { describe, expectTypeOf, test } from 'vitest'
 
@@ -32,6 +32,22 @@ describe('Pool', () => {
     expectTypeOf(pool.idleCount).toBeNumber()
     expectTypeOf(pool.waitingCount).toBeNumber()
     expectTypeOf(pool.expiredCount).toBeNumber()
+  })
+})
+
+describe('reader', () => {
+  test('is a pool of the same surface', () => {
+    expectTypeOf(pool.reader).toEqualTypeOf<Pool>()
+    expectTypeOf(pool.reader.query<Account>('select 1')).resolves.toEqualTypeOf<pg.QueryResult<Account>>()
+  })
+
+  test('is aimed at by the options of a scope, which keeps the type of its result', () => {
+    const read = () => pool.query<Account>('select 1')
+    expectTypeOf(withPoolOptions({ target: 'reader', after: '0/1' }, read)).resolves.toEqualTypeOf<
+      pg.QueryResult<Account>
+    >()
+    // @ts-expect-error: no such target
+    void withPoolOptions({ target: 'replica' }, read)
   })
 })
 

@@ -34,6 +34,7 @@ test('the package exports what it promises, and nothing else', async () => {
     'ConnectionLostError',
     'HoldfastError',
     'ListenTimeoutError',
+    'NoReplicaError',
     'NullPool',
     'OptionsError',
     'PingTimeoutError',

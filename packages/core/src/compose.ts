@@ -2,12 +2,14 @@ import type { Client, PoolConfig } from 'pg'
 import { CommitResolver } from './commit/resolver.ts'
 import { Connector } from './connect/connector.ts'
 import { HostList } from './connect/host-list.ts'
+import { openSession } from './connect/open-aside.ts'
 import { inTime, lookForPromotion, loseOthers } from './connect/promotion.ts'
 import type { Connection } from './connection/connection.ts'
 import { ask } from './connection/question.ts'
 import { KnownPooler } from './driver/known-pooler.ts'
 import { reachesAddress } from './driver/reach.ts'
 import { Engine } from './engine/engine.ts'
+import { noAnswer } from './errors.ts'
 import { capacityOf } from './guard/pool-capacity.ts'
 import { ProcessGuard } from './guard/process-guard.ts'
 import { addressOf, type Host } from './options/hosts.ts'
@@ -16,6 +18,8 @@ import type { Watch } from './options/read-values.ts'
 import type { ResolvedOptions } from './options/resolved-options.ts'
 import { severityOf } from './policy/classify-error.ts'
 import { deathError, reachOfDeath } from './policy/death.ts'
+import type { ReaderTerms } from './replicas/reader-terms.ts'
+import { watchReplicas } from './replicas/watch-replicas.ts'
 import { publishRetry } from './rerun/reruns.ts'
 import { type Clock, systemClock } from './runtime/clock.ts'
 import { type PoolEventType, Publisher } from './telemetry/events.ts'
@@ -27,16 +31,6 @@ import { Watcher } from './watch/watcher.ts'
 
 /** How long a lost COMMIT is asked for if callers have no deadline. */
 const LONGEST_RESOLVE_MILLIS = 60_000
-
-/** A session beside the pool, for the questions of the watch and of the resolver: to this host, if there are several. */
-async function openSession(connector: Connector, clock: Clock, host: Host | undefined): Promise<SessionAside> {
-  const connection = await connector.openAside(host)
-  return {
-    ask: (sql, timeoutMillis) => ask(connection, sql, clock, timeoutMillis),
-    close: (timeoutMillis) => connection.close(timeoutMillis, undefined),
-    destroy: () => connection.destroy(),
-  }
-}
 
 /** What the watch needs of the other parts, which need it themselves. */
 interface WatchNeeds {
@@ -125,10 +119,11 @@ function composeWatch({
 }
 
 /** The hosts that a connection looks for one that suits; undefined if there is a single one, in any role. */
-function hostListOf(options: ResolvedOptions, clock: Clock): HostList | undefined {
+function hostListOf(options: ResolvedOptions, clock: Clock, reader: ReaderTerms | undefined): HostList | undefined {
   const { hosts, targetSessionAttrs } = options
   if (hosts.length === 0 && targetSessionAttrs === 'any') return undefined
-  return new HostList({ ...options, hosts: hosts.length > 0 ? hosts : [AS_GIVEN] }, clock)
+  const ofReader = reader && { fallback: reader.fallback, failsAtOnce: reader.replicas.fallback === 'fail' }
+  return new HostList({ ...options, ...ofReader, hosts: hosts.length > 0 ? hosts : [AS_GIVEN] }, clock)
 }
 
 /** A single host: the driver reads where it is. */
@@ -163,6 +158,7 @@ export function composeEngine(
   given: PoolOptions,
   options: ResolvedOptions,
   clientConfig: () => PoolConfig,
+  reader?: ReaderTerms,
 ): Engine {
   const clock = systemClock
   const publisher = new Publisher(options.name)
@@ -180,6 +176,8 @@ export function composeEngine(
   }
   let isLooking = false
   const onSilent = (host: Host): void => {
+    // Nothing on a replica writes, so that it needn't be looked for what was promoted in its place.
+    if (reader) return hosts?.noteFailure(host, noAnswer(options.hostPatienceMillis))
     if (isLooking || !hosts?.isForPrimary || hosts.size < 2) return
     isLooking = true
     void lookForPromotion(
@@ -200,11 +198,13 @@ export function composeEngine(
   const watch = composeWatch({ ...needs, onSilent, openSession: openForWatch })
   // DISCARD ALL drops prepared statements after each lease.
   const prepare = options.resetOnReturn === 'discard' ? false : options.prepare
-  const hosts = hostListOf(options, clock)
+  const hosts = hostListOf(options, clock, reader)
+  const lagOf = reader && hosts && watchReplicas({ terms: reader, hosts, publisher, engine: () => engine })
   const pooler = poolerOf(options, publisher)
   const connector: Connector = new Connector(
     {
       hosts,
+      lagOf,
       pooler,
       onHostChanged: ({ from, to, role, isPromoted }) => {
         publisher.publish({ type: 'host-changed', from: addressOf(from), to: addressOf(to), role })

@@ -23,6 +23,7 @@ export {
   type LeaseUse,
   ListenTimeoutError,
   type LongestLease,
+  NoReplicaError,
   noAnswer,
   OptionsError,
   PingTimeoutError,

@@ -73,6 +73,14 @@ export class ConnectCallbackWaiter implements Waiter {
   }
 }
 
+/** Calls the callback of `connect(callback)` with what this promise resolves to. */
+export function giveTo(callback: ConnectCallback, client: Promise<LeasedClient>): undefined {
+  client.then(
+    (given) => process.nextTick(callback, undefined, given, given.release),
+    (error) => process.nextTick(callback, error, undefined, () => {}),
+  )
+}
+
 /** What a statement of `pool.query` needs from the engine. */
 export type QueryEngine = Pick<Engine, 'reacquire' | 'release' | 'runsUserCodeOnRelease' | 'publisher' | 'reads'>
 

@@ -13,13 +13,49 @@ const QUESTION = 'select 1'
 const FIRST_PAUSE_MILLIS = 100
 const LONGEST_PAUSE_MILLIS = 1000
 
-/** See `Pool.ping`. */
+type EngineOf = (pool: never) => Engine
+
+/** The methods in `HealthChecks`, for the prototype of `Pool`. */
+export function healthOn(engineOf: EngineOf): PropertyDescriptorMap {
+  return { ping: method(engineOf, ping), ready: method(engineOf, ready) }
+}
+
+/** The counts of pg.Pool. Defined there, because pg's types declare them as properties. */
+export function countsOn(engineOf: EngineOf): PropertyDescriptorMap {
+  return {
+    totalCount: count(engineOf, ({ inventory }) => inventory.size),
+    idleCount: count(engineOf, ({ inventory }) => inventory.idleCount),
+    waitingCount: count(engineOf, ({ waitingCount }) => waitingCount),
+    expiredCount: count(engineOf, ({ inventory, clock }) => inventory.expiredCount(clock.now())),
+  }
+}
+
+function method(engineOf: EngineOf, run: (engine: Engine, options: never) => Promise<void>): PropertyDescriptor {
+  return {
+    configurable: true,
+    writable: true,
+    value(this: never, options: never) {
+      return run(engineOf(this), options)
+    },
+  }
+}
+
+function count(engineOf: EngineOf, read: (engine: Engine) => number): PropertyDescriptor {
+  return {
+    configurable: true,
+    get(this: never) {
+      return read(engineOf(this))
+    },
+  }
+}
+
+/** See `HealthChecks`. */
 export async function ping(engine: Engine, options: PingOptions | undefined): Promise<void> {
   const timeoutMillis = resolveHealthMillis('ping', options)
   await ask(engine, timeoutMillis, () => new PingTimeoutError(timeoutMillis, engine.lastConnectFailure))
 }
 
-/** See `Pool.ready`. */
+/** See `HealthChecks`. */
 export async function ready(engine: Engine, options: ReadyOptions | undefined): Promise<void> {
   const { clock } = engine
   const timeoutMillis = resolveHealthMillis('ready', options)

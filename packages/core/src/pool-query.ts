@@ -8,6 +8,7 @@ import type {
   QueryResult,
   QueryResultRow,
 } from 'pg'
+import type { PingOptions, ReadyOptions } from './options/call-options.ts'
 import type { StatementOptions } from './transaction/run-statement.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: as in the signatures of pg.Pool.
@@ -41,8 +42,30 @@ export interface QueryWithOptions {
   ): Promise<QueryResult<R>>
 }
 
-/** The class `pg.Pool`, as if its `query` accepted our options: `Pool` extends it by this type. */
+/** What a `Pool` answers about its server. */
+export interface HealthChecks {
+  /**
+   * Proves that the server answers, by a statement that waits its turn like any other. If the time is up before that, it is
+   * enough that the server has answered others of this pool meanwhile: a pool that is only busy answers, too.
+   *
+   * @throws {PingTimeoutError} after `timeoutMillis`.
+   * @throws What `query()` throws.
+   */
+  ping(options?: PingOptions): Promise<void>
+
+  /**
+   * Resolves when a connection is open and the server has answered over it. Until `timeoutMillis` it keeps trying, also after
+   * failures that end a `connect()`: a name that is unknown so far, a database that isn't there, a wrong password.
+   *
+   * @throws {ConnectError} or PoolTimeoutError after `timeoutMillis`: why there is no connection.
+   */
+  ready(options?: ReadyOptions): Promise<void>
+}
+
+type PgPool = pg.Pool & QueryWithOptions & HealthChecks
+
+/** The class `pg.Pool`, as if it had the methods that `Pool` defines on its prototype: `Pool` extends it by this type. */
 export interface PgPoolClass extends Omit<typeof pg.Pool, 'prototype'> {
-  readonly prototype: pg.Pool & QueryWithOptions
-  new (config?: PoolConfig): pg.Pool & QueryWithOptions
+  readonly prototype: PgPool
+  new (config?: PoolConfig): PgPool
 }

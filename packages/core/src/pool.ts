@@ -6,9 +6,9 @@ import type { Engine } from './engine/engine.ts'
 import { PoolClosedError } from './errors.ts'
 import { ForeignConnect } from './foreign-connect.ts'
 import type { NotificationHandler } from './listen/handlers.ts'
-import type { AcquireOptions, DisposeOptions, DrainOptions, PingOptions, ReadyOptions } from './options/call-options.ts'
+import type { AcquireOptions, DisposeOptions, DrainOptions } from './options/call-options.ts'
 import { resolveDispose, resolveDrain } from './options/call-options.ts'
-import { leadingToFirst, showCurrentHost } from './options/hosts.ts'
+import { showCurrentHost, withHosts } from './options/hosts.ts'
 import { OPTIONS } from './options/option-table.ts'
 import type { PoolOptions } from './options/pool-options.ts'
 import { type ResolvedOptions, resolveOptions } from './options/resolved-options.ts'
@@ -19,13 +19,17 @@ import {
   type ConnectCallback,
   ConnectCallbackWaiter,
   ConnectWaiter,
+  giveTo,
   QueryWaiter,
   type ResultCallback,
 } from './pool-callers.ts'
-import { ping, ready } from './pool-health.ts'
+import { countsOn, healthOn } from './pool-health.ts'
 import { inspectListening, type ListenOptions, listen, type Subscription, stopListening } from './pool-listen.ts'
 import type { PgPoolClass } from './pool-query.ts'
+import { connectAfter } from './replicas/connect-after.ts'
+import { type ReaderTerms, readerOptions, readerTermsOf } from './replicas/reader-terms.ts'
 import { systemClock } from './runtime/clock.ts'
+import { currentScope } from './runtime/pool-options-scope.ts'
 import { failure, stackAbove } from './runtime/stack.ts'
 import type { PoolStats } from './telemetry/counts.ts'
 import { type ConnectionInspection, inspectionOf, type PoolStatus, statusOf } from './telemetry/status.ts'
@@ -34,7 +38,7 @@ import { runSpecially, type StatementSettings, type StatementSource } from './tr
 import type { TransactionFunction } from './transaction/transaction.ts'
 import type { TransactionOptions } from './transaction/transaction-options.ts'
 
-const PgPool: PgPoolClass = pg.Pool
+const PgPool: PgPoolClass = pg.Pool as unknown as PgPoolClass
 
 let privateEngineOf: (pool: Pool) => Engine
 
@@ -83,18 +87,31 @@ export class Pool extends PgPool implements AsyncDisposable {
   #ended: Promise<void> | undefined
   #isEndAsked = false
   readonly #foreignConnect = new ForeignConnect()
+  readonly #reader: Pool | undefined
+  readonly #terms: ReaderTerms | undefined // If it is the reader of another one.
 
   /** @throws {OptionsError} that names every option that can't work. */
   constructor(options: PoolOptions = {}) {
-    const resolved = resolveOptions(options)
-    const given = leadingToFirst(copyOptions(options), resolved.hosts)
+    const terms = readerTermsOf(options)
+    const resolved = terms?.options ?? resolveOptions(options)
+    const given = withHosts(copyOptions(options), resolved)
     super(given as PoolConfig)
+    this.#terms = terms
     this.#options = resolved
     Object.assign(this, { Client: clientThatListens((options.Client ?? undefined) as typeof pg.Client | undefined) })
     showOptions(this.options, resolved, addressIn)
-    this.#engine = composeEngine(this, given, resolved, () => clientConfig(this.options))
+    this.#engine = composeEngine(this, given, resolved, () => clientConfig(this.options), terms)
     showCurrentHost(this.options, resolved.hosts, () => this.#engine.connector.hosts?.current)
     this.#statementSettings = statementSettingsOf(this.#engine, resolved)
+    this.#reader = resolved.replicas && new Pool(readerOptions(options, resolved, this.#engine))
+  }
+
+  /**
+   * The pool of the `replicas`, for what may read data that is a little old: `max` connections of its own, and the name of this
+   * one with `-reader`. It ends with this one. Without `replicas` it is this one, so that the same program runs without any.
+   */
+  get reader(): Pool {
+    return this.#reader ?? this
   }
 
   /**
@@ -119,10 +136,13 @@ export class Pool extends PgPool implements AsyncDisposable {
       process.nextTick(callback, error, undefined, () => {})
       return undefined
     }
+    if (this.#reader && options?.target === 'reader') return this.#reader.connect(first as AcquireOptions)
     if (isInstrumented() && !this.ending) {
       const connect = (): unknown => super.connect(callback as never) // It calls `newClient`.
       return this.#foreignConnect.call(options, connect) as Promise<LeasedClient> | undefined
     }
+    const after = connectAfter(this.#engine, this.#terms, options, () => callerStack(this.#options, this.connect))
+    if (after) return callback ? giveTo(callback, after) : after
     if (callback) {
       connectFor(this, this.#engine, callback, options)
       return undefined
@@ -134,6 +154,7 @@ export class Pool extends PgPool implements AsyncDisposable {
 
   // biome-ignore lint/suspicious/noExplicitAny: one implementation for all signatures of `query`.
   #query(query: any, values: any, callback: any): any {
+    if (this.#reader && currentScope()?.target === 'reader') return this.#reader.#query(query, values, callback)
     if (typeof query === 'function') {
       // What pg does, with the same text.
       process.nextTick(query, new Error('Passing a function as the first parameter to pool.query is not supported'))
@@ -179,6 +200,7 @@ export class Pool extends PgPool implements AsyncDisposable {
    */
   invalidate(cause?: unknown): void {
     this.#engine.invalidate(cause)
+    this.#reader?.invalidate(cause)
   }
 
   /**
@@ -189,7 +211,7 @@ export class Pool extends PgPool implements AsyncDisposable {
    * @throws {OptionsError} that names every option that can't work.
    */
   async dispose(options: DisposeOptions = {}): Promise<void> {
-    await this.#engine.dispose(resolveDispose(options))
+    await Promise.all([this.#engine.dispose(resolveDispose(options)), this.#reader?.dispose(options)])
   }
 
   /** The counts of this moment. As a string, it reads like SQLAlchemy's `pool.status()`. */
@@ -200,27 +222,6 @@ export class Pool extends PgPool implements AsyncDisposable {
   /** What the pool has counted since it was made, for metrics: numbers that only grow. A frozen copy. */
   stats(): PoolStats {
     return this.#engine.publisher.counts.snapshot(this.#options.name, systemClock.now())
-  }
-
-  /**
-   * Proves that the server answers, by a statement that waits its turn like any other. If the time is up before that, it is
-   * enough that the server has answered others of this pool meanwhile: a pool that is only busy answers, too.
-   *
-   * @throws {PingTimeoutError} after `timeoutMillis`.
-   * @throws What `query()` throws.
-   */
-  ping(options?: PingOptions): Promise<void> {
-    return ping(this.#engine, options)
-  }
-
-  /**
-   * Resolves when a connection is open and the server has answered over it. Until `timeoutMillis` it keeps trying, also after
-   * failures that end a `connect()`: a name that is unknown so far, a database that isn't there, a wrong password.
-   *
-   * @throws {ConnectError} or PoolTimeoutError after `timeoutMillis`: why there is no connection.
-   */
-  ready(options?: ReadyOptions): Promise<void> {
-    return ready(this.#engine, options)
   }
 
   /**
@@ -265,7 +266,9 @@ export class Pool extends PgPool implements AsyncDisposable {
    * @throws {OptionsError} when `millis` isn't a number from 0 to 2^31 - 1, or an option can't work.
    */
   async drain(millis: number, options: DrainOptions = {}): Promise<boolean> {
-    return await this.#engine.drain(millis, resolveDrain(millis, options) ? () => void this.#end() : undefined)
+    const end = resolveDrain(millis, options) ? () => void this.#end() : undefined
+    const drained = await Promise.all([this.#engine.drain(millis, end), this.#reader?.drain(millis, options)])
+    return !drained.includes(false)
   }
 
   /** Ends the pool, or waits for the end that is under way: for `await using`. */
@@ -279,14 +282,15 @@ export class Pool extends PgPool implements AsyncDisposable {
     // pg-pool's lists are always empty. It is called because an instrumentation may have wrapped it.
     super.end(() => {})
     Object.assign(this, { ended: false })
-    this.#ended = Promise.all([this.#engine.close(), stopListening(this.#engine)]).then(() => {
+    const readerEnded = this.#reader?.[Symbol.asyncDispose]()
+    this.#ended = Promise.all([this.#engine.close(), stopListening(this.#engine), readerEnded]).then(() => {
       Object.assign(this, { ended: true })
     })
     return this.#ended
   }
 
   #run(query: unknown, values: unknown[] | undefined, done: ResultCallback, isPromise: boolean): void {
-    if (this.connect !== ownConnect || isInstrumented())
+    if (this.connect !== ownConnect || isInstrumented() || (this.#terms && currentScope()?.after))
       return this.#foreignConnect.query(this, this.#engine, query, values, done)
     const options = acquireOptionsFor(acquireOptionsIn(query))
     const stack = callerStack(this.#options, this.query)
@@ -372,22 +376,7 @@ export function isInstrumented(): boolean {
   return '__original' in pgPool.connect
 }
 
-// Defined here, because pg's types declare its accessors as properties.
-Object.defineProperties(Pool.prototype, {
-  totalCount: count(({ inventory }) => inventory.size),
-  idleCount: count(({ inventory }) => inventory.idleCount),
-  waitingCount: count(({ waitingCount }) => waitingCount),
-  expiredCount: count(({ inventory }) => inventory.expiredCount(systemClock.now())),
-})
-
-function count(read: (engine: Engine) => number): PropertyDescriptor {
-  return {
-    configurable: true,
-    get(this: Pool) {
-      return read(engineOf(this))
-    },
-  }
-}
+Object.defineProperties(Pool.prototype, { ...healthOn(engineOf), ...countsOn(engineOf) })
 
 const ownConnect = Pool.prototype.connect
 const pgPool = pg.Pool.prototype

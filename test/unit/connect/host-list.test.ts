@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { HostList, type HostListOptions, unsuitable } from '../../../packages/core/src/connect/host-list.ts'
-import { ConnectError } from '../../../packages/core/src/errors.ts'
+import { ConnectError, NoReplicaError } from '../../../packages/core/src/errors.ts'
 import type { Host } from '../../../packages/core/src/options/hosts.ts'
 import type { TargetSessionAttrs } from '../../../packages/core/src/options/pool-options.ts'
 import { type HostRole, suits } from '../../../packages/core/src/policy/host-suitability.ts'
+import { lagBeyond } from '../../../packages/core/src/policy/wal-position.ts'
 import { systemError } from '../../support/fake-client.ts'
 
 const A: Host = { host: 'a', port: 1 }
@@ -191,4 +192,75 @@ test('of two servers that take writes, the one on the higher timeline is right, 
   expect(list.timelines.note('1', '0000000A')).toBe('00000002')
   expect(list.timelines.note('1', '00000003')).toBe('0000000A')
   expect(list.timelines.note('2', '00000001')).toBeUndefined()
+})
+
+describe('replicas with a fallback', () => {
+  const P: Host = { host: 'p', port: 9 }
+  const replicas = (): ReturnType<typeof listOf> =>
+    listOf({
+      hosts: [A, B],
+      targetSessionAttrs: 'standby',
+      fallback: { hosts: [P], targetSessionAttrs: 'read-write' },
+    })
+  const down = new ConnectError(ENDPOINT, systemError('ECONNREFUSED'))
+
+  test('the fallback comes after replicas that suit or are unknown, and before those that failed', () => {
+    const { list, order } = replicas()
+    expect(order()).toBe('abp')
+    list.noteFailure(A, down)
+    expect(order()).toBe('bpa')
+    list.noteFailure(B, down)
+    expect(order()).toBe('pab')
+    list.noteFailure(P, down)
+    expect(order()).toBe('abp')
+  })
+
+  test('each host is taken in the role that is asked of it', () => {
+    const { list } = replicas()
+    expect(list.suits('primary', { host: A, isLastChoice: false })).toBe(false)
+    expect(list.suits('primary', { host: P, isLastChoice: false })).toBe(true)
+    expect(list.suits('standby', { host: P, isLastChoice: false })).toBe(false)
+  })
+
+  test('connections leave the fallback once a replica suits, until another one leads there', () => {
+    const { list } = replicas()
+    const toPrimary = { host: P, isLastChoice: false }
+    list.review()
+    expect(list.isLeft(toPrimary)).toBe(false)
+    list.noteAnswer(A, 'standby')
+    list.review()
+    expect(list.isLeft(toPrimary)).toBe(true)
+    list.take(P)
+    expect(list.isLeft(toPrimary)).toBe(false)
+  })
+
+  test('connections leave a replica that lags or was promoted, and not one that is merely down', () => {
+    const { list } = replicas()
+    const isLeft = (host: Host): boolean => {
+      list.review()
+      return list.isLeft({ host, isLastChoice: false })
+    }
+    list.noteAnswer(A, 'standby')
+    list.noteFailure(A, down)
+    expect(isLeft(A)).toBe(false)
+    list.noteFailure(A, lagBeyond(1, 9n, 1n))
+    expect(isLeft(A)).toBe(true)
+    list.noteAnswer(A, 'standby')
+    expect(isLeft(A)).toBe(false)
+    list.noteAnswer(A, 'primary')
+    expect(isLeft(A)).toBe(true)
+  })
+
+  test('it is news when connections lead to the fallback, and when they are back', () => {
+    const list = listOf({ hosts: [A, B], loadBalanceHosts: 'random', targetSessionAttrs: 'standby' }).list
+    expect(list.isNews(A, B)).toBe(false)
+    const { list: withFallback } = replicas()
+    expect([withFallback.isNews(A, P), withFallback.isNews(P, A)]).toEqual([true, true])
+  })
+
+  test('without a fallback it may be final that none suits', () => {
+    const { list } = listOf({ hosts: [A], targetSessionAttrs: 'standby', failsAtOnce: true })
+    list.noteFailure(A, down)
+    expect(list.failure(down, ENDPOINT)).toBeInstanceOf(NoReplicaError)
+  })
 })

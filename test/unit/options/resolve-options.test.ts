@@ -322,3 +322,41 @@ test('a client without a socket, such as pg-native, is refused', () => {
   expect(construct).toThrow(OptionsError)
   expect(construct).toThrow(/pg-native/)
 })
+
+describe('replicas', () => {
+  const hosts = [{ host: 'r1' }, { host: 'r2', port: 5433 }]
+
+  test('are completed', () => {
+    expect(resolveOptions({ max: 7, replicas: { hosts } }).replicas).toEqual({
+      hosts: [
+        { host: 'r1', port: 5432 },
+        { host: 'r2', port: 5433 },
+      ],
+      max: 7,
+      loadBalanceHosts: 'random',
+      fallback: 'primary',
+      maxLagBytes: Number.POSITIVE_INFINITY,
+    })
+  })
+
+  test.each([
+    [true, '`replicas` must be an object with hosts'],
+    [{}, '`replicas.hosts` must be a list of { host, port }'],
+    [{ hosts: [] }, '`replicas.hosts` must be a list of { host, port }'],
+    [{ hosts: ['r1'] }, '`replicas.hosts` must be a list of { host, port }'],
+    [{ hosts, max: 0 }, '`replicas.max` must be a whole number from 1 on, got 0.'],
+    [{ hosts, fallback: 'standby' }, "`replicas.fallback` must be one of 'primary', 'wait', 'fail', got 'standby'."],
+    [{ hosts, loadBalanceHosts: true }, "`replicas.loadBalanceHosts` must be one of false, 'random', 'round-robin'"],
+    [{ hosts, maxLagBytes: -1 }, '`replicas.maxLagBytes` must be a number from 0 on, or Infinity, got -1.'],
+    [{ hosts, maxLag: 1 }, '`replicas.maxLag` is not an option'],
+    [{ hosts: [{ host: 'r1', port: 'x' }] }, '`replicas.hosts.port` must be a number from 1 to 65535'],
+  ])('%o are refused by name', (replicas, problem) => {
+    expect(problemsOf({ replicas })).toEqual([expect.stringContaining(problem)])
+  })
+
+  test('a pool hides their passwords, and its options make the same pool again', () => {
+    const pool = new Pool({ replicas: { hosts: [{ host: 'r1', password: 'secret' }] } })
+    expect(JSON.stringify(pool.options)).not.toContain('secret')
+    expect(resolveOptions(pool.options as PoolOptions).replicas?.hosts[0]?.password).toBe('secret')
+  })
+})

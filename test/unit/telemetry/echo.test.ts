@@ -191,6 +191,7 @@ describe('under debug', () => {
     'other-process': ['info', 'Connection 3 belongs to another process; dropping it without a word'],
     'max-idle': ['debug', 'Closing connection 3, more than maxIdle'],
     budget: ['debug', 'Closing connection 3, as another pool of the budget needs it'],
+    'other-host': ['debug', 'Closing connection 3, since another host suits'],
     'server-full': ['debug', 'Closing connection 3, unused while the server is near its limit'],
     'idle-timeout': ['debug', 'Closing connection 3, idle for too long'],
     disposed: ['debug', 'Closing connection 3'],

@@ -69,7 +69,7 @@ describe('the options of a transaction', () => {
     [{ isolatonLevel: 'serializable' }, '`transaction.isolatonLevel` is not an option, did you mean `isolationLevel`?'],
     [
       { isolation: 'serializable' },
-      '`transaction.isolation` is not an option, allowed are isolationLevel, accessMode, deferrable, signal, connectionTimeoutMillis, resetOnReturn, label, retry, timeoutMillis, onRetry.',
+      '`transaction.isolation` is not an option, allowed are isolationLevel, accessMode, deferrable, signal, connectionTimeoutMillis, resetOnReturn, label, target, after, retry, timeoutMillis, onRetry.',
     ],
     [null, expect.stringMatching(/^`transaction options` must be an object, .*, got null\.$/)],
     ['serializable', expect.stringMatching(/^`transaction options` must be an object, .*, got 'serializable'\.$/)],

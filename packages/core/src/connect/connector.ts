@@ -48,6 +48,8 @@ export interface ConnectorOptions {
   readonly hosts?: HostList | undefined
   /** What is known of a pooler in front of the server; by default nothing. */
   readonly pooler?: KnownPooler | undefined
+  /** For a pool of replicas: why this server lags too far behind the primary; undefined if it doesn't. */
+  readonly lagOf?: ((connection: Connection) => Promise<Error | undefined>) | undefined
   /** Called when connections lead to another host than before. */
   readonly onHostChanged?: ((change: HostChange) => void) | undefined
   /** Called once, when a standby has refused a write, and any host suits. */
@@ -184,6 +186,8 @@ export class Connector {
       hosts: this.#options.hosts,
       isBehindPooler: this.pooler.isThere,
     })
+    const lag = await this.#options.lagOf?.(connection)
+    if (lag) throw new ConnectError(connection.endpoint, lag)
     connection.serverRole.begin()
     const { watch, isConnectionCheckAsked, clientConnectionCheckMillis } = this.#options
     if (!watch || !this.#settings.watch) return isPinged

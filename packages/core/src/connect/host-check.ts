@@ -82,7 +82,9 @@ export async function takeHost(
   if (!candidate) return undefined
   const { role } = serverRole
   const { current } = hosts
-  const isAsked = role === 'primary' && (current ? current !== candidate.host : hosts.isTimelineMissing)
+  // The fallback of replicas is found by the pool of the primary, which knows its timeline.
+  const isOfPrimary = role === 'primary' && !hosts.isFallback(candidate.host)
+  const isAsked = isOfPrimary && (current ? current !== candidate.host : hosts.isTimelineMissing)
   const seen = isAsked ? await timelineOf(connection, hosts, clock) : undefined
   const isPromoted = seen !== undefined && isLater(seen.timeline, seen.highest)
   if (seen && isLater(seen.highest, seen.timeline)) {
@@ -92,7 +94,7 @@ export async function takeHost(
     throw new ConnectError(connection.endpoint, Object.assign(new Error(text), { code: '57P03' }))
   }
   const from = hosts.take(candidate.host)
-  return from && hosts.isOneAtATime ? { from, to: candidate.host, role, isPromoted } : undefined
+  return from && hosts.isNews(from, candidate.host) ? { from, to: candidate.host, role, isPromoted } : undefined
 }
 
 /** Whether the server in which this asks takes writes on a higher timeline than any other of its system that the pool has met. */

@@ -1,8 +1,9 @@
 import { Timelines } from '../commit/timelines.ts'
-import { ConnectError, connectCauseOf, type Endpoint } from '../errors.ts'
+import { ConnectError, connectCauseOf, type Endpoint, NoReplicaError } from '../errors.ts'
 import { addressOf, type Candidate, type Host, type LoadBalance } from '../options/hosts.ts'
 import type { TargetSessionAttrs } from '../options/pool-options.ts'
-import { type HostRole, isForPrimary, isPreference, rankOf, suits } from '../policy/host-suitability.ts'
+import { type HostRole, isForPrimary, isPreference, rankOf, rankOfFallback, suits } from '../policy/host-suitability.ts'
+import { isLag } from '../policy/wal-position.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { type HostStatus, nameOfHost, stateOfHost } from '../telemetry/status.ts'
 import { codeOf, messageOf } from '../thrown.ts'
@@ -13,6 +14,16 @@ export interface HostListOptions {
   readonly targetSessionAttrs: TargetSessionAttrs
   readonly loadBalanceHosts: LoadBalance
   readonly hostRecheckMillis: number
+  /** If these are replicas: where connections lead while none of them suits. */
+  readonly fallback?: HostFallback | undefined
+  /** Whether it is final when no host suits, or is silent. */
+  readonly failsAtOnce?: boolean | undefined
+}
+
+/** Other hosts, which serve while none of the list suits. */
+export interface HostFallback {
+  readonly hosts: readonly Host[]
+  readonly targetSessionAttrs: TargetSessionAttrs
 }
 
 interface Known {
@@ -28,6 +39,11 @@ export class HostList {
   readonly #options: HostListOptions
   readonly #clock: Pick<Clock, 'now' | 'random'>
   readonly #known = new Map<Host, Known>()
+  /** All of them, and those that are only the fallback. */
+  readonly #all: readonly Host[]
+  readonly #fallback: ReadonlySet<Host>
+  /** Connections to these are not used again. */
+  #left: ReadonlySet<Host> = new Set()
   #begun = 0
   #current: Host | undefined
   readonly timelines: Timelines = new Timelines()
@@ -35,15 +51,32 @@ export class HostList {
   constructor(options: HostListOptions, clock: Pick<Clock, 'now' | 'random'>) {
     this.#options = options
     this.#clock = clock
+    this.#fallback = new Set(options.fallback?.hosts)
+    this.#all = [...options.hosts, ...this.#fallback]
   }
 
   get size(): number {
-    return this.#options.hosts.length
+    return this.#all.length
   }
 
   /** All but this one. */
-  othersThan(host: Host): readonly Host[] {
-    return this.#options.hosts.filter((each) => each !== host)
+  othersThan(host: Host | undefined): readonly Host[] {
+    return this.#all.filter((each) => each !== host)
+  }
+
+  /** Those of the list itself, without the fallback. */
+  get own(): readonly Host[] {
+    return this.#options.hosts
+  }
+
+  /** Whether it is final when no host suits, or is silent. */
+  get failsAtOnce(): boolean {
+    return this.#options.failsAtOnce === true
+  }
+
+  /** Whether connections lead there only while no host of the list itself suits. */
+  isFallback(host: Host): boolean {
+    return this.#fallback.has(host)
   }
 
   get target(): TargetSessionAttrs {
@@ -59,8 +92,25 @@ export class HostList {
   }
 
   /** Whether a server of this role is taken. */
-  suits(role: HostRole | undefined, { isLastChoice }: Candidate): boolean {
-    return isLastChoice || suits(role, this.target)
+  suits(role: HostRole | undefined, { host, isLastChoice }: Candidate): boolean {
+    return isLastChoice || suits(role, this.#targetAt(host))
+  }
+
+  /** Whether this one suited when it was tried last. */
+  isGood(host: Host): boolean {
+    const known = this.#known.get(host)
+    return known !== undefined && known.failure === undefined && suits(known.role, this.#targetAt(host))
+  }
+
+  /** Has connections leave those hosts that lag or have another role now, and the fallback once another one suits. */
+  review(): void {
+    const doesAnySuit = this.own.some((host) => this.isGood(host))
+    this.#left = new Set(this.#all.filter((host) => (this.isFallback(host) ? doesAnySuit : this.#isUnfit(host))))
+  }
+
+  /** Whether connections to this host are not used again. */
+  isLeft(candidate: Candidate | undefined): boolean {
+    return this.#left.size > 0 && candidate !== undefined && this.#left.has(candidate.host)
   }
 
   /** A host has answered, in this role. */
@@ -84,12 +134,14 @@ export class HostList {
   take(host: Host): Host | undefined {
     const former = this.#current
     this.#current = host
+    if (this.#left.has(host)) this.#left = new Set([...this.#left].filter((each) => each !== host))
     return former === host ? undefined : former
   }
 
-  /** Whether connections lead to one host at a time, so that another one is news. */
-  get isOneAtATime(): boolean {
-    return this.#options.loadBalanceHosts === false || this.isForPrimary
+  /** Whether it is news that connections lead from one host to another: to one at a time, or to the fallback and back. */
+  isNews(from: Host, to: Host): boolean {
+    const isOneAtATime = this.#options.loadBalanceHosts === false || this.isForPrimary
+    return isOneAtATime || this.isFallback(from) !== this.isFallback(to)
   }
 
   /** Whether at most one of the hosts suits. */
@@ -105,7 +157,7 @@ export class HostList {
   /** What is known of each host, in the order of the list. */
   get status(): HostStatus[] {
     const now = this.#clock.now()
-    return this.#options.hosts.map((each) => {
+    return this.#all.map((each) => {
       const { host, port } = each
       const { role, failure, at } = this.#known.get(each) ?? {}
       const said = failure === undefined ? undefined : messageOf(connectCauseOf(failure))
@@ -115,30 +167,46 @@ export class HostList {
 
   /** The error of a connection for which no host was left: it names the state of each. */
   failure(error: unknown, endpoint: Endpoint): unknown {
-    const { hosts } = this.#options
-    if (hosts.length < 2) return error
+    const hosts = this.#all
+    if (hosts.length < 2) return this.failsAtOnce ? new NoReplicaError(endpoint, connectCauseOf(error)) : error
     const causes = hosts.flatMap((host) => connectCauseOf(this.#known.get(host)?.failure) ?? this.#misfit(host) ?? [])
     const states = this.status.map((each) => `${nameOfHost(each)} ${stateOfHost(each)}`)
     const wanted = this.target === 'any' ? '' : ` (targetSessionAttrs: ${this.target})`
     const text = `none of the hosts can be used${wanted}: ${states.join('; ')}`
     const [code, ...others] = new Set(causes.map(codeOf))
     const cause = Object.assign(new AggregateError(causes, text), others.length === 0 && code && { code })
-    return new ConnectError({ ...endpoint, hosts: hosts.map(addressOf) }, cause)
+    const where = { ...endpoint, hosts: hosts.map(addressOf) }
+    return this.failsAtOnce ? new NoReplicaError(where, cause) : new ConnectError(where, cause)
   }
 
   #misfit(host: Host): Error | undefined {
     const role = this.#known.get(host)?.role
-    return role && unsuitable(role, this.target)
+    return role && unsuitable(role, this.#targetAt(host))
+  }
+
+  /** One that is merely down isn't: its connections end by themselves. */
+  #isUnfit(host: Host): boolean {
+    const { role, failure } = this.#known.get(host) ?? {}
+    return isLag(connectCauseOf(failure)) || (role !== undefined && !suits(role, this.target))
+  }
+
+  #targetAt(host: Host): TargetSessionAttrs {
+    const { fallback } = this.#options
+    return fallback && this.isFallback(host) ? fallback.targetSessionAttrs : this.target
   }
 
   #rankOf(host: Host): number {
     const known = this.#known.get(host)
     const isFresh = known !== undefined && this.#clock.now() - known.at < this.#options.hostRecheckMillis
     const recent = isFresh ? { role: known.role, hasFailed: known.failure !== undefined } : undefined
-    return rankOf(recent, this.target)
+    return (this.isFallback(host) ? rankOfFallback : rankOf)(recent, this.#targetAt(host))
   }
 
   #ordered(): readonly Host[] {
+    return [...this.#balanced(), ...this.#fallback]
+  }
+
+  #balanced(): readonly Host[] {
     const { hosts, loadBalanceHosts } = this.#options
     if (loadBalanceHosts === 'random') {
       const places = new Map(hosts.map((host) => [host, this.#clock.random()]))

@@ -133,6 +133,7 @@ export class Logins {
       if (login.isTooLong) return this.#slotFailed(slot, login.noAnswer())
       slot.isSilent = login.checkSilence(this.#failedSpares)
       if (slot.isSilent) this.#noteSilence(login)
+      if (slot.isSilent && this.#parts.hosts?.failsAtOnce) return this.#slotFailed(slot, login.noAnswer())
       if (slot.isSilent) this.ensureSpare()
       if (this.#slots.has(slot) && slot.login === login) this.#watch(slot)
     })

@@ -1,6 +1,8 @@
 import type { Connection } from '../connection/connection.ts'
-import type { Candidate } from '../options/hosts.ts'
+import { ask } from '../connection/question.ts'
+import type { Candidate, Host } from '../options/hosts.ts'
 import type { Clock } from '../runtime/clock.ts'
+import type { SessionAside } from '../watch/asking-session.ts'
 import type { HostList } from './host-list.ts'
 import { Logins } from './logins.ts'
 
@@ -51,5 +53,19 @@ export async function openAside({ clock, deadlineMillis, hosts, make, connect }:
   } catch (error) {
     if (last) drop(last, error as Error)
     throw error
+  }
+}
+
+/** A session beside the pool, for the pool's own questions: to this host, if there are several. */
+export async function openSession(
+  connector: { openAside(host?: Host): Promise<Connection> },
+  clock: Clock,
+  host: Host | undefined,
+): Promise<SessionAside> {
+  const connection = await connector.openAside(host)
+  return {
+    ask: (sql, timeoutMillis) => ask(connection, sql, clock, timeoutMillis),
+    close: (timeoutMillis) => connection.close(timeoutMillis, undefined),
+    destroy: () => connection.destroy(),
   }
 }

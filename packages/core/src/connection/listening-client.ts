@@ -22,6 +22,12 @@ export function clientThatListens(base: typeof pg.Client = pg.Client): typeof pg
   }
 }
 
+/** Where a client with these options would connect to. */
+export function addressFor(options: ClientConfig): { readonly host: string; readonly port: number } {
+  const { host, port } = new pg.Client(options)
+  return { host, port }
+}
+
 /** The address in a connection string, as options of a client; nothing if the driver refuses it. */
 export function addressIn(connectionString: string): object {
   try {

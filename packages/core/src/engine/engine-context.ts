@@ -47,7 +47,16 @@ export interface EngineParts {
   readonly options: ResolvedOptions
   readonly connector: Pick<
     Connector,
-    'make' | 'logIn' | 'openBeside' | 'prove' | 'runHooks' | 'replayHook' | 'mayPipeline' | 'hosts' | 'pooler'
+    | 'make'
+    | 'logIn'
+    | 'openBeside'
+    | 'openAside'
+    | 'prove'
+    | 'runHooks'
+    | 'replayHook'
+    | 'mayPipeline'
+    | 'hosts'
+    | 'pooler'
   >
   readonly clock: Clock
   readonly publisher: Publisher

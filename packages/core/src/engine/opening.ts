@@ -48,7 +48,7 @@ export class Opening {
       deadlineMillis: options.connectionTimeoutMillis,
       maySpareOne: options.connectRetry !== false || hosts !== undefined,
       hosts,
-      hostPatienceMillis: hosts && hosts.size > 1 ? options.hostPatienceMillis : undefined,
+      hostPatienceMillis: hosts && (hosts.size > 1 || hosts.failsAtOnce) ? options.hostPatienceMillis : undefined,
       make: (opener, candidate) => connector.make(listener, opener, candidate),
       logIn: (connection, opener) => inContext(opener, () => this.#logIn(connection)),
       isWanted: () => engine.isOpeningWanted(),

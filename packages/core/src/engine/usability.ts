@@ -56,6 +56,7 @@ export class Usability {
     if (this.#engine.isShuttingDown && !isForWaiter) return 'pool-closed'
     if (connection.isLost) return 'lost'
     if (connection.fitness.isUnfit || connection.serverRole.isOutdated) return 'spoilt'
+    if (this.#engine.connector.hosts?.isLeft(connection.candidate)) return 'other-host'
     const reason = reasonToRetire(connection, this.#limits, now)
     return reason === 'max-uses' ? this.#reasonOfLimit(connection) : reason
   }

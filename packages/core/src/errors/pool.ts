@@ -36,18 +36,31 @@ export class ConnectError extends HoldfastError {
   }
 }
 
+/**
+ * No replica can be used (`replicas`): under `fallback: 'fail'` none is up, and near enough to the primary (`maxLagBytes`); or none
+ * has replayed what `after` asks for until the deadline. `cause` tells what is known of each. Nothing was sent.
+ */
+export class NoReplicaError extends ConnectError {
+  override readonly code = 'HOLDFAST_NO_REPLICA'
+
+  static {
+    pinName(NoReplicaError, 'NoReplicaError')
+  }
+}
+
 /** Whether this error is that of all hosts of a pool that has several. */
 export function isOfAllHosts(error: unknown): boolean {
   return isInstance(error, ConnectError) && error.endpoint.hosts !== undefined
 }
 
-/** Why connecting failed: the cause of a `ConnectError`, else the error itself. */
+/** Why connecting failed: the cause of a `ConnectError`, else the error itself. That there is no replica is final by itself. */
 export function connectCauseOf(error: unknown): unknown {
-  return isInstance(error, ConnectError) ? error.cause : error
+  return isInstance(error, ConnectError) && !isInstance(error, NoReplicaError) ? error.cause : error
 }
 
 /** A copy of a failure to connect, so that each caller that is told of it gets its own stack. */
 export function copyOf(error: Error): Error {
+  if (isInstance(error, NoReplicaError)) return new NoReplicaError(error.endpoint, error.cause)
   return isInstance(error, ConnectError) ? new ConnectError(error.endpoint, error.cause) : error
 }
 

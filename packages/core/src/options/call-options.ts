@@ -18,6 +18,19 @@ export interface AcquireOptions {
   readonly resetOnReturn?: ResetPolicy | undefined
   /** What the connection is used for, in `inspect()`, in timeout errors and in warnings of leaks. @default none */
   readonly label?: string | undefined
+  /**
+   * Where the connection comes from, if the pool has `replicas`: `'reader'` is `pool.reader`. Only what merely reads may be sent
+   * there.
+   *
+   * @default 'primary': the pool itself
+   */
+  readonly target?: 'primary' | 'reader' | undefined
+  /**
+   * Read your writes: `pool.reader` leases only a connection whose server has replayed the WAL up to this position, an LSN as
+   * `pg_current_wal_lsn()` returns it after the write. Under `fallback: 'primary'` a caller waits for a second at most, or half
+   * of its deadline, and then gets a connection of the pool itself; else until its deadline (`NoReplicaError`).
+   */
+  readonly after?: string | undefined
 }
 
 /** The options of `dispose()`. */
@@ -55,7 +68,12 @@ const KEYS: Record<keyof AcquireOptions, true> = {
   connectionTimeoutMillis: true,
   resetOnReturn: true,
   label: true,
+  target: true,
+  after: true,
 }
+
+/** The position of a byte in the WAL: two hexadecimal numbers of 32 bits. */
+const LSN = /^[0-9a-f]{1,8}\/[0-9a-f]{1,8}$/i
 
 /** The names of the `AcquireOptions`. */
 export const ACQUIRE_KEYS: readonly string[] = Object.keys(KEYS)
@@ -80,12 +98,15 @@ export function checkAcquireOptions(of: string, given: AcquireOptions): void {
 
 /** Adds what is wrong with `AcquireOptions` to `problems`. */
 export function addAcquireProblems(of: string, given: AcquireOptions, problems: Problems): void {
-  const { signal, connectionTimeoutMillis, resetOnReturn, label } = given
+  const { signal, connectionTimeoutMillis, resetOnReturn, label, target, after } = given
   if (signal !== undefined && !isSignal(signal)) problems.add(`${of}.signal`, 'an AbortSignal', signal)
   if (connectionTimeoutMillis !== undefined)
     problems.number(`${of}.connectionTimeoutMillis`, connectionTimeoutMillis, 0)
   if (label !== undefined && typeof label !== 'string') problems.add(`${of}.label`, 'a text', label)
   if (resetOnReturn !== undefined) checkResetPolicy(`${of}.resetOnReturn`, resetOnReturn, problems)
+  if (target !== undefined) problems.oneOf(`${of}.target`, target, ['primary', 'reader'])
+  if (after !== undefined && !(typeof after === 'string' && LSN.test(after)))
+    problems.add(`${of}.after`, "an LSN, such as '16/B374D848'", after)
 }
 
 /** Whether a value is a signal, even if it comes from another realm. */

@@ -53,7 +53,7 @@ interface Given {
 export function readHosts(given: unknown, { all, problems }: Reading): readonly Host[] {
   const { connectionString, host, port } = all as Given
   const environment = process.env
-  if (given !== undefined && given !== null) return readHostOptions(given, all as Given, problems)
+  if (given !== undefined && given !== null) return readHostOptions('hosts', given, all as Given, problems)
   const url = urlIn(connectionString)
   const read = url === undefined ? { hosts: listOf(host), ports: listOf(port) } : addressIn(url)
   const hosts = read.hosts.length > 0 ? read.hosts : listOf(environment.PGHOST)
@@ -79,12 +79,14 @@ export function leadingTo<Options extends { connectionString?: string | undefine
 }
 
 /** The options of a pool with several hosts, so that a program that copies them gets a client for the first, or a pool for all. */
-export function leadingToFirst<Options extends { connectionString?: string | undefined }>(
+export function withHosts<Options extends { connectionString?: string | undefined }>(
   options: Options,
-  hosts: readonly Host[],
+  { hosts, replicas }: { readonly hosts: readonly Host[]; readonly replicas: object | undefined },
 ): Options {
   const [first] = hosts
-  return first ? { ...leadingTo(options, { host: first.host, port: first.port }), hosts } : options
+  // As they were read: no log shows their passwords.
+  const shown = replicas ? { ...options, replicas } : options
+  return first ? { ...leadingTo(shown, { host: first.host, port: first.port }), hosts } : shown
 }
 
 /** Makes the options of a pool show the host to which its connections lead at present. */
@@ -123,23 +125,29 @@ export function readLoadBalance(given: unknown, reading: Reading): LoadBalance {
   return value as LoadBalance
 }
 
-function readHostOptions(given: unknown, { connectionString, port }: Given, problems: Problems): readonly Host[] {
+/** Reads a list of hosts that is the value of `option`. */
+export function readHostOptions(
+  option: string,
+  given: unknown,
+  { connectionString, port }: Given,
+  problems: Problems,
+): readonly Host[] {
   const isEach = isList(given) && given.length > 0 && given.every((each) => isReadable(each) && isHost(each))
   if (!isEach) {
-    problems.add('hosts', 'a list of { host, port }, such as [{ host: "a" }, { host: "b", port: 5433 }]', given)
+    problems.add(option, 'a list of { host, port }, such as [{ host: "a" }, { host: "b", port: 5433 }]', given)
     return ONE_HOST
   }
   const url = urlIn(connectionString)
   if (url !== undefined && addressIn(url).isSocketPath)
-    problems.found.push('`hosts` must be absent if `connectionString` is the path of a socket.')
+    problems.found.push(`\`${option}\` must be absent if \`connectionString\` is the path of a socket.`)
   const ports = listOf(port ?? process.env.PGPORT)
   const common = ports.length === 1 ? ports[0] : undefined
   return Object.freeze(
     (given as HostOptions[]).map((each) => {
       const own = each.port ?? common ?? DEFAULT_PORT
       const number = readPort(own)
-      if (number === undefined) problems.add('hosts.port', 'a number from 1 to 65535', own)
-      checkName(each.host, 'hosts.host', problems)
+      if (number === undefined) problems.add(`${option}.port`, 'a number from 1 to 65535', own)
+      checkName(each.host, `${option}.host`, problems)
       const { password, ssl } = each
       const host = { host: withoutBrackets(each.host), port: number ?? DEFAULT_PORT, ...(ssl !== undefined && { ssl }) }
       // As in `pool.options`, no log shows it.

@@ -28,6 +28,7 @@ import {
   type Watch,
   wholeNumber,
 } from './read-values.ts'
+import { type Replicas, readReplicas } from './replicas.ts'
 
 /** Options whose completed value has another type than what the user gives. */
 interface ReadValues {
@@ -35,6 +36,7 @@ interface ReadValues {
   readonly hosts: readonly Host[]
   readonly loadBalanceHosts: LoadBalance
   readonly budget: BudgetValues | undefined
+  readonly replicas: Replicas | undefined
   readonly shedding: Shedding | false
   readonly prePing: PrePing | false
   readonly watch: Watch | false
@@ -49,7 +51,7 @@ interface ReadValues {
 export interface OptionValues extends Omit<Complete<OwnOptions>, keyof ReadValues>, ReadValues {}
 
 /** Options that have no default of their own: another option or the environment decides, or there is none. */
-type WithoutDefault = 'hosts' | 'budget' | 'maxIdle' | 'echo' | 'logger' | 'onConnect'
+type WithoutDefault = 'hosts' | 'replicas' | 'budget' | 'maxIdle' | 'echo' | 'logger' | 'onConnect'
 
 /** The default of an option, in the unit of the option. */
 type Default<Name extends keyof OwnOptions> = Name extends WithoutDefault
@@ -88,6 +90,7 @@ export const OPTIONS: { readonly [Name in keyof OwnOptions]-?: Option<Name> } = 
     reason: 'One second is many round trips, even to another data centre.',
     read: checked(number(1)),
   },
+  replicas: { default: undefined, read: readReplicas },
   connectionTimeoutMillis: {
     default: 30_000,
     reason: 'Longer than a restart, or a failover of most managed servers. pg has no limit, so its callers can hang.',

@@ -22,6 +22,33 @@ export interface HostOptions {
   readonly ssl?: PoolConfig['ssl']
 }
 
+/** The replicas of a primary, for `pool.reader`. See `PoolOptions.replicas`. */
+export interface ReplicaOptions {
+  /** Where they are, as in `hosts`. Those that are in hot standby suit, so a list of all servers of the cluster may stand here. */
+  readonly hosts: readonly HostOptions[]
+  /** The largest number of open connections of `pool.reader`, on all of its hosts together. @default the pool's `max` */
+  readonly max?: number | undefined
+  /** As the pool's `loadBalanceHosts`. @default 'random': each replica gets its share. */
+  readonly loadBalanceHosts?: false | 'random' | 'round-robin' | undefined
+  /**
+   * What becomes of a read while no replica suits: each is down, is no standby any more, or lags.
+   * - `'primary'`: `pool.reader` connects to the primary, with at most its own `max` connections, until a replica suits.
+   * - `'wait'`: the caller waits until its deadline.
+   * - `'fail'`: the caller is refused at once (`NoReplicaError`).
+   *
+   * @default 'primary'
+   */
+  readonly fallback?: 'primary' | 'wait' | 'fail' | undefined
+  /**
+   * By how many bytes of WAL a replica may be behind the primary. Checked for each new connection, and once a second while
+   * `pool.reader` has connections: the primary is asked for its position (`pg_current_wal_lsn`), and the replica for what it has
+   * replayed (`pg_last_wal_replay_lsn`). While the primary can't be asked, its last known position counts.
+   *
+   * @default Infinity: nothing is asked.
+   */
+  readonly maxLagBytes?: number | undefined
+}
+
 /** What a reset function is told about the session. */
 export interface ResetInfo {
   /** The transaction status that the protocol reports: idle, in a transaction, in a failed transaction. */
@@ -226,6 +253,12 @@ export interface OwnOptions {
    * @default 1000
    */
   readonly hostPatienceMillis?: number | undefined
+  /**
+   * Servers that follow the primary, for reads that may be a little old: `pool.reader` is a pool on them, and
+   * `withPoolOptions({ target: 'reader' }, fn)` sends there what `fn` asks of the pool. All other options except `budget` are those of the pool.
+   * Without `replicas`, `pool.reader` is the pool itself. See [replicas](hosts.md#replicas).
+   */
+  readonly replicas?: ReplicaOptions | undefined
   /**
    * The longest time that a caller waits in `connect()` or `query()` for its connection, in milliseconds. It includes the
    * queue, opening a connection with all retries, and the ping. 0 means no limit.

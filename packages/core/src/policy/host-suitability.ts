@@ -46,3 +46,12 @@ export function rankOf(
   if (known?.role === undefined) return 1
   return suits(known.role, target) ? 0 : 2
 }
+
+/**
+ * How a host is ranked that serves only while no replica suits: after replicas that suit, or that aren't known, and before all
+ * others.
+ */
+export function rankOfFallback(...known: Parameters<typeof rankOf>): number {
+  const rank = rankOf(...known)
+  return rank === 3 ? 3 : 1 + (rank + 1) / 4
+}

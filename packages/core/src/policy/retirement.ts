@@ -12,6 +12,7 @@ export type RetireReason =
   | 'idle-timeout' // It was unused for `idleTimeoutMillis`.
   | 'budget' // Another pool that shares the budget needs it more.
   | 'server-full' // It was unused for a second, and the server was near its limit.
+  | 'other-host' // A replica suits again, or this one lags or was promoted: see `replicas`.
   | 'reset-failed' // Its session could not be reset.
   | 'pool-closed' // `end()` was called.
 
@@ -29,6 +30,7 @@ const REASONS: Record<RetireReason, true> = {
   'idle-timeout': true,
   budget: true,
   'server-full': true,
+  'other-host': true,
   'reset-failed': true,
   'pool-closed': true,
 }

@@ -177,6 +177,7 @@ const RETIRED: Record<RetireReason, (id: EventConnection['id'], cause: unknown) 
   // These happen all day, or are logged for the whole pool, so a line for each is of little use.
   'max-idle': (id) => ['debug', `Closing connection ${id}, more than maxIdle`],
   budget: (id) => ['debug', `Closing connection ${id}, as another pool of the budget needs it`],
+  'other-host': (id) => ['debug', `Closing connection ${id}, since another host suits`],
   'server-full': (id) => ['debug', `Closing connection ${id}, unused while the server is near its limit`],
   'idle-timeout': (id) => ['debug', `Closing connection ${id}, idle for too long`],
   disposed: (id) => ['debug', `Closing connection ${id}`],
