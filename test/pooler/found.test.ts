@@ -1,7 +1,8 @@
 import { Pool } from '@holdfast/core'
 import pg from 'pg'
 import { test as base, describe, expect } from 'vitest'
-import { Cluster } from '../support/index.ts'
+import { settles, unattended } from '../faults/support/settling.ts'
+import { Cluster, until } from '../support/index.ts'
 import { PgBouncer } from './support/pgbouncer.ts'
 
 const TIMES = 8
@@ -62,27 +63,36 @@ test('Holdfast finds that PgBouncer pools transactions when another server has t
   told,
 }) => {
   await using pgbouncer = await PgBouncer.start(cluster, { default_pool_size: 2 })
+  const [first, second] = [new pg.Client(pgbouncer.config()), new pg.Client(pgbouncer.config())]
+  for (const other of [first, second]) {
+    await other.connect()
+    await other.query('begin')
+  }
   await using pool = new Pool({ ...pgbouncer.config(), max: 1, resetOnReturn: 'session', logger })
   const pids = new Set<number>()
   const write = (): Promise<unknown> =>
     pool.transaction(async (tx) => pids.add((await tx.query('select pg_backend_pid() as pid')).rows[0].pid))
+  // Only one of the two servers is free at a time: first this one, then the other.
+  await first.query('commit')
   await write()
-  const other = new pg.Client(pgbouncer.config())
-  await other.connect()
-  await other.query('begin')
+  await until(() => pool.idleCount === 1)
+  await first.query('begin')
+  await second.query('commit')
   await write()
-  await other.end()
+  for (const other of [first, second]) await other.end()
   expect(pids.size).toBe(2)
   expect(pool.status().pooler).toBe('transaction')
   expect(told).toEqual([expect.stringMatching(/HOLDFAST_SESSION_NEEDED: .*resetOnReturn/)])
 })
 
 test('Holdfast finds PgBouncer by its words', async ({ cluster }) => {
-  await using pgbouncer = await PgBouncer.start(cluster, { max_client_conn: 1 })
-  const only = new pg.Client(pgbouncer.config())
-  await only.connect()
-  await using pool = new Pool({ ...pgbouncer.config(), connectionTimeoutMillis: 500 })
-  await expect(pool.query('select 1')).rejects.toThrow('no more connections allowed')
-  expect(pool.status().pooler).toBe('some')
-  await only.end()
+  await using pgbouncer = await PgBouncer.start(cluster, { default_pool_size: 1, query_wait_timeout: 1 })
+  const holder = new pg.Client(pgbouncer.config())
+  await holder.connect()
+  await holder.query('begin')
+  await using pool = new Pool({ ...pgbouncer.config(), watch: false })
+  const caller = unattended(pool.query('select 1'))
+  await until(() => pool.status().pooler === 'some')
+  await holder.end()
+  await settles(caller, 'the caller')
 })
