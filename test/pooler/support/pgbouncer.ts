@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import fs from 'node:fs'
-import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import pg from 'pg'
@@ -85,10 +84,10 @@ export class PgBouncer implements AsyncDisposable {
     const child = spawn('/bin/sh', ['-c', SCRIPT, executable, config], {
       ...account,
       cwd: directory,
-      stdio: ['pipe', 'ignore', 'ignore'],
+      stdio: ['pipe', 'ignore', 'pipe'],
     })
     const pgbouncer = new PgBouncer(cluster, port, directory, child, settings.client_tls_sslmode !== undefined)
-    await until(() => accepts(port), { what: 'PgBouncer to accept connections' })
+    await isUp(child)
     return pgbouncer
   }
 
@@ -123,17 +122,16 @@ export class PgBouncer implements AsyncDisposable {
   }
 }
 
-/** Whether it accepts connections. It has closed the one with which this was asked: that would count for `max_client_conn`. */
-async function accepts(port: number): Promise<boolean> {
-  const socket = net.connect(port, '127.0.0.1')
-  try {
-    await once(socket, 'connect')
-    socket.resume().end()
-    await once(socket, 'close')
-    return true
-  } catch {
-    return false
-  } finally {
-    socket.destroy()
-  }
+/** Waits until its log says that it accepts connections. Asking it would make a client, which counts for `max_client_conn`. */
+async function isUp(child: ChildProcess): Promise<void> {
+  let log = ''
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    log += text
+  })
+  const ended = once(child, 'exit').then(() => {
+    throw new Error(`PgBouncer has ended:\n${log}`)
+  })
+  await Promise.race([until(() => log.includes('process up'), { what: 'PgBouncer to accept connections' }), ended])
+  ended.catch(() => {})
+  child.stderr?.removeAllListeners('data').resume()
 }
