@@ -3,6 +3,7 @@ import pg from 'pg'
 import { describe, expect } from 'vitest'
 import { type Cluster, FaultProxy, until } from '../support/index.ts'
 import { test } from './support/failover-test.ts'
+import { listOf } from './support/host-list.ts'
 import { holdfast } from './support/pools.ts'
 import { readingFrom } from './support/replicas.ts'
 import { rejection, settles, unattended } from './support/settling.ts'
@@ -172,6 +173,26 @@ describe("fallback: 'primary'", () => {
     await until(() => pool.reader.totalCount === 0)
     expect(await isOnStandby(pool.reader)).toBe(true)
     expect(pool.reader.inspect()).toMatchObject([{ port: other.port }])
+  })
+
+  test('with all servers in both lists, a failover swaps them, and costs no read an error', async ({
+    primary,
+    standby,
+  }) => {
+    await using other = await primary.standby()
+    const servers = [primary, standby, other]
+    const { connectionString, targetSessionAttrs } = listOf(servers, primary)
+    const options = readingFrom(primary, servers, {}, { targetSessionAttrs })
+    await using pool = holdfast({ ...options, connectionString })
+    const load = readers(pool.reader)
+    await until(() => pool.reader.inspect().some(({ role }) => role === 'standby'))
+    await primary.stop('immediate')
+    await standby.promote()
+    expect(await isOnStandby(pool)).toBe(false)
+    expect(pool.inspect()).toMatchObject([{ port: standby.port }])
+    await until(() => pool.reader.inspect().every(({ port }) => port === other.port), { timeoutMillis: 20_000 })
+    await load.stop()
+    expect(load.errors).toEqual([])
   })
 
   test('connections leave a replica that was promoted', async ({ primary, standby }) => {

@@ -33,8 +33,9 @@ export function holdfast({ holdfast: given = {}, ...rest }: HoldfastDataSourceOp
   if (options.type !== 'postgres') problems.push(`\`type\` must be 'postgres', got '${options.type}'.`)
   if (options.driver) problems.push('`driver` must be absent: holdfast() brings it, and driverFor(pool) goes without.')
   if (options.nativeDriver) problems.push("`nativeDriver` must be absent: pg-native's socket can't be watched.")
-  if (options.replication && (fromTypeorm.hosts ?? poolOptions.hosts))
-    problems.push('`hosts` must be absent beside `replication`, which says where each server is.')
+  for (const key of ['hosts', 'replicas'])
+    if (options.replication && (fromTypeorm[key] ?? poolOptions[key]))
+      problems.push(`\`${key}\` must be absent beside \`replication\`, which says where each server is.`)
   if (problems.length > 0) throw new OptionsError(problems)
   new Pool({ ...fromTypeorm, ...poolOptions }) // Checks them, and opens nothing.
   return { ...options, driver: holdfastDriver(options.replication), extra: { ...extra, ...poolOptions } }

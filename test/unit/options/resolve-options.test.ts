@@ -359,4 +359,21 @@ describe('replicas', () => {
     expect(JSON.stringify(pool.options)).not.toContain('secret')
     expect(resolveOptions(pool.options as PoolOptions).replicas?.hosts[0]?.password).toBe('secret')
   })
+
+  test.each([
+    ['a URL', { connectionString: 'postgres://app:secret@h1:6000/shop' }, ['h1:6000']],
+    ['a URL with several hosts', { connectionString: 'postgres://app@h1:6000,h2/shop' }, ['h1:6000', 'h2:5432']],
+    ['key words', { connectionString: 'host=h1 port=6000 dbname=shop' }, ['h1:6000']],
+    ['lists', { host: ['h1', 'h2'], port: [6000, 6001] }, ['h1:6000', 'h2:6001']],
+    ['a host and a port', { host: 'h1', port: '6000' }, ['h1:6000']],
+    ['a socket', { host: '/tmp', port: 6000 }, ['/tmp:6000']],
+    [
+      'what another pool shows',
+      new Pool({ connectionString: 'postgres://app:secret@h1:6000/shop' }).options,
+      ['h1:6000'],
+    ],
+  ])('fall back to the primary that is given by %s', (_way, options, primary) => {
+    const { reader } = new Pool({ ...(options as PoolOptions), replicas: { hosts: [{ host: 'r1', port: 7000 }] } })
+    expect(reader.status().hosts?.map(({ host, port }) => `${host}:${port}`)).toEqual(['r1:7000', ...primary])
+  })
 })

@@ -22,10 +22,14 @@ export function clientThatListens(base: typeof pg.Client = pg.Client): typeof pg
   }
 }
 
-/** Where a client with these options would connect to. */
-export function addressFor(options: ClientConfig): { readonly host: string; readonly port: number } {
-  const { host, port } = new pg.Client(options)
-  return { host, port }
+/** Where a client with these options would connect to; undefined if the driver refuses them. */
+export function addressFor(options: ClientConfig): { readonly host: string; readonly port: number } | undefined {
+  try {
+    const { host, port } = new pg.Client(options)
+    return { host, port }
+  } catch {
+    return undefined // Connecting reports the reason.
+  }
 }
 
 /** The address in a connection string, as options of a client; nothing if the driver refuses it. */

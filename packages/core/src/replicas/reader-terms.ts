@@ -57,9 +57,9 @@ export function readerOptions(given: PoolOptions, pool: ResolvedOptions, primary
 
 /** The hosts of the primary. A single one is named, since the other options lead to the replicas. */
 function fallbackTo(given: PoolOptions, { hosts, targetSessionAttrs }: ResolvedOptions): HostFallback {
-  const single: Host = addressFor(copyOptions(given) as object)
+  const single: Host | undefined = hosts.length > 0 ? undefined : addressFor(copyOptions(given) as object)
   return {
-    hosts: hosts.length > 0 ? hosts : [single],
+    hosts: single ? [single] : hosts,
     targetSessionAttrs: isPreference(targetSessionAttrs) ? 'any' : targetSessionAttrs,
   }
 }
