@@ -77,3 +77,18 @@ describe('a NestJS application that gets SIGTERM', () => {
     expect(await written(cluster, 'in the background')).toEqual(['in the background'])
   })
 })
+
+test('the readiness of a NestJS application follows its database', async ({ cluster, proxy }) => {
+  await using application = await NestApplication.start({
+    url: proxy.url(cluster.url),
+    recipe: 'drain',
+    drainMillis: 200,
+    closeTimeoutMillis: 1,
+  })
+  expect(await application.status('ready')).toBe(200)
+  proxy.cut('rst')
+  proxy.refuse()
+  expect(await application.status('ready')).toBe(503)
+  await proxy.heal()
+  await until(async () => (await application.status('ready')) === 200)
+})

@@ -1,6 +1,6 @@
 import 'reflect-metadata'
 import { drain, holdfast } from '@holdfast/typeorm'
-import { Controller, Get, Inject, Injectable, Module } from '@nestjs/common'
+import { Controller, Get, Inject, Injectable, Module, ServiceUnavailableException } from '@nestjs/common'
 import { ConfigModule, ConfigService } from '@nestjs/config'
 import { NestFactory } from '@nestjs/core'
 import { getDataSourceToken, TypeOrmModule } from '@nestjs/typeorm'
@@ -38,12 +38,30 @@ class Work {
   }
 }
 Inject(getDataSourceToken())(Work, undefined, 0)
-route('work')
-route('background')
+route(Work, 'work')
+route(Work, 'background')
 Controller()(Work)
 
-function route(name) {
-  Get(name)(Work.prototype, name, Object.getOwnPropertyDescriptor(Work.prototype, name))
+/** As docs/frameworks.md shows it. */
+class Health {
+  constructor(dataSource) {
+    this.dataSource = dataSource
+  }
+
+  async ready() {
+    const pool = this.dataSource.driver.master
+    await pool.ping({ timeoutMillis: 1000 }).catch((error) => {
+      throw new ServiceUnavailableException(error.message)
+    })
+    return { database: 'up', waiting: pool.status().waiting }
+  }
+}
+Inject(getDataSourceToken())(Health, undefined, 0)
+route(Health, 'ready')
+Controller()(Health)
+
+function route(controller, name) {
+  Get(name)(controller.prototype, name, Object.getOwnPropertyDescriptor(controller.prototype, name))
 }
 
 class Shutdown {
@@ -94,7 +112,7 @@ Module({
       }),
     }),
   ],
-  controllers: [Work],
+  controllers: [Work, Health],
   providers: [Shutdown],
 })(AppModule)
 
