@@ -131,7 +131,7 @@ export type PoolEvent =
     }
   /**
    * New connections lead to another host than those before: a failover, or the host that suits is back. Not published where the
-   * hosts share the connections (`loadBalanceHosts`).
+   * hosts share the connections (`loadBalanceHosts`), except when those of `pool.reader` go to the primary, and when they are back.
    */
   | {
       readonly type: 'host-changed'
