@@ -89,6 +89,16 @@ export class ForeignConnect {
     }
   }
 
+  /** Calls pg-pool's own `connect`, which is instrumented, and which calls `newClient`. */
+  connect(
+    pool: object,
+    connect: (callback: never) => unknown,
+    callback: ConnectCallback | undefined,
+    options: AcquireOptions | undefined,
+  ): Promise<LeasedClient> | undefined {
+    return this.call(options, () => connect.call(pool, callback as never)) as Promise<LeasedClient> | undefined
+  }
+
   /** A `connect` that the user has overridden (to set a role, a search path) holds for every statement, as with pg. */
   query(
     pool: { connect(callback: ConnectCallback): void },

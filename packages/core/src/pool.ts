@@ -137,12 +137,12 @@ export class Pool extends PgPool implements AsyncDisposable {
       return undefined
     }
     if (this.#reader && options?.target === 'reader') return this.#reader.connect(first as AcquireOptions)
-    if (isInstrumented() && !this.ending) {
-      const connect = (): unknown => super.connect(callback as never) // It calls `newClient`.
-      return this.#foreignConnect.call(options, connect) as Promise<LeasedClient> | undefined
+    if (isInstrumented() && !this.ending) return this.#foreignConnect.connect(this, super.connect, callback, options)
+    if (this.#terms && options?.after) {
+      const terms = { ...options, after: options.after }
+      const client = connectAfter(this.#engine, this.#terms, terms, callerStack(this.#options, this.connect))
+      return callback ? giveTo(callback, client) : client
     }
-    const after = connectAfter(this.#engine, this.#terms, options, () => callerStack(this.#options, this.connect))
-    if (after) return callback ? giveTo(callback, after) : after
     if (callback) {
       connectFor(this, this.#engine, callback, options)
       return undefined

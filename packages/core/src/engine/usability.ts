@@ -1,3 +1,4 @@
+import type { HostList } from '../connect/host-list.ts'
 import type { Connection } from '../connection/connection.ts'
 import { orDefault } from '../connection/loss-record.ts'
 import { MOST_FAILED_PINGS, type Proof, proofDue } from '../policy/liveness.ts'
@@ -11,6 +12,7 @@ import type { Retirement } from './retire.ts'
 export class Usability {
   readonly #engine: EngineContext
   readonly #retirement: Retirement
+  readonly #hosts: HostList | undefined
   readonly #limits: { oldestGeneration: number; maxUses: number }
   readonly #isBehind: (now: number) => boolean
   #generation = 0
@@ -24,6 +26,7 @@ export class Usability {
     this.#engine = engine
     this.#retirement = retirement
     this.#limits = { oldestGeneration: 0, maxUses: engine.options.maxUses }
+    this.#hosts = engine.connector.hosts
     this.#isBehind = (now) => engine.clock.isBehind(now)
   }
 
@@ -56,7 +59,7 @@ export class Usability {
     if (this.#engine.isShuttingDown && !isForWaiter) return 'pool-closed'
     if (connection.isLost) return 'lost'
     if (connection.fitness.isUnfit || connection.serverRole.isOutdated) return 'spoilt'
-    if (this.#engine.connector.hosts?.isLeft(connection.candidate)) return 'other-host'
+    if (this.#hosts?.isLeft(connection.candidate)) return 'other-host'
     const reason = reasonToRetire(connection, this.#limits, now)
     return reason === 'max-uses' ? this.#reasonOfLimit(connection) : reason
   }

@@ -24,16 +24,14 @@ interface AfterTerms {
   readonly stack: string | undefined
 }
 
-/** A client of the reader that has what `after` asks for; undefined if nothing is asked for, or this isn't a reader. */
+/** A client of the reader that has what `after` asks for. */
 export function connectAfter(
   reader: Engine,
-  terms: ReaderTerms | undefined,
-  options: PoolOptionsScope | undefined,
-  stackOf: () => string | undefined,
-): Promise<LeasedClient> | undefined {
-  if (!terms || !options?.after) return undefined
-  const { after } = options
-  const leased = leaseAfter({ reader, terms, options: { ...options, after }, stack: stackOf() })
+  terms: ReaderTerms,
+  options: AfterTerms['options'],
+  stack: string | undefined,
+): Promise<LeasedClient> {
+  const leased = leaseAfter({ reader, terms, options, stack })
   return leased.then((connection) => connection.clientForLease())
 }
 
