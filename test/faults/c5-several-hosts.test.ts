@@ -157,6 +157,25 @@ test('a COMMIT that was lost with its host is unknown as soon as another host ha
   await pool.query("insert into paid values ('b')")
 })
 
+test('who listens hears the promoted host, though the session at the former primary lives', async ({
+  primary,
+  standby,
+}) => {
+  await using address = await FaultProxy.start(primary)
+  await using pool = holdfast(listOf([address, standby], primary))
+  const payloads: string[] = []
+  const gaps: unknown[] = []
+  await pool.listen('orders', (payload) => payloads.push(payload), { onReconnect: (gap) => gaps.push(gap) })
+  const held = await pool.connect()
+  address.refuse()
+  await standby.promote()
+  await pool.query('select 1')
+  await until(() => gaps.length === 1)
+  await pool.query("select pg_notify('orders', 'from the promoted one')")
+  await until(() => payloads.length === 1)
+  held.release()
+})
+
 test('callers wait while no host takes writes, and the error names the state of each', async ({ primary, standby }) => {
   await using pool = holdfast(listOf([primary, standby], primary, { connectionTimeoutMillis: 1500 }))
   await pool.query('select 1')

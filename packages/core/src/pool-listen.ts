@@ -31,6 +31,14 @@ export interface Subscription extends AsyncDisposable {
 /** PostgreSQL cuts off longer names: NAMEDATALEN. */
 const LONGEST_CHANNEL_BYTES = 63
 
+/** With these another connection has to listen. */
+const BEGIN_AGAIN: ReadonlySet<string> = new Set([
+  'pool-invalidated',
+  'pool-disposed',
+  'host-changed',
+  'process-changed',
+])
+
 const LISTENING = new WeakMap<Engine, Listening>()
 
 /** See `Pool.listen`. */
@@ -78,9 +86,10 @@ function listeningOf(engine: Engine): Listening {
     (event) => {
       if (event.type === 'pool-invalidated') listening.restart(event.cause)
       if (event.type === 'pool-disposed') listening.restart(new Error('dispose() was called'))
+      if (event.type === 'host-changed') listening.follow(event.to)
       if (event.type === 'process-changed') listening.restart(new Error('The process has changed'), true)
     },
-    (type) => type === 'pool-invalidated' || type === 'pool-disposed' || type === 'process-changed',
+    (type) => BEGIN_AGAIN.has(type),
   )
   if (engine.isShuttingDown) void listening.close()
   return listening

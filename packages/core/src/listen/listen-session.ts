@@ -36,6 +36,11 @@ export class ListenSession {
     return this.#connection.isLost
   }
 
+  leadsTo({ host, port }: { readonly host: string; readonly port: number }): boolean {
+    const { endpoint } = this.#connection
+    return endpoint.host === host && endpoint.port === port
+  }
+
   /** What `pool.inspect()` shows of it. */
   inspect(now: number): ConnectionInspection {
     const channels = Object.freeze([...this.#channels.keys()])

@@ -95,6 +95,12 @@ export class Listening {
     this.#lose(session, cause)
   }
 
+  /** The connections of the pool lead to this host from now on, and so must this one. */
+  follow(to: { readonly host: string; readonly port: number }): void {
+    if (this.#session && !this.#session.leadsTo(to))
+      this.restart(new Error(`The pool has moved to ${to.host}:${to.port}`))
+  }
+
   /** Removes all handlers, for good. */
   async close(): Promise<void> {
     this.#isClosed = true
