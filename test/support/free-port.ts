@@ -4,12 +4,19 @@ import net from 'node:net'
 /**
  * A random port from 10,000 to 29,999: below the range from which systems take source ports (32,768 and up on Linux). Inside that
  * range, which `listen(0)` picks from, a client that retries against a stopped server can get the server's own port as its source
- * port, connect to itself and keep the port occupied. Random and not in order (as get-port tries them), so that test processes
- * that run at the same time rarely meet.
+ * port, connect to itself and keep the port occupied. Random and not in order (as get-port tries them), so that processes that run
+ * at the same time rarely meet. Workers of vitest never do, at most ten of them: one could get the port of a server that another has
+ * stopped for a while.
  */
 function randomPort(): number {
-  return 10_000 + Math.floor(Math.random() * 20_000)
+  const worker = process.env.VITEST_POOL_ID
+  const first = worker === undefined ? 0 : (Number(worker) % WORKERS) * PORTS_OF_WORKER
+  const count = worker === undefined ? WORKERS * PORTS_OF_WORKER : PORTS_OF_WORKER
+  return 10_000 + first + Math.floor(Math.random() * count)
 }
+
+const WORKERS = 10
+const PORTS_OF_WORKER = 2000
 
 /** Whether the error says that another process has the port. */
 export function isPortTaken(error: unknown): boolean {
